@@ -1,0 +1,154 @@
+"""Between Kubernetes objects (dicts) and the models; called by handlers and the executor, nobody else reads raw
+objects.
+
+Invariants: parsing never raises on what a cluster can hold: a bad spec or status is a value of its own. What is
+written parses back to an equal status, and never exceeds the bounds of the CRD.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.flinkjob_status import FlinkJobStatus
+from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
+from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+_JOB_STATUS: Final = TypeAdapter(FlinkJobStatus)
+_SAVEPOINT_STATUS: Final = TypeAdapter(FlinkSavepointStatus)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Meta:
+    """The parts of `metadata` that decisions need."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    resource_version: str
+    creation_time: datetime | None = None
+    deletion_time: datetime | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    finalizers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FlinkJob:
+    """A FlinkJob as read. Exactly one of `spec` and `spec_error` is set."""
+
+    meta: Meta
+    spec: FlinkJobSpec | None
+    spec_error: str | None = None
+    status: FlinkJobStatus = field(default_factory=FlinkJobStatus)
+    status_error: str | None = None
+    """Set when the status could not be read; `status` is then the default and must not be acted on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FlinkSavepoint:
+    """A FlinkSavepoint as read. Exactly one of `spec` and `spec_error` is set."""
+
+    meta: Meta
+    spec: FlinkSavepointSpec | None
+    spec_error: str | None = None
+    status: FlinkSavepointStatus = field(default_factory=FlinkSavepointStatus)
+    status_error: str | None = None
+
+
+def parse_job(obj: Mapping[str, Any]) -> FlinkJob:
+    """Reads a FlinkJob from the API server's object."""
+    spec, spec_error = _parse_spec(FlinkJobSpec, obj)
+    status, status_error = _parse_status(_JOB_STATUS, FlinkJobStatus(), obj)
+    return FlinkJob(meta=parse_meta(obj), spec=spec, spec_error=spec_error, status=status, status_error=status_error)
+
+
+def parse_savepoint(obj: Mapping[str, Any]) -> FlinkSavepoint:
+    """Reads a FlinkSavepoint from the API server's object."""
+    spec, spec_error = _parse_spec(FlinkSavepointSpec, obj)
+    status, status_error = _parse_status(_SAVEPOINT_STATUS, FlinkSavepointStatus(), obj)
+    return FlinkSavepoint(
+        meta=parse_meta(obj), spec=spec, spec_error=spec_error, status=status, status_error=status_error
+    )
+
+
+def dump_status(status: FlinkJobStatus | FlinkSavepointStatus) -> dict[str, Any]:
+    """The status as the API server gets it: camelCase; None and empty containers left out, so that equal "
+    "statuses give equal dicts."""
+    adapter: TypeAdapter[Any] = _JOB_STATUS if isinstance(status, FlinkJobStatus) else _SAVEPOINT_STATUS
+    dumped = adapter.dump_python(status, mode="json", by_alias=True, exclude_none=True)
+    return {key: value for key, value in dumped.items() if value not in ([], {})}
+
+
+def status_patch(current: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The merge patch that turns a raw status into a dumped one: null for what goes away, lists whole.
+
+    Args:
+        current: `.status` as last read from the API server; None when absent.
+        wanted: what `dump_status` returned.
+
+    Returns: `{}` when nothing is to be written. Parts that this version does not know are removed.
+    """
+    current = current or {}
+    patch: dict[str, Any] = {}
+    for key, value in wanted.items():
+        old = current.get(key)
+        if isinstance(value, dict) and isinstance(old, Mapping):
+            nested = status_patch(old, value)
+            if nested:
+                patch[key] = nested
+        elif old != value:
+            patch[key] = value
+    patch.update({key: None for key in current if key not in wanted})
+    return patch
+
+
+def parse_meta(obj: Mapping[str, Any]) -> Meta:
+    """Reads `metadata`; absent parts become empty."""
+    meta = obj.get("metadata") or {}
+    return Meta(
+        namespace=meta.get("namespace") or "",
+        name=meta.get("name") or "",
+        uid=meta.get("uid") or "",
+        generation=int(meta.get("generation") or 0),
+        resource_version=meta.get("resourceVersion") or "",
+        creation_time=_time(meta.get("creationTimestamp")),
+        deletion_time=_time(meta.get("deletionTimestamp")),
+        labels=dict(meta.get("labels") or {}),
+        annotations=dict(meta.get("annotations") or {}),
+        finalizers=tuple(meta.get("finalizers") or ()),
+    )
+
+
+def _parse_spec(model: type[M], obj: Mapping[str, Any]) -> tuple[M | None, str | None]:
+    try:
+        return model.model_validate(obj.get("spec") or {}), None
+    except ValidationError as error:
+        return None, _one_line("spec", error)
+
+
+def _parse_status(adapter: TypeAdapter[T], default: T, obj: Mapping[str, Any]) -> tuple[T, str | None]:
+    try:
+        return adapter.validate_python(obj.get("status") or {}), None
+    except ValidationError as error:
+        return default, _one_line("status", error)
+
+
+def _one_line(root: str, error: ValidationError) -> str:
+    """`spec.cluster.url: Field required`: the first error only, without the value (which may be a secret)."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    path = root
+    for part in first["loc"]:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return " ".join(f"{path}: {first['msg'].removeprefix('Value error, ')}".split())[:512]
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text).astimezone(UTC) if text else None

@@ -1,0 +1,327 @@
+"""Words and value types that both kinds share; used by the models and, for the words, by every other package.
+
+Invariant: every string type is bounded, since the API server refuses validation rules on unbounded ones.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+
+class DesiredState(StrEnum):
+    """What `spec.state` asks for."""
+
+    RUNNING = "Running"
+    SUSPENDED = "Suspended"
+    CANCELLED = "Cancelled"
+    DRAINED = "Drained"
+
+
+class Phase(StrEnum):
+    """One word for what a FlinkJob is doing (`status.phase`)."""
+
+    PENDING = "Pending"
+    SUBMITTING = "Submitting"
+    RUNNING = "Running"
+    UPGRADING = "Upgrading"
+    RESCALING = "Rescaling"
+    MOVING = "Moving"
+    SUSPENDING = "Suspending"
+    SUSPENDED = "Suspended"
+    CANCELLING = "Cancelling"
+    CANCELLED = "Cancelled"
+    DRAINING = "Draining"
+    DRAINED = "Drained"
+    RESTARTING = "Restarting"
+    FINISHED = "Finished"
+    FAILED = "Failed"
+    HELD = "Held"
+    UNKNOWN = "Unknown"
+    DELETING = "Deleting"
+
+
+class RunResult(StrEnum):
+    """How a submission ended (`status.submission.end.result`)."""
+
+    FINISHED = "Finished"
+    STOPPED = "Stopped"
+    DRAINED = "Drained"
+    CANCELLED = "Cancelled"
+    CANCELLED_EXTERNALLY = "CancelledExternally"
+    FAILED = "Failed"
+    LOST = "Lost"
+    ENDED_UNSEEN = "EndedUnseen"
+    NEVER_STARTED = "NeverStarted"
+    SAVEPOINT_UNKNOWN = "SavepointUnknown"
+
+
+class OperationKind(StrEnum):
+    """What is being done to the running job (`status.operation.kind`)."""
+
+    STOP = "Stop"
+    SAVEPOINT_AND_CANCEL = "SavepointAndCancel"
+    CANCEL = "Cancel"
+    SAVEPOINT = "Savepoint"
+    RESCALE = "Rescale"
+
+
+class HoldReason(StrEnum):
+    """Why a job is held down (`status.hold.reason`)."""
+
+    STOPPED = "Stopped"
+    """By a FlinkSavepoint with mode Stop."""
+    CANCELLED = "Cancelled"
+    """By a FlinkSavepoint with mode Cancel."""
+    CANCELLED_EXTERNALLY = "CancelledExternally"
+    """Somebody cancelled it outside of the operator."""
+    FAILED = "Failed"
+    """It failed in a way that starting again cannot mend."""
+    ATTEMPTS_USED_UP = "AttemptsUsedUp"
+    """It failed as often as allowed."""
+    LOST = "Lost"
+    """The cluster lost it and nothing usable to continue from is known."""
+    ENDED_UNSEEN = "EndedUnseen"
+    """It ended while nobody looked, and its result is not known."""
+    SAVEPOINT_UNKNOWN = "SavepointUnknown"
+    """It went away under a stop of the operator, and where its savepoint lies is not known."""
+    STATE_MISSING = "StateMissing"
+    """State must exist but nothing usable was found."""
+
+
+class InitialStateStrategy(StrEnum):
+    """Where the first run's state comes from."""
+
+    LATEST = "Latest"
+    CUSTOM = "Custom"
+    NONE = "None"
+
+
+class UpgradeStrategy(StrEnum):
+    """How a running job is replaced."""
+
+    SAVEPOINT = "Savepoint"
+    LAST_STATE = "LastState"
+    STATELESS = "Stateless"
+
+
+class DeletionPolicy(StrEnum):
+    """What becomes of the Flink job when the FlinkJob is deleted."""
+
+    SAVEPOINT = "Savepoint"
+    CANCEL = "Cancel"
+    ORPHAN = "Orphan"
+
+
+class CheckpointingMode(StrEnum):
+    """Flink's `execution.checkpointing.mode`."""
+
+    EXACTLY_ONCE = "ExactlyOnce"
+    AT_LEAST_ONCE = "AtLeastOnce"
+
+
+class CheckpointRetention(StrEnum):
+    """Flink's `execution.checkpointing.externalized-checkpoint-retention`."""
+
+    RETAIN_ON_CANCELLATION = "RetainOnCancellation"
+    DELETE_ON_CANCELLATION = "DeleteOnCancellation"
+
+
+class FormatType(StrEnum):
+    """Flink's savepoint formats."""
+
+    CANONICAL = "Canonical"
+    NATIVE = "Native"
+
+
+class SavepointMode(StrEnum):
+    """What happens to the job of a FlinkSavepoint."""
+
+    TRIGGER = "Trigger"
+    STOP = "Stop"
+    CANCEL = "Cancel"
+
+
+class SnapshotType(StrEnum):
+    """What is made: a savepoint, or a checkpoint that Flink owns."""
+
+    SAVEPOINT = "Savepoint"
+    CHECKPOINT = "Checkpoint"
+
+
+class CheckpointType(StrEnum):
+    """Flink's `checkpointType` of `POST /jobs/:jobid/checkpoints`."""
+
+    FULL = "Full"
+    CONFIGURED = "Configured"
+
+
+class SavepointPhase(StrEnum):
+    """One word for what a FlinkSavepoint is doing (`status.phase`)."""
+
+    PENDING = "Pending"
+    IN_PROGRESS = "InProgress"
+    SYNCING = "Syncing"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+
+
+class SavepointOrigin(StrEnum):
+    """Why a snapshot was made."""
+
+    PERIODIC = "Periodic"
+    UPGRADE = "Upgrade"
+    SUSPEND = "Suspend"
+    DELETION = "Deletion"
+    MANUAL = "Manual"
+
+
+class SavepointErrorCode(StrEnum):
+    """Why a FlinkSavepoint failed (`status.error.errorCode`); closed."""
+
+    UNKNOWN_JOB = "UnknownJob"
+    JOB_CHANGED = "JobChanged"
+    JOB_NOT_RUNNING = "JobNotRunning"
+    OWNED_BY_OTHER = "OwnedByOther"
+    CLUSTER_UNREACHABLE = "ClusterUnreachable"
+    SAVEPOINT_FAILED = "SavepointFailed"
+    NO_SAVEPOINT_DIRECTORY = "NoSavepointDirectory"
+    NO_SNAPSHOT = "NoSnapshot"
+    SNAPSHOT_NOT_SELF_CONTAINED = "SnapshotNotSelfContained"
+    STORE_ERROR = "StoreError"
+    VERIFY_FAILED = "VerifyFailed"
+    TIMEOUT = "Timeout"
+
+
+class ConditionStatus(StrEnum):
+    """Kubernetes' three-valued truth."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A CEL validation rule (`x-kubernetes-validations`); the message names the field from `spec` on."""
+
+    rule: str
+    message: str
+
+
+def rules(*declared: Rule) -> dict[str, Any]:
+    """The `json_schema_extra` of a model or field that carries these rules."""
+    return {"x-kubernetes-validations": [{"rule": rule.rule, "message": rule.message} for rule in declared]}
+
+
+def _alias(name: str) -> str:
+    return to_camel(name.rstrip("_"))
+
+
+SPEC_CONFIG: Final = ConfigDict(alias_generator=_alias, populate_by_name=True, extra="ignore", frozen=True)
+STATUS_CONFIG: Final = ConfigDict(alias_generator=_alias, populate_by_name=True, extra="ignore")
+
+
+class SpecModel(BaseModel):
+    """Base of everything in a spec: frozen, camelCase outside, unknown fields (of a newer version) ignored."""
+
+    model_config = SPEC_CONFIG
+
+
+_DURATION: Final = r"^([0-9]+(ms|s|m|h|d))+$"
+_DURATION_PART: Final = re.compile(r"([0-9]+)(ms|s|m|h|d)")
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def duration_seconds(text: str) -> float:
+    """The length of a duration of the API, such as `90s`, `1h30m` or `7d`, in seconds.
+
+    Raises:
+        ValueError: not a duration, or zero.
+    """
+    if not re.fullmatch(_DURATION[1:-1], text):
+        raise ValueError(f"not a duration: {text!r}; write 90s, 1h30m or 7d")
+    seconds = sum(int(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
+    if seconds <= 0:
+        raise ValueError("a duration must not be zero")
+    return seconds
+
+
+def _checked(check: Callable[[str], object]) -> AfterValidator:
+    def validate(text: str) -> str:
+        check(text)
+        return text
+
+    return AfterValidator(validate)
+
+
+def _no_password(text: str) -> None:
+    if re.match(r"^[^:/]+://[^/]*:[^/]*@", text):
+        raise ValueError("must not contain a password")
+
+
+Duration = Annotated[
+    str,
+    Field(
+        min_length=2,
+        max_length=32,
+        pattern=_DURATION,
+        json_schema_extra=rules(Rule("self.matches('[1-9]')", "{path} must not be zero")),
+    ),
+    _checked(duration_seconds),
+]
+"""`90s`, `1h30m`, `7d`; never zero."""
+
+Location = Annotated[
+    str,
+    Field(
+        min_length=2,
+        max_length=1024,
+        pattern=r"^([a-zA-Z][a-zA-Z0-9+.-]*:/|/)[^\x00-\x1f]*$",
+        json_schema_extra=rules(Rule("!self.matches('^[^:/]+://[^/]*:[^/]*@')", "{path} must not contain a password")),
+    ),
+    _checked(_no_password),
+]
+"""A directory or snapshot as Flink names it: a URI, or an absolute path on the cluster."""
+
+ClusterUrl = Annotated[str, Field(min_length=8, max_length=512, pattern=r"^https?://[^/@\s?#]+(/[^@\s?#]*)?$")]
+"""Where a JobManager's REST API answers, without user information, query or fragment."""
+
+ArtifactUri = Annotated[
+    str, Field(min_length=8, max_length=2048, pattern=r"^(https?://[^/@\s?#]+/[^\s#]*|file:///[^\s?#]+)$")
+]
+"""Where a jar lies; `https`, `http` or `file`, without user information."""
+
+JobId = Annotated[str, Field(min_length=32, max_length=32, pattern=r"^[0-9a-f]{32}$")]
+"""A Flink job id: 32 hexadecimal digits."""
+
+Sha256 = Annotated[str, Field(min_length=64, max_length=64, pattern=r"^[0-9a-f]{64}$")]
+
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+"""The name of a Kubernetes object."""
+
+JobName = Annotated[str, Field(min_length=1, max_length=45, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+"""The name of a FlinkJob."""
+
+Word = Annotated[str, Field(max_length=64)]
+"""A short identifier in a status."""
+Text = Annotated[str, Field(max_length=256)]
+Message = Annotated[str, Field(max_length=1024)]
+"""One line for people in a status. Cut at its limit when written."""
+
+
+def _format_time(value: datetime) -> str:
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _aware(value: datetime) -> datetime:
+    return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+Time = Annotated[datetime, AfterValidator(_aware), PlainSerializer(_format_time, return_type=str)]
+"""An instant in UTC, written with whole seconds."""

@@ -1,0 +1,95 @@
+"""What a change of a spec field does to the running job; called by the core for digests and by the generator for the
+reference.
+
+Invariant: every field of FlinkJobSpec has a class, its own or the one of the field that contains it. The canonical
+values leave out whatever equals its default, so that writing a default down changes no digest, and neither does a new
+optional field in a later version of the operator (which must not restart every job of a cluster).
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+if TYPE_CHECKING:
+    from flinkjob.api.flinkjob_spec import FlinkJobSpec
+
+
+class FieldClass(StrEnum):
+    """What changing a field does. Put into the `Annotated` of a field; fields of a nested model inherit it."""
+
+    RUN = "Run"
+    """A change replaces the running job."""
+    SCALE = "Scale"
+    """Changed in place where Flink can, else the job is replaced."""
+    MOVE = "Move"
+    """The job goes to another cluster."""
+    START = "Start"
+    """Read only when a first run starts."""
+    LIVE = "Live"
+    """Acts without touching the running job."""
+
+
+class Marker(StrEnum):
+    """Other facts about a field that the CRD generator reads."""
+
+    IMMUTABLE = "Immutable"
+    """Cannot be changed, set or unset once the object exists."""
+
+
+def field_class(field: FieldInfo) -> FieldClass | None:
+    """The class a field declares itself; None when it inherits the one of its parent."""
+    return next((item for item in field.metadata if isinstance(item, FieldClass)), None)
+
+
+def fields_of_class(spec: BaseModel, wanted: FieldClass) -> dict[str, Any]:
+    """The canonical, JSON-able value of all fields of one class, by their names in YAML, sorted.
+
+    Args:
+        spec: a FlinkJobSpec.
+        wanted: the class.
+
+    Returns: nested dicts; a field that equals its default, explicitly or not, is left out.
+    """
+    return _collect(spec, wanted, None)
+
+
+def run_digest_fields(spec: "FlinkJobSpec") -> dict[str, Any]:
+    """All `Run`-class fields, for the run digest: equal for two specs exactly when they ask for the same run."""
+    return fields_of_class(spec, FieldClass.RUN)
+
+
+def scale_fields(spec: "FlinkJobSpec") -> dict[str, Any]:
+    """All `Scale`-class fields that differ from their default (`{}` for a parallelism of 1)."""
+    return fields_of_class(spec, FieldClass.SCALE)
+
+
+def _collect(model: BaseModel, wanted: FieldClass, inherited: FieldClass | None) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, field in sorted(type(model).model_fields.items()):
+        value = getattr(model, name)
+        if value is None:
+            continue
+        own = field_class(field) or inherited
+        if isinstance(value, BaseModel):
+            nested = _collect(value, wanted, own)
+            # An optional object that is present but all default (`savepointRef: {}`) differs from an absent one.
+            if nested or (own is wanted and field.get_default(call_default_factory=True) is None):
+                found[field.alias or name] = nested
+        elif own is wanted and (field.is_required() or value != field.get_default(call_default_factory=True)):
+            found[field.alias or name] = _plain(value)
+    return dict(sorted(found.items()))
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Mapping():
+            return {str(key): _plain(item) for key, item in sorted(value.items())}
+        case tuple() | list():
+            return [_plain(item) for item in value]
+        case StrEnum():
+            return value.value
+        case _:
+            return value

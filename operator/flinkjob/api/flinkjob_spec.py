@@ -1,0 +1,306 @@
+"""`FlinkJob.spec`: what a person asks for. Parsed by the codec, read by the core; the CRD is generated from it.
+
+Invariant: every field declares its class (`Run`, `Scale`, `Move`, `Start`, `Live`), itself or through the field that
+contains it."""
+
+from collections.abc import Mapping
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from flinkjob.api.common import (
+    SPEC_CONFIG,
+    ArtifactUri,
+    CheckpointingMode,
+    CheckpointRetention,
+    ClusterUrl,
+    DeletionPolicy,
+    DesiredState,
+    Duration,
+    FormatType,
+    InitialStateStrategy,
+    Location,
+    ObjectName,
+    Rule,
+    Sha256,
+    SpecModel,
+    UpgradeStrategy,
+    rules,
+)
+from flinkjob.api.fieldclass import FieldClass
+
+RESERVED_KEYS: Final[Mapping[str, str]] = {
+    "execution.savepoint.path": "use spec.initialState",
+    "execution.state-recovery.path": "use spec.initialState",
+    "$internal.pipeline.job-id": "the operator chooses the job id",
+    "parallelism.default": "use spec.parallelism",
+}
+"""Keys of flinkConfiguration that would undermine the operator, and what to do instead."""
+
+DUPLICATE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "jobName": ("pipeline.name",),
+    "checkpoint.interval": ("execution.checkpointing.interval",),
+    "checkpoint.mode": ("execution.checkpointing.mode",),
+    "checkpoint.directory": ("execution.checkpointing.dir", "state.checkpoints.dir"),
+    "checkpoint.retention": (
+        "execution.checkpointing.externalized-checkpoint-retention",
+        "execution.checkpointing.externalized-checkpoint.retention",
+    ),
+}
+"""Fields that are sent under these keys: when the field is set, the key must not be. `checkpoint.retention` "
+"always is, by its default."""
+
+
+def _duplicate_rule(field: str, key: str) -> Rule:
+    parts = field.split(".")
+    present = " && ".join(f"has(self.{'.'.join(parts[: count + 1])})" for count in range(len(parts)))
+    return Rule(
+        f"!({present} && has(self.flinkConfiguration) && '{key}' in self.flinkConfiguration)",
+        f"spec.flinkConfiguration: {key} and spec.{field} set the same; keep spec.{field}",
+    )
+
+
+class ClusterSpec(SpecModel):
+    """The Flink cluster that runs the job."""
+
+    url: Annotated[
+        ClusterUrl,
+        Field(
+            description="The JobManager's REST endpoint, such as http://flink-jobmanager:8081, of any Flink "
+            "cluster from 1.20 to 2.3, whoever runs it. Without user information."
+        ),
+    ]
+
+
+class JarSpec(SpecModel):
+    """The jar that is run."""
+
+    uri: Annotated[
+        ArtifactUri,
+        Field(
+            description="Where the jar is fetched from: https, http, or file (below the directories that the "
+            "operator allows)."
+        ),
+    ]
+    sha256: Annotated[
+        Sha256 | None,
+        Field(description="The jar's SHA-256 in lower-case hexadecimal; a jar with another content is refused."),
+    ] = None
+    entry_class: Annotated[
+        Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[A-Za-z_$][A-Za-z0-9_.$]*$")] | None,
+        Field(description="The class with main(). Absent: the one that the jar's manifest names."),
+    ] = None
+
+
+class CheckpointSpec(SpecModel):
+    """Checkpointing of the job, sent as the matching Flink keys with every run."""
+
+    interval: Annotated[
+        Duration | None,
+        Field(description="`execution.checkpointing.interval`, such as 30s. Absent: the cluster's, or none."),
+    ] = None
+    mode: Annotated[
+        CheckpointingMode | None, Field(description="`execution.checkpointing.mode`. Absent: the cluster's.")
+    ] = None
+    retention: Annotated[
+        CheckpointRetention,
+        Field(
+            description="Whether the newest checkpoint outlives a cancelled job. Flink's own default keeps "
+            "nothing, which leaves nothing to continue from."
+        ),
+    ] = CheckpointRetention.RETAIN_ON_CANCELLATION
+    directory: Annotated[
+        Location | None, Field(description="`execution.checkpointing.dir`. Absent: the cluster's.")
+    ] = None
+
+
+class SavepointRef(SpecModel):
+    """A FlinkSavepoint of the same namespace."""
+
+    name: Annotated[ObjectName, Field(description="Its name.")]
+
+
+class InitialStateSpec(SpecModel):
+    """Where the first run's state comes from. Restarts and upgrades never read it."""
+
+    model_config = SPEC_CONFIG | {
+        "json_schema_extra": rules(
+            Rule(
+                "self.strategy != 'Custom' || has(self.location) != has(self.savepointRef)",
+                "spec.initialState: strategy Custom needs exactly one of location and savepointRef",
+            ),
+            Rule(
+                "self.strategy == 'Custom' || !(has(self.location) || has(self.savepointRef))",
+                "spec.initialState: location and savepointRef need strategy: Custom",
+            ),
+        )
+    }
+
+    strategy: Annotated[
+        InitialStateStrategy,
+        Field(
+            description="Latest: the newest completed FlinkSavepoint of this job, or retained checkpoint known; "
+            "none = empty, and status says so. Custom: location or savepointRef; not found = Stalled. None: empty."
+        ),
+    ] = InitialStateStrategy.LATEST
+    location: Annotated[
+        Location | None, Field(description="A savepoint or retained checkpoint, as Flink names it. Only with Custom.")
+    ] = None
+    savepoint_ref: Annotated[
+        SavepointRef | None, Field(description="A completed FlinkSavepoint of the same namespace. Only with Custom.")
+    ] = None
+    nonce: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=2**53,
+            description="Change it to run the job again from what initialState says, instead of from its own "
+            "newest state.",
+        ),
+    ] = None
+
+
+class RestoreSpec(SpecModel):
+    """How every later run starts from its predecessor's state."""
+
+    allow_non_restored_state: Annotated[
+        bool, Field(description="Start although the snapshot holds state that the job no longer has.")
+    ] = False
+
+
+class UpgradeSpec(SpecModel):
+    """How a running job is replaced when a Run field changes."""
+
+    strategy: Annotated[
+        UpgradeStrategy,
+        Field(
+            description="Savepoint: stop with a savepoint, start from it. LastState: cancel, start from the "
+            "newest retained checkpoint. Stateless: cancel, start empty."
+        ),
+    ] = UpgradeStrategy.SAVEPOINT
+    timeout: Annotated[
+        Duration, Field(description="How long the stop may take before it is reported; it is never aborted.")
+    ] = "10m"
+
+
+class SavepointsSpec(SpecModel):
+    """Savepoints that the operator takes of this job."""
+
+    directory: Annotated[
+        Location | None,
+        Field(
+            description="Where they go, each into a directory of its own below. Absent: the cluster's savepoint "
+            "directory."
+        ),
+    ] = None
+    format_type: Annotated[
+        FormatType,
+        Field(description="Canonical: readable by every state backend. Native: faster, the same backend only."),
+    ] = FormatType.CANONICAL
+    timeout: Annotated[Duration, Field(description="How long one may take before it is reported.")] = "10m"
+
+
+class DeletionSpec(SpecModel):
+    """What becomes of the Flink job when this FlinkJob is deleted."""
+
+    policy: Annotated[
+        DeletionPolicy,
+        Field(
+            description="Savepoint: stop with a savepoint where there is state and a directory, else cancel. Cancel. "
+            "Orphan: the job runs on."
+        ),
+    ] = DeletionPolicy.SAVEPOINT
+    timeout: Annotated[
+        Duration,
+        Field(
+            description="After it the job is cancelled if the cluster answers, else left behind, in any case "
+            'with an Event. At once with the annotation flinkjob.dev/force-delete: "true".'
+        ),
+    ] = "5m"
+
+
+class FlinkJobSpec(SpecModel):
+    """A Flink job that is kept in the desired state on a Flink cluster."""
+
+    model_config = SPEC_CONFIG | {
+        "json_schema_extra": rules(
+            *(
+                Rule(
+                    f"!has(self.flinkConfiguration) || !('{key}' in self.flinkConfiguration)",
+                    f"spec.flinkConfiguration: {key} is reserved; {instead}",
+                )
+                for key, instead in RESERVED_KEYS.items()
+            ),
+            *(_duplicate_rule(field, key) for field, keys in DUPLICATE_KEYS.items() for key in keys),
+        )
+    }
+
+    cluster: Annotated[ClusterSpec, Field(description="The Flink cluster that runs the job."), FieldClass.MOVE]
+    jar: Annotated[JarSpec, Field(description="What runs."), FieldClass.RUN]
+    args: Annotated[
+        tuple[Annotated[str, Field(max_length=8192)], ...],
+        Field(
+            max_length=256,
+            description="Arguments of main(), one string each.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+        FieldClass.RUN,
+    ] = ()
+    flink_configuration: Annotated[
+        Mapping[str, Annotated[str, Field(max_length=8192)]],
+        Field(
+            max_length=256,
+            default_factory=dict,
+            description="Flink options of the run. Values are strings: quote numbers and booleans. Keys that "
+            "another field or the operator sets are refused.",
+        ),
+        FieldClass.RUN,
+    ]
+    job_name: Annotated[
+        Annotated[str, Field(min_length=1, max_length=256)] | None,
+        Field(description="`pipeline.name`, what Flink shows. Absent: metadata.name. A name set by main() wins."),
+        FieldClass.RUN,
+    ] = None
+    parallelism: Annotated[
+        int,
+        Field(
+            ge=1, le=32768, description="Default parallelism of the job; also what kubectl scale and autoscalers set."
+        ),
+        FieldClass.SCALE,
+    ] = 1
+    checkpoint: Annotated[CheckpointSpec, Field(description="Checkpointing of the job."), FieldClass.RUN] = (
+        CheckpointSpec()
+    )
+    state: Annotated[
+        DesiredState,
+        Field(
+            description="Running. Suspended: stop with a savepoint, resume later. Cancelled. Drained: stop with "
+            "a savepoint and the highest watermark; Running again then needs a new initialState.nonce."
+        ),
+        FieldClass.LIVE,
+    ] = DesiredState.RUNNING
+    initial_state: Annotated[
+        InitialStateSpec, Field(description="Where the first run's state comes from."), FieldClass.START
+    ] = InitialStateSpec()
+    restore: Annotated[
+        RestoreSpec, Field(description="How later runs start from the newest state."), FieldClass.LIVE
+    ] = RestoreSpec()
+    upgrade: Annotated[UpgradeSpec, Field(description="How a running job is replaced."), FieldClass.LIVE] = (
+        UpgradeSpec()
+    )
+    savepoints: Annotated[
+        SavepointsSpec, Field(description="Savepoints that the operator takes of this job."), FieldClass.LIVE
+    ] = SavepointsSpec()
+    restart_nonce: Annotated[
+        int | None,
+        Field(ge=0, le=2**53, description="Change it to restart the job with a savepoint."),
+        FieldClass.RUN,
+    ] = None
+    deletion: Annotated[
+        DeletionSpec, Field(description="What becomes of the job when this object is deleted."), FieldClass.LIVE
+    ] = DeletionSpec()
+    revision_history_limit: Annotated[
+        int,
+        Field(ge=1, le=100, description="How many specs of earlier runs are kept as ControllerRevisions."),
+        FieldClass.LIVE,
+    ] = 10

@@ -1,0 +1,267 @@
+"""`FlinkJob.status`: what the operator saw, intends and did. Written only by the core's decision, through the codec.
+
+Frozen standard dataclasses, so that the core changes them with `dataclasses.replace`; pydantic validates and writes
+them. Invariant: every string and list is bounded, and every field has a default (an absent status is
+`FlinkJobStatus()`)."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import ConfigDict, Field
+
+from flinkjob.api.common import (
+    STATUS_CONFIG,
+    ConditionStatus,
+    FormatType,
+    HoldReason,
+    Location,
+    Message,
+    OperationKind,
+    Phase,
+    RunResult,
+    Text,
+    Time,
+    Word,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Condition:
+    """One aspect of the object's state, as Kubernetes defines conditions."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
+
+    type: Annotated[Word, Field(description="Which aspect.")]
+    status: Annotated[ConditionStatus, Field(description="Whether it holds.")]
+    reason: Annotated[Word, Field(description="Why, in one word.")] = ""
+    message: Annotated[Message, Field(description="Why, in one line for people.")] = ""
+    last_transition_time: Annotated[Time | None, Field(description="When status last changed.")] = None
+    observed_generation: Annotated[
+        int | None, Field(ge=0, description="The metadata.generation it was decided on.")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What the operator does or waits for next."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
+
+    step: Annotated[Word | None, Field(description="The step it is at.")] = None
+    reason: Annotated[Word | None, Field(description="Why, in one word.")] = None
+    since: Annotated[Time | None, Field(description="Since when.")] = None
+    retry_time: Annotated[Time | None, Field(description="When it is tried again.")] = None
+    attempts: Annotated[int, Field(ge=0, description="How often it was tried.")] = 0
+    message: Annotated[Message | None, Field(description="What a person can do, in one line.")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hold:
+    """Why the job is held down. Released by a change of a Run field, of restartNonce or of state."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
+
+    reason: Annotated[HoldReason, Field(description="Why, in one word.")]
+    by: Annotated[Text | None, Field(description="Who: the FlinkSavepoint's name.")] = None
+    since: Annotated[Time | None, Field(description="Since when.")] = None
+    run_digest: Annotated[Word | None, Field(description="The digest of the spec that is held.")] = None
+    location: Annotated[Location | None, Field(description="The savepoint the job was stopped with.")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObservedJob:
+    """The Flink job as it was last seen."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
+
+    id: Annotated[Word | None, Field(description="Flink job id.")] = None
+    name: Annotated[Text | None, Field(description="Name in Flink.")] = None
+    state: Annotated[Word | None, Field(description="Flink's own word; kept when the cluster cannot be reached.")] = (
+        None
+    )
+    observed_time: Annotated[Time | None, Field(description="When that state was first seen.")] = None
+    start_time: Annotated[Time | None, Field(description="When the job started.")] = None
+    end_time: Annotated[Time | None, Field(description="When the job ended.")] = None
+    parallelism: Annotated[int | None, Field(ge=0, description="The parallelism it runs with.")] = None
+    tasks_running: Annotated[int | None, Field(ge=0, description="Tasks that run.")] = None
+    tasks_total: Annotated[int | None, Field(ge=0, description="Tasks in all.")] = None
+    restarts: Annotated[int | None, Field(ge=0, description="Restarts by Flink itself.")] = None
+    ui_url: Annotated[Text | None, Field(max_length=640, description="The job in Flink's web interface.")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunEnd:
+    """How a submission ended."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
+
+    result: Annotated[RunResult, Field(description="How.")]
+    time: Annotated[Time | None, Field(description="When it ended, or was seen to have ended.")] = None
+    snapshot: Annotated[Location | None, Field(description="The newest state it left.")] = None
+    snapshot_kind: Annotated[Word | None, Field(description="Savepoint or Checkpoint.")] = None
+    message: Annotated[Message | None, Field(description="Why, in one line.")] = None
+    incarnation: Annotated[Word | None, Field(description="The JobManager process that showed it.")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Submission:
+    """One intended run, written before the run call. Numbers only grow."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
+
+    number: Annotated[int, Field(ge=0, description="Its number, from 1 on.")] = 0
+    job_id: Annotated[Word | None, Field(description="The Flink job id it is sent with.")] = None
+    cluster_url: Annotated[Text | None, Field(max_length=512, description="The cluster it is sent to.")] = None
+    incarnation: Annotated[Word | None, Field(description="The JobManager process it was sent to.")] = None
+    high_availability: Annotated[bool, Field(description="Whether that cluster recovers jobs itself.")] = False
+    revision: Annotated[Text | None, Field(description="The ControllerRevision that holds its spec.")] = None
+    run_digest: Annotated[Word | None, Field(description="Digest of its Run fields.")] = None
+    artifact_digest: Annotated[Word | None, Field(description="SHA-256 of its jar.")] = None
+    jar_id: Annotated[Text | None, Field(max_length=512, description="The uploaded jar on the cluster.")] = None
+    restored_from: Annotated[Location | None, Field(description="The state it starts from; absent = empty.")] = None
+    allow_non_restored_state: Annotated[bool, Field(description="Whether state may be left over.")] = False
+    nonce: Annotated[int | None, Field(description="The initialState.nonce it was started under.")] = None
+    intent_time: Annotated[Time | None, Field(description="When it was decided.")] = None
+    started_time: Annotated[Time | None, Field(description="When it was first seen on the cluster.")] = None
+    seen: Annotated[bool, Field(description="Whether it was ever seen on the cluster.")] = False
+    running: Annotated[bool, Field(description="Whether all tasks were ever seen running.")] = False
+    attempts: Annotated[int, Field(ge=0, description="How often the run call was rejected.")] = 0
+    end: Annotated[RunEnd | None, Field(description="How it ended; absent while it has not.")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Operation:
+    """What is being done to the running job, written before the call. One at a time."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
+
+    kind: Annotated[OperationKind, Field(description="What.")]
+    by: Annotated[Text | None, Field(description="Who: the FlinkSavepoint's name, or why the operator does it.")] = None
+    trigger_id: Annotated[Word | None, Field(description="The trigger id sent with it.")] = None
+    directory: Annotated[Location | None, Field(description="The directory of this attempt.")] = None
+    submission: Annotated[int | None, Field(ge=0, description="The submission it acts on.")] = None
+    job_id: Annotated[Word | None, Field(description="The Flink job id it acts on.")] = None
+    run_digest: Annotated[Word | None, Field(description="The desired digest when it was decided.")] = None
+    since: Annotated[Time | None, Field(description="When it was decided.")] = None
+    drain: Annotated[bool, Field(description="Whether the stop drains.")] = False
+    format_type: Annotated[FormatType | None, Field(description="Savepoint format.")] = None
+    attempt: Annotated[int, Field(ge=0, description="Which attempt this is.")] = 0
+    sent: Annotated[bool, Field(description="Whether Flink is known to have accepted it.")] = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckpointInfo:
+    """A completed checkpoint."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
+
+    id: Annotated[int | None, Field(ge=0, description="Flink's checkpoint id.")] = None
+    location: Annotated[Location | None, Field(description="Where it lies.")] = None
+    time: Annotated[Time | None, Field(description="When it completed.")] = None
+    size: Annotated[Word | None, Field(description="Its size, such as 1.2Gi.")] = None
+    duration_ms: Annotated[int | None, Field(ge=0, description="How long it took, in milliseconds.")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SavepointInfo:
+    """A completed savepoint."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
+
+    name: Annotated[Text | None, Field(description="The FlinkSavepoint's name.")] = None
+    location: Annotated[Location | None, Field(description="Where it lies.")] = None
+    time: Annotated[Time | None, Field(description="When it completed.")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FailureInfo:
+    """The newest failure that Flink reported for the job."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
+
+    time: Annotated[Time | None, Field(description="When.")] = None
+    exception: Annotated[Text | None, Field(description="The exception's class.")] = None
+    root_cause: Annotated[Message | None, Field(description="The innermost cause, in one line.")] = None
+    task: Annotated[Text | None, Field(description="The task.")] = None
+    task_manager: Annotated[Text | None, Field(description="The TaskManager.")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RestartInfo:
+    """Restarts by the operator after failures."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
+
+    attempts: Annotated[int, Field(ge=0, description="How many in a row.")] = 0
+    next_time: Annotated[Time | None, Field(description="When the next one is due.")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClusterInfo:
+    """The cluster as it was last seen."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
+
+    url: Annotated[Text | None, Field(max_length=512, description="Its address.")] = None
+    flink_version: Annotated[Word | None, Field(description="Its Flink version.")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HistoryEntry:
+    """An earlier run."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
+
+    number: Annotated[int, Field(ge=0, description="Its submission number.")]
+    job_id: Annotated[Word | None, Field(description="Its Flink job id.")] = None
+    digest: Annotated[Word | None, Field(description="Its run digest.")] = None
+    from_: Annotated[Location | None, Field(alias="from", description="The state it started from.")] = None
+    to: Annotated[Location | None, Field(description="The state it left.")] = None
+    started: Annotated[Time | None, Field(description="When it was first seen.")] = None
+    ended: Annotated[Time | None, Field(description="When it ended.")] = None
+    result: Annotated[RunResult | None, Field(description="How it ended.")] = None
+    downtime: Annotated[Word | None, Field(description="From its end to the next run's start, such as 1.4s.")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FlinkJobStatus:
+    """What the operator saw, intends and did."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
+
+    observed_generation: Annotated[
+        int | None, Field(ge=0, description="The newest metadata.generation acted on, also of an invalid spec.")
+    ] = None
+    phase: Annotated[Phase | None, Field(description="One word for all of it.")] = None
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(
+            max_length=12,
+            description="Always all written: Ready, Reconciling, Stalled, Healthy, ClusterReachable, ClusterSuitable.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        ),
+    ] = ()
+    plan: Annotated[Plan | None, Field(description="What is done or waited for.")] = None
+    hold: Annotated[Hold | None, Field(description="Why the job is held down.")] = None
+    current_revision: Annotated[Text | None, Field(description="The ControllerRevision of the current run.")] = None
+    healthy_revision: Annotated[Text | None, Field(description="The one of the last healthy run.")] = None
+    job: Annotated[ObservedJob | None, Field(description="The Flink job as last seen.")] = None
+    submission: Annotated[Submission | None, Field(description="The current run, as intended.")] = None
+    operation: Annotated[Operation | None, Field(description="What is being done to the running job.")] = None
+    last_checkpoint: Annotated[CheckpointInfo | None, Field(description="The newest completed checkpoint known.")] = (
+        None
+    )
+    last_savepoint: Annotated[SavepointInfo | None, Field(description="The newest completed savepoint known.")] = None
+    last_failure: Annotated[FailureInfo | None, Field(description="The newest failure.")] = None
+    restart: Annotated[RestartInfo | None, Field(description="Restarts by the operator.")] = None
+    cluster: Annotated[ClusterInfo | None, Field(description="The cluster as last seen.")] = None
+    parallelism: Annotated[int | None, Field(ge=0, description="What the scale subresource reports.")] = None
+    selector: Annotated[Text | None, Field(description="What the scale subresource needs; matches no Pod.")] = None
+    history: Annotated[
+        tuple[HistoryEntry, ...],
+        Field(
+            max_length=10,
+            description="Earlier runs, newest first; fewer when the status would get too large.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
