@@ -61,6 +61,30 @@ class RunResult(StrEnum):
     SAVEPOINT_UNKNOWN = "SavepointUnknown"
 
 
+class SubmissionReason(StrEnum):
+    """Why a run was started (`status.submission.reason`)."""
+
+    INITIAL = "Initial"
+    UPGRADE = "Upgrade"
+    RESUME = "Resume"
+    RESTART = "Restart"
+    REDEPLOY = "Redeploy"
+    ADOPTED = "Adopted"
+
+
+class SnapshotKind(StrEnum):
+    """What a run left to continue from (`status.submission.end.snapshotKind`)."""
+
+    SAVEPOINT = "Savepoint"
+    CHECKPOINT = "Checkpoint"
+    RESTORED = "Restored"
+    """It completed none of its own, so its successor starts from the same state."""
+    EMPTY = "Empty"
+    """It had and left no state."""
+    MISSING = "Missing"
+    """There must be state, but none is known to be usable."""
+
+
 class OperationKind(StrEnum):
     """What is being done to the running job (`status.operation.kind`)."""
 
@@ -322,6 +346,13 @@ def _format_time(value: datetime) -> str:
 def _aware(value: datetime) -> datetime:
     return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
 
+
+def _format_precise_time(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+PreciseTime = Annotated[datetime, AfterValidator(_aware), PlainSerializer(_format_precise_time, return_type=str)]
+"""An instant in UTC, written with milliseconds: where a downtime is computed from it."""
 
 Time = Annotated[datetime, AfterValidator(_aware), PlainSerializer(_format_time, return_type=str)]
 """An instant in UTC, written with whole seconds."""

@@ -18,7 +18,10 @@ from flinkjob.api.common import (
     Message,
     OperationKind,
     Phase,
+    PreciseTime,
     RunResult,
+    SnapshotKind,
+    SubmissionReason,
     Text,
     Time,
     Word,
@@ -96,9 +99,10 @@ class RunEnd:
     __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
 
     result: Annotated[RunResult, Field(description="How.")]
-    time: Annotated[Time | None, Field(description="When it ended, or was seen to have ended.")] = None
+    time: Annotated[PreciseTime | None, Field(description="When it ended, or was seen to have ended.")] = None
     snapshot: Annotated[Location | None, Field(description="The newest state it left.")] = None
-    snapshot_kind: Annotated[Word | None, Field(description="Savepoint or Checkpoint.")] = None
+    snapshot_kind: Annotated[SnapshotKind | None, Field(description="What that state is.")] = None
+    released: Annotated[bool, Field(description="Whether state left Running since, which lets it run again.")] = False
     message: Annotated[Message | None, Field(description="Why, in one line.")] = None
     incarnation: Annotated[Word | None, Field(description="The JobManager process that showed it.")] = None
 
@@ -110,6 +114,7 @@ class Submission:
     __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
 
     number: Annotated[int, Field(ge=0, description="Its number, from 1 on.")] = 0
+    reason: Annotated[SubmissionReason | None, Field(description="Why it was started.")] = None
     job_id: Annotated[Word | None, Field(description="The Flink job id it is sent with.")] = None
     cluster_url: Annotated[Text | None, Field(max_length=512, description="The cluster it is sent to.")] = None
     incarnation: Annotated[Word | None, Field(description="The JobManager process it was sent to.")] = None
@@ -122,10 +127,13 @@ class Submission:
     allow_non_restored_state: Annotated[bool, Field(description="Whether state may be left over.")] = False
     nonce: Annotated[int | None, Field(description="The initialState.nonce it was started under.")] = None
     intent_time: Annotated[Time | None, Field(description="When it was decided.")] = None
-    started_time: Annotated[Time | None, Field(description="When it was first seen on the cluster.")] = None
+    started_time: Annotated[PreciseTime | None, Field(description="When all its tasks were first seen running.")] = None
     seen: Annotated[bool, Field(description="Whether it was ever seen on the cluster.")] = False
     running: Annotated[bool, Field(description="Whether all tasks were ever seen running.")] = False
-    attempts: Annotated[int, Field(ge=0, description="How often the run call was rejected.")] = 0
+    parallelism: Annotated[int | None, Field(ge=0, description="The parallelism it is sent with.")] = None
+    attempts: Annotated[int, Field(ge=0, description="How often the run call was repeated.")] = 0
+    rejected: Annotated[bool, Field(description="Whether Flink refused the last run call for certain.")] = False
+    operations: Annotated[int, Field(ge=0, description="How many operations were begun on it.")] = 0
     end: Annotated[RunEnd | None, Field(description="How it ended; absent while it has not.")] = None
 
 

@@ -63,5 +63,6 @@ class FlinkSavepointStatus:
     size_bytes: Annotated[int | None, Field(ge=0, description="Its size in bytes.")] = None
     format_type: Annotated[FormatType | None, Field(description="Its format.")] = None
     flink_version: Annotated[Word | None, Field(description="The Flink version that made it.")] = None
+    retry_time: Annotated[Time | None, Field(description="When it is tried again.")] = None
     failures: Annotated[int, Field(ge=0, description="How often it failed.")] = 0
     error: Annotated[SavepointError | None, Field(description="Why it failed.")] = None

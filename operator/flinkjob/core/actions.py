@@ -1,0 +1,135 @@
+"""The closed set of things that a decision can ask for; the executor performs them in the order of their stage.
+
+Stages (see `runtime/executor.py`): what must exist before the intent (finalizer, revision, recorded savepoints), then the
+status itself (compare-and-set), then the calls with an effect on Flink, last what only tells or tidies up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from flinkjob.core.flinkmodel import RunRequest, SavepointFormat, TriggeredCheckpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddFinalizer:
+    """Hold the object in etcd while a Flink job of it may run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoveFinalizer:
+    """Let the object go: no Flink job of it may be running, or it is left behind on purpose."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordRevision:
+    """Keep the spec that is about to run as a ControllerRevision; the oldest beyond `keep` are deleted."""
+
+    name: str
+    digest: str
+    number: int
+    keep: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordSavepoint:
+    """Record a savepoint that the operator itself took as a completed FlinkSavepoint."""
+
+    name: str
+    origin: str
+    location: str
+    flink_job_id: str
+    submission: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunJob:
+    """`POST /jars/:id/run`: start submission `number` under a job id that is already in the status."""
+
+    url: str
+    jar_id: str
+    number: int
+    attempt: int
+    request: RunRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopJob:
+    """`POST /jobs/:id/stop`: stop with a savepoint, under a trigger id that is already in the status."""
+
+    url: str
+    job_id: str
+    trigger_id: str
+    directory: str
+    format_type: SavepointFormat
+    drain: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeSavepoint:
+    """`POST /jobs/:id/savepoints`, with `cancel` cancelling the job when the savepoint is complete."""
+
+    url: str
+    job_id: str
+    trigger_id: str
+    directory: str
+    format_type: SavepointFormat
+    cancel: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeCheckpoint:
+    """`POST /jobs/:id/checkpoints`."""
+
+    url: str
+    job_id: str
+    trigger_id: str
+    checkpoint_type: TriggeredCheckpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class CancelJob:
+    """`PATCH /jobs/:id`: repeating it is harmless."""
+
+    url: str
+    job_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscardArtifact:
+    """Remove the uploaded jar with this digest from the cluster unless another FlinkJob needs it."""
+
+    url: str
+    digest: str
+
+
+class EventType(StrEnum):
+    """Kubernetes' two sorts of Events."""
+
+    NORMAL = "Normal"
+    WARNING = "Warning"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostEvent:
+    """Tell about one transition."""
+
+    type: EventType
+    reason: str
+    message: str
+
+
+Action = (
+    AddFinalizer
+    | RemoveFinalizer
+    | RecordRevision
+    | RecordSavepoint
+    | RunJob
+    | StopJob
+    | TakeSavepoint
+    | TakeCheckpoint
+    | CancelJob
+    | DiscardArtifact
+    | PostEvent
+)
