@@ -1,0 +1,164 @@
+"""Downloads over http and https.
+
+Used by `fetch.ArtifactStore` alone. Every host, of redirects too, passes `check_url` before it is spoken to;
+credentials in a URL are sent to that URL only. Nothing but a complete, checked zip archive gets into the cache.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from flinkjob.artifacts.cache import ArtifactCache, Fetched
+from flinkjob.artifacts.errors import ArtifactInvalid, ArtifactUnavailable, shown
+from flinkjob.artifacts.jarfile import DigestingWriter, check_is_jar, check_size
+from flinkjob.core.errors import Invalid
+
+REDIRECTS = 5
+CHUNK_BYTES = 2**20
+CONNECT_SECONDS = 10.0
+SILENCE_SECONDS = 30.0
+"""A download that sends nothing for so long is given up."""
+NOT_MODIFIED = 304
+_TRY_AGAIN = frozenset({408, 425, 429})
+_REASONS = {401: "unauthorized", 403: "forbidden", 404: "not-found", 410: "not-found"}
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """What a server said about the version of its answer."""
+
+    etag: str | None
+    last_modified: str | None
+
+    @classmethod
+    def of(cls, response: httpx.Response) -> Validators | None:
+        """None when the server said nothing."""
+        etag, modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
+        return cls(etag, modified) if etag or modified else None
+
+    def headers(self) -> dict[str, str]:
+        """The request headers that ask for anything newer."""
+        if self.etag:  # If-Modified-Since has whole seconds: not precise enough beside an ETag
+            return {"If-None-Match": self.etag}
+        return {"If-Modified-Since": self.last_modified} if self.last_modified else {}
+
+
+class HttpSource:
+    """Fetches into the cache."""
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        cache: ArtifactCache,
+        *,
+        max_bytes: int,
+        timeout_seconds: float,
+        check_url: Callable[[str], None],
+    ) -> None:
+        self._http = http
+        self._cache = cache
+        self._max_bytes = max_bytes
+        self._timeout_seconds = timeout_seconds
+        self._check_url = check_url
+
+    async def fetch(self, url: str, version: object) -> Fetched | None:
+        """Downloads; None when the server says that it is still `version`.
+
+        Raises:
+            ArtifactUnavailable: time-out, cut off, 408, 425, 429, 5xx, no connection, no room on the disk.
+            ArtifactInvalid: any other answer, a refused host, too large, not a zip archive.
+        """
+        name = shown(url)
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                return await self._follow(url, version if isinstance(version, Validators) else None)
+        except (TimeoutError, httpx.TimeoutException) as error:
+            raise ArtifactUnavailable("timeout", f"jar: {name}: {_slow(error, self._timeout_seconds)}") from error
+        except httpx.TransportError as error:
+            raise ArtifactUnavailable("connection", f"jar: {name}: {error or type(error).__name__}") from error
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise ArtifactInvalid("uri", f"jar: not a URL: {name}") from error
+        except httpx.DecodingError as error:
+            raise ArtifactUnavailable("cut-off", f"jar: {name}: the content cannot be decoded: {error}") from error
+        except OSError as error:
+            raise ArtifactUnavailable("disk", f"jar: {name} cannot be stored: {error.strerror}") from error
+
+    async def _follow(self, url: str, validators: Validators | None) -> Fetched | None:
+        first = url
+        for _ in range(REDIRECTS + 1):
+            self._check(url, first)
+            request = self._http.build_request(
+                "GET",
+                url,
+                headers={"Accept-Encoding": "identity", **(validators.headers() if validators else {})},
+                timeout=httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS),
+            )
+            response = await self._http.send(request, stream=True, follow_redirects=False)
+            try:
+                if response.status_code == NOT_MODIFIED and validators:
+                    return None
+                if not response.has_redirect_location:
+                    return await self._store(response, shown(first), shown(url))
+                url = urljoin(url, response.headers["Location"])
+            finally:
+                await response.aclose()
+        raise ArtifactInvalid("redirects", f"jar: {shown(first)} redirects more than {REDIRECTS} times")
+
+    def _check(self, url: str, first: str) -> None:
+        via = f"jar: {shown(first)}" if url == first else f"jar: {shown(first)} redirects to {shown(url)}"
+        scheme = urlsplit(url).scheme.lower()
+        if scheme not in ("http", "https"):
+            raise ArtifactInvalid("scheme", f"{via}: only http and https are followed")
+        if scheme == "http" and urlsplit(first).scheme.lower() == "https":
+            raise ArtifactInvalid("scheme", f"{via}: from https to http is not followed")
+        try:
+            self._check_url(url)
+        except Invalid as error:
+            raise ArtifactInvalid("not-allowed", f"{via}: {error.message}") from error
+
+    async def _store(self, response: httpx.Response, name: str, final: str) -> Fetched:
+        _check_answer(response, final if final == name else f"{final} (redirected from {name})")
+        length = response.headers.get("Content-Length", "")
+        if length.isdigit():
+            check_size(int(length), max_bytes=self._max_bytes, name=name)
+        partial = self._cache.partial()
+        try:
+            digest = await self._write(response, partial, name)
+            await asyncio.to_thread(check_is_jar, partial, name=name)
+            path = self._cache.commit(partial, digest)
+        finally:
+            partial.unlink(missing_ok=True)
+        return Fetched(digest=digest, path=path, version=Validators.of(response))
+
+    async def _write(self, response: httpx.Response, partial: Path, name: str) -> str:
+        with partial.open("wb") as file:
+            writer = DigestingWriter(file, max_bytes=self._max_bytes, name=name)
+            async for chunk in response.aiter_bytes(CHUNK_BYTES):
+                await asyncio.to_thread(writer.write, chunk)
+        return writer.digest
+
+
+def _check_answer(response: httpx.Response, name: str) -> None:
+    status = response.status_code
+    if status == 200:
+        return
+    message = f"jar: {status} from {name}"
+    if status in _TRY_AGAIN or status >= 500:
+        raise ArtifactUnavailable("server-error", message)
+    raise ArtifactInvalid(_REASONS.get(status, "refused"), message)
+
+
+def _slow(error: Exception, timeout_seconds: float) -> str:
+    match error:
+        case httpx.ConnectTimeout():
+            return f"no connection within {CONNECT_SECONDS:.0f} s"
+        case httpx.TimeoutException():
+            return f"nothing received for {SILENCE_SECONDS:.0f} s"
+        case _:
+            return f"not complete within {timeout_seconds:g} s"

@@ -1,0 +1,65 @@
+"""Whether a file is a jar, and copying with a digest on the way.
+
+Used by `fetch`. Blocking; callers run these in threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from pathlib import Path
+from typing import IO
+
+from flinkjob.artifacts.errors import ArtifactInvalid, ArtifactUnavailable
+
+ZIP_START = b"PK\x03\x04"
+
+
+class DigestingWriter:
+    """Writes to a file and computes SHA-256 and size; refuses more than `max_bytes`."""
+
+    def __init__(self, target: IO[bytes], *, max_bytes: int, name: str) -> None:
+        self._target = target
+        self._hash = hashlib.sha256()
+        self._max_bytes = max_bytes
+        self._name = name
+        self.size = 0
+
+    def write(self, chunk: bytes) -> None:
+        """Appends a chunk.
+
+        Raises:
+            ArtifactInvalid: `too-large`.
+        """
+        self.size += len(chunk)
+        check_size(self.size, max_bytes=self._max_bytes, name=self._name)
+        self._hash.update(chunk)
+        self._target.write(chunk)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that was written, 64 hex digits."""
+        return self._hash.hexdigest()
+
+
+def check_size(size: int, *, max_bytes: int, name: str) -> None:
+    """Raises `ArtifactInvalid` (`too-large`) for a size in bytes above the limit."""
+    if size > max_bytes:
+        raise ArtifactInvalid("too-large", f"jar: {name} is larger than the limit of {max_bytes // 2**20} MiB")
+
+
+def check_is_jar(path: Path, *, name: str) -> None:
+    """Checks that the file is a zip archive with its directory at the end.
+
+    Raises:
+        ArtifactInvalid: `not-a-jar`.
+        ArtifactUnavailable: `cut-off`: it begins as one and has no end (still being copied, or cut off by a server
+            that told no length).
+    """
+    with path.open("rb") as file:
+        start = file.read(len(ZIP_START))
+    if zipfile.is_zipfile(path):
+        return
+    if start == ZIP_START:
+        raise ArtifactUnavailable("cut-off", f"jar: {name} is cut off: it has no end of a zip archive")
+    raise ArtifactInvalid("not-a-jar", f"jar: {name} is not a jar (not a zip archive)")

@@ -1,0 +1,86 @@
+"""Jars of directories that are mounted into the operator's Pod (`file:///jars/clicks.jar`).
+
+Used by `fetch.ArtifactStore` alone. Links are followed, but what they lead to must be below an allowed directory too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from flinkjob.artifacts.cache import ArtifactCache, Fetched
+from flinkjob.artifacts.errors import ArtifactInvalid, ArtifactUnavailable, shown
+from flinkjob.artifacts.jarfile import DigestingWriter, check_is_jar, check_size
+
+CHUNK_BYTES = 2**20
+
+
+class LocalSource:
+    """Copies into the cache: the original may be replaced while it is being uploaded."""
+
+    def __init__(self, cache: ArtifactCache, *, allowed_directories: tuple[Path, ...], max_bytes: int) -> None:
+        self._cache = cache
+        self._allowed = allowed_directories
+        self._max_bytes = max_bytes
+
+    async def fetch(self, uri: str, version: object) -> Fetched | None:
+        """Copies; None when device, inode, size and time are still those of `version`.
+
+        Raises:
+            ArtifactInvalid: not there, not allowed, not a file, too large, not a zip archive.
+            ArtifactUnavailable: a disk error, or the file is still being written.
+        """
+        partial = self._cache.partial()
+        try:
+            copied = await asyncio.to_thread(self._copy, uri, version, partial)
+            if copied is None:
+                return None
+            digest, now = copied
+            return Fetched(digest=digest, path=self._cache.commit(partial, digest), version=now)
+        except OSError as error:
+            raise ArtifactUnavailable("disk", f"jar: {shown(uri)} cannot be copied: {error.strerror}") from error
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _copy(self, uri: str, version: object, partial: Path) -> tuple[str, object] | None:
+        name = shown(uri)
+        path = self._allowed_path(uri)
+        # The path is free of links now; O_NOFOLLOW refuses one that is put there in between.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as source:
+            info = os.fstat(source.fileno())
+            if not stat.S_ISREG(info.st_mode):
+                raise ArtifactInvalid("not-a-file", f"jar: {name} is not a file")
+            now = _version(info)
+            if now == version:
+                return None
+            check_size(info.st_size, max_bytes=self._max_bytes, name=name)
+            with partial.open("wb") as target:
+                writer = DigestingWriter(target, max_bytes=self._max_bytes, name=name)
+                while chunk := source.read(CHUNK_BYTES):
+                    writer.write(chunk)
+            if _version(os.fstat(source.fileno())) != now:
+                raise ArtifactUnavailable("changing", f"jar: {name} was changed while it was read")
+        check_is_jar(partial, name=name)
+        return writer.digest, now
+
+    def _allowed_path(self, uri: str) -> Path:
+        name = shown(uri)
+        parts = urlsplit(uri)
+        if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
+            raise ArtifactInvalid("uri", f"jar: {name}: a file is named as file:///directory/name.jar")
+        try:
+            path = Path(unquote(parts.path)).resolve()
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ArtifactInvalid("uri", f"jar: {name}: not a usable path") from error
+        if not any(path.is_relative_to(directory.resolve()) for directory in self._allowed):
+            raise ArtifactInvalid("not-allowed", f"jar: {name} is not below a directory that the operator may read")
+        if not path.exists():  # asked only inside allowed directories: elsewhere nothing is told
+            raise ArtifactInvalid("not-found", f"jar: {name} does not exist")
+        return path
+
+
+def _version(info: os.stat_result) -> tuple[int, int, int, int]:
+    return (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)

@@ -1,0 +1,203 @@
+"""How the API server is reached: a pooled HTTP client, credentials that are kept fresh, bounded retries.
+
+Called by `client.KubeClient` alone. Works on plain JSON objects: the typed models of the package are never built, since
+they cost more than the request. Every HTTP request, repeated ones too, is counted through `on_request`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import aiohttp
+import orjson
+from kubernetes.aio import client, config
+from kubernetes.aio.config.incluster_config import SERVICE_TOKEN_FILENAME
+
+from flinkjob.kube.errors import KubeUnavailable, rejection
+
+# The package has no usable types of its own.
+_config: Any = config
+_client: Any = client
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+USER_AGENT = "flinkjob-operator"
+REQUEST_TIMEOUT_SECONDS = 30.0
+CONNECT_TIMEOUT_SECONDS = 5.0
+POOL_SIZE = 32
+ATTEMPTS = 5
+RETRY_BUDGET_SECONDS = 10.0
+"""No repetition starts later than this after the first request: a worker must not hold its key for longer."""
+CREDENTIAL_AGE_SECONDS = 60.0
+
+OnRequest = Callable[[str, str, str], None]
+"""Called with verb, resource and status code (or the kind of failure) of every request."""
+
+
+def _ignore(_verb: str, _resource: str, _code: str) -> None:
+    return None
+
+
+class Connection:
+    """One pooled client of one API server; closed by its owner."""
+
+    def __init__(self, api: Any, *, on_request: OnRequest | None = None) -> None:
+        self._api = api
+        self._on_request = on_request or _ignore
+        self._timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS, sock_connect=CONNECT_TIMEOUT_SECONDS)
+
+    @classmethod
+    async def open(cls, kubeconfig: Path | None, *, on_request: OnRequest | None = None) -> Connection:
+        """Reads credentials; nothing is sent yet.
+
+        Args:
+            kubeconfig: a file; None: the Pod's ServiceAccount, or where there is none, the user's kubeconfig.
+
+        Raises:
+            KubeUnavailable: no usable credentials.
+        """
+        configuration = _client.Configuration()
+        configuration.connection_pool_maxsize = POOL_SIZE
+        try:
+            if kubeconfig is None and await asyncio.to_thread(Path(SERVICE_TOKEN_FILENAME).is_file):
+                _config.load_incluster_config(configuration)
+            else:
+                await _load_kubeconfig(kubeconfig, configuration)
+        except (_config.ConfigException, OSError, TypeError) as error:
+            raise KubeUnavailable("credentials", f"no usable Kubernetes credentials: {error}") from error
+        api = _client.ApiClient(configuration)
+        api.user_agent = USER_AGENT
+        return cls(api, on_request=on_request)
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self._api.close()
+
+    async def request(
+        self,
+        verb: str,
+        resource: str,
+        path: str,
+        *,
+        subject: str = "",
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = JSON,
+    ) -> dict[str, Any]:
+        """Sends one request, repeated while the API server is busy or away, and returns the JSON answer.
+
+        Args:
+            verb: Kubernetes' word: get, list, create, patch, delete, update.
+            resource: plural name, with the subresource (`flinkjobs/status`); a label of metrics.
+            path: below the API server's root, already quoted (see `path_of`).
+            subject: namespace/name for messages.
+
+        Raises:
+            KubeUnavailable: still no answer after the retries.
+            KubeRejected: a definite no, by its subclasses.
+        """
+        what = f"{verb} {resource} {subject}".rstrip()
+        url = self._api.configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        give_up_at = time.monotonic() + RETRY_BUDGET_SECONDS
+        for attempt in range(1, ATTEMPTS + 1):
+            code, answer, retry_after = await self._send(verb, url, body, content_type)
+            self._on_request(verb, resource, code if answer is None else str(code))
+            if answer is not None and 200 <= int(code) <= 299:
+                parsed = orjson.loads(answer) if answer else {}
+                return parsed if isinstance(parsed, dict) else {}
+            if answer is not None and not _worth_repeating(int(code)):
+                raise rejection(int(code), answer, what)
+            delay = _delay(attempt, retry_after)
+            if attempt == ATTEMPTS or time.monotonic() + delay > give_up_at:
+                break
+            await asyncio.sleep(delay)
+        problem = code if answer is None else f"HTTP {code}"
+        raise KubeUnavailable("api-server", f"{what}: the API server does not answer: {problem}")
+
+    async def _send(self, verb: str, url: str, body: Any, content_type: str) -> tuple[str, bytes | None, float | None]:
+        """(status code, body, Retry-After seconds), or (kind of failure, None, None)."""
+        headers = {"Accept": JSON, "Content-Type": content_type, **self._api.default_headers}
+        try:
+            await self._api.update_params_for_auth(headers, [], ["BearerToken"], url, verb, body)
+            response = await self._api.call_api(
+                _METHODS[verb], url, header_params=headers, body=body, _request_timeout=self._timeout
+            )
+            data: bytes = await response.read()
+        except TimeoutError:
+            return "timeout", None, None
+        except (aiohttp.ClientError, OSError, _config.ConfigException) as error:
+            return type(error).__name__, None, None
+        return str(response.status), data, _seconds(response.getheader("Retry-After"))
+
+
+_METHODS = {"get": "GET", "list": "GET", "create": "POST", "patch": "PATCH", "update": "PUT", "delete": "DELETE"}
+
+
+def path_of(
+    resource: str,
+    *,
+    group_version: str,
+    namespace: str | None = None,
+    name: str | None = None,
+    subresource: str | None = None,
+) -> str:
+    """The path of a collection or object, every part quoted.
+
+    `group_version` is `v1`, or `apps/v1` for named groups.
+    """
+    root = "/apis" if "/" in group_version else "/api"
+    parts: Sequence[str | None] = (
+        *(("namespaces", namespace) if namespace else ()),
+        resource,
+        name,
+        subresource,
+    )
+    return f"{root}/{group_version}/" + "/".join(quote(part, safe="") for part in parts if part)
+
+
+def _worth_repeating(status: int) -> bool:
+    """401 too: the operator's own token is not a property of the object, and may be replaced in a moment."""
+    return status in (401, 429) or status >= 500
+
+
+def _delay(attempt: int, retry_after: float | None) -> float:
+    if retry_after is not None:
+        return retry_after * random.uniform(1.0, 1.25)
+    backoff: float = 0.1 * 3.0 ** (attempt - 1)
+    return backoff * random.uniform(0.5, 1.0)
+
+
+def _seconds(header: str | None) -> float | None:
+    try:
+        return max(0.0, float(header)) if header else None
+    except ValueError:
+        return None
+
+
+async def _load_kubeconfig(path: Path | None, configuration: Any) -> None:
+    """Loads a kubeconfig, and has its token (a file, or a plugin's answer) read again each minute."""
+    file = str(path) if path else None
+
+    async def load(into: Any) -> None:
+        await _config.load_kube_config(file, client_configuration=into, persist_config=False)
+
+    await load(configuration)
+    read_at = time.monotonic()
+
+    async def refresh(used: Any) -> None:
+        nonlocal read_at
+        if time.monotonic() - read_at < CREDENTIAL_AGE_SECONDS:
+            return
+        read_at = time.monotonic()
+        fresh = _client.Configuration()
+        await load(fresh)
+        used.api_key.update(fresh.api_key)
+
+    configuration.refresh_api_key_hook = refresh

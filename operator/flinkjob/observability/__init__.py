@@ -1,0 +1,1 @@
+"""What people and machines see of the operator: logs, metrics, health. Built in `app`, given to those who need it."""

@@ -1,0 +1,127 @@
+"""The operator's metrics, all named `flinkjob_*`.
+
+Built once in `app` on an injected registry; adapters get the methods that they call as plain callbacks.
+Bounded cardinality: no label holds a name, namespace, URL or message; only kinds, phases, endpoints and codes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter as Counts
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_IDENTIFIER = re.compile(r"/(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4,12}){4}(?:_[^/]*)?|\d+)(?=/|$)")
+
+
+class Metrics:
+    """All metrics of the process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self.reconcile_total = Counter(
+            "flinkjob_reconcile", "Reconciliations, by how they ended.", ["kind", "result"], registry=registry
+        )
+        self.reconcile_seconds = Histogram(
+            "flinkjob_reconcile_seconds",
+            "Duration of one reconciliation.",
+            ["kind"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.queue_depth = Gauge("flinkjob_queue_depth", "Keys that wait for a worker.", registry=registry)
+        self.queue_oldest_seconds = Gauge(
+            "flinkjob_queue_oldest_seconds", "How long the key that waits longest has waited.", registry=registry
+        )
+        self.kube_requests_total = Counter(
+            "flinkjob_kube_requests", "Requests to the API server.", ["verb", "resource", "code"], registry=registry
+        )
+        self.flink_requests_total = Counter(
+            "flinkjob_flink_requests", "Requests to Flink clusters.", ["endpoint", "code"], registry=registry
+        )
+        self.flink_request_seconds = Histogram(
+            "flinkjob_flink_request_seconds",
+            "Duration of requests to Flink clusters.",
+            ["endpoint"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.poll_seconds = Histogram(
+            "flinkjob_poll_seconds", "Duration of one poll of one Flink cluster.", buckets=SECONDS, registry=registry
+        )
+        self.clusters_unreachable = Gauge(
+            "flinkjob_clusters_unreachable", "Flink clusters that do not answer.", registry=registry
+        )
+        self.submissions_total = Counter(
+            "flinkjob_submissions", "Runs sent to Flink clusters, by how they ended.", ["result"], registry=registry
+        )
+        self.savepoints_total = Counter(
+            "flinkjob_savepoints",
+            "Savepoints, by origin and by how they ended.",
+            ["origin", "result"],
+            registry=registry,
+        )
+        self.artifact_fetches_total = Counter(
+            "flinkjob_artifact_fetches", "Jars that were fetched, by how it ended.", ["result"], registry=registry
+        )
+        self.left_behind_total = Counter(
+            "flinkjob_left_behind", "Flink jobs left running when their FlinkJob was deleted.", registry=registry
+        )
+        self.watch_event_timestamp_seconds = Gauge(
+            "flinkjob_watch_event_timestamp_seconds", "When the last watch event came.", ["kind"], registry=registry
+        )
+        self._jobs = _Jobs()
+        registry.register(self._jobs)
+
+    def kube_request(self, verb: str, resource: str, code: str) -> None:
+        """Counts a request to the API server: `KubeClient.connect(on_request=metrics.kube_request)`."""
+        self.kube_requests_total.labels(verb, resource, code).inc()
+
+    def flink_request(self, endpoint: str, code: str, seconds: float) -> None:
+        """Counts a request to a Flink cluster.
+
+        Args:
+            endpoint: method and path; ids in it are replaced by `:id`.
+            code: HTTP status, or the kind of failure.
+            seconds: how long it took.
+        """
+        endpoint = endpoint_label(endpoint)
+        self.flink_requests_total.labels(endpoint, code).inc()
+        self.flink_request_seconds.labels(endpoint).observe(seconds)
+
+    def reconciled(self, kind: str, result: str, seconds: float) -> None:
+        """Counts a reconciliation that took so many seconds."""
+        self.reconcile_total.labels(kind, result).inc()
+        self.reconcile_seconds.labels(kind).observe(seconds)
+
+    def count_jobs(self, phases: Callable[[], Iterable[str]]) -> None:
+        """Sets where the phases of all FlinkJobs are looked up at each scrape (`flinkjob_jobs{phase}`)."""
+        self._jobs.phases = phases
+
+    def watch_queue(self, depth: Callable[[], float], oldest_seconds: Callable[[], float]) -> None:
+        """Sets where depth and age of the queue are looked up at each scrape."""
+        self.queue_depth.set_function(depth)
+        self.queue_oldest_seconds.set_function(oldest_seconds)
+
+
+class _Jobs(Collector):
+    """`flinkjob_jobs{phase}`, counted when scraped: no bookkeeping that could drift."""
+
+    def __init__(self) -> None:
+        self.phases: Callable[[], Iterable[str]] = tuple
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        family = GaugeMetricFamily("flinkjob_jobs", "FlinkJobs by phase.", labels=["phase"])
+        counts: Mapping[str, int] = Counts(self.phases())
+        for phase, count in sorted(counts.items()):
+            family.add_metric([phase or "Pending"], count)
+        yield family
+
+
+def endpoint_label(endpoint: str) -> str:
+    """`GET /jobs/0a…/checkpoints/17?x=y` as `GET /jobs/:id/checkpoints/:id`."""
+    return _IDENTIFIER.sub("/:id", endpoint.split("?", 1)[0])

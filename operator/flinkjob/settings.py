@@ -1,0 +1,141 @@
+"""The operator's own settings: flags, or environment variables (`--health-port`, `FLINKJOB_HEALTH_PORT`).
+
+Read once by `__main__` and given to `app`; nothing else reads flags or the environment. Frozen. No setting is a secret.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, CliSettingsSource, CliSuppress, NoDecode, SettingsConfigDict
+
+PROGRAM = "flinkjob-operator"
+ENV_PREFIX = "FLINKJOB_"
+USAGE_ERROR = 2
+_LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+
+
+def _split(value: object) -> object:
+    """`a, b` as (a, b); the CLI gives repeated flags as a list of such."""
+    if value is None:
+        return ()
+    parts = [value] if isinstance(value, str) else list(value) if isinstance(value, (list, tuple)) else None
+    if parts is None:
+        return value
+    return tuple(
+        dict.fromkeys(item.strip() for part in parts for item in str(part).strip("[]").split(",") if item.strip())
+    )
+
+
+def _label(value: str) -> str:
+    if not _LABEL.match(value):
+        raise ValueError(f"{value!r} is not a DNS label (lower-case letters, digits and -, at most 63)")
+    return value
+
+
+def _absolute(value: Path) -> Path:
+    if not value.is_absolute():
+        raise ValueError(f"{str(value)!r} is not an absolute path")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_label)]
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+
+
+class Settings(BaseSettings):
+    """Runs Flink jobs described by FlinkJob resources on Flink clusters that exist."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        frozen=True,
+        extra="forbid",
+        cli_prog_name=PROGRAM,
+        cli_kebab_case=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+        cli_enforce_required=False,
+        validate_default=True,
+    )
+
+    namespaces: Annotated[tuple[Name, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (), description="watched namespaces, separated by commas; none: all of the cluster"
+    )
+    identity: Name = Field(
+        "default", description="names this installation in job ids and owner marks; never change it while jobs run"
+    )
+    health_port: int = Field(
+        8080, ge=0, le=65535, description="port of /healthz, /readyz and /metrics; 0: any free one"
+    )
+    cache_dir: AbsolutePath = Field(Path("/var/cache/flinkjob"), description="where fetched jars are kept")
+    artifact_dirs: Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (), description="directories below which file: jars may be read, separated by commas; none: no file: jars"
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (), description="hosts (*.example.com, 10.0.0.0/8) of clusters and jars that may be spoken to; none: all"
+    )
+    max_artifact_mb: int = Field(1024, ge=1, le=65536, description="largest jar, in MiB")
+    max_cache_mb: int = Field(4096, ge=1, description="how much of the cache is kept, in MiB")
+    artifact_timeout_seconds: float = Field(600.0, gt=0, le=86400, description="for one whole download")
+    log_format: Literal["json", "text"] = Field("json", description="one JSON object a line, or text for people")
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+        BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
+    ] = Field("INFO", description="the least level that is logged")
+    poll_fast_ms: int = Field(200, ge=50, le=60000, description="poll interval of a cluster where something happens")
+    poll_slow_ms: int = Field(2000, ge=50, le=600000, description="poll interval of a cluster where nothing happens")
+    workers: int = Field(16, ge=1, le=256, description="resources that are reconciled at the same time")
+    kubeconfig: Path | None = Field(
+        None, description="kubeconfig file; none: the Pod's ServiceAccount, else the user's kubeconfig"
+    )
+    fault_kill_at: CliSuppress[str] = ""
+    """Test hook: the name of the executor's fault point at which the process kills itself."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.poll_slow_ms < self.poll_fast_ms:
+            raise ValueError("--poll-slow-ms must not be smaller than --poll-fast-ms")
+        if self.max_cache_mb < self.max_artifact_mb:
+            raise ValueError("--max-cache-mb must not be smaller than --max-artifact-mb")
+        return self
+
+    def shown(self) -> Mapping[str, Any]:
+        """The settings as they are logged at the start; the test hook only when it is set."""
+        values = self.model_dump(mode="json")
+        if not self.fault_kill_at:
+            del values["fault_kill_at"]
+        return values
+
+
+def load(arguments: Sequence[str]) -> Settings:
+    """Settings from flags, then environment, then defaults.
+
+    Prints one line for each wrong value and exits with 2, or prints help and exits with 0.
+
+    Args:
+        arguments: without the program's name.
+    """
+    try:
+        return Settings(_cli_settings_source=CliSettingsSource(Settings, cli_parse_args=list(arguments)))  # type: ignore[call-arg]
+    except ValidationError as error:
+        _refuse([_line(problem) for problem in error.errors(include_url=False, include_context=False)])
+
+
+def _line(problem: Any) -> str:
+    text = str(problem["msg"]).removeprefix("Value error, ")
+    if not problem["loc"]:
+        return text
+    field = str(problem["loc"][0])
+    flag = "--" + field.replace("_", "-")
+    return f"{flag} (or {ENV_PREFIX}{field.upper()}): {text}, got {problem['input']!r}"
+
+
+def _refuse(lines: list[str]) -> NoReturn:
+    for line in lines:
+        print(f"{PROGRAM}: {line}", file=sys.stderr)
+    raise SystemExit(USAGE_ERROR)
