@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX,
         frozen=True,
+        env_ignore_empty=True,
         extra="forbid",
         cli_prog_name=PROGRAM,
         cli_kebab_case=True,
@@ -69,9 +70,7 @@ class Settings(BaseSettings):
     identity: Name = Field(
         "default", description="names this installation in job ids and owner marks; never change it while jobs run"
     )
-    health_port: int = Field(
-        8080, ge=0, le=65535, description="port of /healthz, /readyz and /metrics; 0: any free one"
-    )
+    health_port: int = Field(8080, ge=0, le=65535, description="port of /healthz, /readyz and /metrics; 0: any")
     cache_dir: AbsolutePath = Field(Path("/var/cache/flinkjob"), description="where fetched jars are kept")
     artifact_dirs: Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="directories below which file: jars may be read, separated by commas; none: no file: jars"
@@ -121,7 +120,7 @@ def load(arguments: Sequence[str]) -> Settings:
         arguments: without the program's name.
     """
     try:
-        return Settings(_cli_settings_source=CliSettingsSource(Settings, cli_parse_args=list(arguments)))  # type: ignore[call-arg]
+        return Settings(_cli_settings_source=CliSettingsSource(Settings, cli_parse_args=list(arguments)))
     except ValidationError as error:
         _refuse([_line(problem) for problem in error.errors(include_url=False, include_context=False)])
 
