@@ -243,6 +243,13 @@ def rules(*declared: Rule) -> dict[str, Any]:
     return {"x-kubernetes-validations": [{"rule": rule.rule, "message": rule.message} for rule in declared]}
 
 
+def one_of(*fields: str) -> str:
+    """The CEL expression that exactly one of the fields is present."""
+    if len(fields) == 2:
+        return f"has(self.{fields[0]}) != has(self.{fields[1]})"
+    return f"[{', '.join(f'has(self.{field})' for field in fields)}].filter(present, present).size() == 1"
+
+
 def _alias(name: str) -> str:
     return to_camel(name.rstrip("_"))
 

@@ -25,6 +25,7 @@ from flinkjob.api.common import (
     Sha256,
     SpecModel,
     UpgradeStrategy,
+    one_of,
     rules,
 )
 from flinkjob.api.fieldclass import FieldClass
@@ -120,17 +121,21 @@ class SavepointRef(SpecModel):
     name: Annotated[ObjectName, Field(description="Its name.")]
 
 
+# The API server also tries rules on the object's own default, `{}`, before its leaves are filled in.
+_CUSTOM: Final = "(has(self.strategy) && self.strategy == 'Custom')"
+
+
 class InitialStateSpec(SpecModel):
     """Where the first run's state comes from. Restarts and upgrades never read it."""
 
     model_config = SPEC_CONFIG | {
         "json_schema_extra": rules(
             Rule(
-                "self.strategy != 'Custom' || has(self.location) != has(self.savepointRef)",
+                f"!{_CUSTOM} || {one_of('location', 'savepointRef')}",
                 "spec.initialState: strategy Custom needs exactly one of location and savepointRef",
             ),
             Rule(
-                "self.strategy == 'Custom' || !(has(self.location) || has(self.savepointRef))",
+                f"{_CUSTOM} || !(has(self.location) || has(self.savepointRef))",
                 "spec.initialState: location and savepointRef need strategy: Custom",
             ),
         )
