@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from flinkjob.api.constants import FINALIZER
+from flinkjob.api.constants import API_VERSION, FINALIZER
 from flinkjob.core.errors import FlinkJobError
 from flinkjob.kube.connection import JSON_PATCH, MERGE_PATCH, Connection, OnRequest, path_of
 from flinkjob.kube.errors import AlreadyExists, Conflict, Forbidden, Gone, KubeRejected, NotServed
-from flinkjob.kube.kinds import API_VERSION, Kind
+from flinkjob.kube.kinds import Kind
 
 log = logging.getLogger(__name__)
 

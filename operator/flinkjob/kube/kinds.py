@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from flinkjob.api.constants import GROUP, VERSION
-
-API_VERSION = f"{GROUP}/{VERSION}"
+from flinkjob.api.constants import API_VERSION, JOB_KIND, JOB_PLURAL, SAVEPOINT_KIND, SAVEPOINT_PLURAL
 
 
 class Kind(Enum):
     """A custom resource of the operator: its value is (kind, plural)."""
 
-    FLINK_JOB = ("FlinkJob", "flinkjobs")
-    FLINK_SAVEPOINT = ("FlinkSavepoint", "flinksavepoints")
+    FLINK_JOB = (JOB_KIND, JOB_PLURAL)
+    FLINK_SAVEPOINT = (SAVEPOINT_KIND, SAVEPOINT_PLURAL)
 
     @property
     def kind(self) -> str:
