@@ -5,6 +5,7 @@ Invariants: parsing never raises on what a cluster can hold: a bad spec or statu
 written parses back to an equal status, and never exceeds the bounds of the CRD.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from flinkjob.api.constants import MAX_STATUS_BYTES
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
@@ -80,11 +82,19 @@ def parse_savepoint(obj: Mapping[str, Any]) -> FlinkSavepoint:
 
 
 def dump_status(status: FlinkJobStatus | FlinkSavepointStatus) -> dict[str, Any]:
-    """The status as the API server gets it: camelCase; None and empty containers left out, so that equal "
-    "statuses give equal dicts."""
+    """The status as the API server gets it.
+
+    Returns: camelCase names; None and empty lists left out, so that equal statuses give equal dicts; texts for people
+    cut at their limits; the oldest entries of `history` dropped while the whole is larger than 32 KiB.
+    """
     adapter: TypeAdapter[Any] = _JOB_STATUS if isinstance(status, FlinkJobStatus) else _SAVEPOINT_STATUS
     dumped = adapter.dump_python(status, mode="json", by_alias=True, exclude_none=True)
-    return {key: value for key, value in dumped.items() if value not in ([], {})}
+    result = {key: value for key, value in dumped.items() if value not in ([], {})}
+    while result.get("history") and len(json.dumps(result, ensure_ascii=False).encode()) > MAX_STATUS_BYTES:
+        result["history"] = result["history"][:-1]
+        if not result["history"]:
+            del result["history"]
+    return result
 
 
 def status_patch(current: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,7 +157,10 @@ def _one_line(root: str, error: ValidationError) -> str:
     path = root
     for part in first["loc"]:
         path += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return " ".join(f"{path}: {first['msg'].removeprefix('Value error, ')}".split())[:512]
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] != "rule":  # a rule's message names its field itself
+        message = f"{path}: {message}"
+    return " ".join(message.split())[:512]
 
 
 def _time(text: str | None) -> datetime | None:

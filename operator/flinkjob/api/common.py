@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 
 class DesiredState(StrEnum):
@@ -232,14 +233,21 @@ class ConditionStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A CEL validation rule (`x-kubernetes-validations`); the message names the field from `spec` on."""
+    """A rule that the API server checks at apply, and the models again, for objects older than the rule.
+
+    Attributes:
+        rule: in CEL; `self` is the object that declares it.
+        message: names the field, from `spec` on; `{path}` stands for the path of a field that declares it.
+        holds: the same in Python. None where the type checks it itself.
+    """
 
     rule: str
     message: str
+    holds: Callable[[Any], bool] | None = None
 
 
 def rules(*declared: Rule) -> dict[str, Any]:
-    """The `json_schema_extra` of a model or field that carries these rules."""
+    """The `json_schema_extra` of a field that carries these rules."""
     return {"x-kubernetes-validations": [{"rule": rule.rule, "message": rule.message} for rule in declared]}
 
 
@@ -254,14 +262,34 @@ def _alias(name: str) -> str:
     return to_camel(name.rstrip("_"))
 
 
-SPEC_CONFIG: Final = ConfigDict(alias_generator=_alias, populate_by_name=True, extra="ignore", frozen=True)
 STATUS_CONFIG: Final = ConfigDict(alias_generator=_alias, populate_by_name=True, extra="ignore")
+
+
+def _declare_rules(schema: dict[str, Any], model: "type[SpecModel]") -> None:
+    if model.RULES:
+        schema.update(rules(*model.RULES))
 
 
 class SpecModel(BaseModel):
     """Base of everything in a spec: frozen, camelCase outside, unknown fields (of a newer version) ignored."""
 
-    model_config = SPEC_CONFIG
+    model_config = ConfigDict(
+        alias_generator=_alias,
+        populate_by_name=True,
+        extra="ignore",
+        frozen=True,
+        json_schema_extra=_declare_rules,
+    )
+
+    RULES: ClassVar[tuple[Rule, ...]] = ()
+    """Rules over several fields of the model."""
+
+    @model_validator(mode="after")
+    def _check_rules(self) -> Self:
+        for rule in self.RULES:
+            if rule.holds is not None and not rule.holds(self):
+                raise PydanticCustomError("rule", "{message}", {"message": rule.message})
+        return self
 
 
 _DURATION: Final = r"^([0-9]+(ms|s|m|h|d))+$"
@@ -339,10 +367,24 @@ ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0
 JobName = Annotated[str, Field(min_length=1, max_length=45, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 """The name of a FlinkJob."""
 
-Word = Annotated[str, Field(max_length=64)]
+
+def _cut(limit: int) -> PlainSerializer:
+    """Writes a text as one line of at most `limit` characters: the API server refuses the whole status otherwise."""
+
+    def one_line(text: str) -> str:
+        line = " ".join(text.split()) if "\n" in text or "\r" in text else text
+        return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+    return PlainSerializer(one_line, return_type=str)
+
+
+Word = Annotated[str, Field(max_length=128)]
 """A short identifier in a status."""
-Text = Annotated[str, Field(max_length=256)]
-Message = Annotated[str, Field(max_length=1024)]
+Text = Annotated[str, Field(max_length=256), _cut(256)]
+"""A name in a status, of whatever length outside. Cut at its limit when written."""
+Url = Annotated[str, Field(max_length=640)]
+"""An address in a status."""
+Message = Annotated[str, Field(max_length=1024), _cut(1024)]
 """One line for people in a status. Cut at its limit when written."""
 
 

@@ -6,9 +6,9 @@ values leave out whatever equals its default, so that writing a default down cha
 optional field in a later version of the operator (which must not restart every job of a cluster).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -64,6 +64,34 @@ def run_digest_fields(spec: "FlinkJobSpec") -> dict[str, Any]:
 def scale_fields(spec: "FlinkJobSpec") -> dict[str, Any]:
     """All `Scale`-class fields that differ from their default (`{}` for a parallelism of 1)."""
     return fields_of_class(spec, FieldClass.SCALE)
+
+
+def classes_by_path(model: type[BaseModel]) -> dict[str, FieldClass]:
+    """The class of every field, nested ones too, by its dotted path in YAML (`upgrade.timeout`).
+
+    Raises:
+        TypeError: a field has no class.
+    """
+    return dict(_classes(model, "", None))
+
+
+def _classes(model: type[BaseModel], prefix: str, inherited: FieldClass | None) -> Iterator[tuple[str, FieldClass]]:
+    for name, field in model.model_fields.items():
+        path = prefix + (field.alias or name)
+        own = field_class(field) or inherited
+        if own is None:
+            raise TypeError(f"{path} declares no class")
+        yield path, own
+        for nested in _models(field.annotation):
+            yield from _classes(nested, f"{path}.", own)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models inside an annotation such as `SavepointRef | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models(argument)
 
 
 def _collect(model: BaseModel, wanted: FieldClass, inherited: FieldClass | None) -> dict[str, Any]:

@@ -4,12 +4,13 @@ Invariant: every field declares its class (`Run`, `Scale`, `Move`, `Start`, `Liv
 contains it."""
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Annotated, Final
 
 from pydantic import Field
+from pydantic.alias_generators import to_snake
 
 from flinkjob.api.common import (
-    SPEC_CONFIG,
     ArtifactUri,
     CheckpointingMode,
     CheckpointRetention,
@@ -26,7 +27,6 @@ from flinkjob.api.common import (
     SpecModel,
     UpgradeStrategy,
     one_of,
-    rules,
 )
 from flinkjob.api.fieldclass import FieldClass
 
@@ -43,21 +43,28 @@ DUPLICATE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "checkpoint.interval": ("execution.checkpointing.interval",),
     "checkpoint.mode": ("execution.checkpointing.mode",),
     "checkpoint.directory": ("execution.checkpointing.dir", "state.checkpoints.dir"),
-    "checkpoint.retention": (
-        "execution.checkpointing.externalized-checkpoint-retention",
-        "execution.checkpointing.externalized-checkpoint.retention",
-    ),
+    "checkpoint.retention": ("execution.checkpointing.externalized-checkpoint-retention",),
 }
 """Fields that are sent under these keys: when the field is set, the key must not be. `checkpoint.retention` "
 "always is, by its default."""
 
 
+def _reserved_rule(key: str, instead: str) -> Rule:
+    return Rule(
+        f"!has(self.flinkConfiguration) || !('{key}' in self.flinkConfiguration)",
+        f"spec.flinkConfiguration: {key} is reserved; {instead}",
+        lambda spec: key not in spec.flink_configuration,
+    )
+
+
 def _duplicate_rule(field: str, key: str) -> Rule:
     parts = field.split(".")
     present = " && ".join(f"has(self.{'.'.join(parts[: count + 1])})" for count in range(len(parts)))
+    attribute = attrgetter(".".join(to_snake(part) for part in parts))
     return Rule(
         f"!({present} && has(self.flinkConfiguration) && '{key}' in self.flinkConfiguration)",
         f"spec.flinkConfiguration: {key} and spec.{field} set the same; keep spec.{field}",
+        lambda spec: key not in spec.flink_configuration or attribute(spec) is None,
     )
 
 
@@ -128,18 +135,18 @@ _CUSTOM: Final = "(has(self.strategy) && self.strategy == 'Custom')"
 class InitialStateSpec(SpecModel):
     """Where the first run's state comes from. Restarts and upgrades never read it."""
 
-    model_config = SPEC_CONFIG | {
-        "json_schema_extra": rules(
-            Rule(
-                f"!{_CUSTOM} || {one_of('location', 'savepointRef')}",
-                "spec.initialState: strategy Custom needs exactly one of location and savepointRef",
-            ),
-            Rule(
-                f"{_CUSTOM} || !(has(self.location) || has(self.savepointRef))",
-                "spec.initialState: location and savepointRef need strategy: Custom",
-            ),
-        )
-    }
+    RULES = (
+        Rule(
+            f"!{_CUSTOM} || {one_of('location', 'savepointRef')}",
+            "spec.initialState: strategy Custom needs exactly one of location and savepointRef",
+            lambda state: not state.is_custom or (state.location is None) != (state.savepoint_ref is None),
+        ),
+        Rule(
+            f"{_CUSTOM} || !(has(self.location) || has(self.savepointRef))",
+            "spec.initialState: location and savepointRef need strategy: Custom",
+            lambda state: state.is_custom or (state.location is None and state.savepoint_ref is None),
+        ),
+    )
 
     strategy: Annotated[
         InitialStateStrategy,
@@ -163,6 +170,11 @@ class InitialStateSpec(SpecModel):
             "newest state.",
         ),
     ] = None
+
+    @property
+    def is_custom(self) -> bool:
+        """Whether location or savepointRef names the state."""
+        return self.strategy is InitialStateStrategy.CUSTOM
 
 
 class RestoreSpec(SpecModel):
@@ -227,18 +239,10 @@ class DeletionSpec(SpecModel):
 class FlinkJobSpec(SpecModel):
     """A Flink job that is kept in the desired state on a Flink cluster."""
 
-    model_config = SPEC_CONFIG | {
-        "json_schema_extra": rules(
-            *(
-                Rule(
-                    f"!has(self.flinkConfiguration) || !('{key}' in self.flinkConfiguration)",
-                    f"spec.flinkConfiguration: {key} is reserved; {instead}",
-                )
-                for key, instead in RESERVED_KEYS.items()
-            ),
-            *(_duplicate_rule(field, key) for field, keys in DUPLICATE_KEYS.items() for key in keys),
-        )
-    }
+    RULES = (
+        *(_reserved_rule(key, instead) for key, instead in RESERVED_KEYS.items()),
+        *(_duplicate_rule(field, key) for field, keys in DUPLICATE_KEYS.items() for key in keys),
+    )
 
     cluster: Annotated[ClusterSpec, Field(description="The Flink cluster that runs the job."), FieldClass.MOVE]
     jar: Annotated[JarSpec, Field(description="What runs."), FieldClass.RUN]

@@ -24,6 +24,7 @@ from flinkjob.api.common import (
     SubmissionReason,
     Text,
     Time,
+    Url,
     Word,
 )
 
@@ -89,7 +90,7 @@ class ObservedJob:
     tasks_running: Annotated[int | None, Field(ge=0, description="Tasks that run.")] = None
     tasks_total: Annotated[int | None, Field(ge=0, description="Tasks in all.")] = None
     restarts: Annotated[int | None, Field(ge=0, description="Restarts by Flink itself.")] = None
-    ui_url: Annotated[Text | None, Field(max_length=640, description="The job in Flink's web interface.")] = None
+    ui_url: Annotated[Url | None, Field(description="The job in Flink's web interface.")] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,13 +117,13 @@ class Submission:
     number: Annotated[int, Field(ge=0, description="Its number, from 1 on.")] = 0
     reason: Annotated[SubmissionReason | None, Field(description="Why it was started.")] = None
     job_id: Annotated[Word | None, Field(description="The Flink job id it is sent with.")] = None
-    cluster_url: Annotated[Text | None, Field(max_length=512, description="The cluster it is sent to.")] = None
+    cluster_url: Annotated[Url | None, Field(description="The cluster it is sent to.")] = None
     incarnation: Annotated[Word | None, Field(description="The JobManager process it was sent to.")] = None
     high_availability: Annotated[bool, Field(description="Whether that cluster recovers jobs itself.")] = False
     revision: Annotated[Text | None, Field(description="The ControllerRevision that holds its spec.")] = None
     run_digest: Annotated[Word | None, Field(description="Digest of its Run fields.")] = None
     artifact_digest: Annotated[Word | None, Field(description="SHA-256 of its jar.")] = None
-    jar_id: Annotated[Text | None, Field(max_length=512, description="The uploaded jar on the cluster.")] = None
+    jar_id: Annotated[Url | None, Field(description="The uploaded jar on the cluster.")] = None
     restored_from: Annotated[Location | None, Field(description="The state it starts from; absent = empty.")] = None
     allow_non_restored_state: Annotated[bool, Field(description="Whether state may be left over.")] = False
     nonce: Annotated[int | None, Field(description="The initialState.nonce it was started under.")] = None
@@ -210,7 +211,7 @@ class ClusterInfo:
 
     __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
 
-    url: Annotated[Text | None, Field(max_length=512, description="Its address.")] = None
+    url: Annotated[Url | None, Field(description="Its address.")] = None
     flink_version: Annotated[Word | None, Field(description="Its Flink version.")] = None
 
 

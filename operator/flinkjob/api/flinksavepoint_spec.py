@@ -8,7 +8,6 @@ from typing import Annotated
 from pydantic import Field
 
 from flinkjob.api.common import (
-    SPEC_CONFIG,
     CheckpointType,
     Duration,
     FormatType,
@@ -19,7 +18,6 @@ from flinkjob.api.common import (
     SavepointMode,
     SnapshotType,
     SpecModel,
-    rules,
 )
 from flinkjob.api.fieldclass import Marker
 
@@ -36,24 +34,38 @@ class JobRef(SpecModel):
 class FlinkSavepointSpec(SpecModel):
     """A savepoint or checkpoint of a FlinkJob, taken once."""
 
-    model_config = SPEC_CONFIG | {
-        "json_schema_extra": rules(
-            Rule(
-                "self.type != 'Checkpoint' || self.mode == 'Trigger'", "spec.mode: type Checkpoint needs mode: Trigger"
-            ),
-            Rule(
-                "self.type != 'Checkpoint' || !has(self.directory)",
-                "spec.directory: not with type Checkpoint; Flink keeps it in the job's checkpoint directory",
-            ),
-            Rule("self.type != 'Checkpoint' || !has(self.formatType)", "spec.formatType: not with type Checkpoint"),
-            Rule(
-                "self.type == 'Checkpoint' || !has(self.checkpointType)",
-                "spec.checkpointType: only with type Checkpoint",
-            ),
-            Rule("!self.drain || self.mode == 'Stop'", "spec.drain: only with mode Stop"),
-            Rule("!has(self.submission) || self.mode != 'Trigger'", "spec.submission: only with mode Stop or Cancel"),
-        )
-    }
+    RULES = (
+        Rule(
+            "self.type != 'Checkpoint' || self.mode == 'Trigger'",
+            "spec.mode: type Checkpoint needs mode: Trigger",
+            lambda spec: not spec.is_checkpoint or spec.mode is SavepointMode.TRIGGER,
+        ),
+        Rule(
+            "self.type != 'Checkpoint' || !has(self.directory)",
+            "spec.directory: not with type Checkpoint; Flink keeps it in the job's checkpoint directory",
+            lambda spec: not spec.is_checkpoint or spec.directory is None,
+        ),
+        Rule(
+            "self.type != 'Checkpoint' || !has(self.formatType)",
+            "spec.formatType: not with type Checkpoint",
+            lambda spec: not spec.is_checkpoint or spec.format_type is None,
+        ),
+        Rule(
+            "self.type == 'Checkpoint' || !has(self.checkpointType)",
+            "spec.checkpointType: only with type Checkpoint",
+            lambda spec: spec.is_checkpoint or spec.checkpoint_type is None,
+        ),
+        Rule(
+            "!self.drain || self.mode == 'Stop'",
+            "spec.drain: only with mode Stop",
+            lambda spec: not spec.drain or spec.mode is SavepointMode.STOP,
+        ),
+        Rule(
+            "!has(self.submission) || self.mode != 'Trigger'",
+            "spec.submission: only with mode Stop or Cancel",
+            lambda spec: spec.submission is None or spec.mode is not SavepointMode.TRIGGER,
+        ),
+    )
 
     job_ref: Annotated[JobRef, Field(description="The FlinkJob."), Marker.IMMUTABLE]
     mode: Annotated[
@@ -110,3 +122,8 @@ class FlinkSavepointSpec(SpecModel):
         Field(ge=0, le=100, description="How often it is tried again after a transient error."),
         Marker.IMMUTABLE,
     ] = 3
+
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether a checkpoint is asked for, not a savepoint."""
+        return self.type is SnapshotType.CHECKPOINT

@@ -1,7 +1,8 @@
 """From the models to structural schemas as the API server takes them; called by the CRD generator only.
 
-Strict: whatever the API server would refuse, prune or let drift is an error here, with the field's path, instead of a surprise at apply.
-The input is pydantic's own JSON schema; `$ref` is inlined and Optional means that the field may be absent.
+Strict: whatever the API server would refuse, prune or let drift is an error here, with the field's path, instead of a
+surprise at apply. The input is pydantic's own JSON schema; `$ref` is inlined and Optional means that the field may be
+absent.
 """
 
 from collections.abc import Mapping
@@ -22,9 +23,9 @@ _ALLOWED: Final[Mapping[str, frozenset[str]]] = {
     "object": _COMMON | {"properties", "required", "additionalProperties", "minProperties", "maxProperties"},
 }
 _ORDER: Final = (
-    "description", "rule", "message", "type", "format", "enum", "pattern", "minLength", "maxLength", "minimum", "maximum", "minItems",
-    "maxItems", "minProperties", "maxProperties", "default", "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
-    "x-kubernetes-validations", "required", "items", "additionalProperties", "properties",
+    "description", "rule", "message", "type", "format", "enum", "pattern", "minLength", "maxLength", "minimum",
+    "maximum", "minItems", "maxItems", "minProperties", "maxProperties", "default", "x-kubernetes-list-type",
+    "x-kubernetes-list-map-keys", "x-kubernetes-validations", "required", "items", "additionalProperties", "properties",
 )  # fmt: skip
 
 
@@ -66,9 +67,9 @@ class _Converter:
 
     def convert(self, raw: Schema, path: str, seen: tuple[str, ...], *, in_array: bool = False) -> Schema:
         raw, seen, optional = self._resolve(raw, path, seen)
-        kind = raw.get("type")
+        kind = str(raw.get("type"))
         if kind not in _ALLOWED:
-            raise SchemaError(f"{path}: type {kind!r} cannot be expressed")
+            raise SchemaError(f"{path}: type {kind} cannot be expressed")
         unknown = sorted(raw.keys() - _ALLOWED[kind] - {"title"})
         if unknown:
             raise SchemaError(f"{path}: {', '.join(unknown)} cannot be expressed for type {kind}")
@@ -196,22 +197,28 @@ def _immutability_rules(model: type[BaseModel], root: str) -> list[dict[str, str
     for name, field in model.model_fields.items():
         if Marker.IMMUTABLE in field.metadata:
             key = field.alias or name
+            new, old = f"self.{key}", f"oldSelf.{key}"
             rules.append(
                 {
-                    "rule": f"has(self.{key}) == has(oldSelf.{key}) && (!has(self.{key}) || self.{key} == oldSelf.{key})",
+                    "rule": f"has({new}) == has({old}) && (!has({new}) || {new} == {old})",
                     "message": f"{root}.{key} is immutable; create a new object",
                 }
             )
     return rules
 
 
-def _ordered(value: Any, *, names: bool = False) -> Any:
+def _ordered(schema: Schema) -> Schema:
+    ordered: Schema = _order(schema)
+    return ordered
+
+
+def _order(value: Any, *, names: bool = False) -> Any:
     """A stable order of keywords; the names of fields keep the order of the model."""
     if isinstance(value, list):
-        return [_ordered(item) for item in value]
+        return [_order(item) for item in value]
     if not isinstance(value, dict):
         return value
     if names:
-        return {key: _ordered(item) for key, item in value.items()}
+        return {key: _order(item) for key, item in value.items()}
     keys = sorted(value, key=lambda key: (_ORDER.index(key) if key in _ORDER else len(_ORDER), key))
-    return {key: _ordered(value[key], names=key == "properties") for key in keys}
+    return {key: _order(value[key], names=key == "properties") for key in keys}
