@@ -69,7 +69,9 @@ def trigger_id(uid: str, submission: int, kind: str, attempt: int) -> str:
     return _hex(32, "trigger", uid, str(submission), kind, str(attempt))
 
 
-def attempt_directory(base: str, *, namespace: str, name: str, uid: str, submission: int, kind: str, attempt: int) -> str:
+def attempt_directory(
+    base: str, *, namespace: str, name: str, uid: str, submission: int, kind: str, attempt: int
+) -> str:
     """The target directory of one savepoint attempt: nobody else writes there, so what lies in it is this attempt's."""
     return f"{base.rstrip('/')}/{namespace}/{name}/{uid}/{submission}-{kind.lower()}-{attempt}"
 

@@ -171,7 +171,7 @@ class Needs:
     checkpoint: bool = False
 
 
-class NeedFact(Exception):  # noqa: N818 - control flow inside the core, never an error
+class NeedFact(Exception):
     """Raised inside a decision where a fact is missing; turned into `Needs` at its entrance."""
 
     def __init__(self, needs: Needs) -> None:

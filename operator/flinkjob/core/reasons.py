@@ -19,6 +19,12 @@ class Reason(StrEnum):
         member.explanation = explanation
         return member
 
+    @classmethod
+    def of(cls, word: str | None, default: Reason) -> Reason:
+        """The member with this word, as read from a status; `default` for an unknown one."""
+        member = cls._value2member_map_.get(word) if word else None
+        return member if isinstance(member, Reason) else default
+
     # progress
     Pending = "Pending", "Nothing has been decided yet."
     FetchingArtifact = "FetchingArtifact", "The jar is being downloaded, checked or uploaded to the cluster."
@@ -40,33 +46,81 @@ class Reason(StrEnum):
     Adopted = "Adopted", "A job of this FlinkJob was found running on the cluster and taken over without a restart."
     WaitingForSavepoint = "WaitingForSavepoint", "A FlinkSavepoint of this job is in progress; the change waits for it."
     WaitingForTasks = "WaitingForTasks", "A savepoint needs all tasks running; they are not yet."
-    WaitingForCheckpoint = "WaitingForCheckpoint", "`LastState` needs one completed, retained checkpoint before the job is cancelled."
-    WaitingForSlots = "WaitingForSlots", "The cluster has fewer free slots than the job needs: add TaskManagers or lower `parallelism`."
+    WaitingForCheckpoint = (
+        "WaitingForCheckpoint",
+        "`LastState` needs one completed, retained checkpoint before the job is cancelled.",
+    )
+    WaitingForSlots = (
+        "WaitingForSlots",
+        "The cluster has fewer free slots than the job needs: add TaskManagers or lower `parallelism`.",
+    )
     ReadingLastState = "ReadingLastState", "The job has ended; its newest checkpoint or savepoint is being looked up."
-    WaitingForSubmission = "WaitingForSubmission", "An earlier run call got no answer: the job may still appear; it is stopped when it does."
+    WaitingForSubmission = (
+        "WaitingForSubmission",
+        "An earlier run call got no answer: the job may still appear; it is stopped when it does.",
+    )
     BackOff = "BackOff", "Something failed; it is tried again after a pause that grows with every failure."
 
     # trouble
-    InvalidSpec = "InvalidSpec", "The spec cannot be run as it is; a running job is left alone. Correct the field that the message names."
+    InvalidSpec = (
+        "InvalidSpec",
+        "The spec cannot be run as it is; a running job is left alone. Correct the field that the message names.",
+    )
     ArtifactFailed = "ArtifactFailed", "The jar cannot be had: see the message for the address and the answer."
-    ArtifactChanged = "ArtifactChanged", "The jar that this run was started from is no longer what its address gives; set `restartNonce` to accept the new content."
-    SubmitRejected = "SubmitRejected", "Flink refused to run the jar, and would again: see the message; change the spec or `restartNonce`."
+    ArtifactChanged = (
+        "ArtifactChanged",
+        "The jar that this run was started from is no longer what its address gives; set `restartNonce` to accept the new content.",
+    )
+    SubmitRejected = (
+        "SubmitRejected",
+        "Flink refused to run the jar, and would again: see the message; change the spec or `restartNonce`.",
+    )
     SubmitFailed = "SubmitFailed", "The run call failed; it is repeated with the same job id."
-    RestoreFailed = "RestoreFailed", "The job could not be started from its savepoint or checkpoint (path missing, or its state does not fit the new job)."
+    RestoreFailed = (
+        "RestoreFailed",
+        "The job could not be started from its savepoint or checkpoint (path missing, or its state does not fit the new job).",
+    )
     JobFailed = "JobFailed", "The Flink job has failed; see `status.lastFailure`."
     JobLost = "JobLost", "The JobManager was restarted without high availability and no longer knows the job."
     JobEndedUnseen = "JobEndedUnseen", "The job ended and was forgotten by the cluster before its result was seen."
-    JobCancelledExternally = "JobCancelledExternally", "Somebody else cancelled or stopped the job; it is started again from its newest state."
+    JobCancelledExternally = (
+        "JobCancelledExternally",
+        "Somebody else cancelled or stopped the job; it is started again from its newest state.",
+    )
     SavepointFailed = "SavepointFailed", "Flink could not complete the savepoint: see the message; the job runs on."
-    SavepointUnknown = "SavepointUnknown", "The job went away while it was being stopped, and where its savepoint lies is not known: look below the directory that the message names."
-    SavepointNotFound = "SavepointNotFound", "The FlinkSavepoint that `initialState.savepointRef` names does not exist or has not completed."
-    StateMissing = "StateMissing", "There must be state to continue from but none is usable: give `initialState` with a new `nonce` to say where to start from."
-    NoSavepointDirectory = "NoSavepointDirectory", "Neither `savepoints.directory` nor the cluster's own configuration names a directory for savepoints."
-    NotRetained = "NotRetained", "The job's checkpoints are not kept after a cancel, so `LastState` would lose its state; use `Savepoint`, or set `checkpoint.retention`."
-    SavepointStop = "SavepointStop", "A FlinkSavepoint with `mode: Stop` or `Cancel` stopped the job; a change of the spec or of `state` starts it again from there."
+    SavepointUnknown = (
+        "SavepointUnknown",
+        "The job went away while it was being stopped, and where its savepoint lies is not known: look below the directory that the message names.",
+    )
+    SavepointNotFound = (
+        "SavepointNotFound",
+        "The FlinkSavepoint that `initialState.savepointRef` names does not exist or has not completed.",
+    )
+    StateMissing = (
+        "StateMissing",
+        "There must be state to continue from but none is usable: give `initialState` with a new `nonce` to say where to start from.",
+    )
+    NoSavepointDirectory = (
+        "NoSavepointDirectory",
+        "Neither `savepoints.directory` nor the cluster's own configuration names a directory for savepoints.",
+    )
+    NotRetained = (
+        "NotRetained",
+        "The job's checkpoints are not kept after a cancel, so `LastState` would lose its state; use `Savepoint`, or set `checkpoint.retention`.",
+    )
+    SavepointStop = (
+        "SavepointStop",
+        "A FlinkSavepoint with `mode: Stop` or `Cancel` stopped the job; a change of the spec or of `state` starts it again from there.",
+    )
     StrayJob = "StrayJob", "Another live job of this FlinkJob is on the cluster; nothing is submitted while it lives."
-    OwnedByOther = "OwnedByOther", "A job of the same namespace and name runs under another operator's identity; it is never touched."
-    ClusterUnreachable = "ClusterUnreachable", "The cluster's REST endpoint does not answer; the job itself may be fine."
+    OwnedByOther = (
+        "OwnedByOther",
+        "A job of the same namespace and name runs under another operator's identity; it is never touched.",
+    )
+    ClusterUnreachable = (
+        "ClusterUnreachable",
+        "The cluster's REST endpoint does not answer; the job itself may be fine.",
+    )
     ClusterReachable = "ClusterReachable", "The cluster's REST endpoint answers."
     LeftBehind = "LeftBehind", "The FlinkJob is gone but its Flink job could not be ended; the message names it."
     Orphaned = "Orphaned", "The FlinkJob was deleted with `deletion.policy: Orphan`; its Flink job runs on."

@@ -1,0 +1,82 @@
+"""Jobs of this FlinkJob that its status does not know: adopted when there is no status, else reported or cancelled.
+
+Called by the job decision. Invariants: a job of another operator or namespace is reported, never touched; while a live job
+of this FlinkJob is on the cluster that is not its current run, nothing is submitted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flinkjob.api.common import SubmissionReason
+from flinkjob.api.flinkjob_status import Submission
+from flinkjob.core.actions import CancelJob
+from flinkjob.core.draft import Draft
+from flinkjob.core.flinkmodel import JobOverview
+from flinkjob.core.identity import number_of
+from flinkjob.core.model import Kin
+from flinkjob.core.reasons import Reason
+
+
+def look(draft: Draft) -> bool:
+    """Without a status: find the newest own job on the cluster and take it over. True when one may go on deciding."""
+    mine = [job for job in draft.observation.kin if not job.state.is_terminal or _number(draft, job) is not None]
+    if not mine:
+        return True
+    kin = draft.need_marks()
+    live = [one for one in kin if not one.overview.state.is_terminal]
+    ended = [one for one in kin if one.overview.state.is_terminal and _number(draft, one.overview) is not None]
+    if len(live) > 1:
+        names = ", ".join(sorted(one.overview.job_id for one in live))
+        draft.stall(
+            Reason.StrayJob, f"several live jobs of this FlinkJob are on the cluster, cancel all but one: {names}"
+        )
+        return False
+    chosen = live[0] if live else max(ended, key=lambda one: _number(draft, one.overview) or 0, default=None)
+    if chosen is None:
+        return True
+    _adopt(draft, chosen)
+    return False
+
+
+def _adopt(draft: Draft, kin: Kin) -> None:
+    """Take the job over as the current submission; the next look decides whether it must be replaced."""
+    overview, mark = kin.overview, kin.mark
+    number = _number(draft, overview) or (mark.number if mark is not None else 1)
+    cluster = draft.observation.target
+    submission = Submission(
+        number=number,
+        reason=SubmissionReason.ADOPTED,
+        job_id=overview.job_id,
+        cluster_url=cluster.url,
+        incarnation=cluster.incarnation,
+        high_availability=cluster.high_availability,
+        run_digest=mark.digest if mark is not None and mark.digest else draft.digest,
+        nonce=draft.spec.initial_state.nonce if draft.spec else None,
+        intent_time=draft.now,
+        seen=True,
+    )
+    draft.status = replace(draft.status, submission=submission)
+    if not overview.state.is_terminal:
+        draft.event(Reason.Adopted, f"job {overview.job_id} was found on the cluster and is run {number}")
+    draft.wait("Adopt", Reason.Adopted, f"job {overview.job_id} was found on the cluster", again=0.05)
+
+
+def deal_with_stray(draft: Draft, stray: JobOverview) -> None:
+    """A live job of ours that is not the current run: an older run is cancelled, anything else is reported."""
+    number = _number(draft, stray)
+    current = draft.submission.number if draft.submission else 0
+    url = draft.observation.target.url
+    message = f"job {stray.job_id} of this FlinkJob is live on {url}"
+    if number is not None and number < current:
+        if draft.given.job.status.plan is None or draft.given.job.status.plan.reason != Reason.StrayJob:
+            draft.event(Reason.StrayJob, f"{message}; it is an older run and is cancelled", warning=True)
+        draft.act(CancelJob(url=url, job_id=stray.job_id))
+        draft.wait("Stray", Reason.StrayJob, f"{message}; it is being cancelled", again=0.5)
+        return
+    draft.stall(Reason.StrayJob, f"{message} but is not its current run; cancel it to go on")
+    draft.again(10.0)
+
+
+def _number(draft: Draft, job: JobOverview) -> int | None:
+    return number_of(job.job_id, draft.owner, draft.job.meta.uid)

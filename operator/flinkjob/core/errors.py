@@ -1,0 +1,144 @@
+"""The one tree of errors; every layer raises these and nothing of its own.
+
+    FlinkJobError                 one line, at most 512 characters, no userinfo or query of a URL in it
+    ├── Transient                 not known or not now: try again later; says nothing about a job
+    │   └── Unreachable           no usable answer: refused, time-out, cut, 401, 503, a redirect, HTML instead of JSON
+    ├── Rejected                  the peer understood and said a definite no
+    │   ├── SubmitRejected        `POST /jars/:id/run` or `/plan`; a job may exist all the same, so look for it
+    │   └── RescaleUnsupported    the job's scheduler cannot change its parallelism in place
+    └── Invalid                   what the user gave cannot be used
+
+Used by: every layer. Invariant: a message is safe to show in a status, an Event or a log.
+"""
+
+import re
+from enum import StrEnum
+
+MESSAGE_LIMIT = 512
+"""The longest message, in characters."""
+
+_SPACE = re.compile(r"\s+")
+_URL = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
+_USERINFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@")
+
+
+def one_line(text: str, limit: int = MESSAGE_LIMIT) -> str:
+    """Fold white space and cut at `limit` characters, an ellipsis marking the cut."""
+    folded = _SPACE.sub(" ", text).strip()
+    return folded if len(folded) <= limit else folded[: limit - 1].rstrip() + "…"
+
+
+def redact_urls(text: str) -> str:
+    """Take userinfo, query and fragment out of every URL in a text: that is where secrets are."""
+    return _URL.sub(lambda match: _redact(match.group()), text)
+
+
+def _redact(url: str) -> str:
+    return re.split(r"[?#]", _USERINFO.sub(r"\1", url), maxsplit=1)[0]
+
+
+class FlinkJobError(Exception):
+    """Base of all errors; `message` is one line fit for a person."""
+
+    def __init__(self, message: str) -> None:
+        self.message = one_line(redact_urls(message))
+        super().__init__(self.message)
+
+
+class Transient(FlinkJobError):
+    """It did not work now, or it is not known whether it worked.
+
+    Attributes:
+        reason: one lower-case word or words joined by "-", for metrics ("timeout", "server-error").
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Unreachable(Transient):
+    """The peer gave no usable answer; a call with an effect may have had it.
+
+    Attributes:
+        reached: False only where the request surely never reached the peer (refused, unknown host, TLS refused).
+    """
+
+    def __init__(self, reason: str, message: str, *, reached: bool = True) -> None:
+        super().__init__(reason, message)
+        self.reached = reached
+
+
+class Rejected(FlinkJobError):
+    """The peer understood the request and refused it.
+
+    Attributes:
+        code: HTTP status.
+        permanent: True where repeating the same request cannot help.
+    """
+
+    def __init__(self, code: int, message: str, *, permanent: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.permanent = permanent
+
+
+class SubmitRejection(StrEnum):
+    """Why Flink refused to run or compile a program."""
+
+    DUPLICATE = "Duplicate"
+    """The job id was used before on this JobManager."""
+    JAR_NOT_FOUND = "JarNotFound"
+    """The jar is not (any more) on the cluster."""
+    ENTRY_CLASS = "EntryClass"
+    """No such class, no `main`, or none named in the manifest."""
+    NOT_A_JAR = "NotAJar"
+    MAIN_THREW = "MainThrew"
+    NO_JOB = "NoJob"
+    """main() returned without `execute()`."""
+    MULTIPLE_JOBS = "MultipleJobs"
+    """main() called `execute()` twice; the first job is running."""
+    EXIT = "Exit"
+    """main() called `System.exit` and the cluster intercepts it."""
+    RESTORE_FAILED = "RestoreFailed"
+    """The snapshot is missing, cannot be read or does not map; the job id is used up by a FAILED job."""
+    CONFIG = "Config"
+    """A value of the Flink configuration or of the request cannot be parsed."""
+    OTHER = "Other"
+
+    @property
+    def permanent(self) -> bool:
+        """True where only another spec, artifact or cluster can help."""
+        return self in _PERMANENT
+
+
+_PERMANENT = frozenset(
+    {
+        SubmitRejection.ENTRY_CLASS,
+        SubmitRejection.NOT_A_JAR,
+        SubmitRejection.NO_JOB,
+        SubmitRejection.MULTIPLE_JOBS,
+        SubmitRejection.EXIT,
+        SubmitRejection.RESTORE_FAILED,
+        SubmitRejection.CONFIG,
+    }
+)
+
+
+class SubmitRejected(Rejected):
+    """Flink refused a submission; `kind` says why. The job may exist under its id nevertheless: look for it."""
+
+    def __init__(self, code: int, kind: SubmitRejection, message: str) -> None:
+        super().__init__(code, message, permanent=kind.permanent)
+        self.kind = kind
+
+
+class RescaleUnsupported(Rejected):
+    """The scheduler of the job cannot change its parallelism without a restart of the job."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(code, message, permanent=True)
+
+
+class Invalid(FlinkJobError):
+    """What the user gave cannot be used; nothing helps but to change it."""

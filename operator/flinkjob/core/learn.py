@@ -1,0 +1,198 @@
+"""What a round's observation teaches about the current run: seen, running, ended (and what it left), lost, forgotten.
+
+Called first by the job decision. Invariants: not knowing is not a state of the job (an unreachable cluster teaches
+nothing); absence teaches something only when Flink itself said "not found"; a run's end is latched together with the
+state that it left, read after Flink's cache of the checkpoint statistics has expired.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flinkjob.api.common import OperationKind, RunResult, SnapshotKind, SubmissionReason
+from flinkjob.api.flinkjob_status import FailureInfo, Submission
+from flinkjob.core.draft import Draft, is_stop
+from flinkjob.core.flinkmodel import CheckpointKind, FlinkJobState, JobOverview
+from flinkjob.core.model import Fact, Presence
+from flinkjob.core.reasons import Reason
+from flinkjob.core.restore import LeftState, left_state
+
+LOST_AFTER = 5.0
+"""Seconds between two "not found" of one incarnation before a job counts as gone."""
+CACHE_MARGIN = 0.3
+"""Seconds on top of Flink's refresh interval after which its statistics are surely newer than the job's end."""
+
+
+def learn(draft: Draft) -> None:
+    """Fold the observation of the current submission's job into the status."""
+    submission = draft.live
+    if submission is None:
+        return
+    seen = draft.observation.job
+    match seen.presence:
+        case Presence.PRESENT:
+            assert seen.overview is not None
+            _present(draft, submission, seen.overview)
+        case Presence.ABSENT:
+            _absent(draft, submission)
+        case Presence.UNKNOWN:
+            pass
+
+
+def _present(draft: Draft, submission: Submission, overview: JobOverview) -> None:
+    draft.see(overview)
+    if not submission.seen:
+        if submission.attempts > 0:
+            _check_content(draft, submission)
+        draft.update(seen=True, rejected=False)
+    if overview.all_tasks_running and not submission.running:
+        _started(draft)
+    if overview.state.is_terminal:
+        _terminal(draft, overview)
+
+
+def _check_content(draft: Draft, submission: Submission) -> None:
+    """After a repeated run call, which may have had another content, the job itself says what it is."""
+    mark = next((kin.mark for kin in draft.need_marks() if kin.overview.job_id == submission.job_id), None)
+    if mark is not None and mark.digest and mark.digest != submission.run_digest:
+        draft.update(run_digest=mark.digest)
+
+
+def _started(draft: Draft) -> None:
+    draft.update(running=True, started_time=draft.now)
+    submission = draft.submission
+    assert submission is not None
+    draft.status = replace(draft.status, healthy_revision=submission.revision, last_failure=None)
+    history = draft.status.history
+    downtime = ""
+    if history and history[0].ended is not None and history[0].number == submission.number - 1:
+        seconds = max((draft.now - history[0].ended).total_seconds(), 0.0)
+        downtime = f"{seconds:.1f}s"
+        draft.status = replace(draft.status, history=(replace(history[0], downtime=downtime), *history[1:]))
+    source = f" from {submission.restored_from}" if submission.restored_from else ""
+    match submission.reason:
+        case SubmissionReason.UPGRADE:
+            draft.event(
+                Reason.Upgraded, f"run {submission.number} is running{source} after {downtime or 'an unknown time'}"
+            )
+        case _:
+            draft.event(Reason.Running, f"run {submission.number} is running{source}")
+
+
+def _terminal(draft: Draft, overview: JobOverview) -> None:
+    operation = draft.status.operation
+    if is_stop(operation):
+        return  # the outcome of the stop decides
+    if operation is not None and operation.by == "Deletion":
+        draft.end_run(RunResult.CANCELLED, snapshot=None, kind=SnapshotKind.MISSING, time=overview.end_time)
+        return
+    if not cache_expired(draft):
+        return
+    end_by_state(draft, overview, cancelled_by_us=operation is not None and operation.kind is OperationKind.CANCEL)
+
+
+def cache_expired(draft: Draft) -> bool:
+    """Whether the statistics of an ended job can be trusted yet; if not, the plan says what is waited for."""
+    remaining = draft.observation.cluster.refresh_interval + CACHE_MARGIN - draft.observation.job.terminal_for
+    if remaining > 0:
+        draft.wait("ReadState", Reason.ReadingLastState, "the job has ended; reading what it left", again=remaining)
+        return False
+    return True
+
+
+def end_by_state(draft: Draft, overview: JobOverview, *, cancelled_by_us: bool, made: str | None = None) -> None:
+    """Latch the end of a run by Flink's terminal state and its statistics.
+
+    Args:
+        made: a savepoint that a failed stop left, by its error.
+    """
+    submission = draft.live
+    assert submission is not None
+    assert submission.job_id is not None
+    stats = draft.need_checkpoints(submission.job_id)
+    left = left_state(stats, submission.restored_from, other=made)
+    synchronous = stats.newest_completed(CheckpointKind.SYNC_SAVEPOINT) if stats is not None else None
+    if overview.state is FlinkJobState.FINISHED:
+        if synchronous is not None and synchronous.external_path:
+            left = LeftState(kind=SnapshotKind.SAVEPOINT, location=synchronous.external_path)
+            result = RunResult.CANCELLED if cancelled_by_us else RunResult.CANCELLED_EXTERNALLY
+        else:
+            left = LeftState(kind=SnapshotKind.EMPTY)
+            result = RunResult.FINISHED
+    elif cancelled_by_us:
+        result = RunResult.CANCELLED
+    elif overview.state is FlinkJobState.CANCELED:
+        result = RunResult.CANCELLED_EXTERNALLY
+    else:
+        result = RunResult.FAILED
+    message = left.message
+    if result is RunResult.FAILED:
+        message = _failure(draft, submission.job_id) or message
+    draft.end_run(result, snapshot=left.location, kind=left.kind, message=message, time=overview.end_time)
+    _tell_end(draft, result, message)
+
+
+def _failure(draft: Draft, job_id: str) -> str | None:
+    draft.need(Fact.EXCEPTION, job_id)
+    exception = draft.observation.exception
+    if exception is None:
+        return None
+    draft.status = replace(
+        draft.status,
+        last_failure=FailureInfo(
+            time=exception.time or draft.now,
+            exception=exception.name[:256],
+            root_cause=exception.root_cause,
+            task=exception.task[:256] if exception.task else None,
+            task_manager=exception.taskmanager[:256] if exception.taskmanager else None,
+        ),
+    )
+    return exception.root_cause
+
+
+def _tell_end(draft: Draft, result: RunResult, message: str | None) -> None:
+    number = draft.submission.number if draft.submission else 0
+    match result:
+        case RunResult.FINISHED:
+            draft.event(Reason.Finished, f"run {number} finished")
+        case RunResult.FAILED:
+            draft.event(Reason.JobFailed, f"run {number} failed: {message or 'no cause given'}", warning=True)
+        case RunResult.CANCELLED_EXTERNALLY:
+            draft.event(
+                Reason.JobCancelledExternally, f"run {number} was cancelled or stopped by somebody else", warning=True
+            )
+        case _:
+            pass
+
+
+def _absent(draft: Draft, submission: Submission) -> None:
+    cluster = draft.observation.cluster
+    same = cluster.incarnation is not None and cluster.incarnation == submission.incarnation
+    if not submission.seen and (same or cluster.high_availability):
+        return  # it may still appear, or its run call is repeated under the same id
+    if cluster.incarnation is None:
+        return
+    if draft.observation.job.absent_for < LOST_AFTER:
+        remaining = LOST_AFTER - draft.observation.job.absent_for
+        draft.wait("Confirm", Reason.JobLost, "the cluster does not know the job; asking again", again=remaining + 0.1)
+        return
+    number = submission.number
+    operation = draft.status.operation
+    if is_stop(operation):
+        assert operation is not None
+        message = (
+            f"run {number} went away while it was being stopped; look for its savepoint below {operation.directory}"
+        )
+        draft.end_run(RunResult.SAVEPOINT_UNKNOWN, snapshot=None, kind=SnapshotKind.MISSING, message=message)
+        draft.event(Reason.SavepointUnknown, message, warning=True)
+    elif operation is not None and operation.kind is OperationKind.CANCEL:
+        message = "it was cancelled, and the cluster forgot it before its last checkpoint was read"
+        draft.end_run(RunResult.CANCELLED, snapshot=None, kind=SnapshotKind.MISSING, message=message)
+    elif same or cluster.high_availability:
+        message = f"run {number} ended and the cluster forgot it before its result was seen"
+        draft.end_run(RunResult.ENDED_UNSEEN, snapshot=None, kind=SnapshotKind.MISSING, message=message)
+        draft.event(Reason.JobEndedUnseen, message, warning=True)
+    else:
+        message = f"run {number} was lost: the JobManager was restarted without high availability"
+        draft.end_run(RunResult.LOST, snapshot=None, kind=SnapshotKind.MISSING, message=message)
+        draft.event(Reason.JobLost, message, warning=True)

@@ -1,0 +1,289 @@
+"""The operation in progress on the running job: sent, waited for, concluded. One at a time, intent first.
+
+Called by the job decision after `learn`. Invariants: a stop is sent again only under its own trigger id, and only when
+Flink has forgotten the trigger, no snapshot lies below the attempt's directory and the job runs; its outcome is taken from
+Flink's definite answer; a job that is terminal under our stop is stopped, never "ended by itself".
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flinkjob.api.common import FormatType, HoldReason, OperationKind, RunResult, SavepointOrigin, SnapshotKind
+from flinkjob.api.flinkjob_status import Hold, Operation, Submission
+from flinkjob.core.actions import CancelJob, StopJob, TakeSavepoint
+from flinkjob.core.backoff import delay_seconds
+from flinkjob.core.draft import FAST, Draft, is_stop
+from flinkjob.core.flinkmodel import CheckpointStatus, JobOverview, SavepointFormat, TriggerResult, TriggerState
+from flinkjob.core.identity import attempt_directory, trigger_id
+from flinkjob.core.learn import cache_expired, end_by_state
+from flinkjob.core.model import OperationOutcome, Presence
+from flinkjob.core.reasons import Reason
+from flinkjob.core.savepoint_rules import is_final
+
+CANCEL_AGAIN = 1.0
+"""Seconds between repeats of a cancel, which is harmless to repeat."""
+SAVEPOINT_PREFIX = "FlinkSavepoint/"
+
+
+class Cause:
+    """Who asks for an operation (`operation.by`); a FlinkSavepoint is named by `FlinkSavepoint/<name>`."""
+
+    UPGRADE = "Upgrade"
+    SUSPEND = "Suspend"
+    DRAIN = "Drain"
+    CANCEL = "Cancel"
+    DELETION = "Deletion"
+
+
+ORIGINS = {
+    Cause.UPGRADE: SavepointOrigin.UPGRADE,
+    Cause.SUSPEND: SavepointOrigin.SUSPEND,
+    Cause.DRAIN: SavepointOrigin.SUSPEND,
+    Cause.DELETION: SavepointOrigin.DELETION,
+}
+
+
+def begin_stop(
+    draft: Draft,
+    submission: Submission,
+    *,
+    by: str,
+    base: str,
+    format_type: FormatType,
+    drain: bool = False,
+    cancel: bool = False,
+) -> None:
+    """Write the intent of a stop with savepoint and send it; `cancel`: a savepoint that cancels when complete."""
+    kind = OperationKind.SAVEPOINT_AND_CANCEL if cancel else OperationKind.STOP
+    attempt = submission.operations + 1
+    meta = draft.job.meta
+    operation = Operation(
+        kind=kind,
+        by=by,
+        trigger_id=trigger_id(meta.uid, submission.number, kind, attempt),
+        directory=attempt_directory(
+            base,
+            namespace=meta.namespace,
+            name=meta.name,
+            uid=meta.uid,
+            submission=submission.number,
+            kind=kind,
+            attempt=attempt,
+        ),
+        submission=submission.number,
+        job_id=submission.job_id,
+        run_digest=draft.digest,
+        since=draft.now,
+        drain=drain,
+        format_type=format_type,
+        attempt=attempt,
+    )
+    _begin(draft, operation)
+
+
+def begin_cancel(draft: Draft, submission: Submission, *, by: str) -> None:
+    """Write the intent of a cancel and send it."""
+    operation = Operation(
+        kind=OperationKind.CANCEL,
+        by=by,
+        submission=submission.number,
+        job_id=submission.job_id,
+        run_digest=draft.digest,
+        since=draft.now,
+        attempt=submission.operations + 1,
+    )
+    _begin(draft, operation)
+
+
+def _begin(draft: Draft, operation: Operation) -> None:
+    draft.update(operations=operation.attempt)
+    draft.status = replace(draft.status, operation=operation)
+    if operation.by == Cause.UPGRADE:
+        draft.event(Reason.Upgrading, f"run {operation.submission} is being replaced ({operation.kind})")
+    _send(draft, operation)
+    draft.again(FAST)
+    describe(draft)
+
+
+def describe(draft: Draft) -> None:
+    """Say what the operation is waiting for."""
+    operation = draft.status.operation
+    if operation is None:
+        return
+    reason = {
+        Cause.UPGRADE: Reason.Upgrading,
+        Cause.SUSPEND: Reason.Suspending,
+        Cause.DRAIN: Reason.Draining,
+        Cause.CANCEL: Reason.Cancelling,
+        Cause.DELETION: Reason.Deleting,
+    }.get(operation.by or "", Reason.Suspending)
+    what = "cancelling the job" if operation.kind is OperationKind.CANCEL else "stopping the job with a savepoint"
+    where = f" below {operation.directory}" if operation.directory else ""
+    draft.wait(operation.kind, reason, f"{what}{where} (asked for by {operation.by})")
+
+
+def conclude(draft: Draft) -> None:
+    """Follow the operation to its end: fold its outcome into the status, or wait and send again."""
+    operation = draft.status.operation
+    if operation is None:
+        return
+    submission = draft.live
+    if submission is None or submission.number != operation.submission:
+        draft.status = replace(draft.status, operation=None)
+        return
+    if draft.plan is not None:
+        return  # learn is still reading how the job ended
+    if not draft.observation.cluster.reachable or draft.observation.job.presence is Presence.UNKNOWN:
+        describe(draft)
+        draft.again(1.0)
+        return
+    if is_stop(operation):
+        _conclude_stop(draft, operation, submission)
+    elif draft.observation.job.presence is Presence.PRESENT:
+        describe(draft)
+        _send(draft, operation)
+        draft.again(CANCEL_AGAIN)
+
+
+def _conclude_stop(draft: Draft, operation: Operation, submission: Submission) -> None:
+    overview = draft.observation.job.overview
+    if overview is None:
+        describe(draft)
+        draft.again(1.0)
+        return  # absent: `learn` counts the time until the job is known to be gone
+    result = draft.need_trigger(operation)
+    match result.state:
+        case TriggerState.IN_PROGRESS:
+            describe(draft)
+            draft.again(FAST)
+        case TriggerState.COMPLETED if result.location is not None:
+            if overview.state.is_terminal:
+                _stopped(draft, operation, result.location, overview)
+            else:
+                describe(draft)
+                draft.again(FAST)
+        case TriggerState.FORGOTTEN:
+            _forgotten(draft, operation, submission, overview)
+        case TriggerState.FAILED | TriggerState.COMPLETED:
+            _failed(draft, operation, overview, result)
+
+
+def _forgotten(draft: Draft, operation: Operation, submission: Submission, overview: JobOverview) -> None:
+    """The trigger is unknown: never sent, expired, or the JobManager is another one. The history tells."""
+    assert operation.directory is not None
+    assert submission.job_id is not None
+    if overview.state.is_terminal and not cache_expired(draft):
+        return
+    stats = draft.need_checkpoints(submission.job_id)
+    mine = stats.below(operation.directory) if stats is not None else ()
+    done = next((snapshot for snapshot in mine if snapshot.status is CheckpointStatus.COMPLETED), None)
+    if overview.state.is_terminal:
+        if done is not None and done.external_path:
+            _stopped(draft, operation, done.external_path, overview)
+        else:
+            _report(draft, operation, None, "the job ended before the savepoint was complete")
+            end_by_state(draft, overview, cancelled_by_us=False)
+    elif any(snapshot.status is CheckpointStatus.IN_PROGRESS for snapshot in mine):
+        describe(draft)
+        draft.again(1.0)
+    elif done is not None:
+        _fail(
+            draft,
+            operation,
+            f"a savepoint was made at {done.external_path}, but the job was not stopped",
+            permanent=False,
+        )
+    else:
+        describe(draft)
+        _send(draft, operation)
+        draft.again(FAST)
+
+
+def _failed(draft: Draft, operation: Operation, overview: JobOverview, result: TriggerResult) -> None:
+    cause = result.failure or "Flink gave no cause"
+    if overview.state.is_terminal:
+        if not cache_expired(draft):
+            return
+        _report(draft, operation, None, cause)
+        end_by_state(draft, overview, cancelled_by_us=False, made=result.failure_path)
+        return
+    permanent = is_final(cause)
+    _fail(draft, operation, cause, permanent=permanent)
+
+
+def _fail(draft: Draft, operation: Operation, cause: str, *, permanent: bool) -> None:
+    """The stop failed and the job runs on: the operation is over, whoever wanted it may try again."""
+    draft.status = replace(draft.status, operation=None)
+    draft.event(Reason.SavepointFailed, f"{operation.by}: {cause}", warning=True)
+    if (operation.by or "").startswith(SAVEPOINT_PREFIX):
+        draft.outcome = OperationOutcome(by=operation.by or "", location=None, message=cause, permanent=permanent)
+        draft.again(FAST)
+        return
+    attempts = draft.failures_of(operation.kind) + 1
+    pause = delay_seconds(attempts, seed=draft.job.meta.uid, initial=2.0)
+    draft.retry(operation.kind, Reason.SavepointFailed, cause, pause=pause, attempts=attempts)
+
+
+def _report(draft: Draft, operation: Operation, location: str | None, message: str) -> None:
+    draft.outcome = OperationOutcome(by=operation.by or "", location=location, message=message)
+
+
+def _stopped(draft: Draft, operation: Operation, location: str, overview: JobOverview) -> None:
+    result = RunResult.DRAINED if operation.drain else RunResult.STOPPED
+    by = operation.by or ""
+    draft.end_run(result, snapshot=location, kind=SnapshotKind.SAVEPOINT, time=overview.end_time)
+    _report(draft, operation, location, "")
+    if by.startswith(SAVEPOINT_PREFIX):
+        reason = HoldReason.CANCELLED if operation.kind is OperationKind.SAVEPOINT_AND_CANCEL else HoldReason.STOPPED
+        draft.status = replace(
+            draft.status,
+            hold=Hold(
+                reason=reason,
+                by=by.removeprefix(SAVEPOINT_PREFIX),
+                since=draft.now,
+                run_digest=operation.run_digest,
+                location=location,
+            ),
+        )
+    else:
+        draft.record_savepoint(operation, location, ORIGINS[by])
+        if by in (Cause.SUSPEND, Cause.DRAIN):
+            reason_now = Reason.Drained if operation.drain else Reason.Suspended
+            draft.event(reason_now, f"run {operation.submission} was stopped with {location}")
+
+
+def _send(draft: Draft, operation: Operation) -> None:
+    submission = draft.submission
+    assert submission is not None
+    assert submission.cluster_url is not None
+    assert operation.job_id is not None
+    url = submission.cluster_url
+    if operation.kind is OperationKind.CANCEL:
+        draft.act(CancelJob(url=url, job_id=operation.job_id))
+        return
+    assert operation.trigger_id is not None
+    assert operation.directory is not None
+    format_type = SavepointFormat((operation.format_type or FormatType.CANONICAL).upper())
+    if operation.kind is OperationKind.SAVEPOINT_AND_CANCEL:
+        draft.act(
+            TakeSavepoint(
+                url=url,
+                job_id=operation.job_id,
+                trigger_id=operation.trigger_id,
+                directory=operation.directory,
+                format_type=format_type,
+                cancel=True,
+            )
+        )
+    else:
+        draft.act(
+            StopJob(
+                url=url,
+                job_id=operation.job_id,
+                trigger_id=operation.trigger_id,
+                directory=operation.directory,
+                format_type=format_type,
+                drain=operation.drain,
+            )
+        )

@@ -1,0 +1,285 @@
+"""Starting a run: artifact on the cluster, restore point chosen, intent written, run call sent; and its unclear answers.
+
+Called by the job decision when no run is live, or when the live one was never seen. Invariants: a submission that was
+never seen is repeated under the same id with the same restore point, never succeeded by another number; a new run is
+intended only when its artifact is on the cluster, no other job of the FlinkJob lives there and its state is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flinkjob.api.common import (
+    CheckpointingMode,
+    CheckpointRetention,
+    RunResult,
+    SnapshotKind,
+    SubmissionReason,
+    duration_seconds,
+)
+from flinkjob.api.constants import FINALIZER
+from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.flinkjob_status import Submission
+from flinkjob.core.actions import AddFinalizer, DiscardArtifact, RecordRevision, RunJob
+from flinkjob.core.backoff import delay_seconds
+from flinkjob.core.draft import FAST, HOLD, Draft
+from flinkjob.core.errors import SubmitRejection
+from flinkjob.core.flinkmodel import RunRequest
+from flinkjob.core.identity import GLOBAL_PARAMETERS, job_id, mark_parameters, revision_name
+from flinkjob.core.model import ArtifactPhase, ArtifactRequest, ArtifactSeen, Fact, RunPhase
+from flinkjob.core.reasons import Reason
+from flinkjob.core.restore import Missing, start_of_next
+
+MAIN_ATTEMPTS = 3
+"""How often a main() that throws is tried before it counts as a fault of the spec."""
+SUBMIT = "Submit"
+FETCH = "Fetch"
+
+_RETENTION = {
+    CheckpointRetention.RETAIN_ON_CANCELLATION: "RETAIN_ON_CANCELLATION",
+    CheckpointRetention.DELETE_ON_CANCELLATION: "DELETE_ON_CANCELLATION",
+}
+_MODE = {CheckpointingMode.EXACTLY_ONCE: "EXACTLY_ONCE", CheckpointingMode.AT_LEAST_ONCE: "AT_LEAST_ONCE"}
+
+
+def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str | None) -> ArtifactSeen | None:
+    """The artifact on the cluster, or None with the plan saying what is waited for.
+
+    Args:
+        url: the cluster that needs it.
+        recorded: digest of an earlier run of the very same spec, which must be used again.
+    """
+    attempts = draft.failures_of(FETCH)
+    if draft.pausing(FETCH):
+        return None
+    pinned = spec.jar.sha256 or recorded
+    seen = draft.need_artifact(ArtifactRequest(url=url, uri=spec.jar.uri, digest=pinned, attempt=attempts))
+    match seen.phase:
+        case ArtifactPhase.READY:
+            return seen
+        case ArtifactPhase.WORKING:
+            draft.wait(FETCH, Reason.FetchingArtifact, "the jar is on its way to the cluster", again=1.0)
+        case ArtifactPhase.FAILED if seen.permanent:
+            changed = recorded is not None and spec.jar.sha256 is None and "mismatch" in seen.message
+            draft.stall(Reason.ArtifactChanged if changed else Reason.ArtifactFailed, seen.message)
+        case ArtifactPhase.FAILED:
+            pause = delay_seconds(attempts + 1, seed=draft.job.meta.uid, initial=2.0)
+            draft.retry(FETCH, Reason.ArtifactFailed, seen.message, pause=pause, attempts=attempts + 1)
+    return None
+
+
+def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> None:
+    """Intend and send the next run."""
+    last = draft.submission
+    url = spec.cluster.url
+    source = start_of_next(spec, draft.digest, last, draft.given)
+    if isinstance(source, Missing):
+        draft.stall(source.reason, source.message)
+        return
+    recorded = last.artifact_digest if last is not None and last.run_digest == draft.digest else None
+    artifact = artifact_ready(draft, spec, url=url, recorded=recorded)
+    if artifact is None:
+        return
+    draft.need(Fact.INCARNATION)
+    cluster = draft.observation.target
+    number = (last.number if last is not None else 0) + 1
+    meta = draft.job.meta
+    revision = revision_name(meta.name, draft.digest)
+    submission = Submission(
+        number=number,
+        reason=reason,
+        job_id=job_id(draft.owner, meta.uid, number),
+        cluster_url=url,
+        incarnation=cluster.incarnation,
+        high_availability=cluster.high_availability,
+        revision=revision,
+        run_digest=draft.digest,
+        artifact_digest=artifact.digest,
+        jar_id=artifact.jar_id,
+        restored_from=source.location,
+        allow_non_restored_state=spec.restore.allow_non_restored_state,
+        nonce=spec.initial_state.nonce,
+        parallelism=spec.parallelism,
+        intent_time=draft.now,
+    )
+    draft.status = replace(draft.status, submission=submission, current_revision=revision, hold=None, operation=None)
+    if FINALIZER not in meta.finalizers:
+        draft.act(AddFinalizer())
+    draft.act(RecordRevision(name=revision, digest=draft.digest, number=number, keep=spec.revision_history_limit))
+    if last is not None and last.artifact_digest and last.artifact_digest != artifact.digest and last.cluster_url:
+        draft.act(DiscardArtifact(url=last.cluster_url, digest=last.artifact_digest))
+    draft.event(Reason.Submitted, f"run {number} ({reason.lower()}) as job {submission.job_id}, state: {source.why}")
+    _send(draft, spec, submission)
+
+
+def resume_unseen(draft: Draft, spec: FlinkJobSpec) -> None:
+    """The live submission was never seen on the cluster: wait for its answer, or repeat it under the same id."""
+    submission = draft.live
+    assert submission is not None
+    run = draft.observation.run
+    changed = submission.run_digest != draft.digest or submission.parallelism != spec.parallelism
+    match run.phase:
+        case RunPhase.WORKING:
+            draft.wait(SUBMIT, Reason.Submitting, "the run call was sent and has not been answered", again=FAST)
+        case RunPhase.ACCEPTED:
+            draft.wait(
+                SUBMIT, Reason.Submitting, "the run call was accepted; waiting for the job to appear", again=FAST
+            )
+            if draft.observation.job.absent_for > 2.0:
+                _repeat(draft, spec, submission)
+        case RunPhase.REJECTED:
+            _rejected(draft, spec, submission, changed=changed)
+        case RunPhase.UNCLEAR:
+            if not draft.pausing(SUBMIT):
+                _retry_or_repeat(draft, spec, submission, Reason.SubmitFailed, run.message)
+        case RunPhase.NONE:
+            if submission.rejected and not changed and _stalled_before(draft):
+                return
+            if not draft.pausing(SUBMIT):
+                _repeat(draft, spec, submission)
+
+
+def was_refused(draft: Draft, submission: Submission) -> bool:
+    """Whether Flink refused the run call for certain, so that the job will not appear any more."""
+    run = draft.observation.run
+    exists = (SubmitRejection.DUPLICATE, SubmitRejection.RESTORE_FAILED, SubmitRejection.MULTIPLE_JOBS)
+    return submission.rejected or (run.phase is RunPhase.REJECTED and run.rejection not in exists)
+
+
+def same_state(submission: Submission) -> SnapshotKind:
+    """What a run that never started leaves: the state that it would have started from."""
+    return SnapshotKind.RESTORED if submission.restored_from else SnapshotKind.EMPTY
+
+
+def _held_before(draft: Draft) -> bool:
+    before = draft.given.job.status.plan
+    return before is not None and before.step == HOLD
+
+
+def _stalled_before(draft: Draft) -> bool:
+    """A definite rejection, latched in status by an earlier process, stays until the spec changes."""
+    before = draft.given.job.status.plan
+    if before is None or before.step != HOLD:
+        return False
+    draft.stall(Reason.of(before.reason, Reason.SubmitRejected), before.message or "")
+    return True
+
+
+def _rejected(draft: Draft, spec: FlinkJobSpec, submission: Submission, *, changed: bool) -> None:
+    run = draft.observation.run
+    kind = run.rejection or SubmitRejection.OTHER
+    if kind is SubmitRejection.DUPLICATE:
+        if draft.observation.job.absent_for < 2.0:
+            draft.wait(SUBMIT, Reason.Submitting, "the cluster knows the job id; looking for the job", again=0.5)
+            return
+        message = f"run {submission.number} ran and was forgotten by the cluster before it was seen"
+        draft.end_run(RunResult.ENDED_UNSEEN, snapshot=None, kind=SnapshotKind.MISSING, message=message)
+        draft.event(Reason.JobEndedUnseen, message, warning=True)
+        draft.again(FAST)
+        return
+    if kind is SubmitRejection.RESTORE_FAILED or kind is SubmitRejection.MULTIPLE_JOBS:
+        draft.wait(SUBMIT, Reason.Submitting, run.message, again=0.5)  # the job exists; it says how it went
+        if draft.observation.job.absent_for > 5.0:
+            draft.update(rejected=True)
+            draft.stall(Reason.RestoreFailed, run.message)
+        return
+    draft.update(rejected=True)
+    if changed or kind is SubmitRejection.JAR_NOT_FOUND:
+        _repeat(draft, spec, submission)
+        return
+    if kind.permanent or draft.failures_of(SUBMIT) + 1 >= MAIN_ATTEMPTS or _held_before(draft):
+        if not _held_before(draft):
+            draft.event(Reason.SubmitRejected, run.message, warning=True)
+        draft.stall(Reason.SubmitRejected, run.message)
+        return
+    if not draft.pausing(SUBMIT):
+        _retry_or_repeat(draft, spec, submission, Reason.SubmitFailed, run.message)
+
+
+def _retry_or_repeat(draft: Draft, spec: FlinkJobSpec, submission: Submission, reason: Reason, message: str) -> None:
+    """First pause (once for each attempt), then repeat."""
+    failures = draft.failures_of(SUBMIT)
+    if failures <= submission.attempts:
+        pause = delay_seconds(submission.attempts + 1, seed=draft.job.meta.uid)
+        draft.event(reason, message, warning=True)
+        draft.retry(SUBMIT, reason, message, pause=pause, attempts=submission.attempts + 1)
+        return
+    _repeat(draft, spec, submission)
+
+
+def _repeat(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
+    """Send the run call again under the same id and from the same state, with what the spec says now."""
+    same = submission.run_digest == draft.digest
+    recorded = submission.artifact_digest if same else None
+    assert submission.cluster_url is not None
+    artifact = artifact_ready(draft, spec, url=submission.cluster_url, recorded=recorded)
+    if artifact is None:
+        return
+    revision = revision_name(draft.job.meta.name, draft.digest)
+    draft.update(
+        attempts=submission.attempts + 1,
+        rejected=False,
+        run_digest=draft.digest,
+        parallelism=spec.parallelism,
+        revision=revision,
+        artifact_digest=artifact.digest,
+        jar_id=artifact.jar_id,
+        allow_non_restored_state=spec.restore.allow_non_restored_state,
+    )
+    draft.status = replace(draft.status, current_revision=revision)
+    draft.act(
+        RecordRevision(name=revision, digest=draft.digest, number=submission.number, keep=spec.revision_history_limit)
+    )
+    current = draft.submission
+    assert current is not None
+    _send(draft, spec, current)
+
+
+def _send(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
+    assert submission.job_id is not None
+    assert submission.jar_id is not None
+    assert submission.cluster_url is not None
+    draft.act(
+        RunJob(
+            url=submission.cluster_url,
+            jar_id=submission.jar_id,
+            number=submission.number,
+            attempt=submission.attempts,
+            request=run_request(draft, spec, submission),
+        )
+    )
+    draft.wait(SUBMIT, Reason.Submitting, f"starting job {submission.job_id}", again=FAST)
+
+
+def run_request(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> RunRequest:
+    """The run call's body: the spec's own configuration, its checkpoint settings and the owner mark."""
+    assert submission.job_id is not None
+    meta = draft.job.meta
+    configuration = {
+        "pipeline.name": spec.job_name or meta.name,
+        "execution.checkpointing.externalized-checkpoint-retention": _RETENTION[spec.checkpoint.retention],
+    }
+    if spec.checkpoint.interval is not None:
+        configuration["execution.checkpointing.interval"] = _flink_duration(spec.checkpoint.interval)
+    if spec.checkpoint.mode is not None:
+        configuration["execution.checkpointing.mode"] = _MODE[spec.checkpoint.mode]
+    if spec.checkpoint.directory is not None:
+        configuration["execution.checkpointing.dir"] = spec.checkpoint.directory
+    configuration.update(spec.flink_configuration)
+    mark = mark_parameters(draft.owner, meta.uid, submission.number, submission.run_digest or "")
+    parameters = ",".join(f"{key}:{value}" for key, value in mark.items())
+    own = configuration.get(GLOBAL_PARAMETERS)
+    configuration[GLOBAL_PARAMETERS] = f"{own},{parameters}" if own else parameters
+    return RunRequest(
+        job_id=submission.job_id,
+        entry_class=spec.jar.entry_class,
+        args=spec.args,
+        parallelism=spec.parallelism,
+        savepoint_path=submission.restored_from,
+        allow_non_restored_state=submission.allow_non_restored_state,
+        flink_configuration=configuration,
+    )
+
+
+def _flink_duration(text: str) -> str:
+    return f"{round(duration_seconds(text) * 1000)} ms"
