@@ -17,7 +17,6 @@ from urllib.parse import quote, urlencode
 import aiohttp
 import orjson
 from kubernetes.aio import client, config
-from kubernetes.aio.config.incluster_config import SERVICE_TOKEN_FILENAME
 
 from flinkjob.kube.errors import KubeUnavailable, rejection
 
@@ -33,9 +32,11 @@ REQUEST_TIMEOUT_SECONDS = 30.0
 CONNECT_TIMEOUT_SECONDS = 5.0
 POOL_SIZE = 32
 ATTEMPTS = 5
+FIRST_DELAY_SECONDS = 0.1
 RETRY_BUDGET_SECONDS = 10.0
 """No repetition starts later than this after the first request: a worker must not hold its key for longer."""
 CREDENTIAL_AGE_SECONDS = 60.0
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 OnRequest = Callable[[str, str, str], None]
 """Called with verb, resource and status code (or the kind of failure) of every request."""
@@ -63,13 +64,8 @@ class Connection:
         Raises:
             KubeUnavailable: no usable credentials.
         """
-        configuration = _client.Configuration()
-        configuration.connection_pool_maxsize = POOL_SIZE
         try:
-            if kubeconfig is None and await asyncio.to_thread(Path(SERVICE_TOKEN_FILENAME).is_file):
-                _config.load_incluster_config(configuration)
-            else:
-                await _load_kubeconfig(kubeconfig, configuration)
+            configuration = await load_configuration(kubeconfig)
         except (_config.ConfigException, OSError, TypeError) as error:
             raise KubeUnavailable("credentials", f"no usable Kubernetes credentials: {error}") from error
         api = _client.ApiClient(configuration)
@@ -170,7 +166,7 @@ def _worth_repeating(status: int) -> bool:
 def _delay(attempt: int, retry_after: float | None) -> float:
     if retry_after is not None:
         return retry_after * random.uniform(1.0, 1.25)
-    backoff: float = 0.1 * 3.0 ** (attempt - 1)
+    backoff: float = FIRST_DELAY_SECONDS * 3.0 ** (attempt - 1)
     return backoff * random.uniform(0.5, 1.0)
 
 
@@ -181,13 +177,28 @@ def _seconds(header: str | None) -> float | None:
         return None
 
 
-async def _load_kubeconfig(path: Path | None, configuration: Any) -> None:
-    """Loads a kubeconfig, and has its token (a file, or a plugin's answer) read again each minute."""
-    file = str(path) if path else None
+async def load_configuration(kubeconfig: Path | None) -> Any:
+    """The package's `Configuration`; its token (a file, or a plugin's answer) is read again each minute.
 
-    async def load(into: Any) -> None:
-        await _config.load_kube_config(file, client_configuration=into, persist_config=False)
+    Raises:
+        ConfigException, OSError, TypeError: as the package raises them.
+    """
+    if kubeconfig is None and (SERVICE_ACCOUNT / "token").is_file():
 
+        async def load(into: Any) -> None:
+            # try_refresh_token=False: its own way of refreshing breaks on a line feed at the end of the file
+            _config.incluster_config.InClusterConfigLoader(
+                SERVICE_ACCOUNT / "token", str(SERVICE_ACCOUNT / "ca.crt"), try_refresh_token=False
+            ).load_and_set(into)
+            into.api_key["BearerToken"] = "Bearer " + (SERVICE_ACCOUNT / "token").read_text().strip()
+    else:
+
+        async def load(into: Any) -> None:
+            file = str(kubeconfig) if kubeconfig else None
+            await _config.load_kube_config(file, client_configuration=into, persist_config=False)
+
+    configuration = _client.Configuration()
+    configuration.connection_pool_maxsize = POOL_SIZE
     await load(configuration)
     read_at = time.monotonic()
 
@@ -201,3 +212,4 @@ async def _load_kubeconfig(path: Path | None, configuration: Any) -> None:
         used.api_key.update(fresh.api_key)
 
     configuration.refresh_api_key_hook = refresh
+    return configuration

@@ -93,13 +93,17 @@ class EventRecorder:
             return False
         return True
 
+    async def flush(self) -> None:
+        """Waits until all that was queued so far was sent or refused."""
+        await self._queue.join()
+
     async def close(self, deadline_seconds: float = FLUSH_SECONDS) -> None:
         """Sends what is queued, but for no longer than the deadline; then stops."""
         if self._task is None:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(deadline_seconds):
-                await self._queue.join()
+                await self.flush()
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task

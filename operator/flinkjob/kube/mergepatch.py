@@ -18,7 +18,7 @@ def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
     patch: dict[str, Any] = {}
     for key in old.keys() | new.keys():
         before, after = old.get(key), new.get(key)
-        if before == after and type(before) is type(after):
+        if before == after:
             continue
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             inner = merge_patch(before, after)

@@ -1,0 +1,109 @@
+"""A stand-in for the API server that gives the answers it is told to, over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass
+class Seen:
+    """One request."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    token: str | None
+    content_type: str
+    body: Any
+
+
+@dataclass
+class ApiServer:
+    """Answers are taken from `script` one after another; the last one is repeated."""
+
+    url: str = ""
+    script: list[Answer] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json() if request.can_read_body else None
+        self.seen.append(
+            Seen(
+                request.method,
+                request.raw_path.split("?")[0],
+                dict(request.query),
+                request.headers.get("Authorization"),
+                request.content_type,
+                body,
+            )
+        )
+        answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        return await answer(request)
+
+    def kubeconfig(self, directory: Path, user: dict[str, str] | None = None) -> Path:
+        path = directory / "kubeconfig"
+        path.write_text(
+            yaml.safe_dump(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "current-context": "c",
+                    "clusters": [{"name": "c", "cluster": {"server": self.url}}],
+                    "users": [{"name": "u", "user": user or {"token": "t0"}}],
+                    "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+                }
+            )
+        )
+        return path
+
+
+def says(body: Any = None, status: int = 200, headers: dict[str, str] | None = None) -> Answer:
+    """A JSON answer."""
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.json_response({} if body is None else body, status=status, headers=headers)
+
+    return answer
+
+
+def refuses(status: int, reason: str, message: str = "no", **details: Any) -> Answer:
+    """A `meta/v1 Status`."""
+    body = {"kind": "Status", "status": "Failure", "code": status, "reason": reason, "message": message}
+    return says({**body, "details": details}, status)
+
+
+async def cuts_off(request: web.Request) -> web.StreamResponse:
+    """Promises more than it sends."""
+    response = web.StreamResponse(headers={"Content-Length": "1000", "Content-Type": "application/json"})
+    await response.prepare(request)
+    await response.write(b'{"half":')
+    assert request.transport is not None
+    request.transport.close()
+    return response
+
+
+async def hangs(request: web.Request) -> web.StreamResponse:
+    """Never answers."""
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+@asynccontextmanager
+async def api_server(*script: Answer) -> AsyncIterator[ApiServer]:
+    state = ApiServer(script=list(script))
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", state.handle)
+    async with TestServer(app, shutdown_timeout=0.1) as server:
+        state.url = str(server.make_url("/")).rstrip("/")
+        yield state
