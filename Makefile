@@ -1,0 +1,74 @@
+# Everything a developer does here. `make help` lists it.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= python3
+BIN := .venv/bin
+VENV := .venv/.complete
+UP ?=
+PYTEST ?=
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is missing: sudo apt-get install -y python3 python3-venv")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "venv is missing: sudo apt-get install -y python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: venv
+venv: $(VENV) ## Make or update .venv
+
+.PHONY: check
+check: $(VENV) ## All that is fast: style, types, layers, generated files, unit tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy deploy/local tests/conftest.py
+	$(BIN)/lint-imports
+	$(BIN)/python -m flinkjob.api.crd --check
+	$(BIN)/pytest -q tests/unit $(PYTEST)
+
+.PHONY: test
+test: $(VENV) ## Every test except the benchmarks, with a real control plane and a real Flink (PYTEST="-k …")
+	$(BIN)/pytest tests --ignore tests/bench $(PYTEST)
+
+.PHONY: bench
+bench: $(VENV) ## The benchmarks
+	$(BIN)/pytest tests/bench $(PYTEST)
+
+.PHONY: fmt
+fmt: $(VENV) ## Format and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: crds
+crds: $(VENV) ## Write crds/ from the models
+	$(BIN)/python -m flinkjob.api.crd
+
+.PHONY: local-up
+local-up: $(VENV) ## Start a control plane and Flink, write .local/env (UP="--s3 --ha --tls --flink-version 1.20")
+	$(BIN)/python -m deploy.local up $(UP)
+
+.PHONY: local-down
+local-down: $(VENV) ## Stop what local-up started
+	$(BIN)/python -m deploy.local down
+
+.PHONY: run
+run: $(VENV) ## Run the operator against what local-up started
+	@test -f .local/env || { echo "nothing runs here: make local-up" >&2; exit 1; }
+	set -a; . .local/env; set +a; \
+	exec $(BIN)/python -m flinkjob --kubeconfig "$$KUBECONFIG" --artifact-dirs "$$DEMO_JAR_DIRECTORY" --log-format text
+
+.PHONY: demo
+demo: $(VENV) ## The whole story in one terminal: deploy, upgrade, fail, recover
+	$(BIN)/python -m deploy.local.demo
+
+.PHONY: clean
+clean: ## Stop what runs and remove everything that was made here, except the download cache
+	@test ! -x $(BIN)/python || $(BIN)/python -m deploy.local down
+	rm -rf .venv .local .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,104 @@
+"""Command line: `python -m deploy.local up|down|status`, used by `make local-up` and `make local-down`.
+
+`up` leaves one environment running and writes `.local/env`; `hold` is the process that `up` leaves behind.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from deploy.local import background
+from deploy.local.environment import REPOSITORY, Environment
+from deploy.local.flink import FlinkOptions
+from deploy.local.flinkdist import DEFAULT_VERSION, DIGESTS, full_version
+from deploy.local.prerequisites import MissingPrerequisite
+from deploy.local.processes import ProcessFailed
+from deploy.local.progress import StepFailed, say
+
+ROOT = REPOSITORY / ".local"
+
+
+def _option(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key, value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m deploy.local", description="A whole environment on one machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, text in (("up", "start in the background"), ("hold", "start, and stop at SIGTERM")):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--flink-version", default=DEFAULT_VERSION, help=f"one of {', '.join(DIGESTS)}")
+        command.add_argument("--taskmanagers", type=int, default=1)
+        command.add_argument("--slots", type=int, default=16, help="of each TaskManager")
+        command.add_argument("--s3", action="store_true", help="keep Flink's state in a local S3 server")
+        command.add_argument("--ha", action="store_true", help="high availability through ZooKeeper")
+        command.add_argument("--tls", action="store_true", help="serve Flink's REST over TLS with client certificates")
+        command.add_argument(
+            "--option", action="append", default=[], type=_option, metavar="KEY=VALUE", help="of Flink"
+        )
+        command.add_argument("--root", type=Path, default=ROOT, help="where it is kept")
+    for name, text in (("down", "stop it"), ("status", "show what runs")):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--root", type=Path, default=ROOT, help="where it is kept")
+    return parser
+
+
+def _environment(directory: Path, arguments: argparse.Namespace) -> Environment:
+    options = FlinkOptions(
+        version=arguments.flink_version,
+        taskmanagers=arguments.taskmanagers,
+        slots=arguments.slots,
+        config=dict(arguments.option),
+        high_availability=arguments.ha,
+        tls=arguments.tls,
+        mutual_tls=arguments.tls,
+    )
+    return Environment(directory, options, with_s3=arguments.s3)
+
+
+def _up(arguments: argparse.Namespace, raw: list[str]) -> None:
+    if background.is_running(arguments.root):
+        say(f"already running: {arguments.root}/env (python -m deploy.local down stops it)")
+        return
+    full_version(arguments.flink_version)
+    started = time.monotonic()
+    background.start(arguments.root, [argument for argument in raw if argument != "up"])
+    say(f"ready after {time.monotonic() - started:.1f} s; {arguments.root}/env:")
+    print((arguments.root / "env").read_text(), end="")
+
+
+def _status(root: Path) -> int:
+    if not background.is_running(root):
+        print("not running")
+        return 1
+    for name, pid, alive, log in background.process_table(root):
+        print(f"{name:24} {pid:>8} {'running' if alive else 'ended':8} {log}")
+    return 0
+
+
+def main(raw: list[str]) -> int:
+    """Returns the exit code."""
+    arguments = _parser().parse_args(raw)
+    root = arguments.root = arguments.root.resolve()
+    try:
+        match arguments.command:
+            case "up":
+                _up(arguments, raw)
+            case "hold":
+                background.hold(root, lambda directory: _environment(directory, arguments))
+            case "down":
+                say("stopped" if background.stop(root) else "not running")
+            case _:
+                return _status(root)
+    except (MissingPrerequisite, ProcessFailed, StepFailed, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

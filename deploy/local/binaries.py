@@ -1,0 +1,73 @@
+"""Programs written in Go that the local environment runs: from `KUBEBUILDER_ASSETS`, else built once into the cache.
+
+The versions are pinned by `controlplane/go.mod` and `controlplane/go.sum` (etcd, Kubernetes) and by a constant here
+(the S3 server).
+"""
+
+import os
+import re
+from pathlib import Path
+
+from deploy.local.cache import cached
+from deploy.local.prerequisites import require
+from deploy.local.progress import run_step
+
+MODULE = Path(__file__).with_name("controlplane")
+PACKAGES = {
+    "etcd": "go.etcd.io/etcd/server/v3",
+    "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+    "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
+    "kubectl": "k8s.io/kubernetes/cmd/kubectl",
+}
+S3_SERVER = "github.com/versity/versitygw/cmd/versitygw"
+S3_SERVER_VERSION = "v1.8.0"
+
+
+def _module_version(module: str) -> str:
+    found = re.search(rf"^\s*{re.escape(module)} v(\S+)$", (MODULE / "go.mod").read_text(), re.MULTILINE)
+    assert found, f"{module} is not required by go.mod"
+    return found[1]
+
+
+def control_plane_binary(name: str) -> Path:
+    """The path of `etcd`, `kube-apiserver`, `kube-controller-manager` or `kubectl`; builds it when there is none.
+
+    Raises:
+        MissingPrerequisite: it has to be built and Go is not installed.
+        StepFailed: the build failed.
+    """
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    if assets and (given := Path(assets) / name).is_file():
+        return given
+    kubernetes = _module_version("k8s.io/kubernetes")
+    etcd = _module_version("go.etcd.io/etcd/server/v3")
+    major, minor, _ = kubernetes.split(".", 2)
+    version = "k8s.io/component-base/version"
+    linker = f"-s -w -X {version}.gitVersion=v{kubernetes} -X {version}.gitMajor={major} -X {version}.gitMinor={minor}"
+
+    def build(target: Path) -> None:
+        go = require("go", f"{name} {kubernetes} is built from source")
+        run_step(
+            f"building {name} {etcd if name == 'etcd' else kubernetes} (once, takes minutes)",
+            [go, "build", "-trimpath", "-ldflags", linker, "-o", target, PACKAGES[name]],
+            env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"},
+            cwd=MODULE,
+        )
+
+    return cached(f"controlplane-{kubernetes}-etcd-{etcd}/{name}", build)
+
+
+def s3_server_binary() -> Path:
+    """The path of the S3 server (versitygw); builds it when there is none. Raises as `control_plane_binary`."""
+
+    def build(target: Path) -> None:
+        go = require("go", "the S3 server is built from source")
+        run_step(
+            f"building versitygw {S3_SERVER_VERSION} (once)",
+            [go, "install", "-trimpath", "-ldflags", "-s -w", f"{S3_SERVER}@{S3_SERVER_VERSION}"],
+            env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOBIN": str(target.parent / "bin")},
+            cwd=target.parent,
+        )
+        (target.parent / "bin" / "versitygw").rename(target)
+
+    return cached(f"versitygw-{S3_SERVER_VERSION}/versitygw", build)

@@ -1,0 +1,235 @@
+"""A real Kubernetes control plane without nodes: etcd, kube-apiserver and kube-controller-manager.
+
+Used by `environment.py` and by the fixtures of the tests. It runs no Pods; everything else is as in any cluster: RBAC,
+ServiceAccount tokens, garbage collection, the end of namespaces, admission, the audit log. Ready in about 3 s.
+Everything it writes lies below its directory.
+"""
+
+import secrets
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import httpx
+import yaml
+
+from deploy.local.audit import POLICY, AuditEvent, audit_events
+from deploy.local.binaries import control_plane_binary
+from deploy.local.ports import free_port
+from deploy.local.prerequisites import require
+from deploy.local.processes import Process, ProcessFailed, wait_until
+
+CONTROLLERS = (
+    "garbage-collector-controller",
+    "namespace-controller",
+    "serviceaccount-controller",
+    "serviceaccount-token-controller",
+    "root-ca-certificate-publisher-controller",
+    "deployment-controller",
+    "replicaset-controller",
+    "endpointslice-controller",
+)
+START_TIMEOUT = 90.0
+
+
+class ControlPlane:
+    """One control plane; a context manager that starts and stops it.
+
+    Args:
+        directory: for data, logs, keys and the kubeconfig; made when missing.
+
+    Attributes:
+        kubeconfig: file with the administrator's credentials (user `admin`, group `system:masters`).
+        url: of the kube-apiserver.
+        audit_log: file, see `audit.py`.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.kubeconfig = directory / "kubeconfig"
+        self.audit_log = directory / "audit.log"
+        self._port = free_port()
+        self._etcd_port = free_port()
+        self._admin_token = secrets.token_hex(16)
+        self._etcd: Process | None = None
+        self._apiserver: Process | None = None
+        self._controllers: Process | None = None
+        self.url = f"https://127.0.0.1:{self._port}"
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Starts all three and waits until namespaces and ServiceAccounts work.
+
+        Raises:
+            MissingPrerequisite, StepFailed: a program has to be built and cannot be.
+            ProcessFailed: one of them ended or was not ready in time.
+        """
+        for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl"):
+            control_plane_binary(name)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        (self.directory / "tokens.csv").write_text(f'{self._admin_token},admin,admin,"system:masters"\n')
+        (self.directory / "audit-policy.yaml").write_text(POLICY)
+        key = self.directory / "sa.key"
+        if not key.exists():
+            openssl = require("openssl", "key of the ServiceAccount tokens")
+            subprocess.run([openssl, "genrsa", "-out", key, "2048"], check=True, capture_output=True)
+        self.write_kubeconfig(self.kubeconfig, self._admin_token)
+        self._start_etcd()
+        self.start_apiserver()
+        self._controllers = Process(
+            "kube-controller-manager",
+            [
+                control_plane_binary("kube-controller-manager"),
+                f"--kubeconfig={self.kubeconfig}",
+                f"--service-account-private-key-file={key}",
+                f"--root-ca-file={self._certificate}",
+                "--use-service-account-credentials=true",
+                "--leader-elect=false",
+                "--bind-address=127.0.0.1",
+                "--secure-port=0",
+                f"--controllers={','.join(CONTROLLERS)}",
+            ],
+            log=self.directory / "kube-controller-manager.log",
+        )
+        wait_until(
+            lambda: self._get("/api/v1/namespaces/default/serviceaccounts/default"),
+            timeout=START_TIMEOUT,
+            what="default ServiceAccount",
+            log=self._controllers.log,
+        )
+
+    def stop(self) -> None:
+        """Ends all three at once; the data stays in the directory."""
+        for process in (self._controllers, self._apiserver, self._etcd):
+            if process is not None:
+                process.stop(grace=0)
+
+    @property
+    def _certificate(self) -> Path:
+        return self.directory / "certs" / "apiserver.crt"
+
+    def _start_etcd(self) -> None:
+        client = f"http://127.0.0.1:{self._etcd_port}"
+        self._etcd = Process(
+            "etcd",
+            [
+                control_plane_binary("etcd"),
+                f"--data-dir={self.directory / 'etcd'}",
+                f"--listen-client-urls={client}",
+                f"--advertise-client-urls={client}",
+                f"--listen-peer-urls=http://127.0.0.1:{free_port()}",
+                "--unsafe-no-fsync=true",
+                "--log-level=warn",
+            ],
+            log=self.directory / "etcd.log",
+        )
+
+    def start_apiserver(self) -> None:
+        """Starts the kube-apiserver, on the same port each time, and waits until it is ready. Raises ProcessFailed."""
+        key = self.directory / "sa.key"
+        self._apiserver = Process(
+            "kube-apiserver",
+            [
+                control_plane_binary("kube-apiserver"),
+                f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
+                "--bind-address=127.0.0.1",
+                f"--secure-port={self._port}",
+                f"--cert-dir={self.directory / 'certs'}",
+                f"--service-account-key-file={key}",
+                f"--service-account-signing-key-file={key}",
+                "--service-account-issuer=https://kubernetes.default.svc",
+                "--service-cluster-ip-range=10.0.0.0/24",
+                f"--token-auth-file={self.directory / 'tokens.csv'}",
+                "--authorization-mode=RBAC",
+                f"--audit-policy-file={self.directory / 'audit-policy.yaml'}",
+                f"--audit-log-path={self.audit_log}",
+                "--audit-log-maxsize=10000",
+            ],
+            log=self.directory / "kube-apiserver.log",
+        )
+        self._apiserver.wait_ready(lambda: self._get("/readyz"), timeout=START_TIMEOUT)
+
+    def stop_apiserver(self, grace: float = 0) -> None:
+        """Ends the kube-apiserver alone, as in an outage; `start_apiserver` brings it back."""
+        if self._apiserver is not None:
+            self._apiserver.stop(grace)
+
+    @property
+    def processes(self) -> tuple[Process, ...]:
+        """The processes that were started, ended ones included."""
+        return tuple(p for p in (self._etcd, self._apiserver, self._controllers) if p is not None)
+
+    def _get(self, path: str) -> bool:
+        try:
+            answer = httpx.get(
+                self.url + path,
+                headers={"Authorization": f"Bearer {self._admin_token}"},
+                verify=False,
+                trust_env=False,
+                timeout=10,
+            )
+        except httpx.HTTPError:
+            return False
+        return answer.status_code == 200
+
+    def write_kubeconfig(self, path: Path, token: str, namespace: str = "default") -> Path:
+        """Writes a kubeconfig for a bearer token and returns `path`."""
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "local",
+            "clusters": [{"name": "local", "cluster": {"server": self.url, "insecure-skip-tls-verify": True}}],
+            "users": [{"name": "local", "user": {"token": token}}],
+            "contexts": [
+                {"name": "local", "context": {"cluster": "local", "user": "local", "namespace": namespace}},
+            ],
+        }
+        path.write_text(yaml.safe_dump(config))
+        path.chmod(0o600)
+        return path
+
+    def service_account_kubeconfig(self, namespace: str, name: str, path: Path) -> Path:
+        """Writes a kubeconfig with a fresh token (one hour) of a ServiceAccount, which must exist."""
+        token = self.kubectl("create", "token", name, "--namespace", namespace).strip()
+        return self.write_kubeconfig(path, token, namespace)
+
+    def kubectl(self, *arguments: str | Path, stdin: str | None = None) -> str:
+        """Runs kubectl as administrator and returns what it printed.
+
+        Raises:
+            ProcessFailed: the exit code is not 0; the message is what kubectl printed on standard error.
+        """
+        done = subprocess.run(
+            [control_plane_binary("kubectl"), f"--kubeconfig={self.kubeconfig}", *map(str, arguments)],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise ProcessFailed(f"kubectl {arguments[0]}: {done.stderr.strip()}")
+        return done.stdout
+
+    def apply_crds(self, directory: Path) -> None:
+        """Applies every CustomResourceDefinition of `directory` (`*.yaml`) and waits until they are served."""
+        files = sorted(directory.glob("*.yaml"))
+        if not files:
+            return
+        names = [f"--filename={file}" for file in files]
+        self.kubectl("apply", "--server-side", "--force-conflicts", *names)
+        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+
+    def audit_events(self, offset: int = 0) -> Iterator[AuditEvent]:
+        """The requests so far, see `audit.py`; `offset` in bytes skips older ones (`audit_log.stat().st_size`)."""
+        return audit_events(self.audit_log, offset)

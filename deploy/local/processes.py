@@ -1,0 +1,154 @@
+"""Real processes that end with the Python process that started them, even when that one is killed with SIGKILL.
+
+Called by every component of the local environment. Each process is started through `supervisor.py`, has a log file in
+the environment's directory, and is known by its process id, so that tests can send it signals.
+"""
+
+import collections
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+SUPERVISOR = Path(__file__).with_name("supervisor.py")
+
+
+class ProcessFailed(Exception):
+    """A process could not be started, ended too early or did not become ready; the message names its log file."""
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    """The last lines of a log file, or nothing when there is none."""
+    if not log.exists():
+        return ""
+    with log.open(errors="replace") as file:
+        return "".join(collections.deque(file, lines))
+
+
+def wait_until(
+    attempt: Callable[[], T | None], *, timeout: float, what: str, log: Path | None = None, interval: float = 0.05
+) -> T:
+    """Calls `attempt` until it returns something true.
+
+    Args:
+        attempt: returns None or another false value for "not yet".
+        timeout: seconds.
+        what: what is waited for, used in the error.
+        log: the log file whose end is part of the error.
+        interval: seconds between two attempts.
+
+    Raises:
+        ProcessFailed: the time is over.
+    """
+    deadline = time.monotonic() + timeout
+    while not (result := attempt()):
+        if time.monotonic() > deadline:
+            end = f"; {log}:\n{tail(log)}" if log else ""
+            raise ProcessFailed(f"{what}: not so after {timeout:.0f} s{end}")
+        time.sleep(interval)
+    return result
+
+
+class Process:
+    """One running command.
+
+    Args:
+        name: short name, used in messages.
+        command: program and arguments.
+        log: file that receives standard output and error; appended to.
+        env: added to the environment of this process.
+        cwd: working directory.
+
+    Raises:
+        ProcessFailed: the program does not exist or cannot be run.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        *,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
+        self.name = name
+        self.log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self._supervisor = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(SUPERVISOR), str(log), *map(str, command)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **(env or {})},
+            cwd=cwd,
+            start_new_session=True,
+        )
+        assert self._supervisor.stdout is not None
+        said = self._supervisor.stdout.readline().strip()
+        if not said:
+            _, error = self._supervisor.communicate()
+            raise ProcessFailed(f"{name}: {(error.strip().splitlines() or ['could not be started'])[-1]}")
+        self.pid = int(said)
+
+    @property
+    def running(self) -> bool:
+        """Whether the process has not ended yet."""
+        return self._supervisor.poll() is None
+
+    @property
+    def supervisor_pid(self) -> int:
+        """The process id of the supervisor, for tests of the supervision itself."""
+        return self._supervisor.pid
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends a signal to the process alone; nothing happens when it has ended."""
+        if self.running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def wait(self, timeout: float = 30.0) -> int:
+        """Waits for the end; returns the exit code (128 + n for signal n)."""
+        try:
+            code = self._supervisor.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise ProcessFailed(f"{self.name}: still running after {timeout:.0f} s") from None
+        self._close_pipes()
+        return code
+
+    def kill(self) -> None:
+        """SIGKILL, and waits for the end."""
+        self.signal(signal.SIGKILL)
+        self.wait()
+
+    def stop(self, grace: float = 10.0) -> None:
+        """SIGTERM, SIGKILL after `grace` seconds (at once when 0), and waits for the end. Can be repeated."""
+        if self.running and self._supervisor.stdin is not None:
+            with contextlib.suppress(BrokenPipeError, ValueError):
+                self._supervisor.stdin.write(f"{grace}\n")
+                self._supervisor.stdin.flush()
+        self.wait(grace + 10)
+
+    def wait_ready(self, attempt: Callable[[], T | None], *, timeout: float, what: str = "ready") -> T:
+        """`wait_until` that fails at once when the process ends."""
+
+        def checked() -> T | None:
+            if not self.running:
+                code = self.wait()
+                raise ProcessFailed(f"{self.name}: ended with {code}; {self.log}:\n{tail(self.log)}")
+            return attempt()
+
+        return wait_until(checked, timeout=timeout, what=f"{self.name} {what}", log=self.log)
+
+    def _close_pipes(self) -> None:
+        for pipe in (self._supervisor.stdin, self._supervisor.stdout, self._supervisor.stderr):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
