@@ -48,8 +48,7 @@ class LocalSource:
     def _copy(self, uri: str, version: object, partial: Path) -> tuple[str, object] | None:
         name = shown(uri)
         path = self._allowed_path(uri)
-        # The path is free of links now; O_NOFOLLOW refuses one that is put there in between.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as source:
+        with open(path, "rb", opener=_open_no_link) as source:
             info = os.fstat(source.fileno())
             if not stat.S_ISREG(info.st_mode):
                 raise ArtifactInvalid("not-a-file", f"jar: {name} is not a file")
@@ -77,9 +76,16 @@ class LocalSource:
             raise ArtifactInvalid("uri", f"jar: {name}: not a usable path") from error
         if not any(path.is_relative_to(directory.resolve()) for directory in self._allowed):
             raise ArtifactInvalid("not-allowed", f"jar: {name} is not below a directory that the operator may read")
+        if path.is_dir():
+            raise ArtifactInvalid("not-a-file", f"jar: {name} is not a file")
         if not path.exists():  # asked only inside allowed directories: elsewhere nothing is told
             raise ArtifactInvalid("not-found", f"jar: {name} does not exist")
         return path
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    """The path was resolved; a link that was put there since is refused, and a pipe does not block."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _version(info: os.stat_result) -> tuple[int, int, int, int]:

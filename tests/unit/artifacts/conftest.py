@@ -1,0 +1,45 @@
+"""A server of jars, and a store that may talk to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from flinkjob.artifacts.fetch import ArtifactStore
+from flinkjob.core.errors import Invalid
+from tests.unit.artifacts.jarserver import JarServer, jar_server
+
+MakeStore = Callable[..., ArtifactStore]
+
+
+def only_localhost(url: str) -> None:
+    if urlsplit(url).hostname != "127.0.0.1":
+        raise Invalid(f"host {urlsplit(url).hostname} is not allowed")
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[JarServer]:
+    async with jar_server() as running:
+        yield running
+
+
+@pytest.fixture
+async def make_store(tmp_path: Path) -> AsyncIterator[MakeStore]:
+    """Makes a store in `tmp_path/cache`; keyword arguments replace its limits."""
+    async with httpx.AsyncClient(trust_env=False) as http:
+
+        def make(**changes: Any) -> ArtifactStore:
+            limits = {"max_bytes": 10 * 2**20, "timeout_seconds": 10.0, "max_cache_bytes": 100 * 2**20}
+            return ArtifactStore(tmp_path / "cache", http, **{"check_url": only_localhost, **limits, **changes})
+
+        yield make
+
+
+@pytest.fixture
+def store(make_store: MakeStore) -> ArtifactStore:
+    return make_store()
