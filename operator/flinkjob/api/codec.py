@@ -97,29 +97,6 @@ def dump_status(status: FlinkJobStatus | FlinkSavepointStatus) -> dict[str, Any]
     return result
 
 
-def status_patch(current: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """The merge patch that turns a raw status into a dumped one: null for what goes away, lists whole.
-
-    Args:
-        current: `.status` as last read from the API server; None when absent.
-        wanted: what `dump_status` returned.
-
-    Returns: `{}` when nothing is to be written. Parts that this version does not know are removed.
-    """
-    current = current or {}
-    patch: dict[str, Any] = {}
-    for key, value in wanted.items():
-        old = current.get(key)
-        if isinstance(value, dict) and isinstance(old, Mapping):
-            nested = status_patch(old, value)
-            if nested:
-                patch[key] = nested
-        elif old != value:
-            patch[key] = value
-    patch.update({key: None for key in current if key not in wanted})
-    return patch
-
-
 def parse_meta(obj: Mapping[str, Any]) -> Meta:
     """Reads `metadata`; absent parts become empty."""
     meta = obj.get("metadata") or {}

@@ -382,6 +382,8 @@ Word = Annotated[str, Field(max_length=128)]
 """A short identifier in a status."""
 Text = Annotated[str, Field(max_length=256), _cut(256)]
 """A name in a status, of whatever length outside. Cut at its limit when written."""
+ObservedLocation = Annotated[str, Field(max_length=1024)]
+"""A directory or snapshot in a status: as Flink says it, so without rules that could refuse to record it."""
 Url = Annotated[str, Field(max_length=640)]
 """An address in a status."""
 Message = Annotated[str, Field(max_length=1024), _cut(1024)]

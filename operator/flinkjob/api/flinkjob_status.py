@@ -14,8 +14,8 @@ from flinkjob.api.common import (
     ConditionStatus,
     FormatType,
     HoldReason,
-    Location,
     Message,
+    ObservedLocation,
     OperationKind,
     Phase,
     PreciseTime,
@@ -69,7 +69,7 @@ class Hold:
     by: Annotated[Text | None, Field(description="Who: the FlinkSavepoint's name.")] = None
     since: Annotated[Time | None, Field(description="Since when.")] = None
     run_digest: Annotated[Word | None, Field(description="The digest of the spec that is held.")] = None
-    location: Annotated[Location | None, Field(description="The savepoint the job was stopped with.")] = None
+    location: Annotated[ObservedLocation | None, Field(description="The savepoint the job was stopped with.")] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +101,7 @@ class RunEnd:
 
     result: Annotated[RunResult, Field(description="How.")]
     time: Annotated[PreciseTime | None, Field(description="When it ended, or was seen to have ended.")] = None
-    snapshot: Annotated[Location | None, Field(description="The newest state it left.")] = None
+    snapshot: Annotated[ObservedLocation | None, Field(description="The newest state it left.")] = None
     snapshot_kind: Annotated[SnapshotKind | None, Field(description="What that state is.")] = None
     released: Annotated[bool, Field(description="Whether state left Running since, which lets it run again.")] = False
     message: Annotated[Message | None, Field(description="Why, in one line.")] = None
@@ -124,7 +124,9 @@ class Submission:
     run_digest: Annotated[Word | None, Field(description="Digest of its Run fields.")] = None
     artifact_digest: Annotated[Word | None, Field(description="SHA-256 of its jar.")] = None
     jar_id: Annotated[Url | None, Field(description="The uploaded jar on the cluster.")] = None
-    restored_from: Annotated[Location | None, Field(description="The state it starts from; absent = empty.")] = None
+    restored_from: Annotated[
+        ObservedLocation | None, Field(description="The state it starts from; absent = empty.")
+    ] = None
     allow_non_restored_state: Annotated[bool, Field(description="Whether state may be left over.")] = False
     nonce: Annotated[int | None, Field(description="The initialState.nonce it was started under.")] = None
     intent_time: Annotated[Time | None, Field(description="When it was decided.")] = None
@@ -147,7 +149,7 @@ class Operation:
     kind: Annotated[OperationKind, Field(description="What.")]
     by: Annotated[Text | None, Field(description="Who: the FlinkSavepoint's name, or why the operator does it.")] = None
     trigger_id: Annotated[Word | None, Field(description="The trigger id sent with it.")] = None
-    directory: Annotated[Location | None, Field(description="The directory of this attempt.")] = None
+    directory: Annotated[ObservedLocation | None, Field(description="The directory of this attempt.")] = None
     submission: Annotated[int | None, Field(ge=0, description="The submission it acts on.")] = None
     job_id: Annotated[Word | None, Field(description="The Flink job id it acts on.")] = None
     run_digest: Annotated[Word | None, Field(description="The desired digest when it was decided.")] = None
@@ -165,7 +167,7 @@ class CheckpointInfo:
     __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
 
     id: Annotated[int | None, Field(ge=0, description="Flink's checkpoint id.")] = None
-    location: Annotated[Location | None, Field(description="Where it lies.")] = None
+    location: Annotated[ObservedLocation | None, Field(description="Where it lies.")] = None
     time: Annotated[Time | None, Field(description="When it completed.")] = None
     size: Annotated[Word | None, Field(description="Its size, such as 1.2Gi.")] = None
     duration_ms: Annotated[int | None, Field(ge=0, description="How long it took, in milliseconds.")] = None
@@ -178,7 +180,7 @@ class SavepointInfo:
     __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
 
     name: Annotated[Text | None, Field(description="The FlinkSavepoint's name.")] = None
-    location: Annotated[Location | None, Field(description="Where it lies.")] = None
+    location: Annotated[ObservedLocation | None, Field(description="Where it lies.")] = None
     time: Annotated[Time | None, Field(description="When it completed.")] = None
 
 
@@ -224,8 +226,8 @@ class HistoryEntry:
     number: Annotated[int, Field(ge=0, description="Its submission number.")]
     job_id: Annotated[Word | None, Field(description="Its Flink job id.")] = None
     digest: Annotated[Word | None, Field(description="Its run digest.")] = None
-    from_: Annotated[Location | None, Field(alias="from", description="The state it started from.")] = None
-    to: Annotated[Location | None, Field(description="The state it left.")] = None
+    from_: Annotated[ObservedLocation | None, Field(alias="from", description="The state it started from.")] = None
+    to: Annotated[ObservedLocation | None, Field(description="The state it left.")] = None
     started: Annotated[Time | None, Field(description="When it was first seen.")] = None
     ended: Annotated[Time | None, Field(description="When it ended.")] = None
     result: Annotated[RunResult | None, Field(description="How it ended.")] = None

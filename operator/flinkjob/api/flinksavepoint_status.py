@@ -8,8 +8,8 @@ from pydantic import ConfigDict, Field
 from flinkjob.api.common import (
     STATUS_CONFIG,
     FormatType,
-    Location,
     Message,
+    ObservedLocation,
     SavepointErrorCode,
     SavepointOrigin,
     SavepointPhase,
@@ -47,7 +47,7 @@ class FlinkSavepointStatus:
         ),
     ] = ()
     trigger_id: Annotated[Word | None, Field(description="The trigger id, written before the call.")] = None
-    directory: Annotated[Location | None, Field(description="The directory of the current attempt.")] = None
+    directory: Annotated[ObservedLocation | None, Field(description="The directory of the current attempt.")] = None
     attempt: Annotated[int, Field(ge=0, description="Which attempt this is.")] = 0
     sent: Annotated[bool, Field(description="Whether Flink is known to have accepted it.")] = False
     job_id: Annotated[Word | None, Field(description="The Flink job id.")] = None
@@ -58,7 +58,7 @@ class FlinkSavepointStatus:
     start_time: Annotated[Time | None, Field(description="When it was triggered.")] = None
     end_time: Annotated[Time | None, Field(description="When it completed or failed.")] = None
     duration: Annotated[Word | None, Field(description="How long it took, such as 1m1s.")] = None
-    location: Annotated[Location | None, Field(description="Where the snapshot lies.")] = None
+    location: Annotated[ObservedLocation | None, Field(description="Where the snapshot lies.")] = None
     size: Annotated[Word | None, Field(description="Its size, such as 1.2Gi.")] = None
     size_bytes: Annotated[int | None, Field(ge=0, description="Its size in bytes.")] = None
     format_type: Annotated[FormatType | None, Field(description="Its format.")] = None
