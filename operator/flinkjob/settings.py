@@ -49,7 +49,7 @@ AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 
 
 class Settings(BaseSettings):
-    """Runs Flink jobs described by FlinkJob resources on Flink clusters that exist."""
+    """Runs the Flink jobs that FlinkJobs describe. Each flag is an environment variable too: FLINKJOB_HEALTH_PORT."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX,
@@ -120,9 +120,17 @@ def load(arguments: Sequence[str]) -> Settings:
         arguments: without the program's name.
     """
     try:
-        return Settings(_cli_settings_source=CliSettingsSource(Settings, cli_parse_args=list(arguments)))
+        return Settings(_cli_settings_source=_Flags(Settings, cli_parse_args=list(arguments)))
     except ValidationError as error:
         _refuse([_line(problem) for problem in error.errors(include_url=False, include_context=False)])
+
+
+class _Flags(CliSettingsSource[Any]):
+    """Flags whose help says `LIST` and not how Python writes a tuple."""
+
+    def _metavar_format(self, obj: Any) -> str:
+        text = super()._metavar_format(obj)
+        return "LIST" if "tuple" in text else text.upper() if text.isidentifier() else text
 
 
 def _line(problem: Any) -> str:

@@ -27,19 +27,19 @@ class HealthServer:
     ) -> None:
         """
         Args:
-            port: 0 takes a free one; see `port`.
+            port: 0 takes a free one of 127.0.0.1; see `port`.
             live: not None has the Pod restarted.
             ready: not None takes the Pod out of its Service.
-            host: all addresses unless given.
+            host: all addresses, IPv4 and IPv6, unless given.
         """
         self._wanted_port = port
-        self._host = host
+        self._host = host or (None if port else "127.0.0.1")  # with None each family would get another free port
         self._registry = metrics_registry
         app = web.Application()
         app.router.add_get("/healthz", _probe("live", live))
         app.router.add_get("/readyz", _probe("ready", ready))
         app.router.add_get("/metrics", self._metrics)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
 
     @property
     def port(self) -> int:
@@ -59,7 +59,7 @@ class HealthServer:
             OSError: it is taken.
         """
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._wanted_port, shutdown_timeout=1.0).start()
+        await web.TCPSite(self._runner, self._host, self._wanted_port).start()
 
     async def stop(self) -> None:
         """Closes the port."""

@@ -1,0 +1,62 @@
+"""Names, labels, and that no label can grow without bound."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from flinkjob.observability.metrics import Metrics, endpoint_label
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(CollectorRegistry())
+
+
+def test_names(metrics: Metrics) -> None:
+    names = {family.name for family in metrics.registry.collect()}
+    assert all(name.startswith("flinkjob_") for name in names)
+    assert {"flinkjob_reconcile", "flinkjob_jobs", "flinkjob_queue_depth", "flinkjob_kube_requests"} <= names
+
+
+def test_labels_name_no_resource(metrics: Metrics) -> None:
+    bounded = {"kind", "result", "verb", "resource", "code", "endpoint", "phase", "origin"}
+    for metric in vars(metrics).values():
+        assert set(getattr(metric, "_labelnames", ())) <= bounded
+
+
+def test_counting(metrics: Metrics) -> None:
+    metrics.kube_request("patch", "flinkjobs/status", "200")
+    metrics.flink_request("GET /jobs/" + "0a" * 16, "200", 0.02)
+    metrics.reconciled("FlinkJob", "ok", 0.01)
+    metrics.watch_queue(lambda: 3, lambda: 1.5)
+    metrics.count_jobs(lambda: ["Running", "Failed", "Running", ""])
+    text = generate_latest(metrics.registry).decode()
+    for line in (
+        'flinkjob_kube_requests_total{code="200",resource="flinkjobs/status",verb="patch"} 1.0',
+        'flinkjob_flink_requests_total{code="200",endpoint="GET /jobs/:id"} 1.0',
+        'flinkjob_reconcile_total{kind="FlinkJob",result="ok"} 1.0',
+        "flinkjob_queue_depth 3.0",
+        "flinkjob_queue_oldest_seconds 1.5",
+        'flinkjob_jobs{phase="Running"} 2.0',
+        'flinkjob_jobs{phase="Pending"} 1.0',
+    ):
+        assert line in text.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "label"),
+    [
+        ("GET /jobs/overview", "GET /jobs/overview"),
+        ("GET /jobs/" + "0a" * 16 + "/checkpoints/details/17", "GET /jobs/:id/checkpoints/details/:id"),
+        ("PATCH /jobs/" + "0a" * 16 + "?mode=cancel", "PATCH /jobs/:id"),
+        ("POST /jars/2f3c1f0e-8f0c-4c3b-9d4e-0123456789ab_clicks.jar/run", "POST /jars/:id/run"),
+    ],
+)
+def test_endpoints_have_no_ids(endpoint: str, label: str) -> None:
+    assert endpoint_label(endpoint) == label
+
+
+def test_two_in_one_process_do_not_clash() -> None:
+    Metrics(CollectorRegistry())
+    Metrics(CollectorRegistry())
