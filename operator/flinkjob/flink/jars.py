@@ -1,0 +1,115 @@
+"""Jars: upload, list, delete, compile, run.
+
+Used by: `FlinkClient`. Invariants: main() runs inside the JobManager during `run_jar` and `plan_jar`; whatever they
+raise, the job may exist, so the caller looks for its id; an upload is not deduplicated by Flink.
+"""
+
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from flinkjob.core.errors import Rejected, SubmitRejected, Transient
+from flinkjob.core.flinkmodel import JarFile, Plan, RunRequest
+from flinkjob.flink import jarwire
+from flinkjob.flink.calls import Calls, segment
+from flinkjob.flink.causes import submit_rejection
+from flinkjob.flink.rest import Answer
+
+_JARS = TypeAdapter(jarwire.Jars)
+_UPLOADED = TypeAdapter(jarwire.Uploaded)
+_SUBMITTED = TypeAdapter(jarwire.Submitted)
+_PLANNED = TypeAdapter(jarwire.Planned)
+_SLOWEST_UPLOAD = 256 * 1024
+
+
+class JarCalls(Calls):
+    """Calls about jars."""
+
+    async def list_jars(self) -> tuple[JarFile, ...]:
+        """The jars on the cluster. Flink REST: `GET /jars` (opens every jar: ask rarely)."""
+        answer = await self._get("/jars")
+        if not answer.ok:
+            raise self._rest.refusal(answer)
+        return tuple(jar.value() for jar in self._rest.parse(_JARS, answer).files)
+
+    async def upload_jar(self, path: Path, name: str) -> str:
+        """Upload a file; returns its id on the cluster. Flink REST: `POST /jars/upload`.
+
+        Args:
+            path: the file, streamed; the time-out grows by a second for each 256 KiB.
+            name: must end in `.jar`; comes back from `list_jars`, so a digest in it makes uploads findable.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        with path.open("rb") as content:
+            size = content.seek(0, 2)
+            content.seek(0)
+            answer = await self._rest.call(
+                "POST",
+                "/jars/upload",
+                files={"jarfile": (name, content, "application/java-archive")},
+                timeout=self._rest.timeout + size / _SLOWEST_UPLOAD,
+            )
+        if not answer.ok:
+            raise self._rest.refusal(answer)
+        return self._rest.parse(_UPLOADED, answer).filename.replace("\\", "/").rsplit("/", 1)[-1]
+
+    async def delete_jar(self, jar_id: str) -> bool:
+        """Delete a jar; False when it was not there. Flink REST: `DELETE /jars/:id` (400 for an unknown one)."""
+        answer = await self._rest.call("DELETE", f"/jars/{segment(jar_id)}", timeout=self._rest.timeout)
+        if answer.ok:
+            return True
+        if "does not exist in" in answer.cause:
+            return False
+        raise self._rest.refusal(answer)
+
+    async def run_jar(self, jar_id: str, request: RunRequest, timeout: float | None = None) -> str:
+        """Run a jar's main(); returns the job's id. Flink REST: `POST /jars/:id/run`.
+
+        Args:
+            timeout: seconds; None waits as long as main() runs. Giving up does not stop main().
+
+        Raises:
+            SubmitRejected: Flink said no; a job may be there nevertheless.
+        """
+        body = _program(request) | {
+            "allowNonRestoredState": request.allow_non_restored_state,
+            "claimMode": str(request.claim_mode),
+        }
+        if request.savepoint_path is not None:
+            body["savepointPath"] = request.savepoint_path
+        answer = await self._rest.call("POST", f"/jars/{segment(jar_id)}/run", json=body, timeout=timeout)
+        if not answer.ok:
+            raise self._refused(answer)
+        return self._rest.parse(_SUBMITTED, answer).jobid
+
+    async def plan_jar(self, jar_id: str, request: RunRequest, timeout: float | None = None) -> Plan:
+        """Run main() up to `execute()` and return the job graph. Flink REST: `POST /jars/:id/plan`.
+
+        Raises:
+            SubmitRejected: the program cannot be compiled.
+        """
+        answer = await self._rest.call("POST", f"/jars/{segment(jar_id)}/plan", json=_program(request), timeout=timeout)
+        if not answer.ok:
+            raise self._refused(answer)
+        return self._rest.parse(_PLANNED, answer).value()
+
+    def _refused(self, answer: Answer) -> Transient | Rejected:
+        if not answer.errors:
+            return self._rest.refusal(answer)
+        return SubmitRejected(answer.status, submit_rejection(answer.errors), answer.cause)
+
+
+def _program(request: RunRequest) -> dict[str, object]:
+    """Fields of the body, camelCase; Flink silently ignores names it does not know."""
+    body: dict[str, object] = {"jobId": request.job_id}
+    if request.entry_class is not None:
+        body["entryClass"] = request.entry_class
+    if request.args:
+        body["programArgsList"] = list(request.args)
+    if request.parallelism is not None:
+        body["parallelism"] = request.parallelism
+    if request.flink_configuration:
+        body["flinkConfiguration"] = dict(request.flink_configuration)
+    return body

@@ -1,0 +1,80 @@
+"""Looking at jobs and cancelling them.
+
+Used by: `FlinkClient`. Invariant: None (or NOT_FOUND) means that Flink itself said it does not know the job.
+"""
+
+from collections.abc import Mapping
+
+from pydantic import TypeAdapter
+
+from flinkjob.core.flinkmodel import CancelResult, FlinkJobState, JobException, JobOverview
+from flinkjob.flink import wire
+from flinkjob.flink.calls import Calls, segment
+from flinkjob.flink.causes import is_job_not_found
+
+_JOBS = TypeAdapter(wire.Jobs)
+_STATUS = TypeAdapter(wire.JobStatus)
+_CONFIG = TypeAdapter(wire.JobConfig)
+_FAILURES = TypeAdapter(wire.Failures)
+
+
+class JobCalls(Calls):
+    """Calls about jobs."""
+
+    async def overview_jobs(self) -> tuple[JobOverview, ...]:
+        """All jobs that the JobManager holds, terminal ones too. Flink REST: `GET /jobs/overview` (live).
+
+        A job whose JobMaster does not answer is silently left out: absence proves nothing, ask `job_status`.
+        """
+        answer = await self._get("/jobs/overview")
+        if not answer.ok:
+            raise self._rest.refusal(answer)
+        return tuple(job.value() for job in self._rest.parse(_JOBS, answer).jobs)
+
+    async def job_status(self, job_id: str) -> FlinkJobState | None:
+        """State of one job; None when Flink does not know it. Flink REST: `GET /jobs/:id/status` (live).
+
+        Flink answers HTTP 500 for a job it does not know.
+        """
+        answer = await self._get(f"/jobs/{segment(job_id)}/status")
+        if answer.ok:
+            return FlinkJobState(self._rest.parse(_STATUS, answer).status)
+        if is_job_not_found(answer.errors):
+            return None
+        raise self._rest.refusal(answer)
+
+    async def job_user_config(self, job_id: str) -> Mapping[str, str] | None:
+        """Global job parameters of a job, None when unknown. Flink REST: `GET /jobs/:id/config`."""
+        answer = await self._get(f"/jobs/{segment(job_id)}/config")
+        if answer.ok:
+            return self._rest.parse(_CONFIG, answer).execution.user
+        if is_job_not_found(answer.errors):
+            return None
+        raise self._rest.refusal(answer)
+
+    async def exceptions(self, job_id: str, limit: int = 1) -> tuple[JobException, ...]:
+        """The newest failures of a job, newest first; none for an unknown job. Flink REST: `GET /jobs/:id/exceptions`.
+
+        Args:
+            limit: the most failures to return, at least 1.
+        """
+        answer = await self._get(f"/jobs/{segment(job_id)}/exceptions", maxExceptions=limit)
+        if answer.ok:
+            entries = [entry.value() for entry in self._rest.parse(_FAILURES, answer).history.entries]
+            return tuple(entries[:limit])
+        if is_job_not_found(answer.errors):
+            return ()
+        raise self._rest.refusal(answer)
+
+    async def cancel(self, job_id: str) -> CancelResult:
+        """Ask for a cancel; accepted is not yet cancelled. Flink REST: `PATCH /jobs/:id?mode=cancel`."""
+        answer = await self._rest.call(
+            "PATCH", f"/jobs/{segment(job_id)}", params={"mode": "cancel"}, timeout=self._rest.timeout
+        )
+        if answer.ok:
+            return CancelResult.ACCEPTED
+        if answer.status == 409:
+            return CancelResult.ALREADY_TERMINAL
+        if is_job_not_found(answer.errors):
+            return CancelResult.NOT_FOUND
+        raise self._rest.refusal(answer)

@@ -1,0 +1,185 @@
+"""One HTTP exchange with Flink: sends, reads a bounded answer, turns every way of failing into the error tree.
+
+Used by: the client's parts. Invariants: redirects are not followed; at most `MAX_ANSWER_BYTES` are read; an answer that
+is not Flink's JSON is `Unreachable`, whatever its status, because a proxy's page says nothing about a job.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import httpx
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from flinkjob.core.errors import Invalid, Rejected, Transient, Unreachable, one_line, redact_urls
+from flinkjob.flink.causes import root_cause
+
+MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
+"""Longest answer that is read, in bytes: about 150,000 jobs in an overview."""
+
+_MAX_ERROR_BYTES = 1024 * 1024
+_DENIED = (401, 403, 407)
+_NOT_NOW = (408, 425, 429, 502, 503, 504)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """Status and JSON body of an answer that is Flink's own: a 2xx, or an error with its `errors`."""
+
+    status: int
+    body: Any
+    errors: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """True for a 2xx."""
+        return 200 <= self.status < 300
+
+    @property
+    def cause(self) -> str:
+        """The root cause, one line."""
+        return root_cause(*self.errors)
+
+
+class FlinkRest:
+    """Sends requests to one Flink cluster and understands what comes back."""
+
+    def __init__(self, http: httpx.AsyncClient, base_url: str, *, timeout: float) -> None:
+        self._http = http
+        self._base_url = base_url.rstrip("/")
+        self.timeout = timeout
+        self.where = redact_urls(self._base_url)
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Mapping[str, Any] | None = None,
+        params: Mapping[str, str | int] | None = None,
+        files: Mapping[str, Any] | None = None,
+        timeout: float | None,
+    ) -> Answer:
+        """Exchange one request for one answer.
+
+        Args:
+            path: begins with "/", its parts quoted already.
+            timeout: seconds for the whole exchange; None: connect within the client's time-out, then wait for ever.
+
+        Raises:
+            Unreachable: no usable answer came; `reached` tells whether the request may have had its effect.
+            Invalid: the address is no URL.
+        """
+        limits = httpx.Timeout(timeout) if timeout is not None else httpx.Timeout(self.timeout, read=None, write=None)
+        body = None if json is None else orjson.dumps(json)
+        headers = {"Accept": "application/json"} | ({"Content-Type": "application/json"} if body is not None else {})
+        async with self._failures(), asyncio.timeout(timeout):
+            request = self._http.build_request(
+                method,
+                self._base_url + path,
+                content=body,
+                headers=headers,
+                params=params,
+                files=files,
+                timeout=limits,
+            )
+            response = await self._http.send(request, stream=True, follow_redirects=False)
+            try:
+                raw = await self._read(response)
+            finally:
+                await response.aclose()
+        return self._understand(response, raw)
+
+    async def _read(self, response: httpx.Response) -> bytes:
+        limit = MAX_ANSWER_BYTES if response.is_success else _MAX_ERROR_BYTES
+        chunks = bytearray()
+        async for chunk in response.aiter_bytes():
+            chunks += chunk
+            if len(chunks) > limit:
+                raise Unreachable("too-large", f"{self.where}: the answer is longer than {limit} bytes")
+        return bytes(chunks)
+
+    def _understand(self, response: httpx.Response, raw: bytes) -> Answer:
+        status = response.status_code
+        if status in _DENIED:
+            raise Unreachable("denied", f"{self.where}: HTTP {status}, check the credentials")
+        if response.has_redirect_location or 300 <= status < 400:
+            target = response.headers.get("location", "")
+            # Flink itself answers an unknown cancel mode with 308 and no location, which no caller sends.
+            raise Unreachable("redirect", f"{self.where}: HTTP {status} to {target or 'nowhere'}; not followed")
+        try:
+            body = orjson.loads(raw)
+        except orjson.JSONDecodeError:
+            kind = "HTML" if raw.lstrip()[:1] == b"<" else "no JSON" if raw.strip() else "nothing"
+            raise Unreachable("not-json", f"{self.where}: HTTP {status} with {kind} instead of Flink's JSON") from None
+        errors = _errors(body)
+        if status in _NOT_NOW:
+            said = root_cause(*errors) if errors else f"HTTP {status}"
+            raise Unreachable("unavailable", f"{self.where}: {said}")
+        if 200 <= status < 300:
+            return Answer(status=status, body=body)
+        if errors is None:
+            raise Unreachable("not-flink", f"{self.where}: HTTP {status} that Flink did not write")
+        return Answer(status=status, body=body, errors=errors)
+
+    @asynccontextmanager
+    async def _failures(self) -> AsyncIterator[None]:
+        """Translate whatever the HTTP client raises."""
+        try:
+            yield
+        except httpx.ConnectTimeout:
+            raise Unreachable("timeout", f"{self.where}: no connection in time", reached=False) from None
+        except httpx.PoolTimeout:
+            raise Unreachable("timeout", f"{self.where}: too many requests under way", reached=False) from None
+        except (httpx.TimeoutException, TimeoutError):
+            raise Unreachable("timeout", f"{self.where}: no answer in time") from None
+        except httpx.ConnectError as error:
+            raise self._not_connected(error) from None
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+            raise Invalid(f"{self.where}: {error}") from None
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            said = one_line(str(error)) or type(error).__name__
+            raise Unreachable("cut", f"{self.where}: the connection broke: {said}") from None
+
+    def _not_connected(self, error: httpx.ConnectError) -> Unreachable:
+        said = one_line(str(error)) or "not connected"
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, ssl.SSLError):
+                return Unreachable("tls", f"{self.where}: TLS: {said}", reached=False)
+            cause = cause.__cause__ or cause.__context__
+        return Unreachable("refused", f"{self.where}: {said}", reached=False)
+
+    def parse(self, adapter: TypeAdapter[T], answer: Answer) -> T:
+        """Validate the body of a 2xx.
+
+        Raises:
+            Unreachable: JSON, but not what Flink writes here.
+        """
+        try:
+            return adapter.validate_python(answer.body)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(str(part) for part in first["loc"]) or "answer"
+            raise Unreachable("not-flink", f"{self.where}: unexpected answer, {place}: {first['msg']}") from None
+
+    def refusal(self, answer: Answer) -> Transient | Rejected:
+        """The error for an answer that is none of those the endpoint documents."""
+        said = answer.cause or f"HTTP {answer.status}"
+        if answer.status >= 500:
+            return Transient("server-error", f"{self.where}: {said}")
+        return Rejected(answer.status, said)
+
+
+def _errors(body: Any) -> tuple[str, ...] | None:
+    """`errors` of Flink's error body; None when the body is not one."""
+    listed = body.get("errors") if isinstance(body, dict) else None
+    if not isinstance(listed, list):
+        return None
+    return tuple(text for text in listed if isinstance(text, str))

@@ -1,0 +1,158 @@
+"""Checkpoints and savepoints: triggering, stopping with one, statistics, disposal.
+
+Used by: `FlinkClient`. Invariants: a trigger that was accepted (202) says nothing about success, its result does;
+a failure comes with HTTP 200; FORGOTTEN means that Flink does not know the trigger id (5 minutes after the result, or
+another JobManager process) and that sending it again would make a second snapshot.
+"""
+
+from dataclasses import replace
+
+from pydantic import TypeAdapter
+
+from flinkjob.core.errors import Rejected
+from flinkjob.core.flinkmodel import (
+    Checkpoint,
+    CheckpointConfig,
+    CheckpointStats,
+    SavepointFormat,
+    TriggeredCheckpoint,
+    TriggerResult,
+    TriggerState,
+)
+from flinkjob.flink import wire
+from flinkjob.flink.calls import Calls, segment
+from flinkjob.flink.causes import is_checkpointing_off, is_job_not_found, is_operation_not_found, is_snapshot_missing
+from flinkjob.flink.rest import Answer
+
+_STATS = TypeAdapter(wire.Checkpoints)
+_SETTINGS = TypeAdapter(wire.CheckpointSettings)
+_SNAPSHOT = TypeAdapter(wire.Snapshot)
+_TRIGGERED = TypeAdapter(wire.Triggered)
+_REQUEST = TypeAdapter(wire.RequestId)
+
+
+class SnapshotCalls(Calls):
+    """Calls about checkpoints and savepoints."""
+
+    async def checkpoints(self, job_id: str) -> CheckpointStats | None:
+        """Statistics, up to 3 s old; None: unknown job. Flink REST: `GET /jobs/:id/checkpoints`."""
+        answer = await self._get(f"/jobs/{segment(job_id)}/checkpoints")
+        if answer.ok:
+            return self._rest.parse(_STATS, answer).value()
+        if is_job_not_found(answer.errors):
+            return None
+        if is_checkpointing_off(answer.errors):
+            return CheckpointStats()
+        raise self._rest.refusal(answer)
+
+    async def checkpoint_config(self, job_id: str) -> CheckpointConfig | None:
+        """How the job checkpoints; None: unknown job. Flink REST: `GET /jobs/:id/checkpoints/config`."""
+        answer = await self._get(f"/jobs/{segment(job_id)}/checkpoints/config")
+        if answer.ok:
+            return self._rest.parse(_SETTINGS, answer).value()
+        if is_job_not_found(answer.errors):
+            return None
+        if is_checkpointing_off(answer.errors):
+            return CheckpointConfig()
+        raise self._rest.refusal(answer)
+
+    async def checkpoint_details(self, job_id: str, checkpoint_id: int) -> Checkpoint | None:
+        """One snapshot; None when job or snapshot is not known (any more).
+
+        Flink REST: `GET /jobs/:id/checkpoints/details/:checkpointId`.
+        """
+        answer = await self._get(f"/jobs/{segment(job_id)}/checkpoints/details/{checkpoint_id}")
+        if answer.ok:
+            return self._rest.parse(_SNAPSHOT, answer).value()
+        if answer.status == 404:
+            return None
+        raise self._rest.refusal(answer)
+
+    async def trigger_savepoint(
+        self,
+        job_id: str,
+        trigger_id: str,
+        directory: str | None,
+        format_type: SavepointFormat = SavepointFormat.CANONICAL,
+        cancel_job: bool = False,
+    ) -> None:
+        """Ask for a savepoint. Flink REST: `POST /jobs/:id/savepoints`.
+
+        Args:
+            trigger_id: 32 hex digits; the same one again makes no second savepoint while Flink remembers it.
+            directory: place below which Flink makes the savepoint's directory; None: the cluster's default.
+        """
+        body: dict[str, object] = {
+            "triggerId": trigger_id,
+            "formatType": str(format_type),
+            "cancel-job": cancel_job,
+        }
+        if directory is not None:
+            body["target-directory"] = directory
+        self._triggered(await self._post(f"/jobs/{segment(job_id)}/savepoints", body), trigger_id)
+
+    async def stop_with_savepoint(
+        self,
+        job_id: str,
+        trigger_id: str,
+        directory: str | None,
+        format_type: SavepointFormat = SavepointFormat.CANONICAL,
+        drain: bool = False,
+    ) -> None:
+        """Ask the job to make a savepoint and finish. Flink REST: `POST /jobs/:id/stop`.
+
+        Never send a second one with another trigger id while one is under way: they abort each other. A trigger id
+        that was used for a plain savepoint is swallowed.
+        """
+        body: dict[str, object] = {"triggerId": trigger_id, "formatType": str(format_type), "drain": drain}
+        if directory is not None:
+            body["targetDirectory"] = directory
+        self._triggered(await self._post(f"/jobs/{segment(job_id)}/stop", body), trigger_id)
+
+    async def savepoint_result(self, job_id: str, trigger_id: str) -> TriggerResult:
+        """What became of a savepoint or stop. Flink REST: `GET /jobs/:id/savepoints/:triggerId`."""
+        return self._result(await self._get(f"/jobs/{segment(job_id)}/savepoints/{segment(trigger_id)}"))
+
+    async def trigger_checkpoint(
+        self,
+        job_id: str,
+        trigger_id: str,
+        checkpoint_type: TriggeredCheckpoint = TriggeredCheckpoint.CONFIGURED,
+    ) -> None:
+        """Ask for a checkpoint. Flink REST: `POST /jobs/:id/checkpoints`."""
+        body: dict[str, object] = {"triggerId": trigger_id, "checkpointType": str(checkpoint_type)}
+        self._triggered(await self._post(f"/jobs/{segment(job_id)}/checkpoints", body), trigger_id)
+
+    async def checkpoint_result(self, job_id: str, trigger_id: str) -> TriggerResult:
+        """What became of a triggered checkpoint: its id. Flink REST: `GET /jobs/:id/checkpoints/:triggerId`."""
+        return self._result(await self._get(f"/jobs/{segment(job_id)}/checkpoints/{segment(trigger_id)}"))
+
+    async def dispose_savepoint(self, path: str) -> str:
+        """Ask for the deletion of a snapshot; returns the request's id. Flink REST: `POST /savepoint-disposal`."""
+        answer = await self._post("/savepoint-disposal", {"savepoint-path": path})
+        if not answer.ok:
+            raise self._rest.refusal(answer)
+        return self._rest.parse(_REQUEST, answer).id
+
+    async def disposal_result(self, request_id: str) -> TriggerResult:
+        """What became of a disposal; COMPLETED also when there was nothing to dispose of.
+
+        Flink REST: `GET /savepoint-disposal/:triggerid`.
+        """
+        result = self._result(await self._get(f"/savepoint-disposal/{segment(request_id)}"))
+        if result.failure is not None and is_snapshot_missing(result.failure):
+            return replace(result, state=TriggerState.COMPLETED, failure=None)
+        return result
+
+    def _triggered(self, answer: Answer, trigger_id: str) -> None:
+        if not answer.ok:
+            raise self._rest.refusal(answer)
+        if self._rest.parse(_REQUEST, answer).id != trigger_id:
+            raise Rejected(answer.status, "Flink did not take the trigger id: too old a version", permanent=True)
+
+    def _result(self, answer: Answer) -> TriggerResult:
+        if answer.ok:
+            return self._rest.parse(_TRIGGERED, answer).value()
+        if answer.status == 404 and (is_operation_not_found(answer.errors) or is_job_not_found(answer.errors)):
+            return TriggerResult(state=TriggerState.FORGOTTEN)
+        raise self._rest.refusal(answer)

@@ -1,0 +1,371 @@
+"""Shapes of Flink's answers, and their conversion to the values of `core.flinkmodel`.
+
+Used by: the client's parts, right after an answer came. Invariants: unknown fields are ignored, fields that only some
+versions send have defaults; every model has one way out, `value()`. Spelling differs between endpoints on purpose:
+`failure-cause` for savepoints, `failureCause` for checkpoints.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from flinkjob.core import flinkmodel as model
+from flinkjob.core.errors import one_line, redact_urls
+from flinkjob.flink.causes import root_cause, savepoint_despite_failure
+
+_NO_INTERVAL = 2**63 - 1
+_STACKTRACE_LINES = 12
+_STACKTRACE_CHARACTERS = 2000
+_NOT_ADDRESSABLE = "<checkpoint-not-externally-addressable>"
+
+
+def _time(value: Any) -> Any:
+    """Milliseconds since 1970 to a time; Flink writes 0 or -1 for "not yet"."""
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value / 1000, UTC) if value > 0 else None
+    return value
+
+
+def _number(value: Any) -> Any:
+    """None for what Flink writes as the text "NaN"."""
+    return None if value == "NaN" else value
+
+
+def _place(value: Any) -> Any:
+    """None for a snapshot that no path leads to."""
+    return None if value in ("", _NOT_ADDRESSABLE) else value
+
+
+Time = Annotated[datetime | None, BeforeValidator(_time)]
+Number = Annotated[int | None, BeforeValidator(_number)]
+Place = Annotated[str | None, BeforeValidator(_place)]
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+
+class Tasks(_Wire):
+    """Counts of subtasks by state."""
+
+    total: int = 0
+    running: int = 0
+    finished: int = 0
+    scheduled: int = 0
+    failed: int = 0
+    canceled: int = 0
+
+
+class Job(_Wire):
+    """An entry of `/jobs/overview`."""
+
+    jid: str
+    name: str = ""
+    state: str
+    start: Time = Field(None, alias="start-time")
+    end: Time = Field(None, alias="end-time")
+    modified: Time = Field(None, alias="last-modification")
+    tasks: Tasks = Tasks()
+    scheduler: str | None = Field(None, alias="schedulerType")
+
+    def value(self) -> model.JobOverview:
+        """The domain value."""
+        return model.JobOverview(
+            job_id=self.jid,
+            name=self.name,
+            state=model.FlinkJobState(self.state),
+            start_time=self.start,
+            end_time=self.end,
+            last_modification=self.modified,
+            tasks=model.TaskCounts(**self.tasks.model_dump()),
+            scheduler_type=self.scheduler,
+        )
+
+
+class Jobs(_Wire):
+    """`GET /jobs/overview`."""
+
+    jobs: tuple[Job, ...]
+
+
+class JobStatus(_Wire):
+    """`GET /jobs/:id/status`."""
+
+    status: str
+
+
+class Snapshot(_Wire):
+    """A checkpoint or savepoint in `/jobs/:id/checkpoints` and `/jobs/:id/checkpoints/details/:n`."""
+
+    id: int
+    status: str
+    is_savepoint: bool = False
+    checkpoint_type: str | None = None
+    external_path: Place = None
+    discarded: bool = False
+    triggered: Time = Field(None, alias="trigger_timestamp")
+    acknowledged: Time = Field(None, alias="latest_ack_timestamp")
+    state_size: Number = None
+    duration: Number = Field(None, alias="end_to_end_duration")
+    failure_message: str | None = None
+
+    def value(self) -> model.Checkpoint:
+        """The domain value."""
+        guess = model.CheckpointKind.SAVEPOINT if self.is_savepoint else model.CheckpointKind.CHECKPOINT
+        return model.Checkpoint(
+            checkpoint_id=self.id,
+            status=model.CheckpointStatus(self.status),
+            kind=model.CheckpointKind(self.checkpoint_type) if self.checkpoint_type else guess,
+            external_path=self.external_path,
+            discarded=self.discarded,
+            trigger_time=self.triggered,
+            latest_ack_time=self.acknowledged,
+            state_bytes=self.state_size,
+            duration_ms=self.duration,
+            failure=root_cause(self.failure_message) if self.failure_message else None,
+        )
+
+
+class Restored(_Wire):
+    """`latest.restored` of `/jobs/:id/checkpoints`."""
+
+    id: int
+    external_path: Place = None
+    is_savepoint: bool = False
+    restored: Time = Field(None, alias="restore_timestamp")
+
+    def value(self) -> model.RestoredCheckpoint:
+        """The domain value."""
+        return model.RestoredCheckpoint(
+            checkpoint_id=self.id,
+            external_path=self.external_path,
+            is_savepoint=self.is_savepoint,
+            restore_time=self.restored,
+        )
+
+
+class Counts(_Wire):
+    """`counts` of `/jobs/:id/checkpoints`."""
+
+    total: int = 0
+    completed: int = 0
+    failed: int = 0
+    in_progress: int = 0
+    restored: int = 0
+
+
+class Latest(_Wire):
+    """`latest` of `/jobs/:id/checkpoints`."""
+
+    completed: Snapshot | None = None
+    savepoint: Snapshot | None = None
+    failed: Snapshot | None = None
+    restored: Restored | None = None
+
+
+class Checkpoints(_Wire):
+    """`GET /jobs/:id/checkpoints`."""
+
+    counts: Counts
+    latest: Latest
+    history: tuple[Snapshot, ...] = ()
+
+    def value(self) -> model.CheckpointStats:
+        """The domain value."""
+        latest = self.latest
+        history = sorted((entry.value() for entry in self.history), key=lambda entry: -entry.checkpoint_id)
+        return model.CheckpointStats(
+            total=self.counts.total,
+            completed=self.counts.completed,
+            failed=self.counts.failed,
+            in_progress=self.counts.in_progress,
+            restored_count=self.counts.restored,
+            latest_completed=latest.completed.value() if latest.completed else None,
+            latest_savepoint=latest.savepoint.value() if latest.savepoint else None,
+            latest_failed=latest.failed.value() if latest.failed else None,
+            restored=latest.restored.value() if latest.restored else None,
+            history=tuple(history),
+        )
+
+
+class Externalization(_Wire):
+    """Whether checkpoints outlive the job."""
+
+    enabled: bool = False
+    delete_on_cancellation: bool = True
+
+
+class CheckpointSettings(_Wire):
+    """`GET /jobs/:id/checkpoints/config`."""
+
+    interval: int = _NO_INTERVAL
+    timeout: int | None = None
+    min_pause: int = 0
+    externalization: Externalization = Externalization()
+    state_backend: str | None = None
+    checkpoint_storage: str | None = None
+
+    def value(self) -> model.CheckpointConfig:
+        """The domain value."""
+        kept = self.externalization
+        return model.CheckpointConfig(
+            interval_ms=self.interval if 0 < self.interval < _NO_INTERVAL else None,
+            timeout_ms=self.timeout,
+            min_pause_ms=self.min_pause,
+            retained=kept.enabled,
+            retained_on_cancellation=kept.enabled and not kept.delete_on_cancellation,
+            state_backend=self.state_backend,
+            checkpoint_storage=self.checkpoint_storage,
+        )
+
+
+class ExecutionConfig(_Wire):
+    """`execution-config` of `/jobs/:id/config`."""
+
+    user: Mapping[str, str] = Field(default_factory=dict, alias="user-config")
+
+
+class JobConfig(_Wire):
+    """`GET /jobs/:id/config`."""
+
+    execution: ExecutionConfig = Field(ExecutionConfig(), alias="execution-config")
+
+
+class Failure(_Wire):
+    """An entry of `/jobs/:id/exceptions`."""
+
+    name: str = Field("", alias="exceptionName")
+    stacktrace: str = ""
+    time: Time = Field(None, alias="timestamp")
+    task: str | None = Field(None, alias="taskName")
+    taskmanager: str | None = Field(None, alias="taskManagerId")
+
+    def value(self) -> model.JobException:
+        """The domain value."""
+        head = "\n".join(self.stacktrace.splitlines()[:_STACKTRACE_LINES])[:_STACKTRACE_CHARACTERS]
+        return model.JobException(
+            time=self.time,
+            name=self.name,
+            root_cause=root_cause(self.stacktrace) or one_line(self.name),
+            stacktrace_head=redact_urls(head),
+            task=self.task,
+            taskmanager=self.taskmanager,
+        )
+
+
+class FailureHistory(_Wire):
+    """`exceptionHistory` of `/jobs/:id/exceptions`."""
+
+    entries: tuple[Failure, ...] = ()
+
+
+class Failures(_Wire):
+    """`GET /jobs/:id/exceptions`."""
+
+    history: FailureHistory = Field(FailureHistory(), alias="exceptionHistory")
+
+
+class Cause(_Wire):
+    """A Java exception that Flink serialised."""
+
+    name: str = Field("", alias="class")
+    stacktrace: str = Field("", alias="stack-trace")
+
+
+class Operation(_Wire):
+    """`operation` of a finished trigger; failure and success both come with HTTP 200."""
+
+    location: Place = None
+    checkpoint_id: int | None = Field(None, alias="checkpointId")
+    dashed: Cause | None = Field(None, alias="failure-cause")
+    camel: Cause | None = Field(None, alias="failureCause")
+
+
+class OperationStatus(_Wire):
+    """`status` of a trigger."""
+
+    id: str
+
+
+class Triggered(_Wire):
+    """`GET /jobs/:id/savepoints/:t`, `/jobs/:id/checkpoints/:t`, `/savepoint-disposal/:t`."""
+
+    status: OperationStatus
+    operation: Operation | None = None
+
+    def value(self) -> model.TriggerResult:
+        """The domain value; an unknown status word counts as still in progress."""
+        operation = self.operation or Operation()
+        if self.status.id != "COMPLETED":
+            return model.TriggerResult(state=model.TriggerState.IN_PROGRESS)
+        cause = operation.dashed or operation.camel
+        if cause is None:
+            return model.TriggerResult(
+                state=model.TriggerState.COMPLETED,
+                location=operation.location,
+                checkpoint_id=operation.checkpoint_id,
+            )
+        return model.TriggerResult(
+            state=model.TriggerState.FAILED,
+            failure=root_cause(cause.stacktrace) or cause.name or "Flink gave no cause",
+            failure_path=savepoint_despite_failure(cause.stacktrace),
+        )
+
+
+class RequestId(_Wire):
+    """Answer to a trigger."""
+
+    id: str = Field(alias="request-id")
+
+
+class Features(_Wire):
+    """`features` of `/config`."""
+
+    submit: bool = Field(True, alias="web-submit")
+    cancel: bool = Field(True, alias="web-cancel")
+    rescale: bool = Field(False, alias="web-rescale")
+
+
+class Config(_Wire):
+    """`GET /config`."""
+
+    version: str = Field(alias="flink-version")
+    refresh: int = Field(3000, alias="refresh-interval")
+    features: Features = Features()
+
+    def value(self) -> model.ClusterConfig:
+        """The domain value."""
+        return model.ClusterConfig(
+            flink_version=self.version,
+            refresh_interval_ms=self.refresh,
+            web_submit=self.features.submit,
+            web_cancel=self.features.cancel,
+            web_rescale=self.features.rescale,
+        )
+
+
+class Overview(_Wire):
+    """`GET /overview`."""
+
+    taskmanagers: int
+    total: int = Field(alias="slots-total")
+    available: int = Field(alias="slots-available")
+    version: str = Field("", alias="flink-version")
+
+    def value(self) -> model.ClusterOverview:
+        """The domain value."""
+        return model.ClusterOverview(
+            taskmanagers=self.taskmanagers,
+            slots_total=self.total,
+            slots_available=self.available,
+            flink_version=self.version,
+        )
+
+
+class Setting(_Wire):
+    """One entry of `GET /jobmanager/config`."""
+
+    key: str
+    value: str
