@@ -26,7 +26,7 @@ from flinkjob.api.common import (
 from flinkjob.api.constants import ANNOTATION_RESULT, LABEL_ORIGIN
 from flinkjob.api.flinkjob_status import Condition, FlinkJobStatus, Submission
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
-from flinkjob.api.flinksavepoint_status import SavepointError
+from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
 from flinkjob.core.actions import Action, EventType, PostEvent, TakeCheckpoint, TakeSavepoint
 from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.draft import FAST

@@ -78,13 +78,19 @@ class ArtifactRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactSeen:
-    """Outcome of an `ArtifactRequest`; `permanent` failures are not tried again by themselves."""
+    """Outcome of an `ArtifactRequest`.
+
+    Attributes:
+        permanent: a failure that is not tried again by itself.
+        other_content: the address gives another content than the digest asked for.
+    """
 
     phase: ArtifactPhase
     digest: str | None = None
     jar_id: str | None = None
     message: str = ""
     permanent: bool = False
+    other_content: bool = False
 
 
 class RunPhase(StrEnum):

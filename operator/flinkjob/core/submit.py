@@ -60,7 +60,7 @@ def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str 
         case ArtifactPhase.WORKING:
             draft.wait(FETCH, Reason.FetchingArtifact, "the jar is on its way to the cluster", again=1.0)
         case ArtifactPhase.FAILED if seen.permanent:
-            changed = recorded is not None and spec.jar.sha256 is None and "mismatch" in seen.message
+            changed = seen.other_content and spec.jar.sha256 is None
             draft.stall(Reason.ArtifactChanged if changed else Reason.ArtifactFailed, seen.message)
         case ArtifactPhase.FAILED:
             pause = delay_seconds(attempts + 1, seed=draft.job.meta.uid, initial=2.0)

@@ -1,0 +1,30 @@
+"""`python -m flinkjob` and `flinkjob-operator`: read the settings, run the operator.
+
+Exit codes: 0 after SIGTERM or SIGINT, 1 when the API server cannot be used, 2 for wrong settings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+
+from flinkjob.app import App
+from flinkjob.core.errors import FlinkJobError
+from flinkjob.observability.logging import configure
+from flinkjob.settings import load
+
+
+def main() -> None:
+    """Run the operator until it is told to end."""
+    settings = load(sys.argv[1:])
+    configure(settings.log_format, settings.log_level)
+    try:
+        asyncio.run(App(settings).run())
+    except FlinkJobError as error:
+        logging.getLogger("flinkjob").error("%s", error.message)
+        raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""The composition root: everything is built here, started in order, and ended in the reverse order.
+
+Called by `__main__`. Invariants: no module holds a client, queue or setting of its own; on SIGTERM no new key is taken and
+the workers end what they are at (an intent that was written is always followed by its call, or by nothing).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from contextlib import AsyncExitStack
+
+import httpx
+import kopf
+from prometheus_client import CollectorRegistry
+
+from flinkjob import __version__
+from flinkjob.artifacts.fetch import ArtifactStore
+from flinkjob.flink.client import FlinkClient
+from flinkjob.handlers.kopf_settings import operator_settings
+from flinkjob.handlers.login import login_handler
+from flinkjob.handlers.registry import build_registry
+from flinkjob.kube.client import KubeClient
+from flinkjob.kube.events import EventRecorder
+from flinkjob.observability.health import HealthServer
+from flinkjob.observability.metrics import Metrics
+from flinkjob.runtime.cache import ObjectCache
+from flinkjob.runtime.clusters import Clusters, Pace
+from flinkjob.runtime.executor import Executor
+from flinkjob.runtime.faults import Faults
+from flinkjob.runtime.observer import Observer
+from flinkjob.runtime.queue import Key, WorkQueue
+from flinkjob.runtime.reconciler import Reconciler
+from flinkjob.runtime.tasks import Tasks
+from flinkjob.settings import Settings
+
+log = logging.getLogger(__name__)
+
+COMPONENT = "flinkjob-operator"
+DRAIN_SECONDS = 20.0
+RESYNC_SECONDS = 600.0
+STUCK_SECONDS = 120.0
+"""A key that waits this long for a worker means that the operator is stuck."""
+MIB = 1024 * 1024
+
+
+class App:
+    """The operator in one process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._ready = asyncio.Event()
+        self._queue: WorkQueue | None = None
+
+    async def run(self) -> None:
+        """Work until SIGTERM or SIGINT.
+
+        Raises:
+            FlinkJobError: the API server does not serve the kinds, or cannot be reached.
+        """
+        settings = self._settings
+        log.info("%s %s starts with %s", COMPONENT, __version__, dict(settings.shown()))
+        registry = CollectorRegistry()
+        metrics = Metrics(registry)
+        async with AsyncExitStack() as stack:
+            connect = KubeClient.connect(settings.kubeconfig, on_request=metrics.kube_request)
+            kube = await stack.enter_async_context(await connect)
+            await kube.crds_present()
+            events = await stack.enter_async_context(EventRecorder(kube, COMPONENT, socket.gethostname()))
+            flink_http = await stack.enter_async_context(_http(metrics))
+            artifact_http = await stack.enter_async_context(httpx.AsyncClient(follow_redirects=False))
+            queue = self._build(kube, events, flink_http, artifact_http, metrics, stack)
+            health = HealthServer(settings.health_port, registry, self._live, self._is_ready)
+            await stack.enter_async_context(health)
+            log.info("health and metrics on port %d", health.port)
+            resync = asyncio.create_task(self._resync(queue), name="resync")
+            stack.push_async_callback(queue.drain, DRAIN_SECONDS)
+            try:
+                await self._watch()
+            finally:
+                resync.cancel()
+        log.info("%s has ended", COMPONENT)
+
+    def _build(
+        self,
+        kube: KubeClient,
+        events: EventRecorder,
+        flink_http: httpx.AsyncClient,
+        artifact_http: httpx.AsyncClient,
+        metrics: Metrics,
+        stack: AsyncExitStack,
+    ) -> WorkQueue:
+        settings = self._settings
+        self._cache = cache = ObjectCache()
+        pace = Pace(fast=settings.poll_fast_ms / 1000, slow=settings.poll_slow_ms / 1000)
+        clusters = Clusters(lambda url: FlinkClient(flink_http, url), pace, self._wake)
+        stack.push_async_callback(clusters.close)
+        faults = Faults(settings.fault_kill_at)
+        store = ArtifactStore(
+            settings.cache_dir,
+            artifact_http,
+            allowed_directories=settings.artifact_dirs,
+            max_bytes=settings.max_artifact_mb * MIB,
+            timeout_seconds=settings.artifact_timeout_seconds,
+            max_cache_bytes=settings.max_cache_mb * MIB,
+            check_url=_check_url,
+        )
+        identity = settings.identity
+        tasks = Tasks(identity=identity, clusters=clusters, store=store, faults=faults, wake=self._wake)
+        stack.push_async_callback(tasks.close)
+        observer = Observer(identity=identity, clusters=clusters, tasks=tasks, kube=kube)
+        executor = Executor(
+            identity=identity, kube=kube, clusters=clusters, tasks=tasks, cache=cache, events=events, faults=faults
+        )
+        reconciler = Reconciler(
+            identity=identity,
+            cache=cache,
+            observer=observer,
+            executor=executor,
+            clusters=clusters,
+            tasks=tasks,
+            metrics=metrics,
+        )
+        self._queue = queue = WorkQueue(reconciler.reconcile, workers=settings.workers)
+        self._metrics = metrics
+        metrics.watch_queue(queue.depth, queue.oldest_seconds)
+        metrics.count_jobs(lambda: [job.status.phase or "Pending" for job in cache.jobs()])
+        return queue
+
+    async def _watch(self) -> None:
+        registry = build_registry(self._cache, self._wake, self._saw_event)
+        login_handler(registry, self._settings.kubeconfig)
+        await kopf.operator(
+            registry=registry,
+            settings=operator_settings(),
+            standalone=True,
+            clusterwide=not self._settings.namespaces,
+            namespaces=list(self._settings.namespaces),
+            ready_flag=self._ready,
+        )
+
+    def _wake(self, key: Key) -> None:
+        if self._queue is not None:
+            self._queue.add(key)
+
+    def _saw_event(self, plural: str) -> None:
+        self._metrics.watch_event_timestamp_seconds.labels(plural).set(time.time())
+
+    async def _resync(self, queue: WorkQueue) -> None:
+        """Look at everything again now and then: a lost wake-up must not last."""
+        while True:
+            await asyncio.sleep(RESYNC_SECONDS)
+            for key in sorted(self._cache.keys()):
+                queue.add(key)
+
+    def _live(self) -> str | None:
+        waits = self._queue.oldest_seconds() if self._queue is not None else 0.0
+        return f"a key has waited {waits:.0f} s for a worker" if waits > STUCK_SECONDS else None
+
+    def _is_ready(self) -> str | None:
+        return None if self._ready.is_set() else "not watching yet"
+
+
+def _http(metrics: Metrics) -> httpx.AsyncClient:
+    """The client for all Flink clusters; every exchange is counted by endpoint and code."""
+
+    async def begun(request: httpx.Request) -> None:
+        request.extensions["begun"] = time.monotonic()
+
+    async def answered(response: httpx.Response) -> None:
+        seconds = time.monotonic() - response.request.extensions["begun"]
+        metrics.flink_request(
+            f"{response.request.method} {response.request.url.path}", str(response.status_code), seconds
+        )
+
+    limits = httpx.Limits(max_connections=100, max_keepalive_connections=50)
+    return httpx.AsyncClient(limits=limits, event_hooks={"request": [begun], "response": [answered]}, trust_env=False)
+
+
+def _check_url(url: str) -> None:
+    """Every address is allowed; the scheme is checked by the store."""

@@ -1,0 +1,1 @@
+"""The loop around the core: queue, cache, cluster pollers, observer, executor, reconciler."""

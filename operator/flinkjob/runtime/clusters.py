@@ -1,0 +1,279 @@
+"""One poller for each Flink cluster: `/jobs/overview` once a tick, however many jobs; keys are woken when theirs changed.
+
+Used by the observer and the reconciler. Invariants: an unreachable cluster changes nothing that is known about its jobs; a
+job counts as absent only when Flink itself said "not found" and as long as the same JobManager process says so; a cluster
+that nobody watches is not polled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from flinkjob.core.errors import FlinkJobError
+from flinkjob.core.flinkmodel import JobOverview
+from flinkjob.core.model import ClusterSeen, JobSeen, Presence
+from flinkjob.flink.client import FlinkClient
+from flinkjob.runtime.queue import Key
+
+log = logging.getLogger(__name__)
+
+PREFIX = 16
+"""Hex digits of a job id that show its owner."""
+FIRST_ANSWER = 5.0
+"""Seconds that an observation waits for the first answer of a cluster."""
+SAVEPOINT_DIRECTORY = ("execution.checkpointing.savepoint-dir", "state.savepoints.dir")
+UNREACHABLE_PAUSE = (0.5, 5.0)
+"""The first and the longest pause, seconds, between polls of a cluster that does not answer."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds between polls: `fast` while something moves on the cluster, `slow` when all is steady."""
+
+    fast: float = 0.2
+    slow: float = 2.0
+
+
+@dataclass
+class _Absence:
+    incarnation: str | None
+    since: float
+
+
+class Cluster:
+    """What one cluster says, kept fresh by its poller."""
+
+    def __init__(self, client: FlinkClient, url: str, pace: Pace, wake: Callable[[Key], None]) -> None:
+        self.client = client
+        self.url = url
+        self._pace = pace
+        self._wake = wake
+        self._seen = ClusterSeen(url=url, reachable=False)
+        self._jobs: dict[str, JobOverview] = {}
+        self._by_prefix: dict[str, list[JobOverview]] = {}
+        self._watchers: dict[str, Key] = {}
+        self._moving: set[Key] = set()
+        self._terminal: dict[str, float] = {}
+        self._absent: dict[str, _Absence] = {}
+        self._silent_since: float | None = None
+        self._failures = 0
+        self._answered = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._polling = asyncio.Lock()
+        self._polled = 0.0
+        self._task = asyncio.create_task(self._run(), name=f"poll {url}")
+
+    async def close(self) -> None:
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+    # who watches
+
+    def watch(self, key: Key, prefix: str, *, moving: bool) -> None:
+        """Wake `key` when a job with this id prefix changes; poll fast while it is `moving`."""
+        self._watchers[prefix] = key
+        if moving and key not in self._moving:
+            self._moving.add(key)
+            self._hurry.set()
+        elif not moving:
+            self._moving.discard(key)
+
+    def unwatch(self, key: Key, prefix: str) -> None:
+        if self._watchers.get(prefix) == key:
+            del self._watchers[prefix]
+        self._moving.discard(key)
+
+    @property
+    def watched(self) -> bool:
+        return bool(self._watchers)
+
+    # what is known
+
+    async def seen(self) -> ClusterSeen:
+        """The cluster as of the last answer; waits for the first one."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._answered.wait(), FIRST_ANSWER)
+        silent = time.monotonic() - self._silent_since if self._silent_since is not None else 0.0
+        return replace(self._seen, unreachable_for=silent)
+
+    def kin(self, prefix: str) -> tuple[JobOverview, ...]:
+        """All jobs with this id prefix, in any state."""
+        return tuple(self._by_prefix.get(prefix, ()))
+
+    async def job(self, job_id: str, *, expected: bool) -> JobSeen:
+        """The job by id.
+
+        Args:
+            expected: False where absence is the normal case (the run call is on its way): one look is enough then.
+
+        Raises:
+            FlinkJobError: no usable answer.
+        """
+        if job_id not in self._jobs:
+            await self.poll()
+        if (overview := self._jobs.get(job_id)) is not None:
+            self._absent.pop(job_id, None)
+            since = self._terminal.get(job_id)
+            lasted = time.monotonic() - since if since is not None else 0.0
+            return JobSeen(presence=Presence.PRESENT, overview=overview, terminal_for=lasted)
+        if not self._seen.reachable:
+            return JobSeen(presence=Presence.UNKNOWN)
+        if not expected:
+            return JobSeen(presence=Presence.ABSENT)
+        return await self._confirm_absence(job_id)
+
+    async def _confirm_absence(self, job_id: str) -> JobSeen:
+        """The overview leaves out jobs whose JobMaster does not answer: only "not found" counts, by one process."""
+        await self.identify()
+        if await self.client.job_status(job_id) is not None:
+            self._absent.pop(job_id, None)
+            return JobSeen(presence=Presence.UNKNOWN)
+        now, incarnation = time.monotonic(), self._seen.incarnation
+        before = self._absent.get(job_id)
+        if before is None or before.incarnation != incarnation:
+            before = self._absent[job_id] = _Absence(incarnation, now)
+        return JobSeen(presence=Presence.ABSENT, absent_for=now - before.since)
+
+    async def identify(self) -> ClusterSeen:
+        """Ask which JobManager process answers, and what it is configured to do.
+
+        Raises:
+            FlinkJobError: no usable answer.
+        """
+        manager = await self.client.jobmanager_config()
+        config = await self.client.cluster_config() if manager.incarnation != self._seen.incarnation else None
+        directory = next((manager.config[name] for name in SAVEPOINT_DIRECTORY if manager.config.get(name)), None)
+        self._seen = replace(
+            self._seen,
+            incarnation=manager.incarnation,
+            high_availability=manager.high_availability,
+            savepoint_directory=directory,
+            flink_version=config.flink_version if config else self._seen.flink_version,
+            refresh_interval=config.refresh_interval_ms / 1000 if config else self._seen.refresh_interval,
+        )
+        return self._seen
+
+    # the poller
+
+    async def poll(self) -> None:
+        """Look now; several who ask at the same time share one answer. Never raises."""
+        asked = time.monotonic()
+        async with self._polling:
+            if self._polled > asked:
+                return
+            await self._poll()
+
+    async def _poll(self) -> None:
+        try:
+            overview = await self.client.overview_jobs()
+            if not self._seen.reachable or self._seen.incarnation is None:
+                await self.identify()
+        except FlinkJobError as error:
+            self._silence(error.message)
+        else:
+            self._take(overview)
+        self._polled = time.monotonic()
+        self._answered.set()
+
+    def _silence(self, message: str) -> None:
+        self._failures += 1
+        first = self._silent_since is None
+        self._silent_since = self._silent_since or time.monotonic()
+        self._seen = replace(self._seen, reachable=False, error=message)
+        if first:
+            log.warning("cluster %s does not answer: %s", self.url, message)
+            self._wake_all()
+
+    def _take(self, overview: tuple[JobOverview, ...]) -> None:
+        before, self._jobs = self._jobs, {job.job_id: job for job in overview}
+        by_prefix: dict[str, list[JobOverview]] = {}
+        for job in overview:
+            by_prefix.setdefault(job.job_id[:PREFIX], []).append(job)
+        self._by_prefix = by_prefix
+        now = time.monotonic()
+        self._terminal = {job.job_id: self._terminal.get(job.job_id, now) for job in overview if job.state.is_terminal}
+        self._failures = 0
+        recovered = not self._seen.reachable
+        self._silent_since = None
+        self._seen = replace(self._seen, reachable=True, error="")
+        if recovered:
+            self._wake_all()
+            return
+        changed = {job_id[:PREFIX] for job_id, job in self._jobs.items() if _differs(before.get(job_id), job)}
+        changed |= {job_id[:PREFIX] for job_id in before if job_id not in self._jobs}
+        for prefix in changed:
+            if (key := self._watchers.get(prefix)) is not None:
+                self._wake(key)
+
+    def _wake_all(self) -> None:
+        for key in set(self._watchers.values()):
+            self._wake(key)
+
+    async def _run(self) -> None:
+        while True:
+            await self.poll()
+            self._hurry.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), self._pause())
+
+    def _pause(self) -> float:
+        if self._failures:
+            first, longest = UNREACHABLE_PAUSE
+            return float(min(first * 2 ** min(self._failures - 1, 10), longest))
+        return self._pace.fast if self._moving else self._pace.slow
+
+
+class Clusters:
+    """All clusters that some FlinkJob names, by address."""
+
+    def __init__(self, connect: Callable[[str], FlinkClient], pace: Pace, wake: Callable[[Key], None]) -> None:
+        self._connect = connect
+        self._pace = pace
+        self._wake = wake
+        self._clusters: dict[str, Cluster] = {}
+        self._watched: dict[Key, tuple[str, str]] = {}
+
+    def at(self, url: str) -> Cluster:
+        """The cluster at an address; its poller starts with the first look."""
+        cluster = self._clusters.get(url)
+        if cluster is None:
+            cluster = self._clusters[url] = Cluster(self._connect(url), url, self._pace, self._wake)
+        return cluster
+
+    def watch(self, key: Key, url: str, prefix: str, *, moving: bool) -> None:
+        """`key` follows the jobs with this prefix on this cluster, and on no other any more."""
+        before = self._watched.get(key)
+        if before is not None and before != (url, prefix):
+            self.at(before[0]).unwatch(key, before[1])
+        self._watched[key] = (url, prefix)
+        self.at(url).watch(key, prefix, moving=moving)
+
+    async def forget(self, key: Key) -> None:
+        """`key` follows nothing any more; clusters that nobody watches are let go."""
+        before = self._watched.pop(key, None)
+        if before is not None:
+            self.at(before[0]).unwatch(key, before[1])
+        await self.let_go_unwatched()
+
+    async def let_go_unwatched(self) -> None:
+        for url in [url for url, cluster in self._clusters.items() if not cluster.watched]:
+            await self._clusters.pop(url).close()
+
+    def unreachable(self) -> int:
+        """How many clusters do not answer."""
+        return sum(1 for cluster in self._clusters.values() if cluster._silent_since is not None)
+
+    async def close(self) -> None:
+        for cluster in self._clusters.values():
+            await cluster.close()
+        self._clusters.clear()
+
+
+def _differs(before: JobOverview | None, now: JobOverview) -> bool:
+    return before is None or before.state is not now.state or before.tasks != now.tasks

@@ -1,0 +1,243 @@
+"""Performs what was decided, in stages: what must exist first, the intent by compare-and-set, the calls, then the rest.
+
+Called by the reconciler, once a round. Invariants: no call with an effect on Flink is made before the status that holds its
+intent was accepted by the API server for the very object that was decided on; every effect has a named fault point before
+and after it; repeating a round after a crash repeats no effect that Flink or Kubernetes does not itself make harmless.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, assert_never
+
+from flinkjob.api.codec import FlinkJob, FlinkSavepoint, dump_status
+from flinkjob.api.constants import ANNOTATION_RESULT
+from flinkjob.core.actions import (
+    Action,
+    AddFinalizer,
+    CancelJob,
+    DiscardArtifact,
+    PostEvent,
+    RecordRevision,
+    RecordSavepoint,
+    RemoveFinalizer,
+    RunJob,
+    StopJob,
+    TakeCheckpoint,
+    TakeSavepoint,
+)
+from flinkjob.core.errors import FlinkJobError
+from flinkjob.core.identity import jar_name
+from flinkjob.core.model import JobDecision, SavepointDecision
+from flinkjob.kube.client import KubeClient
+from flinkjob.kube.events import EventRecorder
+from flinkjob.kube.kinds import Kind, ObjectRef
+from flinkjob.kube.mergepatch import merge_patch
+from flinkjob.runtime import records
+from flinkjob.runtime.cache import ObjectCache
+from flinkjob.runtime.clusters import Clusters
+from flinkjob.runtime.faults import Effect, Faults
+from flinkjob.runtime.queue import Key
+from flinkjob.runtime.tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+
+class Executor:
+    """Carries out decisions."""
+
+    def __init__(
+        self,
+        *,
+        identity: str,
+        kube: KubeClient,
+        clusters: Clusters,
+        tasks: Tasks,
+        cache: ObjectCache,
+        events: EventRecorder,
+        faults: Faults,
+    ) -> None:
+        self._identity = identity
+        self._kube = kube
+        self._clusters = clusters
+        self._tasks = tasks
+        self._cache = cache
+        self._events = events
+        self._faults = faults
+
+    async def savepoint(self, savepoint: FlinkSavepoint, decision: SavepointDecision) -> None:
+        """Write a FlinkSavepoint's status, make its calls, tell, and leave the result mark.
+
+        Raises:
+            Conflict, Gone: the object was changed or deleted meanwhile; nothing was called.
+        """
+        raw = await self._write_status(Kind.FLINK_SAVEPOINT, savepoint, decision.status)
+        for action in decision.actions:
+            await self._call(action)
+        self._tell(savepoint, Kind.FLINK_SAVEPOINT, decision.actions)
+        if decision.result_mark is not None:
+            meta = savepoint.meta
+            self._faults.before(Effect.RESULT_MARK)
+            mark = {ANNOTATION_RESULT: decision.result_mark}
+            version = raw["metadata"]["resourceVersion"] if raw is not None else meta.resource_version
+            marked = await self._kube.annotate(Kind.FLINK_SAVEPOINT, meta.namespace, meta.name, mark, version)
+            self._faults.after(Effect.RESULT_MARK)
+            self._cache.put_savepoint(marked)
+
+    async def job(self, key: Key, job: FlinkJob, decision: JobDecision) -> None:
+        """Carry out a decision about a FlinkJob.
+
+        Raises:
+            Conflict, Gone: the object was changed or deleted meanwhile; nothing was called.
+        """
+        version = await self._before(key, job, decision.actions)
+        await self._write_status(Kind.FLINK_JOB, job, decision.status, version=version)
+        for action in decision.actions:
+            if isinstance(action, RunJob):
+                self._faults.before(Effect.RUN)
+                self._tasks.run(key, action)
+            else:
+                await self._call(action)
+        self._tell(job, Kind.FLINK_JOB, decision.actions)
+        await self._afterwards(key, decision.actions)
+
+    # stages
+
+    async def _before(self, key: Key, job: FlinkJob, actions: Sequence[Action]) -> str:
+        """What must exist before the intent; the resourceVersion to write the status against."""
+        version = job.meta.resource_version
+        raw = self._cache.raw_job(key)
+        for action in actions:
+            match action:
+                case AddFinalizer():
+                    self._faults.before(Effect.FINALIZER_ADD)
+                    meta = job.meta
+                    held = await self._kube.add_finalizer(
+                        Kind.FLINK_JOB, meta.namespace, meta.name, version, meta.finalizers
+                    )
+                    self._faults.after(Effect.FINALIZER_ADD)
+                    self._cache.put_job(held)
+                    version = held["metadata"]["resourceVersion"]
+                case RecordRevision() if raw is not None:
+                    self._faults.before(Effect.REVISION)
+                    await records.keep_revision(self._kube, raw, action)
+                    self._faults.after(Effect.REVISION)
+                case RecordSavepoint():
+                    self._faults.before(Effect.RECORD)
+                    created = await self._kube.create_savepoint(records.savepoint_body(job, action))
+                    self._faults.after(Effect.RECORD)
+                    self._cache.put_savepoint(created)
+                case _:
+                    pass
+        return version
+
+    async def _write_status(
+        self, kind: Kind, seen: FlinkJob | FlinkSavepoint, status: Any, *, version: str | None = None
+    ) -> Mapping[str, Any] | None:
+        """One PATCH where the status differs, none where it does not; the object afterwards, None without a PATCH."""
+        patch = merge_patch(dump_status(seen.status), dump_status(status))
+        if not patch:
+            return None
+        effect = Effect.JOB_STATUS if kind is Kind.FLINK_JOB else Effect.SAVEPOINT_STATUS
+        meta = seen.meta
+        self._faults.before(effect)
+        raw = await self._kube.patch_status(kind, meta.namespace, meta.name, patch, version or meta.resource_version)
+        self._faults.after(effect)
+        if kind is Kind.FLINK_JOB:
+            self._cache.put_job(raw)
+        else:
+            self._cache.put_savepoint(raw)
+        return raw
+
+    async def _call(self, action: Action) -> None:
+        """A call with an effect on Flink. An unclear answer is no error here: the next look resolves it."""
+        try:
+            match action:
+                case StopJob():
+                    self._faults.before(Effect.STOP)
+                    await self._clusters.at(action.url).client.stop_with_savepoint(
+                        action.job_id, action.trigger_id, action.directory, action.format_type, action.drain
+                    )
+                    self._faults.after(Effect.STOP)
+                case TakeSavepoint():
+                    self._faults.before(Effect.SAVEPOINT)
+                    await self._clusters.at(action.url).client.trigger_savepoint(
+                        action.job_id, action.trigger_id, action.directory, action.format_type, action.cancel
+                    )
+                    self._faults.after(Effect.SAVEPOINT)
+                case TakeCheckpoint():
+                    self._faults.before(Effect.CHECKPOINT)
+                    await self._clusters.at(action.url).client.trigger_checkpoint(
+                        action.job_id, action.trigger_id, action.checkpoint_type
+                    )
+                    self._faults.after(Effect.CHECKPOINT)
+                case CancelJob():
+                    self._faults.before(Effect.CANCEL)
+                    await self._clusters.at(action.url).client.cancel(action.job_id)
+                    self._faults.after(Effect.CANCEL)
+                case (
+                    AddFinalizer()
+                    | RemoveFinalizer()
+                    | RecordRevision()
+                    | RecordSavepoint()
+                    | RunJob()
+                    | DiscardArtifact()
+                    | PostEvent()
+                ):
+                    pass
+                case _:
+                    assert_never(action)
+        except FlinkJobError as error:
+            log.warning("%s: %s", type(action).__name__, error.message)
+
+    async def _afterwards(self, key: Key, actions: Sequence[Action]) -> None:
+        for action in actions:
+            match action:
+                case DiscardArtifact():
+                    await self._discard(key, action)
+                case RemoveFinalizer():
+                    await self._let_go(key)
+                case _:
+                    pass
+
+    async def _discard(self, key: Key, action: DiscardArtifact) -> None:
+        """Remove a jar that no other FlinkJob on that cluster was started from; best effort."""
+        for other in self._cache.jobs():
+            submission = other.status.submission
+            mine = (other.meta.namespace, other.meta.name) == key
+            if submission is not None and not mine and submission.artifact_digest == action.digest:
+                return
+        client = self._clusters.at(action.url).client
+        name = jar_name(self._identity, action.digest)
+        try:
+            for jar in await client.list_jars():
+                if jar.name == name:
+                    self._faults.before(Effect.DISCARD)
+                    await client.delete_jar(jar.id)
+                    self._faults.after(Effect.DISCARD)
+        except FlinkJobError as error:
+            log.info("jar %s stays on %s: %s", name, action.url, error.message)
+
+    async def _let_go(self, key: Key) -> None:
+        job = self._cache.job(key)
+        if job is None:
+            return
+        meta = job.meta
+        self._faults.before(Effect.FINALIZER_REMOVE)
+        raw = await self._kube.remove_finalizer(
+            Kind.FLINK_JOB, meta.namespace, meta.name, meta.resource_version, meta.finalizers
+        )
+        self._faults.after(Effect.FINALIZER_REMOVE)
+        if raw is not None and not raw["metadata"].get("deletionTimestamp"):
+            self._cache.put_job(raw)
+        elif raw is None or not raw["metadata"].get("finalizers"):
+            self._cache.drop_job({"metadata": {"namespace": meta.namespace, "name": meta.name, "uid": meta.uid}})
+
+    def _tell(self, about: FlinkJob | FlinkSavepoint, kind: Kind, actions: Sequence[Action]) -> None:
+        meta = about.meta
+        ref = ObjectRef(kind=kind.kind, namespace=meta.namespace, name=meta.name, uid=meta.uid)
+        for action in actions:
+            if isinstance(action, PostEvent):
+                log.info("%s: %s", action.reason, action.message)
+                self._events.post(ref, type=action.type.value, reason=action.reason, message=action.message)

@@ -1,0 +1,162 @@
+"""Gathers what a decision needs: the cheap part always, facts that cost a call only when the decision asks for them.
+
+Called by the reconciler. Invariants: it decides nothing; an answer that cannot be had makes the cluster unreachable for this
+round, never a job absent or failed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from flinkjob.api.codec import FlinkJob
+from flinkjob.core.errors import FlinkJobError
+from flinkjob.core.identity import Owner, read_mark
+from flinkjob.core.model import (
+    ClusterSeen,
+    Fact,
+    JobSeen,
+    Kin,
+    Needs,
+    Observation,
+    RunPhase,
+    RunSeen,
+)
+from flinkjob.kube.client import KubeClient
+from flinkjob.runtime.clusters import Cluster, Clusters
+from flinkjob.runtime.queue import Key
+from flinkjob.runtime.tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+NOWHERE = ClusterSeen(url="", reachable=False)
+
+
+class Observer:
+    """Looks at Flink on behalf of decisions."""
+
+    def __init__(
+        self,
+        *,
+        identity: str,
+        clusters: Clusters,
+        tasks: Tasks,
+        kube: KubeClient,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._identity = identity
+        self._clusters = clusters
+        self._tasks = tasks
+        self._kube = kube
+        self._now = now
+        self._deleting: dict[Key, float] = {}
+
+    def owner(self, job: FlinkJob) -> Owner:
+        return Owner(self._identity, job.meta.namespace, job.meta.name)
+
+    async def look(self, key: Key, job: FlinkJob | None) -> Observation:
+        """What every decision starts from."""
+        if job is None:
+            return Observation(now=self._now(), cluster=NOWHERE, target=NOWHERE)
+        url, target_url = addresses(job)
+        cluster = self._clusters.at(url)
+        seen = await cluster.seen()
+        target = seen if target_url == url else await self._clusters.at(target_url).seen()
+        submission = job.status.submission
+        run, seen_job = RunSeen(), JobSeen()
+        if submission is not None and submission.job_id is not None and submission.end is None:
+            run = self._tasks.run_seen(key, submission.job_id, submission.attempts)
+            expected = submission.seen or run.phase is not RunPhase.WORKING
+            try:
+                seen_job = await cluster.job(submission.job_id, expected=expected)
+            except FlinkJobError as error:
+                seen = replace(seen, reachable=False, error=error.message)
+            else:
+                seen = replace(await cluster.seen(), unreachable_for=seen.unreachable_for)
+        return Observation(
+            now=self._now(),
+            cluster=seen,
+            target=target if target_url != url else seen,
+            job=seen_job,
+            kin=self._clusters.at(target_url).kin(self.owner(job).prefix),
+            run=run,
+            deleting_for=self._deleting_for(key, job),
+            namespace_terminating=await self._terminating(job),
+        )
+
+    def _deleting_for(self, key: Key, job: FlinkJob) -> float:
+        if job.meta.deletion_time is None:
+            self._deleting.pop(key, None)
+            return 0.0
+        return time.monotonic() - self._deleting.setdefault(key, time.monotonic())
+
+    async def _terminating(self, job: FlinkJob) -> bool:
+        return job.meta.deletion_time is not None and await self._kube.namespace_terminating(job.meta.namespace)
+
+    def forget(self, key: Key) -> None:
+        self._deleting.pop(key, None)
+
+    async def fill(self, key: Key, job: FlinkJob | None, observation: Observation, needs: Needs) -> Observation:
+        """The observation with one more fact; when it cannot be had, the cluster counts as unreachable this round."""
+        cluster = self._clusters.at(observation.cluster.url)
+        try:
+            known = replace(observation, known=observation.known | {needs.fact})
+            return await self._fact(key, job, known, needs, cluster)
+        except FlinkJobError as error:
+            log.info("%s cannot be had: %s", needs.fact, error.message)
+            silent = replace(observation.cluster, reachable=False, error=error.message)
+            return replace(observation, cluster=silent, target=silent, job=JobSeen())
+
+    async def _fact(
+        self, key: Key, job: FlinkJob | None, observation: Observation, needs: Needs, cluster: Cluster
+    ) -> Observation:
+        client = cluster.client
+        job_id = needs.job_id or ""
+        match needs.fact:
+            case Fact.CHECKPOINTS:
+                return replace(observation, checkpoints=await client.checkpoints(job_id))
+            case Fact.CHECKPOINT_CONFIG:
+                return replace(observation, checkpoint_config=await client.checkpoint_config(job_id))
+            case Fact.TRIGGER:
+                result = client.checkpoint_result if needs.checkpoint else client.savepoint_result
+                return replace(observation, trigger=await result(job_id, needs.trigger_id or ""))
+            case Fact.ARTIFACT:
+                assert needs.artifact is not None
+                return replace(observation, artifact=await self._tasks.artifact(key, needs.artifact))
+            case Fact.KIN:
+                return replace(observation, marked=await self._marks(observation))
+            case Fact.INCARNATION:
+                target = await self._clusters.at(observation.target.url).identify()
+                return replace(observation, target=target)
+            case Fact.EXCEPTION:
+                exceptions = await client.exceptions(job_id, limit=1)
+                return replace(observation, exception=exceptions[0] if exceptions else None)
+            case Fact.ALIAS:
+                return replace(observation, alias=await self._is_alias(job, observation))
+
+    async def _marks(self, observation: Observation) -> tuple[Kin, ...]:
+        client = self._clusters.at(observation.target.url).client
+        kin = []
+        for overview in observation.kin:
+            config = await client.job_user_config(overview.job_id)
+            kin.append(Kin(overview=overview, mark=read_mark(config) if config is not None else None))
+        return tuple(kin)
+
+    async def _is_alias(self, job: FlinkJob | None, observation: Observation) -> bool:
+        """Whether the new address knows the current job: the same cluster under another name."""
+        submission = job.status.submission if job is not None else None
+        if submission is None or submission.job_id is None:
+            return False
+        return await self._clusters.at(observation.target.url).client.job_status(submission.job_id) is not None
+
+
+def addresses(job: FlinkJob) -> tuple[str, str]:
+    """Where the current run is, and where the spec wants it."""
+    submission = job.status.submission
+    wanted = job.spec.cluster.url if job.spec is not None else None
+    current = submission.cluster_url if submission is not None and submission.end is None else None
+    url = current or wanted or (submission.cluster_url if submission is not None else None) or ""
+    return url, wanted or url

@@ -1,0 +1,121 @@
+"""A queue of keys with one worker a key at a time, no duplicates, delays and back-off.
+
+Fed by the handlers, the cluster pollers and finished background tasks; drained by the reconciler. Invariants: a key that is
+added while it is being worked on is worked on again afterwards; a key is never in two workers; of several delays for a key
+the shortest counts; a failing key is retried with a growing pause and holds up no other key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from flinkjob.core.backoff import delay_seconds
+
+log = logging.getLogger(__name__)
+
+Key = tuple[str, str]
+"""Namespace and name of a FlinkJob (which may not exist: its FlinkSavepoints are worked on under its name)."""
+Handle = Callable[[Key], Awaitable[float | None]]
+"""Works on a key; returns after how many seconds to work on it again, None: only when something changes."""
+
+
+class WorkQueue:
+    """Keys waiting for workers."""
+
+    def __init__(self, handle: Handle, *, workers: int) -> None:
+        self._handle = handle
+        self._limit = workers
+        self._ready: OrderedDict[Key, float] = OrderedDict()
+        self._active: set[Key] = set()
+        self._again: set[Key] = set()
+        self._timers: dict[Key, tuple[float, asyncio.TimerHandle]] = {}
+        self._failures: dict[Key, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    def add(self, key: Key, delay: float = 0.0) -> None:
+        """Work on the key after `delay` seconds, or sooner if it was to be worked on sooner anyway."""
+        if self._closed:
+            return
+        if delay > 0:
+            self._later(key, delay)
+            return
+        self._cancel_timer(key)
+        if key in self._active:
+            self._again.add(key)
+        elif key not in self._ready:
+            self._ready[key] = time.monotonic()
+            self._dispatch()
+
+    def depth(self) -> int:
+        """Keys that wait for a worker."""
+        return len(self._ready)
+
+    def oldest_seconds(self) -> float:
+        """How long the first of them has been waiting."""
+        return time.monotonic() - next(iter(self._ready.values())) if self._ready else 0.0
+
+    async def drain(self, seconds: float) -> None:
+        """Take nothing new; let the workers finish what they are at, for at most so many seconds."""
+        self._closed = True
+        self._ready.clear()
+        for _, timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=seconds)
+            for task in late:
+                task.cancel()
+            for task in late:
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    def _later(self, key: Key, delay: float) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + delay
+        before = self._timers.get(key)
+        if before is not None:
+            if before[0] <= due:
+                return
+            before[1].cancel()
+        self._timers[key] = (due, loop.call_at(due, self._due, key))
+
+    def _due(self, key: Key) -> None:
+        self._timers.pop(key, None)
+        self.add(key)
+
+    def _cancel_timer(self, key: Key) -> None:
+        before = self._timers.pop(key, None)
+        if before is not None:
+            before[1].cancel()
+
+    def _dispatch(self) -> None:
+        while self._ready and len(self._active) < self._limit and not self._closed:
+            key, _ = self._ready.popitem(last=False)
+            self._active.add(key)
+            task = asyncio.create_task(self._work(key), name=f"reconcile {key[0]}/{key[1]}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _work(self, key: Key) -> None:
+        delay: float | None
+        try:
+            delay = await self._handle(key)
+            self._failures.pop(key, None)
+        except Exception:
+            failures = self._failures[key] = self._failures.get(key, 0) + 1
+            delay = delay_seconds(failures, seed=f"{key[0]}/{key[1]}", initial=0.5, maximum=60.0)
+            log.exception("reconciling failed, again in %.1f s", delay)
+        finally:
+            self._active.discard(key)
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
+        elif delay is not None:
+            self.add(key, delay)
+        self._dispatch()

@@ -1,0 +1,174 @@
+"""One round for a key: observe, decide (asking for more facts as the decision needs them), execute.
+
+Called by the work queue, never twice at the same time for one key. A FlinkJob and the FlinkSavepoints that name it are worked
+on together, so that their operations on the Flink job never overlap. Invariant: a FlinkSavepoint's end is written before
+the FlinkJob forgets the operation that made it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+
+from flinkjob.api.codec import FlinkJob, FlinkSavepoint
+from flinkjob.api.flinkjob_status import FlinkJobStatus
+from flinkjob.core.actions import RunJob
+from flinkjob.core.decide_job import decide_job
+from flinkjob.core.decide_savepoint import SavepointInput, decide_savepoint
+from flinkjob.core.model import Fact, JobDecision, JobInput, Needs, Observation, SavepointDecision
+from flinkjob.kube.errors import Conflict, Gone
+from flinkjob.observability.logging import context
+from flinkjob.observability.metrics import Metrics
+from flinkjob.runtime.cache import ObjectCache
+from flinkjob.runtime.clusters import Clusters
+from flinkjob.runtime.executor import Executor
+from flinkjob.runtime.observer import Observer, addresses
+from flinkjob.runtime.queue import Key
+from flinkjob.runtime.settle import settled
+from flinkjob.runtime.tasks import Tasks
+
+log = logging.getLogger(__name__)
+
+MOST_FACTS = 12
+"""More facts than any decision has reason to ask for in a round."""
+CONFLICT_PAUSE = 0.1
+MOVING_BELOW = 2.5
+"""A key that wants to be looked at again within so many seconds is moving: its cluster is polled fast."""
+_FRESH_FOR_EACH = frozenset({Fact.TRIGGER, Fact.CHECKPOINTS})
+
+
+class Reconciler:
+    """Works on keys."""
+
+    def __init__(
+        self,
+        *,
+        identity: str,
+        cache: ObjectCache,
+        observer: Observer,
+        executor: Executor,
+        clusters: Clusters,
+        tasks: Tasks,
+        metrics: Metrics,
+    ) -> None:
+        self._identity = identity
+        self._cache = cache
+        self._observer = observer
+        self._executor = executor
+        self._clusters = clusters
+        self._tasks = tasks
+        self._metrics = metrics
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Work on a key once; after how many seconds to do it again, None: when something changes."""
+        begun = time.monotonic()
+        result = "error"
+        try:
+            with context(job=f"{key[0]}/{key[1]}"):
+                delay = await self._round(key)
+            result = "ok"
+            return delay
+        except Conflict:
+            result = "conflict"
+            return CONFLICT_PAUSE
+        except Gone:
+            result = "gone"
+            return None
+        finally:
+            self._metrics.reconciled("FlinkJob", result, time.monotonic() - begun)
+
+    async def _round(self, key: Key) -> float | None:
+        job, savepoints = self._cache.job(key), self._cache.savepoints_of(key)
+        if job is None and not savepoints:
+            await self._forget(key)
+            return None
+        if job is not None and job.status_error is not None:
+            log.error("the status cannot be read, so nothing is done: %s", job.status_error)
+            return None
+        observation = await self._observer.look(key, job)
+        decision: JobDecision | None = None
+        if job is not None:
+            decision, observation = await self._decide(key, job, savepoints, observation)
+        status = decision.status if decision is not None else FlinkJobStatus()
+        delays = [decision.requeue_after if decision is not None else None]
+        for savepoint in savepoints:
+            delays.append(await self._savepoint(key, job, savepoint, status, observation, decision))
+        if job is not None and decision is not None:
+            await self._executor.job(key, job, decision)
+            self._follow(key, decision)
+        elif job is None:
+            await self._forget(key)
+        waits = [delay for delay in delays if delay is not None]
+        return min(waits) if waits else None
+
+    async def _decide(
+        self, key: Key, job: FlinkJob, savepoints: tuple[FlinkSavepoint, ...], observation: Observation
+    ) -> tuple[JobDecision, Observation]:
+        named = self._named(job)
+        for _ in range(MOST_FACTS):
+            given = JobInput(
+                identity=self._identity, job=job, observation=observation, savepoints=savepoints, named=named
+            )
+            answer = decide_job(given)
+            if isinstance(answer, JobDecision):
+                return replace(answer, status=settled(job.status, answer.status)), observation
+            observation = await self._observer.fill(key, job, observation, answer)
+        raise RuntimeError(f"the decision asks for too many facts: {sorted(observation.known)}")
+
+    def _named(self, job: FlinkJob) -> dict[str, FlinkSavepoint]:
+        reference = job.spec.initial_state.savepoint_ref if job.spec is not None else None
+        if reference is None:
+            return {}
+        found = self._cache.savepoint(job.meta.namespace, reference.name)
+        return {reference.name: found} if found is not None else {}
+
+    async def _savepoint(
+        self,
+        key: Key,
+        job: FlinkJob | None,
+        savepoint: FlinkSavepoint,
+        status: FlinkJobStatus,
+        observation: Observation,
+        decision: JobDecision | None,
+    ) -> float | None:
+        if savepoint.status_error is not None:
+            log.error("status of FlinkSavepoint %s cannot be read: %s", savepoint.meta.name, savepoint.status_error)
+            return None
+        observation = replace(observation, known=observation.known - _FRESH_FOR_EACH, trigger=None, checkpoints=None)
+        outcome = decision.outcome if decision is not None else None
+        answer: SavepointDecision | Needs
+        for _ in range(MOST_FACTS):
+            answer = decide_savepoint(
+                SavepointInput(
+                    savepoint=savepoint, job=job, job_status=status, observation=observation, outcome=outcome
+                )
+            )
+            if isinstance(answer, SavepointDecision):
+                break
+            observation = await self._observer.fill(key, job, observation, answer)
+        else:
+            raise RuntimeError("the decision about a FlinkSavepoint asks for too many facts")
+        with context(savepoint=savepoint.meta.name):
+            try:
+                await self._executor.savepoint(savepoint, answer)
+            except Gone:
+                self._cache.drop_savepoint(
+                    {"metadata": {"namespace": key[0], "name": savepoint.meta.name, "uid": savepoint.meta.uid}}
+                )
+        return answer.requeue_after
+
+    def _follow(self, key: Key, decision: JobDecision) -> None:
+        """Watch the job's cluster, fast while something moves."""
+        job = self._cache.job(key)
+        if job is None:
+            return
+        soon = decision.requeue_after is not None and decision.requeue_after <= MOVING_BELOW
+        calls = any(isinstance(action, RunJob) for action in decision.actions)
+        url, _ = addresses(job)
+        self._clusters.watch(key, url, self._observer.owner(job).prefix, moving=soon or calls)
+
+    async def _forget(self, key: Key) -> None:
+        self._tasks.forget(key)
+        self._observer.forget(key)
+        await self._clusters.forget(key)

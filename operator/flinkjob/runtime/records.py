@@ -1,0 +1,62 @@
+"""The objects that the operator itself creates: ControllerRevisions of specs that ran, FlinkSavepoints it took.
+
+Called by the executor. Invariants: names follow from the content, so that creating again is harmless; nothing of a
+FlinkJob's labels is copied; a recorded FlinkSavepoint has no owner, since deleting a FlinkJob must not delete backups.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from flinkjob.api.codec import FlinkJob
+from flinkjob.api.constants import ANNOTATION_RESULT, API_VERSION, JOB_KIND, LABEL_JOB, LABEL_ORIGIN, SAVEPOINT_KIND
+from flinkjob.core.actions import RecordRevision, RecordSavepoint
+from flinkjob.kube.client import KubeClient
+
+
+async def keep_revision(kube: KubeClient, raw_job: Mapping[str, Any], action: RecordRevision) -> None:
+    """Keep the spec as a ControllerRevision; delete the oldest ones beyond the limit."""
+    meta = raw_job["metadata"]
+    namespace, name = meta["namespace"], meta["name"]
+    body = {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": {
+            "name": action.name,
+            "namespace": namespace,
+            "labels": {LABEL_JOB: name},
+            "ownerReferences": [
+                {"apiVersion": API_VERSION, "kind": JOB_KIND, "name": name, "uid": meta["uid"], "controller": True}
+            ],
+        },
+        "data": {"spec": raw_job["spec"]},
+        "revision": action.number,
+    }
+    await kube.create_revision(body)
+    kept = await kube.list_revisions(namespace, f"{LABEL_JOB}={name}")
+    mine = [r for r in kept if _owned_by(r, meta["uid"]) and r["metadata"]["name"] != action.name]
+    mine.sort(key=lambda revision: int(revision.get("revision") or 0))
+    for revision in mine[: max(len(mine) + 1 - action.keep, 0)]:
+        await kube.delete_revision(namespace, revision["metadata"]["name"])
+
+
+def _owned_by(revision: Mapping[str, Any], uid: str) -> bool:
+    return any(owner.get("uid") == uid for owner in revision["metadata"].get("ownerReferences") or ())
+
+
+def savepoint_body(job: FlinkJob, action: RecordSavepoint) -> dict[str, Any]:
+    """A FlinkSavepoint that is complete from the start, by its result mark."""
+    result = {"location": action.location, "jobId": action.flink_job_id, "submission": action.submission}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": SAVEPOINT_KIND,
+        "metadata": {
+            "name": action.name,
+            "namespace": job.meta.namespace,
+            "labels": {LABEL_JOB: job.meta.name, LABEL_ORIGIN: action.origin},
+            "annotations": {ANNOTATION_RESULT: json.dumps(result, sort_keys=True)},
+        },
+        "spec": {"jobRef": {"name": job.meta.name}, "mode": "Trigger"},
+    }

@@ -1,0 +1,189 @@
+"""Calls that may take minutes, as tasks beside the workers: fetching and uploading a jar, and the run call.
+
+Started by the observer (artifacts) and the executor (runs). Invariants: a worker never waits for them longer than a moment;
+at most one of each for a key; the outcome is kept for the next observation and the key is woken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from flinkjob.artifacts.errors import ArtifactInvalid
+from flinkjob.artifacts.fetch import ArtifactStore
+from flinkjob.core.actions import RunJob
+from flinkjob.core.errors import FlinkJobError, Invalid, Rejected, SubmitRejected, SubmitRejection
+from flinkjob.core.identity import jar_name
+from flinkjob.core.model import ArtifactPhase, ArtifactRequest, ArtifactSeen, RunPhase, RunSeen
+from flinkjob.runtime.clusters import Clusters
+from flinkjob.runtime.faults import Effect, Faults
+from flinkjob.runtime.queue import Key
+
+log = logging.getLogger(__name__)
+
+MOMENT = 0.5
+"""Seconds that an observation waits for an artifact, so that a cached one costs no extra round."""
+READY_FOR = 60.0
+"""Seconds for which an uploaded jar is believed to be still on the cluster."""
+FAILED_FOR = 300.0
+"""Seconds after which a permanent failure is looked at again: the world may have changed."""
+
+
+@dataclass
+class _Fetch:
+    request: ArtifactRequest
+    task: asyncio.Task[ArtifactSeen]
+    done: float = 0.0
+
+
+@dataclass
+class _Run:
+    job_id: str
+    attempt: int
+    task: asyncio.Task[RunSeen]
+
+
+class Tasks:
+    """The long calls of all keys."""
+
+    def __init__(
+        self, *, identity: str, clusters: Clusters, store: ArtifactStore, faults: Faults, wake: Callable[[Key], None]
+    ) -> None:
+        self._identity = identity
+        self._clusters = clusters
+        self._store = store
+        self._faults = faults
+        self._wake = wake
+        self._fetches: dict[Key, _Fetch] = {}
+        self._runs: dict[Key, _Run] = {}
+
+    # artifacts
+
+    async def artifact(self, key: Key, request: ArtifactRequest) -> ArtifactSeen:
+        """How far the jar is on its way to the cluster; starts it when nobody did."""
+        fetch = self._fetches.get(key)
+        if fetch is None or not self._answers(fetch, request):
+            self._stop_fetch(key)
+            task = asyncio.create_task(self._bring(request), name=f"artifact {key[0]}/{key[1]}")
+            fetch = self._fetches[key] = _Fetch(request, task)
+            task.add_done_callback(lambda _: self._fetched(key, request))
+        await asyncio.wait({fetch.task}, timeout=MOMENT)
+        return fetch.task.result() if fetch.task.done() else ArtifactSeen(phase=ArtifactPhase.WORKING)
+
+    def _answers(self, fetch: _Fetch, request: ArtifactRequest) -> bool:
+        asked = fetch.request
+        if (asked.url, asked.uri) != (request.url, request.uri):
+            return False
+        if not fetch.task.done():
+            return asked.digest == request.digest
+        seen, age = fetch.task.result(), time.monotonic() - fetch.done
+        if seen.phase is ArtifactPhase.READY:
+            return age < READY_FOR and request.digest in (None, asked.digest, seen.digest)
+        return asked == request and age < FAILED_FOR
+
+    def _fetched(self, key: Key, request: ArtifactRequest) -> None:
+        fetch = self._fetches.get(key)
+        if fetch is not None and fetch.request is request:
+            fetch.done = time.monotonic()
+            self._wake(key)
+
+    def _stop_fetch(self, key: Key) -> None:
+        fetch = self._fetches.pop(key, None)
+        if fetch is not None and not fetch.task.done():
+            fetch.task.cancel()
+
+    async def _bring(self, request: ArtifactRequest) -> ArtifactSeen:
+        try:
+            return await self._upload(request)
+        except Invalid as error:
+            other = isinstance(error, ArtifactInvalid) and error.reason == "digest-mismatch"
+            return ArtifactSeen(phase=ArtifactPhase.FAILED, message=error.message, permanent=True, other_content=other)
+        except Rejected as error:
+            return ArtifactSeen(phase=ArtifactPhase.FAILED, message=error.message, permanent=error.permanent)
+        except FlinkJobError as error:
+            return ArtifactSeen(phase=ArtifactPhase.FAILED, message=error.message)
+        except Exception as error:
+            log.exception("bringing %s to the cluster failed in the operator itself", request.uri.partition("?")[0])
+            return ArtifactSeen(phase=ArtifactPhase.FAILED, message=f"internal error: {type(error).__name__}")
+
+    async def _upload(self, request: ArtifactRequest) -> ArtifactSeen:
+        """Find the jar on the cluster by its digest, else fetch it and upload it under its digest."""
+        client = self._clusters.at(request.url).client
+        if request.digest is not None and (found := await self._find(request.url, request.digest)) is not None:
+            return found
+        artifact = await self._store.get(request.uri, request.digest)
+        if request.digest is None and (found := await self._find(request.url, artifact.digest)) is not None:
+            return found
+        self._faults.before(Effect.UPLOAD)
+        jar_id = await client.upload_jar(artifact.path, jar_name(self._identity, artifact.digest))
+        self._faults.after(Effect.UPLOAD)
+        return ArtifactSeen(phase=ArtifactPhase.READY, digest=artifact.digest, jar_id=jar_id)
+
+    async def _find(self, url: str, digest: str) -> ArtifactSeen | None:
+        name = jar_name(self._identity, digest)
+        jar = next((jar for jar in await self._clusters.at(url).client.list_jars() if jar.name == name), None)
+        return ArtifactSeen(phase=ArtifactPhase.READY, digest=digest, jar_id=jar.id) if jar is not None else None
+
+    # runs
+
+    def run(self, key: Key, action: RunJob) -> None:
+        """Send the run call; its outcome is seen by `run_seen`."""
+        before = self._runs.get(key)
+        if before is not None and not before.task.done():
+            before.task.cancel()
+        task = asyncio.create_task(self._send(action), name=f"run {action.request.job_id}")
+        self._runs[key] = _Run(action.request.job_id, action.attempt, task)
+        task.add_done_callback(lambda _: self._answered(key, action))
+
+    def run_seen(self, key: Key, job_id: str, attempt: int) -> RunSeen:
+        """What is known of the run call of this very job id and attempt."""
+        run = self._runs.get(key)
+        if run is None or (run.job_id, run.attempt) != (job_id, attempt):
+            return RunSeen()
+        return run.task.result() if run.task.done() else RunSeen(phase=RunPhase.WORKING)
+
+    async def _send(self, action: RunJob) -> RunSeen:
+        client = self._clusters.at(action.url).client
+        try:
+            await client.run_jar(action.jar_id, action.request, timeout=None)
+            seen = RunSeen(phase=RunPhase.ACCEPTED)
+        except SubmitRejected as error:
+            log.info("run call refused (%s): %s", error.kind, error.message)
+            seen = RunSeen(phase=RunPhase.REJECTED, rejection=error.kind, message=error.message)
+        except FlinkJobError as error:
+            log.warning("run call without a clear answer: %s", error.message)
+            seen = RunSeen(phase=RunPhase.UNCLEAR, message=error.message)
+        except Exception as error:
+            log.exception("run call failed in the operator itself")
+            seen = RunSeen(phase=RunPhase.UNCLEAR, message=f"internal error: {type(error).__name__}")
+        self._faults.after(Effect.RUN)
+        return seen
+
+    def _answered(self, key: Key, action: RunJob) -> None:
+        run = self._runs.get(key)
+        if run is None or run.job_id != action.request.job_id or run.task.cancelled():
+            return
+        if run.task.result().rejection is SubmitRejection.JAR_NOT_FOUND:
+            self._stop_fetch(key)
+        self._wake(key)
+
+    # ends
+
+    def forget(self, key: Key) -> None:
+        """The key is gone: nothing of it is kept."""
+        self._stop_fetch(key)
+        run = self._runs.pop(key, None)
+        if run is not None and not run.task.done():
+            run.task.cancel()
+
+    async def close(self) -> None:
+        tasks = [fetch.task for fetch in self._fetches.values()] + [run.task for run in self._runs.values()]
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError, Exception):
+                await task
