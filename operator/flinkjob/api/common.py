@@ -5,14 +5,13 @@ Invariant: every string type is bounded, since the API server refuses validation
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Final, Self
+from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
-from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, Field, PlainSerializer
+
+from flinkjob.api.model import Rule, rules
 
 
 class DesiredState(StrEnum):
@@ -231,67 +230,6 @@ class ConditionStatus(StrEnum):
     UNKNOWN = "Unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A rule that the API server checks at apply, and the models again, for objects older than the rule.
-
-    Attributes:
-        rule: in CEL; `self` is the object that declares it.
-        message: names the field, from `spec` on; `{path}` stands for the path of a field that declares it.
-        holds: the same in Python. None where the type checks it itself.
-    """
-
-    rule: str
-    message: str
-    holds: Callable[[Any], bool] | None = None
-
-
-def rules(*declared: Rule) -> dict[str, Any]:
-    """The `json_schema_extra` of a field that carries these rules."""
-    return {"x-kubernetes-validations": [{"rule": rule.rule, "message": rule.message} for rule in declared]}
-
-
-def one_of(*fields: str) -> str:
-    """The CEL expression that exactly one of the fields is present."""
-    if len(fields) == 2:
-        return f"has(self.{fields[0]}) != has(self.{fields[1]})"
-    return f"[{', '.join(f'has(self.{field})' for field in fields)}].filter(present, present).size() == 1"
-
-
-def _alias(name: str) -> str:
-    return to_camel(name.rstrip("_"))
-
-
-STATUS_CONFIG: Final = ConfigDict(alias_generator=_alias, populate_by_name=True, extra="ignore")
-
-
-def _declare_rules(schema: dict[str, Any], model: "type[SpecModel]") -> None:
-    if model.RULES:
-        schema.update(rules(*model.RULES))
-
-
-class SpecModel(BaseModel):
-    """Base of everything in a spec: frozen, camelCase outside, unknown fields (of a newer version) ignored."""
-
-    model_config = ConfigDict(
-        alias_generator=_alias,
-        populate_by_name=True,
-        extra="ignore",
-        frozen=True,
-        json_schema_extra=_declare_rules,
-    )
-
-    RULES: ClassVar[tuple[Rule, ...]] = ()
-    """Rules over several fields of the model."""
-
-    @model_validator(mode="after")
-    def _check_rules(self) -> Self:
-        for rule in self.RULES:
-            if rule.holds is not None and not rule.holds(self):
-                raise PydanticCustomError("rule", "{message}", {"message": rule.message})
-        return self
-
-
 _DURATION: Final = r"^([0-9]+(ms|s|m|h|d))+$"
 _DURATION_PART: Final = re.compile(r"([0-9]+)(ms|s|m|h|d)")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -390,20 +328,20 @@ Message = Annotated[str, Field(max_length=1024), _cut(1024)]
 """One line for people in a status. Cut at its limit when written."""
 
 
-def _format_time(value: datetime) -> str:
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _aware(value: datetime) -> datetime:
+def _utc(value: datetime) -> datetime:
     return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
 
 
+def _format_time(value: datetime) -> str:
+    return _utc(value).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _format_precise_time(value: datetime) -> str:
-    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return _utc(value).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-PreciseTime = Annotated[datetime, AfterValidator(_aware), PlainSerializer(_format_precise_time, return_type=str)]
+PreciseTime = Annotated[datetime, AfterValidator(_utc), PlainSerializer(_format_precise_time, return_type=str)]
 """An instant in UTC, written with milliseconds: where a downtime is computed from it."""
 
-Time = Annotated[datetime, AfterValidator(_aware), PlainSerializer(_format_time, return_type=str)]
+Time = Annotated[datetime, AfterValidator(_utc), PlainSerializer(_format_time, return_type=str)]
 """An instant in UTC, written with whole seconds."""

@@ -22,13 +22,11 @@ from flinkjob.api.common import (
     InitialStateStrategy,
     Location,
     ObjectName,
-    Rule,
     Sha256,
-    SpecModel,
     UpgradeStrategy,
-    one_of,
 )
 from flinkjob.api.fieldclass import FieldClass
+from flinkjob.api.model import Rule, SpecModel, one_of
 
 RESERVED_KEYS: Final[Mapping[str, str]] = {
     "execution.savepoint.path": "use spec.initialState",

@@ -10,7 +10,6 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field
 
 from flinkjob.api.common import (
-    STATUS_CONFIG,
     ConditionStatus,
     FormatType,
     HoldReason,
@@ -27,6 +26,7 @@ from flinkjob.api.common import (
     Url,
     Word,
 )
+from flinkjob.api.model import STATUS_CONFIG
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

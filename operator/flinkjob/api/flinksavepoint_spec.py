@@ -14,12 +14,11 @@ from flinkjob.api.common import (
     JobId,
     JobName,
     Location,
-    Rule,
     SavepointMode,
     SnapshotType,
-    SpecModel,
 )
 from flinkjob.api.fieldclass import Marker
+from flinkjob.api.model import Rule, SpecModel
 
 
 class JobRef(SpecModel):

@@ -6,7 +6,6 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field
 
 from flinkjob.api.common import (
-    STATUS_CONFIG,
     FormatType,
     Message,
     ObservedLocation,
@@ -17,6 +16,7 @@ from flinkjob.api.common import (
     Word,
 )
 from flinkjob.api.flinkjob_status import Condition
+from flinkjob.api.model import STATUS_CONFIG
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

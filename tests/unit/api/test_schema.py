@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal
 import pytest
 from pydantic import ConfigDict, Field
 
-from flinkjob.api.common import STATUS_CONFIG, Rule, SpecModel, one_of
 from flinkjob.api.fieldclass import Marker
+from flinkjob.api.model import STATUS_CONFIG, Rule, SpecModel, one_of
 from flinkjob.api.schema import SchemaError, spec_schema, status_schema
 
 Short = Annotated[str, Field(max_length=8)]

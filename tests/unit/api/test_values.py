@@ -6,7 +6,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from flinkjob.api import common
-from flinkjob.api.common import duration_seconds, one_of
+from flinkjob.api.common import duration_seconds
+from flinkjob.api.model import one_of
 
 
 @pytest.mark.parametrize(
