@@ -28,21 +28,21 @@ def build_registry(cache: ObjectCache, wake: Wake, saw_event: Callable[[str], No
     jobs, savepoints = (GROUP, VERSION, JOB_PLURAL), (GROUP, VERSION, SAVEPOINT_PLURAL)
 
     @kopf.index(*jobs, id="jobs", registry=registry)
-    def index_job(body: kopf.Body, **_: Any) -> None:
+    async def index_job(body: kopf.Body, **_: Any) -> None:
         cache.put_job(_plain(body))
 
     @kopf.index(*savepoints, id="savepoints", registry=registry)
-    def index_savepoint(body: kopf.Body, **_: Any) -> None:
+    async def index_savepoint(body: kopf.Body, **_: Any) -> None:
         cache.put_savepoint(_plain(body))
 
     @kopf.on.event(*jobs, id="job", registry=registry)
-    def on_job(event: kopf.RawEvent, **_: Any) -> None:
+    async def on_job(event: kopf.RawEvent, **_: Any) -> None:
         saw_event(JOB_PLURAL)
         raw = _plain(event["object"])
         wake(cache.drop_job(raw) if event["type"] == "DELETED" else cache.put_job(raw))
 
     @kopf.on.event(*savepoints, id="savepoint", registry=registry)
-    def on_savepoint(event: kopf.RawEvent, **_: Any) -> None:
+    async def on_savepoint(event: kopf.RawEvent, **_: Any) -> None:
         saw_event(SAVEPOINT_PLURAL)
         raw = _plain(event["object"])
         key = cache.drop_savepoint(raw) if event["type"] == "DELETED" else cache.put_savepoint(raw)
