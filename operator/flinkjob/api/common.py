@@ -286,11 +286,14 @@ Location = Annotated[
 ]
 """A directory or snapshot as Flink names it: a URI, or an absolute path on the cluster."""
 
-ClusterUrl = Annotated[str, Field(min_length=8, max_length=512, pattern=r"^https?://[^/@\s?#]+(/[^@\s?#]*)?$")]
+# A host name or address, or an IPv6 address in brackets; perhaps a port.
+_HOST: Final = r"([^/@\s?#:\[\]]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?"
+
+ClusterUrl = Annotated[str, Field(min_length=8, max_length=512, pattern=rf"^https?://{_HOST}(/[^@\s?#]*)?$")]
 """Where a JobManager's REST API answers, without user information, query or fragment."""
 
 ArtifactUri = Annotated[
-    str, Field(min_length=8, max_length=2048, pattern=r"^(https?://[^/@\s?#]+/[^\s#]*|file:///[^\s?#]+)$")
+    str, Field(min_length=8, max_length=2048, pattern=rf"^(https?://{_HOST}/[^\s#]*|file:///[^\s?#]+)$")
 ]
 """Where a jar lies; `https`, `http` or `file`, without user information."""
 

@@ -247,7 +247,7 @@ class FlinkJobStatus:
     conditions: Annotated[
         tuple[Condition, ...],
         Field(
-            max_length=12,
+            max_length=8,
             description="Always all written: Ready, Reconciling, Stalled, Healthy, ClusterReachable, ClusterSuitable.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from flinkjob.api import crd
+from flinkjob.api.constants import MAX_STATUS_BYTES
 from flinkjob.api.crd import flinkjob_crd, flinksavepoint_crd, main
 
 ROOT = Path(__file__).parents[3]
@@ -71,6 +72,27 @@ def test_every_rule_has_a_message_that_names_a_field(kind: str) -> None:
         for rule in schema.get("x-kubernetes-validations", ()):
             assert re.match(r"(spec|metadata)\.\w+", rule["message"]), rule
             assert "{path}" not in rule["message"]
+
+
+def largest(schema: dict[str, Any]) -> int:
+    """Bytes of the largest value in ASCII."""
+    match schema["type"]:
+        case "object":
+            return 2 + sum(len(name) + 4 + largest(field) for name, field in schema["properties"].items())
+        case "array":
+            return 2 + int(schema["maxItems"]) * (2 + largest(schema["items"]))
+        case "string":
+            return 2 + max(map(len, schema["enum"])) if "enum" in schema else 2 + int(schema.get("maxLength", 26))
+        case _:
+            return 19
+
+
+@pytest.mark.parametrize("kind", CRDS)
+def test_a_status_is_bounded_as_a_whole(kind: str) -> None:
+    """The history does not count: its oldest entries are dropped when a status is written."""
+    status = root_schema(kind)["properties"]["status"]
+    fields = {name: field for name, field in status["properties"].items() if name != "history"}
+    assert largest({"type": "object", "properties": fields}) <= MAX_STATUS_BYTES
 
 
 @pytest.mark.parametrize("kind", CRDS)

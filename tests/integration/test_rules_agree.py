@@ -1,0 +1,151 @@
+"""The rules of the CRDs and of the models refuse the same objects: tried with every combination of the fields they name."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from flinkjob.api.codec import parse_job, parse_savepoint
+from flinkjob.api.flinkjob_spec import DUPLICATE_KEYS, RESERVED_KEYS
+
+pytestmark = pytest.mark.kube
+
+ABSENT: Any = object()
+
+
+class ApiServer:
+    """Creates objects without keeping them, as `kubectl create --dry-run=server` does, but without a process for each."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        config = yaml.safe_load(kubeconfig.read_text())
+        token = config["users"][0]["user"]["token"]
+        self._http = httpx.Client(
+            base_url=config["clusters"][0]["cluster"]["server"],
+            headers={"Authorization": f"Bearer {token}"},
+            verify=False,
+            trust_env=False,
+            timeout=30,
+        )
+
+    def accepts(self, plural: str, obj: Mapping[str, Any]) -> bool:
+        answer = self._http.post(
+            f"/apis/flinkjob.dev/v1alpha1/namespaces/default/{plural}", params={"dryRun": "All"}, json=obj
+        )
+        assert answer.status_code in (201, 422), answer.text
+        return answer.status_code == 201
+
+    def close(self) -> None:
+        self._http.close()
+
+
+@pytest.fixture(scope="module")
+def server(controlplane: Path) -> Iterator[ApiServer]:
+    server = ApiServer(controlplane)
+    yield server
+    server.close()
+
+
+def combinations(**choices: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
+    for values in itertools.product(*choices.values()):
+        yield {name: value for name, value in zip(choices, values, strict=True) if value is not ABSENT}
+
+
+def job(spec: Mapping[str, Any]) -> dict[str, Any]:
+    base = {"cluster": {"url": "http://flink:8081"}, "jar": {"uri": "https://repo.example.com/demo.jar"}}
+    return {
+        "apiVersion": "flinkjob.dev/v1alpha1",
+        "kind": "FlinkJob",
+        "metadata": {"name": "combined"},
+        "spec": base | dict(spec),
+    }
+
+
+def disagreements(server: ApiServer, specs: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        spec for spec in specs if server.accepts("flinkjobs", job(spec)) != (parse_job(job(spec)).spec_error is None)
+    ]
+
+
+def test_every_combination_of_a_savepoint(server: ApiServer) -> None:
+    differing = []
+    for spec in combinations(
+        mode=(ABSENT, "Trigger", "Stop", "Cancel"),
+        type=(ABSENT, "Savepoint", "Checkpoint"),
+        checkpointType=(ABSENT, "Full"),
+        directory=(ABSENT, "file:///a"),
+        formatType=(ABSENT, "Native"),
+        drain=(ABSENT, True, False),
+        submission=(ABSENT, 1),
+    ):
+        obj = {
+            "apiVersion": "flinkjob.dev/v1alpha1",
+            "kind": "FlinkSavepoint",
+            "metadata": {"name": "combined"},
+            "spec": {"jobRef": {"name": "clicks"}} | spec,
+        }
+        if server.accepts("flinksavepoints", obj) != (parse_savepoint(obj).spec_error is None):
+            differing.append(spec)
+    assert differing == []
+
+
+def test_every_combination_of_an_initial_state(server: ApiServer) -> None:
+    states = combinations(
+        strategy=(ABSENT, "Latest", "Custom", "None"),
+        location=(ABSENT, "file:///a"),
+        savepointRef=(ABSENT, {"name": "one"}),
+        nonce=(ABSENT, 1),
+    )
+    assert disagreements(server, ({"initialState": state} for state in states)) == []
+
+
+def test_every_reserved_or_doubled_key(server: ApiServer) -> None:
+    fields = {
+        "jobName": {"jobName": "a"},
+        "checkpoint.interval": {"checkpoint": {"interval": "1s"}},
+        "checkpoint.mode": {"checkpoint": {"mode": "AtLeastOnce"}},
+        "checkpoint.directory": {"checkpoint": {"directory": "file:///a"}},
+        "checkpoint.retention": {"checkpoint": {"retention": "DeleteOnCancellation"}},
+    }
+    assert fields.keys() == DUPLICATE_KEYS.keys()
+    keys = [*RESERVED_KEYS, *itertools.chain.from_iterable(DUPLICATE_KEYS.values()), "pipeline.object-reuse"]
+    specs = [
+        dict(spec) | {"flinkConfiguration": {key: "a"}}
+        for spec in ({}, {"checkpoint": {}}, *fields.values())
+        for key in keys
+    ]
+    assert disagreements(server, iter(specs)) == []
+
+
+VALUES: dict[str, tuple[str, ...]] = {
+    "url": (
+        "http://a", "https://a.b:1/c", "http://[::1]:8081", "http://a:b", "http://:1", "http://a@b", "http://a?b",
+        "http://a#b", "HTTP://a:8081", "http://a b:8081", "http://a:123456", "ws://a:8081", "http://ä:8081", "http://a:8081/\n",
+    ),
+    "uri": (
+        "https://a/b", "http://a:80/b?c=d", "https://a", "https://a@b/c", "file:///a", "file://a/b", "file:///a b", "s3://a/b",
+        "https://a/b c", "https://a/b#c", "/a/b.jar", "file:///a\n",
+    ),
+    "location": (
+        "/a", "file:/a", "file:///a", "s3://b/c", "abfss://a@b.c/d", "s3://k:s@b/c", "a/b", "a:", "s3:b", "file:///a\tb",
+        "//a", "s3://b:9000/c", "/a:b@c", "s3://b/c:d@e", "file:///a\n",
+    ),
+    "duration": (
+        "1s", "0s", "00s", "1h0m", "1", "s", "1m 1s", "1.5s", "-1s", "1S", "10ms", "1s\n", "1d2h3m4s5ms",
+        "9" * 31 + "s", "9" * 32 + "s",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_every_kind_of_string(server: ApiServer, kind: str) -> None:
+    place = {
+        "url": lambda text: {"cluster": {"url": text}},
+        "uri": lambda text: {"jar": {"uri": text}},
+        "location": lambda text: {"savepoints": {"directory": text}},
+        "duration": lambda text: {"upgrade": {"timeout": text}},
+    }[kind]
+    assert disagreements(server, (place(text) for text in VALUES[kind])) == []
