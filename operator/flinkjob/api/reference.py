@@ -3,8 +3,12 @@
 Invariant: nothing about a field is written here; its words come from its model.
 """
 
+import ast
 import importlib
+import inspect
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,6 +51,14 @@ _CLASSES: Final[Mapping[FieldClass, str]] = {
     FieldClass.LIVE: "acts without touching the running job",
 }
 
+_WORDS: Final[Mapping[str, type[StrEnum]]] = {
+    "FlinkJob.status.submission.reason": common.SubmissionReason,
+    "FlinkJob.status.submission.end.result": common.RunResult,
+    "FlinkJob.status.submission.end.snapshotKind": common.SnapshotKind,
+    "FlinkJob.status.hold.reason": common.HoldReason,
+    "FlinkSavepoint.status.error.errorCode": common.SavepointErrorCode,
+}
+
 _SPECIAL: Final = {
     TypeAdapter(annotation).json_schema()["pattern"]: word
     for annotation, word in (
@@ -82,12 +94,28 @@ def render(job: Mapping[str, Any], savepoint: Mapping[str, Any], reasons: Sequen
     parts += [f"| {each.value} | {_CLASSES[each]} |\n" for each in FieldClass]
     parts += _kind(job, {path: each.value for path, each in classes_by_path(FlinkJobSpec).items()})
     parts += _kind(savepoint, {})
+    parts.append("\n## Words in a status\n")
+    for place, words in _WORDS.items():
+        parts.append(f"\n`{place}`:\n\n| word | meaning |\n| --- | --- |\n")
+        parts += [f"| `{word}` | {_cell(meaning)} |\n" for word, meaning in _explained(words)]
     if reasons:
         parts.append("\n## Reasons\n\nThe same words in conditions, in Events and in metrics.\n\n")
         parts.append("| reason | meaning |\n| --- | --- |\n")
         parts += [f"| `{word}` | {_cell(explanation)} |\n" for word, explanation in reasons]
     parts.append("\n" + Path(__file__).with_name("appendix.md").read_text(encoding="utf-8"))
     return "".join(parts)
+
+
+def _explained(words: type[StrEnum]) -> Iterator[tuple[str, str]]:
+    """Each word of an enum with the docstring below it in the source."""
+    [body] = ast.parse(inspect.getsource(words)).body
+    assert isinstance(body, ast.ClassDef)
+    for member, below in itertools.pairwise(body.body):
+        match member, below:
+            case ast.Assign(value=ast.Constant(value=str(word))), ast.Expr(value=ast.Constant(value=str(meaning))):
+                yield word, meaning
+            case _:
+                pass
 
 
 def _kind(crd: Mapping[str, Any], classes: Mapping[str, str]) -> Iterator[str]:

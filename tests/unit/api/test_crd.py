@@ -150,3 +150,16 @@ def test_the_reference_has_every_field() -> None:
         for path in fields(kind):
             name = path.rsplit(".", 1)[-1]
             assert re.search(rf"`[\w.\[\]]*\b{re.escape(name)}`", reference) or path.count(".") == 1
+
+
+def test_every_word_is_explained() -> None:
+    explained = crd.files()["README.md"].split("## Words in a status")[1].split("\n## ")[0]
+    for kind, path in (
+        ("FlinkJob", "status.submission.reason"),
+        ("FlinkJob", "status.submission.end.result"),
+        ("FlinkJob", "status.submission.end.snapshotKind"),
+        ("FlinkJob", "status.hold.reason"),
+        ("FlinkSavepoint", "status.error.errorCode"),
+    ):
+        section = explained.split(f"`{kind}.{path}`:")[1].split("\n`")[0]
+        assert re.findall(r"^\| `(\w+)` \| \S", section, re.MULTILINE) == fields(kind)[f"{kind}.{path}"]["enum"]
