@@ -12,7 +12,8 @@ from flinkjob.core.errors import SubmitRejection, one_line, redact_urls
 _CAUSE = re.compile(r"^\s*Caused by: (.*)$", re.MULTILINE)
 _STACK_LINE = re.compile(r"^\s*(at |\.\.\. \d+ (more|common frames)|Suppressed: )")
 _END = re.compile(r"^(End of exception on server side>?|\s*>)$")
-_CLASS = re.compile(r"^(?:[a-z_][\w$]*\.)+(?:\w+\$)*([A-Z]\w*)(?=:|$)")
+_CLASS = re.compile(r"^(?:[a-z_][\w$]*\.)+(?:\w+\$)*([A-Z]\w*(?:Exception|Error|Throwable))(?=:|$)")
+_TELLING = re.compile(r"Could not parse value '[^'\n]*' for key '[^'\n]*'\.?")
 _WRAPPERS = ("Internal server error.",)
 
 _JOB_NOT_FOUND = re.compile(
@@ -64,21 +65,26 @@ _SUBMIT: tuple[tuple[SubmitRejection, re.Pattern[str]], ...] = (
 _MAIN_THREW = re.compile(r"The main method caused an error")
 _FLINK_SPOKE = re.compile(
     r"Failed to execute job '|Duplicate(?:Job|Application)SubmissionException|UserSystemExitException"
-    r"|Cannot have more than 1 "
+    r"|Cannot have more than 1 |Could not parse value '"
 )
 
 
 def root_cause(*texts: str) -> str:
     """The innermost cause in Flink's error texts, one line, without secrets of URLs.
 
+    Where Flink names the option that it cannot read, that is said instead: the innermost cause is about a number.
+
     Args:
-        texts: the elements of `errors[]`, or one stack trace. The last `Caused by:` of all wins; without one the last
-            text that says something.
+        texts: the elements of `errors[]`, or one stack trace. The last one that says something is looked at; in it the
+            last `Caused by:`, or its first line.
     """
     best = ""
     for text in texts:
         if text.strip() and text.strip() not in _WRAPPERS:
             best = text
+    telling = _TELLING.search(best)
+    if telling:
+        return one_line(redact_urls(telling.group()))
     found = list(_CAUSE.finditer(best))
     tail = best[found[-1].start(1) :] if found else best.lstrip("< \n").removeprefix("Exception on server side:")
     return one_line(redact_urls(_shorten(_message_lines(tail))))
@@ -128,6 +134,11 @@ def is_job_not_found(texts: Sequence[str]) -> bool:
 def is_operation_not_found(texts: Sequence[str]) -> bool:
     """True when Flink itself says that it does not know the trigger id."""
     return any(_OPERATION_NOT_FOUND.search(text) for text in texts)
+
+
+def is_checkpoint_not_found(texts: Sequence[str]) -> bool:
+    """True when Flink knows the job but has no (longer any) statistics of the snapshot."""
+    return any("Could not find checkpointing statistics" in text for text in texts)
 
 
 def is_checkpointing_off(texts: Sequence[str]) -> bool:

@@ -21,7 +21,7 @@ class RescaleCalls(Calls):
     """Calls about the parallelism of running jobs."""
 
     async def resource_requirements(self, job_id: str) -> Mapping[str, ParallelismBounds] | None:
-        """Bounds by vertex id; None: unknown job. Flink REST: `GET /jobs/:id/resource-requirements`.
+        """Bounds by vertex id; None: unknown or ended job. Flink REST: `GET /jobs/:id/resource-requirements`.
 
         Raises:
             RescaleUnsupported: the job's scheduler is not the adaptive one.
@@ -35,7 +35,7 @@ class RescaleCalls(Calls):
         raise self._refused(answer)
 
     async def set_resource_requirements(self, job_id: str, parallelism: int) -> bool:
-        """Ask for 1 to `parallelism` subtasks of every vertex; False: unknown job.
+        """Ask for 1 to `parallelism` subtasks of every vertex; False: unknown or ended job.
 
         Flink REST: `GET`, then `PUT /jobs/:id/resource-requirements`, which wants every vertex named.
 

@@ -21,7 +21,13 @@ from flinkjob.core.flinkmodel import (
 )
 from flinkjob.flink import wire
 from flinkjob.flink.calls import Calls, segment
-from flinkjob.flink.causes import is_checkpointing_off, is_job_not_found, is_operation_not_found, is_snapshot_missing
+from flinkjob.flink.causes import (
+    is_checkpoint_not_found,
+    is_checkpointing_off,
+    is_job_not_found,
+    is_operation_not_found,
+    is_snapshot_missing,
+)
 from flinkjob.flink.rest import Answer
 
 _STATS = TypeAdapter(wire.Checkpoints)
@@ -64,7 +70,7 @@ class SnapshotCalls(Calls):
         answer = await self._get(f"/jobs/{segment(job_id)}/checkpoints/details/{checkpoint_id}")
         if answer.ok:
             return self._rest.parse(_SNAPSHOT, answer).value()
-        if answer.status == 404:
+        if is_job_not_found(answer.errors) or is_checkpoint_not_found(answer.errors):
             return None
         raise self._rest.refusal(answer)
 

@@ -1,0 +1,197 @@
+"""JSON of the simulated cluster about jobs and their snapshots.
+
+Used by: `rest.py`. Invariant: field names and odd spellings are those of real answers (`tests/data/flink`).
+"""
+
+from typing import Any
+
+from flinkjob.core.flinkmodel import CheckpointKind, FlinkJobState
+from tests.flinksim.checkpointing import Entry
+from tests.flinksim.javaerrors import JavaError
+from tests.flinksim.job import SimJob
+from tests.flinksim.settings import RETENTION
+
+_VERTICES = 2
+_MARK = "pipeline.global-job-parameters"
+
+
+def milliseconds(moment: float | None) -> int:
+    """Flink's notation of a moment; -1: not yet."""
+    return -1 if moment is None else int(moment * 1000)
+
+
+def tasks(job: SimJob) -> dict[str, int]:
+    """Counts of subtasks by state."""
+    names = ("running", "canceling", "canceled", "created", "scheduled", "deploying", "reconciling", "finished")
+    counts = dict.fromkeys((*names, "initializing", "failed", "total"), 0)
+    failed_early = job.terminal and FlinkJobState.RUNNING not in job.state_times
+    if job.state in (FlinkJobState.INITIALIZING, FlinkJobState.CREATED) or failed_early:
+        return counts
+    counts["total"] = total = _VERTICES * job.parallelism
+    by_state = {FlinkJobState.FINISHED: "finished", FlinkJobState.CANCELED: "canceled", FlinkJobState.FAILED: "failed"}
+    if job.state is FlinkJobState.RUNNING:
+        place = "running" if job.tasks_running else "initializing" if job.allocated else "scheduled"
+    else:
+        place = by_state.get(job.state, "canceled")
+    counts[place] = total
+    return counts
+
+
+def overview(job: SimJob) -> dict[str, Any]:
+    """Entry of `/jobs/overview`."""
+    return {
+        "jid": job.job_id,
+        "name": job.program.name,
+        "jobType": "STREAMING",
+        "schedulerType": job.settings.scheduler,
+        "start-time": milliseconds(job.start),
+        "end-time": milliseconds(job.ended),
+        "duration": milliseconds((job.ended or job.events.now) - job.start),
+        "state": str(job.state),
+        "last-modification": milliseconds(job.modified),
+        "tasks": tasks(job),
+        "pending-operators": 0,
+    }
+
+
+def details(job: SimJob) -> dict[str, Any]:
+    """`/jobs/:id`."""
+    states = {state: milliseconds(job.state_times.get(state)) if state in job.state_times else 0 for state in _STATES}
+    count = tasks(job)
+    vertices = [
+        {"id": vertex, "name": name, "parallelism": job.parallelism, "maxParallelism": job.program.max_parallelism}
+        for vertex, name in zip(vertex_ids(), ("count", "Source: sequence"), strict=True)
+    ]
+    return {
+        "jid": job.job_id,
+        "name": job.program.name,
+        "isStoppable": False,
+        "state": str(job.state),
+        "job-type": "STREAMING",
+        "schedulerType": job.settings.scheduler,
+        "start-time": milliseconds(job.start),
+        "end-time": milliseconds(job.ended),
+        "duration": milliseconds((job.ended or job.events.now) - job.start),
+        "now": milliseconds(job.events.now),
+        "timestamps": states,
+        "vertices": vertices if count["total"] else [],
+        "status-counts": {name.upper(): number for name, number in count.items() if name != "total"},
+    }
+
+
+_STATES = tuple(state for state in FlinkJobState if state is not FlinkJobState.UNKNOWN)
+
+
+def vertex_ids() -> tuple[str, str]:
+    """Ids of the two vertices that every simulated job has."""
+    return "a" * 32, "b" * 32
+
+
+def entry(snapshot: Entry) -> dict[str, Any]:
+    """A snapshot in statistics."""
+    duration = milliseconds((snapshot.ended or snapshot.triggered) - snapshot.triggered)
+    told: dict[str, Any] = {
+        "className": snapshot.status.lower(),
+        "id": snapshot.id,
+        "status": snapshot.status,
+        "is_savepoint": snapshot.kind is not CheckpointKind.CHECKPOINT,
+        "savepointFormat": snapshot.format,
+        "trigger_timestamp": milliseconds(snapshot.triggered),
+        "latest_ack_timestamp": milliseconds(snapshot.ended),
+        "checkpointed_size": 1000,
+        "state_size": 1000,
+        "end_to_end_duration": duration,
+        "num_subtasks": 2,
+        "num_acknowledged_subtasks": 2 if snapshot.status == "COMPLETED" else 0,
+        "checkpoint_type": str(snapshot.kind),
+        "tasks": {},
+    }
+    if snapshot.status == "COMPLETED":
+        told |= {"external_path": snapshot.location, "discarded": snapshot.discarded}
+    if snapshot.status == "FAILED":
+        message = snapshot.failure.causes[-1][1] if snapshot.failure else None
+        told |= {"failure_timestamp": milliseconds(snapshot.ended), "failure_message": message}
+    return told
+
+
+def statistics(job: SimJob) -> dict[str, Any]:
+    """`/jobs/:id/checkpoints`."""
+    made = job.checkpointing
+    restored = None
+    if job.restored is not None:
+        restored = {
+            "id": job.restored.checkpoint_id,
+            "restore_timestamp": milliseconds(job.start),
+            "is_savepoint": job.claim != "CLAIM",
+            "external_path": job.restored.location,
+        }
+    latest = {key: entry(made.latest[key]) if key in made.latest else None for key in _LATEST}
+    none = dict.fromkeys(("p50", "p90", "p95", "p99", "p999"), "NaN") | {"min": 0, "max": 0, "avg": 0}
+    return {
+        "counts": {
+            "restored": int(job.restored is not None),
+            "total": made.completed + made.failed + len(made.pending),
+            "in_progress": len(made.pending),
+            "completed": made.completed,
+            "failed": made.failed,
+        },
+        "summary": {"state_size": none, "end_to_end_duration": none},
+        "latest": latest | {"restored": restored},
+        "history": [entry(each) for each in made.history],
+    }
+
+
+_LATEST = ("completed", "savepoint", "failed")
+
+
+def checkpoint_settings(job: SimJob) -> dict[str, Any]:
+    """`/jobs/:id/checkpoints/config`."""
+    retention = job.config.get(RETENTION, "NO_EXTERNALIZED_CHECKPOINTS")
+    interval = job.checkpoint_interval
+    return {
+        "mode": "exactly_once",
+        "interval": 2**63 - 1 if interval is None else int(interval * 1000),
+        "timeout": 600_000,
+        "min_pause": 0,
+        "max_concurrent": 1,
+        "externalization": {
+            "enabled": retention != "NO_EXTERNALIZED_CHECKPOINTS",
+            "delete_on_cancellation": retention != "RETAIN_ON_CANCELLATION",
+        },
+        "state_backend": "HashMapStateBackend",
+        "checkpoint_storage": "FileSystemCheckpointStorage",
+        "unaligned_checkpoints": False,
+        "tolerable_failed_checkpoints": 0,
+        "checkpoints_after_tasks_finish": True,
+    }
+
+
+def job_config(job: SimJob) -> dict[str, Any]:
+    """`/jobs/:id/config`."""
+    pairs = (pair.partition(":") for pair in job.run.configuration.get(_MARK, "").split(",") if pair)
+    user = {key.strip(): value.strip().strip("'\"") for key, _, value in pairs}
+    execution = {"restart-strategy": "Cluster level default restart strategy", "job-parallelism": job.parallelism}
+    return {
+        "jid": job.job_id,
+        "name": job.program.name,
+        "execution-config": execution | {"object-reuse-mode": False, "user-config": user},
+    }
+
+
+def exceptions(job: SimJob, limit: int) -> dict[str, Any]:
+    """`/jobs/:id/exceptions`."""
+    entries = [_exception(moment, failure) for moment, failure in job.exceptions[:limit]]
+    return {"exceptionHistory": {"entries": entries, "truncated": len(job.exceptions) > limit}}
+
+
+def _exception(moment: float, failure: JavaError) -> dict[str, Any]:
+    return {
+        "exceptionName": failure.name,
+        "stacktrace": failure.text,
+        "timestamp": milliseconds(moment),
+        "failureLabels": {},
+        "taskName": "count (1/1) - execution #0",
+        "endpoint": "localhost:40000",
+        "taskManagerId": "tm1",
+        "concurrentExceptions": [],
+    }

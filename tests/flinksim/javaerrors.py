@@ -1,0 +1,110 @@
+"""Flink's error texts: chains of Java exceptions with stack traces, and the bodies that carry them.
+
+Used by: the whole simulator. Invariant: the texts are those of real answers (`tests/data/flink`), shortened in frames only.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+REST = "org.apache.flink.runtime.rest.handler.RestHandlerException"
+RUNTIME = "org.apache.flink.util.FlinkRuntimeException"
+COMPLETION = "java.util.concurrent.CompletionException"
+PROGRAM = "org.apache.flink.client.program.ProgramInvocationException"
+FLINK = "org.apache.flink.util.FlinkException"
+CHECKPOINT = "org.apache.flink.runtime.checkpoint.CheckpointException"
+JOB_NOT_FOUND = "org.apache.flink.runtime.messages.FlinkJobNotFoundException"
+INITIALIZATION = "org.apache.flink.runtime.client.JobInitializationException"
+STOPPING = "org.apache.flink.runtime.scheduler.stopwithsavepoint.StopWithSavepointStoppingException"
+_FRAMES = "\tat org.apache.flink.runtime.Simulated.call(Simulated.java:1)\n\t... 1 more\n"
+_SUSPENDING = "Checkpoint Coordinator is suspending."
+
+Cause = tuple[str, str]
+"""Class and message of a Java exception."""
+
+
+@dataclass(frozen=True, slots=True)
+class JavaError:
+    """A chain of exceptions, outermost first."""
+
+    causes: tuple[Cause, ...]
+
+    @property
+    def text(self) -> str:
+        """As `printStackTrace` writes it."""
+        return "Caused by: ".join(f"{name}: {message}\n{_FRAMES}" for name, message in self.causes)
+
+    @property
+    def name(self) -> str:
+        """Class of the outermost exception."""
+        return self.causes[0][0]
+
+    def serialized(self) -> dict[str, str]:
+        """As in `failure-cause`."""
+        return {"class": self.name, "stack-trace": self.text, "serialized-throwable": ""}
+
+
+def error(*causes: Cause) -> JavaError:
+    """A chain of exceptions, outermost first."""
+    return JavaError(causes)
+
+
+def server_side(failure: JavaError) -> dict[str, Any]:
+    """Body of HTTP 500."""
+    wrapped = f"<Exception on server side:\n{failure.text}\nEnd of exception on server side>"
+    return {"errors": ["Internal server error.", wrapped]}
+
+
+def told(failure: JavaError) -> dict[str, Any]:
+    """Body of an error with its stack trace in one element."""
+    return {"errors": [failure.text]}
+
+
+def plain(message: str) -> dict[str, Any]:
+    """Body of an error without a stack trace."""
+    return {"errors": [message]}
+
+
+def job_not_found(job_id: str) -> JavaError:
+    """No such job (or, for operations, none that runs)."""
+    return error((JOB_NOT_FOUND, f"Could not find Flink job ({job_id})"))
+
+
+def suspending() -> JavaError:
+    """The job ended or restarted under a snapshot."""
+    return error((COMPLETION, f"{CHECKPOINT}: {_SUSPENDING}"), (CHECKPOINT, _SUSPENDING))
+
+
+def not_running(job_id: str) -> JavaError:
+    """Not all tasks are running, so no snapshot can be made."""
+    message = (
+        f"Checkpoint triggering task Source: sequence (1/1) of job {job_id} is not being executed at the moment."
+        " Aborting checkpoint. Failure reason: Not all required tasks are currently running."
+    )
+    return error((COMPLETION, f"{CHECKPOINT}: {message}"), (CHECKPOINT, message))
+
+
+def not_executed(*inner: Cause) -> JavaError:
+    """main() or the submission failed: the envelope of `POST /jars/:id/run`."""
+    message = "Could not execute application."
+    return error((REST, message), (COMPLETION, f"{RUNTIME}: {message}"), (RUNTIME, message), *inner)
+
+
+def main_threw(*inner: Cause) -> JavaError:
+    """main() threw: wrapped twice by Flink."""
+    return not_executed((PROGRAM, f"The main method caused an error: {inner[0][1]}"), *inner)
+
+
+def job_failed(name: str, *inner: Cause) -> JavaError:
+    """`execute()` failed: the job was refused or could not be initialised."""
+    message = f"Failed to execute job '{name}'."
+    return not_executed((PROGRAM, f"The main method caused an error: {message}"), (FLINK, message), *inner)
+
+
+def stopped_badly(job_id: str, location: str) -> JavaError:
+    """The savepoint of a stop is good, the job did not finish."""
+    message = (
+        f"A savepoint has been created at: {location}, but the corresponding job {job_id} failed during stopping."
+        " The savepoint is consistent, but might have uncommitted transactions."
+        " If you want to commit the transaction please restart a job from this savepoint."
+    )
+    return error((COMPLETION, f"{STOPPING}: {message}"), (STOPPING, message))
