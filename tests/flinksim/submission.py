@@ -54,7 +54,7 @@ class Submission:
         if jar is None:
             message = f"Jar file /upload/flink-web-upload/{self._jar_id} does not exist"
             return Response(500, javaerrors.server_side(javaerrors.error((javaerrors.REST, message))))
-        if int(self._body.get("parallelism") or 1) == 0:
+        if int(self._body.get("parallelism", 1)) == 0:
             return Response(400, javaerrors.plain("Parallelism must be at least one."))
         unusable = self._unusable(jar)
         if unusable is not None:
@@ -119,7 +119,7 @@ class Submission:
 
     @property
     def _parallelism(self) -> int:
-        wanted = int(self._body.get("parallelism") or -1)
+        wanted = int(self._body.get("parallelism", -1))
         if wanted > 0:
             return wanted
         return int((self._sim.config | self._configuration).get("parallelism.default", "1"))

@@ -81,7 +81,7 @@ class JarCalls(Calls):
             body["savepointPath"] = request.savepoint_path
         answer = await self._rest.call("POST", f"/jars/{segment(jar_id)}/run", json=body, timeout=timeout)
         if not answer.ok:
-            raise self._refused(answer)
+            raise self._not_submitted(answer)
         return self._rest.parse(_SUBMITTED, answer).jobid
 
     async def plan_jar(self, jar_id: str, request: RunRequest, timeout: float | None = None) -> Plan:
@@ -92,10 +92,10 @@ class JarCalls(Calls):
         """
         answer = await self._rest.call("POST", f"/jars/{segment(jar_id)}/plan", json=_program(request), timeout=timeout)
         if not answer.ok:
-            raise self._refused(answer)
+            raise self._not_submitted(answer)
         return self._rest.parse(_PLANNED, answer).value()
 
-    def _refused(self, answer: Answer) -> Transient | Rejected:
+    def _not_submitted(self, answer: Answer) -> Transient | Rejected:
         if not answer.errors:
             return self._rest.refusal(answer)
         return SubmitRejected(answer.status, submit_rejection(answer.errors), answer.cause)

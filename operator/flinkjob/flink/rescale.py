@@ -32,12 +32,13 @@ class RescaleCalls(Calls):
             return {vertex: requirement.value() for vertex, requirement in found.items()}
         if is_job_not_found(answer.errors):
             return None
-        raise self._refused(answer)
+        raise self._not_rescaled(answer)
 
-    async def set_resource_requirements(self, job_id: str, parallelism: int) -> bool:
-        """Ask for 1 to `parallelism` subtasks of every vertex; False: unknown or ended job.
+    async def set_resource_requirements(self, job_id: str, parallelism: int, *, before: int | None = None) -> bool:
+        """Ask for 1 to `parallelism` subtasks of the vertices that may have `before` now (of all when None).
 
-        Flink REST: `GET`, then `PUT /jobs/:id/resource-requirements`, which wants every vertex named.
+        Returns: False for an unknown job. Flink REST: `GET`, then `PUT /jobs/:id/resource-requirements`, which wants
+        every vertex named.
 
         Raises:
             RescaleUnsupported: the job's scheduler is not the adaptive one.
@@ -46,20 +47,26 @@ class RescaleCalls(Calls):
         current = await self.resource_requirements(job_id)
         if current is None:
             return False
-        bounds = {"parallelism": {"lowerBound": 1, "upperBound": parallelism}}
+        wanted = {
+            vertex: ParallelismBounds(lower=1, upper=parallelism) if before in (None, bounds.upper) else bounds
+            for vertex, bounds in current.items()
+        }
         answer = await self._rest.call(
             "PUT",
             f"/jobs/{segment(job_id)}/resource-requirements",
-            json=dict.fromkeys(current, bounds),
+            json={
+                vertex: {"parallelism": {"lowerBound": bounds.lower, "upperBound": bounds.upper}}
+                for vertex, bounds in wanted.items()
+            },
             timeout=self._rest.timeout,
         )
         if answer.ok:
             return True
         if is_job_not_found(answer.errors):
             return False
-        raise self._refused(answer)
+        raise self._not_rescaled(answer)
 
-    def _refused(self, answer: Answer) -> Transient | Rejected:
+    def _not_rescaled(self, answer: Answer) -> Transient | Rejected:
         if is_rescale_unsupported(answer.errors):
             return RescaleUnsupported(answer.status, answer.cause)
         return self._rest.refusal(answer)

@@ -95,7 +95,7 @@ class SnapshotCalls(Calls):
         }
         if directory is not None:
             body["target-directory"] = directory
-        self._triggered(await self._post(f"/jobs/{segment(job_id)}/savepoints", body), trigger_id)
+        self._trigger_accepted(await self._post(f"/jobs/{segment(job_id)}/savepoints", body), trigger_id)
 
     async def stop_with_savepoint(
         self,
@@ -113,11 +113,11 @@ class SnapshotCalls(Calls):
         body: dict[str, object] = {"triggerId": trigger_id, "formatType": str(format_type), "drain": drain}
         if directory is not None:
             body["targetDirectory"] = directory
-        self._triggered(await self._post(f"/jobs/{segment(job_id)}/stop", body), trigger_id)
+        self._trigger_accepted(await self._post(f"/jobs/{segment(job_id)}/stop", body), trigger_id)
 
     async def savepoint_result(self, job_id: str, trigger_id: str) -> TriggerResult:
         """What became of a savepoint or stop. Flink REST: `GET /jobs/:id/savepoints/:triggerId`."""
-        return self._result(await self._get(f"/jobs/{segment(job_id)}/savepoints/{segment(trigger_id)}"))
+        return self._trigger_result(await self._get(f"/jobs/{segment(job_id)}/savepoints/{segment(trigger_id)}"))
 
     async def trigger_checkpoint(
         self,
@@ -127,11 +127,11 @@ class SnapshotCalls(Calls):
     ) -> None:
         """Ask for a checkpoint. Flink REST: `POST /jobs/:id/checkpoints`."""
         body: dict[str, object] = {"triggerId": trigger_id, "checkpointType": str(checkpoint_type)}
-        self._triggered(await self._post(f"/jobs/{segment(job_id)}/checkpoints", body), trigger_id)
+        self._trigger_accepted(await self._post(f"/jobs/{segment(job_id)}/checkpoints", body), trigger_id)
 
     async def checkpoint_result(self, job_id: str, trigger_id: str) -> TriggerResult:
         """What became of a triggered checkpoint: its id. Flink REST: `GET /jobs/:id/checkpoints/:triggerId`."""
-        return self._result(await self._get(f"/jobs/{segment(job_id)}/checkpoints/{segment(trigger_id)}"))
+        return self._trigger_result(await self._get(f"/jobs/{segment(job_id)}/checkpoints/{segment(trigger_id)}"))
 
     async def dispose_savepoint(self, path: str) -> str:
         """Ask for the deletion of a snapshot; returns the request's id. Flink REST: `POST /savepoint-disposal`."""
@@ -145,18 +145,18 @@ class SnapshotCalls(Calls):
 
         Flink REST: `GET /savepoint-disposal/:triggerid`.
         """
-        result = self._result(await self._get(f"/savepoint-disposal/{segment(request_id)}"))
+        result = self._trigger_result(await self._get(f"/savepoint-disposal/{segment(request_id)}"))
         if result.failure is not None and is_snapshot_missing(result.failure):
             return replace(result, state=TriggerState.COMPLETED, failure=None)
         return result
 
-    def _triggered(self, answer: Answer, trigger_id: str) -> None:
+    def _trigger_accepted(self, answer: Answer, trigger_id: str) -> None:
         if not answer.ok:
             raise self._rest.refusal(answer)
         if self._rest.parse(_REQUEST, answer).id != trigger_id:
             raise Rejected(answer.status, "Flink did not take the trigger id: too old a version", permanent=True)
 
-    def _result(self, answer: Answer) -> TriggerResult:
+    def _trigger_result(self, answer: Answer) -> TriggerResult:
         if answer.ok:
             return self._rest.parse(_TRIGGERED, answer).value()
         if answer.status == 404 and (is_operation_not_found(answer.errors) or is_job_not_found(answer.errors)):

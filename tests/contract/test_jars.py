@@ -1,0 +1,151 @@
+"""Jars: upload, list, delete, compile, and every way of refusing a program."""
+
+import pytest
+
+from flinkjob.core.errors import Rejected, SubmitRejected, SubmitRejection
+from flinkjob.core.flinkmodel import FlinkJobState, RunRequest
+from tests.contract.target import Target, new_id
+
+
+async def test_an_upload_is_found_by_its_name_and_never_deduplicated(target: Target) -> None:
+    name = f"{new_id()}.jar"
+    first = await target.client.upload_jar(target.jar, name)
+    second = await target.client.upload_jar(target.jar, name)
+    assert first != second
+    assert first.endswith(f"_{name}")
+    found = {jar.id: jar for jar in await target.client.list_jars() if jar.name == name}
+    assert set(found) == {first, second}
+    assert found[first].entry_classes == ("dev.flinkjob.demo.DemoJob",)
+
+
+async def test_delete_says_whether_the_jar_was_there(target: Target) -> None:
+    jar = await target.client.upload_jar(target.jar, "gone.jar")
+    assert await target.client.delete_jar(jar)
+    assert not await target.client.delete_jar(jar)
+    assert jar not in {each.id for each in await target.client.list_jars()}
+
+
+async def test_a_running_job_survives_the_deletion_of_its_jar(target: Target) -> None:
+    jar = await target.client.upload_jar(target.jar, "other.jar")
+    job = await target.client.run_jar(jar, RunRequest(job_id=new_id()), timeout=30)
+    await target.running(job)
+    assert await target.client.delete_jar(jar)
+    assert await target.client.job_status(job) is FlinkJobState.RUNNING
+
+
+async def test_names_must_end_in_jar_and_paths_are_stripped(target: Target) -> None:
+    with pytest.raises(Rejected, match="Only Jar files are allowed"):
+        await target.client.upload_jar(target.jar, "demo.txt")
+    jar = await target.client.upload_jar(target.jar, "Größe 1.jar")
+    assert await target.client.delete_jar(jar)
+
+
+async def test_content_is_not_checked_before_it_is_run(target: Target, tmp_path: object) -> None:
+    broken = target.scratch / "broken.jar"
+    broken.write_bytes(b"no zip")
+    jar = await target.client.upload_jar(broken, "broken.jar")
+    with pytest.raises(SubmitRejected) as refused:
+        await target.client.run_jar(jar, RunRequest(job_id=new_id()), timeout=30)
+    assert refused.value.kind is SubmitRejection.NOT_A_JAR
+
+
+async def test_an_unknown_jar(target: Target) -> None:
+    with pytest.raises(SubmitRejected) as refused:
+        await target.client.run_jar(f"{new_id()}_x.jar", RunRequest(job_id=new_id()), timeout=30)
+    assert refused.value.kind is SubmitRejection.JAR_NOT_FOUND
+    assert not refused.value.permanent
+
+
+async def test_plan_compiles_without_running(target: Target) -> None:
+    job_id = new_id()
+    plan = await target.client.plan_jar(
+        await target.jar_id(), RunRequest(job_id=job_id, args=("--name", "planned"), parallelism=3), timeout=30
+    )
+    assert plan.name == "planned"
+    assert {vertex.parallelism for vertex in plan.vertices} == {3}
+    assert await target.client.job_status(job_id) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "request_fields", "kind", "says"),
+    [
+        (("--main-throw", "no such topic"), {}, SubmitRejection.MAIN_THREW, "IllegalStateException: no such topic"),
+        (("--no-execute", "true"), {}, SubmitRejection.NO_JOB, "No jobs included in application"),
+        ((), {"entry_class": "no.Such"}, SubmitRejection.ENTRY_CLASS, "no.Such"),
+        (("--exit", "3"), {}, SubmitRejection.EXIT, "attempted to exit JVM"),
+        (
+            (),
+            {"flink_configuration": {"execution.checkpointing.interval": "abc"}},
+            SubmitRejection.CONFIG,
+            "Could not parse value 'abc' for key 'execution.checkpointing.interval'",
+        ),
+        ((), {"parallelism": 0}, SubmitRejection.CONFIG, "arallelism must be"),
+    ],
+    ids=["main-throws", "no-job", "class", "exit", "config", "parallelism"],
+)
+async def test_refused_without_a_job(
+    target: Target, arguments: tuple[str, ...], request_fields: dict[str, object], kind: SubmitRejection, says: str
+) -> None:
+    job_id = new_id()
+    with pytest.raises(SubmitRejected) as refused:
+        await target.run(*arguments, job_id=job_id, **request_fields)
+    assert refused.value.kind is kind
+    assert says in refused.value.message
+    assert await target.client.job_status(job_id) is None
+    # The id is not used up.
+    assert await target.start(job_id=job_id) == job_id
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [
+        (("--throw-after-execute", "too late"), SubmitRejection.MAIN_THREW),
+        (("--executes", "2"), SubmitRejection.MULTIPLE_JOBS),
+    ],
+    ids=["throws-after", "executes-twice"],
+)
+async def test_refused_with_a_job_that_runs(target: Target, arguments: tuple[str, ...], kind: SubmitRejection) -> None:
+    job_id = new_id()
+    with pytest.raises(SubmitRejected) as refused:
+        await target.run(*arguments, job_id=job_id)
+    assert refused.value.kind is kind
+    await target.running(job_id)
+
+
+async def test_a_missing_snapshot_leaves_a_failed_job_and_uses_the_id_up(target: Target) -> None:
+    job_id = new_id()
+    with pytest.raises(SubmitRejected) as refused:
+        await target.run(job_id=job_id, savepoint_path=target.directory("nothing"))
+    assert refused.value.kind is SubmitRejection.RESTORE_FAILED
+    assert "Cannot find checkpoint or savepoint" in refused.value.message
+    assert await target.state(job_id, FlinkJobState.FAILED)
+    with pytest.raises(SubmitRejected) as again:
+        await target.run(job_id=job_id)
+    assert again.value.kind is SubmitRejection.DUPLICATE
+
+
+async def test_an_unknown_file_system_is_a_failed_restore(target: Target) -> None:
+    with pytest.raises(SubmitRejected) as refused:
+        await target.run(savepoint_path="gopher://host/x")
+    assert refused.value.kind is SubmitRejection.RESTORE_FAILED
+    assert "gopher" in refused.value.message
+
+
+async def test_the_first_run_answers_with_the_id_alone_before_2_3(target: Target) -> None:
+    jar = await target.jar_id()
+    answer = await target.http.post(f"{target.backend.url}/jars/{jar}/run", json={"jobId": new_id()}, timeout=30)
+    assert ("applicationId" in answer.json()) == target.expected.application_id
+
+
+async def test_fields_that_flink_does_not_know_are_ignored(target: Target) -> None:
+    jar, job_id = await target.jar_id(), new_id()
+    body = {"jobId": job_id, "programArgs": "--main-throw x", "recoveryClaimMode": "NONSENSE", "typo": 1}
+    answer = await target.http.post(f"{target.backend.url}/jars/{jar}/run", json=body, timeout=30)
+    assert answer.status_code == 200
+    await target.running(job_id)
+
+
+async def test_a_bad_job_id_is_refused_before_main_runs(target: Target) -> None:
+    with pytest.raises(SubmitRejected) as refused:
+        await target.run(job_id="xyz")
+    assert refused.value.kind is SubmitRejection.CONFIG

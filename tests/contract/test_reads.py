@@ -1,0 +1,109 @@
+"""Looking: unknown jobs, staleness, and what the cluster says about itself."""
+
+import pytest
+
+from flinkjob.core.errors import RescaleUnsupported
+from flinkjob.core.flinkmodel import FlinkJobState
+from tests.contract.target import REFRESH, Target, new_id
+
+
+async def test_an_unknown_job_is_unknown_everywhere(target: Target) -> None:
+    client, job_id = target.client, new_id()
+    assert await client.job_status(job_id) is None
+    assert await client.job_user_config(job_id) is None
+    assert await client.checkpoints(job_id) is None
+    assert await client.checkpoint_config(job_id) is None
+    assert await client.exceptions(job_id) == ()
+    assert await client.resource_requirements(job_id) is None
+    assert not await client.set_resource_requirements(job_id, 2)
+
+
+async def test_the_status_of_an_unknown_job_is_http_500(target: Target) -> None:
+    answer = await target.http.get(f"{target.backend.url}/jobs/{new_id()}/status")
+    assert answer.status_code == 500
+    assert "FlinkJobNotFoundException" in answer.text
+    other = await target.http.get(f"{target.backend.url}/jobs/{new_id()}")
+    assert other.status_code == 404
+
+
+async def test_the_cluster_describes_itself(target: Target) -> None:
+    config = await target.client.cluster_config()
+    assert config.flink_version == target.version
+    assert config.refresh_interval_ms == REFRESH * 1000
+    assert config.web_submit
+    assert not config.web_rescale
+    overview = await target.client.cluster_overview()
+    assert overview.flink_version == target.version
+    assert overview.slots_available == overview.slots_total == 16
+    await target.start(parallelism=3)
+    assert (await target.client.cluster_overview()).slots_available == 13
+
+
+async def test_one_process_has_one_incarnation(target: Target) -> None:
+    info = await target.client.jobmanager_config()
+    assert len(info.incarnation) == 36
+    assert not info.high_availability
+    assert (await target.client.jobmanager_config()).incarnation == info.incarnation
+    assert "execution.checkpointing.savepoint-dir" in info.config
+
+
+async def test_the_overview_tells_when_all_tasks_run(target: Target) -> None:
+    job_id = await target.run("--name", "named", "--open-ms", "1500", parallelism=2)
+    await target.state(job_id, FlinkJobState.RUNNING)
+    early = await target.overview(job_id)
+    assert early is not None
+    assert not early.all_tasks_running
+    await target.running(job_id)
+    job = await target.overview(job_id)
+    assert job is not None
+    assert (job.name, job.tasks.total, job.tasks.running) == ("named", 4, 4)
+    assert job.start_time is not None
+    assert job.end_time is None
+
+
+async def test_a_finished_job_stays_in_the_overview(target: Target) -> None:
+    job_id = await target.run("--count", "10")
+    await target.state(job_id, FlinkJobState.FINISHED)
+    job = await target.overview(job_id)
+    assert job is not None
+    assert job.state is FlinkJobState.FINISHED
+    assert job.start_time is not None
+    assert job.end_time is not None
+    assert job.end_time >= job.start_time
+
+
+async def test_a_failure_is_told_with_its_root_cause(target: Target) -> None:
+    job_id = await target.run("--fail-after", "5", "--restart", "none")
+    await target.state(job_id, FlinkJobState.FAILED)
+    await target.fresh()
+    (failure,) = await target.client.exceptions(job_id)
+    assert failure.root_cause == "RuntimeException: failing on purpose after 5"
+    assert failure.task is not None
+    assert "count" in failure.task
+
+
+async def test_the_default_scheduler_does_not_rescale(target: Target) -> None:
+    job_id = await target.start()
+    with pytest.raises(RescaleUnsupported):
+        await target.client.resource_requirements(job_id)
+    with pytest.raises(RescaleUnsupported):
+        await target.client.set_resource_requirements(job_id, 2)
+
+
+async def test_an_ended_job_has_no_resource_requirements(target: Target) -> None:
+    job_id = await target.run("--count", "1")
+    await target.state(job_id, FlinkJobState.FINISHED)
+    assert await target.client.resource_requirements(job_id) is None
+
+
+async def test_unknown_routes_are_no_statement_about_jobs(target: Target) -> None:
+    answer = await target.http.get(f"{target.backend.url}/no/such/route")
+    assert answer.status_code == 404
+    assert "errors" in answer.json()
+
+
+async def test_the_configuration_of_a_run_is_that_jobs_own(target: Target) -> None:
+    job_id = await target.start(flink_configuration={"execution.checkpointing.interval": "7s"})
+    config = await target.client.checkpoint_config(job_id)
+    assert config is not None
+    assert config.interval_ms == 7000

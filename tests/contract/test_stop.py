@@ -1,0 +1,175 @@
+"""Stop with savepoint, overlaps, cancel."""
+
+import pytest
+
+from flinkjob.core.flinkmodel import CancelResult, CheckpointKind, FlinkJobState, TriggerState, is_below
+from tests.contract.target import Target, new_id
+
+_SUSPENDING = "CheckpointException: Checkpoint Coordinator is suspending."
+_SLOW = ("--snapshot-ms", "2000")
+
+
+@pytest.mark.parametrize("drain", [False, True])
+async def test_when_a_stop_is_complete_the_job_is_finished(target: Target, drain: bool) -> None:
+    job_id, trigger = await target.start(), new_id()
+    await target.checkpointed(job_id)
+    await target.client.stop_with_savepoint(job_id, trigger, target.directory(), drain=drain)
+    result = await target.savepoint_result(job_id, trigger)
+    assert result.state is TriggerState.COMPLETED
+    assert result.location is not None
+    assert is_below(result.location, target.directory())
+    assert await target.client.job_status(job_id) is FlinkJobState.FINISHED
+    await target.client.stop_with_savepoint(job_id, trigger, target.directory("again"))
+    assert (await target.savepoint_result(job_id, trigger)).location == result.location
+
+
+async def test_the_savepoint_of_a_stop_is_in_the_history_and_checkpoints_are_gone(target: Target) -> None:
+    job_id, trigger = await target.start(), new_id()
+    await target.checkpointed(job_id)
+    await target.client.stop_with_savepoint(job_id, trigger, target.directory())
+    location = (await target.savepoint_result(job_id, trigger)).location
+    await target.fresh()
+    stats = await target.client.checkpoints(job_id)
+    assert stats is not None
+    stopped = stats.newest_completed(CheckpointKind.SYNC_SAVEPOINT)
+    assert stopped is not None
+    assert stopped.external_path == location
+    assert stopped.is_usable
+    assert stats.newest_completed() == stopped
+    kept = stats.newest_completed(CheckpointKind.CHECKPOINT)
+    assert kept is not None
+    assert kept.discarded
+
+
+async def test_statistics_are_stale_for_a_while_but_the_state_is_not(target: Target) -> None:
+    job_id, trigger = await target.start(), new_id()
+    await target.checkpointed(job_id)
+    await target.fresh()
+    assert await target.client.checkpoints(job_id) is not None
+    await target.client.stop_with_savepoint(job_id, trigger, target.directory())
+    await target.state(job_id, FlinkJobState.FINISHED)
+    stats = await target.client.checkpoints(job_id)
+    assert stats is not None
+    assert stats.newest_completed(CheckpointKind.SYNC_SAVEPOINT) is None
+    job = await target.overview(job_id)
+    assert job is not None
+    assert job.state is FlinkJobState.FINISHED
+    await target.fresh()
+    later = await target.client.checkpoints(job_id)
+    assert later is not None
+    assert later.newest_completed(CheckpointKind.SYNC_SAVEPOINT) is not None
+
+
+async def test_a_failed_stop_leaves_the_job_running(target: Target) -> None:
+    job_id, trigger = await target.start(), new_id()
+    await target.client.stop_with_savepoint(job_id, trigger, "file:///proc/nope")
+    result = await target.savepoint_result(job_id, trigger)
+    assert result.state is TriggerState.FAILED
+    await target.running(job_id)
+    await target.client.stop_with_savepoint(job_id, trigger, target.directory())
+    assert (await target.savepoint_result(job_id, trigger)).failure == result.failure
+    second = new_id()
+    await target.client.stop_with_savepoint(job_id, second, target.directory())
+    assert (await target.savepoint_result(job_id, second)).state is TriggerState.COMPLETED
+
+
+@pytest.mark.parametrize("end", ["unknown", "finished"])
+async def test_stopping_what_does_not_run(target: Target, end: str) -> None:
+    job_id, trigger = new_id(), new_id()
+    if end == "finished":
+        await target.run("--count", "1", job_id=job_id)
+        await target.state(job_id, FlinkJobState.FINISHED)
+    await target.client.stop_with_savepoint(job_id, trigger, target.directory())
+    result = await target.savepoint_result(job_id, trigger)
+    assert result.failure is not None
+    assert result.failure.startswith("FlinkJobNotFoundException")
+
+
+async def test_stop_then_stop_with_the_same_trigger_id_is_one_stop(target: Target) -> None:
+    job_id, trigger = await target.start(*_SLOW), new_id()
+    await target.client.stop_with_savepoint(job_id, trigger, target.directory())
+    await target.client.stop_with_savepoint(job_id, trigger, target.directory())
+    assert (await target.savepoint_result(job_id, trigger)).state is TriggerState.COMPLETED
+    assert await target.client.job_status(job_id) is FlinkJobState.FINISHED
+
+
+async def test_stop_then_stop_with_another_trigger_id_aborts_the_first(target: Target) -> None:
+    job_id, first, second = await target.start(*_SLOW), new_id(), new_id()
+    await target.client.stop_with_savepoint(job_id, first, target.directory())
+    await target.client.stop_with_savepoint(job_id, second, target.directory())
+    aborted = await target.savepoint_result(job_id, first)
+    other = await target.savepoint_result(job_id, second)
+    assert aborted.failure == _SUSPENDING
+    if other.state is TriggerState.COMPLETED:
+        assert await target.client.job_status(job_id) is FlinkJobState.FINISHED
+    else:
+        assert other.failure == _SUSPENDING
+        await target.running(job_id)
+
+
+async def test_savepoint_then_stop_fails_the_savepoint(target: Target) -> None:
+    job_id, first, second = await target.start(*_SLOW), new_id(), new_id()
+    await target.client.trigger_savepoint(job_id, first, target.directory())
+    await target.client.stop_with_savepoint(job_id, second, target.directory())
+    assert (await target.savepoint_result(job_id, first)).failure == _SUSPENDING
+    assert (await target.savepoint_result(job_id, second)).state is TriggerState.COMPLETED
+    assert await target.client.job_status(job_id) is FlinkJobState.FINISHED
+
+
+async def test_stop_then_savepoint_makes_both_and_the_plain_one_is_the_latest(target: Target) -> None:
+    job_id, first, second = await target.start(*_SLOW), new_id(), new_id()
+    await target.client.stop_with_savepoint(job_id, first, target.directory("stop"))
+    await target.client.trigger_savepoint(job_id, second, target.directory("plain"))
+    stopped = await target.savepoint_result(job_id, first)
+    plain = await target.savepoint_result(job_id, second)
+    assert stopped.state is plain.state is TriggerState.COMPLETED
+    await target.fresh()
+    stats = await target.client.checkpoints(job_id)
+    assert stats is not None
+    assert stats.latest_savepoint is not None
+    assert stats.latest_savepoint.external_path == plain.location
+    newest = stats.newest_completed(CheckpointKind.SYNC_SAVEPOINT)
+    assert newest is not None
+    assert newest.external_path == stopped.location
+
+
+async def test_stop_then_cancel_cancels_without_a_savepoint(target: Target) -> None:
+    job_id, trigger = await target.start(*_SLOW), new_id()
+    await target.client.stop_with_savepoint(job_id, trigger, target.directory())
+    assert await target.client.cancel(job_id) is CancelResult.ACCEPTED
+    assert (await target.savepoint_result(job_id, trigger)).failure == _SUSPENDING
+    assert await target.state(job_id, FlinkJobState.CANCELED)
+
+
+async def test_a_stop_with_the_trigger_id_of_a_savepoint_is_swallowed(target: Target) -> None:
+    job_id, trigger = await target.start(), new_id()
+    await target.client.trigger_savepoint(job_id, trigger, target.directory("plain"))
+    await target.client.stop_with_savepoint(job_id, trigger, target.directory("stop"))
+    result = await target.savepoint_result(job_id, trigger)
+    assert result.location is not None
+    assert is_below(result.location, target.directory("plain"))
+    await target.backend.sleep(1.0)
+    assert await target.client.job_status(job_id) is FlinkJobState.RUNNING
+
+
+async def test_cancel_is_accepted_again_and_refused_for_other_ends(target: Target) -> None:
+    job_id = await target.start()
+    assert await target.client.cancel(job_id) is CancelResult.ACCEPTED
+    await target.state(job_id, FlinkJobState.CANCELED)
+    assert await target.client.cancel(job_id) is CancelResult.ACCEPTED
+    finished = await target.run("--count", "1")
+    await target.state(finished, FlinkJobState.FINISHED)
+    assert await target.client.cancel(finished) is CancelResult.ALREADY_TERMINAL
+    assert await target.client.job_status(finished) is FlinkJobState.FINISHED
+    assert await target.client.cancel(new_id()) is CancelResult.NOT_FOUND
+
+
+async def test_a_job_that_waits_for_slots_can_be_cancelled(target: Target) -> None:
+    job_id = await target.run(parallelism=64)
+    await target.state(job_id, FlinkJobState.RUNNING)
+    job = await target.overview(job_id)
+    assert job is not None
+    assert not job.all_tasks_running
+    assert job.tasks.running == 0
+    assert await target.client.cancel(job_id) is CancelResult.ACCEPTED
+    await target.state(job_id, FlinkJobState.CANCELED)
