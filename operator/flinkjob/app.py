@@ -35,12 +35,13 @@ from flinkjob.runtime.queue import Key, WorkQueue
 from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.tasks import Tasks
 from flinkjob.settings import Settings
+from flinkjob.snapshots.listing import SnapshotLister
 
 log = logging.getLogger(__name__)
 
 COMPONENT = "flinkjob-operator"
 DRAIN_SECONDS = 20.0
-RESYNC_SECONDS = 600.0
+RESYNC_SECONDS = 300.0
 STUCK_SECONDS = 120.0
 """A key that waits this long for a worker means that the operator is stuck."""
 MIB = 1024 * 1024
@@ -110,7 +111,8 @@ class App:
         identity = settings.identity
         tasks = Tasks(identity=identity, clusters=clusters, store=store, faults=faults, wake=self._wake)
         stack.push_async_callback(tasks.close)
-        observer = Observer(identity=identity, clusters=clusters, tasks=tasks, kube=kube)
+        lister = SnapshotLister(settings.state_dirs)
+        observer = Observer(identity=identity, clusters=clusters, tasks=tasks, kube=kube, snapshots=lister)
         executor = Executor(
             identity=identity, kube=kube, clusters=clusters, tasks=tasks, cache=cache, events=events, faults=faults
         )

@@ -75,6 +75,11 @@ class Settings(BaseSettings):
     artifact_dirs: Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="directories below which file: jars may be read, separated by commas; none: no file: jars"
     )
+    state_dirs: Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (),
+        description="directories (mounted volumes) below which checkpoints and savepoints may be looked for when a "
+        "cluster has lost its jobs, separated by commas; none: lost jobs are held",
+    )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="hosts (*.example.com, 10.0.0.0/8) of clusters and jars that may be spoken to; none: all"
     )

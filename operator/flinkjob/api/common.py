@@ -84,6 +84,10 @@ class SubmissionReason(StrEnum):
     """It failed, was lost or was cancelled by somebody else."""
     REDEPLOY = "Redeploy"
     """`initialState.nonce` changed."""
+    MOVE = "Move"
+    """`cluster` names another cluster."""
+    ROLLBACK = "Rollback"
+    """The run before did not get healthy, so the last healthy spec runs again."""
     ADOPTED = "Adopted"
     """It was found running on the cluster."""
 
@@ -140,6 +144,7 @@ class InitialStateStrategy(StrEnum):
     """Where the first run's state comes from."""
 
     LATEST = "Latest"
+    EARLIEST = "Earliest"
     CUSTOM = "Custom"
     NONE = "None"
 
@@ -150,6 +155,64 @@ class UpgradeStrategy(StrEnum):
     SAVEPOINT = "Savepoint"
     LAST_STATE = "LastState"
     STATELESS = "Stateless"
+
+
+class Fallback(StrEnum):
+    """What an upgrade does when no savepoint can be taken."""
+
+    LAST_STATE = "LastState"
+    WAIT = "Wait"
+    FAIL = "Fail"
+
+
+class OnMissing(StrEnum):
+    """What a run does whose predecessor must have left state, but none is usable."""
+
+    FAIL = "Fail"
+    FRESH = "Fresh"
+
+
+class Claim(StrEnum):
+    """Who owns the snapshot after a start from it."""
+
+    NO_CLAIM = "NoClaim"
+    CLAIM = "Claim"
+
+
+class RestartPolicy(StrEnum):
+    """Whether a failed job is started again."""
+
+    ON_FAILURE = "OnFailure"
+    NEVER = "Never"
+
+
+class OnLoss(StrEnum):
+    """What is done with a job that the cluster lost, or that somebody else cancelled."""
+
+    RESTORE = "Restore"
+    HOLD = "Hold"
+
+
+class RollbackPolicy(StrEnum):
+    """Whether an upgrade that does not get healthy is taken back."""
+
+    DISABLED = "Disabled"
+    ENABLED = "Enabled"
+
+
+class Switch(StrEnum):
+    """On or off."""
+
+    ENABLED = "Enabled"
+    DISABLED = "Disabled"
+
+
+class Requirement(StrEnum):
+    """What a cluster must offer before anything is submitted to it."""
+
+    HIGH_AVAILABILITY = "HighAvailability"
+    RETAINED_CHECKPOINTS = "RetainedCheckpoints"
+    SAVEPOINT_DIRECTORY = "SavepointDirectory"
 
 
 class DeletionPolicy(StrEnum):

@@ -14,15 +14,22 @@ from flinkjob.api.common import (
     ArtifactUri,
     CheckpointingMode,
     CheckpointRetention,
+    Claim,
     ClusterUrl,
     DeletionPolicy,
     DesiredState,
     Duration,
+    Fallback,
     FormatType,
     InitialStateStrategy,
     Location,
     ObjectName,
+    OnLoss,
+    OnMissing,
+    RestartPolicy,
+    RollbackPolicy,
     Sha256,
+    Switch,
     UpgradeStrategy,
 )
 from flinkjob.api.fieldclass import FieldClass
@@ -149,8 +156,8 @@ class InitialStateSpec(SpecModel):
     strategy: Annotated[
         InitialStateStrategy,
         Field(
-            description="Latest: the newest completed FlinkSavepoint of this job, or retained checkpoint known; "
-            "none = empty, and status says so. Custom: location or savepointRef; not found = Stalled. None: empty."
+            description="Latest: the newest completed FlinkSavepoint of this job; none = empty, and status says so. "
+            "Earliest: the oldest one. Custom: location or savepointRef; not found = Stalled. None: empty."
         ),
     ] = InitialStateStrategy.LATEST
     location: Annotated[
@@ -178,9 +185,47 @@ class InitialStateSpec(SpecModel):
 class RestoreSpec(SpecModel):
     """How every later run starts from its predecessor's state."""
 
+    on_missing: Annotated[
+        OnMissing,
+        Field(
+            description="Fail: when state must exist but none is usable, stop and say so. Fresh: start empty, with a "
+            "warning."
+        ),
+    ] = OnMissing.FAIL
+    max_age: Annotated[
+        Duration | None,
+        Field(description="State older than this when the run before ended counts as missing. Absent: any age."),
+    ] = None
     allow_non_restored_state: Annotated[
         bool, Field(description="Start although the snapshot holds state that the job no longer has.")
     ] = False
+    claim_mode: Annotated[
+        Claim,
+        Field(
+            description="NoClaim: the snapshot stays as it is. Claim: Flink owns and soon deletes it; only with "
+            "initialState.location, for that first start, and without rollback."
+        ),
+    ] = Claim.NO_CLAIM
+
+
+class RollbackSpec(SpecModel):
+    """Back to the last healthy revision when the new run does not get healthy."""
+
+    policy: Annotated[
+        RollbackPolicy,
+        Field(
+            description="Enabled: a run with a new spec that fails, or is not healthy by the deadline, is replaced by "
+            "the last healthy one, from the state before the upgrade; then held until the spec changes."
+        ),
+    ] = RollbackPolicy.DISABLED
+    healthy_after: Annotated[
+        Duration,
+        Field(
+            description="Healthy = all tasks running all that time, no restart and, where checkpointing is on, one "
+            "completed checkpoint."
+        ),
+    ] = "60s"
+    deadline: Annotated[Duration, Field(description="By when the new run must be healthy.")] = "10m"
 
 
 class UpgradeSpec(SpecModel):
@@ -193,6 +238,24 @@ class UpgradeSpec(SpecModel):
             "newest retained checkpoint. Stateless: cancel, start empty."
         ),
     ] = UpgradeStrategy.SAVEPOINT
+    fallback: Annotated[
+        Fallback,
+        Field(
+            description="When strategy Savepoint cannot take one (the job is not running on all tasks, the savepoint "
+            "keeps failing): LastState: as that strategy. Wait: try again. Fail: Stalled, the job runs on."
+        ),
+    ] = Fallback.LAST_STATE
+    preflight: Annotated[
+        Switch,
+        Field(
+            description="Enabled: before the running job is touched the new jar is fetched, checked, uploaded and its "
+            "job graph compiled on the cluster (main() runs once more, without a job); any failure leaves the old "
+            "job running. Disabled: only the jar is fetched and uploaded."
+        ),
+    ] = Switch.ENABLED
+    rollback: Annotated[RollbackSpec, Field(description="What happens when the new run does not get healthy.")] = (
+        RollbackSpec()
+    )
     timeout: Annotated[
         Duration, Field(description="How long the stop may take before it is reported; it is never aborted.")
     ] = "10m"
@@ -213,6 +276,33 @@ class SavepointsSpec(SpecModel):
         Field(description="Canonical: readable by every state backend. Native: faster, the same backend only."),
     ] = FormatType.CANONICAL
     timeout: Annotated[Duration, Field(description="How long one may take before it is reported.")] = "10m"
+
+
+class RestartSpec(SpecModel):
+    """What happens when the job fails, is lost by its cluster, or is cancelled by somebody else."""
+
+    policy: Annotated[
+        RestartPolicy,
+        Field(description="OnFailure: a FAILED job is started again from its newest state. Never: it stays down."),
+    ] = RestartPolicy.ON_FAILURE
+    max_attempts: Annotated[
+        int | None, Field(ge=1, le=1000, description="How often in a row; then held. Absent: without limit.")
+    ] = None
+    initial_delay: Annotated[Duration, Field(description="The first pause; it doubles with every attempt.")] = "5s"
+    max_delay: Annotated[Duration, Field(description="The longest pause.")] = "5m"
+    reset_after: Annotated[
+        Duration, Field(description="A run that was up for so long makes earlier attempts forgotten.")
+    ] = "10m"
+    on_lost: Annotated[
+        OnLoss,
+        Field(
+            description="The JobManager was restarted without high availability. Restore: start again from the newest "
+            "checkpoint found in the checkpoint directory; where it cannot be read this acts as Hold. Hold: stay down."
+        ),
+    ] = OnLoss.RESTORE
+    on_external_cancel: Annotated[
+        OnLoss, Field(description="Somebody else cancelled or stopped it. Restore: start it again. Hold: stay down.")
+    ] = OnLoss.RESTORE
 
 
 class DeletionSpec(SpecModel):
@@ -238,6 +328,21 @@ class FlinkJobSpec(SpecModel):
     """A Flink job that is kept in the desired state on a Flink cluster."""
 
     RULES = (
+        Rule(
+            "!has(self.restore) || !has(self.restore.claimMode) || self.restore.claimMode != 'Claim' || "
+            "(has(self.initialState) && has(self.initialState.location))",
+            "spec.restore.claimMode: Claim needs initialState.location, since Flink deletes what it claims",
+            lambda spec: spec.restore.claim_mode is not Claim.CLAIM or spec.initial_state.location is not None,
+        ),
+        Rule(
+            "!has(self.restore) || !has(self.restore.claimMode) || self.restore.claimMode != 'Claim' || "
+            "!has(self.upgrade) || !has(self.upgrade.rollback) || !has(self.upgrade.rollback.policy) || "
+            "self.upgrade.rollback.policy != 'Enabled'",
+            "spec.restore.claimMode: Claim cannot go with upgrade.rollback, which may need the state once more",
+            lambda spec: (
+                spec.restore.claim_mode is not Claim.CLAIM or spec.upgrade.rollback.policy is not RollbackPolicy.ENABLED
+            ),
+        ),
         *(_reserved_rule(key, instead) for key, instead in RESERVED_KEYS.items()),
         *(_duplicate_rule(field, key) for field, keys in DUPLICATE_KEYS.items() for key in keys),
     )
@@ -303,6 +408,9 @@ class FlinkJobSpec(SpecModel):
         Field(ge=0, le=2**53, description="Change it to restart the job with a savepoint."),
         FieldClass.RUN,
     ] = None
+    restart: Annotated[
+        RestartSpec, Field(description="What happens when the job fails or goes away."), FieldClass.LIVE
+    ] = RestartSpec()
     deletion: Annotated[
         DeletionSpec, Field(description="What becomes of the job when this object is deleted."), FieldClass.LIVE
     ] = DeletionSpec()

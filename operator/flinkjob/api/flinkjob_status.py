@@ -103,6 +103,7 @@ class RunEnd:
     time: Annotated[PreciseTime | None, Field(description="When it ended, or was seen to have ended.")] = None
     snapshot: Annotated[ObservedLocation | None, Field(description="The newest state it left.")] = None
     snapshot_kind: Annotated[SnapshotKind | None, Field(description="What that state is.")] = None
+    snapshot_time: Annotated[Time | None, Field(description="When that state was taken.")] = None
     released: Annotated[bool, Field(description="Whether state left Running since, which lets it run again.")] = False
     message: Annotated[Message | None, Field(description="Why, in one line.")] = None
     incarnation: Annotated[Word | None, Field(description="The JobManager process that showed it.")] = None
@@ -127,14 +128,22 @@ class Submission:
     restored_from: Annotated[
         ObservedLocation | None, Field(description="The state it starts from; absent = empty.")
     ] = None
+    claim: Annotated[bool, Field(description="Whether Flink owns the state it starts from.")] = False
     allow_non_restored_state: Annotated[bool, Field(description="Whether state may be left over.")] = False
     nonce: Annotated[int | None, Field(description="The initialState.nonce it was started under.")] = None
     intent_time: Annotated[Time | None, Field(description="When it was decided.")] = None
     started_time: Annotated[PreciseTime | None, Field(description="When all its tasks were first seen running.")] = None
     seen: Annotated[bool, Field(description="Whether it was ever seen on the cluster.")] = False
     running: Annotated[bool, Field(description="Whether all tasks were ever seen running.")] = False
+    steady_since: Annotated[
+        PreciseTime | None, Field(description="Since when all tasks run, while it has yet to prove healthy.")
+    ] = None
+    healthy: Annotated[bool, Field(description="Whether it was ever healthy in the sense of upgrade.rollback.")] = False
     parallelism: Annotated[int | None, Field(ge=0, description="The parallelism it is sent with.")] = None
     attempts: Annotated[int, Field(ge=0, description="How often the run call was repeated.")] = 0
+    replace_to_rescale: Annotated[bool, Field(description="Whether its parallelism could not be changed in place.")] = (
+        False
+    )
     rejected: Annotated[bool, Field(description="Whether Flink refused the last run call for certain.")] = False
     operations: Annotated[int, Field(ge=0, description="How many operations were begun on it.")] = 0
     end: Annotated[RunEnd | None, Field(description="How it ended; absent while it has not.")] = None
@@ -156,6 +165,7 @@ class Operation:
     since: Annotated[Time | None, Field(description="When it was decided.")] = None
     drain: Annotated[bool, Field(description="Whether the stop drains.")] = False
     format_type: Annotated[FormatType | None, Field(description="Savepoint format.")] = None
+    parallelism: Annotated[int | None, Field(ge=0, description="The parallelism that is being set.")] = None
     attempt: Annotated[int, Field(ge=0, description="Which attempt this is.")] = 0
     sent: Annotated[bool, Field(description="Whether Flink is known to have accepted it.")] = False
 
@@ -218,6 +228,19 @@ class ClusterInfo:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Rollback:
+    """A spec that did not get healthy, and what runs instead until the spec changes."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
+
+    run_digest: Annotated[Word | None, Field(description="Digest of the spec that is held back.")] = None
+    revision: Annotated[Text | None, Field(description="The ControllerRevision that runs instead.")] = None
+    from_submission: Annotated[int | None, Field(ge=0, description="The run that did not get healthy.")] = None
+    since: Annotated[Time | None, Field(description="Since when.")] = None
+    message: Annotated[Message | None, Field(description="Why, in one line.")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class HistoryEntry:
     """An earlier run."""
 
@@ -265,6 +288,7 @@ class FlinkJobStatus:
     last_savepoint: Annotated[SavepointInfo | None, Field(description="The newest completed savepoint known.")] = None
     last_failure: Annotated[FailureInfo | None, Field(description="The newest failure.")] = None
     restart: Annotated[RestartInfo | None, Field(description="Restarts by the operator.")] = None
+    rollback: Annotated[Rollback | None, Field(description="A new spec that was taken back.")] = None
     cluster: Annotated[ClusterInfo | None, Field(description="The cluster as last seen.")] = None
     parallelism: Annotated[int | None, Field(ge=0, description="What the scale subresource reports.")] = None
     selector: Annotated[Text | None, Field(description="What the scale subresource needs; matches no Pod.")] = None

@@ -97,6 +97,16 @@ class CancelJob:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RescaleJob:
+    """`PUT /jobs/:id/resource-requirements`: vertices that have the parallelism `before` get `after`."""
+
+    url: str
+    job_id: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class DiscardArtifact:
     """Remove the uploaded jar with this digest from the cluster unless another FlinkJob needs it."""
 
@@ -130,6 +140,7 @@ Action = (
     | TakeSavepoint
     | TakeCheckpoint
     | CancelJob
+    | RescaleJob
     | DiscardArtifact
     | PostEvent
 )

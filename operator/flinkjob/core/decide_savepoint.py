@@ -46,6 +46,7 @@ from flinkjob.core.model import Fact, NeedFact, Needs, Observation, OperationOut
 from flinkjob.core.operation import SAVEPOINT_PREFIX
 from flinkjob.core.reasons import Reason
 from flinkjob.core.savepoint_rules import directory_for, is_final
+from flinkjob.core.units import readable_duration, readable_size
 
 SIZE_WAIT = 10.0
 """Seconds after its end within which a snapshot's size is still looked for (Flink's statistics are up to 3 s old)."""
@@ -343,7 +344,7 @@ class _Round:
             location=location,
             checkpoint_id=result.checkpoint_id or (snapshot.checkpoint_id if snapshot is not None else None),
             end_time=self.now,
-            duration=_duration(self.now - begun),
+            duration=readable_duration(self.now - begun),
             job_state=overview.state if overview is not None else self.status.job_state,
             retry_time=None,
             error=None,
@@ -519,21 +520,3 @@ def _with_size(status: FlinkSavepointStatus, snapshot: Checkpoint | None) -> Fli
     if snapshot is None or snapshot.state_bytes is None:
         return status
     return replace(status, size_bytes=snapshot.state_bytes, size=readable_size(snapshot.state_bytes))
-
-
-def readable_size(count: int) -> str:
-    """A number of bytes for a column, such as `1.2Gi`."""
-    value = float(count)
-    for unit in ("", "Ki", "Mi", "Gi", "Ti"):
-        if value < 1024 or unit == "Ti":
-            return f"{value:.0f}{unit}" if unit == "" or value >= 100 else f"{value:.1f}{unit}"
-        value /= 1024
-    raise AssertionError
-
-
-def _duration(span: timedelta) -> str:
-    seconds = max(int(span.total_seconds()), 0)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    parts = [(hours, "h"), (minutes, "m"), (seconds, "s")]
-    return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"

@@ -6,6 +6,7 @@ decision (learn, operation, submit, stop). Invariant: it asks for facts by raisi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -58,10 +59,13 @@ class Trouble:
 class Draft:
     """One decision in the making."""
 
-    def __init__(self, given: JobInput, spec: FlinkJobSpec | None, digest: str) -> None:
+    def __init__(
+        self, given: JobInput, spec: FlinkJobSpec | None, digest_of_spec: Callable[[FlinkJobSpec], str]
+    ) -> None:
         self.given = given
         self.spec = spec
-        self.digest = digest
+        self.digest_of_spec = digest_of_spec
+        self.digest = digest_of_spec(spec) if spec is not None else ""
         self.status: FlinkJobStatus = given.job.status
         self.actions: list[Action] = []
         self.requeue_after: float | None = None
@@ -124,6 +128,14 @@ class Draft:
             raise NeedFact(Needs(fact=fact, job_id=job_id))
 
     # what is decided
+
+    def target_reachable(self) -> bool:
+        """Whether the cluster that the spec names answers; if not, the plan says what is waited for."""
+        cluster = self.observation.target
+        if cluster.reachable:
+            return True
+        self.wait("Connect", Reason.ClusterUnreachable, cluster.error or f"{cluster.url} does not answer", again=5.0)
+        return False
 
     def act(self, action: Action) -> None:
         self.actions.append(action)
@@ -211,6 +223,7 @@ class Draft:
         kind: SnapshotKind,
         message: str | None = None,
         time: datetime | None = None,
+        taken: datetime | None = None,
     ) -> None:
         """Latch how the current submission ended; the operation on it, if any, is over too."""
         submission = self.status.submission
@@ -221,6 +234,7 @@ class Draft:
             time=time or self.now,
             snapshot=snapshot,
             snapshot_kind=kind,
+            snapshot_time=taken,
             message=one_line(message) if message else None,
             incarnation=self.observation.cluster.incarnation,
         )

@@ -10,12 +10,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from flinkjob.api.common import OperationKind, RunResult, SnapshotKind, SubmissionReason
-from flinkjob.api.flinkjob_status import FailureInfo, Submission
+from flinkjob.api.flinkjob_status import CheckpointInfo, FailureInfo, Submission
+from flinkjob.core import lost
 from flinkjob.core.draft import Draft, is_stop
-from flinkjob.core.flinkmodel import CheckpointKind, FlinkJobState, JobOverview
+from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, FlinkJobState, JobOverview
 from flinkjob.core.model import Fact, Presence
 from flinkjob.core.reasons import Reason
 from flinkjob.core.restore import LeftState, left_state
+from flinkjob.core.units import readable_size
 
 LOST_AFTER = 5.0
 """Seconds between two "not found" of one incarnation before a job counts as gone."""
@@ -47,8 +49,27 @@ def _present(draft: Draft, submission: Submission, overview: JobOverview) -> Non
         draft.update(seen=True, rejected=False)
     if overview.all_tasks_running and not submission.running:
         _started(draft)
+    if draft.observation.latest is not None:
+        _checkpoint_seen(draft, submission, draft.observation.latest)
     if overview.state.is_terminal:
         _terminal(draft, overview)
+
+
+def _checkpoint_seen(draft: Draft, submission: Submission, stats: CheckpointStats) -> None:
+    """Note the newest checkpoint and how often Flink restarted the job; both only tick, and go along with a change."""
+    newest = stats.newest_completed(CheckpointKind.CHECKPOINT)
+    if newest is not None:
+        info = CheckpointInfo(
+            id=newest.checkpoint_id,
+            location=newest.external_path,
+            time=newest.latest_ack_time or newest.trigger_time,
+            size=readable_size(newest.state_bytes) if newest.state_bytes is not None else None,
+            duration_ms=newest.duration_ms,
+        )
+        draft.status = replace(draft.status, last_checkpoint=info)
+    if draft.status.job is not None:
+        restarts = max(stats.restored_count - (1 if submission.restored_from else 0), 0)
+        draft.status = replace(draft.status, job=replace(draft.status.job, restarts=restarts))
 
 
 def _check_content(draft: Draft, submission: Submission) -> None:
@@ -62,7 +83,7 @@ def _started(draft: Draft) -> None:
     draft.update(running=True, started_time=draft.now)
     submission = draft.submission
     assert submission is not None
-    draft.status = replace(draft.status, healthy_revision=submission.revision, last_failure=None)
+    draft.status = replace(draft.status, last_failure=None)
     history = draft.status.history
     downtime = ""
     if history and history[0].ended is not None and history[0].number == submission.number - 1:
@@ -71,7 +92,7 @@ def _started(draft: Draft) -> None:
         draft.status = replace(draft.status, history=(replace(history[0], downtime=downtime), *history[1:]))
     source = f" from {submission.restored_from}" if submission.restored_from else ""
     match submission.reason:
-        case SubmissionReason.UPGRADE:
+        case SubmissionReason.UPGRADE | SubmissionReason.MOVE:
             draft.event(
                 Reason.Upgraded, f"run {submission.number} is running{source} after {downtime or 'an unknown time'}"
             )
@@ -128,7 +149,9 @@ def end_by_state(draft: Draft, overview: JobOverview, *, cancelled_by_us: bool, 
     message = left.message
     if result is RunResult.FAILED:
         message = _failure(draft, submission.job_id) or message
-    draft.end_run(result, snapshot=left.location, kind=left.kind, message=message, time=overview.end_time)
+    draft.end_run(
+        result, snapshot=left.location, kind=left.kind, message=message, time=overview.end_time, taken=left.time
+    )
     _tell_end(draft, result, message)
 
 
@@ -176,23 +199,4 @@ def _absent(draft: Draft, submission: Submission) -> None:
         remaining = LOST_AFTER - draft.observation.job.absent_for
         draft.wait("Confirm", Reason.JobLost, "the cluster does not know the job; asking again", again=remaining + 0.1)
         return
-    number = submission.number
-    operation = draft.status.operation
-    if is_stop(operation):
-        assert operation is not None
-        message = (
-            f"run {number} went away while it was being stopped; look for its savepoint below {operation.directory}"
-        )
-        draft.end_run(RunResult.SAVEPOINT_UNKNOWN, snapshot=None, kind=SnapshotKind.MISSING, message=message)
-        draft.event(Reason.SavepointUnknown, message, warning=True)
-    elif operation is not None and operation.kind is OperationKind.CANCEL:
-        message = "it was cancelled, and the cluster forgot it before its last checkpoint was read"
-        draft.end_run(RunResult.CANCELLED, snapshot=None, kind=SnapshotKind.MISSING, message=message)
-    elif same or cluster.high_availability:
-        message = f"run {number} ended and the cluster forgot it before its result was seen"
-        draft.end_run(RunResult.ENDED_UNSEEN, snapshot=None, kind=SnapshotKind.MISSING, message=message)
-        draft.event(Reason.JobEndedUnseen, message, warning=True)
-    else:
-        message = f"run {number} was lost: the JobManager was restarted without high availability"
-        draft.end_run(RunResult.LOST, snapshot=None, kind=SnapshotKind.MISSING, message=message)
-        draft.event(Reason.JobLost, message, warning=True)
+    lost.conclude(draft, submission, forgotten=same or cluster.high_availability)

@@ -12,11 +12,21 @@ from datetime import datetime
 from enum import StrEnum
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
+from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.core.actions import Action
 from flinkjob.core.errors import SubmitRejection
-from flinkjob.core.flinkmodel import CheckpointConfig, CheckpointStats, JobException, JobOverview, TriggerResult
+from flinkjob.core.flinkmodel import (
+    CheckpointConfig,
+    CheckpointStats,
+    ClusterOverview,
+    JobException,
+    JobOverview,
+    ParallelismBounds,
+    RunRequest,
+    TriggerResult,
+)
 from flinkjob.core.identity import Mark
 
 
@@ -30,7 +40,12 @@ class Presence(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterSeen:
-    """The cluster at one address, as of the last answer. `unreachable_for` in seconds, 0 while it answers."""
+    """The cluster at one address, as of the last answer.
+
+    Attributes:
+        unreachable_for: seconds, 0 while it answers.
+        several_managers: an earlier JobManager process answered again: two of them share the address.
+    """
 
     url: str
     reachable: bool
@@ -41,6 +56,12 @@ class ClusterSeen:
     flink_version: str | None = None
     refresh_interval: float = 3.0
     savepoint_directory: str | None = None
+    checkpoint_directory: str | None = None
+    retains_checkpoints: bool = False
+    intercepts_exit: bool = False
+    allows_submission: bool = True
+    keeps_uploads: bool = True
+    several_managers: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +141,49 @@ class Kin:
     mark: Mark | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class PlanRequest:
+    """A jar on a cluster whose job graph is to be compiled, without running it."""
+
+    url: str
+    jar_id: str
+    request: RunRequest
+
+
+class PlanPhase(StrEnum):
+    """How far the compilation of a job graph is."""
+
+    WORKING = "Working"
+    COMPILED = "Compiled"
+    REFUSED = "Refused"
+    UNCLEAR = "Unclear"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanSeen:
+    """Outcome of a `PlanRequest`."""
+
+    phase: PlanPhase
+    message: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """A complete snapshot found in a directory; `number` is its checkpoint id, None for a savepoint."""
+
+    location: str
+    number: int | None = None
+    time: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """The complete snapshots in a directory, newest first; unreadable is not empty."""
+
+    readable: bool
+    found: tuple[Left, ...] = ()
+
+
 class Fact(StrEnum):
     """What costs a call and is looked at only when a decision needs it."""
 
@@ -131,11 +195,20 @@ class Fact(StrEnum):
     INCARNATION = "incarnation"
     EXCEPTION = "exception"
     ALIAS = "alias"
+    REVISION = "revision"
+    PLAN = "plan"
+    SLOTS = "slots"
+    REQUIREMENTS = "requirements"
+    LISTING = "listing"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """Everything seen from outside in this round. Facts not asked for are absent from `known`."""
+    """Everything seen from outside in this round. Facts not asked for are absent from `known`.
+
+    Attributes:
+        latest: checkpoint statistics of the running job, possibly minutes old; None when there are none yet.
+    """
 
     now: datetime
     cluster: ClusterSeen
@@ -145,6 +218,7 @@ class Observation:
     run: RunSeen = RunSeen()
     deleting_for: float = 0.0
     namespace_terminating: bool = False
+    latest: CheckpointStats | None = None
     known: frozenset[Fact] = frozenset()
     checkpoints: CheckpointStats | None = None
     checkpoint_config: CheckpointConfig | None = None
@@ -153,6 +227,11 @@ class Observation:
     marked: tuple[Kin, ...] = ()
     exception: JobException | None = None
     alias: bool = False
+    revision: FlinkJobSpec | None = None
+    plan: PlanSeen | None = None
+    slots: ClusterOverview | None = None
+    requirements: Mapping[str, ParallelismBounds] | None = None
+    listing: Listing | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +251,9 @@ class Needs:
 
     fact: Fact
     artifact: ArtifactRequest | None = None
+    plan: PlanRequest | None = None
+    revision: str | None = None
+    directory: str | None = None
     trigger_id: str | None = None
     job_id: str | None = None
     checkpoint: bool = False

@@ -23,6 +23,8 @@ from flinkjob.core.savepoint_rules import is_final
 
 CANCEL_AGAIN = 1.0
 """Seconds between repeats of a cancel, which is harmless to repeat."""
+FAILURES_THAT_COUNT = 3
+"""So many failures in a row, or one that would repeat whatever the job does, mean that no savepoint can be taken."""
 SAVEPOINT_PREFIX = "FlinkSavepoint/"
 
 
@@ -34,14 +36,21 @@ class Cause:
     DRAIN = "Drain"
     CANCEL = "Cancel"
     DELETION = "Deletion"
+    ROLLBACK = "Rollback"
+    MOVE = "Move"
+    SCALE = "Scale"
 
 
 ORIGINS = {
     Cause.UPGRADE: SavepointOrigin.UPGRADE,
+    Cause.MOVE: SavepointOrigin.UPGRADE,
     Cause.SUSPEND: SavepointOrigin.SUSPEND,
     Cause.DRAIN: SavepointOrigin.SUSPEND,
     Cause.DELETION: SavepointOrigin.DELETION,
 }
+
+
+_DOING = {OperationKind.CANCEL: "cancelling the job", OperationKind.RESCALE: "rescaling the job in place"}
 
 
 def begin_stop(
@@ -99,8 +108,9 @@ def begin_cancel(draft: Draft, submission: Submission, *, by: str) -> None:
 def _begin(draft: Draft, operation: Operation) -> None:
     draft.update(operations=operation.attempt)
     draft.status = replace(draft.status, operation=operation)
-    if operation.by == Cause.UPGRADE:
-        draft.event(Reason.Upgrading, f"run {operation.submission} is being replaced ({operation.kind})")
+    if operation.by in (Cause.UPGRADE, Cause.MOVE):
+        reason = Reason.Upgrading if operation.by == Cause.UPGRADE else Reason.Moving
+        draft.event(reason, f"run {operation.submission} is being replaced ({operation.kind})")
     _send(draft, operation)
     draft.again(FAST)
     describe(draft)
@@ -113,12 +123,15 @@ def describe(draft: Draft) -> None:
         return
     reason = {
         Cause.UPGRADE: Reason.Upgrading,
+        Cause.ROLLBACK: Reason.RolledBack,
+        Cause.MOVE: Reason.Moving,
+        Cause.SCALE: Reason.Rescaling,
         Cause.SUSPEND: Reason.Suspending,
         Cause.DRAIN: Reason.Draining,
         Cause.CANCEL: Reason.Cancelling,
         Cause.DELETION: Reason.Deleting,
     }.get(operation.by or "", Reason.Suspending)
-    what = "cancelling the job" if operation.kind is OperationKind.CANCEL else "stopping the job with a savepoint"
+    what = _DOING.get(operation.kind, "stopping the job with a savepoint")
     where = f" below {operation.directory}" if operation.directory else ""
     draft.wait(operation.kind, reason, f"{what}{where} (asked for by {operation.by})")
 
@@ -220,7 +233,7 @@ def _fail(draft: Draft, operation: Operation, cause: str, *, permanent: bool) ->
         draft.outcome = OperationOutcome(by=operation.by or "", location=None, message=cause, permanent=permanent)
         draft.again(FAST)
         return
-    attempts = draft.failures_of(operation.kind) + 1
+    attempts = draft.failures_of(operation.kind) + (FAILURES_THAT_COUNT if permanent else 1)
     pause = delay_seconds(attempts, seed=draft.job.meta.uid, initial=2.0)
     draft.retry(operation.kind, Reason.SavepointFailed, cause, pause=pause, attempts=attempts)
 

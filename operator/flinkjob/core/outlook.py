@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flinkjob.api.common import ConditionStatus, DesiredState, OperationKind, Phase, RunResult, SubmissionReason
+from flinkjob.api.common import ConditionStatus, DesiredState, Phase, RunResult, SubmissionReason
 from flinkjob.api.constants import LABEL_NAME
 from flinkjob.api.flinkjob_status import ClusterInfo, Condition, FlinkJobStatus
 from flinkjob.core.draft import Draft
@@ -26,6 +26,9 @@ Row = tuple[ConditionStatus, ConditionStatus, ConditionStatus, ConditionStatus]
 _AT_REST = (Phase.SUSPENDED, Phase.CANCELLED, Phase.DRAINED, Phase.FINISHED)
 _BUSY = {
     Cause.UPGRADE: Phase.UPGRADING,
+    Cause.ROLLBACK: Phase.UPGRADING,
+    Cause.MOVE: Phase.MOVING,
+    Cause.SCALE: Phase.RESCALING,
     Cause.SUSPEND: Phase.SUSPENDING,
     Cause.DRAIN: Phase.DRAINING,
     Cause.CANCEL: Phase.CANCELLING,
@@ -62,8 +65,6 @@ def _phase(draft: Draft) -> Phase:
         return Phase.DELETING
     operation = draft.status.operation
     if operation is not None:
-        if operation.kind is OperationKind.CANCEL and operation.by == Cause.UPGRADE:
-            return Phase.UPGRADING
         return _BUSY.get(operation.by or "", Phase.SUSPENDING)
     if draft.live is not None:
         return _live_phase(draft)
@@ -78,8 +79,10 @@ def _live_phase(draft: Draft) -> Phase:
     overview = draft.observation.job.overview
     if not submission.running:
         match submission.reason:
-            case SubmissionReason.UPGRADE | SubmissionReason.REDEPLOY:
+            case SubmissionReason.UPGRADE | SubmissionReason.REDEPLOY | SubmissionReason.ROLLBACK:
                 return Phase.UPGRADING
+            case SubmissionReason.MOVE:
+                return Phase.MOVING
             case SubmissionReason.RESTART:
                 return Phase.RESTARTING
             case _:
@@ -88,7 +91,11 @@ def _live_phase(draft: Draft) -> Phase:
         return Phase.RESTARTING
     if overview is not None and overview.state is FlinkJobState.RUNNING and not overview.all_tasks_running:
         return Phase.RESTARTING
-    if draft.plan is not None and draft.trouble is None and draft.plan.step in ("Upgrade", "Stop", "Fetch"):
+    if (
+        draft.plan is not None
+        and draft.trouble is None
+        and draft.plan.step in ("Upgrade", "Stop", "Fetch", "Preflight")
+    ):
         return Phase.UPGRADING if _wants_run(draft) else Phase.SUSPENDING
     return Phase.RUNNING
 

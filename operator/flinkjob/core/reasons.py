@@ -126,6 +126,38 @@ class Reason(StrEnum):
     Orphaned = "Orphaned", "The FlinkJob was deleted with `deletion.policy: Orphan`; its Flink job runs on."
     ValidationFailed = "ValidationFailed", "The new spec was not accepted; the job runs on under its last one."
 
+    PreflightFailed = (
+        "PreflightFailed",
+        "The new program cannot be compiled on the cluster; the job runs on under its last spec.",
+    )
+    RolledBack = "RolledBack", "The new spec did not get healthy and was taken back; it is tried again when it changes."
+    JobHeld = (
+        "JobHeld",
+        "The job is down and stays so, as `restart` says; a change of the spec or of `state` starts it again.",
+    )
+    AttemptsUsedUp = (
+        "AttemptsUsedUp",
+        "The job failed as often as `restart.maxAttempts` allows; a change of the spec or of `state` starts it again.",
+    )
+    StartingFresh = "StartingFresh", "No usable state was found, and `restore.onMissing: Fresh` starts the job empty."
+    Rescaling = "Rescaling", "The parallelism of the running job is being changed in place."
+    Rescaled = "Rescaled", "The job runs with its new parallelism."
+    NotEnoughSlots = (
+        "NotEnoughSlots",
+        "The cluster has too few slots for the new parallelism; the job runs on with the old one: add TaskManagers or lower `parallelism`.",
+    )
+    OldClusterUnreachable = (
+        "OldClusterUnreachable",
+        "The job cannot be stopped where it is; bring that cluster back, or give the annotation `flinkjob.dev/abandon: <job id>`.",
+    )
+    AddressNotUnique = (
+        "AddressNotUnique",
+        "Two JobManagers answer at one address in turn; nothing is done until only one does.",
+    )
+    Suitable = "Suitable", "The cluster offers what its jobs need."
+    Unsuitable = "Unsuitable", "The cluster does not offer what `cluster.require` asks for; nothing is submitted."
+    Risky = "Risky", "The cluster works, but its configuration endangers jobs; the message says what to change."
+
     # savepoints
     InProgress = "InProgress", "The savepoint was triggered and is being written."
     Completed = "Completed", "The savepoint is complete; its location is in status."

@@ -7,11 +7,23 @@ have completed; then the answer is `Missing`, which names both.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from flinkjob.api.codec import FlinkSavepoint
-from flinkjob.api.common import InitialStateStrategy, SavepointPhase, SnapshotKind, SnapshotType, UpgradeStrategy
+from flinkjob.api.common import (
+    Claim,
+    InitialStateStrategy,
+    OnMissing,
+    SavepointPhase,
+    SnapshotKind,
+    SnapshotType,
+    UpgradeStrategy,
+    duration_seconds,
+)
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
-from flinkjob.api.flinkjob_status import Submission
+from flinkjob.api.flinkjob_status import RunEnd, Submission
+from flinkjob.core import rollback
+from flinkjob.core.draft import Draft
 from flinkjob.core.flinkmodel import Checkpoint, CheckpointKind, CheckpointStats
 from flinkjob.core.model import JobInput
 from flinkjob.core.reasons import Reason
@@ -24,14 +36,17 @@ class LeftState:
     kind: SnapshotKind
     location: str | None = None
     message: str | None = None
+    time: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class StartFrom:
-    """Start from this snapshot; None = empty. `why` goes into the Event."""
+    """Start from this snapshot; None = empty. `why` goes into the Event. `fresh`: state was expected but not found."""
 
     location: str | None
     why: str
+    claim: bool = False
+    fresh: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +77,7 @@ def left_state(stats: CheckpointStats | None, restored_from: str | None, *, othe
         return LeftState(
             kind=SnapshotKind.SAVEPOINT if restored.is_savepoint else SnapshotKind.CHECKPOINT,
             location=restored.external_path,
+            time=restored.restore_time,
         )
     if newest is None:
         kind = SnapshotKind.RESTORED if restored_from else SnapshotKind.EMPTY
@@ -72,23 +88,35 @@ def left_state(stats: CheckpointStats | None, restored_from: str | None, *, othe
 def _of(newest: Checkpoint) -> LeftState:
     if newest.is_usable:
         kind = SnapshotKind.SAVEPOINT if newest.is_savepoint else SnapshotKind.CHECKPOINT
-        return LeftState(kind=kind, location=newest.external_path)
+        return LeftState(kind=kind, location=newest.external_path, time=newest.latest_ack_time or newest.trigger_time)
     return LeftState(
         kind=SnapshotKind.MISSING,
         message=f"checkpoint {newest.checkpoint_id} was the newest, and it was not retained",
     )
 
 
-def start_of_next(spec: FlinkJobSpec, digest: str, last: Submission | None, given: JobInput) -> StartFrom | Missing:
-    """Where the next run starts from."""
+def start_of_next(draft: Draft, spec: FlinkJobSpec) -> StartFrom | Missing:
+    """Where the next run starts from, `restore.onMissing` applied."""
+    last = draft.submission
     if last is None or spec.initial_state.nonce != last.nonce:
-        return _initial(spec, given)
-    end = last.end
-    assert end is not None
-    if spec.upgrade.strategy is UpgradeStrategy.STATELESS and digest != last.run_digest:
+        return _initial(spec, draft.given)
+    assert last.end is not None
+    if rollback.is_bad(draft, last):
+        return StartFrom(location=last.restored_from, why=f"{last.restored_from}, from which run {last.number} started")
+    if spec.upgrade.strategy is UpgradeStrategy.STATELESS and draft.digest != last.run_digest:
         return StartFrom(location=None, why="empty, as upgrade.strategy Stateless asks")
+    found = _left_by(spec, last, last.end)
+    if isinstance(found, Missing) and spec.restore.on_missing is OnMissing.FRESH:
+        return StartFrom(location=None, why=f"empty, as restore.onMissing says: {found.message}", fresh=True)
+    return found
+
+
+def _left_by(spec: FlinkJobSpec, last: Submission, end: RunEnd) -> StartFrom | Missing:
     match end.snapshot_kind:
         case SnapshotKind.SAVEPOINT | SnapshotKind.CHECKPOINT:
+            if _too_old(spec, end):
+                message = f"{end.snapshot} is older than restore.maxAge {spec.restore.max_age}"
+                return Missing(reason=Reason.StateMissing, message=message)
             return StartFrom(location=end.snapshot, why=f"{end.snapshot_kind.lower()} {end.snapshot}")
         case SnapshotKind.RESTORED:
             return StartFrom(
@@ -104,19 +132,29 @@ def start_of_next(spec: FlinkJobSpec, digest: str, last: Submission | None, give
             )
 
 
+def _too_old(spec: FlinkJobSpec, end: RunEnd) -> bool:
+    if spec.restore.max_age is None or end.snapshot_time is None or end.time is None:
+        return False
+    return (end.time - end.snapshot_time).total_seconds() > duration_seconds(spec.restore.max_age)
+
+
 def _initial(spec: FlinkJobSpec, given: JobInput) -> StartFrom | Missing:
     initial = spec.initial_state
     match initial.strategy:
         case InitialStateStrategy.NONE:
             return StartFrom(location=None, why="empty, as initialState asks")
-        case InitialStateStrategy.LATEST:
-            newest = _newest_completed(given.savepoints)
-            if newest is None:
+        case InitialStateStrategy.LATEST | InitialStateStrategy.EARLIEST:
+            known = _completed_in_order(given.savepoints)
+            if not known:
                 return StartFrom(location=None, why="empty: no completed FlinkSavepoint of this job")
-            return StartFrom(location=newest.status.location, why=f"FlinkSavepoint {newest.meta.name}")
+            chosen = known[-1] if initial.strategy is InitialStateStrategy.LATEST else known[0]
+            return StartFrom(location=chosen.status.location, why=f"FlinkSavepoint {chosen.meta.name}")
         case InitialStateStrategy.CUSTOM:
             if initial.location is not None:
-                return StartFrom(location=initial.location, why=f"{initial.location}, as initialState says")
+                claim = spec.restore.claim_mode is Claim.CLAIM
+                return StartFrom(
+                    location=initial.location, why=f"{initial.location}, as initialState says", claim=claim
+                )
             name = initial.savepoint_ref.name if initial.savepoint_ref else ""
             found = given.named.get(name)
             if found is None or found.status.phase is not SavepointPhase.COMPLETED or not found.status.location:
@@ -128,8 +166,8 @@ def _initial(spec: FlinkJobSpec, given: JobInput) -> StartFrom | Missing:
             return StartFrom(location=found.status.location, why=f"FlinkSavepoint {name}")
 
 
-def _newest_completed(savepoints: tuple[FlinkSavepoint, ...]) -> FlinkSavepoint | None:
-    """The newest completed savepoint of the job: by submission, then checkpoint id, then end time."""
+def _completed_in_order(savepoints: tuple[FlinkSavepoint, ...]) -> list[FlinkSavepoint]:
+    """The completed savepoints of the job, oldest first: by end time, then submission and checkpoint id."""
     completed = [
         savepoint
         for savepoint in savepoints
@@ -137,12 +175,11 @@ def _newest_completed(savepoints: tuple[FlinkSavepoint, ...]) -> FlinkSavepoint 
         and savepoint.status.location
         and (savepoint.spec is None or savepoint.spec.type is SnapshotType.SAVEPOINT)
     ]
-    return max(
+    return sorted(
         completed,
         key=lambda savepoint: (
             savepoint.status.end_time.timestamp() if savepoint.status.end_time else 0.0,
             savepoint.status.submission or 0,
             savepoint.status.checkpoint_id or 0,
         ),
-        default=None,
     )

@@ -24,7 +24,7 @@ from flinkjob.core.actions import AddFinalizer, DiscardArtifact, RecordRevision,
 from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.draft import FAST, HOLD, Draft
 from flinkjob.core.errors import SubmitRejection
-from flinkjob.core.flinkmodel import RunRequest
+from flinkjob.core.flinkmodel import ClaimMode, RunRequest
 from flinkjob.core.identity import GLOBAL_PARAMETERS, job_id, mark_parameters, revision_name
 from flinkjob.core.model import ArtifactPhase, ArtifactRequest, ArtifactSeen, Fact, RunPhase
 from flinkjob.core.reasons import Reason
@@ -72,7 +72,7 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> None
     """Intend and send the next run."""
     last = draft.submission
     url = spec.cluster.url
-    source = start_of_next(spec, draft.digest, last, draft.given)
+    source = start_of_next(draft, spec)
     if isinstance(source, Missing):
         draft.stall(source.reason, source.message)
         return
@@ -97,6 +97,7 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> None
         artifact_digest=artifact.digest,
         jar_id=artifact.jar_id,
         restored_from=source.location,
+        claim=source.claim,
         allow_non_restored_state=spec.restore.allow_non_restored_state,
         nonce=spec.initial_state.nonce,
         parallelism=spec.parallelism,
@@ -108,6 +109,8 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> None
     draft.act(RecordRevision(name=revision, digest=draft.digest, number=number, keep=spec.revision_history_limit))
     if last is not None and last.artifact_digest and last.artifact_digest != artifact.digest and last.cluster_url:
         draft.act(DiscardArtifact(url=last.cluster_url, digest=last.artifact_digest))
+    if source.fresh:
+        draft.event(Reason.StartingFresh, source.why, warning=True)
     draft.event(Reason.Submitted, f"run {number} ({reason.lower()}) as job {submission.job_id}, state: {source.why}")
     _send(draft, spec, submission)
 
@@ -277,6 +280,7 @@ def run_request(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> Run
         parallelism=spec.parallelism,
         savepoint_path=submission.restored_from,
         allow_non_restored_state=submission.allow_non_restored_state,
+        claim_mode=ClaimMode.CLAIM if submission.claim else ClaimMode.NO_CLAIM,
         flink_configuration=configuration,
     )
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from flinkjob.core.errors import FlinkJobError
-from flinkjob.core.flinkmodel import JobOverview
+from flinkjob.core.flinkmodel import CheckpointStats, JobOverview
 from flinkjob.core.model import ClusterSeen, JobSeen, Presence
 from flinkjob.flink.client import FlinkClient
 from flinkjob.runtime.queue import Key
@@ -27,6 +28,17 @@ PREFIX = 16
 FIRST_ANSWER = 5.0
 """Seconds that an observation waits for the first answer of a cluster."""
 SAVEPOINT_DIRECTORY = ("execution.checkpointing.savepoint-dir", "state.savepoints.dir")
+CHECKPOINT_DIRECTORY = ("execution.checkpointing.dir", "state.checkpoints.dir")
+RETENTION = (
+    "execution.checkpointing.externalized-checkpoint-retention",
+    "execution.checkpointing.externalized-checkpoint",
+)
+LATEST_FOR = 240.0
+"""Seconds for which a job's checkpoint statistics are not read again just to show them."""
+LATEST_RATE = 2.0
+"""How many such reads a second a cluster may get, however many jobs it has."""
+FLIP_MEMORY = 120.0
+"""Seconds after which an address that two JobManagers answered at is believed to have only one."""
 UNREACHABLE_PAUSE = (0.5, 5.0)
 """The first and the longest pause, seconds, between polls of a cluster that does not answer."""
 
@@ -60,6 +72,10 @@ class Cluster:
         self._moving: set[Key] = set()
         self._terminal: dict[str, float] = {}
         self._absent: dict[str, _Absence] = {}
+        self._latest: dict[str, tuple[float, CheckpointStats]] = {}
+        self._latest_asked = 0.0
+        self._incarnations: set[str] = set()
+        self._flipped: float | None = None
         self._silent_since: float | None = None
         self._failures = 0
         self._answered = asyncio.Event()
@@ -140,6 +156,18 @@ class Cluster:
             before = self._absent[job_id] = _Absence(incarnation, now)
         return JobSeen(presence=Presence.ABSENT, absent_for=now - before.since)
 
+    async def latest(self, job_id: str) -> CheckpointStats | None:
+        """Checkpoint statistics of a running job, read at most every few minutes a job and so many a second in all."""
+        now = time.monotonic()
+        before = self._latest.get(job_id)
+        if (before is not None and now - before[0] < LATEST_FOR) or now - self._latest_asked < 1 / LATEST_RATE:
+            return before[1] if before is not None else None
+        self._latest_asked = now
+        stats = await self.client.checkpoints(job_id)
+        if stats is not None and stats.newest_completed() is not None:
+            self._latest[job_id] = (now, stats)
+        return stats
+
     async def identify(self) -> ClusterSeen:
         """Ask which JobManager process answers, and what it is configured to do.
 
@@ -148,16 +176,25 @@ class Cluster:
         """
         manager = await self.client.jobmanager_config()
         config = await self.client.cluster_config() if manager.incarnation != self._seen.incarnation else None
-        directory = next((manager.config[name] for name in SAVEPOINT_DIRECTORY if manager.config.get(name)), None)
         self._seen = replace(
             self._seen,
             incarnation=manager.incarnation,
             high_availability=manager.high_availability,
-            savepoint_directory=directory,
+            several_managers=self._several(manager.incarnation),
             flink_version=config.flink_version if config else self._seen.flink_version,
             refresh_interval=config.refresh_interval_ms / 1000 if config else self._seen.refresh_interval,
+            allows_submission=config.web_submit if config else self._seen.allows_submission,
+            **configured(manager.config),
         )
         return self._seen
+
+    def _several(self, incarnation: str) -> bool:
+        """Whether an earlier JobManager process has answered again lately: then two of them share the address."""
+        now = time.monotonic()
+        if incarnation != self._seen.incarnation and incarnation in self._incarnations:
+            self._flipped = now
+        self._incarnations.add(incarnation)
+        return self._flipped is not None and now - self._flipped < FLIP_MEMORY
 
     # the poller
 
@@ -198,6 +235,7 @@ class Cluster:
         self._by_prefix = by_prefix
         now = time.monotonic()
         self._terminal = {job.job_id: self._terminal.get(job.job_id, now) for job in overview if job.state.is_terminal}
+        self._latest = {job_id: known for job_id, known in self._latest.items() if job_id in self._jobs}
         self._failures = 0
         recovered = not self._seen.reachable
         self._silent_since = None
@@ -273,6 +311,22 @@ class Clusters:
         for cluster in self._clusters.values():
             await cluster.close()
         self._clusters.clear()
+
+
+def configured(config: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of `ClusterSeen` that follow from the JobManager's configuration."""
+
+    def first(*names: str) -> str | None:
+        return next((config[name] for name in names if config.get(name)), None)
+
+    uploads = first("web.upload.dir")
+    return {
+        "savepoint_directory": first(*SAVEPOINT_DIRECTORY),
+        "checkpoint_directory": first(*CHECKPOINT_DIRECTORY),
+        "retains_checkpoints": (first(*RETENTION) or "").upper() == "RETAIN_ON_CANCELLATION",
+        "intercepts_exit": (first("cluster.intercept-user-system-exit") or "DISABLED").upper() != "DISABLED",
+        "keeps_uploads": uploads is not None,
+    }
 
 
 def _differs(before: JobOverview | None, now: JobOverview) -> bool:

@@ -22,6 +22,7 @@ from flinkjob.core.actions import (
     RecordRevision,
     RecordSavepoint,
     RemoveFinalizer,
+    RescaleJob,
     RunJob,
     StopJob,
     TakeCheckpoint,
@@ -176,6 +177,12 @@ class Executor:
                     self._faults.before(Effect.CANCEL)
                     await self._clusters.at(action.url).client.cancel(action.job_id)
                     self._faults.after(Effect.CANCEL)
+                case RescaleJob():
+                    self._faults.before(Effect.RESCALE)
+                    await self._clusters.at(action.url).client.set_resource_requirements(
+                        action.job_id, action.after, before=action.before
+                    )
+                    self._faults.after(Effect.RESCALE)
                 case (
                     AddFinalizer()
                     | RemoveFinalizer()

@@ -26,6 +26,7 @@ class Effect(StrEnum):
     SAVEPOINT = "savepoint"
     CHECKPOINT = "checkpoint"
     CANCEL = "cancel"
+    RESCALE = "rescale"
     DISCARD = "discard-artifact"
 
 

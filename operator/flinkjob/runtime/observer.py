@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from flinkjob.api.codec import FlinkJob
-from flinkjob.core.errors import FlinkJobError
+from flinkjob.api.codec import FlinkJob, parse_job
+from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.core.errors import FlinkJobError, RescaleUnsupported
 from flinkjob.core.identity import Owner, read_mark
 from flinkjob.core.model import (
     ClusterSeen,
@@ -29,6 +30,7 @@ from flinkjob.kube.client import KubeClient
 from flinkjob.runtime.clusters import Cluster, Clusters
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.tasks import Tasks
+from flinkjob.snapshots.listing import SnapshotLister
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +47,14 @@ class Observer:
         clusters: Clusters,
         tasks: Tasks,
         kube: KubeClient,
+        snapshots: SnapshotLister,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._identity = identity
         self._clusters = clusters
         self._tasks = tasks
         self._kube = kube
+        self._snapshots = snapshots
         self._now = now
         self._deleting: dict[Key, float] = {}
 
@@ -66,12 +70,14 @@ class Observer:
         seen = await cluster.seen()
         target = seen if target_url == url else await self._clusters.at(target_url).seen()
         submission = job.status.submission
-        run, seen_job = RunSeen(), JobSeen()
+        run, seen_job, latest = RunSeen(), JobSeen(), None
         if submission is not None and submission.job_id is not None and submission.end is None:
             run = self._tasks.run_seen(key, submission.job_id, submission.attempts)
             expected = submission.seen or run.phase is not RunPhase.WORKING
             try:
                 seen_job = await cluster.job(submission.job_id, expected=expected)
+                if submission.running and seen_job.overview is not None and not seen_job.overview.state.is_terminal:
+                    latest = await cluster.latest(submission.job_id)
             except FlinkJobError as error:
                 seen = replace(seen, reachable=False, error=error.message)
             else:
@@ -83,6 +89,7 @@ class Observer:
             job=seen_job,
             kin=self._clusters.at(target_url).kin(self.owner(job).prefix),
             run=run,
+            latest=latest,
             deleting_for=self._deleting_for(key, job),
             namespace_terminating=await self._terminating(job),
         )
@@ -136,6 +143,29 @@ class Observer:
                 return replace(observation, exception=exceptions[0] if exceptions else None)
             case Fact.ALIAS:
                 return replace(observation, alias=await self._is_alias(job, observation))
+            case Fact.REVISION:
+                return replace(observation, revision=await self._revision(job, needs.revision))
+            case Fact.PLAN:
+                assert needs.plan is not None
+                return replace(observation, plan=await self._tasks.plan(key, needs.plan))
+            case Fact.SLOTS:
+                return replace(observation, slots=await client.cluster_overview())
+            case Fact.REQUIREMENTS:
+                try:
+                    return replace(observation, requirements=await client.resource_requirements(job_id))
+                except RescaleUnsupported:
+                    return replace(observation, requirements=None)
+            case Fact.LISTING:
+                return replace(observation, listing=await self._snapshots.list(needs.directory or ""))
+
+    async def _revision(self, job: FlinkJob | None, name: str | None) -> FlinkJobSpec | None:
+        """The spec that a ControllerRevision holds; None when it is gone or cannot be read any more."""
+        if job is None or name is None:
+            return None
+        raw = await self._kube.get_revision(job.meta.namespace, name)
+        if raw is None:
+            return None
+        return parse_job({"metadata": {"name": name}, "spec": (raw.get("data") or {}).get("spec")}).spec
 
     async def _marks(self, observation: Observation) -> tuple[Kin, ...]:
         client = self._clusters.at(observation.target.url).client

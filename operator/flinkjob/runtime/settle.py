@@ -12,12 +12,22 @@ from typing import Any
 from flinkjob.api.codec import dump_status
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 
+TICK_SECONDS = 300.0
+"""After so many seconds a value that ticks is worth a write of its own."""
+
 
 def settled(before: FlinkJobStatus, after: FlinkJobStatus) -> FlinkJobStatus:
-    """`after`, or `before` when they differ only in values that tick (as they would be written)."""
-    return before if _still(before) == _still(after) else after
+    """`after`, or `before` when they differ only in values that tick, unless those are minutes old."""
+    return before if _still(before) == _still(after) and not _stale(before, after) else after
+
+
+def _stale(before: FlinkJobStatus, after: FlinkJobStatus) -> bool:
+    known, new = before.last_checkpoint, after.last_checkpoint
+    if new is None or new.time is None:
+        return False
+    return known is None or known.time is None or (new.time - known.time).total_seconds() >= TICK_SECONDS
 
 
 def _still(status: FlinkJobStatus) -> dict[str, Any]:
-    job = replace(status.job, observed_time=None) if status.job is not None else None
+    job = replace(status.job, observed_time=None, restarts=None) if status.job is not None else None
     return dump_status(replace(status, job=job, last_checkpoint=None))

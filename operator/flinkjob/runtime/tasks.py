@@ -12,13 +12,23 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from flinkjob.artifacts.errors import ArtifactInvalid
 from flinkjob.artifacts.fetch import ArtifactStore
 from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected, SubmitRejected, SubmitRejection
 from flinkjob.core.identity import jar_name
-from flinkjob.core.model import ArtifactPhase, ArtifactRequest, ArtifactSeen, RunPhase, RunSeen
+from flinkjob.core.model import (
+    ArtifactPhase,
+    ArtifactRequest,
+    ArtifactSeen,
+    PlanPhase,
+    PlanRequest,
+    PlanSeen,
+    RunPhase,
+    RunSeen,
+)
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.queue import Key
@@ -41,6 +51,21 @@ class _Fetch:
 
 
 @dataclass
+class _Plan:
+    request: PlanRequest
+    task: asyncio.Task[PlanSeen]
+    done: float = 0.0
+
+    @property
+    def expired(self) -> bool:
+        """A refusal is looked at again after a while, an unclear answer at once, a good one after a minute."""
+        if not self.task.done():
+            return False
+        keep = {PlanPhase.COMPILED: READY_FOR, PlanPhase.REFUSED: FAILED_FOR}.get(self.task.result().phase, 1.0)
+        return time.monotonic() - self.done > keep
+
+
+@dataclass
 class _Run:
     job_id: str
     attempt: int
@@ -60,6 +85,7 @@ class Tasks:
         self._wake = wake
         self._fetches: dict[Key, _Fetch] = {}
         self._runs: dict[Key, _Run] = {}
+        self._plans: dict[Key, _Plan] = {}
 
     # artifacts
 
@@ -128,6 +154,39 @@ class Tasks:
         jar = next((jar for jar in await self._clusters.at(url).client.list_jars() if jar.name == name), None)
         return ArtifactSeen(phase=ArtifactPhase.READY, digest=digest, jar_id=jar.id) if jar is not None else None
 
+    # job graphs
+
+    async def plan(self, key: Key, request: PlanRequest) -> PlanSeen:
+        """Whether the program compiles to a job graph; starts the compilation when nobody did."""
+        known = self._plans.get(key)
+        if known is None or known.request != request or known.expired:
+            if known is not None:
+                known.task.cancel()
+            task = asyncio.create_task(self._compile(request), name=f"plan {key[0]}/{key[1]}")
+            known = self._plans[key] = _Plan(request, task)
+            task.add_done_callback(lambda _: self._compiled(key, request))
+        await asyncio.wait({known.task}, timeout=MOMENT)
+        return known.task.result() if known.task.done() else PlanSeen(phase=PlanPhase.WORKING)
+
+    def _compiled(self, key: Key, request: PlanRequest) -> None:
+        known = self._plans.get(key)
+        if known is not None and known.request is request:
+            known.done = time.monotonic()
+            self._wake(key)
+
+    async def _compile(self, request: PlanRequest) -> PlanSeen:
+        client = self._clusters.at(request.url).client
+        try:
+            await client.plan_jar(request.jar_id, request.request, timeout=None)
+        except SubmitRejected as error:
+            return PlanSeen(phase=PlanPhase.REFUSED, message=error.message)
+        except FlinkJobError as error:
+            return PlanSeen(phase=PlanPhase.UNCLEAR, message=error.message)
+        except Exception as error:
+            log.exception("compiling failed in the operator itself")
+            return PlanSeen(phase=PlanPhase.UNCLEAR, message=f"internal error: {type(error).__name__}")
+        return PlanSeen(phase=PlanPhase.COMPILED)
+
     # runs
 
     def run(self, key: Key, action: RunJob) -> None:
@@ -176,12 +235,14 @@ class Tasks:
     def forget(self, key: Key) -> None:
         """The key is gone: nothing of it is kept."""
         self._stop_fetch(key)
-        run = self._runs.pop(key, None)
-        if run is not None and not run.task.done():
-            run.task.cancel()
+        for known in (self._runs.pop(key, None), self._plans.pop(key, None)):
+            if known is not None and not known.task.done():
+                known.task.cancel()
 
     async def close(self) -> None:
-        tasks = [fetch.task for fetch in self._fetches.values()] + [run.task for run in self._runs.values()]
+        tasks: list[asyncio.Task[Any]] = [
+            known.task for table in (self._fetches, self._runs, self._plans) for known in table.values()
+        ]
         for task in tasks:
             task.cancel()
         for task in tasks:

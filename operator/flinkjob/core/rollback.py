@@ -1,0 +1,133 @@
+"""An upgrade that does not get healthy is taken back: which spec runs instead, and when a run counts as healthy.
+
+Called by the job decision: `effective` before everything else, `watch` while a run is up. Invariants: a rollback starts from
+the state that the bad run itself started from; the spec that was taken back stays held until it changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from flinkjob.api.common import RollbackPolicy, SubmissionReason, duration_seconds
+from flinkjob.api.fieldclass import FieldClass, field_class
+from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.flinkjob_status import Rollback, Submission
+from flinkjob.core.draft import Draft
+from flinkjob.core.model import Fact, NeedFact, Needs
+from flinkjob.core.reasons import Reason
+
+
+def effective(draft: Draft) -> None:
+    """Where the wanted spec was taken back, let the last healthy revision stand for it; a changed spec ends that."""
+    taken_back = draft.status.rollback
+    if taken_back is None or draft.spec is None:
+        return
+    if taken_back.run_digest != draft.digest:
+        draft.status = replace(draft.status, rollback=None)
+        return
+    if Fact.REVISION not in draft.observation.known:
+        raise NeedFact(Needs(fact=Fact.REVISION, revision=taken_back.revision))
+    old = draft.observation.revision
+    if old is None:
+        return
+    fields = type(old).model_fields
+    run = {name: getattr(old, name) for name, field in fields.items() if field_class(field) is FieldClass.RUN}
+    draft.spec = draft.spec.model_copy(update=run)
+    draft.digest = draft.digest_of_spec(draft.spec)
+
+
+def is_bad(draft: Draft, submission: Submission) -> bool:
+    """Whether this run is the one that is being taken back."""
+    taken_back = draft.status.rollback
+    return taken_back is not None and taken_back.from_submission == submission.number
+
+
+def watch(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> bool:
+    """Follow a run until it has proved healthy. True when it has just been given up."""
+    if submission.healthy:
+        return False
+    if spec.upgrade.rollback.policy is RollbackPolicy.DISABLED:
+        if submission.running:
+            _healthy(draft, submission)
+        return False
+    if _proved(draft, spec, submission):
+        _healthy(draft, submission)
+        return False
+    deadline = duration_seconds(spec.upgrade.rollback.deadline)
+    late = submission.intent_time is not None and draft.now >= submission.intent_time + timedelta(seconds=deadline)
+    if late and may_take_back(draft, submission):
+        take_back(draft, submission, f"not healthy within {spec.upgrade.rollback.deadline}")
+        return True
+    draft.again(1.0)
+    return False
+
+
+def may_take_back(draft: Draft, submission: Submission) -> bool:
+    """Whether there is a healthy revision to go back to, and this run is an upgrade that never was healthy."""
+    healthy = draft.status.healthy_revision
+    return (
+        draft.spec is not None
+        and draft.spec.upgrade.rollback.policy is RollbackPolicy.ENABLED
+        and submission.reason is SubmissionReason.UPGRADE
+        and not submission.healthy
+        and healthy is not None
+        and healthy != submission.revision
+        and submission.run_digest == draft.digest
+        and draft.status.rollback is None
+    )
+
+
+def take_back(draft: Draft, submission: Submission, why: str) -> None:
+    """Note that the wanted spec is taken back; the next steps replace the run."""
+    message = f"run {submission.number} is taken back: {why}; the spec of {draft.status.healthy_revision} runs instead"
+    draft.status = replace(
+        draft.status,
+        rollback=Rollback(
+            run_digest=draft.digest,
+            revision=draft.status.healthy_revision,
+            from_submission=submission.number,
+            since=draft.now,
+            message=message,
+        ),
+    )
+    draft.event(Reason.RolledBack, message, warning=True)
+    draft.wait("Rollback", Reason.RolledBack, message, again=0.05)
+
+
+def hold_back(draft: Draft) -> None:
+    """Say that the wanted spec is not the one that runs."""
+    taken_back = draft.status.rollback
+    if taken_back is not None:
+        draft.stall(
+            Reason.RolledBack, f"{taken_back.message or 'the spec was taken back'}; change the spec to try again"
+        )
+
+
+def _proved(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> bool:
+    overview = draft.observation.job.overview
+    steady = overview is not None and overview.all_tasks_running
+    if not steady:
+        if submission.steady_since is not None:
+            draft.update(steady_since=None)
+        return False
+    if submission.steady_since is None:
+        draft.update(steady_since=draft.now)
+        return False
+    window = duration_seconds(spec.upgrade.rollback.healthy_after)
+    return (draft.now - submission.steady_since).total_seconds() >= window and _checkpointed(draft, submission)
+
+
+def _checkpointed(draft: Draft, submission: Submission) -> bool:
+    assert submission.job_id is not None
+    draft.need(Fact.CHECKPOINT_CONFIG, submission.job_id)
+    config = draft.observation.checkpoint_config
+    if config is None or config.interval_ms is None:
+        return True
+    stats = draft.need_checkpoints(submission.job_id)
+    return stats is not None and stats.completed > 0
+
+
+def _healthy(draft: Draft, submission: Submission) -> None:
+    draft.update(healthy=True, steady_since=None)
+    draft.status = replace(draft.status, healthy_revision=submission.revision or draft.status.healthy_revision)

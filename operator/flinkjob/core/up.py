@@ -1,0 +1,289 @@
+"""A run is on the cluster: stop it as asked, replace it when the spec changed, rescale it, or let it be.
+
+Called by the job decision when no operation is in progress. Invariants: nothing is done to the running job before its
+replacement's artifact is on the cluster and (with preflight) its job graph compiled; `LastState` cancels only after the job's
+checkpoints were seen to be retained and one is complete; a FlinkSavepoint in progress is waited for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flinkjob.api.codec import FlinkSavepoint
+from flinkjob.api.common import (
+    DesiredState,
+    Fallback,
+    SavepointMode,
+    SavepointPhase,
+    Switch,
+    UpgradeStrategy,
+    duration_seconds,
+)
+from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.flinkjob_status import Submission
+from flinkjob.core import rescale, rollback, submit
+from flinkjob.core.draft import Draft
+from flinkjob.core.model import ArtifactSeen, Fact, NeedFact, Needs, PlanPhase, PlanRequest
+from flinkjob.core.operation import FAILURES_THAT_COUNT, SAVEPOINT_PREFIX, Cause, begin_cancel, begin_stop
+from flinkjob.core.reasons import Reason
+from flinkjob.core.savepoint_rules import directory_for
+
+STOP = "Stop"
+PREFLIGHT = "Preflight"
+NOT_RUNNING_GRACE = 10.0
+"""Seconds that a job may be short of running tasks before it counts as one of which no savepoint can be taken."""
+
+
+def step(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
+    """The next step for a run that is on the cluster."""
+    match spec.state:
+        case DesiredState.SUSPENDED:
+            _stop(draft, spec, submission, by=Cause.SUSPEND)
+        case DesiredState.DRAINED:
+            _stop(draft, spec, submission, by=Cause.DRAIN)
+        case DesiredState.CANCELLED:
+            begin_cancel(draft, submission, by=Cause.CANCEL)
+        case DesiredState.RUNNING:
+            _keep_running(draft, spec, submission)
+
+
+def _keep_running(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
+    asked = _asked_to_stop(draft, submission)
+    if asked is not None:
+        _stop_for(draft, spec, submission, asked)
+        return
+    moved = _moved(draft, spec, submission)
+    if moved or _other_run_wanted(draft, spec, submission):
+        _replace(draft, spec, submission, by=Cause.MOVE if moved else Cause.UPGRADE)
+    elif submission.parallelism is not None and spec.parallelism != submission.parallelism:
+        _scale(draft, spec, submission)
+    else:
+        _steady(draft, spec, submission)
+
+
+def _steady(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
+    if rollback.watch(draft, spec, submission):
+        return
+    if not submission.running:
+        draft.wait(submit.SUBMIT, Reason.Submitting, "waiting until all tasks are running", again=1.0)
+    elif draft.status.restart is not None and _age(draft, submission) >= duration_seconds(spec.restart.reset_after):
+        draft.status = replace(draft.status, restart=None)
+    if draft.status.rollback is not None and submission.running:
+        rollback.hold_back(draft)
+
+
+def _age(draft: Draft, submission: Submission) -> float:
+    return (draft.now - submission.started_time).total_seconds() if submission.started_time else 0.0
+
+
+# replacing
+
+
+def _moved(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> bool:
+    """Whether the job must go to another cluster; the same cluster under another name only changes the address."""
+    if spec.cluster.url == submission.cluster_url:
+        return False
+    draft.need(Fact.ALIAS)
+    if draft.observation.alias:
+        draft.update(cluster_url=spec.cluster.url)
+        return False
+    return True
+
+
+def _other_run_wanted(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> bool:
+    return draft.digest != submission.run_digest or spec.initial_state.nonce != submission.nonce
+
+
+def _replace(draft: Draft, spec: FlinkJobSpec, submission: Submission, *, by: str) -> None:
+    """Replace the running job."""
+    if not draft.target_reachable():
+        return
+    same = draft.digest == submission.run_digest
+    recorded = submission.artifact_digest if same else None
+    artifact = submit.artifact_ready(draft, spec, url=spec.cluster.url, recorded=recorded)
+    if artifact is None:
+        return
+    if rollback.is_bad(draft, submission):
+        begin_cancel(draft, submission, by=Cause.ROLLBACK)
+        return
+    if not same and not _compiles(draft, spec, submission, artifact):
+        return
+    redeploy = spec.initial_state.nonce != submission.nonce
+    if redeploy or (spec.upgrade.strategy is UpgradeStrategy.STATELESS and not same):
+        begin_cancel(draft, submission, by=by)
+    elif spec.upgrade.strategy is UpgradeStrategy.LAST_STATE:
+        _cancel_with_last_state(draft, submission, by=by)
+    else:
+        _stop(draft, spec, submission, by=by)
+
+
+def _compiles(draft: Draft, spec: FlinkJobSpec, submission: Submission, artifact: ArtifactSeen) -> bool:
+    """Preflight: whether the new program compiles to a job graph on the cluster."""
+    if spec.upgrade.preflight is Switch.DISABLED or not draft.observation.target.intercepts_exit:
+        return True
+    if Fact.PLAN not in draft.observation.known or draft.observation.plan is None:
+        request = submit.run_request(draft, spec, submission)
+        raise NeedFact(
+            Needs(
+                fact=Fact.PLAN,
+                plan=PlanRequest(url=spec.cluster.url, jar_id=artifact.jar_id or "", request=request),
+            )
+        )
+    plan = draft.observation.plan
+    match plan.phase:
+        case PlanPhase.COMPILED:
+            return True
+        case PlanPhase.WORKING:
+            draft.wait(PREFLIGHT, Reason.Upgrading, "compiling the new program on the cluster", again=0.5)
+        case PlanPhase.REFUSED:
+            draft.stall(Reason.PreflightFailed, plan.message)
+        case PlanPhase.UNCLEAR:
+            attempts = draft.failures_of(PREFLIGHT) + 1
+            draft.retry(PREFLIGHT, Reason.PreflightFailed, plan.message, pause=5.0, attempts=attempts)
+    return False
+
+
+def _scale(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
+    if not rescale.enough_slots(draft, spec, submission):
+        return
+    if rescale.possible(draft, submission):
+        rescale.begin(draft, spec, submission)
+    else:
+        _replace(draft, spec, submission, by=Cause.UPGRADE)
+
+
+# stopping
+
+
+def _stop(draft: Draft, spec: FlinkJobSpec, submission: Submission, *, by: str) -> None:
+    """Stop with a savepoint for a reason of our own; when none can be taken, as `upgrade.fallback` says."""
+    assert submission.job_id is not None
+    if not submission.running and not _all_running(draft):
+        stats = draft.need_checkpoints(submission.job_id)
+        if stats is None or stats.newest_completed() is None:
+            begin_cancel(draft, submission, by=by)  # it never ran: there is nothing to save
+            return
+    base = directory_for(draft.observation.cluster, spec.savepoints.directory)
+    if by != Cause.DRAIN and _impossible(draft, base):
+        match spec.upgrade.fallback:
+            case Fallback.LAST_STATE:
+                if _has_last_state(draft, submission):
+                    begin_cancel(draft, submission, by=by)
+                    return
+            case Fallback.FAIL:
+                before = draft.given.job.status.plan
+                draft.stall(Reason.SavepointFailed, (before.message if before else None) or "no savepoint can be taken")
+                return
+            case Fallback.WAIT:
+                pass
+    if draft.pausing(STOP) or not _can_take_savepoint(draft):
+        return
+    if base is None:
+        text = "set savepoints.directory: the cluster has no savepoint directory of its own"
+        draft.stall(Reason.NoSavepointDirectory, text)
+        return
+    begin_stop(draft, submission, by=by, base=base, format_type=spec.savepoints.format_type, drain=by == Cause.DRAIN)
+
+
+def _all_running(draft: Draft) -> bool:
+    overview = draft.observation.job.overview
+    return overview is not None and overview.all_tasks_running
+
+
+def _impossible(draft: Draft, base: str | None) -> bool:
+    """Whether it has been seen often or long enough that no savepoint can be taken."""
+    if base is None or draft.failures_of(STOP) >= FAILURES_THAT_COUNT:
+        return True
+    before = draft.given.job.status.plan
+    waiting = before is not None and before.step == STOP and before.reason == Reason.WaitingForTasks
+    if not waiting or before is None or before.since is None or _all_running(draft):
+        return False
+    return (draft.now - before.since).total_seconds() >= NOT_RUNNING_GRACE
+
+
+def _has_last_state(draft: Draft, submission: Submission) -> bool:
+    """Whether a cancel leaves a complete, retained checkpoint to start from."""
+    assert submission.job_id is not None
+    draft.need(Fact.CHECKPOINT_CONFIG, submission.job_id)
+    config = draft.observation.checkpoint_config
+    stats = draft.need_checkpoints(submission.job_id)
+    newest = stats.newest_completed() if stats is not None else None
+    return config is not None and config.retained_on_cancellation and newest is not None and newest.is_usable
+
+
+def _cancel_with_last_state(draft: Draft, submission: Submission, *, by: str) -> None:
+    if _has_last_state(draft, submission):
+        begin_cancel(draft, submission, by=by)
+        return
+    config = draft.observation.checkpoint_config
+    if config is not None and not config.retained_on_cancellation:
+        draft.stall(Reason.NotRetained, "upgrade.strategy LastState: the job's checkpoints are not kept after a cancel")
+        return
+    stats = draft.observation.checkpoints
+    if not submission.running and (stats is None or stats.newest_completed() is None):
+        begin_cancel(draft, submission, by=by)
+        return
+    draft.wait("Upgrade", Reason.WaitingForCheckpoint, "no retained checkpoint is complete yet", again=3.2)
+
+
+def _can_take_savepoint(draft: Draft) -> bool:
+    busy = next((s for s in draft.given.savepoints if _in_progress(s, draft.submission)), None)
+    if busy is not None:
+        draft.wait(STOP, Reason.WaitingForSavepoint, f"FlinkSavepoint {busy.meta.name} is in progress", again=0.5)
+        return False
+    if not _all_running(draft):
+        draft.wait(STOP, Reason.WaitingForTasks, "a savepoint needs all tasks running", again=1.0)
+        return False
+    return True
+
+
+def _in_progress(savepoint: FlinkSavepoint, submission: Submission | None) -> bool:
+    spec, status = savepoint.spec, savepoint.status
+    return (
+        spec is not None
+        and spec.mode is SavepointMode.TRIGGER
+        and status.phase is SavepointPhase.IN_PROGRESS
+        and submission is not None
+        and status.job_id == submission.job_id
+    )
+
+
+# FlinkSavepoints that stop the job
+
+
+def _asked_to_stop(draft: Draft, submission: Submission) -> FlinkSavepoint | None:
+    """The oldest FlinkSavepoint with mode Stop or Cancel that is due."""
+    due = [s for s in draft.given.savepoints if _is_due(s, submission, draft)]
+    return min(due, key=lambda s: (s.meta.creation_time or draft.now, s.meta.name), default=None)
+
+
+def _is_due(savepoint: FlinkSavepoint, submission: Submission, draft: Draft) -> bool:
+    spec, status = savepoint.spec, savepoint.status
+    return (
+        spec is not None
+        and spec.mode is not SavepointMode.TRIGGER
+        and savepoint.meta.deletion_time is None
+        and status.phase not in (None, SavepointPhase.COMPLETED, SavepointPhase.FAILED)
+        and (status.retry_time is None or status.retry_time <= draft.now)
+        and (spec.submission is None or spec.submission == submission.number)
+        and (spec.job_ref.job_id is None or spec.job_ref.job_id == submission.job_id)
+    )
+
+
+def _stop_for(draft: Draft, spec: FlinkJobSpec, submission: Submission, savepoint: FlinkSavepoint) -> None:
+    wanted = savepoint.spec
+    assert wanted is not None
+    if not _can_take_savepoint(draft):
+        return
+    base = directory_for(draft.observation.cluster, wanted.directory or spec.savepoints.directory)
+    if base is None:
+        return  # the FlinkSavepoint itself says so
+    begin_stop(
+        draft,
+        submission,
+        by=f"{SAVEPOINT_PREFIX}{savepoint.meta.name}",
+        base=base,
+        format_type=wanted.format_type or spec.savepoints.format_type,
+        drain=wanted.drain,
+        cancel=wanted.mode is SavepointMode.CANCEL,
+    )

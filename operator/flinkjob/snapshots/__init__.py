@@ -1,0 +1,1 @@
+"""Reading the places where Flink keeps checkpoints and savepoints."""
