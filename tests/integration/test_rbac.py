@@ -1,0 +1,152 @@
+"""The base manifests on a real API server: they apply, the Pod is acceptable, and the operator may do what it must only.
+
+What it must do is done for real in `test_kube_client.py`, with the same ServiceAccount.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from deploy.local.controlplane import ControlPlane
+from flinkjob.kube.client import KubeClient
+from flinkjob.kube.errors import Forbidden
+from flinkjob.settings import load
+from tests.support.rbac import BASE, NAMESPACE, operator_kubeconfig
+
+pytestmark = pytest.mark.kube
+
+GRANTED = {
+    "flinkjob.dev/flinkjobs": {"get", "list", "watch", "patch"},
+    "flinkjob.dev/flinkjobs/status": {"patch"},
+    "flinkjob.dev/flinksavepoints": {"get", "list", "watch", "patch", "create", "delete"},
+    "flinkjob.dev/flinksavepoints/status": {"patch"},
+    "apps/controllerrevisions": {"get", "list", "create", "delete"},
+    "/events": {"create"},
+    "/namespaces": {"get"},
+}
+EVERYBODY = ("authentication.k8s.io/", "authorization.k8s.io/", "certificates.k8s.io/clustertrustbundles")
+"""Reviews of one's own identity and rights, and public certificates: Kubernetes grants them to every ServiceAccount."""
+
+
+@pytest.fixture(scope="module")
+def kubeconfig(control_plane: ControlPlane) -> Path:
+    return operator_kubeconfig(control_plane)
+
+
+@pytest.fixture(scope="module")
+def deployment(control_plane: ControlPlane, kubeconfig: Path) -> dict[str, Any]:
+    text = control_plane.kubectl("get", "deployment", "flinkjob-operator", "--namespace", NAMESPACE, "-o", "yaml")
+    found = yaml.safe_load(text)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_exactly_what_is_needed_is_granted(control_plane: ControlPlane, kubeconfig: Path) -> None:
+    token = yaml.safe_load(kubeconfig.read_text())["users"][0]["user"]["token"]
+    answer = httpx.post(
+        f"{control_plane.url}/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
+        headers={"Authorization": f"Bearer {token}"},
+        json={"spec": {"namespace": "default"}},
+        verify=False,
+        trust_env=False,
+    )
+    status = answer.raise_for_status().json()["status"]
+    assert not status["incomplete"]
+    granted: dict[str, set[str]] = {}
+    for rule in status["resourceRules"]:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                granted.setdefault(f"{group}/{resource}", set()).update(rule["verbs"])
+    assert {what: verbs for what, verbs in granted.items() if not what.startswith(EVERYBODY)} == GRANTED
+
+
+@pytest.mark.parametrize(
+    "forbidden",
+    [
+        ("get", "secrets"),
+        ("list", "configmaps"),
+        ("create", "flinkjobs.flinkjob.dev"),
+        ("delete", "flinkjobs.flinkjob.dev"),
+        ("update", "flinkjobs.flinkjob.dev"),
+        ("deletecollection", "flinksavepoints.flinkjob.dev"),
+        ("patch", "controllerrevisions.apps"),
+        ("list", "pods"),
+        ("create", "pods/exec"),
+        ("list", "namespaces"),
+        ("get", "events"),
+        ("list", "customresourcedefinitions.apiextensions.k8s.io"),
+        ("impersonate", "users"),
+        ("escalate", "clusterroles.rbac.authorization.k8s.io"),
+    ],
+    ids=" ".join,
+)
+def test_nothing_else_is(control_plane: ControlPlane, kubeconfig: Path, forbidden: tuple[str, str]) -> None:
+    verb, resource = forbidden
+    operator = "system:serviceaccount:flinkjob-system:flinkjob-operator"
+    allowed = control_plane.kubectl(
+        "create", "-o", "jsonpath={.status.allowed}", "-f", "-", stdin=_review(operator, verb, resource)
+    )
+    assert allowed == "false"
+
+
+async def test_a_secret_is_refused_by_its_name(kubeconfig: Path) -> None:
+    async with await KubeClient.connect(kubeconfig) as client:
+        with pytest.raises(Forbidden, match=r'get secrets default/db: secrets "db" is forbidden'):
+            await client.read_secret("default", "db")
+
+
+def test_the_pod_passes_the_restricted_standard(control_plane: ControlPlane, deployment: dict[str, Any]) -> None:
+    namespace = control_plane.kubectl("get", "namespace", NAMESPACE, "-o", "yaml")
+    assert yaml.safe_load(namespace)["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    template = deployment["spec"]["template"]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "try", "namespace": NAMESPACE},
+        "spec": template["spec"],
+    }
+    made = control_plane.kubectl("create", "--dry-run=server", "-o", "yaml", "-f", "-", stdin=yaml.safe_dump(pod))
+    container = yaml.safe_load(made)["spec"]["containers"][0]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_the_arguments_are_understood(deployment: dict[str, Any]) -> None:
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    settings = load(container["args"])
+    assert [port["containerPort"] for port in container["ports"]] == [settings.health_port]
+    mounted = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    volume = next(v for v in pod["volumes"] if v["name"] == mounted[str(settings.cache_dir)])
+    gibibytes = int(volume["emptyDir"]["sizeLimit"].removesuffix("Gi"))
+    assert gibibytes * 1024 > settings.max_cache_mb + settings.max_artifact_mb
+    assert deployment["spec"]["strategy"]["type"] == "Recreate"
+    assert deployment["spec"]["replicas"] == 1
+
+
+def test_every_manifest_is_listed() -> None:
+    listed = set(yaml.safe_load((BASE / "kustomization.yaml").read_text())["resources"])
+    assert {path.name for path in BASE.glob("*.yaml")} - {"kustomization.yaml"} == listed - {"../../../crds"}
+
+
+def test_the_definitions_are_all_part_of_it() -> None:
+    crds = BASE.parents[2] / "crds"
+    listed = yaml.safe_load((crds / "Kustomization").read_text())["resources"]
+    assert sorted(listed) == sorted(path.name for path in crds.glob("*.yaml"))
+
+
+def _review(user: str, verb: str, resource: str) -> str:
+    name, _, group = resource.partition(".")
+    name, _, subresource = name.partition("/")
+    attributes = {"verb": verb, "resource": name, "group": group, "subresource": subresource, "namespace": "default"}
+    return yaml.safe_dump(
+        {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {"user": user, "groups": ["system:serviceaccounts"], "resourceAttributes": attributes},
+        }
+    )

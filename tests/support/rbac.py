@@ -1,0 +1,29 @@
+"""The operator's own credentials on a test control plane: exactly what the manifests grant, and nothing more.
+
+Every test that runs the operator uses these, so that a missing permission is found by the test that needs it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deploy.local.controlplane import ControlPlane
+
+BASE = Path(__file__).resolve().parents[2] / "deploy" / "kustomize" / "base"
+NAMESPACE = "flinkjob-system"
+SERVICE_ACCOUNT = "flinkjob-operator"
+
+
+def apply_base(control_plane: ControlPlane) -> None:
+    """Applies the base manifests, as a user would, and waits until the CRDs are served."""
+    control_plane.kubectl("apply", "--server-side", "--force-conflicts", "-k", BASE)
+    control_plane.apply_crds(BASE.parents[2] / "crds")
+
+
+def operator_kubeconfig(control_plane: ControlPlane) -> Path:
+    """A kubeconfig of the operator's ServiceAccount, with a token of one hour; made once for a control plane."""
+    path = control_plane.directory / "operator.kubeconfig"
+    if not path.exists():
+        apply_base(control_plane)
+        control_plane.service_account_kubeconfig(NAMESPACE, SERVICE_ACCOUNT, path)
+    return path
