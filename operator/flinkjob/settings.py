@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, NoReturn, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, CliSettingsSource, CliSuppress, NoDecode, SettingsConfigDict
 
+from flinkjob.core.hosts import HostRules
+
 PROGRAM = "flinkjob-operator"
 ENV_PREFIX = "FLINKJOB_"
 USAGE_ERROR = 2
@@ -41,6 +43,11 @@ def _label(value: str) -> str:
 def _absolute(value: Path) -> Path:
     if not value.is_absolute():
         raise ValueError(f"{str(value)!r} is not an absolute path")
+    return value
+
+
+def _host_patterns(value: tuple[str, ...]) -> tuple[str, ...]:
+    HostRules.of(value)
     return value
 
 
@@ -80,8 +87,12 @@ class Settings(BaseSettings):
         description="directories (mounted volumes) below which checkpoints and savepoints may be looked for when a "
         "cluster has lost its jobs, separated by commas; none: lost jobs are held",
     )
-    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
-        (), description="hosts (*.example.com, 10.0.0.0/8) of clusters and jars that may be spoken to; none: all"
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_host_patterns)] = (
+        Field(
+            (),
+            description="hosts (flink.example.com, *.example.com, 10.0.0.0/8) of clusters and jars that may be spoken to, "
+            "separated by commas; none: all but link-local ones",
+        )
     )
     max_artifact_mb: int = Field(1024, ge=1, le=65536, description="largest jar, in MiB")
     max_cache_mb: int = Field(4096, ge=1, description="how much of the cache is kept, in MiB")

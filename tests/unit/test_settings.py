@@ -61,6 +61,7 @@ def test_flags_beat_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--poll-fast-ms", "5000"], "--poll-slow-ms must not be smaller than --poll-fast-ms"),
         (["--max-cache-mb", "10"], "--max-cache-mb must not be smaller than --max-artifact-mb"),
         (["--health-port", "http"], "--health-port (or FLINKJOB_HEALTH_PORT): Input should be a valid integer"),
+        (["--allowed-hosts", "a.example,10.0.0.1/8"], "'10.0.0.1/8' is no address, network, host or *.domain"),
         (["--nope"], "unrecognized arguments: --nope"),
     ],
 )
