@@ -10,6 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -103,22 +104,19 @@ class Connection:
         url = self._api.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         give_up_at = time.monotonic() + RETRY_BUDGET_SECONDS
         for attempt in range(1, ATTEMPTS + 1):
-            code, answer, retry_after = await self._send(verb, url, body, content_type)
-            self._on_request(verb, resource, code if answer is None else str(code))
-            if answer is not None and 200 <= int(code) <= 299:
-                parsed = orjson.loads(answer) if answer else {}
-                return parsed if isinstance(parsed, dict) else {}
-            if answer is not None and not _worth_repeating(int(code)):
-                raise rejection(int(code), answer, what)
-            delay = _delay(attempt, retry_after)
+            answer = await self._send(verb, url, body, content_type)
+            self._on_request(verb, resource, answer.code)
+            if answer.status is not None and not _worth_repeating(answer.status):
+                if answer.status > 299:
+                    raise rejection(answer.status, answer.body, what)
+                return _parsed(answer.body, what)
+            delay = _delay(attempt, answer.retry_after)
             if attempt == ATTEMPTS or time.monotonic() + delay > give_up_at:
                 break
             await asyncio.sleep(delay)
-        problem = code if answer is None else f"HTTP {code}"
-        raise KubeUnavailable("api-server", f"{what}: the API server does not answer: {problem}")
+        raise KubeUnavailable("api-server", f"{what}: the API server does not answer: {answer.problem}")
 
-    async def _send(self, verb: str, url: str, body: Any, content_type: str) -> tuple[str, bytes | None, float | None]:
-        """(status code, body, Retry-After seconds), or (kind of failure, None, None)."""
+    async def _send(self, verb: str, url: str, body: Any, content_type: str) -> _Answer:
         headers = {"Accept": JSON, "Content-Type": content_type, **self._api.default_headers}
         try:
             await self._api.update_params_for_auth(headers, [], ["BearerToken"], url, verb, body)
@@ -127,10 +125,40 @@ class Connection:
             )
             data: bytes = await response.read()
         except TimeoutError:
-            return "timeout", None, None
+            return _Answer("timeout", problem=f"nothing within {REQUEST_TIMEOUT_SECONDS:g} s")
         except (aiohttp.ClientError, OSError, _config.ConfigException) as error:
-            return type(error).__name__, None, None
-        return str(response.status), data, _seconds(response.getheader("Retry-After"))
+            kind = type(error).__name__
+            return _Answer(kind, problem=f"{kind}: {error}")
+        return _Answer(
+            str(response.status),
+            problem=f"HTTP {response.status}",
+            status=response.status,
+            body=data,
+            retry_after=_seconds(response.getheader("Retry-After")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What came of one request."""
+
+    code: str
+    """HTTP status or kind of failure, for metrics."""
+    problem: str
+    """The same for people."""
+    status: int | None = None
+    """None: no complete answer."""
+    body: bytes = b""
+    retry_after: float | None = None
+    """Seconds."""
+
+
+def _parsed(body: bytes, what: str) -> dict[str, Any]:
+    try:
+        parsed = orjson.loads(body) if body else {}
+    except orjson.JSONDecodeError as error:
+        raise KubeUnavailable("api-server", f"{what}: the answer is not JSON: is this the API server?") from error
+    return parsed if isinstance(parsed, dict) else {}
 
 
 _METHODS = {"get": "GET", "list": "GET", "create": "POST", "patch": "PATCH", "update": "PUT", "delete": "DELETE"}

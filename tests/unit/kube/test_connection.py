@@ -90,7 +90,16 @@ async def test_nobody_listens(tmp_path: Path) -> None:
     async with api_server(says()) as server:
         path = server.kubeconfig(tmp_path)
     async with await KubeClient.connect(path) as client:
-        with pytest.raises(KubeUnavailable, match="ClientConnectorError"):
+        with pytest.raises(KubeUnavailable, match=r"ClientConnectorError: Cannot connect to host 127\.0\.0\.1"):
+            await client.get(Kind.FLINK_JOB, "apps", "clicks")
+
+
+async def test_something_else_that_answers(tmp_path: Path) -> None:
+    async def page(_: web.Request) -> web.StreamResponse:
+        return web.Response(text="<html>please log in</html>", content_type="text/html")
+
+    async with connected(tmp_path, page) as (client, _, _):
+        with pytest.raises(KubeUnavailable, match="the answer is not JSON"):
             await client.get(Kind.FLINK_JOB, "apps", "clicks")
 
 
