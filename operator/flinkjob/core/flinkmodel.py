@@ -341,9 +341,8 @@ def normalise_location(location: str) -> str:
     Flink answers `file:/x` for `file:///x`, accepts `dir/_metadata` for `dir` and knows one S3 bucket by several
     schemes. A path without scheme counts as a local file; dots and doubled slashes are resolved as Flink does.
     """
-    text = location.strip()
-    match = _LOCATION.match(text)
-    scheme, authority, path = match.groups() if match else ("file", None, text)
+    match = _LOCATION.match(location)
+    scheme, authority, path = match.groups() if match else ("file", None, location)
     scheme = _SAME_STORE.get(scheme.lower(), scheme.lower())
     host = (authority or "").lower()
     if scheme == "file" and host == "localhost":

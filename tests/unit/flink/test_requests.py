@@ -1,0 +1,219 @@
+"""What is sent: Flink silently ignores a field it does not know, so every name matters."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from flinkjob.core.errors import Rejected, Unreachable
+from flinkjob.core.flinkmodel import (
+    CheckpointKind,
+    ClaimMode,
+    FlinkJobState,
+    RunRequest,
+    SavepointFormat,
+    TriggeredCheckpoint,
+    TriggerState,
+)
+from flinkjob.flink import FlinkClient
+
+JOB, TRIGGER = "a" * 32, "b" * 32
+
+
+class Flink:
+    """Remembers requests and answers each alike."""
+
+    def __init__(self, body: Any, status: int = 200) -> None:
+        self.requests: list[httpx.Request] = []
+        self._answer = (status, body)
+        self.client = FlinkClient(httpx.AsyncClient(transport=httpx.MockTransport(self._handle)), "http://flink:8081")
+
+    def _handle(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        return httpx.Response(self._answer[0], json=self._answer[1])
+
+    @property
+    def sent(self) -> Any:
+        """Body of the last request."""
+        return orjson.loads(self.requests[-1].content)
+
+    @property
+    def line(self) -> str:
+        """Method and path of the last request."""
+        return f"{self.requests[-1].method} {self.requests[-1].url.raw_path.decode()}"
+
+
+async def test_run_sends_the_names_flink_knows() -> None:
+    flink = Flink({"jobid": JOB})
+    request = RunRequest(
+        job_id=JOB,
+        entry_class="a.B",
+        args=("--x", "1"),
+        parallelism=2,
+        savepoint_path="s3://b/x",
+        allow_non_restored_state=True,
+        claim_mode=ClaimMode.LEGACY,
+        flink_configuration={"k": "v"},
+    )
+    assert await flink.client.run_jar("0_ä b.jar", request) == JOB
+    assert flink.line == "POST /jars/0_%C3%A4%20b.jar/run"
+    assert flink.sent == {
+        "jobId": JOB,
+        "entryClass": "a.B",
+        "programArgsList": ["--x", "1"],
+        "parallelism": 2,
+        "savepointPath": "s3://b/x",
+        "allowNonRestoredState": True,
+        "claimMode": "LEGACY",
+        "flinkConfiguration": {"k": "v"},
+    }
+    await flink.client.run_jar("x.jar", RunRequest(job_id=JOB))
+    assert flink.sent == {"jobId": JOB, "allowNonRestoredState": False, "claimMode": "NO_CLAIM"}
+
+
+async def test_savepoints_have_dashed_names_and_stops_do_not() -> None:
+    flink = Flink({"request-id": TRIGGER}, 202)
+    await flink.client.trigger_savepoint(JOB, TRIGGER, "s3://b/x", SavepointFormat.NATIVE, cancel_job=True)
+    assert flink.line == f"POST /jobs/{JOB}/savepoints"
+    assert flink.sent == {
+        "triggerId": TRIGGER,
+        "target-directory": "s3://b/x",
+        "formatType": "NATIVE",
+        "cancel-job": True,
+    }
+    await flink.client.stop_with_savepoint(JOB, TRIGGER, "s3://b/x", drain=True)
+    assert flink.line == f"POST /jobs/{JOB}/stop"
+    assert flink.sent == {
+        "triggerId": TRIGGER,
+        "targetDirectory": "s3://b/x",
+        "formatType": "CANONICAL",
+        "drain": True,
+    }
+    await flink.client.stop_with_savepoint(JOB, TRIGGER, None)
+    assert "targetDirectory" not in flink.sent
+    await flink.client.trigger_checkpoint(JOB, TRIGGER, TriggeredCheckpoint.FULL)
+    assert flink.sent == {"triggerId": TRIGGER, "checkpointType": "FULL"}
+
+
+async def test_a_trigger_id_that_flink_did_not_take_is_an_error() -> None:
+    flink = Flink({"request-id": "c" * 32}, 202)
+    with pytest.raises(Rejected, match="trigger id"):
+        await flink.client.trigger_savepoint(JOB, TRIGGER, None)
+
+
+async def test_an_upload_is_one_part_with_the_wanted_name(tmp_path: Path) -> None:
+    flink = Flink({"filename": "C:\\upload\\flink-web-upload\\1_x.jar", "status": "success"})
+    jar = tmp_path / "local"
+    jar.write_bytes(b"PK content")
+    assert await flink.client.upload_jar(jar, "x.jar") == "1_x.jar"
+    sent = flink.requests[0]
+    assert sent.headers["content-type"].startswith("multipart/form-data; boundary=")
+    assert sent.content.count(b"Content-Disposition") == 1
+    assert b'filename="x.jar"' in sent.content
+    assert b"PK content" in sent.content
+    assert int(sent.headers["content-length"]) == len(sent.content)
+
+
+async def test_a_large_upload_has_more_time(tmp_path: Path) -> None:
+    flink = Flink({"filename": "/u/1_x.jar"})
+    jar = tmp_path / "local"
+    jar.write_bytes(b"x" * 1024 * 1024)
+    await flink.client.upload_jar(jar, "x.jar")
+    assert flink.requests[0].extensions["timeout"]["write"] == 14.0
+
+
+async def test_run_has_no_time_out_of_its_own_but_connects_in_time() -> None:
+    flink = Flink({"jobid": JOB})
+    await flink.client.run_jar("x.jar", RunRequest(job_id=JOB))
+    assert flink.requests[0].extensions["timeout"] == {"connect": 10.0, "read": None, "write": None, "pool": 10.0}
+    await flink.client.run_jar("x.jar", RunRequest(job_id=JOB), timeout=3)
+    assert flink.requests[1].extensions["timeout"]["read"] == 3
+
+
+async def test_requirements_are_put_for_every_vertex() -> None:
+    current = {"parallelism": {"lowerBound": 2, "upperBound": 2}}
+    flink = Flink({"v1": current, "v2": current})
+    assert await flink.client.set_resource_requirements(JOB, 5)
+    bounds = {"parallelism": {"lowerBound": 1, "upperBound": 5}}
+    assert flink.sent == {"v1": bounds, "v2": bounds}
+    assert [request.method for request in flink.requests] == ["GET", "PUT"]
+
+
+async def test_cancel_asks_for_cancel_and_exceptions_for_few() -> None:
+    flink = Flink({}, 202)
+    await flink.client.cancel(JOB)
+    assert flink.line == f"PATCH /jobs/{JOB}?mode=cancel"
+    flink = Flink({"exceptionHistory": {"entries": [{"exceptionName": "a.B", "stacktrace": "a.BException: x"}] * 3}})
+    assert len(await flink.client.exceptions(JOB, limit=2)) == 2
+    assert flink.line == f"GET /jobs/{JOB}/exceptions?maxExceptions=2"
+
+
+async def test_unknown_words_and_fields_are_tolerated() -> None:
+    job = {"jid": JOB, "state": "DREAMING", "start-time": -1, "new": {"field": 1}, "tasks": {"total": 1, "dreaming": 1}}
+    (seen,) = await Flink({"jobs": [job], "more": 1}).client.overview_jobs()
+    assert seen.state is FlinkJobState.UNKNOWN
+    assert seen.start_time is None
+    result = await Flink({"status": {"id": "QUEUED"}, "operation": None}).client.savepoint_result(JOB, TRIGGER)
+    assert result.state is TriggerState.IN_PROGRESS
+
+
+async def test_numbers_that_are_not_numbers_are_tolerated() -> None:
+    history = [{"id": 3, "status": "COMPLETED", "is_savepoint": True, "state_size": "NaN", "external_path": ""}]
+    body = {"counts": {}, "latest": {}, "history": history, "summary": {"state_size": {"p99": "NaN"}}}
+    stats = await Flink(body).client.checkpoints(JOB)
+    assert stats is not None
+    (snapshot,) = stats.history
+    assert snapshot.state_bytes is None
+    assert snapshot.external_path is None
+    assert not snapshot.is_usable
+    assert snapshot.kind is CheckpointKind.SAVEPOINT
+
+
+async def test_high_availability_has_an_old_and_a_new_name() -> None:
+    def settings(**more: str) -> list[dict[str, str]]:
+        config = {"web.tmpdir": "/tmp/flink-web-86ae5099-0140-4c2f-ac0f-0c97f6fbecd9"} | more
+        return [{"key": key.replace("_", "-"), "value": value} for key, value in config.items()]
+
+    async def available(config: list[dict[str, str]]) -> bool:
+        return (await Flink(config).client.jobmanager_config()).high_availability
+
+    assert not await available(settings())
+    assert not await available(settings(high_availability="NONE"))
+    assert await available(settings(high_availability="zookeeper"))
+    kubernetes = [{"key": "high-availability.type", "value": "kubernetes"}]
+    assert await available(settings() + kubernetes)
+
+
+async def test_a_process_without_an_incarnation_is_no_answer() -> None:
+    for config in ([], [{"key": "web.tmpdir", "value": "/tmp"}]):
+        with pytest.raises(Unreachable, match=r"web\.tmpdir"):
+            await Flink(config).client.jobmanager_config()
+
+
+async def test_the_savepoint_of_a_failed_stop_is_reported() -> None:
+    trace = (
+        "java.util.concurrent.CompletionException: org.apache.flink.runtime.scheduler.stopwithsavepoint."
+        "StopWithSavepointStoppingException: A savepoint has been created at: s3://b/savepoint-1-2, but the"
+        " corresponding job aa failed during stopping.\n\tat x.Y"
+    )
+    operation = {"failure-cause": {"class": "x", "stack-trace": trace}}
+    result = await Flink({"status": {"id": "COMPLETED"}, "operation": operation}).client.savepoint_result(JOB, TRIGGER)
+    assert result.state is TriggerState.FAILED
+    assert result.location is None
+    assert result.failure_path == "s3://b/savepoint-1-2"
+    assert result.failure is not None
+    assert result.failure.startswith("StopWithSavepointStoppingException: A savepoint has been created at")
+
+
+async def test_checkpoints_spell_their_failure_differently() -> None:
+    operation = {"failureCause": {"class": "x", "stack-trace": "a.b.CheckpointException: declined\n\tat x"}}
+    result = await Flink({"status": {"id": "COMPLETED"}, "operation": operation}).client.checkpoint_result(JOB, TRIGGER)
+    assert result.failure == "CheckpointException: declined"
+
+
+async def test_other_failures_of_a_disposal_are_failures() -> None:
+    operation = {"failure-cause": {"class": "x", "stack-trace": "java.io.IOException: permission denied\n\tat x"}}
+    result = await Flink({"status": {"id": "COMPLETED"}, "operation": operation}).client.disposal_result(TRIGGER)
+    assert (result.state, result.failure) == (TriggerState.FAILED, "IOException: permission denied")
