@@ -40,7 +40,7 @@ async def test_names_must_end_in_jar_and_paths_are_stripped(target: Target) -> N
     assert await target.client.delete_jar(jar)
 
 
-async def test_content_is_not_checked_before_it_is_run(target: Target, tmp_path: object) -> None:
+async def test_content_is_not_checked_before_it_is_run(target: Target) -> None:
     broken = target.scratch / "broken.jar"
     broken.write_bytes(b"no zip")
     jar = await target.client.upload_jar(broken, "broken.jar")

@@ -13,7 +13,7 @@ from flinkjob.core.flinkmodel import FlinkJobState
 from tests.flinksim.clock import Clock, VirtualClock
 from tests.flinksim.events import Events
 from tests.flinksim.faults import Faults
-from tests.flinksim.javaerrors import JavaError
+from tests.flinksim.javaerrors import JavaError, error
 from tests.flinksim.job import SimJob
 from tests.flinksim.operations import Operations
 from tests.flinksim.program import SimJar, make_jar
@@ -140,6 +140,11 @@ class FlinkSim:
         """Forget results of triggers, as after five minutes."""
         for operations in (self.savepoints, self.checkpoints, self.disposals):
             operations.forget(job_id)
+
+    def fail_savepoints(self, job_id: str, name: str, message: str, times: int = 1) -> None:
+        """Let the next savepoints and stops of a job fail at once with a Java exception."""
+        planned = self.savepoint_failures.setdefault(job_id, deque())
+        planned.extend([error(("java.util.concurrent.CompletionException", message), (name, message))] * times)
 
     # The JobManager
 
