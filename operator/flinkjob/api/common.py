@@ -252,6 +252,13 @@ class SavepointMode(StrEnum):
     CANCEL = "Cancel"
 
 
+class SnapshotDeletion(StrEnum):
+    """What becomes of a snapshot's data when its FlinkSavepoint is deleted."""
+
+    RETAIN = "Retain"
+    DELETE = "Delete"
+
+
 class SnapshotType(StrEnum):
     """What is made: a savepoint, or a checkpoint that Flink owns."""
 
@@ -366,6 +373,19 @@ Duration = Annotated[
     _checked(duration_seconds),
 ]
 """`90s`, `1h30m`, `7d`; never zero."""
+
+TimeZone = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$",
+        json_schema_extra=rules(
+            Rule("timestamp('2026-01-01T00:00:00Z').getHours(self) >= 0", "{path} is not a known time zone")
+        ),
+    ),
+]
+"""A name of the time zone database, such as `Europe/Berlin`; the API server knows them too."""
 
 Location = Annotated[
     str,

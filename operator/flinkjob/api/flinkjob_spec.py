@@ -26,10 +26,12 @@ from flinkjob.api.common import (
     ObjectName,
     OnLoss,
     OnMissing,
+    Requirement,
     RestartPolicy,
     RollbackPolicy,
     Sha256,
     Switch,
+    TimeZone,
     UpgradeStrategy,
 )
 from flinkjob.api.fieldclass import FieldClass
@@ -73,6 +75,9 @@ def _duplicate_rule(field: str, key: str) -> Rule:
     )
 
 
+CRON_PATTERN: Final = r"^[0-9A-Za-z*/,\-?#]+( [0-9A-Za-z*/,\-?#]+){4}$"
+
+
 class ClusterSpec(SpecModel):
     """The Flink cluster that runs the job."""
 
@@ -83,6 +88,15 @@ class ClusterSpec(SpecModel):
             "cluster from 1.20 to 2.3, whoever runs it. Without user information."
         ),
     ]
+    require: Annotated[
+        tuple[Requirement, ...],
+        Field(
+            max_length=3,
+            description="What the cluster must offer; not met = ClusterSuitable is False and nothing is submitted.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+        FieldClass.LIVE,
+    ] = ()
 
 
 class JarSpec(SpecModel):
@@ -261,8 +275,28 @@ class UpgradeSpec(SpecModel):
     ] = "10m"
 
 
+class RetentionSpec(SpecModel):
+    """How many savepoints are kept, and how long: one is deleted only when both limits are exceeded."""
+
+    min_count: Annotated[int, Field(ge=1, le=10000, description="So many of the newest are always kept.")]
+    min_age: Annotated[Duration, Field(description="Younger ones are always kept.")]
+
+
 class SavepointsSpec(SpecModel):
     """Savepoints that the operator takes of this job."""
+
+    RULES = (
+        Rule(
+            "!(has(self.interval) && has(self.schedule))",
+            "spec.savepoints: interval and schedule cannot be used together",
+            lambda savepoints: savepoints.interval is None or savepoints.schedule is None,
+        ),
+        Rule(
+            "!has(self.timeZone) || has(self.schedule)",
+            "spec.savepoints.timeZone: only with schedule",
+            lambda savepoints: savepoints.time_zone is None or savepoints.schedule is not None,
+        ),
+    )
 
     directory: Annotated[
         Location | None,
@@ -276,6 +310,24 @@ class SavepointsSpec(SpecModel):
         Field(description="Canonical: readable by every state backend. Native: faster, the same backend only."),
     ] = FormatType.CANONICAL
     timeout: Annotated[Duration, Field(description="How long one may take before it is reported.")] = "10m"
+    interval: Annotated[
+        Duration | None, Field(description="Take one so often while the job runs; the last time is kept in status.")
+    ] = None
+    schedule: Annotated[
+        Annotated[str, Field(min_length=9, max_length=128, pattern=CRON_PATTERN)] | None,
+        Field(description="Take one at these times: cron with five fields. Missed times are not made up for."),
+    ] = None
+    time_zone: Annotated[
+        TimeZone | None, Field(description="Time zone of the schedule, such as Europe/Berlin. Absent: UTC.")
+    ] = None
+    suspend: Annotated[bool, Field(description="Take no periodic savepoints for the time being.")] = False
+    retention: Annotated[
+        RetentionSpec | None,
+        Field(
+            description="Which of the savepoints that the operator took are deleted, with their data; never the newest "
+            "nor one that is in use. Absent: all are kept."
+        ),
+    ] = None
 
 
 class RestartSpec(SpecModel):
@@ -414,6 +466,16 @@ class FlinkJobSpec(SpecModel):
     deletion: Annotated[
         DeletionSpec, Field(description="What becomes of the job when this object is deleted."), FieldClass.LIVE
     ] = DeletionSpec()
+    ttl_seconds_after_finished: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=2**31,
+            description="Delete this object so many seconds after the job has finished. Ignored, with a warning, where "
+            "Argo CD, Flux or Helm own it: they would create it and run the job again.",
+        ),
+        FieldClass.LIVE,
+    ] = None
     revision_history_limit: Annotated[
         int,
         Field(ge=1, le=100, description="How many specs of earlier runs are kept as ControllerRevisions."),

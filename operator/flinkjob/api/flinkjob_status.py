@@ -195,6 +195,16 @@ class SavepointInfo:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PeriodicInfo:
+    """Periodic savepoints."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
+
+    last_time: Annotated[Time | None, Field(description="For when the last one was due.")] = None
+    next_time: Annotated[Time | None, Field(description="When the next one is due.")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FailureInfo:
     """The newest failure that Flink reported for the job."""
 
@@ -286,6 +296,7 @@ class FlinkJobStatus:
         None
     )
     last_savepoint: Annotated[SavepointInfo | None, Field(description="The newest completed savepoint known.")] = None
+    periodic: Annotated[PeriodicInfo | None, Field(description="Periodic savepoints.")] = None
     last_failure: Annotated[FailureInfo | None, Field(description="The newest failure.")] = None
     restart: Annotated[RestartInfo | None, Field(description="Restarts by the operator.")] = None
     rollback: Annotated[Rollback | None, Field(description="A new spec that was taken back.")] = None

@@ -1,6 +1,6 @@
 """`FlinkSavepoint.spec`: a snapshot that is asked for once. Parsed by the codec; the CRD is generated from it.
 
-Invariant: every field is immutable, also against setting and unsetting.
+Invariant: every field but `deletion` is immutable, also against setting and unsetting.
 """
 
 from typing import Annotated
@@ -15,6 +15,7 @@ from flinkjob.api.common import (
     JobName,
     Location,
     SavepointMode,
+    SnapshotDeletion,
     SnapshotType,
 )
 from flinkjob.api.fieldclass import Marker
@@ -30,10 +31,31 @@ class JobRef(SpecModel):
     ] = None
 
 
+class SavepointDeletionSpec(SpecModel):
+    """What becomes of the snapshot's data when the FlinkSavepoint is deleted."""
+
+    policy: Annotated[
+        SnapshotDeletion,
+        Field(
+            description="Retain: the data stay. Delete: they are disposed of through the job's cluster, never while a "
+            "run started from them or would restore from them."
+        ),
+    ] = SnapshotDeletion.RETAIN
+    timeout: Annotated[
+        Duration, Field(description="After it the object goes and the data stay, with an Event SnapshotKept.")
+    ] = "5m"
+
+
 class FlinkSavepointSpec(SpecModel):
     """A savepoint or checkpoint of a FlinkJob, taken once."""
 
     RULES = (
+        Rule(
+            "self.type != 'Checkpoint' || !has(self.deletion) || !has(self.deletion.policy) || "
+            "self.deletion.policy != 'Delete'",
+            "spec.deletion.policy: Delete is not for a Checkpoint, which Flink owns",
+            lambda spec: not spec.is_checkpoint or spec.deletion.policy is not SnapshotDeletion.DELETE,
+        ),
         Rule(
             "self.type != 'Checkpoint' || self.mode == 'Trigger'",
             "spec.mode: type Checkpoint needs mode: Trigger",
@@ -121,6 +143,9 @@ class FlinkSavepointSpec(SpecModel):
         Field(ge=0, le=100, description="How often it is tried again after a transient error."),
         Marker.IMMUTABLE,
     ] = 3
+    deletion: Annotated[
+        SavepointDeletionSpec, Field(description="What becomes of the data when this object is deleted.")
+    ] = SavepointDeletionSpec()
 
     @property
     def is_checkpoint(self) -> bool:

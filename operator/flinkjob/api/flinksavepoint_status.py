@@ -12,6 +12,7 @@ from flinkjob.api.common import (
     SavepointErrorCode,
     SavepointOrigin,
     SavepointPhase,
+    Text,
     Time,
     Word,
 )
@@ -50,6 +51,8 @@ class FlinkSavepointStatus:
     directory: Annotated[ObservedLocation | None, Field(description="The directory of the current attempt.")] = None
     attempt: Annotated[int, Field(ge=0, description="Which attempt this is.")] = 0
     sent: Annotated[bool, Field(description="Whether Flink is known to have accepted it.")] = False
+    cluster_url: Annotated[Text | None, Field(max_length=512, description="The cluster that made it.")] = None
+    deleting: Annotated[bool, Field(description="Whether its data are being disposed of.")] = False
     job_id: Annotated[Word | None, Field(description="The Flink job id.")] = None
     job_state: Annotated[Word | None, Field(description="The Flink job's state afterwards, Flink's own word.")] = None
     submission: Annotated[int | None, Field(ge=0, description="The run of the FlinkJob it acts on.")] = None

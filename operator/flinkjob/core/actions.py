@@ -41,6 +41,36 @@ class RecordSavepoint:
     location: str
     flink_job_id: str
     submission: int
+    delete_data: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreateSavepoint:
+    """Ask for a savepoint by a FlinkSavepoint of the operator's own; its name follows from when it was due."""
+
+    name: str
+    origin: str
+    delete_data: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteSavepoint:
+    """Delete a FlinkSavepoint of the operator's own, and with it its data."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteObject:
+    """Delete the FlinkJob itself: it has finished, and its time to live is over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarkResult:
+    """Leave the result as an annotation, so that an object restored without its status does nothing again."""
+
+    mark: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +165,10 @@ Action = (
     | RemoveFinalizer
     | RecordRevision
     | RecordSavepoint
+    | CreateSavepoint
+    | DeleteSavepoint
+    | DeleteObject
+    | MarkResult
     | RunJob
     | StopJob
     | TakeSavepoint

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from flinkjob.api.common import SubmissionReason
 from flinkjob.api.flinkjob_status import Submission
+from flinkjob.core import finished
 from flinkjob.core.actions import CancelJob
 from flinkjob.core.draft import Draft
 from flinkjob.core.flinkmodel import JobOverview
@@ -20,6 +21,10 @@ from flinkjob.core.reasons import Reason
 
 def look(draft: Draft) -> bool:
     """Without a status: find the newest own job on the cluster and take it over. True when one may go on deciding."""
+    if finished.from_mark(draft):
+        return False
+    if (named := draft.observation.adoptable) is not None and not draft.observation.kin:
+        return _take_named(draft, named)
     mine = [job for job in draft.observation.kin if not job.state.is_terminal or _number(draft, job) is not None]
     if not mine:
         return True
@@ -36,6 +41,16 @@ def look(draft: Draft) -> bool:
     if chosen is None:
         return True
     _adopt(draft, chosen)
+    return False
+
+
+def _take_named(draft: Draft, overview: JobOverview) -> bool:
+    """Adopt the job that the annotation names, unless its owner mark names somebody else."""
+    mark = next((one.mark for one in draft.need_marks() if one.overview.job_id == overview.job_id), None)
+    if mark is not None and mark.owner != str(draft.owner):
+        draft.stall(Reason.OwnedByOther, f"job {overview.job_id} belongs to {mark.owner}; it is not adopted")
+        return False
+    _adopt(draft, Kin(overview=overview, mark=mark))
     return False
 
 

@@ -20,14 +20,23 @@ from flinkjob.api.common import (
     SavepointMode,
     SavepointOrigin,
     SavepointPhase,
+    SnapshotDeletion,
     SnapshotType,
     duration_seconds,
 )
-from flinkjob.api.constants import ANNOTATION_RESULT, LABEL_ORIGIN
+from flinkjob.api.constants import ANNOTATION_RESULT, FINALIZER, LABEL_ORIGIN
 from flinkjob.api.flinkjob_status import Condition, FlinkJobStatus, Submission
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
-from flinkjob.core.actions import Action, EventType, PostEvent, TakeCheckpoint, TakeSavepoint
+from flinkjob.core.actions import (
+    Action,
+    AddFinalizer,
+    EventType,
+    PostEvent,
+    RemoveFinalizer,
+    TakeCheckpoint,
+    TakeSavepoint,
+)
 from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.draft import FAST
 from flinkjob.core.errors import one_line
@@ -42,7 +51,16 @@ from flinkjob.core.flinkmodel import (
     normalise_location,
 )
 from flinkjob.core.identity import attempt_directory, trigger_id
-from flinkjob.core.model import Fact, NeedFact, Needs, Observation, OperationOutcome, Presence, SavepointDecision
+from flinkjob.core.model import (
+    DisposalPhase,
+    Fact,
+    NeedFact,
+    Needs,
+    Observation,
+    OperationOutcome,
+    Presence,
+    SavepointDecision,
+)
 from flinkjob.core.operation import SAVEPOINT_PREFIX
 from flinkjob.core.reasons import Reason
 from flinkjob.core.savepoint_rules import directory_for, is_final
@@ -58,6 +76,7 @@ class SavepointInput:
 
     Attributes:
         job: its FlinkJob, None when there is none; `job_status` is what this round decided for it.
+        in_use: normalised places of all snapshots that some FlinkJob was started from or would start from.
         outcome: how the operation that the FlinkJob performed for it ended in this round.
     """
 
@@ -66,6 +85,7 @@ class SavepointInput:
     job_status: FlinkJobStatus
     observation: Observation
     outcome: OperationOutcome | None = None
+    in_use: frozenset[str] = frozenset()
 
 
 def decide_savepoint(given: SavepointInput) -> SavepointDecision | Needs:
@@ -94,6 +114,14 @@ class _Round:
     def decide(self) -> SavepointDecision:
         spec = self.given.savepoint.spec
         phase = self.before.phase
+        if self.meta.deletion_time is not None:
+            return self._delete(spec) if FINALIZER in self.meta.finalizers else self._done()
+        if (
+            spec is not None
+            and spec.deletion.policy is SnapshotDeletion.DELETE
+            and FINALIZER not in self.meta.finalizers
+        ):
+            self.actions.append(AddFinalizer())
         if phase is SavepointPhase.COMPLETED:
             return self._completed_before(spec)
         if phase is SavepointPhase.FAILED:
@@ -102,8 +130,6 @@ class _Round:
             return self._from_mark(mark)
         if spec is None:
             return self._fail(SavepointErrorCode.SAVEPOINT_FAILED, self.given.savepoint.spec_error or "bad spec")
-        if self.meta.deletion_time is not None:
-            return self._done()
         if spec.mode is not SavepointMode.TRIGGER:
             return self._mirror(spec)
         if self.before.trigger_id is None:
@@ -185,10 +211,11 @@ class _Round:
             attempt=attempt,
             job_id=submission.job_id,
             submission=submission.number,
-            origin=SavepointOrigin.MANUAL,
+            origin=self._origin(),
             start_time=self.before.start_time or self.now,
             format_type=self._format(spec) if spec.type is SnapshotType.SAVEPOINT else None,
             flink_version=self.given.observation.cluster.flink_version,
+            cluster_url=self.given.observation.cluster.url,
             retry_time=None,
         )
         self._send(spec)
@@ -315,6 +342,7 @@ class _Round:
                 start_time=self.before.start_time or self.now,
                 format_type=operation.format_type,
                 flink_version=self.given.observation.cluster.flink_version,
+                cluster_url=self.given.observation.cluster.url,
                 retry_time=None,
             )
             return self._in_progress()
@@ -375,6 +403,7 @@ class _Round:
         if ANNOTATION_RESULT in self.meta.annotations or self.meta.deletion_time is not None:
             return decision
         result = {
+            "clusterUrl": self.status.cluster_url,
             "location": self.status.location,
             "jobId": self.status.job_id,
             "checkpointId": self.status.checkpoint_id,
@@ -388,7 +417,6 @@ class _Round:
             location, job_id, checkpoint_id = result.get("location"), result.get("jobId"), result.get("checkpointId")
         except (ValueError, AttributeError):
             return self._fail(SavepointErrorCode.SAVEPOINT_FAILED, f"annotation {ANNOTATION_RESULT} cannot be read")
-        origin = self.meta.labels.get(LABEL_ORIGIN, "")
         self.status = replace(
             self.before,
             phase=SavepointPhase.COMPLETED,
@@ -396,7 +424,8 @@ class _Round:
             job_id=job_id,
             checkpoint_id=checkpoint_id,
             submission=result.get("submission"),
-            origin=SavepointOrigin(origin) if origin in set(SavepointOrigin) else SavepointOrigin.MANUAL,
+            origin=self._origin(),
+            cluster_url=result.get("clusterUrl"),
             end_time=self.meta.creation_time or self.now,
         )
         return self._completed()
@@ -413,6 +442,45 @@ class _Round:
         )
         self._event(Reason.SavepointFailed, f"{code}: {text}", warning=True)
         return self._settle(code, text, ready=_F, reconciling=_F, stalled=_T)
+
+    # deletion with its data
+
+    def _delete(self, spec: FlinkSavepointSpec | None) -> SavepointDecision:
+        """Dispose of the data unless they are in use, and let the object go, at the deadline in any case."""
+        location = self.before.location
+        if spec is None or location is None or spec.deletion.policy is SnapshotDeletion.RETAIN:
+            return self._let_go()
+        deleted = self.meta.deletion_time or self.now
+        late = (self.now - deleted).total_seconds() >= duration_seconds(spec.deletion.timeout)
+        if normalise_location(location) in self.given.in_use:
+            return self._keep(late, f"{location} is in use")
+        if not self.before.deleting:
+            self.status = replace(self.before, deleting=True)
+            self._again(FAST)
+            return SavepointDecision(status=self.status, actions=tuple(self.actions), requeue_after=self.requeue)
+        observation = self.given.observation
+        if Fact.DISPOSAL not in observation.known or observation.disposal is None:
+            url = self.before.cluster_url or observation.cluster.url
+            raise NeedFact(Needs(fact=Fact.DISPOSAL, url=url, directory=location))
+        match observation.disposal.phase:
+            case DisposalPhase.DONE:
+                self._event(Reason.SnapshotDeleted, location)
+                return self._let_go()
+            case DisposalPhase.WORKING:
+                return self._keep(late, "it is being disposed of")
+            case DisposalPhase.FAILED:
+                return self._keep(late, observation.disposal.message)
+
+    def _keep(self, late: bool, why: str) -> SavepointDecision:
+        if late:
+            self._event(Reason.SnapshotKept, f"{self.before.location} stays: {why}", warning=True)
+            return self._let_go()
+        self._again(5.0)
+        return self._done()
+
+    def _let_go(self) -> SavepointDecision:
+        self.actions.append(RemoveFinalizer())
+        return self._done()
 
     # helpers of the round
 
@@ -464,6 +532,10 @@ class _Round:
     def _event(self, reason: Reason, message: str, *, warning: bool = False) -> None:
         kind = EventType.WARNING if warning else EventType.NORMAL
         self.actions.append(PostEvent(type=kind, reason=reason, message=one_line(message)))
+
+    def _origin(self) -> SavepointOrigin:
+        word = self.meta.labels.get(LABEL_ORIGIN, "")
+        return SavepointOrigin(word) if word in set(SavepointOrigin) else SavepointOrigin.MANUAL
 
     def _directory(self, spec: FlinkSavepointSpec) -> str | None:
         job = self.given.job

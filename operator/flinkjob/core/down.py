@@ -21,7 +21,7 @@ from flinkjob.api.common import (
 )
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Hold, RestartInfo, RunEnd, Submission
-from flinkjob.core import adopt, rollback, submit
+from flinkjob.core import adopt, finished, outlook, rollback, submit
 from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.draft import Draft
 from flinkjob.core.reasons import Reason
@@ -48,7 +48,7 @@ _REASONS = {
 
 def step(draft: Draft, spec: FlinkJobSpec) -> None:
     """Start the next run, or say why not."""
-    if _blocked_by_stray(draft):
+    if _blocked_by_stray(draft) or not outlook.suitable(draft, spec):
         return
     last = draft.submission
     if last is None:
@@ -97,7 +97,7 @@ def _by_result(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) 
     """The same spec is wanted as before: what the last run's end says."""
     match end.result:
         case RunResult.FINISHED:
-            return None
+            finished.rest(draft, spec, last, end)
         case RunResult.SAVEPOINT_UNKNOWN:
             _hold(draft, HoldReason.SAVEPOINT_UNKNOWN, end)
         case RunResult.ENDED_UNSEEN:

@@ -148,6 +148,10 @@ class Draft:
         """Look again after so many seconds, or sooner when something changes."""
         self.requeue_after = seconds if self.requeue_after is None else min(self.requeue_after, seconds)
 
+    def start_from(self, submission: Submission) -> None:
+        """Take a submission over that the status did not know."""
+        self.status = replace(self.status, submission=submission)
+
     def update(self, **changes: object) -> None:
         """Change fields of the current submission."""
         assert self.status.submission is not None
@@ -268,6 +272,7 @@ class Draft:
                 location=location,
                 flink_job_id=operation.job_id,
                 submission=operation.submission,
+                delete_data=self.spec is not None and self.spec.savepoints.retention is not None,
             )
         )
         self.event(Reason.SavepointCompleted, f"savepoint {location}")

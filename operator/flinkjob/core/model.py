@@ -167,6 +167,22 @@ class PlanSeen:
     message: str = ""
 
 
+class DisposalPhase(StrEnum):
+    """How far the disposal of a snapshot's data is."""
+
+    WORKING = "Working"
+    DONE = "Done"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DisposalSeen:
+    """Outcome of a disposal; a snapshot that is gone already is DONE."""
+
+    phase: DisposalPhase
+    message: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Left:
     """A complete snapshot found in a directory; `number` is its checkpoint id, None for a savepoint."""
@@ -200,6 +216,7 @@ class Fact(StrEnum):
     SLOTS = "slots"
     REQUIREMENTS = "requirements"
     LISTING = "listing"
+    DISPOSAL = "disposal"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +224,7 @@ class Observation:
     """Everything seen from outside in this round. Facts not asked for are absent from `known`.
 
     Attributes:
+        adoptable: the live job that the annotation `flinkjob.dev/adopt` names.
         latest: checkpoint statistics of the running job, possibly minutes old; None when there are none yet.
     """
 
@@ -232,17 +250,25 @@ class Observation:
     slots: ClusterOverview | None = None
     requirements: Mapping[str, ParallelismBounds] | None = None
     listing: Listing | None = None
+    disposal: DisposalSeen | None = None
+    adoptable: JobOverview | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobInput:
-    """The input of a decision about a FlinkJob: the object, its FlinkSavepoints, what was observed."""
+    """The input of a decision about a FlinkJob: the object, its FlinkSavepoints, what was observed.
+
+    Attributes:
+        named: FlinkSavepoints that the spec names, by name.
+        in_use: normalised places of all snapshots that some FlinkJob was started from or would start from.
+    """
 
     identity: str
     job: FlinkJob
     observation: Observation
     savepoints: tuple[FlinkSavepoint, ...] = ()
     named: Mapping[str, FlinkSavepoint] = field(default_factory=dict)
+    in_use: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,6 +280,7 @@ class Needs:
     plan: PlanRequest | None = None
     revision: str | None = None
     directory: str | None = None
+    url: str | None = None
     trigger_id: str | None = None
     job_id: str | None = None
     checkpoint: bool = False

@@ -10,7 +10,9 @@ from dataclasses import replace
 
 from flinkjob.api.common import ConditionStatus, DesiredState, Phase, RunResult, SubmissionReason
 from flinkjob.api.constants import LABEL_NAME
-from flinkjob.api.flinkjob_status import ClusterInfo, Condition, FlinkJobStatus
+from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.flinkjob_status import ClusterInfo, Condition
+from flinkjob.core.advice import advise
 from flinkjob.core.draft import Draft
 from flinkjob.core.flinkmodel import FlinkJobState
 from flinkjob.core.model import JobDecision
@@ -36,6 +38,15 @@ _BUSY = {
 }
 
 
+def suitable(draft: Draft, spec: FlinkJobSpec) -> bool:
+    """Whether the cluster meets `cluster.require`; if not, nothing is submitted and the plan says why."""
+    unmet = advise(draft.observation.target, spec).unmet
+    if unmet:
+        draft.stall(Reason.Unsuitable, "; ".join(unmet))
+        draft.again(60.0)
+    return not unmet
+
+
 def finish(draft: Draft) -> JobDecision:
     """Close the decision: phase, conditions and the fields that follow from the rest."""
     phase = _phase(draft)
@@ -54,7 +65,7 @@ def finish(draft: Draft) -> JobDecision:
         parallelism=draft.spec.parallelism if draft.spec is not None else draft.status.parallelism,
         selector=f"{LABEL_NAME}={draft.job.meta.name}",
     )
-    status = replace(status, conditions=_conditions(draft, status, _row(draft, phase), reason, message))
+    status = replace(status, conditions=_conditions(draft, _row(draft, phase), reason, message))
     return JobDecision(
         status=status, actions=tuple(draft.actions), requeue_after=draft.requeue_after, outcome=draft.outcome
     )
@@ -186,7 +197,7 @@ def _why(draft: Draft, phase: Phase) -> tuple[str, str]:
             return phase, ""
 
 
-def _conditions(draft: Draft, status: FlinkJobStatus, row: Row, reason: str, message: str) -> tuple[Condition, ...]:
+def _conditions(draft: Draft, row: Row, reason: str, message: str) -> tuple[Condition, ...]:
     cluster = draft.observation.cluster
     if cluster.reachable:
         reach = (T, Reason.ClusterReachable, "")
@@ -194,12 +205,32 @@ def _conditions(draft: Draft, status: FlinkJobStatus, row: Row, reason: str, mes
         reach = (F, Reason.ClusterUnreachable, cluster.error)
     else:
         reach = (U, Reason.Pending, "not looked at yet")
+    fit = _suitability(draft)
     wanted = [
         *((kind, state, reason, message) for kind, state in zip(_TYPES, row, strict=True)),
         ("ClusterReachable", *reach),
+        ("ClusterSuitable", *fit),
     ]
     before = {condition.type: condition for condition in draft.given.job.status.conditions}
     return tuple(_condition(before.get(kind), kind, state, why, text, draft) for kind, state, why, text in wanted)
+
+
+def _suitability(draft: Draft) -> tuple[ConditionStatus, str, str]:
+    """The condition `ClusterSuitable`; a new finding is told in an Event, once."""
+    cluster, spec = draft.observation.target, draft.spec
+    before = next((c for c in draft.given.job.status.conditions if c.type == "ClusterSuitable"), None)
+    if spec is None or cluster.incarnation is None:
+        return (before.status, before.reason, before.message) if before is not None else (U, Reason.Pending, "")
+    found = advise(cluster, spec)
+    if found.unmet:
+        row = (F, Reason.Unsuitable, "; ".join(found.unmet))
+    elif found.risks:
+        row = (T, Reason.Risky, "; ".join(found.risks))
+    else:
+        row = (T, Reason.Suitable, "")
+    if row[2] and (before is None or before.message != row[2]):
+        draft.event(Reason.ClusterUnsuitable, row[2], warning=True)
+    return row
 
 
 _TYPES = ("Ready", "Reconciling", "Stalled", "Healthy")
@@ -208,7 +239,7 @@ _TYPES = ("Ready", "Reconciling", "Stalled", "Healthy")
 def _condition(
     before: Condition | None, kind: str, state: ConditionStatus, reason: str, message: str, draft: Draft
 ) -> Condition:
-    if kind != "Ready" and kind != "ClusterReachable" and state is F:
+    if kind in ("Reconciling", "Stalled", "Healthy") and state is F:
         message = ""
     since = before.last_transition_time if before is not None and before.status is state else draft.now
     return Condition(

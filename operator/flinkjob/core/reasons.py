@@ -158,6 +158,20 @@ class Reason(StrEnum):
     Unsuitable = "Unsuitable", "The cluster does not offer what `cluster.require` asks for; nothing is submitted."
     Risky = "Risky", "The cluster works, but its configuration endangers jobs; the message says what to change."
 
+    TTLIgnored = (
+        "TTLIgnored",
+        "`ttlSecondsAfterFinished` is ignored, since a GitOps tool owns the object and would create it again.",
+    )
+    SnapshotKept = (
+        "SnapshotKept",
+        "The FlinkSavepoint is gone but its data were kept: they are in use, or could not be disposed of in time.",
+    )
+    SnapshotDeleted = "SnapshotDeleted", "The data of the FlinkSavepoint were disposed of."
+    ClusterUnsuitable = (
+        "ClusterUnsuitable",
+        "The cluster lacks something that the job needs or that makes it safe; see the condition ClusterSuitable.",
+    )
+
     # savepoints
     InProgress = "InProgress", "The savepoint was triggered and is being written."
     Completed = "Completed", "The savepoint is complete; its location is in status."

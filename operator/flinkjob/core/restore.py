@@ -157,6 +157,9 @@ def _initial(spec: FlinkJobSpec, given: JobInput) -> StartFrom | Missing:
                 )
             name = initial.savepoint_ref.name if initial.savepoint_ref else ""
             found = given.named.get(name)
+            if found is not None and found.status.deleting:
+                message = f"spec.initialState.savepointRef: the data of FlinkSavepoint {name} are being deleted"
+                return Missing(reason=Reason.SavepointNotFound, message=message)
             if found is None or found.status.phase is not SavepointPhase.COMPLETED or not found.status.location:
                 state = "does not exist" if found is None else "has not completed"
                 return Missing(
@@ -173,6 +176,7 @@ def _completed_in_order(savepoints: tuple[FlinkSavepoint, ...]) -> list[FlinkSav
         for savepoint in savepoints
         if savepoint.status.phase is SavepointPhase.COMPLETED
         and savepoint.status.location
+        and not savepoint.status.deleting
         and (savepoint.spec is None or savepoint.spec.type is SnapshotType.SAVEPOINT)
     ]
     return sorted(

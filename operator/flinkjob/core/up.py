@@ -21,7 +21,7 @@ from flinkjob.api.common import (
 )
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Submission
-from flinkjob.core import rescale, rollback, submit
+from flinkjob.core import outlook, periodic, rescale, rollback, submit
 from flinkjob.core.draft import Draft
 from flinkjob.core.model import ArtifactSeen, Fact, NeedFact, Needs, PlanPhase, PlanRequest
 from flinkjob.core.operation import FAILURES_THAT_COUNT, SAVEPOINT_PREFIX, Cause, begin_cancel, begin_stop
@@ -70,6 +70,9 @@ def _steady(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
         draft.status = replace(draft.status, restart=None)
     if draft.status.rollback is not None and submission.running:
         rollback.hold_back(draft)
+    if submission.running and _all_running(draft):
+        periodic.step(draft, spec, submission)
+        periodic.retain(draft, spec)
 
 
 def _age(draft: Draft, submission: Submission) -> float:
@@ -96,7 +99,7 @@ def _other_run_wanted(draft: Draft, spec: FlinkJobSpec, submission: Submission) 
 
 def _replace(draft: Draft, spec: FlinkJobSpec, submission: Submission, *, by: str) -> None:
     """Replace the running job."""
-    if not draft.target_reachable():
+    if not draft.target_reachable() or not outlook.suitable(draft, spec):
         return
     same = draft.digest == submission.run_digest
     recorded = submission.artifact_digest if same else None

@@ -167,6 +167,11 @@ class KubeClient:
             metadata["resourceVersion"] = resource_version
         return await self._of(kind, "patch", namespace, name, body={"metadata": metadata}, content_type=MERGE_PATCH)
 
+    async def delete_job(self, namespace: str, name: str, *, uid: str) -> bool:
+        """Asks for the deletion of a FlinkJob; False when it was not there, or is another one by now."""
+        path = path_of(Kind.FLINK_JOB.plural, group_version=API_VERSION, namespace=namespace, name=name)
+        return await self._delete(Kind.FLINK_JOB.plural, path, f"{namespace}/{name}", uid)
+
     async def create_savepoint(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Creates a FlinkSavepoint; where one of this name exists, returns that one, whatever it says.
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint, parse_job, parse_savepoint
+from flinkjob.core.flinkmodel import normalise_location
 from flinkjob.runtime.queue import Key
 
 Raw = Mapping[str, Any]
@@ -84,6 +85,22 @@ class ObjectCache:
 
     def keys(self) -> set[Key]:
         return set(self._jobs) | {key for key, names in self._by_job.items() if names}
+
+    def snapshots_in_use(self) -> frozenset[str]:
+        """Normalised places of all snapshots that some FlinkJob was started from or would start from."""
+        used: set[str] = set()
+        for job in self.jobs():
+            submission, hold, spec = job.status.submission, job.status.hold, job.spec
+            places = [hold.location if hold is not None else None]
+            if submission is not None:
+                places += [submission.restored_from, submission.end.snapshot if submission.end is not None else None]
+            if spec is not None:
+                places.append(spec.initial_state.location)
+                if spec.initial_state.savepoint_ref is not None:
+                    named = self.savepoint(job.meta.namespace, spec.initial_state.savepoint_ref.name)
+                    places.append(named.status.location if named is not None else None)
+            used.update(normalise_location(place) for place in places if place)
+        return frozenset(used)
 
     def waiting_for(self, namespace: str, savepoint: str) -> Iterator[Key]:
         """The FlinkJobs whose first run waits for this FlinkSavepoint (`initialState.savepointRef`)."""

@@ -91,18 +91,19 @@ class Cluster:
 
     # who watches
 
-    def watch(self, key: Key, prefix: str, *, moving: bool) -> None:
-        """Wake `key` when a job with this id prefix changes; poll fast while it is `moving`."""
-        self._watchers[prefix] = key
+    def watch(self, key: Key, prefixes: frozenset[str], *, moving: bool) -> None:
+        """Wake `key` when a job with one of these id prefixes changes; poll fast while it is `moving`."""
+        self._watchers.update(dict.fromkeys(prefixes, key))
         if moving and key not in self._moving:
             self._moving.add(key)
             self._hurry.set()
         elif not moving:
             self._moving.discard(key)
 
-    def unwatch(self, key: Key, prefix: str) -> None:
-        if self._watchers.get(prefix) == key:
-            del self._watchers[prefix]
+    def unwatch(self, key: Key, prefixes: frozenset[str]) -> None:
+        for prefix in prefixes:
+            if self._watchers.get(prefix) == key:
+                del self._watchers[prefix]
         self._moving.discard(key)
 
     @property
@@ -117,6 +118,10 @@ class Cluster:
             await asyncio.wait_for(self._answered.wait(), FIRST_ANSWER)
         silent = time.monotonic() - self._silent_since if self._silent_since is not None else 0.0
         return replace(self._seen, unreachable_for=silent)
+
+    def known(self, job_id: str) -> JobOverview | None:
+        """The job by id, as of the last look."""
+        return self._jobs.get(job_id)
 
     def kin(self, prefix: str) -> tuple[JobOverview, ...]:
         """All jobs with this id prefix, in any state."""
@@ -275,7 +280,7 @@ class Clusters:
         self._pace = pace
         self._wake = wake
         self._clusters: dict[str, Cluster] = {}
-        self._watched: dict[Key, tuple[str, str]] = {}
+        self._watched: dict[Key, tuple[str, frozenset[str]]] = {}
 
     def at(self, url: str) -> Cluster:
         """The cluster at an address; its poller starts with the first look."""
@@ -284,13 +289,13 @@ class Clusters:
             cluster = self._clusters[url] = Cluster(self._connect(url), url, self._pace, self._wake)
         return cluster
 
-    def watch(self, key: Key, url: str, prefix: str, *, moving: bool) -> None:
-        """`key` follows the jobs with this prefix on this cluster, and on no other any more."""
+    def watch(self, key: Key, url: str, prefixes: frozenset[str], *, moving: bool) -> None:
+        """`key` follows the jobs with these prefixes on this cluster, and on no other any more."""
         before = self._watched.get(key)
-        if before is not None and before != (url, prefix):
+        if before is not None and before != (url, prefixes):
             self.at(before[0]).unwatch(key, before[1])
-        self._watched[key] = (url, prefix)
-        self.at(url).watch(key, prefix, moving=moving)
+        self._watched[key] = (url, prefixes)
+        self.at(url).watch(key, prefixes, moving=moving)
 
     async def forget(self, key: Key) -> None:
         """`key` follows nothing any more; clusters that nobody watches are let go."""

@@ -17,7 +17,11 @@ from flinkjob.core.actions import (
     Action,
     AddFinalizer,
     CancelJob,
+    CreateSavepoint,
+    DeleteObject,
+    DeleteSavepoint,
     DiscardArtifact,
+    MarkResult,
     PostEvent,
     RecordRevision,
     RecordSavepoint,
@@ -73,18 +77,30 @@ class Executor:
         Raises:
             Conflict, Gone: the object was changed or deleted meanwhile; nothing was called.
         """
-        raw = await self._write_status(Kind.FLINK_SAVEPOINT, savepoint, decision.status)
+        meta, version = savepoint.meta, savepoint.meta.resource_version
+        if any(isinstance(action, AddFinalizer) for action in decision.actions):
+            held = await self._add_finalizer(Kind.FLINK_SAVEPOINT, savepoint, version)
+            self._cache.put_savepoint(held)
+            version = held["metadata"]["resourceVersion"]
+        raw = await self._write_status(Kind.FLINK_SAVEPOINT, savepoint, decision.status, version=version)
         for action in decision.actions:
             await self._call(action)
         self._tell(savepoint, Kind.FLINK_SAVEPOINT, decision.actions)
         if decision.result_mark is not None:
-            meta = savepoint.meta
             self._faults.before(Effect.RESULT_MARK)
             mark = {ANNOTATION_RESULT: decision.result_mark}
-            version = raw["metadata"]["resourceVersion"] if raw is not None else meta.resource_version
+            version = raw["metadata"]["resourceVersion"] if raw is not None else version
             marked = await self._kube.annotate(Kind.FLINK_SAVEPOINT, meta.namespace, meta.name, mark, version)
             self._faults.after(Effect.RESULT_MARK)
             self._cache.put_savepoint(marked)
+        if any(isinstance(action, RemoveFinalizer) for action in decision.actions):
+            self._faults.before(Effect.FINALIZER_REMOVE)
+            left = await self._kube.remove_finalizer(
+                Kind.FLINK_SAVEPOINT, meta.namespace, meta.name, version, meta.finalizers
+            )
+            self._faults.after(Effect.FINALIZER_REMOVE)
+            if left is None or not left["metadata"].get("finalizers"):
+                self._cache.drop_savepoint(_stub(savepoint))
 
     async def job(self, key: Key, job: FlinkJob, decision: JobDecision) -> None:
         """Carry out a decision about a FlinkJob.
@@ -112,12 +128,7 @@ class Executor:
         for action in actions:
             match action:
                 case AddFinalizer():
-                    self._faults.before(Effect.FINALIZER_ADD)
-                    meta = job.meta
-                    held = await self._kube.add_finalizer(
-                        Kind.FLINK_JOB, meta.namespace, meta.name, version, meta.finalizers
-                    )
-                    self._faults.after(Effect.FINALIZER_ADD)
+                    held = await self._add_finalizer(Kind.FLINK_JOB, job, version)
                     self._cache.put_job(held)
                     version = held["metadata"]["resourceVersion"]
                 case RecordRevision() if raw is not None:
@@ -126,12 +137,24 @@ class Executor:
                     self._faults.after(Effect.REVISION)
                 case RecordSavepoint():
                     self._faults.before(Effect.RECORD)
-                    created = await self._kube.create_savepoint(records.savepoint_body(job, action))
+                    created = await self._kube.create_savepoint(records.recorded_savepoint(job, action))
                     self._faults.after(Effect.RECORD)
+                    self._cache.put_savepoint(created)
+                case CreateSavepoint():
+                    self._faults.before(Effect.SAVEPOINT_CREATE)
+                    created = await self._kube.create_savepoint(records.wanted_savepoint(job, action))
+                    self._faults.after(Effect.SAVEPOINT_CREATE)
                     self._cache.put_savepoint(created)
                 case _:
                     pass
         return version
+
+    async def _add_finalizer(self, kind: Kind, about: FlinkJob | FlinkSavepoint, version: str) -> dict[str, Any]:
+        meta = about.meta
+        self._faults.before(Effect.FINALIZER_ADD)
+        held = await self._kube.add_finalizer(kind, meta.namespace, meta.name, version, meta.finalizers)
+        self._faults.after(Effect.FINALIZER_ADD)
+        return held
 
     async def _write_status(
         self, kind: Kind, seen: FlinkJob | FlinkSavepoint, status: Any, *, version: str | None = None
@@ -188,6 +211,10 @@ class Executor:
                     | RemoveFinalizer()
                     | RecordRevision()
                     | RecordSavepoint()
+                    | CreateSavepoint()
+                    | DeleteSavepoint()
+                    | DeleteObject()
+                    | MarkResult()
                     | RunJob()
                     | DiscardArtifact()
                     | PostEvent()
@@ -205,6 +232,14 @@ class Executor:
                     await self._discard(key, action)
                 case RemoveFinalizer():
                     await self._let_go(key)
+                case DeleteSavepoint():
+                    self._faults.before(Effect.SAVEPOINT_DELETE)
+                    await self._kube.delete_savepoint(key[0], action.name, uid=action.uid)
+                    self._faults.after(Effect.SAVEPOINT_DELETE)
+                case MarkResult():
+                    await self._mark(key, action)
+                case DeleteObject():
+                    await self._delete(key)
                 case _:
                     pass
 
@@ -226,6 +261,24 @@ class Executor:
         except FlinkJobError as error:
             log.info("jar %s stays on %s: %s", name, action.url, error.message)
 
+    async def _mark(self, key: Key, action: MarkResult) -> None:
+        job = self._cache.job(key)
+        if job is None:
+            return
+        mark = {ANNOTATION_RESULT: action.mark}
+        self._faults.before(Effect.RESULT_MARK)
+        raw = await self._kube.annotate(Kind.FLINK_JOB, key[0], key[1], mark, job.meta.resource_version)
+        self._faults.after(Effect.RESULT_MARK)
+        self._cache.put_job(raw)
+
+    async def _delete(self, key: Key) -> None:
+        job = self._cache.job(key)
+        if job is None:
+            return
+        self._faults.before(Effect.OBJECT_DELETE)
+        await self._kube.delete_job(key[0], key[1], uid=job.meta.uid)
+        self._faults.after(Effect.OBJECT_DELETE)
+
     async def _let_go(self, key: Key) -> None:
         job = self._cache.job(key)
         if job is None:
@@ -239,7 +292,7 @@ class Executor:
         if raw is not None and not raw["metadata"].get("deletionTimestamp"):
             self._cache.put_job(raw)
         elif raw is None or not raw["metadata"].get("finalizers"):
-            self._cache.drop_job({"metadata": {"namespace": meta.namespace, "name": meta.name, "uid": meta.uid}})
+            self._cache.drop_job(_stub(job))
 
     def _tell(self, about: FlinkJob | FlinkSavepoint, kind: Kind, actions: Sequence[Action]) -> None:
         meta = about.meta
@@ -248,3 +301,8 @@ class Executor:
             if isinstance(action, PostEvent):
                 log.info("%s: %s", action.reason, action.message)
                 self._events.post(ref, type=action.type.value, reason=action.reason, message=action.message)
+
+
+def _stub(about: FlinkJob | FlinkSavepoint) -> dict[str, Any]:
+    """As much of an object as the cache needs to forget it."""
+    return {"metadata": {"namespace": about.meta.namespace, "name": about.meta.name, "uid": about.meta.uid}}

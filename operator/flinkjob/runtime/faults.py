@@ -27,6 +27,10 @@ class Effect(StrEnum):
     CHECKPOINT = "checkpoint"
     CANCEL = "cancel"
     RESCALE = "rescale"
+    SAVEPOINT_CREATE = "savepoint-create"
+    SAVEPOINT_DELETE = "savepoint-delete"
+    DISPOSE = "dispose"
+    OBJECT_DELETE = "object-delete"
     DISCARD = "discard-artifact"
 
 

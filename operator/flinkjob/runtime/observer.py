@@ -13,8 +13,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from flinkjob.api.codec import FlinkJob, parse_job
+from flinkjob.api.constants import ANNOTATION_ADOPT
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.core.errors import FlinkJobError, RescaleUnsupported
+from flinkjob.core.flinkmodel import JobOverview
 from flinkjob.core.identity import Owner, read_mark
 from flinkjob.core.model import (
     ClusterSeen,
@@ -89,10 +91,19 @@ class Observer:
             job=seen_job,
             kin=self._clusters.at(target_url).kin(self.owner(job).prefix),
             run=run,
+            adoptable=self._adoptable(job, target_url),
             latest=latest,
             deleting_for=self._deleting_for(key, job),
             namespace_terminating=await self._terminating(job),
         )
+
+    def _adoptable(self, job: FlinkJob, url: str) -> JobOverview | None:
+        """The live job that the annotation names, where there is no submission yet."""
+        named = job.meta.annotations.get(ANNOTATION_ADOPT)
+        if named is None or job.status.submission is not None:
+            return None
+        overview = self._clusters.at(url).known(named)
+        return overview if overview is not None and not overview.state.is_terminal else None
 
     def _deleting_for(self, key: Key, job: FlinkJob) -> float:
         if job.meta.deletion_time is None:
@@ -157,6 +168,9 @@ class Observer:
                     return replace(observation, requirements=None)
             case Fact.LISTING:
                 return replace(observation, listing=await self._snapshots.list(needs.directory or ""))
+            case Fact.DISPOSAL:
+                seen = await self._tasks.dispose(needs.url or observation.cluster.url, needs.directory or "")
+                return replace(observation, disposal=seen)
 
     async def _revision(self, job: FlinkJob | None, name: str | None) -> FlinkJobSpec | None:
         """The spec that a ControllerRevision holds; None when it is gone or cannot be read any more."""
@@ -170,7 +184,8 @@ class Observer:
     async def _marks(self, observation: Observation) -> tuple[Kin, ...]:
         client = self._clusters.at(observation.target.url).client
         kin = []
-        for overview in observation.kin:
+        named = (observation.adoptable,) if observation.adoptable is not None else ()
+        for overview in (*observation.kin, *named):
             config = await client.job_user_config(overview.job_id)
             kin.append(Kin(overview=overview, mark=read_mark(config) if config is not None else None))
         return tuple(kin)

@@ -21,7 +21,7 @@ from flinkjob.kube.errors import Conflict, Gone
 from flinkjob.observability.logging import context
 from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.cache import ObjectCache
-from flinkjob.runtime.clusters import Clusters
+from flinkjob.runtime.clusters import PREFIX, Clusters
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.observer import Observer, addresses
 from flinkjob.runtime.queue import Key
@@ -106,9 +106,16 @@ class Reconciler:
         self, key: Key, job: FlinkJob, savepoints: tuple[FlinkSavepoint, ...], observation: Observation
     ) -> tuple[JobDecision, Observation]:
         named = self._named(job)
+        retains = job.spec is not None and job.spec.savepoints.retention is not None
+        in_use = self._cache.snapshots_in_use() if retains else frozenset()
         for _ in range(MOST_FACTS):
             given = JobInput(
-                identity=self._identity, job=job, observation=observation, savepoints=savepoints, named=named
+                identity=self._identity,
+                job=job,
+                observation=observation,
+                savepoints=savepoints,
+                named=named,
+                in_use=in_use,
             )
             answer = decide_job(given)
             if isinstance(answer, JobDecision):
@@ -137,11 +144,17 @@ class Reconciler:
             return None
         observation = replace(observation, known=observation.known - _FRESH_FOR_EACH, trigger=None, checkpoints=None)
         outcome = decision.outcome if decision is not None else None
+        in_use = self._cache.snapshots_in_use() if savepoint.meta.deletion_time is not None else frozenset()
         answer: SavepointDecision | Needs
         for _ in range(MOST_FACTS):
             answer = decide_savepoint(
                 SavepointInput(
-                    savepoint=savepoint, job=job, job_status=status, observation=observation, outcome=outcome
+                    savepoint=savepoint,
+                    job=job,
+                    job_status=status,
+                    observation=observation,
+                    outcome=outcome,
+                    in_use=in_use,
                 )
             )
             if isinstance(answer, SavepointDecision):
@@ -166,7 +179,10 @@ class Reconciler:
         soon = decision.requeue_after is not None and decision.requeue_after <= MOVING_BELOW
         calls = any(isinstance(action, RunJob) for action in decision.actions)
         url, _ = addresses(job)
-        self._clusters.watch(key, url, self._observer.owner(job).prefix, moving=soon or calls)
+        prefixes = {self._observer.owner(job).prefix}
+        if job.status.submission is not None and job.status.submission.job_id:
+            prefixes.add(job.status.submission.job_id[:PREFIX])  # an adopted job has somebody else's
+        self._clusters.watch(key, url, frozenset(prefixes), moving=soon or calls)
 
     async def _forget(self, key: Key) -> None:
         self._tasks.forget(key)

@@ -12,7 +12,7 @@ from typing import Any
 
 from flinkjob.api.codec import FlinkJob
 from flinkjob.api.constants import ANNOTATION_RESULT, API_VERSION, JOB_KIND, LABEL_JOB, LABEL_ORIGIN, SAVEPOINT_KIND
-from flinkjob.core.actions import RecordRevision, RecordSavepoint
+from flinkjob.core.actions import CreateSavepoint, RecordRevision, RecordSavepoint
 from flinkjob.kube.client import KubeClient
 
 
@@ -46,17 +46,36 @@ def _owned_by(revision: Mapping[str, Any], uid: str) -> bool:
     return any(owner.get("uid") == uid for owner in revision["metadata"].get("ownerReferences") or ())
 
 
-def savepoint_body(job: FlinkJob, action: RecordSavepoint) -> dict[str, Any]:
+def recorded_savepoint(job: FlinkJob, action: RecordSavepoint) -> dict[str, Any]:
     """A FlinkSavepoint that is complete from the start, by its result mark."""
-    result = {"location": action.location, "jobId": action.flink_job_id, "submission": action.submission}
+    submission = job.status.submission
+    result = {
+        "clusterUrl": submission.cluster_url if submission is not None else None,
+        "jobId": action.flink_job_id,
+        "location": action.location,
+        "submission": action.submission,
+    }
+    body = _savepoint(job, action.name, action.origin, delete_data=action.delete_data)
+    body["metadata"]["annotations"] = {ANNOTATION_RESULT: json.dumps(result, sort_keys=True)}
+    return body
+
+
+def wanted_savepoint(job: FlinkJob, action: CreateSavepoint) -> dict[str, Any]:
+    """A FlinkSavepoint that asks for a savepoint."""
+    return _savepoint(job, action.name, action.origin, delete_data=action.delete_data)
+
+
+def _savepoint(job: FlinkJob, name: str, origin: str, *, delete_data: bool) -> dict[str, Any]:
+    spec: dict[str, Any] = {"jobRef": {"name": job.meta.name}, "mode": "Trigger"}
+    if delete_data:
+        spec["deletion"] = {"policy": "Delete"}
     return {
         "apiVersion": API_VERSION,
         "kind": SAVEPOINT_KIND,
         "metadata": {
-            "name": action.name,
+            "name": name,
             "namespace": job.meta.namespace,
-            "labels": {LABEL_JOB: job.meta.name, LABEL_ORIGIN: action.origin},
-            "annotations": {ANNOTATION_RESULT: json.dumps(result, sort_keys=True)},
+            "labels": {LABEL_JOB: job.meta.name, LABEL_ORIGIN: origin},
         },
-        "spec": {"jobRef": {"name": job.meta.name}, "mode": "Trigger"},
+        "spec": spec,
     }

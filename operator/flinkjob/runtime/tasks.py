@@ -18,11 +18,14 @@ from flinkjob.artifacts.errors import ArtifactInvalid
 from flinkjob.artifacts.fetch import ArtifactStore
 from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected, SubmitRejected, SubmitRejection
+from flinkjob.core.flinkmodel import TriggerResult, TriggerState
 from flinkjob.core.identity import jar_name
 from flinkjob.core.model import (
     ArtifactPhase,
     ArtifactRequest,
     ArtifactSeen,
+    DisposalPhase,
+    DisposalSeen,
     PlanPhase,
     PlanRequest,
     PlanSeen,
@@ -39,6 +42,7 @@ MOMENT = 0.5
 """Seconds that an observation waits for an artifact, so that a cached one costs no extra round."""
 READY_FOR = 60.0
 """Seconds for which an uploaded jar is believed to be still on the cluster."""
+DISPOSAL_LOOKS = 120
 FAILED_FOR = 300.0
 """Seconds after which a permanent failure is looked at again: the world may have changed."""
 
@@ -86,6 +90,7 @@ class Tasks:
         self._fetches: dict[Key, _Fetch] = {}
         self._runs: dict[Key, _Run] = {}
         self._plans: dict[Key, _Plan] = {}
+        self._disposals: dict[str, asyncio.Task[DisposalSeen]] = {}
 
     # artifacts
 
@@ -187,6 +192,39 @@ class Tasks:
             return PlanSeen(phase=PlanPhase.UNCLEAR, message=f"internal error: {type(error).__name__}")
         return PlanSeen(phase=PlanPhase.COMPILED)
 
+    # disposals
+
+    async def dispose(self, url: str, location: str) -> DisposalSeen:
+        """How far the disposal of a snapshot's data is; starts it when nobody did. A failed one is tried again."""
+        task = self._disposals.get(location)
+        if task is None:
+            task = self._disposals[location] = asyncio.create_task(
+                self._dispose(url, location), name=f"dispose {location}"
+            )
+        await asyncio.wait({task}, timeout=MOMENT)
+        if not task.done():
+            return DisposalSeen(phase=DisposalPhase.WORKING)
+        del self._disposals[location]
+        return task.result()
+
+    async def _dispose(self, url: str, location: str) -> DisposalSeen:
+        client = self._clusters.at(url).client
+        try:
+            self._faults.before(Effect.DISPOSE)
+            request = await client.dispose_savepoint(location)
+            self._faults.after(Effect.DISPOSE)
+            for _ in range(DISPOSAL_LOOKS):
+                result = await client.disposal_result(request)
+                if result.state is not TriggerState.IN_PROGRESS:
+                    return _disposed(result)
+                await asyncio.sleep(MOMENT)
+        except FlinkJobError as error:
+            return DisposalSeen(phase=DisposalPhase.FAILED, message=error.message)
+        except Exception as error:
+            log.exception("a disposal failed in the operator itself")
+            return DisposalSeen(phase=DisposalPhase.FAILED, message=f"internal error: {type(error).__name__}")
+        return DisposalSeen(phase=DisposalPhase.FAILED, message="Flink has not finished the disposal")
+
     # runs
 
     def run(self, key: Key, action: RunJob) -> None:
@@ -243,8 +281,16 @@ class Tasks:
         tasks: list[asyncio.Task[Any]] = [
             known.task for table in (self._fetches, self._runs, self._plans) for known in table.values()
         ]
+        tasks += self._disposals.values()
         for task in tasks:
             task.cancel()
         for task in tasks:
             with suppress(asyncio.CancelledError, Exception):
                 await task
+
+
+def _disposed(result: TriggerResult) -> DisposalSeen:
+    cause = result.failure or ""
+    if result.state is TriggerState.COMPLETED or "Cannot find checkpoint or savepoint" in cause:
+        return DisposalSeen(phase=DisposalPhase.DONE)
+    return DisposalSeen(phase=DisposalPhase.FAILED, message=cause or "Flink has forgotten the disposal")
