@@ -179,6 +179,14 @@ async def test_savepoints_are_created_once(client: KubeClient, job: dict[str, An
     assert not await client.delete_savepoint(namespace, "clicks-1")
 
 
+async def test_a_job_is_deleted_only_if_it_is_that_one(client: KubeClient, job: dict[str, Any], namespace: str) -> None:
+    assert not await client.delete_job(namespace, "clicks", uid=str(uuid.uuid4()))
+    assert await client.get(JOB, namespace, "clicks")
+    assert await client.delete_job(namespace, "clicks", uid=job["metadata"]["uid"])
+    assert await client.get(JOB, namespace, "clicks") is None
+    assert not await client.delete_job(namespace, "clicks", uid=job["metadata"]["uid"])
+
+
 async def test_revisions(client: KubeClient, job: dict[str, Any], namespace: str) -> None:
     body = {
         "apiVersion": "apps/v1",

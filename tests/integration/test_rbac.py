@@ -21,7 +21,7 @@ from tests.support.rbac import BASE, NAMESPACE, operator_kubeconfig
 pytestmark = pytest.mark.kube
 
 GRANTED = {
-    "flinkjob.dev/flinkjobs": {"get", "list", "watch", "patch"},
+    "flinkjob.dev/flinkjobs": {"get", "list", "watch", "patch", "delete"},
     "flinkjob.dev/flinkjobs/status": {"patch"},
     "flinkjob.dev/flinksavepoints": {"get", "list", "watch", "patch", "create", "delete"},
     "flinkjob.dev/flinksavepoints/status": {"patch"},
@@ -71,7 +71,7 @@ def test_exactly_what_is_needed_is_granted(control_plane: ControlPlane, kubeconf
         ("get", "secrets"),
         ("list", "configmaps"),
         ("create", "flinkjobs.flinkjob.dev"),
-        ("delete", "flinkjobs.flinkjob.dev"),
+        ("deletecollection", "flinkjobs.flinkjob.dev"),
         ("update", "flinkjobs.flinkjob.dev"),
         ("deletecollection", "flinksavepoints.flinkjob.dev"),
         ("patch", "controllerrevisions.apps"),
