@@ -79,9 +79,15 @@ async def test_plan_compiles_without_running(target: Target) -> None:
             SubmitRejection.CONFIG,
             "Could not parse value 'abc' for key 'execution.checkpointing.interval'",
         ),
-        ((), {"parallelism": 0}, SubmitRejection.CONFIG, "arallelism must be"),
+        (
+            (),
+            {"flink_configuration": {"execution.checkpointing.interval": "0 ms"}},
+            SubmitRejection.CONFIG,
+            "Checkpoint interval must be larger than or equal to 10 ms",
+        ),
+        ((), {"parallelism": 0}, SubmitRejection.CONFIG, "Parallelism must be at least one"),
     ],
-    ids=["main-throws", "no-job", "class", "exit", "config", "parallelism"],
+    ids=["main-throws", "no-job", "class", "exit", "option", "no-interval", "parallelism"],
 )
 async def test_refused_without_a_job(
     target: Target, arguments: tuple[str, ...], request_fields: dict[str, object], kind: SubmitRejection, says: str
@@ -96,19 +102,20 @@ async def test_refused_without_a_job(
     assert await target.start(job_id=job_id) == job_id
 
 
-@pytest.mark.parametrize(
-    ("arguments", "kind"),
-    [
-        (("--throw-after-execute", "too late"), SubmitRejection.MAIN_THREW),
-        (("--executes", "2"), SubmitRejection.MULTIPLE_JOBS),
-    ],
-    ids=["throws-after", "executes-twice"],
-)
-async def test_refused_with_a_job_that_runs(target: Target, arguments: tuple[str, ...], kind: SubmitRejection) -> None:
+async def test_main_that_throws_after_execute_leaves_a_job_that_runs(target: Target) -> None:
+    job_id = new_id()
+    with pytest.raises(SubmitRejected, match="IllegalStateException: too late") as refused:
+        await target.run("--throw-after-execute", "too late", job_id=job_id)
+    assert refused.value.kind is SubmitRejection.MAIN_THREW
+    await target.running(job_id)
+
+
+async def test_main_that_executes_twice_leaves_the_first_job_running(target: Target) -> None:
     job_id = new_id()
     with pytest.raises(SubmitRejected) as refused:
-        await target.run(*arguments, job_id=job_id)
-    assert refused.value.kind is kind
+        await target.run("--executes", "2", job_id=job_id)
+    assert refused.value.kind is SubmitRejection.MULTIPLE_JOBS
+    assert target.expected.two_jobs in refused.value.message
     await target.running(job_id)
 
 
@@ -139,10 +146,17 @@ async def test_the_first_run_answers_with_the_id_alone_before_2_3(target: Target
 
 async def test_fields_that_flink_does_not_know_are_ignored(target: Target) -> None:
     jar, job_id = await target.jar_id(), new_id()
-    body = {"jobId": job_id, "programArgs": "--main-throw x", "recoveryClaimMode": "NONSENSE", "typo": 1}
+    body = {"jobId": job_id, "recoveryClaimMode": "NONSENSE", "programArguments": ["--main-throw", "x"], "typo": 1}
     answer = await target.http.post(f"{target.backend.url}/jars/{jar}/run", json=body, timeout=30)
     assert answer.status_code == 200
     await target.running(job_id)
+
+
+async def test_arguments_in_one_text_are_ignored_since_2_0(target: Target) -> None:
+    body = {"jobId": new_id(), "programArgs": "--main-throw x"}
+    url = f"{target.backend.url}/jars/{await target.jar_id()}/run"
+    answer = await target.http.post(url, json=body, timeout=30)
+    assert answer.status_code == (400 if target.expected.program_args else 200)
 
 
 async def test_a_bad_job_id_is_refused_before_main_runs(target: Target) -> None:

@@ -77,7 +77,7 @@ async def test_a_failure_is_told_with_its_root_cause(target: Target) -> None:
     await target.state(job_id, FlinkJobState.FAILED)
     await target.fresh()
     (failure,) = await target.client.exceptions(job_id)
-    assert failure.root_cause == "RuntimeException: failing on purpose after 5"
+    assert failure.root_cause == "IllegalStateException: fails on purpose after 5 records"
     assert failure.task is not None
     assert "count" in failure.task
 

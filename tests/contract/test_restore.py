@@ -5,8 +5,10 @@ import asyncio
 import pytest
 
 from flinkjob.core.errors import SubmitRejected, SubmitRejection
-from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, ClaimMode, FlinkJobState, TriggerState
+from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, ClaimMode, FlinkJobState
 from tests.contract.target import Target, new_id
+
+_OFTEN = {"execution.checkpointing.interval": "500ms"}
 
 
 async def _stats(target: Target, job_id: str) -> CheckpointStats:
@@ -25,7 +27,7 @@ async def _stopped(target: Target, *arguments: str) -> str:
 
 
 async def test_a_cancelled_job_leaves_its_last_checkpoint(target: Target) -> None:
-    job_id = await target.start()
+    job_id = await target.start(flink_configuration=_OFTEN)
     await target.checkpointed(job_id)
     config = await target.client.checkpoint_config(job_id)
     assert config is not None
@@ -42,7 +44,8 @@ async def test_a_cancelled_job_leaves_its_last_checkpoint(target: Target) -> Non
 
 
 async def test_a_failed_job_leaves_its_last_checkpoint(target: Target) -> None:
-    job_id = await target.start("--fail-after", "150", "--rate", "50", "--restart", "none")
+    arguments = ("--fail-after", "150", "--rate", "50", "--restart", "none")
+    job_id = await target.start(*arguments, flink_configuration=_OFTEN)
     await target.state(job_id, FlinkJobState.FAILED)
     kept = (await _stats(target, job_id)).newest_completed(CheckpointKind.CHECKPOINT)
     assert kept is not None
@@ -51,7 +54,7 @@ async def test_a_failed_job_leaves_its_last_checkpoint(target: Target) -> None:
 
 async def test_checkpoints_are_not_kept_when_asked_so(target: Target) -> None:
     retention = {"execution.checkpointing.externalized-checkpoint-retention": "DELETE_ON_CANCELLATION"}
-    job_id = await target.start(flink_configuration=retention)
+    job_id = await target.start(flink_configuration=retention | _OFTEN)
     await target.checkpointed(job_id)
     config = await target.client.checkpoint_config(job_id)
     assert config is not None
@@ -74,7 +77,7 @@ async def test_a_path_may_be_spelled_in_several_ways(target: Target, suffix: str
 async def test_two_jobs_may_start_from_one_savepoint_that_stays(target: Target) -> None:
     location = await _stopped(target)
     for _ in range(2):
-        job_id = await target.start(savepoint_path=location, claim_mode=ClaimMode.NO_CLAIM)
+        job_id = await target.start(savepoint_path=location, claim_mode=ClaimMode.NO_CLAIM, flink_configuration=_OFTEN)
         await target.checkpointed(job_id)
     stats = await _stats(target, job_id)
     assert stats.restored is not None
@@ -84,7 +87,7 @@ async def test_two_jobs_may_start_from_one_savepoint_that_stays(target: Target) 
 
 async def test_claim_deletes_the_savepoint_soon(target: Target) -> None:
     location = await _stopped(target)
-    job_id = await target.start(savepoint_path=location, claim_mode=ClaimMode.CLAIM)
+    job_id = await target.start(savepoint_path=location, claim_mode=ClaimMode.CLAIM, flink_configuration=_OFTEN)
     await target.checkpointed(job_id)
     stats = await _stats(target, job_id)
     assert stats.restored is not None
@@ -120,7 +123,7 @@ async def test_state_that_does_not_map_is_refused_unless_allowed(target: Target)
 async def test_checkpoint_ids_go_on_after_a_restore(target: Target) -> None:
     """Ids order the snapshots of a lineage: those of a restored job are higher than what it was restored from."""
     location = await _stopped(target)
-    job_id = await target.start(savepoint_path=location)
+    job_id = await target.start(savepoint_path=location, flink_configuration=_OFTEN)
     await target.checkpointed(job_id)
     stats = await _stats(target, job_id)
     assert stats.restored is not None
@@ -130,7 +133,8 @@ async def test_checkpoint_ids_go_on_after_a_restore(target: Target) -> None:
 
 async def test_a_restarted_job_goes_on_from_its_last_checkpoint(target: Target) -> None:
     flag = target.scratch / "healed"
-    job_id = await target.start("--fail-after", "100", "--rate", "50", "--restart", "5", "--fail-until", str(flag))
+    arguments = ("--fail-after", "100", "--rate", "50", "--restart", "50", "--fail-until", str(flag))
+    job_id = await target.start(*arguments, flink_configuration=_OFTEN)
     await target.checkpointed(job_id)
 
     async def restarted() -> bool:
@@ -141,16 +145,14 @@ async def test_a_restarted_job_goes_on_from_its_last_checkpoint(target: Target) 
     flag.touch()
     failures = await target.client.exceptions(job_id)
     assert len(failures) == 1
-    assert failures[0].root_cause.startswith("RuntimeException: failing on purpose")
+    assert failures[0].root_cause.startswith("IllegalStateException: fails on purpose")
     assert failures[0].time is not None
     assert "\n" not in failures[0].root_cause
     await target.running(job_id)
 
 
-async def test_a_stop_under_a_failing_checkpoint_directory_reports_the_cause(target: Target) -> None:
-    job_id, trigger = await target.start(), new_id()
-    await target.client.stop_with_savepoint(job_id, trigger, "gopher://host/x")
-    result = await target.savepoint_result(job_id, trigger)
-    assert result.state is TriggerState.FAILED
-    assert result.failure is not None
-    assert "gopher" in result.failure
+async def test_when_the_first_checkpoint_is_made(target: Target) -> None:
+    job_id = await target.start(flink_configuration={"execution.checkpointing.interval": "1h"})
+    await target.backend.sleep(2.0)
+    stats = await _stats(target, job_id)
+    assert (stats.latest_completed is not None) == target.expected.first_checkpoint_at_once

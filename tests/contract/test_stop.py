@@ -7,11 +7,12 @@ from tests.contract.target import Target, new_id
 
 _SUSPENDING = "CheckpointException: Checkpoint Coordinator is suspending."
 _SLOW = ("--snapshot-ms", "2000")
+_OFTEN = {"execution.checkpointing.interval": "500ms"}
 
 
 @pytest.mark.parametrize("drain", [False, True])
 async def test_when_a_stop_is_complete_the_job_is_finished(target: Target, drain: bool) -> None:
-    job_id, trigger = await target.start(), new_id()
+    job_id, trigger = await target.start(flink_configuration=_OFTEN), new_id()
     await target.checkpointed(job_id)
     await target.client.stop_with_savepoint(job_id, trigger, target.directory(), drain=drain)
     result = await target.savepoint_result(job_id, trigger)
@@ -24,7 +25,7 @@ async def test_when_a_stop_is_complete_the_job_is_finished(target: Target, drain
 
 
 async def test_the_savepoint_of_a_stop_is_in_the_history_and_checkpoints_are_gone(target: Target) -> None:
-    job_id, trigger = await target.start(), new_id()
+    job_id, trigger = await target.start(flink_configuration=_OFTEN), new_id()
     await target.checkpointed(job_id)
     await target.client.stop_with_savepoint(job_id, trigger, target.directory())
     location = (await target.savepoint_result(job_id, trigger)).location
@@ -42,7 +43,7 @@ async def test_the_savepoint_of_a_stop_is_in_the_history_and_checkpoints_are_gon
 
 
 async def test_statistics_are_stale_for_a_while_but_the_state_is_not(target: Target) -> None:
-    job_id, trigger = await target.start(), new_id()
+    job_id, trigger = await target.start(flink_configuration=_OFTEN), new_id()
     await target.checkpointed(job_id)
     await target.fresh()
     assert await target.client.checkpoints(job_id) is not None
@@ -116,18 +117,20 @@ async def test_savepoint_then_stop_fails_the_savepoint(target: Target) -> None:
     assert await target.client.job_status(job_id) is FlinkJobState.FINISHED
 
 
-async def test_stop_then_savepoint_makes_both_and_the_plain_one_is_the_latest(target: Target) -> None:
+async def test_stop_then_savepoint_leaves_the_stop_alone_and_may_hide_it(target: Target) -> None:
+    """The plain savepoint succeeds or not; when it does, it and not that of the stop is the latest."""
     job_id, first, second = await target.start(*_SLOW), new_id(), new_id()
     await target.client.stop_with_savepoint(job_id, first, target.directory("stop"))
     await target.client.trigger_savepoint(job_id, second, target.directory("plain"))
     stopped = await target.savepoint_result(job_id, first)
     plain = await target.savepoint_result(job_id, second)
-    assert stopped.state is plain.state is TriggerState.COMPLETED
+    assert stopped.state is TriggerState.COMPLETED
+    assert plain.state is TriggerState.COMPLETED or plain.failure == _SUSPENDING
     await target.fresh()
     stats = await target.client.checkpoints(job_id)
     assert stats is not None
     assert stats.latest_savepoint is not None
-    assert stats.latest_savepoint.external_path == plain.location
+    assert stats.latest_savepoint.external_path == (plain.location or stopped.location)
     newest = stats.newest_completed(CheckpointKind.SYNC_SAVEPOINT)
     assert newest is not None
     assert newest.external_path == stopped.location

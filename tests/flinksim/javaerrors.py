@@ -100,6 +100,16 @@ def job_failed(name: str, *inner: Cause) -> JavaError:
     return not_executed((PROGRAM, f"The main method caused an error: {message}"), (FLINK, message), *inner)
 
 
+def no_file_system(scheme: str) -> tuple[Cause, Cause]:
+    """The cluster has no file system for the scheme."""
+    name = "org.apache.flink.core.fs.UnsupportedFileSystemSchemeException"
+    message = (
+        f"Could not find a file system implementation for scheme '{scheme}'. The scheme is not directly supported by"
+        " Flink and no Hadoop file system to support this scheme could be loaded."
+    )
+    return (name, message), (name, "Hadoop is not in the classpath/dependencies.")
+
+
 def stopped_badly(job_id: str, location: str) -> JavaError:
     """The savepoint of a stop is good, the job did not finish."""
     message = (

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.flinksim.cluster import FlinkSim
 
 State = FlinkJobState
-_NO_RESOURCES = "org.apache.flink.runtime.jobmanager.scheduler.NoResourceAvailableException"
+_SUPPRESSED = "Recovery is suppressed by NoRestartBackoffTimeStrategy"
 
 
 class SimJob:
@@ -107,7 +107,7 @@ class SimJob:
         self._since = self.events.now
         interval = self.checkpoint_interval
         if interval:
-            self._later(0.1, self._periodic)
+            self._later(0.1 if self.settings.first_checkpoint_at_once else interval * 0.9, self._periodic)
         if self.program.count is not None:
             self._later(max(0.0, (self.program.count - self._base) / self.program.rate), self.finish)
         if self.program.fails:
@@ -115,7 +115,7 @@ class SimJob:
             self._later(self.program.fail_after / self.program.rate, self._fail_on_purpose)
 
     def _fail_on_purpose(self) -> None:
-        self.task_failed("java.lang.RuntimeException", f"failing on purpose after {self.program.fail_after}")
+        self.task_failed("java.lang.IllegalStateException", f"fails on purpose after {self.program.fail_after} records")
 
     def _periodic(self) -> None:
         if self._stop is None and not self.checkpointing.pending:
@@ -219,7 +219,9 @@ class SimJob:
 
     def task_failed(self, name: str, message: str) -> None:
         """A task throws; the restart strategy decides."""
-        self._fail(javaerrors.error((name, message)), restart=self._may_restart())
+        restart = self._may_restart()
+        suppressed = () if restart else (("org.apache.flink.runtime.JobException", _SUPPRESSED),)
+        self._fail(javaerrors.error(*suppressed, (name, message)), restart=restart)
 
     def fail(self, message: str = "failed by hand") -> None:
         """The job fails for good."""

@@ -62,6 +62,11 @@ class SimSettings:
     seed: int = 0
 
     @property
+    def first_checkpoint_at_once(self) -> bool:
+        """Whether the first periodic checkpoint is made as soon as the tasks run, or some time within the interval."""
+        return self.version >= "2.3"
+
+    @property
     def effective(self) -> dict[str, str]:
         """Configuration of the cluster."""
         high_availability = {"high-availability.type": "zookeeper"} if self.high_availability else {}

@@ -19,6 +19,7 @@ from tests.flinksim.snapshots import RunRecord, SnapshotRecord
 
 _HEX = re.compile(r"[0-9a-fA-F]{32}")
 _EXIT = "cluster.intercept-user-system-exit"
+_LEAST_INTERVAL = 0.01
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):")
 
 
@@ -27,7 +28,10 @@ class Submission:
 
     def __init__(self, sim: FlinkSim, jar_id: str, body: dict[str, Any], *, plan: bool = False) -> None:
         self._sim, self._jar_id, self._body, self._plan = sim, jar_id, body, plan
-        self._arguments = tuple(str(each) for each in body.get("programArgsList") or ())
+        arguments = body.get("programArgsList") or ()
+        if not arguments and sim.settings.version < "2":
+            arguments = str(body.get("programArgs") or "").split()
+        self._arguments = tuple(str(each) for each in arguments)
         self._program: Program = program(self._arguments)
         self._configuration = {str(key): str(value) for key, value in (body.get("flinkConfiguration") or {}).items()}
 
@@ -54,8 +58,6 @@ class Submission:
         if jar is None:
             message = f"Jar file /upload/flink-web-upload/{self._jar_id} does not exist"
             return Response(500, javaerrors.server_side(javaerrors.error((javaerrors.REST, message))))
-        if int(self._body.get("parallelism", 1)) == 0:
-            return Response(400, javaerrors.plain("Parallelism must be at least one."))
         unusable = self._unusable(jar)
         if unusable is not None:
             wrapped = javaerrors.error((javaerrors.COMPLETION, unusable), (javaerrors.PROGRAM, unusable))
@@ -98,8 +100,14 @@ class Submission:
             exits = "org.apache.flink.core.security.UserSystemExitException"
             message = "Flink user code attempted to exit JVM."
             return javaerrors.not_executed((exits, message), (exits, message))
+        if int(self._body.get("parallelism", 1)) == 0:
+            message = "Parallelism must be at least one, or ExecutionConfig.PARALLELISM_DEFAULT (use system default)."
+            return javaerrors.main_threw(("java.lang.IllegalArgumentException", message))
         try:
-            duration(self._configuration.get(INTERVAL, "0"))
+            interval = duration(self._configuration.get(INTERVAL, "1s"))
+            if interval < _LEAST_INTERVAL:
+                message = "Checkpoint interval must be larger than or equal to 10 ms"
+                return javaerrors.main_threw(("java.lang.IllegalArgumentException", message))
         except ValueError as error:
             message = f"Could not parse value '{error}' for key '{INTERVAL}'."
             number = f"text does not start with a number, and is not a valid ISO-8601 duration format: {error}"
@@ -155,7 +163,8 @@ class Submission:
             return Response(400, javaerrors.told(javaerrors.job_failed(given.name, *failure.causes)))
         job.begin()
         if given.executes > 1:
-            message = "Cannot have more than 1 streaming jobs in a single environment."
+            many = "one execute() or executeAsync() call" if sim.settings.version < "2" else "1 streaming jobs"
+            message = f"Cannot have more than {many} in a single environment."
             return Response(400, javaerrors.told(javaerrors.main_threw((javaerrors.RUNTIME, message))))
         if given.throw_after_execute is not None:
             threw = javaerrors.main_threw(("java.lang.IllegalStateException", given.throw_after_execute))
@@ -166,9 +175,7 @@ class Submission:
     def _origin(self, path: str) -> tuple[SnapshotRecord | None, JavaError | None]:
         scheme = _SCHEME.match(path)
         if scheme and scheme.group(1) not in self._sim.settings.schemes:
-            name = "org.apache.flink.core.fs.UnsupportedFileSystemSchemeException"
-            message = f"Could not find a file system implementation for scheme '{scheme.group(1)}'."
-            return None, self._not_started((name, message))
+            return None, self._not_started(*javaerrors.no_file_system(scheme.group(1)))
         found = self._sim.store.find(path)
         if found is None:
             message = f"Cannot find checkpoint or savepoint file/directory '{path}' on file system 'file'."
@@ -183,5 +190,5 @@ class Submission:
         return found, None
 
     @staticmethod
-    def _not_started(cause: javaerrors.Cause) -> JavaError:
-        return javaerrors.error((javaerrors.INITIALIZATION, "Could not start the JobMaster."), cause)
+    def _not_started(*causes: javaerrors.Cause) -> JavaError:
+        return javaerrors.error((javaerrors.INITIALIZATION, "Could not start the JobMaster."), *causes)

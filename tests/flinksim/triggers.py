@@ -87,9 +87,8 @@ def _not_possible(sim: FlinkSim, job_id: str, job: SimJob | None, directory: str
         return javaerrors.not_running(job_id)
     scheme = _SCHEME.match(directory)
     if scheme and scheme.group(1) not in sim.settings.schemes:
-        name = "org.apache.flink.core.fs.UnsupportedFileSystemSchemeException"
-        text = f"Could not find a file system implementation for scheme '{scheme.group(1)}'."
-        return javaerrors.error((javaerrors.COMPLETION, text), (name, text))
+        causes = javaerrors.no_file_system(scheme.group(1))
+        return javaerrors.error((javaerrors.COMPLETION, causes[0][1]), *causes)
     path = re.sub("^file:/*", "/", directory)
     if any(path == bad or path.startswith(f"{bad}/") for bad in sim.settings.unwritable):
         text = f"Failed to create savepoint directory at file:{path}"

@@ -13,7 +13,10 @@ _CAUSE = re.compile(r"^\s*Caused by: (.*)$", re.MULTILINE)
 _STACK_LINE = re.compile(r"^\s*(at |\.\.\. \d+ (more|common frames)|Suppressed: )")
 _END = re.compile(r"^(End of exception on server side>?|\s*>)$")
 _CLASS = re.compile(r"^(?:[a-z_][\w$]*\.)+(?:\w+\$)*([A-Z]\w*(?:Exception|Error|Throwable))(?=:|$)")
-_TELLING = re.compile(r"Could not parse value '[^'\n]*' for key '[^'\n]*'\.?")
+_TELLING = re.compile(
+    r"Could not parse value '[^'\n]*' for key '[^'\n]*'\.?|Could not find a file system implementation for scheme '[^\n]*"
+    r"|Cannot parse JobID from \"[^\n]*?\.(?= )"
+)
 _WRAPPERS = ("Internal server error.",)
 
 _JOB_NOT_FOUND = re.compile(
@@ -32,7 +35,7 @@ _MISSING_SNAPSHOT = re.compile(
 _SUBMIT: tuple[tuple[SubmitRejection, re.Pattern[str]], ...] = (
     (SubmitRejection.DUPLICATE, re.compile(r"Duplicate(?:Job|Application)SubmissionException")),
     (SubmitRejection.EXIT, re.compile(r"UserSystemExitException")),
-    (SubmitRejection.MULTIPLE_JOBS, re.compile(r"Cannot have more than 1 (?:streaming|execute|job)")),
+    (SubmitRejection.MULTIPLE_JOBS, re.compile(r"Cannot have more than (?:1|one) ")),
     (SubmitRejection.NO_JOB, re.compile(r"No jobs included in application|does not contain (?:a )?Flink job")),
     (
         SubmitRejection.RESTORE_FAILED,
@@ -57,22 +60,24 @@ _SUBMIT: tuple[tuple[SubmitRejection, re.Pattern[str]], ...] = (
     (
         SubmitRejection.CONFIG,
         re.compile(
-            r"Could not parse value|did not match expected format|Parallelism must be|Cannot parse JobID"
-            r"|Failed to parse|IllegalConfigurationException"
+            r"Could not parse value|did not match expected format|Cannot parse JobID|Parallelism must be"
+            r"|Checkpoint interval must be|Failed to parse|IllegalConfigurationException"
         ),
     ),
 )
 _MAIN_THREW = re.compile(r"The main method caused an error")
 _FLINK_SPOKE = re.compile(
     r"Failed to execute job '|Duplicate(?:Job|Application)SubmissionException|UserSystemExitException"
-    r"|Cannot have more than 1 |Could not parse value '"
+    r"|Cannot have more than (?:1|one) |Could not parse value '|Parallelism must be at least one, or ExecutionConfig"
+    r"|Checkpoint interval must be larger than"
 )
 
 
 def root_cause(*texts: str) -> str:
     """The innermost cause in Flink's error texts, one line, without secrets of URLs.
 
-    Where Flink names the option that it cannot read, that is said instead: the innermost cause is about a number.
+    Where Flink names the option or the file system that it cannot use, that is said instead: the innermost cause is
+    about a number, or about Hadoop.
 
     Args:
         texts: the elements of `errors[]`, or one stack trace. The last one that says something is looked at; in it the

@@ -136,9 +136,9 @@ async def test_cancels(version: str) -> None:
 
 async def test_exceptions(version: str) -> None:
     (failure,) = await playing(version, "exceptions").exceptions(JOB)
-    assert failure.root_cause == "RuntimeException: failing on purpose after 5"
-    assert failure.name == "java.lang.RuntimeException"
-    assert failure.stacktrace_head.startswith("java.lang.RuntimeException: failing on purpose")
+    assert failure.root_cause == "IllegalStateException: fails on purpose after 5 records"
+    assert failure.name == "org.apache.flink.runtime.JobException"
+    assert failure.stacktrace_head.startswith("org.apache.flink.runtime.JobException: Recovery is suppressed")
     assert failure.time is not None
     assert failure.taskmanager is not None
     assert await playing(version, "exceptions-unknown").exceptions(JOB) == ()
@@ -165,7 +165,7 @@ async def test_jars(version: str) -> None:
         ("run-main-throws", SubmitRejection.MAIN_THREW, "IllegalStateException: no such topic"),
         ("run-throws-after", SubmitRejection.MAIN_THREW, "IllegalStateException: too late"),
         ("run-no-job", SubmitRejection.NO_JOB, "No jobs included in application."),
-        ("run-two-jobs", SubmitRejection.MULTIPLE_JOBS, "Cannot have more than 1"),
+        ("run-two-jobs", SubmitRejection.MULTIPLE_JOBS, "Cannot have more than "),
         ("run-exit", SubmitRejection.EXIT, "UserSystemExitException"),
         ("run-no-class", SubmitRejection.ENTRY_CLASS, "no.Such"),
         ("run-no-jar", SubmitRejection.JAR_NOT_FOUND, "0_no.jar does not exist"),
