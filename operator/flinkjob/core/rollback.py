@@ -1,6 +1,6 @@
 """An upgrade that does not get healthy is taken back: which spec runs instead, and when a run counts as healthy.
 
-Called by the job decision: `effective` before everything else, `watch` while a run is up. Invariants: a rollback starts from
+Called by the job decision: `effective` before everything else, `prove` and `give_up` while a run is up. Invariants: a rollback starts from
 the state that the bad run itself started from; the spec that was taken back stays held until it changes.
 """
 
@@ -43,23 +43,26 @@ def is_bad(draft: Draft, submission: Submission) -> bool:
     return taken_back is not None and taken_back.from_submission == submission.number
 
 
-def watch(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> bool:
-    """Follow a run until it has proved healthy. True when it has just been given up."""
+def prove(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
+    """Follow a run until it has proved healthy, whatever else is to be done with it."""
     if submission.healthy:
-        return False
+        return
     if spec.upgrade.rollback.policy is RollbackPolicy.DISABLED:
         if submission.running:
             _healthy(draft, submission)
-        return False
-    if _proved(draft, spec, submission):
+    elif _proved(draft, spec, submission):
         _healthy(draft, submission)
-        return False
+    else:
+        draft.again(1.0)
+
+
+def give_up(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> bool:
+    """Take the spec back when its run did not get healthy by the deadline. True when it was."""
     deadline = duration_seconds(spec.upgrade.rollback.deadline)
     late = submission.intent_time is not None and draft.now >= submission.intent_time + timedelta(seconds=deadline)
     if late and may_take_back(draft, submission):
         take_back(draft, submission, f"not healthy within {spec.upgrade.rollback.deadline}")
         return True
-    draft.again(1.0)
     return False
 
 

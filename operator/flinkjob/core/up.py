@@ -48,6 +48,8 @@ def step(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
 
 
 def _keep_running(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
+    rollback.prove(draft, spec, submission)
+    submission = draft.live or submission
     asked = _asked_to_stop(draft, submission)
     if asked is not None:
         _stop_for(draft, spec, submission, asked)
@@ -62,7 +64,7 @@ def _keep_running(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> N
 
 
 def _steady(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
-    if rollback.watch(draft, spec, submission):
+    if rollback.give_up(draft, spec, submission):
         return
     if not submission.running:
         draft.wait(submit.SUBMIT, Reason.Submitting, "waiting until all tasks are running", again=1.0)
