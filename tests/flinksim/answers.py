@@ -7,7 +7,7 @@ from typing import Any
 
 from flinkjob.core.flinkmodel import CheckpointKind, FlinkJobState
 from tests.flinksim.checkpointing import Entry
-from tests.flinksim.javaerrors import JavaError
+from tests.flinksim.javaerrors import SUPPRESSED, JavaError
 from tests.flinksim.job import SimJob
 from tests.flinksim.settings import RETENTION
 
@@ -185,13 +185,18 @@ def exceptions(job: SimJob, limit: int) -> dict[str, Any]:
 
 
 def _exception(moment: float, failure: JavaError) -> dict[str, Any]:
-    return {
+    """An entry; the one that ends a job names its task only in its concurrent failures."""
+    told = {
         "exceptionName": failure.name,
         "stacktrace": failure.text,
         "timestamp": milliseconds(moment),
         "failureLabels": {},
-        "taskName": "count (1/1) - execution #0",
-        "endpoint": "localhost:40000",
-        "taskManagerId": "tm1",
         "concurrentExceptions": [],
     }
+    task = {"taskName": "count (1/1) - execution #0", "endpoint": "localhost:40000", "taskManagerId": "tm1"}
+    if failure.name != SUPPRESSED[0]:
+        return told | task
+    inner = JavaError(failure.causes[1:])
+    concurrent = told | task | {"exceptionName": inner.name, "stacktrace": inner.text}
+    del concurrent["concurrentExceptions"]
+    return told | {"concurrentExceptions": [concurrent]}

@@ -18,6 +18,9 @@ STOPPING = "org.apache.flink.runtime.scheduler.stopwithsavepoint.StopWithSavepoi
 _FRAMES = "\tat org.apache.flink.runtime.Simulated.call(Simulated.java:1)\n\t... 1 more\n"
 _SUSPENDING = "Checkpoint Coordinator is suspending."
 
+SUPPRESSED = ("org.apache.flink.runtime.JobException", "Recovery is suppressed by NoRestartBackoffTimeStrategy")
+"""Outermost cause when the restart strategy gives up."""
+
 Cause = tuple[str, str]
 """Class and message of a Java exception."""
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from tests.flinksim.cluster import FlinkSim
 
 State = FlinkJobState
-_SUPPRESSED = "Recovery is suppressed by NoRestartBackoffTimeStrategy"
 
 
 class SimJob:
@@ -220,12 +219,12 @@ class SimJob:
     def task_failed(self, name: str, message: str) -> None:
         """A task throws; the restart strategy decides."""
         restart = self._may_restart()
-        suppressed = () if restart else (("org.apache.flink.runtime.JobException", _SUPPRESSED),)
+        suppressed = () if restart else (javaerrors.SUPPRESSED,)
         self._fail(javaerrors.error(*suppressed, (name, message)), restart=restart)
 
     def fail(self, message: str = "failed by hand") -> None:
         """The job fails for good."""
-        self._fail(javaerrors.error(("java.lang.RuntimeException", message)), restart=False)
+        self._fail(javaerrors.error(javaerrors.SUPPRESSED, ("java.lang.RuntimeException", message)), restart=False)
 
     def initialisation_failed(self, failure: JavaError) -> None:
         """The JobMaster could not be started: the id is used up."""

@@ -234,24 +234,26 @@ class JobConfig(_Wire):
 
 
 class Failure(_Wire):
-    """An entry of `/jobs/:id/exceptions`."""
+    """An entry of `/jobs/:id/exceptions`; the one that ends a job names its task only in its concurrent failures."""
 
     name: str = Field("", alias="exceptionName")
     stacktrace: str = ""
     time: Time = Field(None, alias="timestamp")
     task: str | None = Field(None, alias="taskName")
     taskmanager: str | None = Field(None, alias="taskManagerId")
+    concurrent: tuple["Failure", ...] = Field((), alias="concurrentExceptions")
 
     def value(self) -> model.JobException:
         """The domain value."""
+        named = next((each for each in (self, *self.concurrent) if each.task), self)
         head = "\n".join(self.stacktrace.splitlines()[:_STACKTRACE_LINES])[:_STACKTRACE_CHARACTERS]
         return model.JobException(
             time=self.time,
             name=self.name,
             root_cause=root_cause(self.stacktrace) or one_line(self.name),
             stacktrace_head=redact_urls(head),
-            task=self.task,
-            taskmanager=self.taskmanager,
+            task=named.task,
+            taskmanager=named.taskmanager,
         )
 
 
