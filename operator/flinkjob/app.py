@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from flinkjob import __version__
 from flinkjob.artifacts.fetch import ArtifactStore
+from flinkjob.core.hosts import HostRules
 from flinkjob.flink.client import FlinkClient
 from flinkjob.handlers.kopf_settings import operator_settings
 from flinkjob.handlers.login import login_handler
@@ -99,6 +100,7 @@ class App:
         clusters = Clusters(lambda url: FlinkClient(flink_http, url), pace, self._wake)
         stack.push_async_callback(clusters.close)
         faults = Faults(settings.fault_kill_at)
+        hosts = HostRules.of(settings.allowed_hosts)
         store = ArtifactStore(
             settings.cache_dir,
             artifact_http,
@@ -106,13 +108,13 @@ class App:
             max_bytes=settings.max_artifact_mb * MIB,
             timeout_seconds=settings.artifact_timeout_seconds,
             max_cache_bytes=settings.max_cache_mb * MIB,
-            check_url=_check_url,
+            check_url=hosts.check_url,
         )
         identity = settings.identity
         tasks = Tasks(identity=identity, clusters=clusters, store=store, faults=faults, wake=self._wake)
         stack.push_async_callback(tasks.close)
         lister = SnapshotLister(settings.state_dirs)
-        observer = Observer(identity=identity, clusters=clusters, tasks=tasks, kube=kube, snapshots=lister)
+        observer = Observer(identity=identity, clusters=clusters, tasks=tasks, kube=kube, snapshots=lister, hosts=hosts)
         executor = Executor(
             identity=identity, kube=kube, clusters=clusters, tasks=tasks, cache=cache, events=events, faults=faults
         )
@@ -179,7 +181,3 @@ def _http(metrics: Metrics) -> httpx.AsyncClient:
 
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=50)
     return httpx.AsyncClient(limits=limits, event_hooks={"request": [begun], "response": [answered]}, trust_env=False)
-
-
-def _check_url(url: str) -> None:
-    """Every address is allowed; the scheme is checked by the store."""

@@ -65,6 +65,9 @@ def _next_step(draft: Draft) -> None:
     if spec is None:
         draft.stall(Reason.InvalidSpec, draft.job.spec_error or "the spec cannot be read")
         return
+    if draft.observation.forbidden:
+        draft.stall(Reason.InvalidSpec, f"spec.cluster.url: {draft.observation.forbidden}")
+        return
     wanted = spec.state is DesiredState.RUNNING
     if not wanted:
         down.release(draft)

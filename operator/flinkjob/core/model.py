@@ -224,6 +224,7 @@ class Observation:
     """Everything seen from outside in this round. Facts not asked for are absent from `known`.
 
     Attributes:
+        forbidden: why the operator may not speak to the cluster that the spec names; "" where it may.
         adoptable: the live job that the annotation `flinkjob.dev/adopt` names.
         latest: checkpoint statistics of the running job, possibly minutes old; None when there are none yet.
     """
@@ -234,6 +235,7 @@ class Observation:
     job: JobSeen = JobSeen()
     kin: tuple[JobOverview, ...] = ()
     run: RunSeen = RunSeen()
+    forbidden: str = ""
     deleting_for: float = 0.0
     namespace_terminating: bool = False
     latest: CheckpointStats | None = None

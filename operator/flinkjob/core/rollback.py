@@ -1,7 +1,7 @@
 """An upgrade that does not get healthy is taken back: which spec runs instead, and when a run counts as healthy.
 
-Called by the job decision: `effective` before everything else, `prove` and `give_up` while a run is up. Invariants: a rollback starts from
-the state that the bad run itself started from; the spec that was taken back stays held until it changes.
+Called by the job decision: `effective` before everything else, `prove` and `give_up` while a run is up. Invariants: a
+rollback starts from the state that the bad run itself started from; the spec that was taken back stays held until it changes.
 """
 
 from __future__ import annotations

@@ -15,8 +15,9 @@ from datetime import UTC, datetime
 from flinkjob.api.codec import FlinkJob, parse_job
 from flinkjob.api.constants import ANNOTATION_ADOPT
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
-from flinkjob.core.errors import FlinkJobError, RescaleUnsupported
+from flinkjob.core.errors import FlinkJobError, Invalid, RescaleUnsupported
 from flinkjob.core.flinkmodel import JobOverview
+from flinkjob.core.hosts import HostRules
 from flinkjob.core.identity import Owner, read_mark
 from flinkjob.core.model import (
     ClusterSeen,
@@ -50,6 +51,7 @@ class Observer:
         tasks: Tasks,
         kube: KubeClient,
         snapshots: SnapshotLister,
+        hosts: HostRules,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._identity = identity
@@ -57,6 +59,7 @@ class Observer:
         self._tasks = tasks
         self._kube = kube
         self._snapshots = snapshots
+        self._hosts = hosts
         self._now = now
         self._deleting: dict[Key, float] = {}
 
@@ -68,9 +71,15 @@ class Observer:
         if job is None:
             return Observation(now=self._now(), cluster=NOWHERE, target=NOWHERE)
         url, target_url = addresses(job)
+        forbidden = self._forbidden(target_url)
+        if forbidden and url == target_url:
+            nowhere = replace(NOWHERE, url=target_url)
+            return Observation(now=self._now(), cluster=nowhere, target=nowhere, forbidden=forbidden)
         cluster = self._clusters.at(url)
         seen = await cluster.seen()
-        target = seen if target_url == url else await self._clusters.at(target_url).seen()
+        elsewhere = replace(NOWHERE, url=target_url)
+        if target_url != url and not forbidden:
+            elsewhere = await self._clusters.at(target_url).seen()
         submission = job.status.submission
         run, seen_job, latest = RunSeen(), JobSeen(), None
         if submission is not None and submission.job_id is not None and submission.end is None:
@@ -87,9 +96,10 @@ class Observer:
         return Observation(
             now=self._now(),
             cluster=seen,
-            target=target if target_url != url else seen,
+            target=elsewhere if target_url != url else seen,
             job=seen_job,
-            kin=self._clusters.at(target_url).kin(self.owner(job).prefix),
+            kin=() if forbidden else self._clusters.at(target_url).kin(self.owner(job).prefix),
+            forbidden=forbidden,
             run=run,
             adoptable=self._adoptable(job, target_url),
             latest=latest,
@@ -97,10 +107,18 @@ class Observer:
             namespace_terminating=await self._terminating(job),
         )
 
+    def _forbidden(self, url: str) -> str:
+        """Why this address may not be spoken to; "" where it may."""
+        try:
+            self._hosts.check_url(url)
+        except Invalid as error:
+            return error.message
+        return ""
+
     def _adoptable(self, job: FlinkJob, url: str) -> JobOverview | None:
         """The live job that the annotation names, where there is no submission yet."""
         named = job.meta.annotations.get(ANNOTATION_ADOPT)
-        if named is None or job.status.submission is not None:
+        if named is None or self._forbidden(url) or job.status.submission is not None:
             return None
         overview = self._clusters.at(url).known(named)
         return overview if overview is not None and not overview.state.is_terminal else None
