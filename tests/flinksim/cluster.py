@@ -187,10 +187,24 @@ class FlinkSim:
 
     # What tests ask
 
-    def newest_state(self, prefix: str) -> SnapshotRecord | None:
-        """The newest snapshot of the runs whose job id begins with `prefix`: (run, checkpoint id) decides."""
+    def newest_state(self, prefix: str, *, existing: bool = False) -> SnapshotRecord | None:
+        """The newest snapshot of the runs whose job id begins with `prefix`: (run, checkpoint id) decides.
+
+        Args:
+            existing: only among those whose files are there.
+        """
         made = [snapshot for run in self.runs_of(prefix) for snapshot in run.snapshots]
+        if existing:
+            made = [snapshot for snapshot in made if self.store.find(snapshot.location) is not None]
         return max(made, key=lambda each: (each.run, each.checkpoint_id), default=None)
+
+    def double_runs(self) -> list[RunRecord]:
+        """Submissions that were accepted while another job of their owner was live: there must be none."""
+        return [run for run in self.runs if run.live_before]
+
+    def lossy_runs(self) -> list[RunRecord]:
+        """Submissions that were started from less than the newest state of their owner."""
+        return [run for run in self.runs if run.loses_state]
 
     def states(self, prefix: str = "") -> dict[str, FlinkJobState]:
         """State of each known job by id."""

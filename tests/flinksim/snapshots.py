@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 from flinkjob.core.flinkmodel import CheckpointKind, normalise_location
 
+OWNER = 16
+"""Digits of a job id that show the owner."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SnapshotRecord:
@@ -40,6 +43,8 @@ class RunRecord:
         restores: what it was restored from at each later restart (None: from nothing).
         snapshots: those it completed, oldest first.
         ended: its terminal state, or LOST when its JobManager went away.
+        newest_before: the newest snapshot that existed then of runs with the same owner (first 16 digits of the job id).
+        live_before: jobs of the same owner that were not terminal then.
     """
 
     number: int
@@ -54,6 +59,18 @@ class RunRecord:
     snapshots: list[SnapshotRecord] = field(default_factory=list)
     ended: str | None = None
     counter: int = 0
+    newest_before: SnapshotRecord | None = None
+    live_before: tuple[str, ...] = ()
+
+    @property
+    def owner(self) -> str:
+        """The part of the job id that shows the owner."""
+        return self.job_id[:OWNER]
+
+    @property
+    def loses_state(self) -> bool:
+        """True when it was started from something older than the newest state of its owner."""
+        return self.newest_before is not None and self.restored_from != self.newest_before
 
     @property
     def ancestry(self) -> tuple[str, ...]:

@@ -153,6 +153,10 @@ class Submission:
             parallelism=self._parallelism,
             restored_from=origin,
         )
+        run.newest_before = sim.newest_state(run.owner, existing=True)
+        run.live_before = tuple(
+            job.job_id for job in sim.jobs.values() if not job.terminal and job.run.owner == run.owner
+        )
         sim.runs.append(run)
         claim = self._body.get("claimMode") or self._body.get("restoreMode") or "NO_CLAIM"
         first = origin.checkpoint_id + 1 if origin else 1

@@ -7,7 +7,7 @@ import httpx
 import orjson
 import pytest
 
-from flinkjob.core.errors import Rejected, Unreachable
+from flinkjob.core.errors import Rejected, SubmitRejected, SubmitRejection, Transient, Unreachable
 from flinkjob.core.flinkmodel import (
     CheckpointKind,
     ClaimMode,
@@ -217,3 +217,67 @@ async def test_other_failures_of_a_disposal_are_failures() -> None:
     operation = {"failure-cause": {"class": "x", "stack-trace": "java.io.IOException: permission denied\n\tat x"}}
     result = await Flink({"status": {"id": "COMPLETED"}, "operation": operation}).client.disposal_result(TRIGGER)
     assert (result.state, result.failure) == (TriggerState.FAILED, "IOException: permission denied")
+
+
+EVERY_CALL = {
+    "overview_jobs": (),
+    "job_status": (JOB,),
+    "jobmanager_config": (),
+    "cluster_config": (),
+    "cluster_overview": (),
+    "job_user_config": (JOB,),
+    "checkpoints": (JOB,),
+    "checkpoint_config": (JOB,),
+    "checkpoint_details": (JOB, 1),
+    "exceptions": (JOB,),
+    "list_jars": (),
+    "upload_jar": (Path(__file__), "x.jar"),
+    "delete_jar": ("x.jar",),
+    "trigger_savepoint": (JOB, TRIGGER, None),
+    "stop_with_savepoint": (JOB, TRIGGER, None),
+    "savepoint_result": (JOB, TRIGGER),
+    "trigger_checkpoint": (JOB, TRIGGER),
+    "checkpoint_result": (JOB, TRIGGER),
+    "cancel": (JOB,),
+    "dispose_savepoint": ("s3://b/x",),
+    "disposal_result": (TRIGGER,),
+    "resource_requirements": (JOB,),
+    "set_resource_requirements": (JOB, 2),
+}
+SUBMISSIONS = {name: ("x.jar", RunRequest(job_id=JOB)) for name in ("run_jar", "plan_jar")}
+
+
+def test_every_call_is_listed() -> None:
+    calls = {name for name in dir(FlinkClient) if not name.startswith("_")}
+    assert calls == set(EVERY_CALL) | set(SUBMISSIONS)
+
+
+def test_no_part_of_the_client_hides_a_method_of_another() -> None:
+    parts = FlinkClient.__bases__
+    names = [name for part in parts for name in vars(part) if callable(getattr(part, name)) and name[:2] != "__"]
+    assert sorted(names) == sorted(set(names))
+    assert len(parts) == 5
+
+
+@pytest.mark.parametrize(("name", "arguments"), EVERY_CALL.items(), ids=EVERY_CALL)
+async def test_no_call_takes_an_error_for_an_answer(name: str, arguments: tuple[Any, ...]) -> None:
+    with pytest.raises(Rejected, match="Bad request"):
+        await getattr(Flink({"errors": ["Bad request"]}, 400).client, name)(*arguments)
+    with pytest.raises(Transient, match="NullPointerException"):
+        await getattr(Flink({"errors": ["java.lang.NullPointerException\n\tat x"]}, 500).client, name)(*arguments)
+    with pytest.raises(Unreachable):
+        await getattr(Flink({"unexpected": True}, 404).client, name)(*arguments)
+
+
+@pytest.mark.parametrize(("name", "arguments"), SUBMISSIONS.items(), ids=SUBMISSIONS)
+async def test_no_submission_takes_an_error_for_an_answer(name: str, arguments: tuple[Any, ...]) -> None:
+    for status in (400, 500):
+        call = getattr(Flink({"errors": ["java.lang.NullPointerException\n\tat x"]}, status).client, name)
+        with pytest.raises(SubmitRejected, match="NullPointerException") as refused:
+            await call(*arguments)
+        assert refused.value.kind is SubmitRejection.OTHER
+        assert refused.value.code == status
+    with pytest.raises(Rejected):
+        await getattr(Flink({"errors": []}, 400).client, name)(*arguments)
+    with pytest.raises(Unreachable):
+        await getattr(Flink({"unexpected": True}, 200).client, name)(*arguments)

@@ -9,6 +9,7 @@ import pytest
 from flinkjob.core.errors import Rejected, SubmitRejected, Transient, Unreachable
 from flinkjob.core.flinkmodel import (
     CheckpointKind,
+    ClaimMode,
     FlinkJobState,
     RunRequest,
     TriggerState,
@@ -68,14 +69,31 @@ async def test_a_snapshot_knows_the_state_and_where_it_came_from(bench: Bench) -
     assert bench.sim.newest_state("") == two
 
 
-async def test_lost_state_shows(bench: Bench) -> None:
-    await bench.start()
+async def test_lost_state_and_double_runs_show(bench: Bench) -> None:
+    ids = [f"{'1' * 16}{number:016x}" for number in range(4)]
+    await bench.start(ids[0])
     bench.clock.advance(20)
-    await bench.stop()
+    location = await bench.stop(ids[0])
     await bench.start(OTHER)
-    old, new = bench.sim.runs
-    assert new.restored_from is None
-    assert new.restored_from != old.newest_snapshot
+    await bench.start(ids[1], savepoint=location)
+    assert bench.sim.lossy_runs() == []
+    assert bench.sim.double_runs() == []
+    await bench.start(ids[2], savepoint=location)
+    assert [run.job_id for run in bench.sim.lossy_runs()] == [ids[2]]
+    (double,) = bench.sim.double_runs()
+    assert (double.job_id, double.live_before) == (ids[2], (ids[1],))
+    await bench.start(ids[3])
+    assert [run.job_id for run in bench.sim.lossy_runs()] == ids[2:]
+
+
+async def test_a_claimed_snapshot_is_deleted_after_the_next_checkpoint(bench: Bench) -> None:
+    await bench.start()
+    location = await bench.stop()
+    request = RunRequest(job_id=OTHER, savepoint_path=location, claim_mode=ClaimMode.CLAIM)
+    await bench.client.run_jar(bench.jar, request)
+    assert bench.sim.store.find(location) is not None
+    bench.clock.advance(1)
+    assert bench.sim.store.find(location) is None
 
 
 async def test_a_restart_goes_back_to_the_last_checkpoint(bench: Bench) -> None:
