@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import time
+import uuid
 from contextlib import AsyncExitStack
 
 import httpx
@@ -31,6 +33,7 @@ from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.clusters import Clusters, Pace
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.faults import Faults
+from flinkjob.runtime.leader import Leadership
 from flinkjob.runtime.observer import Observer
 from flinkjob.runtime.queue import Key, WorkQueue
 from flinkjob.runtime.reconciler import Reconciler
@@ -54,6 +57,7 @@ class App:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._ready = asyncio.Event()
+        self._standing_by = False
         self._queue: WorkQueue | None = None
 
     async def run(self) -> None:
@@ -70,13 +74,14 @@ class App:
             connect = KubeClient.connect(settings.kubeconfig, on_request=metrics.kube_request)
             kube = await stack.enter_async_context(await connect)
             await kube.crds_present()
-            events = await stack.enter_async_context(EventRecorder(kube, COMPONENT, socket.gethostname()))
-            flink_http = await stack.enter_async_context(_http(metrics))
-            artifact_http = await stack.enter_async_context(httpx.AsyncClient(follow_redirects=False))
-            queue = self._build(kube, events, flink_http, artifact_http, metrics, stack)
             health = HealthServer(settings.health_port, registry, self._live, self._is_ready)
             await stack.enter_async_context(health)
             log.info("health and metrics on port %d", health.port)
+            leadership = await self._lead(kube, stack)
+            events = await stack.enter_async_context(EventRecorder(kube, COMPONENT, socket.gethostname()))
+            flink_http = await stack.enter_async_context(_http(metrics))
+            artifact_http = await stack.enter_async_context(httpx.AsyncClient(follow_redirects=False))
+            queue = self._build(kube, events, flink_http, artifact_http, metrics, leadership, stack)
             resync = asyncio.create_task(self._resync(queue), name="resync")
             stack.push_async_callback(queue.drain, DRAIN_SECONDS)
             try:
@@ -92,6 +97,7 @@ class App:
         flink_http: httpx.AsyncClient,
         artifact_http: httpx.AsyncClient,
         metrics: Metrics,
+        leadership: Leadership | None,
         stack: AsyncExitStack,
     ) -> WorkQueue:
         settings = self._settings
@@ -99,7 +105,7 @@ class App:
         pace = Pace(fast=settings.poll_fast_ms / 1000, slow=settings.poll_slow_ms / 1000)
         clusters = Clusters(lambda url: FlinkClient(flink_http, url), pace, self._wake)
         stack.push_async_callback(clusters.close)
-        faults = Faults(settings.fault_kill_at)
+        faults = Faults(settings.fault_kill_at, require=leadership.require if leadership else _allowed)
         hosts = HostRules.of(settings.allowed_hosts)
         store = ArtifactStore(
             settings.cache_dir,
@@ -133,6 +139,25 @@ class App:
         metrics.count_jobs(lambda: [job.status.phase or "Pending" for job in cache.jobs()])
         return queue
 
+    async def _lead(self, kube: KubeClient, stack: AsyncExitStack) -> Leadership | None:
+        """Wait until this replica leads; from then on losing the Lease ends the process at once."""
+        settings = self._settings
+        if settings.lease_namespace is None:
+            return None
+        leadership = Leadership(
+            kube,
+            namespace=settings.lease_namespace,
+            name=f"{COMPONENT}-{settings.identity}",
+            holder=f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}",
+        )
+        self._standing_by = True
+        await leadership.acquire()
+        self._standing_by = False
+        keeping = asyncio.create_task(leadership.keep(lambda: os._exit(1)), name="lease")
+        stack.push_async_callback(leadership.release)
+        stack.callback(keeping.cancel)
+        return leadership
+
     async def _watch(self) -> None:
         registry = build_registry(self._cache, self._wake, self._saw_event)
         login_handler(registry, self._settings.kubeconfig)
@@ -164,7 +189,11 @@ class App:
         return f"a key has waited {waits:.0f} s for a worker" if waits > STUCK_SECONDS else None
 
     def _is_ready(self) -> str | None:
-        return None if self._ready.is_set() else "not watching yet"
+        return None if self._standing_by or self._ready.is_set() else "not watching yet"
+
+
+def _allowed() -> None:
+    """A single replica may always have effects."""
 
 
 def _http(metrics: Metrics) -> httpx.AsyncClient:

@@ -108,6 +108,9 @@ class Settings(BaseSettings):
     kubeconfig: Path | None = Field(
         None, description="kubeconfig file; none: the Pod's ServiceAccount, else the user's kubeconfig"
     )
+    lease_namespace: Name | None = Field(
+        None, description="namespace of the Lease by which one of several replicas leads; none: there is only one"
+    )
     fault_kill_at: CliSuppress[str] = ""
     """Test hook: the name of the executor's fault point at which the process kills itself."""
 

@@ -69,6 +69,7 @@ def test_exactly_what_is_needed_is_granted(control_plane: ControlPlane, kubeconf
     "forbidden",
     [
         ("get", "secrets"),
+        ("get", "leases.coordination.k8s.io"),
         ("list", "configmaps"),
         ("create", "flinkjobs.flinkjob.dev"),
         ("deletecollection", "flinkjobs.flinkjob.dev"),

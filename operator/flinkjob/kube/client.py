@@ -20,6 +20,7 @@ from flinkjob.kube.kinds import Kind
 
 log = logging.getLogger(__name__)
 
+LEASES = "coordination.k8s.io/v1"
 PAGE_SIZE = 500
 LIST_RESTARTS = 3
 EXPIRED = 410
@@ -223,6 +224,30 @@ class KubeClient:
         """Deletes a ControllerRevision; False when it was not there."""
         path = path_of("controllerrevisions", group_version="apps/v1", namespace=namespace, name=name)
         return await self._delete("controllerrevisions", path, f"{namespace}/{name}", None)
+
+    # -- Leases ----------------------------------------------------------------------------------------------------
+
+    async def read_lease(self, namespace: str, name: str) -> dict[str, Any] | None:
+        """A Lease; None when there is none."""
+        path = path_of("leases", group_version=LEASES, namespace=namespace, name=name)
+        try:
+            return await self._api.request("get", "leases", path, subject=f"{namespace}/{name}")
+        except Gone:
+            return None
+
+    async def create_lease(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Creates a Lease. Raises `AlreadyExists` where somebody else was faster."""
+        meta = body["metadata"]
+        path = path_of("leases", group_version=LEASES, namespace=meta["namespace"])
+        subject = f"{meta['namespace']}/{meta['name']}"
+        return await self._api.request("create", "leases", path, subject=subject, body=dict(body))
+
+    async def replace_lease(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Replaces a Lease by compare-and-set. Raises `Conflict` where somebody else was faster."""
+        meta = body["metadata"]
+        path = path_of("leases", group_version=LEASES, namespace=meta["namespace"], name=meta["name"])
+        subject = f"{meta['namespace']}/{meta['name']}"
+        return await self._api.request("update", "leases", path, subject=subject, body=dict(body))
 
     # -- the rest --------------------------------------------------------------------------------------------------
 

@@ -1,12 +1,14 @@
-"""Named points right before and right after every call that has an effect: crash tests end the process there.
+"""The gate before every call that has an effect, with names: crash tests end the process there.
 
-Called by the executor and the background tasks. Invariant: without the test hook a point does nothing.
+Called by the executor and the background tasks right before and right after each effect. Invariants: nothing passes while
+this process may not have effects (it lost its Lease); without the test hook a point does nothing else.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from enum import StrEnum
 
 
@@ -37,11 +39,17 @@ class Effect(StrEnum):
 class Faults:
     """The test hook. `kill_at` is `before:<effect>` or `after:<effect>`, with `#n` for the n-th time (default 1)."""
 
-    def __init__(self, kill_at: str = "") -> None:
+    def __init__(self, kill_at: str = "", *, require: Callable[[], None] = lambda: None) -> None:
+        """
+        Args:
+            kill_at: the test hook.
+            require: raises where this process may not have effects now.
+        """
         point, _, count = kill_at.partition("#")
         moment, _, effect = point.partition(":")
         if point and (moment not in ("before", "after") or effect not in set(Effect)):
             raise ValueError(f"no such fault point: {kill_at!r}")
+        self._require = require
         self._point = point
         self._remaining = int(count) if count else 1
 
@@ -51,6 +59,8 @@ class Faults:
         return tuple(f"{moment}:{effect}" for effect in Effect for moment in ("before", "after"))
 
     def before(self, effect: Effect) -> None:
+        """Right before an effect; raises what `require` raises."""
+        self._require()
         self._reached(f"before:{effect}")
 
     def after(self, effect: Effect) -> None:

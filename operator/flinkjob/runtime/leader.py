@@ -1,0 +1,143 @@
+"""One of several replicas leads, by a Lease; a leader that could not renew in time does nothing any more.
+
+Called by `app` (election before anything is watched, exit on loss) and by the gate before every effect. Invariants: another
+replica's Lease counts as expired only after it was seen unchanged for its whole duration by this process's own monotonic
+clock; `require` refuses every effect unless the Lease was renewed less than the renew deadline ago, also after the process
+was frozen and woken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from flinkjob.core.errors import FlinkJobError, Transient
+from flinkjob.kube.errors import AlreadyExists, Conflict
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 15
+RENEW_DEADLINE = 10.0
+RETRY_SECONDS = 2.0
+
+
+class LeaseClient(Protocol):
+    """What the election needs of `KubeClient`."""
+
+    async def read_lease(self, namespace: str, name: str) -> dict[str, Any] | None: ...
+    async def create_lease(self, body: Mapping[str, Any]) -> dict[str, Any]: ...
+    async def replace_lease(self, body: Mapping[str, Any]) -> dict[str, Any]: ...
+
+
+class Leadership:
+    """Takes and keeps the Lease of one operator identity."""
+
+    def __init__(self, client: LeaseClient, *, namespace: str, name: str, holder: str) -> None:
+        """
+        Args:
+            name: of the Lease; follows from the operator's identity.
+            holder: this process, unique among the replicas.
+        """
+        self._client = client
+        self._namespace = namespace
+        self._name = name
+        self._holder = holder
+        self._lease: dict[str, Any] | None = None
+        self._renewed: float | None = None
+        self._seen: tuple[str, float] | None = None
+
+    def leads(self) -> bool:
+        """Whether the Lease was renewed less than the renew deadline ago."""
+        return self._renewed is not None and time.monotonic() - self._renewed < RENEW_DEADLINE
+
+    def require(self) -> None:
+        """Refuse to have an effect without a fresh Lease.
+
+        Raises:
+            Transient: this process does not lead, or cannot know that it does.
+        """
+        if not self.leads():
+            raise Transient("not-leading", "the Lease was not renewed in time; another replica may lead")
+
+    async def acquire(self) -> None:
+        """Wait until this process leads."""
+        while not await self._try():  # noqa: ASYNC110 - what is waited for happens in the API server
+            await asyncio.sleep(RETRY_SECONDS)
+        log.info("leading as %s", self._holder)
+
+    async def keep(self, lost: Callable[[], None]) -> None:
+        """Renew until it fails for longer than the renew deadline; then call `lost` and return."""
+        while self.leads():
+            await asyncio.sleep(RETRY_SECONDS)
+            await self._try()
+        log.error("the Lease was lost")
+        lost()
+
+    async def release(self) -> None:
+        """Let another replica lead at once."""
+        if self._lease is None or not self.leads():
+            return
+        self._renewed = None
+        body = self._body(holder="", transitions=self._transitions(), duration=1)
+        with suppress(FlinkJobError):
+            await self._client.replace_lease(body)
+
+    async def _try(self) -> bool:
+        """Take or renew the Lease, if it is ours or nobody's. False: not now."""
+        begun = time.monotonic()
+        try:
+            self._lease = await self._client.read_lease(self._namespace, self._name)
+            if self._lease is None:
+                self._lease = await self._client.create_lease(self._body(holder=self._holder, transitions=0))
+            elif self._may_take(self._lease):
+                taken = self._holder_of(self._lease) != self._holder
+                transitions = self._transitions() + (1 if taken else 0)
+                body = self._body(holder=self._holder, transitions=transitions)
+                self._lease = await self._client.replace_lease(body)
+            else:
+                return False
+        except (Conflict, AlreadyExists):
+            return False
+        except FlinkJobError as error:
+            log.warning("the Lease could not be renewed: %s", error.message)
+            return False
+        self._renewed = begun
+        return True
+
+    def _may_take(self, lease: Mapping[str, Any]) -> bool:
+        holder = self._holder_of(lease)
+        if holder in ("", self._holder):
+            return True
+        version = str(lease["metadata"].get("resourceVersion"))
+        if self._seen is None or self._seen[0] != version:
+            self._seen = (version, time.monotonic())
+            return False
+        duration = float((lease.get("spec") or {}).get("leaseDurationSeconds") or LEASE_SECONDS)
+        return time.monotonic() - self._seen[1] >= duration
+
+    def _holder_of(self, lease: Mapping[str, Any]) -> str:
+        return str((lease.get("spec") or {}).get("holderIdentity") or "")
+
+    def _transitions(self) -> int:
+        return int(((self._lease or {}).get("spec") or {}).get("leaseTransitions") or 0)
+
+    def _body(self, *, holder: str, transitions: int, duration: int = LEASE_SECONDS) -> dict[str, Any]:
+        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        spec = {
+            "holderIdentity": holder,
+            "leaseDurationSeconds": duration,
+            "renewTime": now,
+            "leaseTransitions": transitions,
+        }
+        before = (self._lease or {}).get("spec") or {}
+        same = before.get("holderIdentity") == holder and before.get("acquireTime")
+        spec["acquireTime"] = before["acquireTime"] if same else now
+        metadata: dict[str, Any] = {"namespace": self._namespace, "name": self._name}
+        if self._lease is not None:
+            metadata["resourceVersion"] = self._lease["metadata"]["resourceVersion"]
+        return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}

@@ -1,0 +1,86 @@
+"""Two replicas and a Lease on a real API server: one leads; killed or frozen, the other takes over, and no harm is done."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.local.controlplane import ControlPlane
+from deploy.local.demojob import demo_jar as build_demo_jar
+from deploy.local.flink import FlinkCluster
+from tests.support.kube import Kube
+from tests.support.lab import Lab
+from tests.support.operator import OperatorProcess, wait_ended
+
+pytestmark = [pytest.mark.kube, pytest.mark.flink, pytest.mark.slow]
+
+LEASES = "flinkjob-system"
+
+
+@pytest.fixture
+def replicas(
+    control_plane: ControlPlane, kube: Kube, flink: FlinkCluster, flink_version: str, tmp_path: Path
+) -> Iterator[tuple[OperatorProcess, OperatorProcess, Lab]]:
+    """A leader, a replica that stands by, and a place of work that both watch."""
+    namespace = f"leader-{int(time.time() * 1000)}"
+    kube.create_namespace(namespace)
+    options: dict[str, str | int] = {"lease-namespace": LEASES, "poll-fast-ms": 100, "poll-slow-ms": 500}
+
+    def replica(name: str) -> OperatorProcess:
+        return OperatorProcess(
+            control_plane,
+            tmp_path / name,
+            namespaces=[namespace],
+            identity=namespace,
+            artifact_dirs=[build_demo_jar(flink_version).parent],
+            options=options,
+        )
+
+    with replica("first") as first, replica("second") as second:
+        lab = Lab(kube, flink, first, namespace, build_demo_jar(flink_version), tmp_path)
+        yield first, second, lab
+        lab.close()
+
+
+Replicas = tuple[OperatorProcess, OperatorProcess, Lab]
+
+
+def test_a_killed_leader_is_replaced_within_20_seconds(replicas: Replicas) -> None:
+    first, second, lab = replicas
+    clicks = lab.start("clicks")
+    assert "leading as" not in second.said()
+    first.kill()
+    begun = time.monotonic()
+    lab.edit(clicks, state="Suspended")
+    lab.phase("clicks", "Suspended")
+    assert time.monotonic() - begun < 20
+    assert len(lab.flink_jobs("clicks")) == 1
+
+
+def test_a_leader_that_ends_hands_over_at_once(replicas: Replicas) -> None:
+    first, second, lab = replicas
+    clicks = lab.start("clicks")
+    assert first.stop() == 0
+    begun = time.monotonic()
+    lab.edit(clicks, state="Suspended")
+    lab.phase("clicks", "Suspended")
+    assert time.monotonic() - begun < 8
+    assert second.running
+
+
+def test_a_leader_that_was_frozen_beyond_its_lease_ends_without_an_effect(replicas: Replicas) -> None:
+    first, second, lab = replicas
+    clicks = lab.start("clicks")
+    first.process.signal(signal.SIGSTOP)
+    lab.edit(clicks, restartNonce=1)
+    lab.running("clicks", 2)
+    before = lab.get("clicks")
+    first.process.signal(signal.SIGCONT)
+    assert wait_ended(first, 15)
+    assert lab.get("clicks")["status"] == before["status"]
+    assert len(lab.flink_jobs("clicks")) == 2
+    assert second.complaints() == []
