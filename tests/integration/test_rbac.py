@@ -119,14 +119,15 @@ def test_the_pod_passes_the_restricted_standard(control_plane: ControlPlane, dep
 def test_the_arguments_are_understood(deployment: dict[str, Any]) -> None:
     pod = deployment["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    settings = load(container["args"])
+    assert [variable["name"] for variable in container["env"]] == ["POD_NAMESPACE"]
+    settings = load([argument.replace("$(POD_NAMESPACE)", NAMESPACE) for argument in container["args"]])
     assert [port["containerPort"] for port in container["ports"]] == [settings.health_port]
     mounted = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
     volume = next(v for v in pod["volumes"] if v["name"] == mounted[str(settings.cache_dir)])
     gibibytes = int(volume["emptyDir"]["sizeLimit"].removesuffix("Gi"))
     assert gibibytes * 1024 > settings.max_cache_mb + settings.max_artifact_mb
-    assert deployment["spec"]["strategy"]["type"] == "Recreate"
-    assert deployment["spec"]["replicas"] == 1
+    assert settings.lease_namespace == NAMESPACE
+    assert deployment["spec"]["replicas"] == 2
 
 
 def test_every_manifest_is_listed() -> None:
