@@ -38,6 +38,7 @@ from flinkjob.runtime.observer import Observer
 from flinkjob.runtime.queue import Key, WorkQueue
 from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.tasks import Tasks
+from flinkjob.runtime.unclaimed import UnclaimedJobs
 from flinkjob.settings import Settings
 from flinkjob.snapshots.listing import SnapshotLister
 
@@ -82,12 +83,16 @@ class App:
             flink_http = await stack.enter_async_context(_http(metrics))
             artifact_http = await stack.enter_async_context(httpx.AsyncClient(follow_redirects=False))
             queue = self._build(kube, events, flink_http, artifact_http, metrics, leadership, stack)
-            resync = asyncio.create_task(self._resync(queue), name="resync")
+            chores = [
+                asyncio.create_task(self._resync(queue), name="resync"),
+                asyncio.create_task(self._unclaimed.run(), name="unclaimed"),
+            ]
             stack.push_async_callback(queue.drain, DRAIN_SECONDS)
             try:
                 await self._watch()
             finally:
-                resync.cancel()
+                for chore in chores:
+                    chore.cancel()
         log.info("%s has ended", COMPONENT)
 
     def _build(
@@ -135,6 +140,9 @@ class App:
         )
         self._queue = queue = WorkQueue(reconciler.reconcile, workers=settings.workers)
         self._metrics = metrics
+        self._unclaimed = UnclaimedJobs(identity=identity, clusters=clusters, cache=cache, events=events)
+        metrics.count_unclaimed(self._unclaimed.count)
+        metrics.clusters_unreachable.set_function(clusters.unreachable)
         metrics.watch_queue(queue.depth, queue.oldest_seconds)
         metrics.count_jobs(lambda: [job.status.phase or "Pending" for job in cache.jobs()])
         return queue

@@ -128,6 +128,7 @@ class Submission:
     restored_from: Annotated[
         ObservedLocation | None, Field(description="The state it starts from; absent = empty.")
     ] = None
+    restored_why: Annotated[Text | None, Field(description="What that state is, and why it was chosen.")] = None
     claim: Annotated[bool, Field(description="Whether Flink owns the state it starts from.")] = False
     allow_non_restored_state: Annotated[bool, Field(description="Whether state may be left over.")] = False
     nonce: Annotated[int | None, Field(description="The initialState.nonce it was started under.")] = None

@@ -99,6 +99,8 @@ def mark_parameters(owner: Owner, uid: str, number: int, digest: str) -> dict[st
 def read_mark(user_config: Mapping[str, str]) -> Mark | None:
     """The owner mark in a job's user configuration, or None when it has none or a damaged one."""
     try:
+        if user_config[MARK_OWNER].count("/") != 2:
+            return None
         return Mark(
             user_config[MARK_OWNER],
             user_config[MARK_UID],

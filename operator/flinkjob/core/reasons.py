@@ -158,6 +158,10 @@ class Reason(StrEnum):
     Unsuitable = "Unsuitable", "The cluster does not offer what `cluster.require` asks for; nothing is submitted."
     Risky = "Risky", "The cluster works, but its configuration endangers jobs; the message says what to change."
 
+    UnclaimedJob = (
+        "UnclaimedJob",
+        "A running job carries this operator's mark but its FlinkJob does not exist: apply the FlinkJob again to adopt it, or cancel the job.",
+    )
     TTLIgnored = (
         "TTLIgnored",
         "`ttlSecondsAfterFinished` is ignored, since a GitOps tool owns the object and would create it again.",

@@ -23,7 +23,7 @@ from flinkjob.api.flinkjob_status import Submission
 from flinkjob.core.actions import AddFinalizer, DiscardArtifact, RecordRevision, RunJob
 from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.draft import FAST, HOLD, Draft
-from flinkjob.core.errors import SubmitRejection
+from flinkjob.core.errors import SubmitRejection, one_line
 from flinkjob.core.flinkmodel import ClaimMode, RunRequest
 from flinkjob.core.identity import GLOBAL_PARAMETERS, job_id, mark_parameters, revision_name
 from flinkjob.core.model import ArtifactPhase, ArtifactRequest, ArtifactSeen, Fact, RunPhase
@@ -97,6 +97,7 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> None
         artifact_digest=artifact.digest,
         jar_id=artifact.jar_id,
         restored_from=source.location,
+        restored_why=one_line(source.why),
         claim=source.claim,
         allow_non_restored_state=spec.restore.allow_non_restored_state,
         nonce=spec.initial_state.nonce,

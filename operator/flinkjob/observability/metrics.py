@@ -74,6 +74,9 @@ class Metrics:
         self.watch_event_timestamp_seconds = Gauge(
             "flinkjob_watch_event_timestamp_seconds", "When the last watch event came.", ["kind"], registry=registry
         )
+        self.unclaimed_jobs = Gauge(
+            "flinkjob_unclaimed_jobs", "Running jobs with this operator's mark and no FlinkJob.", registry=registry
+        )
         self._jobs = _Jobs()
         registry.register(self._jobs)
 
@@ -101,6 +104,10 @@ class Metrics:
     def count_jobs(self, phases: Callable[[], Iterable[str]]) -> None:
         """Sets where the phases of all FlinkJobs are looked up at each scrape (`flinkjob_jobs{phase}`)."""
         self._jobs.phases = phases
+
+    def count_unclaimed(self, count: Callable[[], float]) -> None:
+        """Sets where the number of unclaimed jobs is looked up at each scrape."""
+        self.unclaimed_jobs.set_function(count)
 
     def watch_queue(self, depth: Callable[[], float], oldest_seconds: Callable[[], float]) -> None:
         """Sets where depth and age of the queue are looked up at each scrape."""

@@ -119,6 +119,14 @@ class Cluster:
         silent = time.monotonic() - self._silent_since if self._silent_since is not None else 0.0
         return replace(self._seen, unreachable_for=silent)
 
+    def strangers(self) -> tuple[JobOverview, ...]:
+        """The live jobs that no key watches."""
+        return tuple(
+            job
+            for job_id, job in self._jobs.items()
+            if job_id[:PREFIX] not in self._watchers and not job.state.is_terminal
+        )
+
     def known(self, job_id: str) -> JobOverview | None:
         """The job by id, as of the last look."""
         return self._jobs.get(job_id)
@@ -296,6 +304,10 @@ class Clusters:
             self.at(before[0]).unwatch(key, before[1])
         self._watched[key] = (url, prefixes)
         self.at(url).watch(key, prefixes, moving=moving)
+
+    def all(self) -> tuple[Cluster, ...]:
+        """Every cluster that is polled."""
+        return tuple(self._clusters.values())
 
     async def forget(self, key: Key) -> None:
         """`key` follows nothing any more; clusters that nobody watches are let go."""
