@@ -38,6 +38,8 @@ class ControlPlane:
 
     Args:
         directory: for data, logs, keys and the kubeconfig; made when missing.
+        crds: directory of CustomResourceDefinitions to apply before the controllers start, or None. The garbage collector
+            notices kinds that come later only after half a minute.
 
     Attributes:
         kubeconfig: file with the administrator's credentials (user `admin`, group `system:masters`).
@@ -45,8 +47,9 @@ class ControlPlane:
         audit_log: file, see `audit.py`.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, crds: Path | None = None) -> None:
         self.directory = directory
+        self._crds = crds
         self.kubeconfig = directory / "kubeconfig"
         self.audit_log = directory / "audit.log"
         self._port = free_port()
@@ -87,6 +90,8 @@ class ControlPlane:
         self.write_kubeconfig(self.kubeconfig, self._admin_token)
         self._start_etcd()
         self.start_apiserver()
+        if self._crds is not None:
+            self.apply_crds(self._crds)
         self._controllers = Process(
             "kube-controller-manager",
             [

@@ -46,11 +46,10 @@ class Environment:
         crds: Path | None = CRDS,
     ) -> None:
         self.directory = directory.resolve()
-        self._crds = crds
         self.s3 = S3Server(self.directory / "s3") if with_s3 else None
         options = flink or FlinkOptions()
         self.flink = FlinkCluster(self.directory / "flink", replace(options, s3=self.s3) if self.s3 else options)
-        self.controlplane = ControlPlane(self.directory / "controlplane")
+        self.controlplane = ControlPlane(self.directory / "controlplane", crds if crds and crds.is_dir() else None)
         self.fileserver = FileServer(self.directory / "files", self.directory / "fileserver.log")
         self.demo_jar = self.directory / "files" / "demo.jar"
 
@@ -79,15 +78,10 @@ class Environment:
     def start(self) -> None:
         """Starts the control plane and Flink at the same time. Raises what the parts raise."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        parts: list[Callable[[], Any]] = [self._start_controlplane, self._start_flink, self._start_files]
+        parts: list[Callable[[], Any]] = [self.controlplane.start, self._start_flink, self._start_files]
         with ThreadPoolExecutor(len(parts)) as threads:
             for started in [threads.submit(part) for part in parts]:
                 started.result()
-
-    def _start_controlplane(self) -> None:
-        self.controlplane.start()
-        if self._crds is not None and self._crds.is_dir():
-            self.controlplane.apply_crds(self._crds)
 
     def _start_flink(self) -> None:
         if self.s3 is not None:
