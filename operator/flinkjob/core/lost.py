@@ -1,7 +1,8 @@
 """A job that its cluster does not know any more: lost, forgotten, or gone under our own stop; and what it left.
 
 Called by `learn` when the absence is certain. Invariants: after a stop of ours nothing older than that stop's savepoint is
-taken; a snapshot counts only when it was found after the job's end, in a place that could really be read.
+taken, unless its directory could be read and the stop is known to have made none; a snapshot counts only when it was found
+after the job's end, in a place that could really be read.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def conclude(draft: Draft, submission: Submission, *, forgotten: bool) -> None:
         forgotten: the JobManager (or its high availability) is the same: the job ended and was forgotten, not lost.
     """
     operation, number = draft.status.operation, submission.number
-    if operation is not None and is_stop(operation):
+    if operation is not None and is_stop(operation) and not _stop_never_completed(draft, operation):
         _under_stop(draft, submission, operation)
         return
     left = _left(draft, submission)
@@ -46,6 +47,12 @@ def conclude(draft: Draft, submission: Submission, *, forgotten: bool) -> None:
     message = f"{text}; {left.message or f'its newest state is {left.location}'}"
     draft.end_run(result, snapshot=left.location, kind=left.kind, message=message, taken=left.time)
     draft.event(reason, message, warning=True)
+
+
+def _stop_never_completed(draft: Draft, operation: Operation) -> bool:
+    """Whether the attempt's directory was really read and holds no complete savepoint: then the stop did nothing."""
+    listing = _listing(draft, operation.directory or "")
+    return listing.readable and not listing.found
 
 
 def _under_stop(draft: Draft, submission: Submission, operation: Operation) -> None:
@@ -95,9 +102,9 @@ def checkpoint_directory(draft: Draft) -> str | None:
 
 
 def _listing(draft: Draft, directory: str) -> Listing:
-    if Fact.LISTING not in draft.observation.known or draft.observation.listing is None:
+    if directory not in draft.observation.listings:
         raise NeedFact(Needs(fact=Fact.LISTING, directory=directory))
-    return draft.observation.listing
+    return draft.observation.listings[directory]
 
 
 def _newest_savepoint(draft: Draft, submission: Submission) -> tuple[int | None, str] | None:

@@ -251,7 +251,7 @@ class Observation:
     plan: PlanSeen | None = None
     slots: ClusterOverview | None = None
     requirements: Mapping[str, ParallelismBounds] | None = None
-    listing: Listing | None = None
+    listings: Mapping[str, Listing] = field(default_factory=dict)
     disposal: DisposalSeen | None = None
     adoptable: JobOverview | None = None
 

@@ -185,7 +185,9 @@ class Observer:
                 except RescaleUnsupported:
                     return replace(observation, requirements=None)
             case Fact.LISTING:
-                return replace(observation, listing=await self._snapshots.list(needs.directory or ""))
+                directory = needs.directory or ""
+                listing = await self._snapshots.list(directory)
+                return replace(observation, listings={**observation.listings, directory: listing})
             case Fact.DISPOSAL:
                 seen = await self._tasks.dispose(needs.url or observation.cluster.url, needs.directory or "")
                 return replace(observation, disposal=seen)
