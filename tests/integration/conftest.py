@@ -8,13 +8,38 @@ from pathlib import Path
 import pytest
 
 from deploy.local.controlplane import ControlPlane
+from deploy.local.demojob import demo_jar as build_demo_jar
+from deploy.local.fileserver import FileServer
 from deploy.local.flink import FlinkCluster
+from deploy.local.flinkdist import full_version
 from tests.support.kube import Kube
 from tests.support.lab import Lab
 from tests.support.operator import OperatorProcess
+from tests.support.proxy import FlinkProxy
 
 SHARED = "shared"
-OPTIONS = {"poll-fast-ms": 100, "poll-slow-ms": 1000}
+OPTIONS: dict[str, str | int] = {"poll-fast-ms": 100, "poll-slow-ms": 1000}
+OLDEST = full_version("1.20")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests marked `every_flink` also run on the oldest version that is supported."""
+    if metafunc.definition.get_closest_marker("every_flink") and "version" in metafunc.fixturenames:
+        metafunc.parametrize("version", [None, OLDEST], indirect=True, ids=["default", OLDEST])
+
+
+@pytest.fixture
+def version(request: pytest.FixtureRequest, flink_version: str) -> str:
+    """The Flink version of this test."""
+    return getattr(request, "param", None) or flink_version
+
+
+@pytest.fixture(scope="session")
+def oldest_flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
+    """A cluster of the oldest supported version."""
+    config = {"web.refresh-interval": "200"}
+    with FlinkCluster(tmp_path_factory.mktemp("flink-oldest"), version=OLDEST, config=config) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +61,7 @@ def shared_operator(
         directory,
         namespaces=[SHARED],
         identity="shared",
-        artifact_dirs=[demo_jar.parents[1], tmp_path_factory.getbasetemp()],
+        artifact_dirs=[demo_jar.parents[2], tmp_path_factory.getbasetemp()],
         options=OPTIONS,
     ) as operator:
         yield operator
@@ -46,10 +71,11 @@ def shared_operator(
 
 @pytest.fixture
 def lab(
-    kube: Kube, flink: FlinkCluster, shared_operator: OperatorProcess, demo_jar: Path, tmp_path: Path
+    request: pytest.FixtureRequest, kube: Kube, shared_operator: OperatorProcess, version: str, tmp_path: Path
 ) -> Iterator[Lab]:
     """A place of work below the shared operator; what the test made is deleted after it."""
-    place = Lab(kube, flink, shared_operator, SHARED, demo_jar, tmp_path)
+    flink: FlinkCluster = request.getfixturevalue("oldest_flink" if version == OLDEST else "flink")
+    place = Lab(kube, flink, shared_operator, SHARED, build_demo_jar(version), tmp_path)
     yield place
     place.clean()
     place.close()
@@ -77,9 +103,23 @@ def own_lab(
     with operator:
         place = Lab(kube, flink, operator, namespace, demo_jar, tmp_path)
         yield place
-    place.clean()
+        place.clean()
     place.close()
     assert operator.complaints() == []
+
+
+@pytest.fixture
+def proxy(flink: FlinkCluster) -> Iterator[FlinkProxy]:
+    """A proxy in front of the session's cluster."""
+    with FlinkProxy(flink.url) as started:
+        yield started
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[FileServer]:
+    """An artifact server; its `directory` is the test's own."""
+    with FileServer(tmp_path / "web", tmp_path / "web.log") as server:
+        yield server
 
 
 def own_namespace(kube: Kube, test: str) -> str:

@@ -37,6 +37,10 @@ class Refused(Exception):
     """The API server said no; the message is its own."""
 
 
+class Absent(Refused):
+    """There is no such object."""
+
+
 class Kube:
     """The API server as administrator (or as whoever the kubeconfig names); a context manager.
 
@@ -173,7 +177,8 @@ class Kube:
                 message = answer.json()["message"]
             except (ValueError, KeyError):
                 message = answer.text
-            raise Refused(f"{answer.status_code}: {message}")
+            kind = Absent if answer.status_code == 404 else Refused
+            raise kind(f"{answer.status_code}: {message}")
         return dict(answer.json())
 
 

@@ -6,6 +6,7 @@ at Flink itself, not through the operator.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from deploy.local.flink import FlinkCluster
 from deploy.local.processes import wait_until
 from deploy.local.records import check_exactly_once, restores
 from flinkjob.core.identity import Owner
-from tests.support.kube import DEADLINE, Kube, Object, condition
+from tests.support.kube import DEADLINE, Absent, Kube, Object, condition
 from tests.support.operator import OperatorProcess
 
 API_VERSION = "flinkjob.dev/v1alpha1"
@@ -115,8 +116,12 @@ class Lab:
     # waiting
 
     def wait(self, name: str, predicate: Callable[[Object], Any], what: str, deadline: float = DEADLINE) -> Object:
-        """The FlinkJob as soon as the predicate holds for it."""
-        return self.kube.wait_for("FlinkJob", self.namespace, name, predicate, what=what, deadline=deadline)
+        """The FlinkJob as soon as it has a status and the predicate holds for it."""
+
+        def good(job: Object) -> Any:
+            return "status" in job and predicate(job)
+
+        return self.kube.wait_for("FlinkJob", self.namespace, name, good, what=what, deadline=deadline)
 
     def phase(self, name: str, phase: str, deadline: float = DEADLINE) -> Object:
         """The FlinkJob as soon as it is in the phase, for the spec that is there now."""
@@ -154,6 +159,14 @@ class Lab:
         found = self.kube.get("FlinkJob", self.namespace, name)
         assert found is not None, f"{name} is gone"
         return found
+
+    def reasons(self, name: str, kind: str = "FlinkJob") -> list[str]:
+        """The reasons of the Events about this very object, not about an earlier one of its name."""
+        found = self.kube.get(kind, self.namespace, name)
+        assert found is not None, f"{name} is gone"
+        uid = found["metadata"]["uid"]
+        about = self.kube.events(self.namespace, name)
+        return [event["reason"] for event in about if event["involvedObject"]["uid"] == uid]
 
     def savepoint_phase(self, name: str, phase: str, deadline: float = DEADLINE) -> Object:
         """The FlinkSavepoint as soon as it is in the phase."""
@@ -231,14 +244,12 @@ class Lab:
 
     def clean(self) -> None:
         """Lets go of everything that the test made, whether its operator lives or not."""
-        for kind in ("FlinkSavepoint", "FlinkJob"):
-            for found in self.kube.all(kind, self.namespace):
-                name = found["metadata"]["name"]
-                if kind == "FlinkJob" and name not in self.names:
-                    continue
-                if kind == "FlinkSavepoint" and found["spec"]["jobRef"]["name"] not in self.names:
-                    continue
-                self._let_go(kind, name)
+        for name in self.names:
+            for savepoint in self.savepoints_of(name):
+                self._let_go("FlinkSavepoint", savepoint["metadata"]["name"])
+            self._let_go("FlinkJob", name)
+        for name in self.names:
+            self.gone(name)
 
     def _let_go(self, kind: str, name: str) -> None:
         if self.operator.running and kind == "FlinkJob":
@@ -252,7 +263,7 @@ class Lab:
             self.cancel_in_flink(job["jid"])
 
     def _patch(self, kind: str, name: str, patch: Mapping[str, Any]) -> None:
-        if self.kube.get(kind, self.namespace, name) is not None:
+        with contextlib.suppress(Absent):
             self.kube.patch(kind, self.namespace, name, patch)
 
 

@@ -17,7 +17,8 @@ import httpx
 
 from deploy.local.controlplane import ControlPlane
 from deploy.local.ports import free_port
-from deploy.local.processes import Process, ProcessFailed, wait_until
+from deploy.local.processes import Process, wait_until
+from tests.support.prefork import Forked, Prefork
 from tests.support.rbac import operator_kubeconfig
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -39,6 +40,7 @@ class OperatorProcess:
         artifact_dirs: below which `file:` jars may lie.
         options: more flags without their dashes, such as `poll-slow-ms`.
         fault_kill_at: the fault point at which it kills itself, such as `before:run`.
+        prefork: starts the process instead of a new Python, which takes two seconds less.
 
     Attributes:
         log: its log file, one for all starts.
@@ -55,6 +57,7 @@ class OperatorProcess:
         artifact_dirs: Sequence[Path] = (),
         options: Mapping[str, str | int] | None = None,
         fault_kill_at: str = "",
+        prefork: Prefork | None = None,
     ) -> None:
         self._kubeconfig = operator_kubeconfig(control_plane)
         self.directory = directory
@@ -74,7 +77,8 @@ class OperatorProcess:
             self._flags["namespaces"] = ",".join(namespaces)
         if artifact_dirs:
             self._flags["artifact-dirs"] = ",".join(map(str, artifact_dirs))
-        self._process: Process | None = None
+        self._prefork = prefork
+        self._process: Process | Forked | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -95,13 +99,13 @@ class OperatorProcess:
         self.directory.mkdir(parents=True, exist_ok=True)
         flags = {**self._flags, "health-port": port}
         environment = {"PYTHONPATH": str(REPOSITORY / "operator"), "PYTHONWARNINGS": "default"}
-        self._process = Process(
-            "operator",
-            [sys.executable, "-m", "flinkjob", *(f"--{name}={value}" for name, value in flags.items())],
-            log=self.log,
-            env=environment | {"FLINKJOB_FAULT_KILL_AT": self.fault_kill_at},
-            cwd=REPOSITORY,
-        )
+        environment["FLINKJOB_FAULT_KILL_AT"] = self.fault_kill_at
+        arguments = [f"--{name}={value}" for name, value in flags.items()]
+        if self._prefork is not None:
+            self._process = self._prefork.start(arguments, environment, self.log)
+            return self
+        command = [sys.executable, "-m", "flinkjob", *arguments]
+        self._process = Process("operator", command, log=self.log, env=environment, cwd=REPOSITORY)
         return self
 
     def wait_ready(self, timeout: float = READY_TIMEOUT) -> Self:
@@ -110,7 +114,7 @@ class OperatorProcess:
         return self
 
     @property
-    def process(self) -> Process:
+    def process(self) -> Process | Forked:
         """The last process that was started."""
         assert self._process is not None, "not started"
         return self._process
@@ -171,12 +175,3 @@ class OperatorProcess:
             return httpx.get(self.url + path, trust_env=False, timeout=5).status_code
         except httpx.HTTPError:
             return 0
-
-
-def wait_ended(operator: OperatorProcess, timeout: float) -> bool:
-    """Whether it ended within so many seconds."""
-    try:
-        operator.process.wait(timeout)
-    except ProcessFailed:
-        return False
-    return True

@@ -1,0 +1,58 @@
+"""Several cases are played at the same time, each with a namespace and an operator of its own; a test waits for its case."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from deploy.local.controlplane import ControlPlane
+from deploy.local.flink import FlinkCluster
+from tests.crash.player import Case, Stage, play
+from tests.support.kube import Kube
+from tests.support.operator import REPOSITORY, operator_kubeconfig
+from tests.support.prefork import Prefork
+
+AT_ONCE = 4
+
+
+@pytest.fixture(scope="session")
+def outcomes(
+    request: pytest.FixtureRequest,
+    control_plane: ControlPlane,
+    flink: FlinkCluster,
+    demo_jar: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[Case], None]]:
+    """Gives the outcome of a case: returns when it went well, raises what went wrong."""
+    wanted = dict.fromkeys(_cases(request.session.items))
+    operator_kubeconfig(control_plane)
+    directory = tmp_path_factory.mktemp("crash")
+    with (
+        tempfile.TemporaryDirectory(prefix="fork-") as sockets,
+        Prefork(Path(sockets), REPOSITORY) as prefork,
+        Kube(control_plane.kubeconfig) as kube,
+        ThreadPoolExecutor(AT_ONCE, thread_name_prefix="case") as threads,
+    ):
+        stage = Stage(control_plane, kube, flink, demo_jar, directory, prefork)
+        playing: dict[Case, Future[None]] = {case: threads.submit(play, stage, case) for case in wanted}
+
+        def outcome(case: Case) -> None:
+            playing[case].result()
+
+        yield outcome
+        for future in playing.values():
+            future.cancel()
+
+
+def _cases(items: list[pytest.Item]) -> Iterator[Case]:
+    """The cases of the tests that will run, in their order."""
+    for item in items:
+        case = (
+            item.callspec.params.get("case") if isinstance(item, pytest.Function) and hasattr(item, "callspec") else 0
+        )
+        if isinstance(case, Case):
+            yield case

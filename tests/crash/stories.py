@@ -1,0 +1,244 @@
+"""What the operator is in the middle of when it is killed: one story for each sort of work.
+
+Used by `test_crash.py`. A story is prepared by an operator that lives, then acted with one that kills itself at a fault
+point and is started again. `effects` lists which effects it surely has, and how often at least, from its act on.
+"""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flinkjob.runtime.faults import Effect
+from tests.support.lab import Lab, submission
+
+NAME = "job"
+SAVED = "saved"
+DEADLINE = 40.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """One sort of work.
+
+    Attributes:
+        prepare: what is there before.
+        act: what the user does.
+        settle: waits until the work is done.
+        runs: how many Flink jobs there ever are.
+        snapshots: how many savepoints lie in the job's directory at the end.
+        counts: whether the exactly-once counter is checked.
+        fresh: how often the job's tasks started without state.
+        live: how many jobs live at the end.
+    """
+
+    prepare: Callable[[Lab], None]
+    act: Callable[[Lab], None]
+    settle: Callable[[Lab], None]
+    effects: Mapping[Effect, int]
+    runs: int = 1
+    snapshots: int = 0
+    counts: bool = True
+    fresh: int = 1
+    live: int = 1
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def own_jar(lab: Lab, name: str) -> Path:
+    """A jar that no other job uses."""
+    made = lab.directory / f"{name}.jar"
+    shutil.copyfile(lab.jar, made)
+    with zipfile.ZipFile(made, "a") as jar:
+        jar.writestr(f"META-INF/{lab.namespace}-{name}.txt", "its own")
+    return made
+
+
+def manifest(lab: Lab, **spec: Any) -> dict[str, Any]:
+    """The FlinkJob of all stories."""
+    jar = lab.directory / "first.jar"
+    if not jar.exists():
+        own_jar(lab, "first")
+    return lab.job(NAME, **{"jar": {"uri": f"file://{jar}"}, **spec})
+
+
+def nothing(lab: Lab) -> None:
+    """Before a story that starts with nothing."""
+    manifest(lab)
+
+
+def running(**spec: Any) -> Callable[[Lab], None]:
+    """Before a story that starts with a running job that has a checkpoint."""
+
+    def prepare(lab: Lab) -> None:
+        lab.apply(manifest(lab, **spec))
+        lab.checkpointed(submission(lab.running(NAME))["jobId"])
+
+    return prepare
+
+
+def suspended(lab: Lab) -> None:
+    """Before a resume."""
+    running()(lab)
+    lab.kube.apply(manifest(lab, state="Suspended"))
+    lab.phase(NAME, "Suspended")
+    lab.wait(NAME, lambda job: "finalizers" not in job["metadata"], "let go")
+
+
+def apply(**spec: Any) -> Callable[[Lab], None]:
+    """The user applies the job with this spec."""
+    return lambda lab: void(lab.apply(manifest(lab, **spec)))
+
+
+def apply_new_jar(lab: Lab) -> None:
+    """The user applies a new version of the program."""
+    lab.apply(manifest(lab, jar={"uri": f"file://{own_jar(lab, 'second')}"}))
+
+
+def ask(**spec: Any) -> Callable[[Lab], None]:
+    """The user applies a FlinkSavepoint."""
+    return lambda lab: void(lab.apply(lab.savepoint(SAVED, NAME, **spec)))
+
+
+def delete(lab: Lab) -> None:
+    """The user deletes the job."""
+    lab.delete(NAME)
+
+
+def runs(number: int) -> Callable[[Lab], None]:
+    """The job runs as this submission."""
+    return lambda lab: void(lab.running(NAME, number, deadline=DEADLINE))
+
+
+def rests(phase: str) -> Callable[[Lab], None]:
+    """The job is in a phase, and nothing holds its object."""
+
+    def settle(lab: Lab) -> None:
+        lab.phase(NAME, phase, deadline=DEADLINE)
+        lab.wait(NAME, lambda job: "finalizers" not in job["metadata"], "let go")
+
+    return settle
+
+
+def completed(lab: Lab) -> None:
+    """The FlinkSavepoint is complete, says where, and carries its result."""
+
+    def good(found: dict[str, Any]) -> bool:
+        status = found.get("status", {})
+        marked = "flinkjob.dev/result" in found["metadata"].get("annotations", {})
+        return bool(status.get("phase") == "Completed" and status.get("location") and marked)
+
+    lab.kube.wait_for("FlinkSavepoint", lab.namespace, SAVED, good, what="complete and marked", deadline=DEADLINE)
+
+
+def held(lab: Lab) -> None:
+    """The FlinkSavepoint is complete and holds the job down."""
+    completed(lab)
+    lab.stalled(NAME, "SavepointStop", deadline=DEADLINE)
+
+
+def gone(lab: Lab) -> None:
+    """The object is gone, and its jar."""
+    lab.gone(NAME, deadline=DEADLINE)
+
+
+def void(_: object) -> None:
+    """Nothing, whatever was returned."""
+
+
+STOPPING = {Effect.JOB_STATUS: 2, Effect.STOP: 1, Effect.RECORD: 1, Effect.SAVEPOINT_STATUS: 1}
+STORIES: Mapping[str, Story] = {
+    "submit": Story(
+        prepare=nothing,
+        act=apply(),
+        settle=runs(1),
+        effects={Effect.FINALIZER_ADD: 1, Effect.REVISION: 1, Effect.JOB_STATUS: 3, Effect.UPLOAD: 1, Effect.RUN: 1},
+    ),
+    "upgrade": Story(
+        prepare=running(),
+        act=apply_new_jar,
+        settle=runs(2),
+        effects={
+            **STOPPING,
+            Effect.JOB_STATUS: 4,
+            Effect.UPLOAD: 1,
+            Effect.REVISION: 1,
+            Effect.RUN: 1,
+            Effect.DISCARD: 1,
+        },
+        runs=2,
+        snapshots=1,
+    ),
+    "upgrade-last-state": Story(
+        prepare=running(upgrade={"strategy": "LastState"}),
+        act=apply(upgrade={"strategy": "LastState"}, restartNonce=1),
+        settle=runs(2),
+        effects={Effect.JOB_STATUS: 3, Effect.CANCEL: 1, Effect.RUN: 1},
+        runs=2,
+    ),
+    "suspend": Story(
+        prepare=running(),
+        act=apply(state="Suspended"),
+        settle=rests("Suspended"),
+        effects={**STOPPING, Effect.FINALIZER_REMOVE: 1},
+        snapshots=1,
+        live=0,
+    ),
+    "resume": Story(
+        prepare=suspended,
+        act=apply(),
+        settle=runs(2),
+        effects={Effect.FINALIZER_ADD: 1, Effect.JOB_STATUS: 2, Effect.RUN: 1},
+        runs=2,
+        snapshots=1,
+    ),
+    "savepoint": Story(
+        prepare=running(),
+        act=ask(),
+        settle=completed,
+        effects={Effect.SAVEPOINT_STATUS: 2, Effect.SAVEPOINT: 1, Effect.RESULT_MARK: 1},
+        snapshots=1,
+    ),
+    "checkpoint": Story(
+        prepare=running(),
+        act=ask(type="Checkpoint", checkpointType="Full"),
+        settle=completed,
+        effects={Effect.CHECKPOINT: 1, Effect.SAVEPOINT_STATUS: 1},
+        counts=False,
+    ),
+    "stop-savepoint": Story(
+        prepare=running(),
+        act=ask(mode="Stop"),
+        settle=held,
+        effects={Effect.SAVEPOINT_STATUS: 2, Effect.JOB_STATUS: 2, Effect.STOP: 1, Effect.RESULT_MARK: 1},
+        snapshots=1,
+        live=0,
+    ),
+    "cancel-savepoint": Story(
+        prepare=running(),
+        act=ask(mode="Cancel"),
+        settle=held,
+        effects={Effect.SAVEPOINT: 1},
+        snapshots=1,
+        live=0,
+    ),
+    "delete": Story(
+        prepare=running(),
+        act=delete,
+        settle=gone,
+        effects={**STOPPING, Effect.FINALIZER_REMOVE: 1, Effect.DISCARD: 1},
+        snapshots=1,
+        live=0,
+    ),
+    "delete-by-cancel": Story(
+        prepare=running(deletion={"policy": "Cancel"}),
+        act=delete,
+        settle=gone,
+        effects={Effect.CANCEL: 1, Effect.FINALIZER_REMOVE: 1},
+        live=0,
+    ),
+}
+ELSEWHERE: Mapping[Effect, str] = {}
