@@ -115,3 +115,10 @@ def test_what_already_runs_is_left_alone(lab: Lab, tmp_path: Path) -> None:
     lab.edit(manifest)
     found = lab.running("steady", 1)
     assert conditions(found)["Ready"] == "True"
+
+
+def test_a_job_that_was_never_accepted_is_deleted_at_once(lab: Lab) -> None:
+    lab.apply(lab.job("hopeless", "--main-throw", "never"))
+    lab.stalled("hopeless", "SubmitRejected")
+    lab.delete("hopeless")
+    lab.gone("hopeless", deadline=5)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from flinkjob.api.common import DeletionPolicy, OperationKind, duration_seconds
+from flinkjob.api.common import DeletionPolicy, OperationKind, RunResult, duration_seconds
 from flinkjob.api.constants import ANNOTATION_FORCE_DELETE, FINALIZER
 from flinkjob.api.flinkjob_status import Submission
+from flinkjob.core import submit
 from flinkjob.core.actions import CancelJob, DiscardArtifact, RemoveFinalizer
 from flinkjob.core.draft import Draft
 from flinkjob.core.model import Presence
@@ -37,6 +38,10 @@ def step(draft: Draft) -> None:
         give_up(draft, submission)
         return
     draft.again(1.0)
+    if _never_came(draft, submission):
+        draft.end_run(RunResult.NEVER_STARTED, snapshot=submission.restored_from, kind=submit.same_state(submission))
+        _let_go(draft)
+        return
     if draft.observation.job.presence is not Presence.PRESENT:
         draft.wait("Delete", Reason.Deleting, f"waiting for an answer about job {submission.job_id}")
         return
@@ -44,6 +49,12 @@ def step(draft: Draft) -> None:
         _stop(draft, submission)
     elif policy is DeletionPolicy.CANCEL:
         begin_cancel(draft, submission, by=Cause.DELETION)
+
+
+def _never_came(draft: Draft, submission: Submission) -> bool:
+    """Flink refused the run call for certain, and does not know the job: there is nothing to wait for."""
+    absent = draft.observation.job.presence is Presence.ABSENT
+    return absent and not submission.seen and submit.was_refused(draft, submission)
 
 
 def overdue(draft: Draft) -> bool:

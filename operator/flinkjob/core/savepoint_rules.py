@@ -6,6 +6,13 @@ from flinkjob.core.model import ClusterSeen
 
 _FINAL = (
     "Failed to create savepoint directory",
+    "Mkdirs failed to create",
+    "FileAlreadyExistsException",
+    "AccessDeniedException",
+    "NotDirectoryException",
+    "Not a directory",
+    "Permission denied",
+    "Read-only file system",
     "UnsupportedFileSystemScheme",
     "Could not find a file system implementation",
 )
