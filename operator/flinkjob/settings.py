@@ -104,7 +104,7 @@ class Settings(BaseSettings):
     ] = Field("INFO", description="the least level that is logged")
     poll_fast_ms: int = Field(200, ge=50, le=60000, description="poll interval of a cluster where something happens")
     poll_slow_ms: int = Field(2000, ge=50, le=600000, description="poll interval of a cluster where nothing happens")
-    workers: int = Field(16, ge=1, le=256, description="resources that are reconciled at the same time")
+    workers: int = Field(64, ge=1, le=1024, description="resources that are reconciled at the same time")
     kubeconfig: Path | None = Field(
         None, description="kubeconfig file; none: the Pod's ServiceAccount, else the user's kubeconfig"
     )

@@ -20,7 +20,7 @@ def test_defaults() -> None:
     settings = load([])
     assert settings.namespaces == ()
     assert settings.identity == "default"
-    assert (settings.poll_fast_ms, settings.poll_slow_ms, settings.workers) == (200, 2000, 16)
+    assert (settings.poll_fast_ms, settings.poll_slow_ms, settings.workers) == (200, 2000, 64)
     assert settings.kubeconfig is None
     with pytest.raises(ValidationError):
         settings.workers = 3  # type: ignore[misc]

@@ -22,6 +22,9 @@ from flinkjob.core.reasons import Reason
 UNREACHABLE_GRACE = 60.0
 """Seconds that a cluster may be silent before `Ready` becomes Unknown."""
 
+LOOK_AGAIN = (2.0, 30.0)
+"""Seconds after which a job is looked at again whose cluster did not answer: the least and the most."""
+
 T, F, U = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 Row = tuple[ConditionStatus, ConditionStatus, ConditionStatus, ConditionStatus]
 """Ready, Reconciling, Stalled, Healthy."""
@@ -52,6 +55,8 @@ def finish(draft: Draft) -> JobDecision:
     phase = _phase(draft)
     reason, message = _why(draft, phase)
     cluster = draft.observation.cluster
+    if draft.live is not None and not cluster.reachable:
+        draft.again(min(max(cluster.unreachable_for, LOOK_AGAIN[0]), LOOK_AGAIN[1]))
     status = replace(
         draft.status,
         observed_generation=draft.job.meta.generation,
@@ -198,13 +203,7 @@ def _why(draft: Draft, phase: Phase) -> tuple[str, str]:
 
 
 def _conditions(draft: Draft, row: Row, reason: str, message: str) -> tuple[Condition, ...]:
-    cluster = draft.observation.cluster
-    if cluster.reachable:
-        reach = (T, Reason.ClusterReachable, "")
-    elif cluster.error:
-        reach = (F, Reason.ClusterUnreachable, cluster.error)
-    else:
-        reach = (U, Reason.Pending, "not looked at yet")
+    reach = _reach(draft)
     fit = _suitability(draft)
     wanted = [
         *((kind, state, reason, message) for kind, state in zip(_TYPES, row, strict=True)),
@@ -213,6 +212,19 @@ def _conditions(draft: Draft, row: Row, reason: str, message: str) -> tuple[Cond
     ]
     before = {condition.type: condition for condition in draft.given.job.status.conditions}
     return tuple(_condition(before.get(kind), kind, state, why, text, draft) for kind, state, why, text in wanted)
+
+
+def _reach(draft: Draft) -> tuple[ConditionStatus, str, str]:
+    """The condition `ClusterReachable`; one answer that could not be had, or another wording, changes nothing."""
+    cluster = draft.observation.cluster
+    before = next((c for c in draft.given.job.status.conditions if c.type == "ClusterReachable"), None)
+    if cluster.reachable:
+        return T, Reason.ClusterReachable, ""
+    if before is not None and (before.status is F or cluster.unreachable_for == 0):
+        return before.status, before.reason, before.message
+    if cluster.error:
+        return F, Reason.ClusterUnreachable, cluster.error
+    return U, Reason.Pending, "not looked at yet"
 
 
 def _suitability(draft: Draft) -> tuple[ConditionStatus, str, str]:

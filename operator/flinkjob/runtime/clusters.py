@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 
 PREFIX = 16
 """Hex digits of a job id that show its owner."""
-FIRST_ANSWER = 5.0
-"""Seconds that an observation waits for the first answer of a cluster."""
+FIRST_ANSWER = 0.5
+"""Seconds, from the first look at a cluster on, for which observations wait for its first answer."""
 SAVEPOINT_DIRECTORY = ("execution.checkpointing.savepoint-dir", "state.savepoints.dir")
 CHECKPOINT_DIRECTORY = ("execution.checkpointing.dir", "state.checkpoints.dir")
 RETENTION = (
@@ -78,6 +78,7 @@ class Cluster:
         self._flipped: float | None = None
         self._silent_since: float | None = None
         self._failures = 0
+        self._created = time.monotonic()
         self._answered = asyncio.Event()
         self._hurry = asyncio.Event()
         self._polling = asyncio.Lock()
@@ -114,8 +115,10 @@ class Cluster:
 
     async def seen(self) -> ClusterSeen:
         """The cluster as of the last answer; waits for the first one."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._answered.wait(), FIRST_ANSWER)
+        patience = self._created + FIRST_ANSWER - time.monotonic()
+        if patience > 0 and not self._answered.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._answered.wait(), patience)
         silent = time.monotonic() - self._silent_since if self._silent_since is not None else 0.0
         return replace(self._seen, unreachable_for=silent)
 
@@ -144,15 +147,15 @@ class Cluster:
         Raises:
             FlinkJobError: no usable answer.
         """
-        if job_id not in self._jobs:
+        if job_id not in self._jobs and self._seen.reachable:
             await self.poll()
+        if not self._seen.reachable:
+            return JobSeen(presence=Presence.UNKNOWN)
         if (overview := self._jobs.get(job_id)) is not None:
             self._absent.pop(job_id, None)
             since = self._terminal.get(job_id)
             lasted = time.monotonic() - since if since is not None else 0.0
             return JobSeen(presence=Presence.PRESENT, overview=overview, terminal_for=lasted)
-        if not self._seen.reachable:
-            return JobSeen(presence=Presence.UNKNOWN)
         if not expected:
             return JobSeen(presence=Presence.ABSENT)
         return await self._confirm_absence(job_id)
