@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,19 @@ import pytest
 from deploy.local.controlplane import ControlPlane
 from deploy.local.flink import FlinkCluster
 from tests.crash.player import Case, Stage, play
+from tests.crash.stories import STORIES
 from tests.support.kube import Kube
 from tests.support.operator import REPOSITORY, operator_kubeconfig
 from tests.support.prefork import Prefork
 
 AT_ONCE = 4
+ADAPTIVE = {
+    "web.refresh-interval": "200",
+    "jobmanager.scheduler": "adaptive",
+    "jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling": "1s",
+    "jobmanager.adaptive-scheduler.executing.resource-stabilization-timeout": "1s",
+    "jobmanager.adaptive-scheduler.scaling-interval.min": "1s",
+}
 
 
 @pytest.fixture(scope="session")
@@ -31,13 +40,15 @@ def outcomes(
     wanted = dict.fromkeys(_cases(request.session.items))
     operator_kubeconfig(control_plane)
     directory = tmp_path_factory.mktemp("crash")
+    adaptive = any(STORIES[case.story].adaptive for case in wanted)
     with (
+        FlinkCluster(directory / "adaptive", config=ADAPTIVE) if adaptive else nullcontext() as rescaling,
         tempfile.TemporaryDirectory(prefix="fork-") as sockets,
         Prefork(Path(sockets), REPOSITORY) as prefork,
         Kube(control_plane.kubeconfig) as kube,
         ThreadPoolExecutor(AT_ONCE, thread_name_prefix="case") as threads,
     ):
-        stage = Stage(control_plane, kube, flink, demo_jar, directory, prefork)
+        stage = Stage(control_plane, kube, flink, rescaling, demo_jar, directory, prefork)
         playing: dict[Case, Future[None]] = {case: threads.submit(play, stage, case) for case in wanted}
 
         def outcome(case: Case) -> None:

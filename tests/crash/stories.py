@@ -6,13 +6,12 @@ point and is started again. `effects` lists which effects it surely has, and how
 
 from __future__ import annotations
 
-import shutil
-import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.local.processes import wait_until
 from flinkjob.runtime.faults import Effect
 from tests.support.lab import Lab, submission
 
@@ -30,10 +29,11 @@ class Story:
         act: what the user does.
         settle: waits until the work is done.
         runs: how many Flink jobs there ever are.
-        snapshots: how many savepoints lie in the job's directory at the end.
+        snapshots: how many savepoints lie in the job's directory at the end; None where time decides.
         counts: whether the exactly-once counter is checked.
         fresh: how often the job's tasks started without state.
         live: how many jobs live at the end.
+        adaptive: whether it needs a cluster with the adaptive scheduler.
     """
 
     prepare: Callable[[Lab], None]
@@ -41,27 +41,18 @@ class Story:
     settle: Callable[[Lab], None]
     effects: Mapping[Effect, int]
     runs: int = 1
-    snapshots: int = 0
+    snapshots: int | None = 0
     counts: bool = True
     fresh: int = 1
     live: int = 1
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-def own_jar(lab: Lab, name: str) -> Path:
-    """A jar that no other job uses."""
-    made = lab.directory / f"{name}.jar"
-    shutil.copyfile(lab.jar, made)
-    with zipfile.ZipFile(made, "a") as jar:
-        jar.writestr(f"META-INF/{lab.namespace}-{name}.txt", "its own")
-    return made
+    adaptive: bool = False
 
 
 def manifest(lab: Lab, **spec: Any) -> dict[str, Any]:
     """The FlinkJob of all stories."""
     jar = lab.directory / "first.jar"
     if not jar.exists():
-        own_jar(lab, "first")
+        lab.own_jar("first")
     return lab.job(NAME, **{"jar": {"uri": f"file://{jar}"}, **spec})
 
 
@@ -95,7 +86,7 @@ def apply(**spec: Any) -> Callable[[Lab], None]:
 
 def apply_new_jar(lab: Lab) -> None:
     """The user applies a new version of the program."""
-    lab.apply(manifest(lab, jar={"uri": f"file://{own_jar(lab, 'second')}"}))
+    lab.apply(manifest(lab, jar={"uri": f"file://{lab.own_jar('second')}"}))
 
 
 def ask(**spec: Any) -> Callable[[Lab], None]:
@@ -143,6 +134,45 @@ def held(lab: Lab) -> None:
 def gone(lab: Lab) -> None:
     """The object is gone, and its jar."""
     lab.gone(NAME, deadline=DEADLINE)
+
+
+def periodic(lab: Lab, **retention: Any) -> dict[str, Any]:
+    """Savepoints of the operator's own accord, one each second."""
+    return {"directory": lab.savepoint_directory(NAME), "interval": "1s", **retention}
+
+
+def taken_once(lab: Lab) -> None:
+    """A periodic savepoint is complete, and none of them was taken twice."""
+    wait_until(lambda: complete(lab), timeout=DEADLINE, what="a periodic savepoint")
+    lab.kube.apply(manifest(lab, savepoints=periodic(lab, suspend=True)))
+    wait_until(lambda: len(complete(lab)) == len(lab.savepoints_of(NAME)), timeout=DEADLINE, what="all complete")
+    assert len(lab.savepoints_on_disk(NAME)) == len(complete(lab))
+
+
+def complete(lab: Lab) -> list[dict[str, Any]]:
+    """The completed FlinkSavepoints of the job."""
+    return [each for each in lab.savepoints_of(NAME) if each.get("status", {}).get("phase") == "Completed"]
+
+
+def oldest_gone(lab: Lab) -> None:
+    """A periodic savepoint was deleted with its data, and the newest is still there."""
+    seen: dict[str, Path] = {}
+
+    def attempt() -> bool:
+        now = {each["metadata"]["name"]: each["status"]["location"] for each in complete(lab)}
+        seen.update({name: Path(location.removeprefix("file:")) for name, location in now.items()})
+        names = {each["metadata"]["name"] for each in lab.savepoints_of(NAME)}
+        return any(name not in names and not path.exists() for name, path in seen.items())
+
+    wait_until(attempt, timeout=DEADLINE, what="an old savepoint gone")
+    assert complete(lab)
+
+
+def rescaled(lab: Lab) -> None:
+    """The same run goes on with its new parallelism."""
+    lab.wait(NAME, lambda job: job["status"].get("job", {}).get("parallelism") == 2, "at parallelism 2", DEADLINE)
+    found = lab.running(NAME, 1, deadline=DEADLINE)
+    assert [v["parallelism"] for v in lab.rest(f"/jobs/{submission(found)['jobId']}")["vertices"]][-1] == 2
 
 
 def void(_: object) -> None:
@@ -240,5 +270,38 @@ STORIES: Mapping[str, Story] = {
         effects={Effect.CANCEL: 1, Effect.FINALIZER_REMOVE: 1},
         live=0,
     ),
+    "periodic": Story(
+        prepare=running(),
+        act=lambda lab: void(lab.apply(manifest(lab, savepoints=periodic(lab)))),
+        settle=taken_once,
+        effects={Effect.SAVEPOINT_CREATE: 1, Effect.SAVEPOINT: 1},
+        snapshots=None,
+    ),
+    "retention": Story(
+        prepare=running(),
+        act=lambda lab: void(
+            lab.apply(manifest(lab, savepoints=periodic(lab, retention={"minCount": 1, "minAge": "1s"})))
+        ),
+        settle=oldest_gone,
+        effects={Effect.FINALIZER_ADD: 1, Effect.SAVEPOINT_DELETE: 1, Effect.DISPOSE: 1, Effect.FINALIZER_REMOVE: 1},
+        snapshots=None,
+    ),
+    "time-to-live": Story(
+        prepare=nothing,
+        act=lambda lab: void(
+            lab.apply(manifest(lab, args=["--count", "50", "--rate", "0"], ttlSecondsAfterFinished=1))
+        ),
+        settle=gone,
+        effects={Effect.RESULT_MARK: 1, Effect.OBJECT_DELETE: 1},
+        counts=False,
+        live=0,
+    ),
+    "rescale": Story(
+        prepare=running(),
+        act=apply(parallelism=2),
+        settle=rescaled,
+        effects={Effect.JOB_STATUS: 2, Effect.RESCALE: 1},
+        fresh=1,
+        adaptive=True,
+    ),
 }
-ELSEWHERE: Mapping[Effect, str] = {}

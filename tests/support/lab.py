@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import shutil
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -85,6 +87,14 @@ class Lab:
     def savepoint_directory(self, name: str) -> str:
         """Where its savepoints go, as a URI."""
         return f"file://{self.directory / name / 'savepoints'}"
+
+    def own_jar(self, name: str) -> Path:
+        """A jar of the demo job that no other job uses."""
+        made = self.directory / f"{name}.jar"
+        shutil.copyfile(self.jar, made)
+        with zipfile.ZipFile(made, "a") as jar:
+            jar.writestr(f"META-INF/{self.namespace}-{name}.txt", str(self.directory))
+        return made
 
     # acting as a user
 

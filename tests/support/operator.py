@@ -168,7 +168,7 @@ class OperatorProcess:
     def complaints(self) -> list[str]:
         """Lines of the log that must never be there: tracebacks, internal errors, Python's warnings."""
         bad = re.compile(r"Traceback|internal error|never awaited|never retrieved|\bERROR\b|Warning:")
-        return [line for line in self.said().splitlines() if bad.search(line)]
+        return [line for line in self.said().splitlines() if bad.search(line) and "will retry" not in line]
 
     def _code(self, path: str) -> int:
         try:
