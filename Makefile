@@ -22,6 +22,10 @@ $(VENV): requirements-dev.lock pyproject.toml
 .PHONY: venv
 venv: $(VENV) ## Make or update .venv
 
+.PHONY: prepare
+prepare: $(VENV) ## Build the control plane and download Flink where they are missing (kept in ~/.cache)
+	$(BIN)/python -m deploy.local prepare 2.3 1.20
+
 .PHONY: check
 check: $(VENV) ## All that is fast: style, types, layers, generated files, unit tests
 	$(BIN)/ruff check .
@@ -33,12 +37,12 @@ check: $(VENV) ## All that is fast: style, types, layers, generated files, unit 
 	$(BIN)/pytest -q tests/unit $(PYTEST)
 
 .PHONY: test
-test: $(VENV) ## Every test except the benchmarks, with a real control plane and a real Flink (PYTEST="-k …")
+test: prepare ## Every test except the benchmarks, with a real control plane and a real Flink (PYTEST="-k …")
 	$(BIN)/pytest tests --ignore tests/bench $(PYTEST)
 
 .PHONY: bench
-bench: $(VENV) ## The benchmarks
-	$(BIN)/pytest tests/bench $(PYTEST)
+bench: $(VENV) ## The benchmarks; writes .local/bench.json
+	$(BIN)/pytest -s tests/bench $(PYTEST)
 
 .PHONY: fmt
 fmt: $(VENV) ## Format and fix what can be fixed
@@ -64,7 +68,7 @@ run: $(VENV) ## Run the operator against what local-up started
 	exec $(BIN)/python -m flinkjob --kubeconfig "$$KUBECONFIG" --artifact-dirs "$$DEMO_JAR_DIRECTORY" --log-format text
 
 .PHONY: demo
-demo: $(VENV) ## The whole story in one terminal: deploy, upgrade, fail, recover
+demo: $(VENV) ## The life of a job in one terminal; stays up until Ctrl-C, or ends at once with DEMO_EXIT=1
 	$(BIN)/python -m deploy.local.demo
 
 .PHONY: clean

@@ -1,18 +1,22 @@
-"""Command line: `python -m deploy.local up|down|status`, used by `make local-up` and `make local-down`.
+"""Command line: `python -m deploy.local up|down|status|prepare`, used by the Makefile.
 
-`up` leaves one environment running and writes `.local/env`; `hold` is the process that `up` leaves behind.
+`up` leaves one environment running and writes `.local/env`; `hold` is the process that `up` leaves behind. `prepare` builds
+and downloads what is missing, with its progress, so that tests that start afterwards wait for nothing.
 """
 
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.local import background
+from deploy.local.binaries import control_plane_binary
+from deploy.local.demojob import demo_jar
 from deploy.local.environment import REPOSITORY, Environment
 from deploy.local.flink import FlinkOptions
 from deploy.local.flinkdist import DEFAULT_VERSION, DIGESTS, full_version
-from deploy.local.prerequisites import MissingPrerequisite
+from deploy.local.prerequisites import MissingPrerequisite, require
 from deploy.local.processes import ProcessFailed
 from deploy.local.progress import StepFailed, say
 
@@ -41,6 +45,10 @@ def _parser() -> argparse.ArgumentParser:
             "--option", action="append", default=[], type=_option, metavar="KEY=VALUE", help="of Flink"
         )
         command.add_argument("--root", type=Path, default=ROOT, help="where it is kept")
+    text = "build and download what is missing"
+    command = commands.add_parser("prepare", help=text, description=text)
+    command.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
+    command.add_argument("versions", nargs="*", default=[DEFAULT_VERSION], help=f"of Flink: {', '.join(DIGESTS)}")
     for name, text in (("down", "stop it"), ("status", "show what runs")):
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("--root", type=Path, default=ROOT, help="where it is kept")
@@ -71,6 +79,15 @@ def _up(arguments: argparse.Namespace, raw: list[str]) -> None:
     print((arguments.root / "env").read_text(), end="")
 
 
+def _prepare(versions: Sequence[str]) -> None:
+    for program in ("java", "javac"):
+        require(program, "Flink runs on Java 17, and the demo job is compiled")
+    for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl"):
+        control_plane_binary(name)
+    for version in versions:
+        demo_jar(version)
+
+
 def _status(root: Path) -> int:
     if not background.is_running(root):
         print("not running")
@@ -92,6 +109,8 @@ def main(raw: list[str]) -> int:
                 background.hold(root, lambda directory: _environment(directory, arguments))
             case "down":
                 say("stopped" if background.stop(root) else "not running")
+            case "prepare":
+                _prepare(arguments.versions)
             case _:
                 return _status(root)
     except (MissingPrerequisite, ProcessFailed, StepFailed, ValueError) as error:

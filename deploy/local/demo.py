@@ -1,8 +1,8 @@
 """`make demo`: the life of a job in one terminal, on a real Kubernetes API server and a real Flink.
 
-`python -m deploy.local.demo`; with `DEMO_EXIT=1` it ends after the story, else it stays up until Ctrl-C. Everything runs in an
-environment of its own below a new temporary directory, which is removed at the end and kept after a failure. The exit
-code is 0 only when every step was shown to be as promised.
+`python -m deploy.local.demo`; with `DEMO_EXIT=1` it ends after the story, else it stays up until Ctrl-C. Everything runs
+in an environment of its own below a new temporary directory, which is removed at the end and kept after a failure. The
+exit code is 0 only when every step was shown to be as promised.
 """
 
 import os
