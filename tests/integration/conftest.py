@@ -74,6 +74,8 @@ def lab(
     request: pytest.FixtureRequest, kube: Kube, shared_operator: OperatorProcess, version: str, tmp_path: Path
 ) -> Iterator[Lab]:
     """A place of work below the shared operator; what the test made is deleted after it."""
+    if "proxy" in request.fixturenames:
+        request.getfixturevalue("proxy")  # made before, so that it outlives the clean-up
     flink: FlinkCluster = request.getfixturevalue("oldest_flink" if version == OLDEST else "flink")
     place = Lab(kube, flink, shared_operator, SHARED, build_demo_jar(version), tmp_path)
     yield place

@@ -76,7 +76,7 @@ def test_a_jar_deleted_by_hand_is_uploaded_again(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("name", "jar", "words"),
     [
-        ("mismatch", {"uri": "{http}/job.jar", "sha256": "a" * 64}, "digest"),
+        ("mismatch", {"uri": "{http}/job.jar", "sha256": "a" * 64}, "not aaaa"),
         ("missing", {"uri": "{http}/none.jar"}, "404"),
         ("outside", {"uri": "file:///etc/hostname"}, "not below"),
         ("nofile", {"uri": "file://{tmp}/none.jar"}, "none.jar"),

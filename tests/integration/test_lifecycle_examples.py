@@ -1,0 +1,94 @@
+"""Every example works as it stands, with a real cluster, jar and directory in place of the invented ones."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.local.demojob import ENTRY_CLASS
+from deploy.local.fileserver import FileServer
+from tests.support.lab import Lab, submission
+
+pytestmark = [pytest.mark.kube, pytest.mark.flink]
+
+EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
+JOBS = ["minimal", "pinned", "stateless", "last-state", "savepoint-upgrade"]
+
+
+def example(lab: Lab, web: FileServer, name: str, **values: str) -> dict[str, Any]:
+    """The manifest with everything replaced that names a place."""
+    text = (EXAMPLES / f"{name}.yaml").read_text()
+    replacements = {
+        "http://flink-jobmanager:8081": lab.cluster_url,
+        "https://repo.example.com": web.url,
+        "3a7bd3e2360a3d29eea436fcfb7e44c735d117c42d92c8a3f3fbb2f4c0f3f6b1": hashlib.sha256(
+            lab.jar.read_bytes()
+        ).hexdigest(),
+        "com.example.Demo": ENTRY_CLASS,
+        "file:///flink/": f"file://{lab.directory}/flink/",
+        '["--topic", "clicks"]': '["--name", "clicks"]',
+        **values,
+    }
+    for old, new in replacements.items():
+        text = text.replace(old, new)
+    found: dict[str, Any] = yaml.safe_load(text)
+    found["metadata"]["namespace"] = lab.namespace
+    return found
+
+
+@pytest.fixture
+def shop(web: FileServer, lab: Lab) -> FileServer:
+    """The artifact server with the demo job."""
+    shutil.copyfile(lab.jar, web.directory / "demo.jar")
+    return web
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_job(lab: Lab, shop: FileServer, name: str) -> None:
+    manifest = example(lab, shop, f"flinkjob-{name}")
+    lab.apply(manifest)
+    lab.running(manifest["metadata"]["name"], 1)
+
+
+def test_suspended(lab: Lab, shop: FileServer) -> None:
+    manifest = example(lab, shop, "flinkjob-suspended")
+    lab.apply(manifest)
+    lab.phase("suspended", "Suspended")
+    lab.edit(manifest, state="Running")
+    lab.running("suspended", 1)
+
+
+def test_savepoints_and_a_fork(lab: Lab, shop: FileServer) -> None:
+    lab.apply(example(lab, shop, "flinkjob-savepoint-upgrade"))
+    lab.running("clicks", 1)
+    lab.apply(example(lab, shop, "flinksavepoint-trigger"))
+    saved = lab.savepoint_phase("clicks-before-fork", "Completed")
+    location = saved["status"]["location"]
+    assert location.startswith(f"file:{lab.directory}/flink/backups/")
+    lab.apply(example(lab, shop, "flinkjob-from-savepoint"))
+    assert submission(lab.running("clicks-fork", 1))["restoredFrom"] == location
+    there = {f"file://{lab.directory}/flink/savepoints/savepoint-1a2b3c-4d5e6f7a8b9c": location}
+    lab.apply(example(lab, shop, "flinkjob-from-location", **there))
+    assert submission(lab.running("from-location", 1))["restoredFrom"] == location
+    lab.apply(example(lab, shop, "flinksavepoint-checkpoint"))
+    lab.savepoint_phase("clicks-checkpoint", "Completed")
+
+
+@pytest.mark.parametrize("mode", ["stop", "cancel"])
+def test_a_stop(lab: Lab, shop: FileServer, mode: str) -> None:
+    lab.apply(example(lab, shop, "flinkjob-savepoint-upgrade"))
+    lab.running("clicks", 1)
+    lab.apply(example(lab, shop, f"flinksavepoint-{mode}"))
+    lab.savepoint_phase(f"clicks-{mode}-1", "Completed")
+    lab.stalled("clicks", "SavepointStop")
+
+
+def test_every_example_is_tried() -> None:
+    tried = {f"flinkjob-{name}" for name in [*JOBS, "suspended", "from-savepoint", "from-location"]}
+    tried |= {f"flinksavepoint-{name}" for name in ("trigger", "checkpoint", "stop", "cancel")}
+    assert tried == {path.stem for path in EXAMPLES.glob("*.yaml")}
