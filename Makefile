@@ -31,7 +31,7 @@ check: $(VENV) ## All that is fast: style, types, layers, generated files, unit 
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy deploy/local tests/conftest.py
+	$(BIN)/mypy deploy/local tests/conftest.py tests/bench
 	$(BIN)/lint-imports
 	$(BIN)/python -m flinkjob.api.crd --check
 	$(BIN)/pytest -q tests/unit $(PYTEST)
