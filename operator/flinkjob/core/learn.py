@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flinkjob.api.common import OperationKind, RunResult, SnapshotKind, SubmissionReason
-from flinkjob.api.flinkjob_status import CheckpointInfo, FailureInfo, Submission
+from flinkjob.api.common import OperationKind, RunResult, SavepointPhase, SnapshotKind, SubmissionReason
+from flinkjob.api.flinkjob_status import CheckpointInfo, FailureInfo, SavepointInfo, Submission
 from flinkjob.core import lost
 from flinkjob.core.draft import Draft, is_stop
 from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, FlinkJobState, JobOverview
@@ -26,7 +26,8 @@ CACHE_MARGIN = 0.3
 
 
 def learn(draft: Draft) -> None:
-    """Fold the observation of the current submission's job into the status."""
+    """Fold the observation of the current submission's job, and its newest FlinkSavepoint, into the status."""
+    _savepoints_seen(draft)
     submission = draft.live
     if submission is None:
         return
@@ -53,6 +54,21 @@ def _present(draft: Draft, submission: Submission, overview: JobOverview) -> Non
         _checkpoint_seen(draft, submission, draft.observation.latest)
     if overview.state.is_terminal:
         _terminal(draft, overview)
+
+
+def _savepoints_seen(draft: Draft) -> None:
+    """Note the newest completed savepoint, whoever asked for it."""
+    known = draft.status.last_savepoint
+    for savepoint in draft.given.savepoints:
+        spec, location, time = savepoint.spec, savepoint.status.location, savepoint.status.end_time
+        if savepoint.status.phase is not SavepointPhase.COMPLETED or spec is None or spec.is_checkpoint:
+            continue
+        if location is None or time is None:
+            continue
+        if known is None or known.time is None or (time > known.time and location != known.location):
+            known = SavepointInfo(name=savepoint.meta.name, location=location, time=time)
+    if known is not draft.status.last_savepoint:
+        draft.status = replace(draft.status, last_savepoint=known)
 
 
 def _checkpoint_seen(draft: Draft, submission: Submission, stats: CheckpointStats) -> None:
