@@ -21,7 +21,6 @@ from prometheus_client import CollectorRegistry
 from flinkjob import __version__
 from flinkjob.artifacts.fetch import ArtifactStore
 from flinkjob.core.hosts import HostRules
-from flinkjob.flink.client import FlinkClient
 from flinkjob.handlers.kopf_settings import operator_settings
 from flinkjob.handlers.login import login_handler
 from flinkjob.handlers.registry import build_registry
@@ -29,6 +28,7 @@ from flinkjob.kube.client import KubeClient
 from flinkjob.kube.events import EventRecorder
 from flinkjob.observability.health import HealthServer
 from flinkjob.observability.metrics import Metrics
+from flinkjob.runtime.access import Connections
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.clusters import Clusters, Pace
 from flinkjob.runtime.executor import Executor
@@ -108,7 +108,9 @@ class App:
         settings = self._settings
         self._cache = cache = ObjectCache()
         pace = Pace(fast=settings.poll_fast_ms / 1000, slow=settings.poll_slow_ms / 1000)
-        clusters = Clusters(lambda url: FlinkClient(flink_http, url), pace, self._wake)
+        connections = Connections(flink_http, kube)
+        stack.push_async_callback(connections.close)
+        clusters = Clusters(connections.connect, pace, self._wake, release=connections.release)
         stack.push_async_callback(clusters.close)
         faults = Faults(settings.fault_kill_at, require=leadership.require if leadership else _allowed)
         hosts = HostRules.of(settings.allowed_hosts)

@@ -180,7 +180,7 @@ def test_the_columns_of_a_job(kubectl: Kubectl) -> None:
             "conditions": [{"type": "Ready", "status": "True", "reason": "Running", "message": "all tasks run"}],
             "job": {"id": "a" * 32, "state": "RUNNING", "restarts": 4},
             "lastSavepoint": {"time": "2020-01-01T00:00:00Z"},
-            "cluster": {"flinkVersion": "2.3.0"},
+            "cluster": {"flinkVersion": "2.3.0", "url": "http://flink:8081"},
         },
     )
     head, row = kubectl.ok("get", "fj", "columns").splitlines()

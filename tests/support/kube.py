@@ -22,6 +22,7 @@ PATHS: Mapping[str, str] = {
     "FlinkJob": f"{GROUP}/namespaces/{{namespace}}/flinkjobs",
     "FlinkSavepoint": f"{GROUP}/namespaces/{{namespace}}/flinksavepoints",
     "Event": "/api/v1/namespaces/{namespace}/events",
+    "Secret": "/api/v1/namespaces/{namespace}/secrets",
     "ConfigMap": "/api/v1/namespaces/{namespace}/configmaps",
     "ControllerRevision": "/apis/apps/v1/namespaces/{namespace}/controllerrevisions",
     "Lease": "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases",

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, PlainSerializer
 
@@ -374,6 +375,14 @@ Duration = Annotated[
 ]
 """`90s`, `1h30m`, `7d`; never zero."""
 
+
+def _time_zone(text: str) -> None:
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError("not a known time zone") from error
+
+
 TimeZone = Annotated[
     str,
     Field(
@@ -384,6 +393,7 @@ TimeZone = Annotated[
             Rule("timestamp('2026-01-01T00:00:00Z').getHours(self) >= 0", "{path} is not a known time zone")
         ),
     ),
+    _checked(_time_zone),
 ]
 """A name of the time zone database, such as `Europe/Berlin`; the API server knows them too."""
 

@@ -45,7 +45,7 @@ def flinkjob_crd() -> dict[str, Any]:
             _column("Restarts", "integer", ".status.job.restarts"),
             _column("Age", "date", ".metadata.creationTimestamp"),
             _column("Job ID", "string", ".status.job.id", wide=True),
-            _column("Cluster", "string", ".spec.cluster.url", wide=True),
+            _column("Cluster", "string", ".status.cluster.url", wide=True),
             _column("Version", "string", ".status.cluster.flinkVersion", wide=True),
             _column("Message", "string", '.status.conditions[?(@.type=="Ready")].message', wide=True),
         ],

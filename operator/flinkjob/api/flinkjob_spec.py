@@ -78,16 +78,104 @@ def _duplicate_rule(field: str, key: str) -> Rule:
 CRON_PATTERN: Final = r"^[0-9A-Za-z*/,\-?#]+( [0-9A-Za-z*/,\-?#]+){4}$"
 
 
+class NamedSecret(SpecModel):
+    """A Secret of the same namespace."""
+
+    name: Annotated[ObjectName, Field(description="Its name.")]
+
+
+class NamedKey(SpecModel):
+    """One key of a Secret or ConfigMap of the same namespace."""
+
+    name: Annotated[ObjectName, Field(description="Its name.")]
+    key: Annotated[
+        Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")], Field(description="The key.")
+    ]
+
+
+class KeyRef(SpecModel):
+    """Where a value is."""
+
+    RULES = (
+        Rule(
+            one_of("secretKeyRef", "configMapKeyRef"),
+            "spec.cluster.tls.ca: exactly one of secretKeyRef and configMapKeyRef",
+            lambda ref: (ref.secret_key_ref is None) != (ref.config_map_key_ref is None),
+        ),
+    )
+
+    secret_key_ref: Annotated[NamedKey | None, Field(description="In a Secret.")] = None
+    config_map_key_ref: Annotated[NamedKey | None, Field(description="In a ConfigMap.")] = None
+
+
+class TlsSpec(SpecModel):
+    """How the REST endpoint is trusted, and how the operator shows who it is."""
+
+    ca: Annotated[
+        KeyRef | None, Field(description="Certificates (PEM) that are trusted. Absent: those of the system.")
+    ] = None
+    client_secret_ref: Annotated[
+        NamedSecret | None, Field(description="A Secret with tls.crt and tls.key, shown to the cluster (mTLS).")
+    ] = None
+    server_name: Annotated[
+        Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-.a-zA-Z0-9]+$")] | None,
+        Field(description="The name that the cluster's certificate has, where it is not the one of the address."),
+    ] = None
+    insecure_skip_verify: Annotated[bool, Field(description="Trust any certificate: for tests only.")] = False
+
+
+class ServiceRef(SpecModel):
+    """A Service in front of the JobManager."""
+
+    name: Annotated[
+        Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")],
+        Field(description="Its name."),
+    ]
+    namespace: Annotated[
+        Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] | None,
+        Field(
+            description="Its namespace. Absent: this object's. Another one must allow it by the annotation "
+            "flinkjob.dev/allow-from: ns1,ns2 on the Service."
+        ),
+    ] = None
+    port: Annotated[int, Field(ge=1, le=65535, description="Its port.")] = 8081
+
+
 class ClusterSpec(SpecModel):
     """The Flink cluster that runs the job."""
 
+    RULES = (
+        Rule(
+            one_of("url", "serviceRef"),
+            "spec.cluster: exactly one of url and serviceRef",
+            lambda cluster: (cluster.url is None) != (cluster.service_ref is None),
+        ),
+        Rule(
+            "!has(self.tls) || !has(self.url) || self.url.startsWith('https://')",
+            "spec.cluster.url: tls needs https",
+            lambda cluster: cluster.tls is None or cluster.url is None or cluster.url.startswith("https://"),
+        ),
+    )
+
     url: Annotated[
-        ClusterUrl,
+        ClusterUrl | None,
         Field(
             description="The JobManager's REST endpoint, such as http://flink-jobmanager:8081, of any Flink "
             "cluster from 1.20 to 2.3, whoever runs it. Without user information."
         ),
-    ]
+    ] = None
+    service_ref: Annotated[
+        ServiceRef | None,
+        Field(description="The Service in front of it, instead of url; https when tls is present."),
+    ] = None
+    auth_secret_ref: Annotated[
+        NamedSecret | None,
+        Field(description="A Secret with username and password, or with token (bearer)."),
+        FieldClass.LIVE,
+    ] = None
+    tls: Annotated[
+        TlsSpec | None, Field(description="Trust and client certificate of the REST endpoint."), FieldClass.LIVE
+    ] = None
     require: Annotated[
         tuple[Requirement, ...],
         Field(
@@ -97,6 +185,14 @@ class ClusterSpec(SpecModel):
         ),
         FieldClass.LIVE,
     ] = ()
+
+    def address(self, namespace: str) -> str:
+        """The address of the REST endpoint, for an object of this namespace."""
+        if self.service_ref is None:
+            return self.url or ""
+        scheme = "http" if self.tls is None else "https"
+        service = self.service_ref
+        return f"{scheme}://{service.name}.{service.namespace or namespace}.svc:{service.port}"
 
 
 class JarSpec(SpecModel):

@@ -66,7 +66,7 @@ def _next_step(draft: Draft) -> None:
         draft.stall(Reason.InvalidSpec, draft.job.spec_error or "the spec cannot be read")
         return
     if draft.observation.forbidden:
-        draft.stall(Reason.InvalidSpec, f"spec.cluster.url: {draft.observation.forbidden}")
+        draft.stall(Reason.InvalidSpec, f"spec.cluster: {draft.observation.forbidden}")
         return
     wanted = spec.state is DesiredState.RUNNING
     if not wanted:
@@ -115,7 +115,7 @@ def _while_unseen(draft: Draft, spec: FlinkJobSpec, submission: Submission, *, w
 def _left_cluster(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> bool:
     """The job shall go to another cluster, and where it is nobody answers."""
     return (
-        spec.cluster.url != submission.cluster_url
+        draft.wanted_url != submission.cluster_url
         and not draft.observation.cluster.reachable
         and draft.observation.target.reachable
     )
@@ -124,7 +124,7 @@ def _left_cluster(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> b
 def _without_old_cluster(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
     draft.need(Fact.ALIAS)
     if draft.observation.alias:
-        draft.update(cluster_url=spec.cluster.url)
+        draft.update(cluster_url=draft.wanted_url)
         draft.again(FAST)
         return
     if draft.job.meta.annotations.get(ANNOTATION_ABANDON) == submission.job_id:

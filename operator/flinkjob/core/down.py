@@ -115,7 +115,7 @@ def _by_result(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) 
         case RunResult.FAILED | RunResult.CANCELLED_EXTERNALLY | RunResult.LOST:
             return SubmissionReason.RESTART if _pause_over(draft, spec, last, end) else None
         case RunResult.STOPPED | RunResult.DRAINED | RunResult.CANCELLED | RunResult.NEVER_STARTED:
-            return _ours_to_resume(spec, last)
+            return _ours_to_resume(draft, spec, last)
     return None
 
 
@@ -123,8 +123,8 @@ def _nothing_known(spec: FlinkJobSpec, end: RunEnd) -> bool:
     return end.snapshot_kind is SnapshotKind.MISSING and spec.restore.on_missing is OnMissing.FAIL
 
 
-def _ours_to_resume(spec: FlinkJobSpec, last: Submission) -> SubmissionReason:
-    if spec.cluster.url != last.cluster_url:
+def _ours_to_resume(draft: Draft, spec: FlinkJobSpec, last: Submission) -> SubmissionReason:
+    if draft.wanted_url != last.cluster_url:
         return SubmissionReason.MOVE
     scaled = last.parallelism is not None and last.parallelism != spec.parallelism
     return SubmissionReason.UPGRADE if scaled else SubmissionReason.RESUME

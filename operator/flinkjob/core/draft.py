@@ -92,6 +92,11 @@ class Draft:
         return Owner(self.given.identity, self.job.meta.namespace, self.job.meta.name)
 
     @property
+    def wanted_url(self) -> str:
+        """The address of the cluster that the spec names."""
+        return self.spec.cluster.address(self.job.meta.namespace) if self.spec is not None else ""
+
+    @property
     def submission(self) -> Submission | None:
         return self.status.submission
 

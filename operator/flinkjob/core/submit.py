@@ -71,7 +71,7 @@ def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str 
 def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> None:
     """Intend and send the next run."""
     last = draft.submission
-    url = spec.cluster.url
+    url = draft.wanted_url
     source = start_of_next(draft, spec)
     if isinstance(source, Missing):
         draft.stall(source.reason, source.message)

@@ -86,11 +86,11 @@ def _age(draft: Draft, submission: Submission) -> float:
 
 def _moved(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> bool:
     """Whether the job must go to another cluster; the same cluster under another name only changes the address."""
-    if spec.cluster.url == submission.cluster_url:
+    if draft.wanted_url == submission.cluster_url:
         return False
     draft.need(Fact.ALIAS)
     if draft.observation.alias:
-        draft.update(cluster_url=spec.cluster.url)
+        draft.update(cluster_url=draft.wanted_url)
         return False
     return True
 
@@ -105,7 +105,7 @@ def _replace(draft: Draft, spec: FlinkJobSpec, submission: Submission, *, by: st
         return
     same = draft.digest == submission.run_digest
     recorded = submission.artifact_digest if same else None
-    artifact = submit.artifact_ready(draft, spec, url=spec.cluster.url, recorded=recorded)
+    artifact = submit.artifact_ready(draft, spec, url=draft.wanted_url, recorded=recorded)
     if artifact is None:
         return
     if rollback.is_bad(draft, submission):
@@ -131,7 +131,7 @@ def _compiles(draft: Draft, spec: FlinkJobSpec, submission: Submission, artifact
         raise NeedFact(
             Needs(
                 fact=Fact.PLAN,
-                plan=PlanRequest(url=spec.cluster.url, jar_id=artifact.jar_id or "", request=request),
+                plan=PlanRequest(url=draft.wanted_url, jar_id=artifact.jar_id or "", request=request),
             )
         )
     plan = draft.observation.plan

@@ -287,6 +287,13 @@ class KubeClient:
         """A ConfigMap; None when there is none. Raises `Forbidden` like `read_secret`."""
         return await self._read_core("configmaps", namespace, name)
 
+    async def read_service(self, namespace: str, name: str) -> dict[str, Any] | None:
+        """A Service; None when there is none, or the operator may not look."""
+        try:
+            return await self._read_core("services", namespace, name)
+        except Forbidden:
+            return None
+
     async def namespace_terminating(self, namespace: str) -> bool:
         """Whether the namespace is being deleted, or is gone. False when the operator may not look."""
         path = path_of("namespaces", group_version="v1", name=namespace)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +19,7 @@ from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.flinkmodel import CheckpointStats, JobOverview
 from flinkjob.core.model import ClusterSeen, JobSeen, Presence
 from flinkjob.flink.client import FlinkClient
+from flinkjob.runtime.access import Access
 from flinkjob.runtime.queue import Key
 
 log = logging.getLogger(__name__)
@@ -284,29 +285,54 @@ class Cluster:
 
 
 class Clusters:
-    """All clusters that some FlinkJob names, by address."""
+    """All clusters that some FlinkJob names, by address; those with credentials are kept apart for each namespace."""
 
-    def __init__(self, connect: Callable[[str], FlinkClient], pace: Pace, wake: Callable[[Key], None]) -> None:
+    def __init__(
+        self,
+        connect: Callable[[str, Access | None], FlinkClient],
+        pace: Pace,
+        wake: Callable[[Key], None],
+        *,
+        release: Callable[[str, Access | None], Awaitable[None]] | None = None,
+    ) -> None:
+        """
+        Args:
+            connect: makes the client for an address and a way of access.
+            wake: called with the keys whose jobs changed.
+            release: called when a cluster is let go.
+        """
         self._connect = connect
+        self._release = release
         self._pace = pace
         self._wake = wake
-        self._clusters: dict[str, Cluster] = {}
-        self._watched: dict[Key, tuple[str, frozenset[str]]] = {}
+        self._clusters: dict[tuple[str, Access | None], Cluster] = {}
+        self._access: dict[tuple[str, str], Access] = {}
+        self._watched: dict[Key, tuple[str, Access | None, frozenset[str]]] = {}
 
-    def at(self, url: str) -> Cluster:
-        """The cluster at an address; its poller starts with the first look."""
-        cluster = self._clusters.get(url)
+    def reach(self, namespace: str, url: str, access: Access | None) -> None:
+        """Note how the FlinkJobs of a namespace reach an address; None takes nothing back that another one said."""
+        if access is not None:
+            self._access[namespace, url] = access
+
+    def at(self, url: str, namespace: str) -> Cluster:
+        """The cluster at an address, as a namespace reaches it; its poller starts with the first look."""
+        return self._at(url, self._access.get((namespace, url)))
+
+    def _at(self, url: str, access: Access | None) -> Cluster:
+        cluster = self._clusters.get((url, access))
         if cluster is None:
-            cluster = self._clusters[url] = Cluster(self._connect(url), url, self._pace, self._wake)
+            client = self._connect(url, access)
+            cluster = self._clusters[url, access] = Cluster(client, url, self._pace, self._wake)
         return cluster
 
     def watch(self, key: Key, url: str, prefixes: frozenset[str], *, moving: bool) -> None:
         """`key` follows the jobs with these prefixes on this cluster, and on no other any more."""
+        access = self._access.get((key[0], url))
         before = self._watched.get(key)
-        if before is not None and before != (url, prefixes):
-            self.at(before[0]).unwatch(key, before[1])
-        self._watched[key] = (url, prefixes)
-        self.at(url).watch(key, prefixes, moving=moving)
+        if before is not None and before != (url, access, prefixes):
+            self._at(before[0], before[1]).unwatch(key, before[2])
+        self._watched[key] = (url, access, prefixes)
+        self._at(url, access).watch(key, prefixes, moving=moving)
 
     def all(self) -> tuple[Cluster, ...]:
         """Every cluster that is polled."""
@@ -316,12 +342,14 @@ class Clusters:
         """`key` follows nothing any more; clusters that nobody watches are let go."""
         before = self._watched.pop(key, None)
         if before is not None:
-            self.at(before[0]).unwatch(key, before[1])
+            self._at(before[0], before[1]).unwatch(key, before[2])
         await self.let_go_unwatched()
 
     async def let_go_unwatched(self) -> None:
-        for url in [url for url, cluster in self._clusters.items() if not cluster.watched]:
-            await self._clusters.pop(url).close()
+        for address in [address for address, cluster in self._clusters.items() if not cluster.watched]:
+            await self._clusters.pop(address).close()
+            if self._release is not None:
+                await self._release(*address)
 
     def unreachable(self) -> int:
         """How many clusters do not answer."""

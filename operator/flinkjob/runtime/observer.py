@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from flinkjob.api.codec import FlinkJob, parse_job
-from flinkjob.api.constants import ANNOTATION_ADOPT
+from flinkjob.api.constants import ANNOTATION_ADOPT, ANNOTATION_ALLOW_FROM
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.core.errors import FlinkJobError, Invalid, RescaleUnsupported
 from flinkjob.core.flinkmodel import JobOverview
@@ -30,6 +30,7 @@ from flinkjob.core.model import (
     RunSeen,
 )
 from flinkjob.kube.client import KubeClient
+from flinkjob.runtime.access import access_of
 from flinkjob.runtime.clusters import Cluster, Clusters
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.tasks import Tasks
@@ -37,6 +38,8 @@ from flinkjob.snapshots.listing import SnapshotLister
 
 log = logging.getLogger(__name__)
 
+SERVICE_FRESH_SECONDS = 60.0
+"""How long it is believed whom a Service of another namespace allows."""
 NOWHERE = ClusterSeen(url="", reachable=False)
 
 
@@ -61,6 +64,7 @@ class Observer:
         self._snapshots = snapshots
         self._hosts = hosts
         self._now = now
+        self._services: dict[str, tuple[float, frozenset[str]]] = {}
         self._deleting: dict[Key, float] = {}
 
     def owner(self, job: FlinkJob) -> Owner:
@@ -71,15 +75,19 @@ class Observer:
         if job is None:
             return Observation(now=self._now(), cluster=NOWHERE, target=NOWHERE)
         url, target_url = addresses(job)
-        forbidden = self._forbidden(target_url)
+        namespace = job.meta.namespace
+        self._clusters.reach(namespace, target_url, access_of(job))
+        if url != target_url:
+            self._clusters.reach(namespace, url, access_of(job))
+        forbidden = self._forbidden(target_url) or await self._service_refused(job)
         if forbidden and url == target_url:
             nowhere = replace(NOWHERE, url=target_url)
             return Observation(now=self._now(), cluster=nowhere, target=nowhere, forbidden=forbidden)
-        cluster = self._clusters.at(url)
+        cluster = self._clusters.at(url, job.meta.namespace)
         seen = await cluster.seen()
         elsewhere = replace(NOWHERE, url=target_url)
         if target_url != url and not forbidden:
-            elsewhere = await self._clusters.at(target_url).seen()
+            elsewhere = await self._clusters.at(target_url, namespace).seen()
         submission = job.status.submission
         run, seen_job, latest = RunSeen(), JobSeen(), None
         if submission is not None and submission.job_id is not None and submission.end is None:
@@ -98,7 +106,7 @@ class Observer:
             cluster=seen,
             target=elsewhere if target_url != url else seen,
             job=seen_job,
-            kin=() if forbidden else self._clusters.at(target_url).kin(self.owner(job).prefix),
+            kin=() if forbidden else self._clusters.at(target_url, namespace).kin(self.owner(job).prefix),
             forbidden=forbidden,
             run=run,
             adoptable=self._adoptable(job, target_url),
@@ -115,12 +123,28 @@ class Observer:
             return error.message
         return ""
 
+    async def _service_refused(self, job: FlinkJob) -> str:
+        """Why the Service of another namespace may not be used; "" where it allows it, or is this namespace's own."""
+        service = job.spec.cluster.service_ref if job.spec is not None else None
+        if service is None or service.namespace in (None, job.meta.namespace):
+            return ""
+        where = f"Service {service.namespace}/{service.name}"
+        before = self._services.get(where)
+        if before is None or time.monotonic() - before[0] > SERVICE_FRESH_SECONDS:
+            found = await self._kube.read_service(service.namespace or "", service.name)
+            annotations = ((found or {}).get("metadata") or {}).get("annotations") or {}
+            allowed = frozenset(word.strip() for word in str(annotations.get(ANNOTATION_ALLOW_FROM, "")).split(","))
+            before = self._services[where] = (time.monotonic(), allowed)
+        if job.meta.namespace in before[1]:
+            return ""
+        return f"{where} does not allow namespace {job.meta.namespace} (annotation {ANNOTATION_ALLOW_FROM})"
+
     def _adoptable(self, job: FlinkJob, url: str) -> JobOverview | None:
         """The live job that the annotation names, where there is no submission yet."""
         named = job.meta.annotations.get(ANNOTATION_ADOPT)
         if named is None or self._forbidden(url) or job.status.submission is not None:
             return None
-        overview = self._clusters.at(url).known(named)
+        overview = self._clusters.at(url, job.meta.namespace).known(named)
         return overview if overview is not None and not overview.state.is_terminal else None
 
     def _deleting_for(self, key: Key, job: FlinkJob) -> float:
@@ -137,7 +161,7 @@ class Observer:
 
     async def fill(self, key: Key, job: FlinkJob | None, observation: Observation, needs: Needs) -> Observation:
         """The observation with one more fact; when it cannot be had, the cluster counts as unreachable this round."""
-        cluster = self._clusters.at(observation.cluster.url)
+        cluster = self._clusters.at(observation.cluster.url, key[0])
         try:
             known = replace(observation, known=observation.known | {needs.fact})
             return await self._fact(key, job, known, needs, cluster)
@@ -163,15 +187,15 @@ class Observer:
                 assert needs.artifact is not None
                 return replace(observation, artifact=await self._tasks.artifact(key, needs.artifact))
             case Fact.KIN:
-                return replace(observation, marked=await self._marks(observation))
+                return replace(observation, marked=await self._marks(key, observation))
             case Fact.INCARNATION:
-                target = await self._clusters.at(observation.target.url).identify()
+                target = await self._clusters.at(observation.target.url, key[0]).identify()
                 return replace(observation, target=target)
             case Fact.EXCEPTION:
                 exceptions = await client.exceptions(job_id, limit=1)
                 return replace(observation, exception=exceptions[0] if exceptions else None)
             case Fact.ALIAS:
-                return replace(observation, alias=await self._is_alias(job, observation))
+                return replace(observation, alias=await self._is_alias(key, job, observation))
             case Fact.REVISION:
                 return replace(observation, revision=await self._revision(job, needs.revision))
             case Fact.PLAN:
@@ -189,7 +213,7 @@ class Observer:
                 listing = await self._snapshots.list(directory)
                 return replace(observation, listings={**observation.listings, directory: listing})
             case Fact.DISPOSAL:
-                seen = await self._tasks.dispose(needs.url or observation.cluster.url, needs.directory or "")
+                seen = await self._tasks.dispose(key[0], needs.url or observation.cluster.url, needs.directory or "")
                 return replace(observation, disposal=seen)
 
     async def _revision(self, job: FlinkJob | None, name: str | None) -> FlinkJobSpec | None:
@@ -201,8 +225,8 @@ class Observer:
             return None
         return parse_job({"metadata": {"name": name}, "spec": (raw.get("data") or {}).get("spec")}).spec
 
-    async def _marks(self, observation: Observation) -> tuple[Kin, ...]:
-        client = self._clusters.at(observation.target.url).client
+    async def _marks(self, key: Key, observation: Observation) -> tuple[Kin, ...]:
+        client = self._clusters.at(observation.target.url, key[0]).client
         kin = []
         named = (observation.adoptable,) if observation.adoptable is not None else ()
         for overview in (*observation.kin, *named):
@@ -210,18 +234,18 @@ class Observer:
             kin.append(Kin(overview=overview, mark=read_mark(config) if config is not None else None))
         return tuple(kin)
 
-    async def _is_alias(self, job: FlinkJob | None, observation: Observation) -> bool:
+    async def _is_alias(self, key: Key, job: FlinkJob | None, observation: Observation) -> bool:
         """Whether the new address knows the current job: the same cluster under another name."""
         submission = job.status.submission if job is not None else None
         if submission is None or submission.job_id is None:
             return False
-        return await self._clusters.at(observation.target.url).client.job_status(submission.job_id) is not None
+        return await self._clusters.at(observation.target.url, key[0]).client.job_status(submission.job_id) is not None
 
 
 def addresses(job: FlinkJob) -> tuple[str, str]:
     """Where the current run is, and where the spec wants it."""
     submission = job.status.submission
-    wanted = job.spec.cluster.url if job.spec is not None else None
+    wanted = job.spec.cluster.address(job.meta.namespace) if job.spec is not None else None
     current = submission.cluster_url if submission is not None and submission.end is None else None
     url = current or wanted or (submission.cluster_url if submission is not None else None) or ""
     return url, wanted or url

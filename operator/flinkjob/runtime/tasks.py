@@ -99,7 +99,7 @@ class Tasks:
         fetch = self._fetches.get(key)
         if fetch is None or not self._answers(fetch, request):
             self._stop_fetch(key)
-            task = asyncio.create_task(self._bring(request), name=f"artifact {key[0]}/{key[1]}")
+            task = asyncio.create_task(self._bring(key, request), name=f"artifact {key[0]}/{key[1]}")
             fetch = self._fetches[key] = _Fetch(request, task)
             task.add_done_callback(lambda _: self._fetched(key, request))
         await asyncio.wait({fetch.task}, timeout=MOMENT)
@@ -127,9 +127,9 @@ class Tasks:
         if fetch is not None and not fetch.task.done():
             fetch.task.cancel()
 
-    async def _bring(self, request: ArtifactRequest) -> ArtifactSeen:
+    async def _bring(self, key: Key, request: ArtifactRequest) -> ArtifactSeen:
         try:
-            return await self._upload(request)
+            return await self._upload(key, request)
         except Invalid as error:
             other = isinstance(error, ArtifactInvalid) and error.reason == "digest-mismatch"
             return ArtifactSeen(phase=ArtifactPhase.FAILED, message=error.message, permanent=True, other_content=other)
@@ -141,22 +141,22 @@ class Tasks:
             log.exception("bringing %s to the cluster failed in the operator itself", request.uri.partition("?")[0])
             return ArtifactSeen(phase=ArtifactPhase.FAILED, message=f"internal error: {type(error).__name__}")
 
-    async def _upload(self, request: ArtifactRequest) -> ArtifactSeen:
+    async def _upload(self, key: Key, request: ArtifactRequest) -> ArtifactSeen:
         """Find the jar on the cluster by its digest, else fetch it and upload it under its digest."""
-        client = self._clusters.at(request.url).client
-        if request.digest is not None and (found := await self._find(request.url, request.digest)) is not None:
+        client = self._clusters.at(request.url, key[0]).client
+        if request.digest is not None and (found := await self._find(key, request.url, request.digest)) is not None:
             return found
         artifact = await self._store.get(request.uri, request.digest)
-        if request.digest is None and (found := await self._find(request.url, artifact.digest)) is not None:
+        if request.digest is None and (found := await self._find(key, request.url, artifact.digest)) is not None:
             return found
         self._faults.before(Effect.UPLOAD)
         jar_id = await client.upload_jar(artifact.path, jar_name(self._identity, artifact.digest))
         self._faults.after(Effect.UPLOAD)
         return ArtifactSeen(phase=ArtifactPhase.READY, digest=artifact.digest, jar_id=jar_id)
 
-    async def _find(self, url: str, digest: str) -> ArtifactSeen | None:
+    async def _find(self, key: Key, url: str, digest: str) -> ArtifactSeen | None:
         name = jar_name(self._identity, digest)
-        jar = next((jar for jar in await self._clusters.at(url).client.list_jars() if jar.name == name), None)
+        jar = next((jar for jar in await self._clusters.at(url, key[0]).client.list_jars() if jar.name == name), None)
         return ArtifactSeen(phase=ArtifactPhase.READY, digest=digest, jar_id=jar.id) if jar is not None else None
 
     # job graphs
@@ -167,7 +167,7 @@ class Tasks:
         if known is None or known.request != request or known.expired:
             if known is not None:
                 known.task.cancel()
-            task = asyncio.create_task(self._compile(request), name=f"plan {key[0]}/{key[1]}")
+            task = asyncio.create_task(self._compile(key, request), name=f"plan {key[0]}/{key[1]}")
             known = self._plans[key] = _Plan(request, task)
             task.add_done_callback(lambda _: self._compiled(key, request))
         await asyncio.wait({known.task}, timeout=MOMENT)
@@ -179,8 +179,8 @@ class Tasks:
             known.done = time.monotonic()
             self._wake(key)
 
-    async def _compile(self, request: PlanRequest) -> PlanSeen:
-        client = self._clusters.at(request.url).client
+    async def _compile(self, key: Key, request: PlanRequest) -> PlanSeen:
+        client = self._clusters.at(request.url, key[0]).client
         try:
             await client.plan_jar(request.jar_id, request.request, timeout=None)
         except SubmitRejected as error:
@@ -194,12 +194,12 @@ class Tasks:
 
     # disposals
 
-    async def dispose(self, url: str, location: str) -> DisposalSeen:
+    async def dispose(self, namespace: str, url: str, location: str) -> DisposalSeen:
         """How far the disposal of a snapshot's data is; starts it when nobody did. A failed one is tried again."""
         task = self._disposals.get(location)
         if task is None:
             task = self._disposals[location] = asyncio.create_task(
-                self._dispose(url, location), name=f"dispose {location}"
+                self._dispose(namespace, url, location), name=f"dispose {location}"
             )
         await asyncio.wait({task}, timeout=MOMENT)
         if not task.done():
@@ -207,8 +207,8 @@ class Tasks:
         del self._disposals[location]
         return task.result()
 
-    async def _dispose(self, url: str, location: str) -> DisposalSeen:
-        client = self._clusters.at(url).client
+    async def _dispose(self, namespace: str, url: str, location: str) -> DisposalSeen:
+        client = self._clusters.at(url, namespace).client
         try:
             self._faults.before(Effect.DISPOSE)
             request = await client.dispose_savepoint(location)
@@ -232,7 +232,7 @@ class Tasks:
         before = self._runs.get(key)
         if before is not None and not before.task.done():
             before.task.cancel()
-        task = asyncio.create_task(self._send(action), name=f"run {action.request.job_id}")
+        task = asyncio.create_task(self._send(key, action), name=f"run {action.request.job_id}")
         self._runs[key] = _Run(action.request.job_id, action.attempt, task)
         task.add_done_callback(lambda _: self._answered(key, action))
 
@@ -243,8 +243,8 @@ class Tasks:
             return RunSeen()
         return run.task.result() if run.task.done() else RunSeen(phase=RunPhase.WORKING)
 
-    async def _send(self, action: RunJob) -> RunSeen:
-        client = self._clusters.at(action.url).client
+    async def _send(self, key: Key, action: RunJob) -> RunSeen:
+        client = self._clusters.at(action.url, key[0]).client
         try:
             await client.run_jar(action.jar_id, action.request, timeout=None)
             seen = RunSeen(phase=RunPhase.ACCEPTED)

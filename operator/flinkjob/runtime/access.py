@@ -1,0 +1,223 @@
+"""How a Flink cluster is spoken to: plain, with basic or bearer credentials, with TLS and client certificates from Secrets.
+
+Used by `Clusters` to make its clients. Invariants: a Secret or ConfigMap is read only in the namespace of the FlinkJob that
+names it; what was read is used again for a minute, and for ever when it cannot be read any more (a deletion must end in a
+terminating namespace); a rotated certificate is picked up without a restart; nothing of it is ever logged.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ssl
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+
+from flinkjob.api.codec import FlinkJob
+from flinkjob.api.flinkjob_spec import KeyRef, TlsSpec
+from flinkjob.core.errors import Transient
+from flinkjob.flink.client import FlinkClient
+
+FRESH_SECONDS = 60.0
+"""How long a Secret that was read is used without looking again."""
+
+
+class Reader(Protocol):
+    """What is needed of `KubeClient`."""
+
+    async def read_secret(self, namespace: str, name: str) -> dict[str, Any] | None: ...
+    async def read_configmap(self, namespace: str, name: str) -> dict[str, Any] | None: ...
+
+
+@dataclass(frozen=True)
+class Access:
+    """How the FlinkJobs of a namespace reach one cluster; two with equal values share a connection."""
+
+    namespace: str
+    auth_secret: str | None = None
+    tls: TlsSpec | None = None
+
+
+def access_of(job: FlinkJob) -> Access | None:
+    """What a FlinkJob says about reaching its cluster; None: plain, shared by all namespaces."""
+    cluster = job.spec.cluster if job.spec is not None else None
+    if cluster is None or (cluster.auth_secret_ref is None and cluster.tls is None):
+        return None
+    auth = cluster.auth_secret_ref.name if cluster.auth_secret_ref is not None else None
+    return Access(job.meta.namespace, auth, cluster.tls)
+
+
+class Vault:
+    """Secrets and ConfigMaps of one namespace, as last read."""
+
+    def __init__(self, reader: Reader, namespace: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._reader = reader
+        self._namespace = namespace
+        self._clock = clock
+        self._known: dict[tuple[str, str], tuple[float, Mapping[str, bytes]]] = {}
+
+    async def secret(self, name: str) -> Mapping[str, bytes]:
+        """The decoded data of a Secret."""
+        return await self._get("Secret", name)
+
+    async def value(self, reference: KeyRef) -> bytes:
+        """One value of a Secret or ConfigMap."""
+        kind, named = (
+            ("Secret", reference.secret_key_ref)
+            if reference.secret_key_ref
+            else ("ConfigMap", reference.config_map_key_ref)
+        )
+        assert named is not None
+        data = await self._get(kind, named.name)
+        return _required(data, named.key, f"{kind} {self._namespace}/{named.name}")
+
+    async def _get(self, kind: str, name: str) -> Mapping[str, bytes]:
+        known = self._known.get((kind, name))
+        if known is not None and self._clock() - known[0] < FRESH_SECONDS:
+            return known[1]
+        try:
+            data = await self._read(kind, name)
+        except Exception:
+            if known is None:
+                raise
+            data = known[1]
+        self._known[kind, name] = (self._clock(), data)
+        return data
+
+    async def _read(self, kind: str, name: str) -> Mapping[str, bytes]:
+        where = f"{kind} {self._namespace}/{name}"
+        if kind == "ConfigMap":
+            found = await self._reader.read_configmap(self._namespace, name)
+            if found is not None:
+                return {key: str(value).encode() for key, value in (found.get("data") or {}).items()}
+        else:
+            found = await self._reader.read_secret(self._namespace, name)
+            if found is not None:
+                try:
+                    return {key: base64.b64decode(value) for key, value in (found.get("data") or {}).items()}
+                except (binascii.Error, TypeError) as error:
+                    raise Transient("credentials", f"{where} cannot be decoded") from error
+        raise Transient("credentials", f"{where} does not exist")
+
+
+class SecretAuth(httpx.Auth):
+    """Basic (`username`, `password`) or bearer (`token`) credentials from a Secret."""
+
+    def __init__(self, vault: Vault, name: str) -> None:
+        self._vault = vault
+        self._name = name
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        data = await self._vault.secret(self._name)
+        if "token" in data:
+            request.headers["Authorization"] = "Bearer " + data["token"].decode().strip()
+        else:
+            pair = b":".join(_required(data, key, f"Secret {self._name}") for key in ("username", "password"))
+            request.headers["Authorization"] = "Basic " + base64.b64encode(pair).decode()
+        yield request
+
+
+class RotatingTransport(httpx.AsyncBaseTransport):
+    """Connections over TLS whose trust and client certificate come from Secrets, made anew when those change."""
+
+    def __init__(self, vault: Vault, tls: TlsSpec, limits: httpx.Limits) -> None:
+        self._vault = vault
+        self._tls = tls
+        self._limits = limits
+        self._material: tuple[bytes, ...] | None = None
+        self._inner: httpx.AsyncHTTPTransport | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        material = await self._read()
+        if self._inner is None or material != self._material:
+            before, self._inner = (
+                self._inner,
+                httpx.AsyncHTTPTransport(verify=_context(self._tls, material), limits=self._limits),
+            )
+            self._material = material
+            if before is not None:
+                await before.aclose()
+        if self._tls.server_name:
+            request.extensions["sni_hostname"] = self._tls.server_name
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        if self._inner is not None:
+            await self._inner.aclose()
+
+    async def _read(self) -> tuple[bytes, ...]:
+        ca = await self._vault.value(self._tls.ca) if self._tls.ca is not None else b""
+        if self._tls.client_secret_ref is None:
+            return ca, b"", b""
+        name = self._tls.client_secret_ref.name
+        data = await self._vault.secret(name)
+        return ca, _required(data, "tls.crt", f"Secret {name}"), _required(data, "tls.key", f"Secret {name}")
+
+
+class Connections:
+    """The HTTP clients of all clusters: one for those that are reached plainly, one for each other way of access."""
+
+    def __init__(self, plain: httpx.AsyncClient, reader: Reader) -> None:
+        self._plain = plain
+        self._reader = reader
+        self._special: dict[tuple[str, Access], httpx.AsyncClient] = {}
+
+    def connect(self, url: str, access: Access | None) -> FlinkClient:
+        """A client of the cluster at an address."""
+        if access is None:
+            return FlinkClient(self._plain, url)
+        http = self._special.get((url, access))
+        if http is None:
+            http = self._special[url, access] = self._make(access)
+        return FlinkClient(http, url)
+
+    async def release(self, url: str, access: Access | None) -> None:
+        """Nobody needs the cluster any more."""
+        http = self._special.pop((url, access), None) if access is not None else None
+        if http is not None:
+            await http.aclose()
+
+    async def close(self) -> None:
+        """Close what is still open; the plain client is its owner's."""
+        for http in self._special.values():
+            await http.aclose()
+        self._special.clear()
+
+    def _make(self, access: Access) -> httpx.AsyncClient:
+        vault = Vault(self._reader, access.namespace)
+        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20)
+        transport = RotatingTransport(vault, access.tls, limits) if access.tls is not None else None
+        auth = SecretAuth(vault, access.auth_secret) if access.auth_secret is not None else None
+        hooks = self._plain.event_hooks
+        return httpx.AsyncClient(auth=auth, transport=transport, limits=limits, trust_env=False, event_hooks=hooks)
+
+
+def _context(tls: TlsSpec, material: tuple[bytes, ...]) -> ssl.SSLContext:
+    ca, certificate, key = material
+    try:
+        context = ssl.create_default_context(cadata=ca.decode() if ca else None)
+        if tls.insecure_skip_verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if certificate:
+            with tempfile.TemporaryDirectory() as directory:  # the ssl module reads them from files only
+                pair = Path(directory) / "pair.pem"
+                pair.touch(mode=0o600)
+                pair.write_bytes(certificate + b"\n" + key)
+                context.load_cert_chain(pair)
+    except (ssl.SSLError, ValueError) as error:
+        raise Transient("credentials", "cluster.tls: a certificate or key cannot be read") from error
+    return context
+
+
+def _required(data: Mapping[str, bytes], key: str, where: str) -> bytes:
+    try:
+        return data[key]
+    except KeyError:
+        raise Transient("credentials", f"{where} has no key {key}") from None

@@ -1,0 +1,96 @@
+"""Clusters that ask who is there: TLS, client certificates, rotated ones, and Services of other namespaces."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.local.controlplane import ControlPlane
+from deploy.local.demojob import demo_jar as build_demo_jar
+from deploy.local.flink import FlinkCluster
+from tests.support.kube import Kube, condition
+from tests.support.lab import Lab
+from tests.support.operator import OperatorProcess
+
+pytestmark = [pytest.mark.kube, pytest.mark.flink, pytest.mark.slow]
+
+NAMESPACE = "access"
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
+    """A cluster that speaks only TLS, and only to who shows its client certificate."""
+    with FlinkCluster(tmp_path_factory.mktemp("guarded"), mutual_tls=True, tls=True) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def place(
+    control_plane: ControlPlane, kube: Kube, guarded: FlinkCluster, flink_version: str, tmp_path: Path
+) -> Iterator[Lab]:
+    """A place of work at the guarded cluster."""
+    kube.create_namespace(NAMESPACE)
+    jar = build_demo_jar(flink_version)
+    with OperatorProcess(
+        control_plane, tmp_path / "operator", namespaces=[NAMESPACE], identity="access", artifact_dirs=[jar.parent]
+    ) as operator:
+        lab = Lab(kube, guarded, operator, NAMESPACE, jar, tmp_path)
+        yield lab
+        lab.clean()
+        lab.close()
+
+
+def secret(name: str, **values: bytes) -> dict[str, object]:
+    data = {key.replace("_", "."): base64.b64encode(value).decode() for key, value in values.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": NAMESPACE}, "data": data}
+
+
+def certificates(cluster: FlinkCluster) -> tuple[bytes, bytes, bytes]:
+    """Trust, client certificate and its key."""
+    tls = cluster.certificates
+    assert tls is not None
+    return tls.ca.read_bytes(), tls.client_certificate.read_bytes(), tls.client_key.read_bytes()
+
+
+def test_a_job_on_a_cluster_with_mutual_tls(place: Lab, guarded: FlinkCluster) -> None:
+    ca, certificate, key = certificates(guarded)
+    place.kube.apply(secret("flink-ca", ca_crt=ca))
+    tls = {
+        "ca": {"secretKeyRef": {"name": "flink-ca", "key": "ca.crt"}},
+        "clientSecretRef": {"name": "flink-client"},
+        "serverName": "localhost",
+    }
+    manifest = place.job("guarded", cluster={"url": guarded.url, "tls": tls})
+    place.apply(manifest)
+    unreached = place.wait(
+        "guarded", lambda job: condition(job, "ClusterReachable").get("status") == "False", "no client certificate yet"
+    )
+    assert "flink-client does not exist" in condition(unreached, "ClusterReachable")["message"]
+    place.kube.apply(secret("flink-client", tls_crt=certificate, tls_key=key))
+    place.running("guarded")
+    place.edit(manifest, state="Suspended")
+    place.phase("guarded", "Suspended")
+    place.exactly_once("guarded")
+    assert "PRIVATE KEY" not in place.operator.said()
+
+
+def test_a_wrong_authority_is_not_trusted(place: Lab, guarded: FlinkCluster) -> None:
+    _, certificate, key = certificates(guarded)
+    place.kube.apply(secret("flink-client", tls_crt=certificate, tls_key=key))
+    tls = {"clientSecretRef": {"name": "flink-client"}}
+    place.apply(place.job("untrusted", cluster={"url": guarded.url, "tls": tls}))
+    job = place.wait(
+        "untrusted", lambda job: condition(job, "ClusterReachable").get("status") == "False", "unreachable"
+    )
+    assert "certificate" in condition(job, "ClusterReachable")["message"].lower()
+    assert "submission" not in job["status"]
+
+
+def test_a_service_of_another_namespace_must_allow_it(place: Lab) -> None:
+    service = {"serviceRef": {"name": "flink", "namespace": "default"}}
+    place.apply(place.job("foreign", cluster=service))
+    job = place.stalled("foreign", "InvalidSpec")
+    assert "default/flink does not allow namespace access" in condition(job, "Stalled")["message"]

@@ -1,0 +1,88 @@
+"""Credentials and certificates from Secrets: kept, rotated, never older than a minute, never needed twice."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import httpx
+import pytest
+
+from flinkjob.api.flinkjob_spec import KeyRef, NamedKey
+from flinkjob.core.errors import Transient
+from flinkjob.runtime.access import FRESH_SECONDS, SecretAuth, Vault
+
+
+class Shelf:
+    """Secrets and ConfigMaps by name; counts how often it was read."""
+
+    def __init__(self, **secrets: dict[str, str]) -> None:
+        self.secrets = secrets
+        self.configmaps: dict[str, dict[str, str]] = {}
+        self.reads = 0
+
+    async def read_secret(self, namespace: str, name: str) -> dict[str, Any] | None:
+        self.reads += 1
+        if name not in self.secrets:
+            return None
+        return {"data": {key: base64.b64encode(value.encode()).decode() for key, value in self.secrets[name].items()}}
+
+    async def read_configmap(self, namespace: str, name: str) -> dict[str, Any] | None:
+        return {"data": self.configmaps[name]} if name in self.configmaps else None
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def authorization(auth: SecretAuth) -> str:
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, text=request.headers["Authorization"]))
+    async with httpx.AsyncClient(transport=transport, auth=auth) as client:
+        return (await client.get("http://flink")).text
+
+
+async def test_basic_and_bearer() -> None:
+    shelf = Shelf(basic={"username": "ann", "password": "pw"}, bearer={"token": "t0k\n"})
+    assert (
+        await authorization(SecretAuth(Vault(shelf, "ns"), "basic")) == "Basic " + base64.b64encode(b"ann:pw").decode()
+    )
+    assert await authorization(SecretAuth(Vault(shelf, "ns"), "bearer")) == "Bearer t0k"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"username": "ann"}, "Secret login has no key password"),
+        (None, "Secret ns/login does not exist"),
+    ],
+    ids=["key missing", "secret missing"],
+)
+async def test_what_is_missing_is_named_without_values(data: dict[str, str] | None, message: str) -> None:
+    shelf = Shelf(**({"login": data} if data is not None else {}))
+    with pytest.raises(Transient) as caught:
+        await authorization(SecretAuth(Vault(shelf, "ns"), "login"))
+    assert caught.value.message == message
+
+
+async def test_a_rotated_secret_is_used_after_a_minute_and_a_lost_one_for_ever() -> None:
+    shelf, clock = Shelf(bearer={"token": "old"}), Clock()
+    auth = SecretAuth(Vault(shelf, "ns", clock), "bearer")
+    assert await authorization(auth) == "Bearer old"
+    shelf.secrets["bearer"]["token"] = "new"
+    assert await authorization(auth) == "Bearer old"
+    assert shelf.reads == 1
+    clock.now += FRESH_SECONDS
+    assert await authorization(auth) == "Bearer new"
+    shelf.secrets.clear()
+    clock.now += FRESH_SECONDS
+    assert await authorization(auth) == "Bearer new"
+
+
+async def test_trust_from_a_configmap() -> None:
+    shelf = Shelf()
+    shelf.configmaps["trust"] = {"ca.crt": "PEM"}
+    reference = KeyRef(config_map_key_ref=NamedKey(name="trust", key="ca.crt"))
+    assert await Vault(shelf, "ns").value(reference) == b"PEM"
