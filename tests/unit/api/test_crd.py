@@ -114,7 +114,9 @@ def test_a_job_can_be_scaled_without_a_value() -> None:
 def test_every_field_of_a_savepoint_spec_but_deletion_is_immutable() -> None:
     spec = root_schema("FlinkSavepoint")["properties"]["spec"]
     messages = {rule["message"] for rule in spec["x-kubernetes-validations"]}
-    assert {f"spec.{name} is immutable; create a new object" for name in spec["properties"] if name != "deletion"} <= messages
+    assert {
+        f"spec.{name} is immutable; create a new object" for name in spec["properties"] if name != "deletion"
+    } <= messages
     assert not any("spec.deletion is immutable" in message for message in messages)
 
 
