@@ -115,12 +115,13 @@ def rests(phase: str) -> Callable[[Lab], None]:
 
 
 def completed(lab: Lab) -> None:
-    """The FlinkSavepoint is complete, says where, and carries its result."""
+    """The FlinkSavepoint is complete, says where (a checkpoint may be superseded already), and carries its result."""
 
     def good(found: dict[str, Any]) -> bool:
         status = found.get("status", {})
         marked = "flinkjob.dev/result" in found["metadata"].get("annotations", {})
-        return bool(status.get("phase") == "Completed" and status.get("location") and marked)
+        placed = status.get("location") or found["spec"]["type"] == "Checkpoint"
+        return bool(status.get("phase") == "Completed" and placed and marked)
 
     lab.kube.wait_for("FlinkSavepoint", lab.namespace, SAVED, good, what="complete and marked", deadline=DEADLINE)
 

@@ -82,6 +82,7 @@ def test_suspend_and_resume(lab: Lab) -> None:
     assert [job["state"] for job in lab.flink_jobs("rests")] == ["FINISHED"]
     lab.wait("rests", lambda job: "finalizers" not in job["metadata"], "without finalizer, since nothing runs")
     (saved,) = lab.savepoints_of("rests")
+    saved = lab.savepoint_phase(saved["metadata"]["name"], "Completed")
     assert saved["status"]["location"] == end["snapshot"] == found["status"]["lastSavepoint"]["location"]
     assert saved["metadata"]["labels"]["flinkjob.dev/origin"] == "Suspend"
     assert [f"file:{path}" for path in lab.savepoints_on_disk("rests")] == [end["snapshot"].replace("///", "/")]
@@ -196,7 +197,7 @@ def test_a_failed_job_is_restarted_from_its_state(lab: Lab, tmp_path: Path) -> N
     assert "fails on purpose after 150 records" in failure["rootCause"]
     assert "\n" not in failure["rootCause"]
     assert condition(found, "Ready")["reason"] == "JobFailed"
-    assert "JobFailed" in lab.reasons("fails")
+    lab.wait("fails", lambda _: "JobFailed" in lab.reasons("fails"), "told")
     healed.touch()
     found = lab.wait("fails", lambda job: job["status"].get("phase") == "Running" and submission(job)["number"] > 1, "")
     lab.checkpointed(submission(found)["jobId"], 2)

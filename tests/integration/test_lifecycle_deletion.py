@@ -22,6 +22,7 @@ def test_with_a_savepoint_that_stays(lab: Lab) -> None:
     assert [job["state"] for job in lab.flink_jobs("saved")] == ["FINISHED"]
     (path,) = lab.savepoints_on_disk("saved")
     (record,) = lab.savepoints_of("saved")
+    record = lab.savepoint_phase(record["metadata"]["name"], "Completed")
     assert record["status"]["location"] == f"file:{path}"
     assert record["metadata"]["labels"]["flinkjob.dev/origin"] == "Deletion"
     assert "ownerReferences" not in record["metadata"]

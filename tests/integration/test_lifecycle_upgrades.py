@@ -22,6 +22,7 @@ def test_by_savepoint(lab: Lab) -> None:
     found = lab.running("up", 2)
     new = submission(found)
     (saved,) = lab.savepoints_of("up")
+    saved = lab.savepoint_phase(saved["metadata"]["name"], "Completed")
     assert saved["metadata"]["labels"]["flinkjob.dev/origin"] == "Upgrade"
     assert new["restoredFrom"] == saved["status"]["location"] == found["status"]["history"][0]["to"]
     assert lab.checkpoints(new["jobId"])["latest"]["restored"]["external_path"] == new["restoredFrom"]

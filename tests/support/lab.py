@@ -236,6 +236,11 @@ class Lab:
         root = Path(self.savepoint_directory(name).removeprefix("file://"))
         return sorted(found.parent for found in root.rglob("_metadata"))
 
+    def savepoints_begun(self, name: str) -> list[Path]:
+        """The directories that Flink made for the job's savepoints: one for each time that one was triggered."""
+        root = Path(self.savepoint_directory(name).removeprefix("file://"))
+        return sorted(found for found in root.rglob("savepoint-*-*") if found.is_dir())
+
     def _completed(self, job_id: str) -> int:
         return int(self.checkpoints(job_id)["counts"]["completed"])
 
@@ -283,5 +288,5 @@ def observed(job: Object) -> bool:
 
 
 def submission(job: Object) -> dict[str, Any]:
-    """The submission of a FlinkJob's status."""
-    return dict(job["status"]["submission"])
+    """The submission of a FlinkJob's status; empty when there is none."""
+    return dict(job["status"].get("submission", {}))
