@@ -69,6 +69,7 @@ def test_settings_reach_flink(lab: Lab, version: str) -> None:
     assert checkpointing["mode"] == "at_least_once"
     assert checkpointing["externalization"] == {"enabled": True, "delete_on_cancellation": False}
     assert restores(lab.out("settings"))[0].parallelism == 2
+    assert lab.get("settings")["status"]["job"]["parallelism"] == 2
 
 
 @pytest.mark.every_flink
