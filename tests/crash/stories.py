@@ -171,7 +171,7 @@ def oldest_gone(lab: Lab) -> None:
 
 def rescaled(lab: Lab) -> None:
     """The same run goes on with its new parallelism."""
-    lab.wait(NAME, lambda job: job["status"].get("job", {}).get("parallelism") == 2, "at parallelism 2", DEADLINE)
+    lab.wait(NAME, lambda job: submission(job).get("parallelism") == 2, "at parallelism 2", DEADLINE)
     found = lab.running(NAME, 1, deadline=DEADLINE)
     assert [v["parallelism"] for v in lab.rest(f"/jobs/{submission(found)['jobId']}")["vertices"]][-1] == 2
 
