@@ -43,6 +43,8 @@ from flinkjob.core.reasons import Reason
 HISTORY_LIMIT = 10
 HOLD = "Hold"
 """The step of a plan that waits for a person."""
+SOONEST = 0.02
+"""The shortest pause, seconds, before a look that nothing but time is the reason for."""
 FAST = 0.1
 """Seconds between looks at an operation in progress."""
 
@@ -150,7 +152,8 @@ class Draft:
         self.act(PostEvent(type=kind, reason=reason, message=one_line(message)))
 
     def again(self, seconds: float) -> None:
-        """Look again after so many seconds, or sooner when something changes."""
+        """Look again after so many seconds (never at once), or sooner when something changes."""
+        seconds = max(seconds, SOONEST)
         self.requeue_after = seconds if self.requeue_after is None else min(self.requeue_after, seconds)
 
     def start_from(self, submission: Submission) -> None:

@@ -12,7 +12,6 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from flinkjob.core.backoff import delay_seconds
 
@@ -71,9 +70,8 @@ class WorkQueue:
             _, late = await asyncio.wait(self._tasks, timeout=seconds)
             for task in late:
                 task.cancel()
-            for task in late:
-                with suppress(asyncio.CancelledError):
-                    await task
+            if late:
+                await asyncio.wait(late)
 
     def _later(self, key: Key, delay: float) -> None:
         loop = asyncio.get_running_loop()
