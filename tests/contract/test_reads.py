@@ -82,6 +82,17 @@ async def test_a_failure_is_told_with_its_root_cause(target: Target) -> None:
     assert "count" in failure.task
 
 
+async def test_failures_are_as_old_as_the_cache(target: Target) -> None:
+    job_id = await target.start("--fail-after", "100", "--rate", "50", "--restart", "none")
+    assert await target.client.exceptions(job_id) == ()
+    await target.state(job_id, FlinkJobState.FAILED)
+
+    async def told() -> bool:
+        return bool(await target.client.exceptions(job_id))
+
+    await target.until(told, timeout=REFRESH * 2)
+
+
 async def test_the_default_scheduler_does_not_rescale(target: Target) -> None:
     job_id = await target.start()
     with pytest.raises(RescaleUnsupported):

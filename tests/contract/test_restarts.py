@@ -6,6 +6,9 @@ from flinkjob.core.errors import SubmitRejected, SubmitRejection, Unreachable
 from flinkjob.core.flinkmodel import FlinkJobState, JobManagerInfo, TriggerState
 from tests.contract.target import Target, new_id
 
+_CLEANED_UP = 5.0
+"""Seconds after which Flink has surely removed what high availability kept of an ended job."""
+
 
 async def _restart(target: Target) -> tuple[JobManagerInfo, JobManagerInfo]:
     before = await target.client.jobmanager_config()
@@ -57,8 +60,10 @@ async def test_with_high_availability_a_running_job_goes_on(target: Target) -> N
 
 @pytest.mark.cluster_kind("ha")
 async def test_with_high_availability_an_ended_job_is_forgotten_and_its_id_free(target: Target) -> None:
+    """Once Flink has cleaned up: a process killed right after the end leaves a result that the next one still tells."""
     job_id = await target.run("--count", "1")
     await target.state(job_id, FlinkJobState.FINISHED)
+    await target.backend.sleep(_CLEANED_UP)
     await _restart(target)
     assert await target.client.job_status(job_id) is None
     assert await target.run("--count", "1", job_id=job_id) == job_id

@@ -139,7 +139,8 @@ async def test_a_job_that_does_not_run_is_told_only_by_the_result(target: Target
     result = await target.savepoint_result(job_id, trigger)
     assert result.state is TriggerState.FAILED
     assert result.failure is not None
-    assert result.failure.startswith("FlinkJobNotFoundException")
+    # Right after a cancel the JobMaster may still be there, without the coordinator of checkpoints.
+    assert result.failure.startswith("FlinkJobNotFoundException") or "is not a streaming job" in result.failure
 
 
 async def test_tasks_that_do_not_run_yet_fail_a_savepoint_at_once(target: Target) -> None:
