@@ -14,7 +14,7 @@ from deploy.local.demojob import demo_jar as build_demo_jar
 from deploy.local.flink import FlinkCluster
 from tests.support.kube import Kube
 from tests.support.lab import Lab
-from tests.support.operator import OperatorProcess, wait_ended
+from tests.support.operator import OperatorProcess
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink, pytest.mark.slow]
 
@@ -80,7 +80,7 @@ def test_a_leader_that_was_frozen_beyond_its_lease_ends_without_an_effect(replic
     lab.running("clicks", 2)
     before = lab.get("clicks")
     first.process.signal(signal.SIGCONT)
-    assert wait_ended(first, 15)
+    first.process.wait(15)
     assert lab.get("clicks")["status"] == before["status"]
     assert len(lab.flink_jobs("clicks")) == 2
     assert second.complaints() == []
