@@ -1,0 +1,249 @@
+"""What an observation teaches about the current run: how its end is latched, and with what state."""
+
+import pytest
+
+from flinkjob.api.common import OperationKind, RunResult, SavepointPhase, SnapshotKind, SubmissionReason
+from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, HistoryEntry, Submission
+from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
+from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, FlinkJobState, JobException, RestoredCheckpoint
+from flinkjob.core.identity import Mark
+from flinkjob.core.model import Fact, JobDecision, JobSeen, Kin, Left, Listing, Needs, Presence
+from tests.support.inputs import (
+    CHECKPOINTS,
+    absent,
+    acts,
+    ago,
+    chk,
+    cluster,
+    decide,
+    flink_id,
+    job,
+    operation,
+    overview,
+    present,
+    run,
+    savepoint,
+    seen,
+    silent,
+    spec,
+    stats,
+    told,
+    unseen,
+)
+
+S = FlinkJobState
+SYNC = chk(9, CheckpointKind.SYNC_SAVEPOINT, "file:/sp/9")
+OWN = f"{CHECKPOINTS}/{flink_id()}"
+
+
+def _status(submission: Submission | None = None, **fields: object) -> FlinkJobStatus:
+    return FlinkJobStatus(submission=submission or run(), **fields)  # type: ignore[arg-type]
+
+
+def _end(decision: JobDecision) -> tuple[RunResult, SnapshotKind | None, str | None]:
+    assert decision.status.submission is not None
+    end = decision.status.submission.end
+    assert end is not None, decision.status.plan
+    return end.result, end.snapshot_kind, end.snapshot
+
+
+@pytest.mark.parametrize("state", [state for state in S if not state.is_terminal])
+def test_a_job_that_is_not_terminal_has_not_ended(state: FlinkJobState) -> None:
+    decision = decide(job(status=_status()), seen(present(state)))
+    assert decision.status.submission is not None
+    assert decision.status.submission.end is None
+    assert decision.status.job is not None
+    assert decision.status.job.state == state
+
+
+@pytest.mark.parametrize(
+    ("state", "history", "end"),
+    [
+        (S.FINISHED, (), (RunResult.FINISHED, SnapshotKind.EMPTY, None)),
+        (S.FINISHED, (chk(3, discarded=True),), (RunResult.FINISHED, SnapshotKind.EMPTY, None)),
+        (S.FINISHED, (SYNC, chk(8)), (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.SAVEPOINT, "file:/sp/9")),
+        (S.CANCELED, (chk(3),), (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.CHECKPOINT, f"{OWN}/chk-3")),
+        (S.CANCELED, (chk(3, discarded=True),), (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.MISSING, None)),
+        (S.FAILED, (), (RunResult.FAILED, SnapshotKind.EMPTY, None)),
+        (S.FAILED, (chk(3), chk(2)), (RunResult.FAILED, SnapshotKind.CHECKPOINT, f"{OWN}/chk-3")),
+        (
+            S.FAILED,
+            (chk(4, CheckpointKind.SAVEPOINT, "file:/sp/4"), chk(3)),
+            (RunResult.FAILED, SnapshotKind.SAVEPOINT, "file:/sp/4"),
+        ),
+    ],
+)
+def test_the_end_by_flinks_state_and_statistics(
+    state: FlinkJobState, history: tuple[object, ...], end: tuple[object, ...]
+) -> None:
+    decision = decide(job(status=_status()), seen(present(state), checkpoints=stats(*history)))  # type: ignore[arg-type]
+    assert _end(decision) == end
+
+
+@pytest.mark.parametrize(
+    ("restored_from", "restored", "left"),
+    [
+        ("file:/old", None, (SnapshotKind.RESTORED, "file:/old")),
+        (None, None, (SnapshotKind.EMPTY, None)),
+        (
+            "file:/old",
+            RestoredCheckpoint(checkpoint_id=5, external_path="file:/r5"),
+            (SnapshotKind.CHECKPOINT, "file:/r5"),
+        ),
+        (
+            None,
+            RestoredCheckpoint(checkpoint_id=5, external_path="file:/r5", is_savepoint=True),
+            (SnapshotKind.SAVEPOINT, "file:/r5"),
+        ),
+    ],
+)
+def test_without_a_snapshot_of_its_own_a_run_leaves_what_it_started_from(
+    restored_from: str | None, restored: RestoredCheckpoint | None, left: tuple[object, object]
+) -> None:
+    status = _status(run(restored_from=restored_from))
+    decision = decide(job(status=status), seen(present(S.FAILED), checkpoints=CheckpointStats(restored=restored)))
+    assert _end(decision)[1:] == left
+
+
+def test_the_statistics_are_read_when_flinks_cache_has_expired() -> None:
+    asked: list[Needs] = []
+    decision = decide(job(status=_status()), seen(present(S.CANCELED, terminal_for=1.0)), asked)
+    assert decision.status.submission is not None
+    assert decision.status.submission.end is None
+    assert Fact.CHECKPOINTS not in [needs.fact for needs in asked]
+    assert decision.requeue_after == pytest.approx(2.3)
+
+
+def test_a_failure_is_told_with_its_cause() -> None:
+    cause = JobException(
+        time=ago(11), name="java.lang.RuntimeException", root_cause="boom", task="map", taskmanager="tm"
+    )
+    decision = decide(job(status=_status()), seen(present(S.FAILED), checkpoints=stats(chk(1)), exception=cause))
+    assert decision.status.last_failure is not None
+    assert decision.status.last_failure.root_cause == "boom"
+    assert "JobFailed" in told(decision)
+
+
+def test_our_own_cancel_is_no_cancel_by_somebody_else() -> None:
+    status = _status(operation=operation(OperationKind.CANCEL, "Upgrade"))
+    for state, left in ((S.CANCELED, chk(3)), (S.FINISHED, SYNC)):
+        about = job(spec(state="Cancelled"), status)
+        decision = decide(about, seen(present(state), checkpoints=stats(left)))
+        assert _end(decision)[::2] == (RunResult.CANCELLED, left.external_path)
+        assert decision.status.operation is None
+        assert "JobCancelledExternally" not in told(decision)
+
+
+@pytest.mark.parametrize("where", [silent(5), silent(600)])
+def test_not_knowing_is_no_state_of_the_job(where: object) -> None:
+    before = _status()
+    decision = decide(job(status=before), seen(JobSeen(), cluster=where))
+    assert decision.status.submission == before.submission
+    assert acts(decision) == []
+
+
+@pytest.mark.parametrize(
+    ("submission", "presence", "manager"),
+    [
+        (run(), absent(0.0), "jm-2"),
+        (run(), absent(4.9), "jm-2"),
+        (run(), absent(60.0), None),
+        (unseen(), absent(60.0), "jm-1"),
+        (run(), JobSeen(presence=Presence.UNKNOWN), "jm-2"),
+    ],
+)
+def test_absence_alone_ends_nothing(submission: Submission, presence: JobSeen, manager: str | None) -> None:
+    decision = decide(job(status=_status(submission)), seen(presence, cluster=cluster(incarnation=manager)))
+    assert decision.status.submission is not None
+    assert decision.status.submission.end is None
+    assert decision.status.submission.number == 1
+
+
+READABLE = Listing(
+    readable=True, found=(Left(location=f"{OWN}/chk-7", number=7), Left(location=f"{OWN}/chk-6", number=6))
+)
+EMPTY = Listing(readable=True)
+UNREADABLE = Listing(readable=False)
+
+
+@pytest.mark.parametrize(
+    ("manager", "available", "listing", "end"),
+    [
+        ("jm-2", False, READABLE, (RunResult.LOST, SnapshotKind.CHECKPOINT, f"{OWN}/chk-7")),
+        ("jm-2", False, UNREADABLE, (RunResult.LOST, SnapshotKind.MISSING, None)),
+        ("jm-1", False, UNREADABLE, (RunResult.ENDED_UNSEEN, SnapshotKind.MISSING, None)),
+        ("jm-2", True, UNREADABLE, (RunResult.ENDED_UNSEEN, SnapshotKind.MISSING, None)),
+        ("jm-1", False, READABLE, (RunResult.LOST, SnapshotKind.CHECKPOINT, f"{OWN}/chk-7")),
+        ("jm-2", False, EMPTY, (RunResult.LOST, SnapshotKind.EMPTY, None)),
+    ],
+)
+def test_a_job_that_is_gone(manager: str, available: bool, listing: Listing, end: tuple[object, ...]) -> None:
+    there = cluster(incarnation=manager, high_availability=available)
+    decision = decide(job(status=_status()), seen(absent(), cluster=there, listings={OWN: listing}))
+    assert _end(decision) == end
+
+
+def test_checkpoints_that_were_there_and_are_gone_mean_finished() -> None:
+    status = _status(last_checkpoint=CheckpointInfo(id=3, location=f"{OWN}/chk-3", time=ago(50)))
+    decision = decide(job(status=status), seen(absent(), listings={OWN: EMPTY}))
+    assert _end(decision)[0] is RunResult.FINISHED
+    assert told(decision) == ["Finished"]
+
+
+def test_an_end_is_noted_in_the_history_once() -> None:
+    decision = decide(job(status=_status()), seen(present(S.FAILED), checkpoints=stats(chk(1))))
+    assert [(entry.number, entry.result, entry.to) for entry in decision.status.history] == [
+        (1, RunResult.FAILED, f"{OWN}/chk-1")
+    ]
+    again = decide(job(status=decision.status), seen(present(S.FAILED), checkpoints=stats(chk(1))))
+    assert len(again.status.history) == 1
+
+
+def test_the_first_sight_of_all_tasks_running() -> None:
+    submission = unseen(number=2, job_id=flink_id(2), reason=SubmissionReason.UPGRADE, restored_from="file:/x")
+    status = _status(submission, history=(HistoryEntry(number=1, ended=ago(4)),))
+    decision = decide(job(status=status), seen(present(number=2)))
+    now = decision.status.submission
+    assert now is not None
+    assert (now.seen, now.running) == (True, True)
+    assert decision.status.history[0].downtime == "4.0s"
+    assert told(decision) == ["Upgraded"]
+    assert told(decide(job(status=decision.status), seen(present(number=2)))) == []
+
+
+def test_running_without_tasks_is_not_running() -> None:
+    decision = decide(job(status=_status(unseen())), seen(present(tasks=1)))
+    assert decision.status.submission is not None
+    assert (decision.status.submission.seen, decision.status.submission.running) == (True, False)
+
+
+def test_after_a_repeated_run_call_the_job_says_what_it_is() -> None:
+    mark = Mark(owner="default/shop/clicks", uid="u-1", number=1, digest="other")
+    kin = (Kin(overview=overview(), mark=mark),)
+    decision = decide(job(status=_status(unseen(attempts=1))), seen(present(), marked=kin))
+    assert decision.status.submission is not None
+    assert decision.status.submission.run_digest == "other"
+
+
+def test_the_newest_checkpoint_and_the_restarts_tick() -> None:
+    latest = stats(chk(7, state_bytes=2048, duration_ms=12), restored_count=3)
+    decision = decide(job(status=_status(run(restored_from="file:/x"))), seen(present(), latest=latest))
+    assert decision.status.last_checkpoint is not None
+    assert (decision.status.last_checkpoint.id, decision.status.last_checkpoint.size) == (7, "2.0Ki")
+    assert decision.status.job is not None
+    assert decision.status.job.restarts == 2
+
+
+def test_a_lost_run_starts_from_the_newer_of_checkpoint_and_savepoint() -> None:
+    for number, expected in ((6, f"{OWN}/chk-7"), (8, "file:/sp/mine")):
+        status = FlinkSavepointStatus(
+            phase=SavepointPhase.COMPLETED,
+            location="file:/sp/mine",
+            job_id=flink_id(),
+            checkpoint_id=number,
+            end_time=ago(30),
+        )
+        there = cluster(incarnation="jm-2")
+        observation = seen(absent(), cluster=there, listings={OWN: READABLE})
+        decision = decide(job(spec(), _status()), observation, savepoints=[savepoint(status=status)])
+        assert _end(decision)[2] == expected
