@@ -186,9 +186,16 @@ def _pause_over(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd)
 
 def _blocked_by_stray(draft: Draft) -> bool:
     """Another live job of this FlinkJob blocks every submission; an older run of ours is cancelled."""
-    current = draft.submission.job_id if draft.submission else None
-    strays = [job for job in draft.observation.kin if job.job_id != current and not job.state.is_terminal]
+    strays = [job for job in draft.observation.kin if not job.state.is_terminal]
     if not strays:
         return False
+    current = draft.submission.job_id if draft.submission else None
+    back = next((job for job in strays if job.job_id == current), None)
+    if back is not None:
+        url = draft.observation.target.url
+        text = f"job {back.job_id} is live at {url}, though it was known to be gone: two JobManagers may answer there"
+        draft.stall(Reason.AddressNotUnique, text)
+        draft.again(10.0)
+        return True
     adopt.deal_with_stray(draft, strays[0])
     return True

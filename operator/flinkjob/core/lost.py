@@ -7,7 +7,14 @@ after the job's end, in a place that could really be read.
 
 from __future__ import annotations
 
-from flinkjob.api.common import OperationKind, RunResult, SavepointPhase, SnapshotKind, SnapshotType
+from flinkjob.api.common import (
+    CheckpointRetention,
+    OperationKind,
+    RunResult,
+    SavepointPhase,
+    SnapshotKind,
+    SnapshotType,
+)
 from flinkjob.api.flinkjob_status import Operation, Submission
 from flinkjob.core.draft import Draft, is_stop
 from flinkjob.core.model import Fact, Listing, NeedFact, Needs
@@ -27,7 +34,7 @@ def conclude(draft: Draft, submission: Submission, *, forgotten: bool) -> None:
     if operation is not None and is_stop(operation) and not _stop_never_completed(draft, operation):
         _under_stop(draft, submission, operation)
         return
-    left = _left(draft, submission)
+    left = _left(draft, submission, forgotten=forgotten)
     if operation is not None and operation.kind is OperationKind.CANCEL:
         text = left.message or "it was cancelled, and the cluster forgot it"
         draft.end_run(RunResult.CANCELLED, snapshot=left.location, kind=left.kind, message=text, taken=left.time)
@@ -68,7 +75,7 @@ def _under_stop(draft: Draft, submission: Submission, operation: Operation) -> N
     draft.event(Reason.SavepointUnknown, message, warning=True)
 
 
-def _left(draft: Draft, submission: Submission) -> LeftState:
+def _left(draft: Draft, submission: Submission, *, forgotten: bool) -> LeftState:
     """What can be found of the job's checkpoints and savepoints."""
     base = checkpoint_directory(draft)
     saved = _newest_savepoint(draft, submission)
@@ -82,12 +89,30 @@ def _left(draft: Draft, submission: Submission) -> LeftState:
     if listing.found and (saved is None or (saved[0] or 0) < (listing.found[0].number or 0)):
         found = listing.found[0]
         return LeftState(kind=SnapshotKind.CHECKPOINT, location=found.location, time=found.time)
+    if not listing.found and _had_checkpoint(draft, submission) and _retained(draft):
+        return LeftState(kind=SnapshotKind.EMPTY, message="its checkpoints are gone, as Flink leaves them at the end")
+    if not listing.found and forgotten:
+        text = f"no checkpoint is left below {directory}, so it may have finished"
+        return LeftState(kind=SnapshotKind.MISSING, message=text)
     if saved is not None:
         return LeftState(kind=SnapshotKind.SAVEPOINT, location=saved[1])
-    if draft.status.last_checkpoint is not None:
-        return LeftState(kind=SnapshotKind.EMPTY, message="its checkpoints are gone, as Flink leaves them at the end")
+    if _had_checkpoint(draft, submission):
+        text = "its checkpoints went with it, as checkpoint.retention DeleteOnCancellation says"
+        return LeftState(kind=SnapshotKind.MISSING, message=text)
     kind = SnapshotKind.RESTORED if submission.restored_from else SnapshotKind.EMPTY
     return LeftState(kind=kind, location=submission.restored_from)
+
+
+def _had_checkpoint(draft: Draft, submission: Submission) -> bool:
+    """Whether a checkpoint of this very run was seen."""
+    known = draft.status.last_checkpoint
+    return known is not None and f"/{submission.job_id}/" in (known.location or "")
+
+
+def _retained(draft: Draft) -> bool:
+    """Whether the newest checkpoint is kept unless the job comes to its own end."""
+    spec = draft.spec
+    return spec is None or spec.checkpoint.retention is CheckpointRetention.RETAIN_ON_CANCELLATION
 
 
 def checkpoint_directory(draft: Draft) -> str | None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from flinkjob.api.codec import dump_status
-from flinkjob.api.flinkjob_status import FlinkJobStatus
+from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus
 
 TICK_SECONDS = 300.0
 """After so many seconds a value that ticks is worth a write of its own."""
@@ -25,7 +25,14 @@ def _stale(before: FlinkJobStatus, after: FlinkJobStatus) -> bool:
     known, new = before.last_checkpoint, after.last_checkpoint
     if new is None or new.time is None:
         return False
-    return known is None or known.time is None or (new.time - known.time).total_seconds() >= TICK_SECONDS
+    if known is None or known.time is None or _run(known) != _run(new):
+        return True  # the first of a run is no tick: it tells later whether the run ever had one
+    return (new.time - known.time).total_seconds() >= TICK_SECONDS
+
+
+def _run(checkpoint: CheckpointInfo) -> str:
+    """The part of a checkpoint's location that all checkpoints of a run share."""
+    return (checkpoint.location or "").rpartition("/")[0]
 
 
 def _still(status: FlinkJobStatus) -> dict[str, Any]:

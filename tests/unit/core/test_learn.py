@@ -247,3 +247,40 @@ def test_a_lost_run_starts_from_the_newer_of_checkpoint_and_savepoint() -> None:
         observation = seen(absent(), cluster=there, listings={OWN: READABLE})
         decision = decide(job(spec(), _status()), observation, savepoints=[savepoint(status=status)])
         assert _end(decision)[2] == expected
+
+
+EMPTY_DIRECTORY = Listing(readable=True)
+
+
+@pytest.mark.parametrize(
+    ("incarnation", "known", "retention", "expected"),
+    [
+        ("jm-1", True, "RetainOnCancellation", (RunResult.FINISHED, SnapshotKind.EMPTY)),
+        ("jm-1", True, "DeleteOnCancellation", (RunResult.ENDED_UNSEEN, SnapshotKind.MISSING)),
+        ("jm-1", False, "RetainOnCancellation", (RunResult.ENDED_UNSEEN, SnapshotKind.MISSING)),
+        ("jm-2", True, "RetainOnCancellation", (RunResult.FINISHED, SnapshotKind.EMPTY)),
+        ("jm-2", True, "DeleteOnCancellation", (RunResult.LOST, SnapshotKind.MISSING)),
+        ("jm-2", False, "RetainOnCancellation", (RunResult.LOST, SnapshotKind.EMPTY)),
+    ],
+)
+def test_a_job_that_is_gone_and_left_no_checkpoint(
+    incarnation: str, known: bool, retention: str, expected: tuple[RunResult, SnapshotKind]
+) -> None:
+    """Finished only when one was seen of this very run that a failure or cancel would have left."""
+    seen_one = CheckpointInfo(id=3, location=f"{OWN}/chk-3", time=ago(20))
+    of_another = CheckpointInfo(id=9, location="file:///checkpoints/of-another-run/chk-9", time=ago(90))
+    observation = seen(absent(), cluster=cluster(incarnation=incarnation), listings={OWN: EMPTY_DIRECTORY})
+    wanted = spec(checkpoint={"retention": retention})
+    decision = decide(job(wanted, _status(last_checkpoint=seen_one if known else of_another)), observation)
+    assert _end(decision)[:2] == expected
+
+
+def test_a_finished_job_is_not_run_again_from_its_last_savepoint() -> None:
+    saved = FlinkSavepointStatus(
+        phase=SavepointPhase.COMPLETED, location="file:/sp/mine", job_id=flink_id(), checkpoint_id=8, end_time=ago(30)
+    )
+    status = _status(last_checkpoint=CheckpointInfo(id=3, location=f"{OWN}/chk-3", time=ago(20)))
+    there = cluster(incarnation="jm-2")
+    observation = seen(absent(), cluster=there, listings={OWN: EMPTY_DIRECTORY})
+    decision = decide(job(spec(), status), observation, savepoints=[savepoint(status=saved)])
+    assert _end(decision)[:2] == (RunResult.FINISHED, SnapshotKind.EMPTY)
