@@ -13,9 +13,10 @@ from flinkjob.api.constants import ANNOTATION_FORCE_DELETE, FINALIZER
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.core import submit
 from flinkjob.core.actions import CancelJob, DiscardArtifact, RemoveFinalizer
+from flinkjob.core.cause import Cause
 from flinkjob.core.draft import Draft
 from flinkjob.core.model import Presence
-from flinkjob.core.operation import Cause, begin_cancel, begin_stop
+from flinkjob.core.operation import begin_cancel, begin_stop
 from flinkjob.core.reasons import Reason
 from flinkjob.core.savepoint_rules import directory_for
 

@@ -28,6 +28,7 @@ CACHE_MARGIN = 0.3
 def learn(draft: Draft) -> None:
     """Fold the observation of the current submission's job, and its newest FlinkSavepoint, into the status."""
     _savepoints_seen(draft)
+    _take_up_again(draft)
     submission = draft.live
     if submission is None:
         return
@@ -40,6 +41,16 @@ def learn(draft: Draft) -> None:
             _absent(draft, submission)
         case Presence.UNKNOWN:
             pass
+
+
+def _take_up_again(draft: Draft) -> None:
+    """A run that counted as never started has started after all: it is the current run again."""
+    last = draft.submission
+    if last is None or last.end is None or last.end.result is not RunResult.NEVER_STARTED:
+        return
+    if any(job.job_id == last.job_id and not job.state.is_terminal for job in draft.observation.kin):
+        draft.update(end=None, seen=True)
+        draft.wait("Adopt", Reason.Adopted, f"job {last.job_id} has appeared after all", again=0.05)
 
 
 def _present(draft: Draft, submission: Submission, overview: JobOverview) -> None:
@@ -148,10 +159,9 @@ def end_by_state(draft: Draft, overview: JobOverview, *, cancelled_by_us: bool, 
     assert submission.job_id is not None
     stats = draft.need_checkpoints(submission.job_id)
     left = left_state(stats, submission.restored_from, other=made)
-    synchronous = stats.newest_completed(CheckpointKind.SYNC_SAVEPOINT) if stats is not None else None
     if overview.state is FlinkJobState.FINISHED:
-        if synchronous is not None and synchronous.external_path:
-            left = LeftState(kind=SnapshotKind.SAVEPOINT, location=synchronous.external_path)
+        if (saved := _stop_of_a_finished_job(stats) or made) is not None:
+            left = LeftState(kind=SnapshotKind.SAVEPOINT, location=saved)
             result = RunResult.CANCELLED if cancelled_by_us else RunResult.CANCELLED_EXTERNALLY
         else:
             left = LeftState(kind=SnapshotKind.EMPTY)
@@ -169,6 +179,12 @@ def end_by_state(draft: Draft, overview: JobOverview, *, cancelled_by_us: bool, 
         result, snapshot=left.location, kind=left.kind, message=message, time=overview.end_time, taken=left.time
     )
     _tell_end(draft, result, message)
+
+
+def _stop_of_a_finished_job(stats: CheckpointStats | None) -> str | None:
+    """The savepoint of a stop, if one completed: a later checkpoint may have been asked for during the stop."""
+    synchronous = stats.newest_completed(CheckpointKind.SYNC_SAVEPOINT) if stats is not None else None
+    return synchronous.external_path if synchronous is not None else None
 
 
 def _failure(draft: Draft, job_id: str) -> str | None:

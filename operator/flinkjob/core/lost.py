@@ -20,6 +20,7 @@ from flinkjob.core.draft import Draft, is_stop
 from flinkjob.core.model import Fact, Listing, NeedFact, Needs
 from flinkjob.core.reasons import Reason
 from flinkjob.core.restore import LeftState
+from flinkjob.core.stopped import report, stopped
 
 CHECKPOINT_DIRECTORY = ("execution.checkpointing.dir", "state.checkpoints.dir")
 
@@ -67,10 +68,10 @@ def _under_stop(draft: Draft, submission: Submission, operation: Operation) -> N
     listing = _listing(draft, directory)
     if listing.readable and len(listing.found) == 1:
         found = listing.found[0]
-        result = RunResult.DRAINED if operation.drain else RunResult.STOPPED
-        draft.end_run(result, snapshot=found.location, kind=SnapshotKind.SAVEPOINT, taken=found.time)
+        stopped(draft, operation, found.location, taken=found.time)
         return
     message = f"run {number} went away while it was being stopped; look for its savepoint below {directory}"
+    report(draft, operation, None, message, permanent=True)
     draft.end_run(RunResult.SAVEPOINT_UNKNOWN, snapshot=None, kind=SnapshotKind.MISSING, message=message)
     draft.event(Reason.SavepointUnknown, message, warning=True)
 

@@ -9,46 +9,34 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flinkjob.api.common import FormatType, HoldReason, OperationKind, RunResult, SavepointOrigin, SnapshotKind
-from flinkjob.api.flinkjob_status import Hold, Operation, Submission
+from flinkjob.api.common import FormatType, OperationKind
+from flinkjob.api.flinkjob_status import Operation, Submission
 from flinkjob.core.actions import CancelJob, StopJob, TakeSavepoint
 from flinkjob.core.backoff import delay_seconds
+from flinkjob.core.cause import SAVEPOINT_PREFIX, Cause
 from flinkjob.core.draft import FAST, Draft, is_stop
-from flinkjob.core.flinkmodel import CheckpointStatus, JobOverview, SavepointFormat, TriggerResult, TriggerState
+from flinkjob.core.flinkmodel import (
+    Checkpoint,
+    CheckpointKind,
+    CheckpointStats,
+    CheckpointStatus,
+    FlinkJobState,
+    JobOverview,
+    SavepointFormat,
+    TriggerResult,
+    TriggerState,
+)
 from flinkjob.core.identity import attempt_directory, trigger_id
 from flinkjob.core.learn import cache_expired, end_by_state
-from flinkjob.core.model import OperationOutcome, Presence
+from flinkjob.core.model import Presence
 from flinkjob.core.reasons import Reason
 from flinkjob.core.savepoint_rules import is_final
+from flinkjob.core.stopped import report, stopped
 
 CANCEL_AGAIN = 1.0
 """Seconds between repeats of a cancel, which is harmless to repeat."""
 FAILURES_THAT_COUNT = 3
 """So many failures in a row, or one that would repeat whatever the job does, mean that no savepoint can be taken."""
-SAVEPOINT_PREFIX = "FlinkSavepoint/"
-
-
-class Cause:
-    """Who asks for an operation (`operation.by`); a FlinkSavepoint is named by `FlinkSavepoint/<name>`."""
-
-    UPGRADE = "Upgrade"
-    SUSPEND = "Suspend"
-    DRAIN = "Drain"
-    CANCEL = "Cancel"
-    DELETION = "Deletion"
-    ROLLBACK = "Rollback"
-    MOVE = "Move"
-    SCALE = "Scale"
-
-
-ORIGINS = {
-    Cause.UPGRADE: SavepointOrigin.UPGRADE,
-    Cause.MOVE: SavepointOrigin.UPGRADE,
-    Cause.SUSPEND: SavepointOrigin.SUSPEND,
-    Cause.DRAIN: SavepointOrigin.SUSPEND,
-    Cause.DELETION: SavepointOrigin.DELETION,
-}
-
 
 _DOING = {OperationKind.CANCEL: "cancelling the job", OperationKind.RESCALE: "rescaling the job in place"}
 
@@ -172,7 +160,7 @@ def _conclude_stop(draft: Draft, operation: Operation, submission: Submission) -
             draft.again(FAST)
         case TriggerState.COMPLETED if result.location is not None:
             if overview.state.is_terminal:
-                _stopped(draft, operation, result.location, overview)
+                stopped(draft, operation, result.location, time=overview.end_time)
             else:
                 describe(draft)
                 draft.again(FAST)
@@ -192,12 +180,12 @@ def _forgotten(draft: Draft, operation: Operation, submission: Submission, overv
     mine = stats.below(operation.directory) if stats is not None else ()
     done = next((snapshot for snapshot in mine if snapshot.status is CheckpointStatus.COMPLETED), None)
     if overview.state.is_terminal:
-        if done is not None and done.external_path:
-            _stopped(draft, operation, done.external_path, overview)
+        if done is not None and done.external_path and not _went_on(overview, stats, done):
+            stopped(draft, operation, done.external_path, time=overview.end_time)
         else:
-            _report(draft, operation, None, "the job ended before the savepoint was complete")
+            report(draft, operation, None, "the job ended before the savepoint was complete")
             end_by_state(draft, overview, cancelled_by_us=False)
-    elif any(snapshot.status is CheckpointStatus.IN_PROGRESS for snapshot in mine):
+    elif stats is not None and stats.savepoint_in_progress:
         describe(draft)
         draft.again(1.0)
     elif done is not None:
@@ -213,12 +201,22 @@ def _forgotten(draft: Draft, operation: Operation, submission: Submission, overv
         draft.again(FAST)
 
 
+def _went_on(overview: JobOverview, stats: CheckpointStats | None, stop: Checkpoint) -> bool:
+    """Whether the job completed a checkpoint after the savepoint of its stop, which had failed then.
+
+    A job that has finished was stopped all the same: Flink also completes a checkpoint that is asked for during a stop.
+    """
+    newest = stats.newest_completed(CheckpointKind.CHECKPOINT) if stats is not None else None
+    later = newest is not None and newest.checkpoint_id > stop.checkpoint_id
+    return later and overview.state is not FlinkJobState.FINISHED
+
+
 def _failed(draft: Draft, operation: Operation, overview: JobOverview, result: TriggerResult) -> None:
     cause = result.failure or "Flink gave no cause"
     if overview.state.is_terminal:
         if not cache_expired(draft):
             return
-        _report(draft, operation, None, cause)
+        report(draft, operation, None, cause)
         end_by_state(draft, overview, cancelled_by_us=False, made=result.failure_path)
         return
     permanent = is_final(cause)
@@ -230,40 +228,12 @@ def _fail(draft: Draft, operation: Operation, cause: str, *, permanent: bool) ->
     draft.status = replace(draft.status, operation=None)
     draft.event(Reason.SavepointFailed, f"{operation.by}: {cause}", warning=True)
     if (operation.by or "").startswith(SAVEPOINT_PREFIX):
-        draft.outcome = OperationOutcome(by=operation.by or "", location=None, message=cause, permanent=permanent)
+        report(draft, operation, None, cause, permanent=permanent)
         draft.again(FAST)
         return
     attempts = draft.failures_of(operation.kind) + (FAILURES_THAT_COUNT if permanent else 1)
     pause = delay_seconds(attempts, seed=draft.job.meta.uid, initial=2.0)
     draft.retry(operation.kind, Reason.SavepointFailed, cause, pause=pause, attempts=attempts)
-
-
-def _report(draft: Draft, operation: Operation, location: str | None, message: str) -> None:
-    draft.outcome = OperationOutcome(by=operation.by or "", location=location, message=message)
-
-
-def _stopped(draft: Draft, operation: Operation, location: str, overview: JobOverview) -> None:
-    result = RunResult.DRAINED if operation.drain else RunResult.STOPPED
-    by = operation.by or ""
-    draft.end_run(result, snapshot=location, kind=SnapshotKind.SAVEPOINT, time=overview.end_time)
-    _report(draft, operation, location, "")
-    if by.startswith(SAVEPOINT_PREFIX):
-        reason = HoldReason.CANCELLED if operation.kind is OperationKind.SAVEPOINT_AND_CANCEL else HoldReason.STOPPED
-        draft.status = replace(
-            draft.status,
-            hold=Hold(
-                reason=reason,
-                by=by.removeprefix(SAVEPOINT_PREFIX),
-                since=draft.now,
-                run_digest=operation.run_digest,
-                location=location,
-            ),
-        )
-    else:
-        draft.record_savepoint(operation, location, ORIGINS[by])
-        if by in (Cause.SUSPEND, Cause.DRAIN):
-            reason_now = Reason.Drained if operation.drain else Reason.Suspended
-            draft.event(reason_now, f"run {operation.submission} was stopped with {location}")
 
 
 def _send(draft: Draft, operation: Operation) -> None:

@@ -13,10 +13,10 @@ from flinkjob.api.constants import LABEL_NAME
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import ClusterInfo, Condition
 from flinkjob.core.advice import advise
+from flinkjob.core.cause import Cause
 from flinkjob.core.draft import Draft
 from flinkjob.core.flinkmodel import FlinkJobState
 from flinkjob.core.model import JobDecision
-from flinkjob.core.operation import Cause
 from flinkjob.core.reasons import Reason
 
 UNREACHABLE_GRACE = 60.0

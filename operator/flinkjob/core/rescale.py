@@ -12,9 +12,10 @@ from flinkjob.api.common import OperationKind
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Operation, Submission
 from flinkjob.core.actions import RescaleJob
+from flinkjob.core.cause import Cause
 from flinkjob.core.draft import Draft
 from flinkjob.core.model import Fact, Presence
-from flinkjob.core.operation import Cause, describe
+from flinkjob.core.operation import describe
 from flinkjob.core.reasons import Reason
 
 ADAPTIVE = "Adaptive"

@@ -13,6 +13,7 @@ from flinkjob.api.common import (
     SavepointPhase,
 )
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
+from flinkjob.core.cause import SAVEPOINT_PREFIX
 from flinkjob.core.draft import FAST
 from flinkjob.core.flinkmodel import (
     TriggerResult,
@@ -21,7 +22,6 @@ from flinkjob.core.flinkmodel import (
 from flinkjob.core.model import (
     SavepointDecision,
 )
-from flinkjob.core.operation import SAVEPOINT_PREFIX
 from flinkjob.core.reasons import Reason
 from flinkjob.core.savepoint_round import NO_DIRECTORY
 from flinkjob.core.savepoint_trigger import TriggerRound

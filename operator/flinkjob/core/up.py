@@ -22,9 +22,10 @@ from flinkjob.api.common import (
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.core import outlook, periodic, rescale, rollback, submit
+from flinkjob.core.cause import SAVEPOINT_PREFIX, Cause
 from flinkjob.core.draft import Draft
 from flinkjob.core.model import ArtifactSeen, Fact, NeedFact, Needs, PlanPhase, PlanRequest
-from flinkjob.core.operation import FAILURES_THAT_COUNT, SAVEPOINT_PREFIX, Cause, begin_cancel, begin_stop
+from flinkjob.core.operation import FAILURES_THAT_COUNT, begin_cancel, begin_stop
 from flinkjob.core.reasons import Reason
 from flinkjob.core.savepoint_rules import directory_for
 

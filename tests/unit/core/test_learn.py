@@ -62,6 +62,11 @@ def test_a_job_that_is_not_terminal_has_not_ended(state: FlinkJobState) -> None:
         (S.FINISHED, (), (RunResult.FINISHED, SnapshotKind.EMPTY, None)),
         (S.FINISHED, (chk(3, discarded=True),), (RunResult.FINISHED, SnapshotKind.EMPTY, None)),
         (S.FINISHED, (SYNC, chk(8)), (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.SAVEPOINT, "file:/sp/9")),
+        (
+            S.FINISHED,
+            (chk(10, discarded=True), SYNC),
+            (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.SAVEPOINT, "file:/sp/9"),
+        ),
         (S.CANCELED, (chk(3),), (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.CHECKPOINT, f"{OWN}/chk-3")),
         (S.CANCELED, (chk(3, discarded=True),), (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.MISSING, None)),
         (S.FAILED, (), (RunResult.FAILED, SnapshotKind.EMPTY, None)),
