@@ -104,7 +104,7 @@ def _while_unseen(draft: Draft, spec: FlinkJobSpec, submission: Submission, *, w
             draft.wait(submit.SUBMIT, Reason.Submitting, f"looking for job {submission.job_id}", again=FAST)
     elif wanted:
         submit.resume_unseen(draft, spec)
-    elif submit.was_refused(draft, submission):
+    elif submit.was_refused(draft, submission) or submit.is_unanswered(draft, submission):
         draft.end_run(RunResult.NEVER_STARTED, snapshot=submission.restored_from, kind=submit.same_state(submission))
         draft.again(FAST)
     else:

@@ -74,6 +74,10 @@ def _may_start(draft: Draft, spec: FlinkJobSpec, last: Submission) -> Submission
     """Why the next run may be started; None: it may not, and the plan says why."""
     end = last.end
     assert end is not None
+    if _may_still_appear(draft, last, end):
+        draft.update(end=None)  # the same id again: whichever main() comes first is the one job
+        draft.wait(submit.SUBMIT, Reason.SubmitFailed, f"repeating run {last.number}", again=0.1)
+        return None
     if spec.initial_state.nonce != last.nonce:
         return SubmissionReason.REDEPLOY
     changed = draft.digest != last.run_digest
@@ -91,6 +95,13 @@ def _may_start(draft: Draft, spec: FlinkJobSpec, last: Submission) -> Submission
             return SubmissionReason.ROLLBACK
         return SubmissionReason.UPGRADE if changed else SubmissionReason.RESUME
     return _by_result(draft, spec, last, end)
+
+
+def _may_still_appear(draft: Draft, last: Submission, end: RunEnd) -> bool:
+    """The run call was sent to this very JobManager and never answered: its job may appear even now."""
+    if end.result is not RunResult.NEVER_STARTED or last.rejected:
+        return False
+    return last.cluster_url == draft.wanted_url and last.incarnation == draft.observation.target.incarnation
 
 
 def _by_result(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) -> SubmissionReason | None:

@@ -183,6 +183,11 @@ class CheckpointStats:
                 return snapshot
         return None
 
+    @property
+    def savepoint_in_progress(self) -> bool:
+        """Whether some savepoint is being written; which one cannot be told, since its place shows only at its end."""
+        return any(one.status is CheckpointStatus.IN_PROGRESS and one.is_savepoint for one in self.snapshots())
+
     def below(self, directory: str) -> tuple[Checkpoint, ...]:
         """The snapshots whose place is inside `directory`, newest first, whatever their status."""
         return tuple(

@@ -196,9 +196,9 @@ class TriggerRound(SavepointRound):
                 return self._complete(
                     spec, TriggerResult(state=TriggerState.COMPLETED, location=snapshot.external_path)
                 )
-            if snapshot.status is CheckpointStatus.IN_PROGRESS:
-                self._again(1.0)
-                return self._in_progress()
+        if stats is not None and stats.savepoint_in_progress:
+            self._again(1.0)
+            return self._in_progress()
         overview = self.given.observation.job.overview
         if overview is None or overview.state.is_terminal:
             return self._fail(SavepointErrorCode.JOB_NOT_RUNNING, f"job {self.before.job_id} ended meanwhile")

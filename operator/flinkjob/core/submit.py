@@ -32,6 +32,8 @@ from flinkjob.core.restore import Missing, start_of_next
 
 MAIN_ATTEMPTS = 3
 """How often a main() that throws is tried before it counts as a fault of the spec."""
+UNANSWERED_SECONDS = 600.0
+"""How long a job that nobody wants any more may take to appear after a run call whose answer was lost."""
 SUBMIT = "Submit"
 FETCH = "Fetch"
 
@@ -148,6 +150,15 @@ def was_refused(draft: Draft, submission: Submission) -> bool:
     run = draft.observation.run
     exists = (SubmitRejection.DUPLICATE, SubmitRejection.RESTORE_FAILED, SubmitRejection.MULTIPLE_JOBS)
     return submission.rejected or (run.phase is RunPhase.REJECTED and run.rejection not in exists)
+
+
+def is_unanswered(draft: Draft, submission: Submission) -> bool:
+    """Whether the run call of an earlier process has had so long to show its job that it is no longer waited for.
+
+    Should the job appear all the same it is taken up again (`learn`), and the next run repeats the same id (`down`).
+    """
+    waited = (draft.now - submission.intent_time).total_seconds() if submission.intent_time is not None else 0.0
+    return draft.observation.run.phase is RunPhase.NONE and waited >= UNANSWERED_SECONDS
 
 
 def same_state(submission: Submission) -> SnapshotKind:
