@@ -1,9 +1,10 @@
 """Programs written in Go that the local environment runs: from `KUBEBUILDER_ASSETS`, else built once into the cache.
 
-The versions are pinned by `controlplane/go.mod` and `controlplane/go.sum` (etcd, Kubernetes) and by a constant here
-(the S3 server).
+The versions are pinned by `go.mod` and `go.sum` of `controlplane/` (etcd, Kubernetes) and of the small programs, and by
+constants here (the tools that `go install` makes).
 """
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -18,9 +19,20 @@ PACKAGES = {
     "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
     "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
     "kubectl": "k8s.io/kubernetes/cmd/kubectl",
+    "kubelet": "k8s.io/kubernetes/cmd/kubelet",
+    "kube-proxy": "k8s.io/kubernetes/cmd/kube-proxy",
+    "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
 }
 S3_SERVER = "github.com/versity/versitygw/cmd/versitygw"
 S3_SERVER_VERSION = "v1.8.0"
+TOOLS = {
+    "helm": ("helm.sh/helm/v4/cmd/helm", "v4.3.1"),
+    "kubeconform": ("github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0"),
+    "versitygw": (S3_SERVER, S3_SERVER_VERSION),
+}
+"""Programs that `go install` makes: package and version."""
+PROGRAMS = {"coredns": MODULE.with_name("coredns"), "health": MODULE.with_name("health")}
+"""Small programs of this repository, each a Go module of its own."""
 
 
 def _module_version(module: str) -> str:
@@ -30,7 +42,7 @@ def _module_version(module: str) -> str:
 
 
 def control_plane_binary(name: str) -> Path:
-    """The path of `etcd`, `kube-apiserver`, `kube-controller-manager` or `kubectl`; builds it when there is none.
+    """The path of one of `PACKAGES`; builds it when there is none.
 
     Raises:
         MissingPrerequisite: it has to be built and Go is not installed.
@@ -59,15 +71,38 @@ def control_plane_binary(name: str) -> Path:
 
 def s3_server_binary() -> Path:
     """The path of the S3 server (versitygw); builds it when there is none. Raises as `control_plane_binary`."""
+    return tool_binary("versitygw")
+
+
+def tool_binary(name: str) -> Path:
+    """The path of one of `TOOLS`; builds it when there is none. Raises as `control_plane_binary`."""
+    package, version = TOOLS[name]
 
     def build(target: Path) -> None:
-        go = require("go", "the S3 server is built from source")
+        go = require("go", f"{name} is built from source")
         run_step(
-            f"building versitygw {S3_SERVER_VERSION} (once)",
-            [go, "install", "-trimpath", "-ldflags", "-s -w", f"{S3_SERVER}@{S3_SERVER_VERSION}"],
+            f"building {name} {version} (once)",
+            [go, "install", "-trimpath", "-ldflags", "-s -w", f"{package}@{version}"],
             env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOBIN": str(target.parent / "bin")},
             cwd=target.parent,
         )
-        (target.parent / "bin" / "versitygw").rename(target)
+        (target.parent / "bin" / name).rename(target)
 
-    return cached(f"versitygw-{S3_SERVER_VERSION}/versitygw", build)
+    return cached(f"{name}-{version}/{name}", build)
+
+
+def program_binary(name: str) -> Path:
+    """The path of one of `PROGRAMS`; builds it when there is none. Raises as `control_plane_binary`."""
+    module = PROGRAMS[name]
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(module.glob("*")))).hexdigest()[:16]
+
+    def build(target: Path) -> None:
+        go = require("go", f"{name} is built from source")
+        run_step(
+            f"building {name} (once)",
+            [go, "build", "-trimpath", "-ldflags", "-s -w", "-o", target, "."],
+            env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"},
+            cwd=module,
+        )
+
+    return cached(f"{name}-{digest}/{name}", build)

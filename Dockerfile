@@ -1,0 +1,32 @@
+# The operator. Build: buildah bud --build-arg SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) --timestamp $(git log -1 --format=%ct) .
+ARG BASE_IMAGE=docker.io/library/python:3.13-slim
+
+FROM ${BASE_IMAGE} AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
+WORKDIR /build
+COPY requirements.lock requirements-build.lock ./
+RUN python3 -m venv /build/tools && /build/tools/bin/pip install --quiet --no-compile --require-hashes -r requirements-build.lock \
+    && python3 -m venv --without-pip /opt/flinkjob \
+    && /build/tools/bin/pip --python /opt/flinkjob/bin/python install --quiet --no-compile --require-hashes --only-binary :all: -r requirements.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY operator operator
+ARG SOURCE_DATE_EPOCH=0
+RUN /build/tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist . \
+    && /build/tools/bin/pip --python /opt/flinkjob/bin/python install --quiet --no-compile --no-deps --no-index dist/*.whl \
+    && find /opt/flinkjob -name tests -type d -prune -exec rm -rf {} + \
+    && /opt/flinkjob/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/flinkjob/lib \
+    && find /opt/flinkjob -exec touch --no-dereference --date "@${SOURCE_DATE_EPOCH}" {} +
+
+FROM ${BASE_IMAGE}
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="flinkjob-operator" \
+      org.opencontainers.image.description="Runs Flink jobs the GitOps way on any Flink cluster" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /opt/flinkjob /opt/flinkjob
+ENV PATH=/opt/flinkjob/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+USER 65532:65532
+EXPOSE 8080
+ENTRYPOINT ["flinkjob-operator"]
