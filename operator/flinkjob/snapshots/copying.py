@@ -1,0 +1,254 @@
+"""Copying a snapshot to a job's place in a store, so that a copy cut off anywhere is invisible and goes on where it stopped.
+
+Called by the background tasks of the operator. Invariants: data, then `_metadata`, then `manifest.json`, then `latest.json`;
+only a self-contained snapshot is copied; what is in the copy's journal with the same length is not transferred again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import obstore
+from obstore.store import ObjectStore
+
+from flinkjob.core.errors import FlinkJobError, Invalid
+from flinkjob.snapshots.manifest import Manifest, ManifestFile
+from flinkjob.snapshots.metadata import SnapshotMetadata, SnapshotNotSelfContained, read_metadata
+from flinkjob.snapshots.place import Place
+from flinkjob.snapshots.stores import store_errors
+from flinkjob.snapshots.transfer import MIB, Bandwidth, copy_object, digest_of
+
+METADATA = "_metadata"
+JOURNAL = "journal.json"
+LARGEST_METADATA = 256 * MIB
+PARALLEL = 4
+JOURNAL_SECONDS = 2.0
+
+
+class VerifyFailed(Invalid):
+    """The copy differs from the snapshot."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopyRequest:
+    """A snapshot that is to be copied.
+
+    Attributes:
+        source: the store at the snapshot's own directory.
+        location: that directory, as Flink names it.
+        token: who asks: the same token goes on with the same copy.
+        verify: read every copied file back and compare.
+    """
+
+    source: ObjectStore
+    location: str
+    place: Place
+    token: str
+    job_id: str | None = None
+    format_type: str | None = None
+    flink_version: str | None = None
+    take_over: str | None = None
+    verify: bool = False
+
+
+@dataclass
+class Progress:
+    """How far a copy is; read by others while it runs. `skipped`: bytes that an earlier attempt had brought."""
+
+    sequence_number: int | None = None
+    objects: int = 0
+    objects_total: int = 0
+    bytes: int = 0
+    bytes_total: int = 0
+    skipped: int = 0
+
+
+@dataclass
+class _Copy:
+    request: CopyRequest
+    progress: Progress
+    bandwidth: Bandwidth
+    directory: str = ""
+    done: dict[str, ManifestFile] = field(default_factory=dict)
+    written: float = 0.0
+
+    async def run(self) -> Manifest:
+        request, place = self.request, self.request.place
+        metadata = await self._metadata()
+        await place.own(request.take_over)
+        number = await place.reserve(request.token, metadata.checkpoint_id)
+        self.progress.sequence_number = number
+        if (before := await place.manifest(number, metadata.checkpoint_id)) is not None:
+            await place.publish(before)
+            return before
+        self.directory = place.directory(number, metadata.checkpoint_id)
+        sizes = await self._sizes(metadata)
+        self.progress.objects_total, self.progress.bytes_total = len(sizes), sum(sizes.values())
+        await self._resume(sizes)
+        try:
+            await self._data([name for name in sizes if name != METADATA and name not in self.done])
+        finally:
+            if len(self.done) < len(sizes):
+                await self._note(final=True)
+        await self._one(METADATA)
+        if request.verify:
+            await self._verify()
+        manifest = Manifest(
+            identity=place.identity,
+            namespace=place.namespace,
+            job=place.job,
+            sequence_number=number,
+            checkpoint_id=metadata.checkpoint_id,
+            source=request.location,
+            time=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            token=request.token,
+            job_id=request.job_id,
+            format_type=request.format_type,
+            flink_version=request.flink_version,
+            files=tuple(self.done[name] for name in sorted(self.done)),
+        )
+        await place.publish(manifest)
+        await place.delete_object(f"{self.directory}/{JOURNAL}")
+        return manifest
+
+    async def _metadata(self) -> SnapshotMetadata:
+        with store_errors(f"{self.request.location}/{METADATA}"):
+            got = await obstore.get_async(self.request.source, METADATA)
+            if got.meta["size"] > LARGEST_METADATA:
+                raise SnapshotNotSelfContained(f"its {METADATA} is larger than {LARGEST_METADATA // MIB} MiB")
+            content = bytes(await got.bytes_async())
+        metadata = await asyncio.to_thread(read_metadata, content)
+        metadata.require_self_contained()
+        return metadata
+
+    async def _sizes(self, metadata: SnapshotMetadata) -> dict[str, int]:
+        """The files that the snapshot refers to, and itself, as the source has them."""
+        found: dict[str, int] = {}
+        with store_errors(self.request.location):
+            async for batch in obstore.list(self.request.source):
+                found.update((str(entry["path"]), entry["size"]) for entry in batch)
+        missing = sorted(name for name in metadata.files if name not in found)
+        if missing:
+            raise SnapshotNotSelfContained(f"its file {missing[0]} is missing")
+        return {name: found[name] for name in sorted({*metadata.files, METADATA})}
+
+    async def _resume(self, sizes: dict[str, int]) -> None:
+        """Take over what the journal of an earlier attempt lists and the store has in that length."""
+        journal = await self.request.place.read_json(f"{self.directory}/{JOURNAL}") or {}
+        present: dict[str, int] = {}
+        with store_errors(self.directory):
+            async for batch in obstore.list(self.request.place.store, prefix=self.directory):
+                present.update(
+                    (str(entry["path"]).removeprefix(f"{self.directory}/"), entry["size"]) for entry in batch
+                )
+        for name, digest in (journal.get("files") or {}).items():
+            if name != METADATA and name in sizes and present.get(name) == sizes[name]:
+                self.done[name] = ManifestFile(name=name, size=sizes[name], sha256=str(digest))
+                self.progress.objects += 1
+                self.progress.bytes += sizes[name]
+                self.progress.skipped += sizes[name]
+
+    async def _data(self, names: list[str]) -> None:
+        waiting = iter(names)
+
+        async def worker() -> None:
+            for name in waiting:
+                await self._one(name)
+                await self._note()
+
+        workers = [asyncio.create_task(worker()) for _ in range(min(PARALLEL, len(names)))]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for task in workers:
+                task.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+    async def _one(self, name: str) -> None:
+        def passed(size: int) -> None:
+            self.progress.bytes += size
+
+        place = self.request.place
+        copied = await copy_object(
+            self.request.source,
+            name,
+            place.store,
+            f"{self.directory}/{name}",
+            bandwidth=self.bandwidth,
+            progress=passed,
+        )
+        self.done[name] = ManifestFile(name=name, size=copied.size, sha256=copied.sha256)
+        self.progress.objects += 1
+
+    async def _note(self, *, final: bool = False) -> None:
+        """Write the journal now and then; without it more is transferred again, nothing else."""
+        if not final and time.monotonic() - self.written < JOURNAL_SECONDS:
+            return
+        self.written = time.monotonic()
+        body = {"files": {name: file.sha256 for name, file in self.done.items()}}
+        try:
+            with store_errors(JOURNAL):
+                await obstore.put_async(
+                    self.request.place.store,
+                    f"{self.directory}/{JOURNAL}",
+                    json.dumps(body).encode(),
+                    use_multipart=False,
+                )
+        except FlinkJobError:
+            return
+
+    async def _verify(self) -> None:
+        for name, file in self.done.items():
+            found = await digest_of(self.request.place.store, f"{self.directory}/{name}")
+            if (found.size, found.sha256) != (file.size, file.sha256):
+                raise VerifyFailed(f"{self.directory}/{name} differs from the snapshot")
+
+
+async def copy_snapshot(
+    request: CopyRequest, *, bandwidth: Bandwidth | None = None, progress: Progress | None = None
+) -> Manifest:
+    """Copy a snapshot and publish the copy; what is already there of it is not transferred again.
+
+    Raises:
+        SnapshotNotSelfContained, MetadataUnreadable: it cannot be copied.
+        OwnedByOther: the place is another operator's.
+        VerifyFailed: a file read back differs.
+        Rejected, Transient: a store refused or failed; calling again goes on.
+    """
+    return await _Copy(request, progress or Progress(), bandwidth or Bandwidth(None)).run()
+
+
+async def check_copy(place: Place, manifest: Manifest) -> None:
+    """Make sure that all files of a copy are there in their length.
+
+    Raises:
+        VerifyFailed: one is missing or of another length.
+        Transient: the store failed.
+    """
+    directory = place.directory(manifest.sequence_number, manifest.checkpoint_id)
+    present: dict[str, int] = {}
+    with store_errors(directory):
+        async for batch in obstore.list(place.store, prefix=directory):
+            present.update((str(entry["path"]).removeprefix(f"{directory}/"), entry["size"]) for entry in batch)
+    for file in manifest.files:
+        if present.get(file.name) != file.size:
+            raise VerifyFailed(f"{directory}/{file.name} is missing or has another length")
+
+
+async def apply_retention(place: Place, *, min_count: int, min_age: timedelta, keep: frozenset[int]) -> list[int]:
+    """Delete the copies that exceed both limits; never the newest, nor one whose number is in `keep`.
+
+    Returns: the numbers of those deleted.
+    """
+    deleted = []
+    now = datetime.now(UTC)
+    for manifest in (await place.copies())[max(min_count, 1) :]:
+        age = now - datetime.fromisoformat(manifest.time)
+        if manifest.identity == place.identity and age > min_age and manifest.sequence_number not in keep:
+            await place.remove(manifest)
+            deleted.append(manifest.sequence_number)
+    return deleted

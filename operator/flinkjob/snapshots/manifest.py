@@ -1,0 +1,81 @@
+"""`manifest.json`: what a copy consists of. Written last of a copy; readers trust nothing else.
+
+Invariant: a manifest is valid only with its own checksum, so a damaged one is as good as none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from flinkjob.core.errors import Invalid
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestFile:
+    """One file of a copy, by its name relative to the copy's directory."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What is known of a copy.
+
+    Attributes:
+        identity: of the operator that made it.
+        source: where the snapshot lay.
+        time: when the copy was complete (UTC, RFC 3339).
+        token: who asked for it (the uid of a FlinkSavepoint).
+    """
+
+    identity: str
+    namespace: str
+    job: str
+    sequence_number: int
+    checkpoint_id: int
+    source: str
+    time: str
+    token: str = ""
+    job_id: str | None = None
+    format_type: str | None = None
+    flink_version: str | None = None
+    files: tuple[ManifestFile, ...] = field(default=())
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+    def dump(self) -> bytes:
+        """As it is stored."""
+        body = asdict(self) | {"format": FORMAT}
+        return json.dumps(body | {"checksum": _checksum(body)}, sort_keys=True, indent=1).encode()
+
+    @classmethod
+    def load(cls, content: bytes) -> Manifest:
+        """Read what `dump` wrote.
+
+        Raises:
+            Invalid: it is damaged, or of a later version of the operator.
+        """
+        try:
+            body = dict(json.loads(content))
+            checksum = body.pop("checksum")
+            if checksum != _checksum(body) or body.pop("format") != FORMAT:
+                raise ValueError("checksum or format")
+            files = tuple(ManifestFile(**file) for file in body.pop("files"))
+            return cls(files=files, **body)
+        except (ValueError, KeyError, TypeError) as error:
+            raise Invalid("a manifest.json is damaged or of another version") from error
+
+
+def _checksum(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

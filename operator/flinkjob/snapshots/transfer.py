@@ -1,0 +1,119 @@
+"""Copying one object from store to store: streamed, checksummed, in bounded memory, at a limited rate.
+
+Used by `copying`. Invariants: at most `MEMORY` bytes are held for a transfer whatever the object's size; an object that was
+cut off does not appear in the target, since stores complete a write as a whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import obstore
+from obstore import Bytes
+from obstore.store import ObjectStore
+
+from flinkjob.core.errors import Transient
+from flinkjob.snapshots.stores import store_errors
+
+MIB = 1024 * 1024
+MEMORY = 64 * MIB
+CHUNK = 4 * MIB
+PART = 8 * MIB
+MOST_PARTS = 9000
+"""Below the 10,000 that S3 takes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copied:
+    """What arrived."""
+
+    size: int
+    sha256: str
+
+
+class Bandwidth:
+    """A limit over all transfers that share it, in bytes a second; None: no limit."""
+
+    def __init__(self, limit: int | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._free = 0.0
+
+    async def take(self, size: int) -> None:
+        """Wait until so many more bytes may pass."""
+        if self._limit is None:
+            return
+        now = self._clock()
+        begin = max(self._free, now)
+        self._free = begin + size / self._limit
+        if begin > now:
+            await asyncio.sleep(begin - now)
+
+
+async def copy_object(
+    source: ObjectStore,
+    source_path: str,
+    target: ObjectStore,
+    target_path: str,
+    *,
+    bandwidth: Bandwidth,
+    progress: Callable[[int], None],
+) -> Copied:
+    """Copy one object.
+
+    Args:
+        progress: called with the number of bytes that have just passed.
+
+    Raises:
+        Rejected, Transient: as `store_errors`; a length that differs from the one that the source announced is Transient.
+    """
+    with store_errors(source_path):
+        got = await obstore.get_async(source, source_path)
+        expected = got.meta["size"]
+        digest = hashlib.sha256()
+        if expected <= PART:
+            content = await got.bytes_async()
+            await bandwidth.take(len(content))
+            await asyncio.to_thread(digest.update, content)
+            size = len(content)
+            await _put(target, target_path, content)
+            progress(size)
+        else:
+            part = max(PART, -(-expected // MOST_PARTS))
+            size = 0
+
+            async def chunks() -> AsyncIterator[bytes]:
+                nonlocal size
+                async for chunk in got.stream(min_chunk_size=CHUNK):
+                    await bandwidth.take(len(chunk))
+                    await asyncio.to_thread(digest.update, chunk)
+                    size += len(chunk)
+                    progress(len(chunk))
+                    yield chunk
+                if size != expected:
+                    raise Transient("store", f"{source_path} was cut off after {size} of {expected} bytes")
+
+            parallel = max(1, min(4, (MEMORY - 2 * CHUNK) // part - 1))
+            with store_errors(target_path):
+                await obstore.put_async(target, target_path, chunks(), chunk_size=part, max_concurrency=parallel)
+    return Copied(size=size, sha256=digest.hexdigest())
+
+
+async def digest_of(store: ObjectStore, path: str) -> Copied:
+    """Read an object only to know its length and SHA-256. Raises as `copy_object`."""
+    digest, size = hashlib.sha256(), 0
+    with store_errors(path):
+        got = await obstore.get_async(store, path)
+        async for chunk in got.stream(min_chunk_size=CHUNK):
+            await asyncio.to_thread(digest.update, chunk)
+            size += len(chunk)
+    return Copied(size=size, sha256=digest.hexdigest())
+
+
+async def _put(store: ObjectStore, path: str, content: Bytes | bytes) -> None:
+    with store_errors(path):
+        await obstore.put_async(store, path, content, use_multipart=False)

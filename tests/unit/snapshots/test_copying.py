@@ -1,0 +1,162 @@
+"""A copy is complete or invisible, goes on where it stopped, and belongs to one operator."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import obstore
+import pytest
+from obstore.store import LocalStore
+
+from flinkjob.core.errors import Rejected, Transient
+from flinkjob.snapshots import copying
+from flinkjob.snapshots.copying import CopyRequest, Progress, apply_retention, check_copy, copy_snapshot
+from flinkjob.snapshots.metadata import SnapshotNotSelfContained
+from flinkjob.snapshots.place import OwnedByOther, Place
+from flinkjob.snapshots.stores import StoreAddress, open_store
+from flinkjob.snapshots.transfer import MIB, Bandwidth
+
+Make = Callable[..., Path]
+SIZES = {"small": 1000, "large": 20 * MIB + 17, "empty": 0}
+
+
+def _place(store: Any, identity: str = "one") -> Place:
+    return Place(store=store, identity=identity, namespace="team", job="clicks")
+
+
+def _request(directory: Path, place: Place, **changes: Any) -> CopyRequest:
+    values = {"token": directory.name, **changes}
+    return CopyRequest(source=LocalStore(directory), location=f"file:{directory}", place=place, **values)
+
+
+async def test_every_file_arrives_and_the_manifest_tells(make_snapshot: Make, store: Any) -> None:
+    snapshot, place, progress = make_snapshot(SIZES), _place(store), Progress()
+    manifest = await copy_snapshot(_request(snapshot, place, verify=True), progress=progress)
+    directory = "team/clicks/0000000000000000001-7"
+    for name in (*SIZES, "_metadata"):
+        content = bytes(await (await obstore.get_async(store, f"{directory}/{name}")).bytes_async())
+        assert content == (snapshot / name).read_bytes()
+    assert (manifest.sequence_number, manifest.checkpoint_id, len(manifest.files)) == (1, 7, 4)
+    assert manifest.size == progress.bytes == progress.bytes_total
+    assert await place.find() == manifest
+    latest = bytes(await (await obstore.get_async(store, "team/clicks/latest.json")).bytes_async())
+    assert json.loads(latest)["sequenceNumber"] == 1
+    await check_copy(place, manifest)
+
+
+async def test_numbers_only_grow_and_one_token_is_one_copy(make_snapshot: Make, store: Any) -> None:
+    place = _place(store)
+    first = make_snapshot({"a": 10}, checkpoint_id=1)
+    second = make_snapshot({"a": 10}, checkpoint_id=2)
+    one = await copy_snapshot(_request(first, place))
+    two = await copy_snapshot(_request(second, place))
+    assert await copy_snapshot(_request(first, place)) == one
+    assert [one.sequence_number, two.sequence_number] == [1, 2]
+    await place.remove(two)
+    assert await place.find() == one
+    again = await copy_snapshot(_request(second, place, token="later"))
+    assert again.sequence_number == 3
+
+
+async def test_numbers_are_taken_once_by_many_at_a_time(store: Any) -> None:
+    places = [_place(store) for _ in range(8)]
+    numbers = await asyncio.gather(*(place.reserve(f"token-{n}", 1) for n, place in enumerate(places)))
+    assert sorted(numbers) == list(range(1, 9))
+
+
+async def test_a_copy_that_was_cut_off_is_invisible_and_goes_on(
+    make_snapshot: Make, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot, place = make_snapshot({f"part-{n}": 10 * MIB for n in range(6)}), _place(store)
+    real, seen = copying.copy_object, []
+
+    async def cutting(source: Any, path: str, *rest: Any, **named: Any) -> Any:
+        seen.append(path)
+        if len(seen) == 5:
+            raise Transient("store", "cut")
+        return await real(source, path, *rest, **named)
+
+    monkeypatch.setattr(copying, "copy_object", cutting)
+    with pytest.raises(Transient):
+        await copy_snapshot(_request(snapshot, place))
+    assert await place.find() is None
+    monkeypatch.setattr(copying, "copy_object", real)
+    progress = Progress()
+    manifest = await copy_snapshot(_request(snapshot, place, verify=True), progress=progress)
+    assert manifest.sequence_number == 1
+    assert progress.skipped > 0
+    assert await place.find() == manifest
+
+
+async def test_a_snapshot_with_an_absolute_reference_is_refused(make_snapshot: Make, store: Any) -> None:
+    snapshot, place = make_snapshot({"a": 1}, absolute="s3://elsewhere/shared/x"), _place(store)
+    with pytest.raises(SnapshotNotSelfContained, match="s3://elsewhere/shared/x"):
+        await copy_snapshot(_request(snapshot, place))
+    assert await place.find() is None
+
+
+async def test_a_snapshot_with_a_missing_file_is_refused(make_snapshot: Make, store: Any) -> None:
+    snapshot = make_snapshot({"a": 1, "b": 2})
+    (snapshot / "b").unlink()
+    with pytest.raises(SnapshotNotSelfContained, match="b is missing"):
+        await copy_snapshot(_request(snapshot, _place(store)))
+
+
+async def test_another_operator_is_refused_until_it_takes_over(make_snapshot: Make, store: Any) -> None:
+    snapshot = make_snapshot({"a": 1})
+    await copy_snapshot(_request(snapshot, _place(store)))
+    other = _place(store, "two")
+    with pytest.raises(OwnedByOther, match="operator one"):
+        await copy_snapshot(_request(snapshot, other, token="t"))
+    with pytest.raises(OwnedByOther):
+        await copy_snapshot(_request(snapshot, other, token="t", take_over="three"))
+    taken = await copy_snapshot(_request(snapshot, other, token="t", take_over="one"))
+    assert (taken.sequence_number, taken.identity) == (2, "two")
+    with pytest.raises(OwnedByOther, match="operator two"):
+        await copy_snapshot(_request(snapshot, _place(store), token="u"))
+
+
+async def test_a_damaged_manifest_is_as_good_as_none(make_snapshot: Make, store: Any) -> None:
+    place = _place(store)
+    one = await copy_snapshot(_request(make_snapshot({"a": 1}, checkpoint_id=1), place))
+    await copy_snapshot(_request(make_snapshot({"a": 1}, checkpoint_id=2), place))
+    damaged = "team/clicks/0000000000000000002-2/manifest.json"
+    content = bytes(await (await obstore.get_async(store, damaged)).bytes_async())
+    await obstore.put_async(store, damaged, content.replace(b'"size": 1', b'"size": 2'))
+    assert await place.find() == one
+    assert await place.find(2) is None
+
+
+async def test_retention_needs_both_limits(make_snapshot: Make, store: Any) -> None:
+    place = _place(store)
+    for number in range(1, 6):
+        await copy_snapshot(_request(make_snapshot({"a": 1}, checkpoint_id=number), place))
+    none = frozenset[int]()
+    assert await apply_retention(place, min_count=2, min_age=timedelta(hours=1), keep=none) == []
+    assert await apply_retention(place, min_count=9, min_age=-timedelta(hours=1), keep=none) == []
+    assert await apply_retention(place, min_count=2, min_age=-timedelta(hours=1), keep=frozenset({2})) == [3, 1]
+    assert [copy.sequence_number for copy in await place.copies()] == [5, 4, 2]
+    assert await place.reserve("new", 9) == 6
+
+
+async def test_the_bandwidth_is_shared(make_snapshot: Make, store: Any) -> None:
+    snapshot = make_snapshot({"a": 2 * MIB, "b": 2 * MIB})
+    begun = asyncio.get_running_loop().time()
+    await copy_snapshot(_request(snapshot, _place(store)), bandwidth=Bandwidth(4 * MIB))
+    assert asyncio.get_running_loop().time() - begun > 0.4
+
+
+@pytest.mark.parametrize("key", ["local", "wrong"])
+async def test_wrong_credentials_are_a_denial_without_the_secret(
+    address: StoreAddress, make_snapshot: Make, key: str
+) -> None:
+    if address.endpoint is None:
+        pytest.skip("a directory has none")
+    wrong = {"accessKeyId": key, "secretAccessKey": "hidden-secret"}
+    place = _place(open_store(StoreAddress(uri=address.uri, endpoint=address.endpoint, secret=wrong)))
+    with pytest.raises(Rejected, match="denies access") as caught:
+        await copy_snapshot(_request(make_snapshot({"a": 1}), place))
+    assert "hidden-secret" not in str(caught.value)
