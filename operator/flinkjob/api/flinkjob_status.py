@@ -226,6 +226,7 @@ class RestartInfo:
 
     attempts: Annotated[int, Field(ge=0, description="How many in a row.")] = 0
     next_time: Annotated[Time | None, Field(description="When the next one is due.")] = None
+    submission: Annotated[int | None, Field(ge=0, description="The run after whose end it is due.")] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -98,8 +98,9 @@ def _may_start(draft: Draft, spec: FlinkJobSpec, last: Submission) -> Submission
 
 
 def _may_still_appear(draft: Draft, last: Submission, end: RunEnd) -> bool:
-    """The run call was sent to this very JobManager and never answered: its job may appear even now."""
-    if end.result is not RunResult.NEVER_STARTED or last.rejected:
+    """A run call was sent to this very JobManager and never answered: its job may appear even now."""
+    refused = last.rejected and last.attempts == 0  # of several calls only the last one is known to be refused
+    if end.result is not RunResult.NEVER_STARTED or refused:
         return False
     return last.cluster_url == draft.wanted_url and last.incarnation == draft.observation.target.incarnation
 
@@ -164,7 +165,7 @@ def _pause_over(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd)
     """Whether the back-off before a restart is over; counts the attempt when its pause begins."""
     before = draft.status.restart
     ended = end.time or draft.now
-    if before is not None and before.next_time is not None and before.next_time > ended:
+    if before is not None and before.next_time is not None and before.submission == last.number:
         restart = before
     else:
         lived = (ended - last.started_time).total_seconds() if last.started_time is not None else 0.0
@@ -181,7 +182,8 @@ def _pause_over(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd)
             initial=duration_seconds(spec.restart.initial_delay),
             maximum=duration_seconds(spec.restart.max_delay),
         )
-        restart = RestartInfo(attempts=attempts, next_time=draft.now + timedelta(seconds=pause))
+        due = draft.now + timedelta(seconds=pause)
+        restart = RestartInfo(attempts=attempts, next_time=due, submission=last.number)
         draft.status = replace(draft.status, restart=restart)
         draft.event(Reason.BackOff, f"restart {attempts} in {pause:.0f} s: {end.message or end.result}", warning=True)
     assert restart.next_time is not None
