@@ -77,6 +77,14 @@ def _adopt(draft: Draft, kin: Kin) -> None:
     draft.wait("Adopt", Reason.Adopted, f"job {overview.job_id} was found on the cluster", again=0.05)
 
 
+def has_stray_beside(draft: Draft, submission: Submission) -> bool:
+    """Whether another live job of this FlinkJob runs beside its current run; deals with it."""
+    strays = [job for job in draft.observation.kin if job.job_id != submission.job_id and not job.state.is_terminal]
+    if strays:
+        deal_with_stray(draft, strays[0])
+    return bool(strays)
+
+
 def deal_with_stray(draft: Draft, stray: JobOverview) -> None:
     """A live job of ours that is not the current run: an older run is cancelled, anything else is reported."""
     number = _number(draft, stray)

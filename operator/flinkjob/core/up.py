@@ -21,7 +21,7 @@ from flinkjob.api.common import (
 )
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Submission
-from flinkjob.core import outlook, periodic, rescale, rollback, submit
+from flinkjob.core import adopt, outlook, periodic, rescale, rollback, submit
 from flinkjob.core.cause import SAVEPOINT_PREFIX, Cause
 from flinkjob.core.draft import Draft
 from flinkjob.core.model import ArtifactSeen, Fact, NeedFact, Needs, PlanPhase, PlanRequest
@@ -51,6 +51,8 @@ def step(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
 def _keep_running(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
     rollback.prove(draft, spec, submission)
     submission = draft.live or submission
+    if adopt.has_stray_beside(draft, submission):
+        return
     asked = _asked_to_stop(draft, submission)
     if asked is not None:
         _stop_for(draft, spec, submission, asked)
@@ -69,8 +71,12 @@ def _steady(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
         return
     if not submission.running:
         draft.wait(submit.SUBMIT, Reason.Submitting, "waiting until all tasks are running", again=1.0)
-    elif draft.status.restart is not None and _age(draft, submission) >= duration_seconds(spec.restart.reset_after):
-        draft.status = replace(draft.status, restart=None)
+    elif draft.status.restart is not None:
+        remaining = duration_seconds(spec.restart.reset_after) - _age(draft, submission)
+        if remaining <= 0:
+            draft.status = replace(draft.status, restart=None)
+        else:
+            draft.again(min(remaining + 0.1, periodic.LONGEST_SLEEP))
     if draft.status.rollback is not None and submission.running:
         rollback.hold_back(draft)
     if submission.running and _all_running(draft):
