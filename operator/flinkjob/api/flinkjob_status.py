@@ -146,6 +146,7 @@ class Submission:
         False
     )
     rejected: Annotated[bool, Field(description="Whether Flink refused the last run call for certain.")] = False
+    unanswered: Annotated[bool, Field(description="Whether an earlier run call got no clear answer.")] = False
     operations: Annotated[int, Field(ge=0, description="How many operations were begun on it.")] = 0
     end: Annotated[RunEnd | None, Field(description="How it ended; absent while it has not.")] = None
 

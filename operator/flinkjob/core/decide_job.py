@@ -102,7 +102,7 @@ def _while_unseen(draft: Draft, spec: FlinkJobSpec, submission: Submission, *, w
             draft.wait("Connect", Reason.ClusterUnreachable, draft.observation.cluster.error, again=5.0)
         else:
             draft.wait(submit.SUBMIT, Reason.Submitting, f"looking for job {submission.job_id}", again=FAST)
-    elif wanted:
+    elif wanted and not submit.is_superseded(draft, spec, submission):
         submit.resume_unseen(draft, spec)
     elif submit.was_refused(draft, submission) or submit.is_unanswered(draft, submission):
         draft.end_run(RunResult.NEVER_STARTED, snapshot=submission.restored_from, kind=submit.same_state(submission))

@@ -99,8 +99,7 @@ def _may_start(draft: Draft, spec: FlinkJobSpec, last: Submission) -> Submission
 
 def _may_still_appear(draft: Draft, last: Submission, end: RunEnd) -> bool:
     """A run call was sent to this very JobManager and never answered: its job may appear even now."""
-    refused = last.rejected and last.attempts == 0  # of several calls only the last one is known to be refused
-    if end.result is not RunResult.NEVER_STARTED or refused:
+    if end.result is not RunResult.NEVER_STARTED or (last.rejected and not last.unanswered):
         return False
     return last.cluster_url == draft.wanted_url and last.incarnation == draft.observation.target.incarnation
 

@@ -58,7 +58,8 @@ def _present(draft: Draft, submission: Submission, overview: JobOverview) -> Non
     if not submission.seen:
         if submission.attempts > 0:
             _check_content(draft, submission)
-        draft.update(seen=True, rejected=False)
+        manager = draft.observation.cluster.incarnation or submission.incarnation
+        draft.update(seen=True, rejected=False, incarnation=manager)
     if overview.all_tasks_running and not submission.running:
         _started(draft)
     if draft.observation.latest is not None:

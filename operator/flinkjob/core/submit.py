@@ -146,19 +146,27 @@ def resume_unseen(draft: Draft, spec: FlinkJobSpec) -> None:
 
 
 def was_refused(draft: Draft, submission: Submission) -> bool:
-    """Whether Flink refused the run call for certain, so that the job will not appear any more."""
+    """Whether Flink refused every run call for certain, so that the job will not appear any more."""
     run = draft.observation.run
+    if submission.unanswered:
+        return False
     exists = (SubmitRejection.DUPLICATE, SubmitRejection.RESTORE_FAILED, SubmitRejection.MULTIPLE_JOBS)
     return submission.rejected or (run.phase is RunPhase.REJECTED and run.rejection not in exists)
 
 
+def is_superseded(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> bool:
+    """Whether all of a run's calls were refused and another cluster or other state is wanted: repeating it is no use."""
+    elsewhere = draft.wanted_url != submission.cluster_url or spec.initial_state.nonce != submission.nonce
+    return elsewhere and was_refused(draft, submission)
+
+
 def is_unanswered(draft: Draft, submission: Submission) -> bool:
-    """Whether the run call of an earlier process has had so long to show its job that it is no longer waited for.
+    """Whether an unanswered run call has had so long to show its job that it is no longer waited for.
 
     Should the job appear all the same it is taken up again (`learn`), and the next run repeats the same id (`down`).
     """
     waited = (draft.now - submission.intent_time).total_seconds() if submission.intent_time is not None else 0.0
-    return draft.observation.run.phase is RunPhase.NONE and waited >= UNANSWERED_SECONDS
+    return draft.observation.run.phase in (RunPhase.NONE, RunPhase.REJECTED) and waited >= UNANSWERED_SECONDS
 
 
 def same_state(submission: Submission) -> SnapshotKind:
@@ -202,13 +210,19 @@ def _rejected(draft: Draft, spec: FlinkJobSpec, submission: Submission, *, chang
     if changed or kind is SubmitRejection.JAR_NOT_FOUND:
         _repeat(draft, spec, submission)
         return
-    if kind.permanent or draft.failures_of(SUBMIT) + 1 >= MAIN_ATTEMPTS or _held_before(draft):
+    if kind.permanent or _failed_calls(draft, submission) >= MAIN_ATTEMPTS or _held_before(draft):
         if not _held_before(draft):
             draft.event(Reason.SubmitRejected, run.message, warning=True)
         draft.stall(Reason.SubmitRejected, run.message)
         return
     if not draft.pausing(SUBMIT):
         _retry_or_repeat(draft, spec, submission, Reason.SubmitFailed, run.message)
+
+
+def _failed_calls(draft: Draft, submission: Submission) -> int:
+    """How many run calls in a row have failed, this one included, which the plan counts when its pause begins."""
+    failures = draft.failures_of(SUBMIT)
+    return failures if failures > submission.attempts else failures + 1
 
 
 def _retry_or_repeat(draft: Draft, spec: FlinkJobSpec, submission: Submission, reason: Reason, message: str) -> None:
@@ -231,7 +245,9 @@ def _repeat(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
     if artifact is None:
         return
     revision = revision_name(draft.job.meta.name, draft.digest)
+    refused = submission.rejected or draft.observation.run.phase is RunPhase.REJECTED
     draft.update(
+        unanswered=submission.unanswered or not refused,
         attempts=submission.attempts + 1,
         rejected=False,
         run_digest=draft.digest,

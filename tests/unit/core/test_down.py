@@ -85,15 +85,15 @@ def test_the_same_spec_after_an_end(
 
 
 @pytest.mark.parametrize("rejected", [True, False])
-@pytest.mark.parametrize("attempts", [0, 2])
+@pytest.mark.parametrize("unanswered", [True, False])
 @pytest.mark.parametrize("manager", ["jm-1", "jm-2"])
 def test_a_run_that_never_started_is_succeeded_only_when_it_cannot_appear_any_more(
-    rejected: bool, attempts: int, manager: str
+    rejected: bool, unanswered: bool, manager: str
 ) -> None:
-    last = ended(R.NEVER_STARTED, SP, KIND.RESTORED, rejected=rejected, attempts=attempts)
+    last = ended(R.NEVER_STARTED, SP, KIND.RESTORED, rejected=rejected, unanswered=unanswered)
     decision = decide(job(status=_status(last)), seen(cluster=cluster(incarnation=manager)))
     assert decision.status.submission is not None
-    if manager == "jm-2" or (rejected and attempts == 0):
+    if manager == "jm-2" or (rejected and not unanswered):
         assert (decision.status.submission.number, _restored(decision)) == (2, SP)
     else:
         assert (decision.status.submission.number, decision.status.submission.end) == (1, None)
