@@ -97,7 +97,7 @@ async def copy_object(
                 if size != expected:
                     raise Transient("store", f"{source_path} was cut off after {size} of {expected} bytes")
 
-            parallel = max(1, min(4, (MEMORY - 2 * CHUNK) // part - 1))
+            parallel = max(1, min(2, (MEMORY - 2 * CHUNK) // part - 1))
             with store_errors(target_path):
                 await obstore.put_async(target, target_path, chunks(), chunk_size=part, max_concurrency=parallel)
     return Copied(size=size, sha256=digest.hexdigest())
