@@ -253,6 +253,7 @@ def seen(seen_job: JobSeen | None = None, **fields: Any) -> Observation:
     there = fields.pop("cluster", None) or cluster()
     fields.setdefault("target", there)
     fields.setdefault("artifact", READY)
+    fields.setdefault("checkpoints", CheckpointStats())
     fields.setdefault("plan", PlanSeen(phase=PlanPhase.COMPILED))
     return Observation(now=fields.pop("now", NOW), cluster=there, job=seen_job or JobSeen(), **fields)
 

@@ -65,7 +65,7 @@ def _present(draft: Draft, submission: Submission, overview: JobOverview) -> Non
     if draft.observation.latest is not None:
         _checkpoint_seen(draft, submission, draft.observation.latest)
     if overview.state.is_terminal:
-        _terminal(draft, overview)
+        _terminal(draft, submission, overview)
 
 
 def _savepoints_seen(draft: Draft) -> None:
@@ -128,23 +128,30 @@ def _started(draft: Draft) -> None:
             draft.event(Reason.Running, f"run {submission.number} is running{source}")
 
 
-def _terminal(draft: Draft, overview: JobOverview) -> None:
+def _terminal(draft: Draft, submission: Submission, overview: JobOverview) -> None:
     operation = draft.status.operation
     if is_stop(operation):
         return  # the outcome of the stop decides
     if operation is not None and operation.by == "Deletion":
         draft.end_run(RunResult.CANCELLED, snapshot=None, kind=SnapshotKind.MISSING, time=overview.end_time)
         return
-    if not cache_expired(draft):
+    if not left_state_known(draft, submission):
         return
     end_by_state(draft, overview, cancelled_by_us=operation is not None and operation.kind is OperationKind.CANCEL)
 
 
-def cache_expired(draft: Draft) -> bool:
-    """Whether the statistics of an ended job can be trusted yet; if not, the plan says what is waited for."""
+def left_state_known(draft: Draft, submission: Submission) -> bool:
+    """Whether the statistics of an ended job are there and can be trusted; if not, the plan says what is waited for.
+
+    Where Flink forgets the job between two questions the next look finds it gone, which `lost` deals with.
+    """
+    assert submission.job_id is not None
     remaining = draft.observation.cluster.refresh_interval + CACHE_MARGIN - draft.observation.job.terminal_for
     if remaining > 0:
         draft.wait("ReadState", Reason.ReadingLastState, "the job has ended; reading what it left", again=remaining)
+        return False
+    if draft.need_checkpoints(submission.job_id) is None:
+        draft.wait("ReadState", Reason.ReadingLastState, "the cluster has just forgotten the job", again=1.0)
         return False
     return True
 

@@ -7,6 +7,9 @@ after the job's end, in a place that could really be read.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+from flinkjob.api.codec import FlinkSavepoint
 from flinkjob.api.common import (
     CheckpointRetention,
     OperationKind,
@@ -17,11 +20,12 @@ from flinkjob.api.common import (
 )
 from flinkjob.api.flinkjob_status import Operation, Submission
 from flinkjob.core.draft import Draft, is_stop
-from flinkjob.core.model import Fact, Listing, NeedFact, Needs
+from flinkjob.core.model import Fact, Left, Listing, NeedFact, Needs
 from flinkjob.core.reasons import Reason
 from flinkjob.core.restore import LeftState
 from flinkjob.core.stopped import report, stopped
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CHECKPOINT_DIRECTORY = ("execution.checkpointing.dir", "state.checkpoints.dir")
 
 
@@ -78,30 +82,50 @@ def _under_stop(draft: Draft, submission: Submission, operation: Operation) -> N
 
 def _left(draft: Draft, submission: Submission, *, forgotten: bool) -> LeftState:
     """What can be found of the job's checkpoints and savepoints."""
-    base = checkpoint_directory(draft)
+    directory = _directory_of(draft, submission)
     saved = _newest_savepoint(draft, submission)
-    if base is None:
+    if directory is None:
         return LeftState(kind=SnapshotKind.MISSING, message="no checkpoint directory is known to look into")
-    directory = f"{base.rstrip('/')}/{submission.job_id}"
     listing = _listing(draft, directory)
     if not listing.readable:
         text = f"{directory} cannot be read by the operator (setting state-dirs)"
         return LeftState(kind=SnapshotKind.MISSING, message=text)
-    if listing.found and (saved is None or (saved[0] or 0) < (listing.found[0].number or 0)):
-        found = listing.found[0]
-        return LeftState(kind=SnapshotKind.CHECKPOINT, location=found.location, time=found.time)
-    if not listing.found and _had_checkpoint(draft, submission) and _retained(draft):
+    if listing.found:
+        return _newer(listing.found[0], saved)
+    if _had_checkpoint(draft, submission) and _retained(draft, submission):
         return LeftState(kind=SnapshotKind.EMPTY, message="its checkpoints are gone, as Flink leaves them at the end")
-    if not listing.found and forgotten:
+    if forgotten:
         text = f"no checkpoint is left below {directory}, so it may have finished"
         return LeftState(kind=SnapshotKind.MISSING, message=text)
     if saved is not None:
-        return LeftState(kind=SnapshotKind.SAVEPOINT, location=saved[1])
+        return _saved(saved)
     if _had_checkpoint(draft, submission):
-        text = "its checkpoints went with it, as checkpoint.retention DeleteOnCancellation says"
+        text = f"no checkpoint is left below {directory}; see checkpoint.retention"
         return LeftState(kind=SnapshotKind.MISSING, message=text)
     kind = SnapshotKind.RESTORED if submission.restored_from else SnapshotKind.EMPTY
     return LeftState(kind=kind, location=submission.restored_from)
+
+
+def _newer(checkpoint: Left, saved: FlinkSavepoint | None) -> LeftState:
+    """The newer of the newest checkpoint and the newest savepoint: by checkpoint id, by time only where Flink had not
+    yet told the savepoint's."""
+    found = LeftState(kind=SnapshotKind.CHECKPOINT, location=checkpoint.location, time=checkpoint.time)
+    if saved is None:
+        return found
+    number, taken = saved.status.checkpoint_id, saved.status.end_time
+    if number is not None:
+        return _saved(saved) if number > (checkpoint.number or 0) else found
+    if taken is None or checkpoint.time is None:
+        text = f"{checkpoint.location} and FlinkSavepoint {saved.meta.name} were left, and which is newer is not known"
+        return LeftState(kind=SnapshotKind.MISSING, message=text)
+    return _saved(saved) if taken >= checkpoint.time else found
+
+
+def _saved(savepoint: FlinkSavepoint) -> LeftState:
+    if savepoint.status.deleting:
+        text = f"the data of FlinkSavepoint {savepoint.meta.name}, its newest state, are being deleted"
+        return LeftState(kind=SnapshotKind.MISSING, message=text)
+    return LeftState(kind=SnapshotKind.SAVEPOINT, location=savepoint.status.location)
 
 
 def _had_checkpoint(draft: Draft, submission: Submission) -> bool:
@@ -110,21 +134,30 @@ def _had_checkpoint(draft: Draft, submission: Submission) -> bool:
     return known is not None and f"/{submission.job_id}/" in (known.location or "")
 
 
-def _retained(draft: Draft) -> bool:
-    """Whether the newest checkpoint is kept unless the job comes to its own end."""
+def _retained(draft: Draft, submission: Submission) -> bool:
+    """Whether the newest checkpoint is kept unless the job comes to its own end; a spec of another run says nothing."""
     spec = draft.spec
-    return spec is None or spec.checkpoint.retention is CheckpointRetention.RETAIN_ON_CANCELLATION
+    if spec is None or submission.run_digest != draft.digest:
+        return False
+    return spec.checkpoint.retention is CheckpointRetention.RETAIN_ON_CANCELLATION
 
 
-def checkpoint_directory(draft: Draft) -> str | None:
-    """Where the job's checkpoints are: its own setting, else the cluster's."""
+def _directory_of(draft: Draft, submission: Submission) -> str | None:
+    """Where the run's checkpoints lie: beside the one that was seen, else where the spec that it runs under says.
+
+    The spec and the cluster's configuration may have changed since: then they do not tell.
+    """
+    known = draft.status.last_checkpoint
+    if known is not None and known.location is not None and _had_checkpoint(draft, submission):
+        return known.location.rstrip("/").rpartition("/")[0]
     spec = draft.spec
-    own = None
-    if spec is not None:
-        own = spec.checkpoint.directory or next(
-            (spec.flink_configuration[name] for name in CHECKPOINT_DIRECTORY if name in spec.flink_configuration), None
-        )
-    return own or draft.observation.cluster.checkpoint_directory
+    if spec is None or submission.run_digest != draft.digest:
+        return None
+    own = spec.checkpoint.directory or next(
+        (spec.flink_configuration[name] for name in CHECKPOINT_DIRECTORY if name in spec.flink_configuration), None
+    )
+    base = own or draft.observation.cluster.checkpoint_directory
+    return f"{base.rstrip('/')}/{submission.job_id}" if base is not None else None
 
 
 def _listing(draft: Draft, directory: str) -> Listing:
@@ -133,14 +166,16 @@ def _listing(draft: Draft, directory: str) -> Listing:
     return draft.observation.listings[directory]
 
 
-def _newest_savepoint(draft: Draft, submission: Submission) -> tuple[int | None, str] | None:
-    """The newest completed FlinkSavepoint of this very run: its checkpoint id, and where it lies."""
+def _newest_savepoint(draft: Draft, submission: Submission) -> FlinkSavepoint | None:
+    """The newest completed FlinkSavepoint of this very run."""
     mine = [
-        (savepoint.status.checkpoint_id, savepoint.status.location)
+        savepoint
         for savepoint in draft.given.savepoints
         if savepoint.status.phase is SavepointPhase.COMPLETED
         and savepoint.status.job_id == submission.job_id
         and savepoint.status.location is not None
         and (savepoint.spec is None or savepoint.spec.type is SnapshotType.SAVEPOINT)
     ]
-    return max(mine, key=lambda one: one[0] or 0, default=None)
+    if all(savepoint.status.checkpoint_id is not None for savepoint in mine):
+        return max(mine, key=lambda savepoint: savepoint.status.checkpoint_id or 0, default=None)
+    return max(mine, key=lambda savepoint: savepoint.status.end_time or EPOCH, default=None)

@@ -27,7 +27,7 @@ from flinkjob.core.flinkmodel import (
     TriggerState,
 )
 from flinkjob.core.identity import attempt_directory, trigger_id
-from flinkjob.core.learn import cache_expired, end_by_state
+from flinkjob.core.learn import end_by_state, left_state_known
 from flinkjob.core.model import Presence
 from flinkjob.core.reasons import Reason
 from flinkjob.core.savepoint_rules import is_final
@@ -167,14 +167,14 @@ def _conclude_stop(draft: Draft, operation: Operation, submission: Submission) -
         case TriggerState.FORGOTTEN:
             _forgotten(draft, operation, submission, overview)
         case TriggerState.FAILED | TriggerState.COMPLETED:
-            _failed(draft, operation, overview, result)
+            _failed(draft, operation, submission, overview, result)
 
 
 def _forgotten(draft: Draft, operation: Operation, submission: Submission, overview: JobOverview) -> None:
     """The trigger is unknown: never sent, expired, or the JobManager is another one. The history tells."""
     assert operation.directory is not None
     assert submission.job_id is not None
-    if overview.state.is_terminal and not cache_expired(draft):
+    if overview.state.is_terminal and not left_state_known(draft, submission):
         return
     stats = draft.need_checkpoints(submission.job_id)
     mine = stats.below(operation.directory) if stats is not None else ()
@@ -211,10 +211,12 @@ def _went_on(overview: JobOverview, stats: CheckpointStats | None, stop: Checkpo
     return later and overview.state is not FlinkJobState.FINISHED
 
 
-def _failed(draft: Draft, operation: Operation, overview: JobOverview, result: TriggerResult) -> None:
+def _failed(
+    draft: Draft, operation: Operation, submission: Submission, overview: JobOverview, result: TriggerResult
+) -> None:
     cause = result.failure or "Flink gave no cause"
     if overview.state.is_terminal:
-        if not cache_expired(draft):
+        if not left_state_known(draft, submission):
             return
         report(draft, operation, None, cause)
         end_by_state(draft, overview, cancelled_by_us=False, made=result.failure_path)

@@ -1,11 +1,22 @@
 """What an observation teaches about the current run: how its end is latched, and with what state."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from flinkjob.api.common import OperationKind, RunResult, SavepointPhase, SnapshotKind, SubmissionReason
-from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, HistoryEntry, Submission
+from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, HistoryEntry, Operation, Submission
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
-from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, FlinkJobState, JobException, RestoredCheckpoint
+from flinkjob.core.flinkmodel import (
+    CheckpointKind,
+    CheckpointStats,
+    FlinkJobState,
+    JobException,
+    RestoredCheckpoint,
+    TriggerResult,
+    TriggerState,
+)
 from flinkjob.core.identity import Mark
 from flinkjob.core.model import Fact, JobDecision, JobSeen, Kin, Left, Listing, Needs, Presence
 from tests.support.inputs import (
@@ -239,19 +250,62 @@ def test_the_newest_checkpoint_and_the_restarts_tick() -> None:
     assert decision.status.job.restarts == 2
 
 
-def test_a_lost_run_starts_from_the_newer_of_checkpoint_and_savepoint() -> None:
-    for number, expected in ((6, f"{OWN}/chk-7"), (8, "file:/sp/mine")):
-        status = FlinkSavepointStatus(
-            phase=SavepointPhase.COMPLETED,
-            location="file:/sp/mine",
-            job_id=flink_id(),
-            checkpoint_id=number,
-            end_time=ago(30),
-        )
-        there = cluster(incarnation="jm-2")
-        observation = seen(absent(), cluster=there, listings={OWN: READABLE})
-        decision = decide(job(spec(), _status()), observation, savepoints=[savepoint(status=status)])
-        assert _end(decision)[2] == expected
+SEVENTH = Listing(readable=True, found=(Left(location=f"{OWN}/chk-7", number=7, time=ago(40)),))
+
+
+@pytest.mark.parametrize(
+    ("listing", "fields", "left"),
+    [
+        (SEVENTH, {"checkpoint_id": 6}, (SnapshotKind.CHECKPOINT, f"{OWN}/chk-7")),
+        (SEVENTH, {"checkpoint_id": 8}, (SnapshotKind.SAVEPOINT, "file:/sp/mine")),
+        (SEVENTH, {"checkpoint_id": 8, "deleting": True}, (SnapshotKind.MISSING, None)),
+        (SEVENTH, {"end_time": ago(30)}, (SnapshotKind.SAVEPOINT, "file:/sp/mine")),
+        (SEVENTH, {"end_time": ago(50)}, (SnapshotKind.CHECKPOINT, f"{OWN}/chk-7")),
+        (SEVENTH, {"end_time": None}, (SnapshotKind.MISSING, None)),
+        (READABLE, {"end_time": ago(30)}, (SnapshotKind.MISSING, None)),
+        (EMPTY, {"end_time": ago(30)}, (SnapshotKind.SAVEPOINT, "file:/sp/mine")),
+        (SEVENTH, {"checkpoint_id": 8, "job_id": "another"}, (SnapshotKind.CHECKPOINT, f"{OWN}/chk-7")),
+    ],
+)
+def test_a_lost_run_starts_from_the_newer_of_checkpoint_and_savepoint(
+    listing: Listing, fields: dict[str, Any], left: tuple[object, object]
+) -> None:
+    status = FlinkSavepointStatus(
+        phase=SavepointPhase.COMPLETED, location="file:/sp/mine", job_id=flink_id(), end_time=ago(30)
+    )
+    observation = seen(absent(), cluster=cluster(incarnation="jm-2"), listings={OWN: listing})
+    decision = decide(job(status=_status()), observation, savepoints=[savepoint(status=replace(status, **fields))])
+    assert _end(decision)[1:] == left
+
+
+@pytest.mark.parametrize("where", ["file:///elsewhere", "file:///checkpoints"])
+@pytest.mark.parametrize("known", [True, False])
+def test_checkpoints_are_looked_for_where_the_run_wrote_them(where: str, known: bool) -> None:
+    """The spec has changed since, and the cluster came back with another configuration: neither tells."""
+    last = CheckpointInfo(id=7, location=f"{OWN}/chk-7", time=ago(50)) if known else None
+    there = cluster(incarnation="jm-2", checkpoint_directory="file:///of-the-new-jobmanager")
+    wanted = spec(checkpoint={"directory": where})
+    listings = {
+        OWN: READABLE,
+        f"{where}/{flink_id()}": READABLE if where == CHECKPOINTS else EMPTY,
+        f"file:///of-the-new-jobmanager/{flink_id()}": EMPTY,
+    }
+    decision = decide(job(wanted, _status(last_checkpoint=last)), seen(absent(), cluster=there, listings=listings))
+    ended = decision.status.history[0]
+    assert (ended.result, ended.to) == (RunResult.LOST, f"{OWN}/chk-7" if known else None)
+    assert ("RunJob" in acts(decision)) == known
+
+
+@pytest.mark.parametrize("state", [S.FINISHED, S.FAILED, S.CANCELED])
+@pytest.mark.parametrize("what", [None, operation(OperationKind.STOP, "Suspend"), operation(OperationKind.CANCEL)])
+def test_a_job_that_is_forgotten_between_two_questions_has_not_left_nothing(
+    state: FlinkJobState, what: Operation | None
+) -> None:
+    answers = seen(present(state), checkpoints=None, trigger=TriggerResult(state=TriggerState.FORGOTTEN))
+    decision = decide(job(status=_status(run(restored_from="file:/old"), operation=what)), answers)
+    assert decision.status.submission is not None
+    assert decision.status.submission.end is None
+    assert decision.outcome is None
 
 
 EMPTY_DIRECTORY = Listing(readable=True)
