@@ -69,7 +69,10 @@ async def _stop(connection: Connection, namespace: str, name: str, timeout: floa
     query = {"labelSelector": scale["status"]["selector"]}
     pods = path_of("pods", group_version="v1", namespace=namespace)
     async with _deadline(timeout, f"Pods of {subject} still run"):
-        while (await connection.request("list", "pods", pods, subject=namespace, query=query)).get("items"):
+        while True:
+            found = await connection.request("list", "pods", pods, subject=namespace, query=query)
+            if not found.get("items"):
+                break
             await asyncio.sleep(POLL_SECONDS)
     _LOG.info("the operator %s is stopped", subject)
 
