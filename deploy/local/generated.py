@@ -50,9 +50,7 @@ def wanted() -> dict[Path, str]:
     files = {CHART / "files" / "crds" / crd.name: crd.read_text() for crd in (REPOSITORY / "crds").glob("*.yaml")}
     alerts = (CHART / "files" / "alerts.yaml").read_text()
     spec = "".join(f"  {line}\n" for line in alerts.splitlines())
-    head = (
-        "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: flinkjob-operator\nspec:\n"
-    )
+    head = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: flinkjob-operator\nspec:\n"
     files[OVERLAYS / "monitoring" / "prometheus-rule.yaml"] = head + spec
     files[OVERLAYS / "monitoring" / "dashboard.json"] = (CHART / "files" / "dashboard.json").read_text()
     readme = README.read_text()
