@@ -23,21 +23,23 @@ def look(draft: Draft) -> bool:
     """Without a status: find the newest own job on the cluster and take it over. True when one may go on deciding."""
     if finished.from_mark(draft):
         return False
-    if (named := draft.observation.adoptable) is not None and not draft.observation.kin:
+    lives = any(not job.state.is_terminal for job in draft.observation.kin)
+    if (named := draft.observation.adoptable) is not None and not lives:
         return _take_named(draft, named)
-    mine = [job for job in draft.observation.kin if not job.state.is_terminal or _number(draft, job) is not None]
+    mine = [job for job in draft.observation.kin if not job.state.is_terminal or own_number(draft, job) is not None]
     if not mine:
         return True
-    kin = draft.need_marks()
+    ours = {job.job_id for job in draft.observation.kin}
+    kin = [one for one in draft.need_marks() if one.overview.job_id in ours]
     live = [one for one in kin if not one.overview.state.is_terminal]
-    ended = [one for one in kin if one.overview.state.is_terminal and _number(draft, one.overview) is not None]
+    ended = [one for one in kin if one.overview.state.is_terminal and own_number(draft, one.overview) is not None]
     if len(live) > 1:
         names = ", ".join(sorted(one.overview.job_id for one in live))
         draft.stall(
             Reason.StrayJob, f"several live jobs of this FlinkJob are on the cluster, cancel all but one: {names}"
         )
         return False
-    chosen = live[0] if live else max(ended, key=lambda one: _number(draft, one.overview) or 0, default=None)
+    chosen = live[0] if live else max(ended, key=lambda one: own_number(draft, one.overview) or 0, default=None)
     if chosen is None:
         return True
     _adopt(draft, chosen)
@@ -57,7 +59,8 @@ def _take_named(draft: Draft, overview: JobOverview) -> bool:
 def _adopt(draft: Draft, kin: Kin) -> None:
     """Take the job over as the current submission; the next look decides whether it must be replaced."""
     overview, mark = kin.overview, kin.mark
-    number = _number(draft, overview) or (mark.number if mark is not None else 1)
+    known = own_number(draft, overview) or (mark.number if mark is not None else 1)
+    number = max([known, *(own_number(draft, job) or 0 for job in draft.observation.kin)])  # they only grow
     cluster = draft.observation.target
     submission = Submission(
         number=number,
@@ -87,7 +90,7 @@ def has_stray_beside(draft: Draft, submission: Submission) -> bool:
 
 def deal_with_stray(draft: Draft, stray: JobOverview) -> None:
     """A live job of ours that is not the current run: an older run is cancelled, anything else is reported."""
-    number = _number(draft, stray)
+    number = own_number(draft, stray)
     current = draft.submission.number if draft.submission else 0
     url = draft.observation.target.url
     message = f"job {stray.job_id} of this FlinkJob is live on {url}"
@@ -101,5 +104,6 @@ def deal_with_stray(draft: Draft, stray: JobOverview) -> None:
     draft.again(10.0)
 
 
-def _number(draft: Draft, job: JobOverview) -> int | None:
+def own_number(draft: Draft, job: JobOverview) -> int | None:
+    """Which run of this very FlinkJob (by uid) the job is; None: of none."""
     return number_of(job.job_id, draft.owner, draft.job.meta.uid)

@@ -11,7 +11,7 @@ from datetime import timedelta
 from flinkjob.api.common import DeletionPolicy, OperationKind, RunResult, duration_seconds
 from flinkjob.api.constants import ANNOTATION_FORCE_DELETE, FINALIZER
 from flinkjob.api.flinkjob_status import Submission
-from flinkjob.core import submit
+from flinkjob.core import adopt, submit
 from flinkjob.core.actions import CancelJob, DiscardArtifact, RemoveFinalizer
 from flinkjob.core.cause import Cause
 from flinkjob.core.draft import Draft
@@ -29,11 +29,11 @@ def step(draft: Draft) -> None:
     submission = draft.live
     policy = _policy(draft)
     if submission is None:
-        _let_go(draft)
+        if _nothing_is_left(draft, policy):
+            _let_go(draft)
         return
     if policy is DeletionPolicy.ORPHAN:
-        draft.event(Reason.Orphaned, f"job {submission.job_id} runs on at {submission.cluster_url}")
-        _let_go(draft, keep_artifact=True)
+        _orphan(draft, submission)
         return
     if expired(draft):
         give_up(draft, submission)
@@ -52,6 +52,44 @@ def step(draft: Draft) -> None:
         begin_cancel(draft, submission, by=Cause.DELETION)
 
 
+def _nothing_is_left(draft: Draft, policy: DeletionPolicy) -> bool:
+    """Whether the cluster surely has no job of this FlinkJob that its status does not tell of; deals with what it has."""
+    if draft.observation.forbidden or FINALIZER not in draft.job.meta.finalizers:
+        return True
+    if draft.submission is None:
+        return _looked_for(draft)
+    number, kin = draft.submission.number, draft.observation.kin
+    mine = [job for job in kin if not job.state.is_terminal and (adopt.own_number(draft, job) or number + 1) <= number]
+    if not mine or policy is DeletionPolicy.ORPHAN:
+        return True
+    ids = ", ".join(job.job_id for job in mine)
+    if expired(draft):
+        message = f"job {ids} at {draft.observation.target.url} could not be ended by the deadline"
+        draft.event(Reason.LeftBehind, message, warning=True)
+        return True
+    for job in mine:
+        draft.act(CancelJob(url=draft.observation.target.url, job_id=job.job_id))
+    draft.wait("Delete", Reason.StrayJob, f"cancelling job {ids}", again=0.5)
+    return False
+
+
+def _looked_for(draft: Draft) -> bool:
+    """Without a status, but held: a job may run all the same. It is taken over first, then ended as any other."""
+    if expired(draft):
+        return True
+    if not draft.target_reachable():
+        return False
+    if adopt.look(draft):
+        return True
+    draft.again(1.0)
+    return False
+
+
+def _orphan(draft: Draft, submission: Submission) -> None:
+    draft.event(Reason.Orphaned, f"job {submission.job_id} runs on at {submission.cluster_url}")
+    _let_go(draft, keep_artifact=True)
+
+
 def _never_came(draft: Draft, submission: Submission) -> bool:
     """Flink refused the run call for certain, and does not know the job: there is nothing to wait for."""
     absent = draft.observation.job.presence is Presence.ABSENT
@@ -65,6 +103,9 @@ def overdue(draft: Draft) -> bool:
 
 def give_up(draft: Draft, submission: Submission) -> None:
     """At the deadline: cancel if the cluster answers (for one more attempt's time), else leave the job behind."""
+    if _policy(draft) is DeletionPolicy.ORPHAN:
+        _orphan(draft, submission)
+        return
     operation = draft.status.operation
     present = draft.observation.cluster.reachable and draft.observation.job.presence is Presence.PRESENT
     if present and (operation is None or operation.kind is not OperationKind.CANCEL):
@@ -121,8 +162,17 @@ def _stop(draft: Draft, submission: Submission) -> None:
         begin_cancel(draft, submission, by=Cause.DELETION)
     elif overview.all_tasks_running:
         begin_stop(draft, submission, by=Cause.DELETION, base=base, format_type=spec.savepoints.format_type)
+    elif not submission.running and _has_no_state(draft, submission):
+        begin_cancel(draft, submission, by=Cause.DELETION)
     else:
         draft.wait("Delete", Reason.WaitingForTasks, "a savepoint needs all tasks running", again=1.0)
+
+
+def _has_no_state(draft: Draft, submission: Submission) -> bool:
+    """Whether the job certainly completed nothing that a savepoint could save."""
+    assert submission.job_id is not None
+    stats = draft.need_checkpoints(submission.job_id)
+    return stats is not None and stats.newest_completed() is None
 
 
 def _let_go(draft: Draft, *, keep_artifact: bool = False) -> None:

@@ -1,0 +1,246 @@
+"""Deleting a FlinkJob: what becomes of its Flink job, by policy, presence and time; and that it ends."""
+
+from typing import Any
+
+import pytest
+
+from flinkjob.api.common import OperationKind, RunResult
+from flinkjob.api.flinkjob_status import FlinkJobStatus
+from flinkjob.core.errors import SubmitRejection
+from flinkjob.core.flinkmodel import FlinkJobState, TriggerState
+from flinkjob.core.model import JobDecision, JobSeen, Kin, Presence, RunPhase, RunSeen
+from tests.support.inputs import (
+    SAVEPOINTS,
+    absent,
+    acts,
+    ago,
+    chk,
+    cluster,
+    decide,
+    deleted,
+    directory,
+    ended,
+    flink_id,
+    job,
+    operation,
+    overview,
+    present,
+    run,
+    seen,
+    silent,
+    spec,
+    stats,
+    told,
+    triggered,
+    unseen,
+)
+
+K, S = OperationKind, FlinkJobState
+RUNNING = FlinkJobStatus(submission=run())
+DONE = ["DiscardArtifact", "RemoveFinalizer"]
+LEFT = ["RemoveFinalizer"]
+UNKNOWN = JobSeen(presence=Presence.UNKNOWN)
+
+
+def _policy(policy: str, **fields: Any) -> dict[str, Any]:
+    return spec(deletion={"policy": policy}, **fields)
+
+
+@pytest.mark.parametrize("policy", ["Savepoint", "Cancel", "Orphan"])
+@pytest.mark.parametrize(
+    "status", [FlinkJobStatus(), *(FlinkJobStatus(submission=ended(result, "file:/s")) for result in RunResult)]
+)
+def test_what_does_not_run_goes_at_once(policy: str, status: FlinkJobStatus) -> None:
+    decision = decide(job(_policy(policy), status, **deleted()), seen(deleting_for=1.0))
+    assert acts(decision)[-1] == "RemoveFinalizer"
+    assert "CancelJob" not in acts(decision)
+    assert decision.status.phase == "Deleting"
+
+
+@pytest.mark.parametrize(
+    ("policy", "known", "actions"),
+    [
+        ("Savepoint", present(), ["StopJob"]),
+        ("Savepoint", present(tasks=1), []),
+        ("Savepoint", absent(0.0), []),
+        ("Savepoint", UNKNOWN, []),
+        ("Cancel", present(), ["CancelJob"]),
+        ("Cancel", present(tasks=1), ["CancelJob"]),
+        ("Cancel", UNKNOWN, []),
+        ("Orphan", present(), LEFT),
+        ("Orphan", UNKNOWN, LEFT),
+        ("Orphan", absent(0.0), LEFT),
+    ],
+)
+def test_the_first_step(policy: str, known: JobSeen, actions: list[str]) -> None:
+    there = cluster(incarnation="jm-2") if known.presence is Presence.ABSENT else cluster()
+    about = job(_policy(policy), RUNNING, **deleted())
+    decision = decide(about, seen(known, cluster=there, deleting_for=1.0, checkpoints=stats(chk(1))))
+    if policy == "Orphan" and known.presence is Presence.ABSENT:
+        assert "CancelJob" not in acts(decision)
+        return
+    assert acts(decision) == actions
+    assert ("Orphaned" in told(decision)) == (policy == "Orphan")
+
+
+def test_without_a_directory_it_is_cancelled() -> None:
+    decision = decide(
+        job(_policy("Savepoint"), RUNNING, **deleted()), seen(present(), cluster=cluster(savepoint_directory=None))
+    )
+    assert acts(decision) == ["CancelJob"]
+    own = _policy("Savepoint", savepoints={"directory": SAVEPOINTS})
+    decision = decide(job(own, RUNNING, **deleted()), seen(present(), cluster=cluster(savepoint_directory=None)))
+    assert acts(decision) == ["StopJob"]
+
+
+def test_a_job_that_never_ran_and_has_no_state_is_not_waited_for() -> None:
+    status = FlinkJobStatus(submission=run(running=False, started_time=None))
+    about = job(_policy("Savepoint"), status, **deleted())
+    assert acts(decide(about, seen(present(tasks=0)))) == ["CancelJob"]
+    assert acts(decide(about, seen(present(tasks=0), checkpoints=stats(chk(1))))) == []
+
+
+def test_the_savepoint_of_a_deletion_survives() -> None:
+    stop = operation(K.STOP, "Deletion")
+    done = seen(present(S.FINISHED), trigger=triggered(TriggerState.COMPLETED, f"{directory()}/savepoint-1"))
+    decision = decide(job(_policy("Savepoint"), FlinkJobStatus(submission=run(), operation=stop), **deleted()), done)
+    assert acts(decision) == ["RecordSavepoint", *DONE]
+
+
+@pytest.mark.parametrize(
+    ("after", "deadline_passed"), [(60.0, False), (299.0, False), (659.0, False), (661.0, True), (86400.0, True)]
+)
+def test_the_deadline_leaves_time_for_the_savepoint(after: float, deadline_passed: bool) -> None:
+    decision = decide(
+        job(_policy("Savepoint"), RUNNING, **deleted(after)), seen(UNKNOWN, cluster=silent(after), deleting_for=20.0)
+    )
+    assert (acts(decision) == LEFT) == deadline_passed
+    assert ("LeftBehind" in told(decision)) == deadline_passed
+
+
+@pytest.mark.parametrize("policy", ["Savepoint", "Cancel"])
+def test_whatever_the_clock_says_one_full_attempt_is_made(policy: str) -> None:
+    """The operator was down for a day while the object was being deleted."""
+    about = job(_policy(policy), RUNNING, **deleted(86400))
+    early = decide(about, seen(UNKNOWN, cluster=silent(1), deleting_for=14.0))
+    assert acts(early) == []
+    late = decide(about, seen(UNKNOWN, cluster=silent(1), deleting_for=16.0))
+    assert acts(late) == LEFT
+    assert acts(decide(about, seen(present(), deleting_for=16.0))) == ["CancelJob"]
+
+
+def test_a_stop_that_does_not_end_is_a_cancel_at_the_deadline() -> None:
+    status = FlinkJobStatus(submission=run(), operation=operation(K.STOP, "Deletion", since=ago(700)))
+    about = job(_policy("Savepoint"), status, **deleted(700))
+    hanging = seen(present(), trigger=triggered(TriggerState.IN_PROGRESS), deleting_for=700.0)
+    first = decide(about, hanging)
+    assert acts(first) == ["CancelJob"]
+    assert first.status.operation is not None
+    assert first.status.operation.kind is K.CANCEL
+    gone = decide(
+        job(_policy("Savepoint"), first.status, **deleted(700)), seen(present(S.CANCELED), deleting_for=701.0)
+    )
+    assert acts(gone) == DONE
+
+
+def test_a_cancel_that_does_not_help_is_left_behind_after_one_attempt() -> None:
+    for since, expected in ((10, ["CancelJob", "CancelJob"]), (16, [*LEFT])):
+        status = FlinkJobStatus(submission=run(), operation=operation(K.CANCEL, "Deletion", since=ago(since)))
+        decision = decide(
+            job(_policy("Cancel"), status, **deleted(900)), seen(present(S.CANCELLING), deleting_for=900.0)
+        )
+        assert acts(decision)[-1:] == expected[-1:]
+        assert ("LeftBehind" in told(decision)) == (since > 15)
+
+
+@pytest.mark.parametrize("known", [present(), UNKNOWN, absent(0.0)])
+@pytest.mark.parametrize("what", [None, operation(K.STOP, "Upgrade"), operation(K.CANCEL, "Upgrade")])
+def test_an_orphan_is_never_cancelled_by_the_deadline(known: JobSeen, what: Any) -> None:
+    status = FlinkJobStatus(submission=run(), operation=what)
+    observation = seen(
+        known,
+        cluster=cluster(incarnation="jm-2") if known.presence is Presence.ABSENT else cluster(),
+        trigger=triggered(TriggerState.IN_PROGRESS),
+        deleting_for=3600.0,
+    )
+    decision = decide(job(_policy("Orphan"), status, **deleted(3600)), observation)
+    assert acts(decision)[-1] == "RemoveFinalizer"
+    assert told(decision) == ["Orphaned"]
+    if what is None or what.kind is K.STOP:
+        assert "CancelJob" not in acts(decision)
+
+
+@pytest.mark.parametrize("forced", [{"annotations": {"flinkjob.dev/force-delete": "true"}}, {}])
+def test_a_forced_deletion_cancels_and_goes(forced: dict[str, Any]) -> None:
+    terminating = not forced
+    about = job(_policy("Savepoint"), RUNNING, **deleted(2, **forced))
+    first = decide(about, seen(present(), deleting_for=1.0, namespace_terminating=terminating))
+    assert acts(first) == ["CancelJob"]
+    silent_now = seen(UNKNOWN, cluster=silent(20), deleting_for=16.0, namespace_terminating=terminating)
+    assert acts(decide(about, silent_now)) == LEFT
+
+
+@pytest.mark.parametrize(
+    ("answer", "fields", "goes"),
+    [
+        (RunSeen(), {}, False),
+        (RunSeen(phase=RunPhase.WORKING), {}, False),
+        (RunSeen(phase=RunPhase.REJECTED, rejection=SubmitRejection.CONFIG), {}, True),
+        (RunSeen(phase=RunPhase.REJECTED, rejection=SubmitRejection.CONFIG), {"unanswered": True}, False),
+        (RunSeen(), {"rejected": True}, True),
+    ],
+)
+def test_a_run_that_may_still_appear_is_waited_for(answer: RunSeen, fields: dict[str, Any], goes: bool) -> None:
+    status = FlinkJobStatus(submission=unseen(**fields))
+    decision = decide(job(_policy("Cancel"), status, **deleted()), seen(absent(), run=answer))
+    assert acts(decision) == (DONE if goes else [])
+    if not goes:
+        late = decide(job(_policy("Cancel"), status, **deleted(400)), seen(absent(), run=answer, deleting_for=400.0))
+        assert told(late) == ["LeftBehind"]
+        assert acts(late) == LEFT
+
+
+@pytest.mark.parametrize("by", ["Upgrade", "Suspend", "FlinkSavepoint/bye"])
+def test_a_deletion_joins_the_stop_in_flight(by: str) -> None:
+    status = FlinkJobStatus(submission=run(), operation=operation(K.STOP, by))
+    about = job(_policy("Savepoint"), status, **deleted())
+    assert acts(decide(about, seen(present(), trigger=triggered(TriggerState.IN_PROGRESS)))) == []
+    done = seen(present(S.FINISHED), trigger=triggered(TriggerState.COMPLETED, f"{directory()}/savepoint-1"))
+    assert acts(decide(about, done))[-1] == "RemoveFinalizer"
+
+
+# a status that does not tell the whole truth
+
+
+def _live_without_status(policy: str, **fields: Any) -> JobDecision:
+    observation = seen(kin=(overview(),), marked=(Kin(overview=overview(), mark=None),), **fields)
+    return decide(job(_policy(policy), FlinkJobStatus(), **deleted()), observation)
+
+
+@pytest.mark.parametrize("policy", ["Savepoint", "Cancel", "Orphan"])
+def test_a_job_whose_status_was_lost_is_found_before_the_object_goes(policy: str) -> None:
+    decision = _live_without_status(policy)
+    assert decision.status.submission is not None
+    assert decision.status.submission.job_id == flink_id()
+    assert acts(decision) == []
+    then = decide(job(_policy(policy), decision.status, **deleted()), seen(present(), kin=(overview(),)))
+    assert acts(then) == {"Savepoint": ["StopJob"], "Cancel": ["CancelJob"], "Orphan": LEFT}[policy]
+
+
+def test_without_a_status_a_held_object_waits_for_its_cluster_until_the_deadline() -> None:
+    about = job(_policy("Savepoint"), FlinkJobStatus(), **deleted(20))
+    assert acts(decide(about, seen(cluster=silent(20), deleting_for=20.0))) == []
+    late = job(_policy("Savepoint"), FlinkJobStatus(), **deleted(700))
+    decision = decide(late, seen(cluster=silent(700), deleting_for=20.0))
+    assert acts(decision) == LEFT
+
+
+def test_an_older_run_that_is_still_live_is_ended_too() -> None:
+    status = FlinkJobStatus(submission=ended(RunResult.CANCELLED, "file:/s", number=2, job_id=flink_id(2)))
+    about = job(_policy("Cancel"), status, **deleted())
+    assert acts(decide(about, seen(kin=(overview(number=1),)))) == ["CancelJob"]
+    assert acts(decide(about, seen(kin=(overview(S.CANCELED, number=1),)))) == DONE
+    late = job(_policy("Cancel"), status, **deleted(400))
+    gone = decide(late, seen(kin=(overview(number=1),), deleting_for=400.0))
+    assert acts(gone)[-1] == "RemoveFinalizer"
+    assert "LeftBehind" in told(gone)
