@@ -130,6 +130,9 @@ class SavepointRound:
         )
         if ANNOTATION_RESULT in self.meta.annotations or self.meta.deletion_time is not None:
             return decision
+        ended = self.status.end_time or self.now
+        if self.status.location is None and (self.now - ended).total_seconds() < SIZE_WAIT:
+            return decision  # the place of a checkpoint is told by the statistics a little later
         result = {
             "clusterUrl": self.status.cluster_url,
             "location": self.status.location,

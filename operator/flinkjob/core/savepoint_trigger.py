@@ -157,38 +157,42 @@ class TriggerRound(SavepointRound):
         )
 
     def _follow(self, spec: FlinkSavepointSpec) -> SavepointDecision:
-        observation = self.given.observation
-        if self._expired(spec):
-            return self._fail(
-                SavepointErrorCode.TIMEOUT, f"not complete within {spec.timeout}; Flink may still complete it"
-            )
-        if not observation.cluster.reachable:
+        """What Flink says counts, also when the time is up: it may have completed while nobody looked."""
+        late = self._expired(spec)
+        if not self.given.observation.cluster.reachable:
+            if late:
+                return self._too_late(spec)
             self._again(2.0)
             return self._done()
         result = self._need_trigger(spec)
         match result.state:
             case TriggerState.IN_PROGRESS:
-                return self._in_progress()
+                return self._too_late(spec) if late else self._in_progress()
             case TriggerState.COMPLETED:
                 return self._complete(spec, result)
             case TriggerState.FAILED:
-                return self._failed_once(spec, result.failure or "Flink gave no cause")
+                return self._failed_once(spec, result.failure or "Flink gave no cause", final=True if late else None)
             case TriggerState.FORGOTTEN:
-                return self._forgotten(spec)
+                return self._forgotten(spec, late=late)
 
-    def _forgotten(self, spec: FlinkSavepointSpec) -> SavepointDecision:
+    def _too_late(self, spec: FlinkSavepointSpec) -> SavepointDecision:
+        return self._fail(
+            SavepointErrorCode.TIMEOUT, f"not complete within {spec.timeout}; Flink may still complete it"
+        )
+
+    def _forgotten(self, spec: FlinkSavepointSpec, *, late: bool) -> SavepointDecision:
         """Never sent, expired, or another JobManager: the history below the attempt's own directory tells."""
         submission = self.given.job_status.submission
         same = submission is not None and submission.job_id == self.before.job_id
         presence = self.given.observation.job.presence
         if not same or submission is None or presence is Presence.ABSENT:
-            if same and submission is not None and submission.end is None:
+            if same and submission is not None and submission.end is None and not late:
                 self._again(1.0)
                 return self._in_progress()
             return self._fail(SavepointErrorCode.JOB_NOT_RUNNING, f"job {self.before.job_id} went away meanwhile")
         if presence is Presence.UNKNOWN:
             self._again(1.0)
-            return self._in_progress()
+            return self._too_late(spec) if late else self._in_progress()
         stats = self._need_checkpoints()
         mine = stats.below(self.before.directory) if stats is not None and self.before.directory else ()
         for snapshot in mine:
@@ -196,6 +200,8 @@ class TriggerRound(SavepointRound):
                 return self._complete(
                     spec, TriggerResult(state=TriggerState.COMPLETED, location=snapshot.external_path)
                 )
+        if late:
+            return self._too_late(spec)
         if stats is not None and stats.savepoint_in_progress:
             self._again(1.0)
             return self._in_progress()

@@ -1,0 +1,404 @@
+"""A FlinkSavepoint: by mode, phase and what Flink says; once finished it is never touched again."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from flinkjob.api.common import HoldReason, OperationKind, RunResult, SavepointPhase
+from flinkjob.api.flinkjob_status import FlinkJobStatus, Hold
+from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
+from flinkjob.core.actions import TakeCheckpoint, TakeSavepoint
+from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStatus, FlinkJobState, TriggerState, normalise_location
+from flinkjob.core.identity import attempt_directory, trigger_id
+from flinkjob.core.model import DisposalPhase, DisposalSeen, JobSeen, OperationOutcome, Presence, SavepointDecision
+from tests.support.inputs import (
+    NAMESPACE,
+    NOW,
+    SAVEPOINTS,
+    absent,
+    acts,
+    ago,
+    chk,
+    cluster,
+    conditions,
+    decide_sp,
+    ended,
+    flink_id,
+    job,
+    operation,
+    present,
+    run,
+    savepoint,
+    seen,
+    silent,
+    spec,
+    stats,
+    told,
+    triggered,
+    unseen,
+)
+
+S, T, P = FlinkJobState, TriggerState, SavepointPhase
+RUNNING = FlinkJobStatus(submission=run())
+UNKNOWN = JobSeen(presence=Presence.UNKNOWN)
+STOP, CANCEL = {"mode": "Stop"}, {"mode": "Cancel"}
+HELD = {"finalizers": ["flinkjob.dev/job-cleanup"]}
+
+
+def _where(attempt: int = 1) -> str:
+    return attempt_directory(
+        SAVEPOINTS, namespace=NAMESPACE, name="sp", uid="u-sp", submission=1, kind="savepoint", attempt=attempt
+    )
+
+
+MADE = f"{_where()}/savepoint-911e-1"
+WRITING = FlinkSavepointStatus(
+    phase=P.IN_PROGRESS,
+    trigger_id=trigger_id("u-sp", 1, "Savepoint", 1),
+    directory=_where(),
+    attempt=1,
+    job_id=flink_id(),
+    submission=1,
+    start_time=ago(30),
+    cluster_url="http://flink:8081",
+)
+
+
+def _error(decision: SavepointDecision) -> str | None:
+    return decision.status.error.error_code if decision.status.error is not None else None
+
+
+# waiting for the job
+
+
+@pytest.mark.parametrize("mode", [{}, STOP, CANCEL])
+@pytest.mark.parametrize(
+    ("status", "missing", "reason", "code"),
+    [
+        (FlinkJobStatus(), True, "UnknownJob", "UnknownJob"),
+        (FlinkJobStatus(), False, "JobNotRunning", "JobNotRunning"),
+        (FlinkJobStatus(submission=unseen()), False, "JobNotRunning", "JobNotRunning"),
+        (FlinkJobStatus(submission=ended(RunResult.STOPPED, "file:/s")), False, "JobNotRunning", "JobNotRunning"),
+    ],
+)
+def test_a_job_that_does_not_run_is_waited_for_until_the_timeout(
+    mode: dict[str, Any], status: FlinkJobStatus, missing: bool, reason: str, code: str
+) -> None:
+    new = savepoint(meta={"creationTimestamp": "2026-01-01T11:55:00Z"}, **mode)
+    decision = decide_sp(new, status, seen(UNKNOWN), without_job=missing)
+    assert (decision.status.phase, conditions(decision)) == (P.PENDING, "FTF")
+    assert decision.status.conditions[0].reason == reason
+    assert decision.requeue_after == pytest.approx(300.5)
+    late = savepoint(meta={"creationTimestamp": "2026-01-01T11:49:59Z"}, **mode)
+    failed = decide_sp(late, status, seen(UNKNOWN), without_job=missing)
+    assert (failed.status.phase, _error(failed), conditions(failed)) == (P.FAILED, code, "FFT")
+
+
+@pytest.mark.parametrize("mode", [STOP, CANCEL])
+def test_another_run_than_the_one_that_was_named(mode: dict[str, Any]) -> None:
+    assert _error(decide_sp(savepoint(**mode, submission=2), RUNNING)) == "JobChanged"
+    by_id = savepoint(**mode, jobRef={"name": "clicks", "jobId": "0" * 32})
+    assert _error(decide_sp(by_id, RUNNING)) == "JobChanged"
+    assert _error(decide_sp(savepoint(**mode, submission=1), RUNNING)) is None
+
+
+# mode Trigger
+
+
+def test_the_intent_of_a_savepoint_is_in_the_status_of_its_own_attempt() -> None:
+    decision = decide_sp(savepoint(), RUNNING)
+    (take,) = [action for action in decision.actions if isinstance(action, TakeSavepoint)]
+    status = decision.status
+    assert (take.trigger_id, take.directory, take.cancel) == (status.trigger_id, status.directory, False)
+    assert (status.trigger_id, status.directory, status.attempt) == (WRITING.trigger_id, _where(), 1)
+    assert (status.phase, status.submission, status.job_id) == (P.IN_PROGRESS, 1, flink_id())
+    retry = decide_sp(savepoint(status=FlinkSavepointStatus(phase=P.PENDING, attempt=1, failures=1)), RUNNING)
+    assert (retry.status.attempt, retry.status.directory) == (2, _where(2))
+    assert retry.status.trigger_id != status.trigger_id
+
+
+def test_a_checkpoint_has_no_directory() -> None:
+    for kind in ("Full", "Configured"):
+        decision = decide_sp(savepoint(type="Checkpoint", checkpointType=kind), RUNNING)
+        (take,) = [action for action in decision.actions if isinstance(action, TakeCheckpoint)]
+        assert take.checkpoint_type == kind.upper()
+        assert decision.status.directory is None
+
+
+@pytest.mark.parametrize(
+    ("status", "observation", "reason"),
+    [
+        (replace(RUNNING, operation=operation()), seen(present()), "Pending"),
+        (RUNNING, seen(present(tasks=1)), "WaitingForTasks"),
+        (RUNNING, seen(present(S.RESTARTING)), "WaitingForTasks"),
+        (RUNNING, seen(UNKNOWN, cluster=silent(9)), "WaitingForTasks"),
+    ],
+)
+def test_a_savepoint_waits_its_turn(status: FlinkJobStatus, observation: Any, reason: str) -> None:
+    decision = decide_sp(savepoint(), status, observation)
+    assert acts(decision) == []
+    assert decision.status.conditions[0].reason == reason
+
+
+def test_without_a_directory_there_is_no_savepoint() -> None:
+    nowhere = seen(present(), cluster=cluster(savepoint_directory=None))
+    for mode in ({}, STOP, CANCEL):
+        assert _error(decide_sp(savepoint(**mode), RUNNING, nowhere)) == "NoSavepointDirectory"
+    own = job(spec(savepoints={"directory": "file:///own"}), RUNNING)
+    assert acts(decide_sp(savepoint(), RUNNING, nowhere, owner=own)) == ["TakeSavepoint"]
+    assert acts(decide_sp(savepoint(directory="file:///sp"), RUNNING, nowhere)) == ["TakeSavepoint"]
+
+
+DONE = chk(5, CheckpointKind.SAVEPOINT, MADE, state_bytes=3 * 1024**2)
+LATE = {"timeout": "10s"}
+
+
+@pytest.mark.parametrize(
+    ("trigger", "fields", "phase", "actions", "code"),
+    [
+        (triggered(T.IN_PROGRESS), {}, P.IN_PROGRESS, [], None),
+        (triggered(T.IN_PROGRESS), LATE, P.FAILED, [], "Timeout"),
+        (triggered(T.COMPLETED, MADE), {}, P.COMPLETED, [], None),
+        (triggered(T.COMPLETED, MADE), LATE, P.COMPLETED, [], None),
+        (triggered(T.FAILED, failure="declined"), {}, P.PENDING, [], None),
+        (triggered(T.FAILED, failure="declined"), LATE, P.FAILED, [], "SavepointFailed"),
+        (triggered(T.FAILED, failure="declined"), {"backoffLimit": 0}, P.FAILED, [], "SavepointFailed"),
+        (triggered(T.FAILED, failure="Failed to create savepoint directory"), {}, P.FAILED, [], "SavepointFailed"),
+        (triggered(T.FAILED, failure="Could not find Flink job (x)"), {}, P.FAILED, [], "JobNotRunning"),
+        (triggered(T.FORGOTTEN), {}, P.IN_PROGRESS, ["TakeSavepoint"], None),
+        (triggered(T.FORGOTTEN), LATE, P.FAILED, [], "Timeout"),
+    ],
+)
+def test_a_savepoint_in_progress(
+    trigger: Any, fields: dict[str, Any], phase: SavepointPhase, actions: list[str], code: str | None
+) -> None:
+    decision = decide_sp(savepoint(status=WRITING, **fields), RUNNING, seen(present(), trigger=trigger))
+    assert decision.status.phase == phase
+    assert acts(decision) == actions
+    assert _error(decision) == code
+    if phase is P.COMPLETED:
+        assert decision.status.location == MADE
+        assert decision.result_mark is not None
+        assert json.loads(decision.result_mark)["location"] == MADE
+    if phase is P.PENDING:
+        assert decision.status.retry_time is not None
+        assert (decision.status.failures, decision.status.trigger_id) == (1, None)
+        waiting = decide_sp(savepoint(status=decision.status), RUNNING)
+        assert acts(waiting) == []
+
+
+@pytest.mark.parametrize(
+    ("known", "history", "status", "phase", "actions"),
+    [
+        (present(), (DONE,), RUNNING, P.COMPLETED, []),
+        (present(S.FAILED), (DONE,), RUNNING, P.COMPLETED, []),
+        (
+            present(),
+            (chk(6), chk(5, CheckpointKind.SAVEPOINT, "file:/other")),
+            RUNNING,
+            P.IN_PROGRESS,
+            ["TakeSavepoint"],
+        ),
+        (present(S.FAILED), (), RUNNING, P.FAILED, []),
+        (UNKNOWN, (), RUNNING, P.IN_PROGRESS, []),
+        (absent(1.0), (), RUNNING, P.IN_PROGRESS, []),
+        (absent(), (), FlinkJobStatus(submission=ended(RunResult.LOST)), P.FAILED, []),
+        (present(number=2), (), FlinkJobStatus(submission=run(2, job_id=flink_id(2))), P.FAILED, []),
+    ],
+)
+def test_a_forgotten_trigger_is_looked_for_before_it_is_sent_again(
+    known: JobSeen, history: tuple[Any, ...], status: FlinkJobStatus, phase: SavepointPhase, actions: list[str]
+) -> None:
+    observation = seen(known, trigger=triggered(T.FORGOTTEN), checkpoints=stats(*history))
+    decision = decide_sp(savepoint(status=WRITING), status, observation)
+    assert decision.status.phase == phase
+    assert acts(decision) == actions
+    for action in decision.actions:
+        if isinstance(action, TakeSavepoint):
+            assert (action.trigger_id, action.directory) == (WRITING.trigger_id, WRITING.directory)
+
+
+def test_it_is_not_sent_again_while_one_is_written() -> None:
+    writing = chk(6, CheckpointKind.SAVEPOINT, None, status=CheckpointStatus.IN_PROGRESS)
+    observation = seen(present(), trigger=triggered(T.FORGOTTEN), checkpoints=stats(writing, in_progress=1))
+    assert acts(decide_sp(savepoint(status=WRITING), RUNNING, observation)) == []
+
+
+@pytest.mark.parametrize(("fields", "code"), [({}, None), (LATE, "Timeout")])
+def test_a_silent_cluster_changes_nothing_before_the_timeout(fields: dict[str, Any], code: str | None) -> None:
+    decision = decide_sp(savepoint(status=WRITING, **fields), RUNNING, seen(UNKNOWN, cluster=silent(99)))
+    assert _error(decision) == code
+    assert decision.status.phase == (P.FAILED if code else P.IN_PROGRESS)
+    assert acts(decision) == []
+
+
+# completed
+
+
+def test_size_and_id_follow_when_the_statistics_show_them() -> None:
+    at_once = decide_sp(savepoint(status=WRITING), RUNNING, seen(present(), trigger=triggered(T.COMPLETED, MADE)))
+    assert (at_once.status.size, at_once.status.checkpoint_id) == (None, None)
+    done = savepoint(status=at_once.status)
+    waiting = decide_sp(done, RUNNING, seen(present()))
+    assert waiting.requeue_after == 1.0
+    shown = decide_sp(done, RUNNING, seen(present(), checkpoints=stats(DONE)))
+    assert (shown.status.size, shown.status.checkpoint_id, shown.status.location) == ("3.0Mi", 5, MADE)
+    late = decide_sp(done, RUNNING, seen(present(), checkpoints=stats(DONE), now=NOW + timedelta(seconds=60)))
+    assert late.requeue_after is None
+
+
+def test_the_mark_of_a_checkpoint_waits_for_its_place() -> None:
+    status = replace(WRITING, directory=None)
+    checkpoint = {"type": "Checkpoint"}
+    trigger = triggered(T.COMPLETED, checkpoint_id=8)
+    at_once = decide_sp(savepoint(status=status, **checkpoint), RUNNING, seen(present(), trigger=trigger))
+    assert (at_once.status.phase, at_once.status.location, at_once.result_mark) == (P.COMPLETED, None, None)
+
+
+def test_a_checkpoint_is_found_by_its_id() -> None:
+    status = replace(WRITING, directory=None)
+    observation = seen(present(), trigger=triggered(T.COMPLETED, checkpoint_id=8), checkpoints=stats(chk(8)))
+    decision = decide_sp(savepoint(status=status, type="Checkpoint"), RUNNING, observation)
+    assert decision.status.location == chk(8).external_path
+    assert decision.result_mark is not None
+
+
+@pytest.mark.parametrize("phase", [P.COMPLETED, P.FAILED])
+@pytest.mark.parametrize("mode", [{}, STOP, CANCEL])
+@pytest.mark.parametrize("status", [RUNNING, FlinkJobStatus()])
+def test_what_is_finished_is_never_touched_again(
+    phase: SavepointPhase, mode: dict[str, Any], status: FlinkJobStatus
+) -> None:
+    before = replace(WRITING, phase=phase, location=MADE, end_time=ago(3600))
+    meta = {"annotations": {"flinkjob.dev/result": "{}"}}
+    first = decide_sp(savepoint(status=before, meta=meta, **mode), status)
+    assert acts(first) == []
+    assert first.requeue_after is None
+    again = decide_sp(savepoint(status=first.status, meta=meta, **mode), status)
+    assert savepoint(status=again.status).status == savepoint(status=first.status).status
+
+
+@pytest.mark.parametrize("mode", [{}, STOP, CANCEL])
+def test_what_is_restored_with_its_mark_is_done_already(mode: dict[str, Any]) -> None:
+    mark = json.dumps({"location": MADE, "jobId": flink_id(), "checkpointId": 5, "submission": 1})
+    decision = decide_sp(savepoint(meta={"annotations": {"flinkjob.dev/result": mark}}, **mode), RUNNING)
+    assert (decision.status.phase, decision.status.location, decision.status.checkpoint_id) == (P.COMPLETED, MADE, 5)
+    assert acts(decision) == []
+    damaged = decide_sp(savepoint(meta={"annotations": {"flinkjob.dev/result": "{"}}, **mode), RUNNING)
+    assert damaged.status.phase is P.FAILED
+    assert acts(damaged) == []
+
+
+# modes Stop and Cancel
+
+
+@pytest.mark.parametrize("mode", [STOP, CANCEL])
+def test_the_flinkjob_stops_and_the_flinksavepoint_mirrors_it(mode: dict[str, Any]) -> None:
+    pending = decide_sp(savepoint(**mode), RUNNING)
+    assert acts(pending) == []
+    assert pending.status.phase is P.PENDING
+    kind = OperationKind.STOP if mode is STOP else OperationKind.SAVEPOINT_AND_CANCEL
+    stopping = replace(RUNNING, operation=operation(kind, "FlinkSavepoint/sp"))
+    mirrored = decide_sp(savepoint(status=pending.status, **mode), stopping)
+    assert stopping.operation is not None
+    assert mirrored.status.phase is P.IN_PROGRESS
+    assert mirrored.status.trigger_id == stopping.operation.trigger_id
+    assert acts(mirrored) == []
+    outcome = OperationOutcome(by="FlinkSavepoint/sp", location=MADE, message="")
+    stopped = FlinkJobStatus(submission=ended(RunResult.STOPPED, MADE))
+    done = decide_sp(savepoint(status=mirrored.status, **mode), stopped, seen(present(S.FINISHED)), outcome=outcome)
+    assert (done.status.phase, done.status.location) == (P.COMPLETED, MADE)
+
+
+@pytest.mark.parametrize(("permanent", "phase"), [(False, P.PENDING), (True, P.FAILED)])
+def test_a_stop_that_failed_is_tried_again_unless_it_would_fail_again(permanent: bool, phase: SavepointPhase) -> None:
+    outcome = OperationOutcome(by="FlinkSavepoint/sp", location=None, message="declined", permanent=permanent)
+    decision = decide_sp(savepoint(status=WRITING, **STOP), RUNNING, outcome=outcome)
+    assert decision.status.phase == phase
+
+
+def test_a_hold_tells_the_result_after_a_crash() -> None:
+    hold = Hold(reason=HoldReason.STOPPED, by="sp", since=ago(5), location=MADE)
+    held = FlinkJobStatus(submission=ended(RunResult.STOPPED, MADE), hold=hold)
+    decision = decide_sp(savepoint(status=WRITING, **STOP), held)
+    assert (decision.status.phase, decision.status.location) == (P.COMPLETED, MADE)
+
+
+def test_the_outcome_of_another_one_is_none_of_its_business() -> None:
+    outcome = OperationOutcome(by="FlinkSavepoint/other", location=MADE, message="")
+    decision = decide_sp(savepoint(**STOP), RUNNING, outcome=outcome)
+    assert decision.status.phase is P.PENDING
+
+
+# deletion
+
+COMPLETE = replace(WRITING, phase=P.COMPLETED, location=MADE, end_time=ago(3600))
+DELETE = {"deletion": {"policy": "Delete"}}
+
+
+def _deleted(seconds: float = 1.0) -> dict[str, Any]:
+    return HELD | {"deletionTimestamp": ago(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+
+def _disposal(phase: DisposalPhase) -> Any:
+    return seen(present(), disposal=DisposalSeen(phase=phase, message="no"))
+
+
+def test_only_what_is_to_be_deleted_with_its_data_is_held() -> None:
+    assert acts(decide_sp(savepoint(**DELETE), FlinkJobStatus())) == ["AddFinalizer"]
+    assert acts(decide_sp(savepoint(), FlinkJobStatus())) == []
+    assert acts(decide_sp(savepoint(meta=HELD, **DELETE), FlinkJobStatus())) == []
+
+
+def test_disposal_has_an_intent() -> None:
+    first = decide_sp(savepoint(status=COMPLETE, meta=_deleted(), **DELETE), RUNNING, _disposal(DisposalPhase.DONE))
+    assert first.status.deleting
+    assert acts(first) == []
+    then = savepoint(status=first.status, meta=_deleted(), **DELETE)
+    assert acts(decide_sp(then, RUNNING, _disposal(DisposalPhase.WORKING))) == []
+    assert acts(decide_sp(then, RUNNING, _disposal(DisposalPhase.FAILED))) == []
+    assert acts(decide_sp(then, RUNNING, _disposal(DisposalPhase.DONE))) == ["RemoveFinalizer"]
+
+
+@pytest.mark.parametrize("place", [MADE, MADE.replace("file:///", "file:/"), f"{MADE}/_metadata"])
+def test_a_snapshot_in_use_is_kept_until_the_deadline_and_then_for_good(place: str) -> None:
+
+    used = [normalise_location(place)]
+    done = _disposal(DisposalPhase.DONE)
+    waiting = decide_sp(savepoint(status=COMPLETE, meta=_deleted(), **DELETE), RUNNING, done, in_use=used)
+    assert (acts(waiting), waiting.status.deleting) == ([], False)
+    late = decide_sp(savepoint(status=COMPLETE, meta=_deleted(301), **DELETE), RUNNING, done, in_use=used)
+    assert acts(late) == ["RemoveFinalizer"]
+    assert told(late) == ["SnapshotKept"]
+
+
+@pytest.mark.parametrize("phase", [DisposalPhase.WORKING, DisposalPhase.FAILED])
+def test_the_object_goes_at_its_deadline(phase: DisposalPhase) -> None:
+    about = savepoint(status=replace(COMPLETE, deleting=True), meta=_deleted(301), **DELETE)
+    decision = decide_sp(about, RUNNING, _disposal(phase))
+    assert acts(decision) == ["RemoveFinalizer"]
+    assert told(decision) == ["SnapshotKept"]
+
+
+def test_without_data_or_with_data_to_retain_it_goes_at_once() -> None:
+    for status, fields in ((WRITING, DELETE), (COMPLETE, {})):
+        decision = decide_sp(savepoint(status=status, meta=_deleted(), **fields), RUNNING)
+        assert acts(decision) == ["RemoveFinalizer"]
+    free = savepoint(status=COMPLETE, meta={"deletionTimestamp": "2026-01-01T11:00:00Z"}, **DELETE)
+    assert acts(decide_sp(free, RUNNING)) == []
+
+
+def test_a_bad_spec_fails() -> None:
+    decision = decide_sp(savepoint(mode="Nonsense"), RUNNING)
+    assert decision.status.phase is P.FAILED
+    assert "spec.mode" in (decision.status.error.message if decision.status.error else "")
+
+
+def test_the_origin_is_a_word_of_the_list() -> None:
+    labelled = savepoint(meta={"labels": {"flinkjob.dev/origin": "Periodic"}})
+    assert decide_sp(labelled, RUNNING, seen(present())).status.origin == "Periodic"
+    other = savepoint(meta={"labels": {"flinkjob.dev/origin": "x"}})
+    assert decide_sp(other, RUNNING).status.origin == "Manual"
