@@ -292,6 +292,7 @@ class FlinkJobStatus:
     hold: Annotated[Hold | None, Field(description="Why the job is held down.")] = None
     current_revision: Annotated[Text | None, Field(description="The ControllerRevision of the current run.")] = None
     healthy_revision: Annotated[Text | None, Field(description="The one of the last healthy run.")] = None
+    healthy_artifact: Annotated[Word | None, Field(description="SHA-256 of the jar of that run.")] = None
     job: Annotated[ObservedJob | None, Field(description="The Flink job as last seen.")] = None
     submission: Annotated[Submission | None, Field(description="The current run, as intended.")] = None
     operation: Annotated[Operation | None, Field(description="What is being done to the running job.")] = None

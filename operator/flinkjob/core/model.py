@@ -89,11 +89,16 @@ class ArtifactPhase(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactRequest:
-    """A jar wanted on a cluster. `digest` pins the content (given by the user, or recorded with an earlier run)."""
+    """A jar wanted on a cluster. `digest` pins the content (given by the user, or recorded with an earlier run).
+
+    Attributes:
+        run: the digest of the run that wants it: another run without a pinned content wants what the address gives then.
+    """
 
     url: str
     uri: str
     digest: str | None
+    run: str = ""
     attempt: int = 0
 
 

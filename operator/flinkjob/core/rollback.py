@@ -37,6 +37,12 @@ def effective(draft: Draft) -> None:
     draft.digest = draft.digest_of_spec(draft.spec)
 
 
+def recorded_artifact(draft: Draft) -> str | None:
+    """The content that the healthy revision ran with, where it runs again: its address may give another one by now."""
+    taken_back = draft.status.rollback
+    return draft.status.healthy_artifact if taken_back is not None and taken_back.run_digest != draft.digest else None
+
+
 def is_bad(draft: Draft, submission: Submission) -> bool:
     """Whether this run is the one that is being taken back."""
     taken_back = draft.status.rollback
@@ -133,4 +139,6 @@ def _checkpointed(draft: Draft, submission: Submission) -> bool:
 
 def _healthy(draft: Draft, submission: Submission) -> None:
     draft.update(healthy=True, steady_since=None)
-    draft.status = replace(draft.status, healthy_revision=submission.revision or draft.status.healthy_revision)
+    if submission.revision is not None:
+        artifact = submission.artifact_digest
+        draft.status = replace(draft.status, healthy_revision=submission.revision, healthy_artifact=artifact)

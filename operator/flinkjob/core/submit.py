@@ -20,6 +20,7 @@ from flinkjob.api.common import (
 from flinkjob.api.constants import FINALIZER
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Submission
+from flinkjob.core import rollback
 from flinkjob.core.actions import AddFinalizer, DiscardArtifact, RecordRevision, RunJob
 from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.draft import FAST, HOLD, Draft
@@ -55,7 +56,9 @@ def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str 
     if draft.pausing(FETCH):
         return None
     pinned = spec.jar.sha256 or recorded
-    seen = draft.need_artifact(ArtifactRequest(url=url, uri=spec.jar.uri, digest=pinned, attempt=attempts))
+    seen = draft.need_artifact(
+        ArtifactRequest(url=url, uri=spec.jar.uri, digest=pinned, run=draft.digest, attempt=attempts)
+    )
     match seen.phase:
         case ArtifactPhase.READY:
             return seen
@@ -78,7 +81,8 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> None
     if isinstance(source, Missing):
         draft.stall(source.reason, source.message)
         return
-    recorded = last.artifact_digest if last is not None and last.run_digest == draft.digest else None
+    same = last is not None and last.run_digest == draft.digest
+    recorded = last.artifact_digest if last is not None and same else rollback.recorded_artifact(draft)
     artifact = artifact_ready(draft, spec, url=url, recorded=recorded)
     if artifact is None:
         return

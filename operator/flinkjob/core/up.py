@@ -111,7 +111,7 @@ def _replace(draft: Draft, spec: FlinkJobSpec, submission: Submission, *, by: st
     if not draft.target_reachable() or not outlook.suitable(draft, spec):
         return
     same = draft.digest == submission.run_digest
-    recorded = submission.artifact_digest if same else None
+    recorded = submission.artifact_digest if same else rollback.recorded_artifact(draft)
     artifact = submit.artifact_ready(draft, spec, url=draft.wanted_url, recorded=recorded)
     if artifact is None:
         return

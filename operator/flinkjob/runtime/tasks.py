@@ -108,11 +108,12 @@ class Tasks:
         asked = fetch.request
         if (asked.url, asked.uri) != (request.url, request.uri):
             return False
+        same = asked.run == request.run or request.digest is not None
         if not fetch.task.done():
-            return asked.digest == request.digest
+            return asked.digest == request.digest and same
         seen, age = fetch.task.result(), time.monotonic() - fetch.done
         if seen.phase is ArtifactPhase.READY:
-            return age < READY_FOR and request.digest in (None, asked.digest, seen.digest)
+            return age < READY_FOR and request.digest in (None, asked.digest, seen.digest) and same
         return asked == request and age < FAILED_FOR
 
     def _fetched(self, key: Key, request: ArtifactRequest) -> None:
