@@ -40,6 +40,18 @@ check: $(VENV) ## All that is fast: style, types, layers, generated files, unit 
 test: prepare ## Every test except the benchmarks, with a real control plane and a real Flink (PYTEST="-k …")
 	$(BIN)/pytest tests --ignore tests/bench $(PYTEST)
 
+.PHONY: chart
+chart: $(VENV) ## What the checkers say of the chart: lint, the API server, Pod Security, kubeconform, Kustomize, releases
+	$(BIN)/pytest -q tests/chart $(PYTEST)
+
+.PHONY: generated
+generated: $(VENV) ## Write what below deploy/ is made from other files
+	$(BIN)/python -m deploy.local.generated
+
+.PHONY: image
+image: $(VENV) ## Build the image without Docker (root, buildah, debootstrap); says its size and how fast it starts
+	$(BIN)/python -m deploy.local.image
+
 .PHONY: bench
 bench: $(VENV) ## The benchmarks; writes .local/bench.json
 	$(BIN)/pytest -s tests/bench $(PYTEST)

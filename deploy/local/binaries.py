@@ -5,6 +5,7 @@ constants here (the tools that `go install` makes).
 """
 
 import hashlib
+import json
 import os
 import re
 from pathlib import Path
@@ -106,3 +107,15 @@ def program_binary(name: str) -> Path:
         )
 
     return cached(f"{name}-{digest}/{name}", build)
+
+
+def module_directory(module: str, version: str) -> Path:
+    """The unpacked source of a Go module, for files that it holds beside code. Raises as `control_plane_binary`."""
+    go = require("go", f"{module} is a Go module")
+    answer = run_step(
+        f"downloading {module} {version}",
+        [go, "mod", "download", "-json", f"{module}@{version}"],
+        env={**os.environ, "GOFLAGS": ""},
+        cwd=Path("/"),
+    )
+    return Path(json.loads(answer[answer.index("{") :])["Dir"])

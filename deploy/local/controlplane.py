@@ -5,6 +5,8 @@ ServiceAccount tokens, garbage collection, the end of namespaces, admission, the
 Everything it writes lies below its directory.
 """
 
+import functools
+import json
 import secrets
 import subprocess
 from collections.abc import Iterator
@@ -233,7 +235,20 @@ class ControlPlane:
             return
         names = [f"--filename={file}" for file in files]
         self.kubectl("apply", "--server-side", "--force-conflicts", *names)
-        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+        self.wait_established(*names)
+
+    def wait_established(self, *names: str | Path) -> None:
+        """Waits until definitions (`crd/NAME`, or `--filename=…`) are served; `kubectl wait` fails where no status is yet.
+
+        Raises:
+            ProcessFailed: they are not after half a minute.
+        """
+        for name in names:
+            wait_until(functools.partial(self._established, name), timeout=30, what=f"{name} served")
+
+    def _established(self, name: str | Path) -> bool:
+        conditions = json.loads(self.kubectl("get", name, "-o=json")).get("status", {}).get("conditions") or ()
+        return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
 
     def audit_events(self, offset: int = 0) -> Iterator[AuditEvent]:
         """The requests so far, see `audit.py`; `offset` in bytes skips older ones (`audit_log.stat().st_size`)."""

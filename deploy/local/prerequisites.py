@@ -9,6 +9,8 @@ _PACKAGES = {
     "mvn": "maven",
     "go": "golang-go",
     "openssl": "openssl",
+    "buildah": "--no-install-recommends buildah",
+    "gcc": "gcc libc6-dev",
 }
 
 
