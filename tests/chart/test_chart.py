@@ -230,7 +230,9 @@ def test_kustomize_follows_every_reference_of_both_kinds(bare: ControlPlane, tmp
     ]
     (tmp_path / "objects.yaml").write_text(yaml.safe_dump_all(objects))
     (tmp_path / "kustomization.yaml").write_text(REFERENCES)
-    (tmp_path / "name-reference.yaml").write_text((KUSTOMIZE / "base" / "name-reference.yaml").read_text())
+    (tmp_path / "name-reference.yaml").write_text(
+        (KUSTOMIZE / "base" / "configuration" / "name-reference.yaml").read_text()
+    )
     built = bare.kubectl("kustomize", tmp_path)
     assert "name: x\n" not in built
     assert built.count("name: x-blue\n") == 12
@@ -239,7 +241,9 @@ def test_kustomize_follows_every_reference_of_both_kinds(bare: ControlPlane, tmp
 def test_every_reference_of_the_definitions_is_in_that_configuration() -> None:
     known = {
         (field["kind"], field["path"].removesuffix("/name"))
-        for entry in yaml.safe_load((KUSTOMIZE / "base" / "name-reference.yaml").read_text())["nameReference"]
+        for entry in yaml.safe_load((KUSTOMIZE / "base" / "configuration" / "name-reference.yaml").read_text())[
+            "nameReference"
+        ]
         for field in entry["fieldSpecs"]
     }
     found = set()
