@@ -129,7 +129,14 @@ class App:
         lister = SnapshotLister(settings.state_dirs)
         observer = Observer(identity=identity, clusters=clusters, tasks=tasks, kube=kube, snapshots=lister, hosts=hosts)
         executor = Executor(
-            identity=identity, kube=kube, clusters=clusters, tasks=tasks, cache=cache, events=events, faults=faults
+            identity=identity,
+            kube=kube,
+            clusters=clusters,
+            tasks=tasks,
+            cache=cache,
+            events=events,
+            faults=faults,
+            told=metrics.told,
         )
         reconciler = Reconciler(
             identity=identity,

@@ -56,20 +56,11 @@ class Metrics:
         self.clusters_unreachable = Gauge(
             "flinkjob_clusters_unreachable", "Flink clusters that do not answer.", registry=registry
         )
-        self.submissions_total = Counter(
-            "flinkjob_submissions", "Runs sent to Flink clusters, by how they ended.", ["result"], registry=registry
-        )
-        self.savepoints_total = Counter(
-            "flinkjob_savepoints",
-            "Savepoints, by origin and by how they ended.",
-            ["origin", "result"],
+        self.events_total = Counter(
+            "flinkjob_events",
+            "Transitions of FlinkJobs and FlinkSavepoints, by the reason of their Event (Submitted, JobFailed, LeftBehind).",
+            ["kind", "reason"],
             registry=registry,
-        )
-        self.artifact_fetches_total = Counter(
-            "flinkjob_artifact_fetches", "Jars that were fetched, by how it ended.", ["result"], registry=registry
-        )
-        self.left_behind_total = Counter(
-            "flinkjob_left_behind", "Flink jobs left running when their FlinkJob was deleted.", registry=registry
         )
         self.watch_event_timestamp_seconds = Gauge(
             "flinkjob_watch_event_timestamp_seconds", "When the last watch event came.", ["kind"], registry=registry
@@ -95,6 +86,10 @@ class Metrics:
         endpoint = endpoint_label(endpoint)
         self.flink_requests_total.labels(endpoint, code).inc()
         self.flink_request_seconds.labels(endpoint).observe(seconds)
+
+    def told(self, kind: str, reason: str) -> None:
+        """Counts a transition of which an Event tells."""
+        self.events_total.labels(kind, reason).inc()
 
     def reconciled(self, kind: str, result: str, seconds: float) -> None:
         """Counts a reconciliation that took so many seconds."""

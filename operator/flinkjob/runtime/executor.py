@@ -8,7 +8,7 @@ and after it; repeating a round after a crash repeats no effect that Flink or Ku
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, assert_never
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint, dump_status
@@ -62,7 +62,12 @@ class Executor:
         cache: ObjectCache,
         events: EventRecorder,
         faults: Faults,
+        told: Callable[[str, str], None] = lambda kind, reason: None,
     ) -> None:
+        """
+        Args:
+            told: called with kind and reason of each Event, for metrics.
+        """
         self._identity = identity
         self._kube = kube
         self._clusters = clusters
@@ -70,6 +75,7 @@ class Executor:
         self._cache = cache
         self._events = events
         self._faults = faults
+        self._told = told
 
     async def savepoint(self, savepoint: FlinkSavepoint, decision: SavepointDecision) -> None:
         """Write a FlinkSavepoint's status, make its calls, tell, and leave the result mark.
@@ -300,6 +306,7 @@ class Executor:
         for action in actions:
             if isinstance(action, PostEvent):
                 log.info("%s: %s", action.reason, action.message)
+                self._told(kind.kind, action.reason)
                 self._events.post(ref, type=action.type.value, reason=action.reason, message=action.message)
 
 

@@ -20,7 +20,7 @@ def test_names(metrics: Metrics) -> None:
 
 
 def test_labels_name_no_resource(metrics: Metrics) -> None:
-    bounded = {"kind", "result", "verb", "resource", "code", "endpoint", "phase", "origin"}
+    bounded = {"kind", "result", "verb", "resource", "code", "endpoint", "phase", "reason"}
     for metric in vars(metrics).values():
         assert set(getattr(metric, "_labelnames", ())) <= bounded
 
@@ -60,3 +60,10 @@ def test_endpoints_have_no_ids(endpoint: str, label: str) -> None:
 def test_two_in_one_process_do_not_clash() -> None:
     Metrics(CollectorRegistry())
     Metrics(CollectorRegistry())
+
+
+def test_transitions_are_counted_by_reason(metrics: Metrics) -> None:
+    metrics.told("FlinkJob", "LeftBehind")
+    metrics.told("FlinkJob", "LeftBehind")
+    labels = {"kind": "FlinkJob", "reason": "LeftBehind"}
+    assert metrics.registry.get_sample_value("flinkjob_events_total", labels) == 2
