@@ -26,7 +26,9 @@ from deploy.local.processes import ProcessFailed
 from deploy.local.progress import StepFailed
 
 console = Console(highlight=False, soft_wrap=True)
-FAILURES = (Disproved, MissingPrerequisite, ProcessFailed, StepFailed, httpx.HTTPError, OSError)
+UNREADABLE = (LookupError, TypeError, ValueError)
+"""A component's answer is not made as it should be."""
+FAILURES = (Disproved, MissingPrerequisite, ProcessFailed, StepFailed, httpx.HTTPError, OSError, *UNREADABLE)
 
 
 def _say(label: str, text: str) -> None:
@@ -123,7 +125,9 @@ def main() -> int:
         _run(directory, stay=stay)
     except FAILURES as error:
         reason = " ".join(str(error).split())[:600]
-        print(f"demo failed: {reason or type(error).__name__} (logs: {directory})", file=sys.stderr)
+        if isinstance(error, UNREADABLE) or not reason:
+            reason = f"{type(error).__name__} {reason}".strip()
+        print(f"demo failed: {reason} (logs: {directory})", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         console.print("stopped")

@@ -266,11 +266,15 @@ class Story:
         return max(wait_until(attempt, timeout=DEADLINE, what="start times of the tasks")) / 1000
 
     def _newest_savepoint(self, origin: str) -> str:
+        """Where the FlinkSavepoint lies that the operator wrote last for this reason; waits for its status."""
         selector = f"--selector=flinkjob.dev/job={JOB},flinkjob.dev/origin={origin}"
-        listed = self.kubectl("get", "flinksavepoints", selector, "--namespace", NAMESPACE, "--output", "json")
-        found = sorted(json.loads(listed)["items"], key=lambda item: str(item["metadata"]["creationTimestamp"]))
-        claim(found, f"there is no FlinkSavepoint with the origin {origin}")
-        return str(found[-1]["status"]["location"])
+
+        def attempt() -> str | None:
+            listed = self.kubectl("get", "flinksavepoints", selector, "--namespace", NAMESPACE, "--output", "json")
+            found = sorted(json.loads(listed)["items"], key=lambda item: str(item["metadata"]["creationTimestamp"]))
+            return found[-1].get("status", {}).get("location") if found else None
+
+        return wait_until(attempt, timeout=DEADLINE, what=f"a FlinkSavepoint with the origin {origin}")
 
     def _continued(self, job_id: str) -> int:
         """How many records the job itself says that it had counted in the state it found."""
