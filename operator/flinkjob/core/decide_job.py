@@ -42,6 +42,8 @@ def decide_job(given: JobInput) -> JobDecision | Needs:
             deletion.give_up(draft, draft.live)
         elif draft.plan is None:
             _next_step(draft)
+        else:
+            _operation_out_of_reach(draft)
         _tidy(draft)
     except NeedFact as missing:
         return missing.needs
@@ -55,6 +57,15 @@ def _follow_operation(draft: Draft) -> None:
             rescale.conclude(draft, operation, submission)
     else:
         conclude(draft)
+
+
+def _operation_out_of_reach(draft: Draft) -> None:
+    """An operation is in progress where nobody answers any more, while the job shall go elsewhere."""
+    spec, submission = draft.spec, draft.live
+    if draft.status.operation is None or spec is None or submission is None or draft.job.meta.deletion_time is not None:
+        return
+    if _left_cluster(draft, spec, submission):
+        _without_old_cluster(draft, spec, submission)
 
 
 def _next_step(draft: Draft) -> None:
@@ -92,7 +103,8 @@ def _first_look(draft: Draft, *, wanted: bool) -> bool:
     """Without a status: take over what already runs. True when the next step may be taken."""
     if not wanted and not draft.observation.target.reachable:
         return True
-    return draft.target_reachable() and adopt.look(draft)
+    draft.looked = draft.target_reachable() and adopt.look(draft)
+    return draft.looked
 
 
 def _while_unseen(draft: Draft, spec: FlinkJobSpec, submission: Submission, *, wanted: bool) -> None:
@@ -148,5 +160,5 @@ def _tidy(draft: Draft) -> None:
         return
     if draft.live is not None and not held and not any(isinstance(a, AddFinalizer) for a in draft.actions):
         draft.act(AddFinalizer())
-    if draft.live is None and held:
+    if draft.live is None and held and (draft.submission is not None or draft.looked):
         draft.act(RemoveFinalizer())

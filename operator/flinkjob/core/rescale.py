@@ -84,7 +84,8 @@ def conclude(draft: Draft, operation: Operation, submission: Submission) -> None
     total = sum(bounds.upper for bounds in wanted.values()) if wanted is not None else None
     if asked and seen.overview.all_tasks_running and seen.overview.tasks.total == total:
         draft.update(parallelism=after)
-        draft.status = replace(draft.status, operation=None)
+        shown = replace(draft.status.job, parallelism=after) if draft.status.job is not None else None
+        draft.status = replace(draft.status, operation=None, job=shown)
         draft.event(Reason.Rescaled, f"run {submission.number} runs with parallelism {after} instead of {before}")
         return
     late = operation.since is not None and (draft.now - operation.since).total_seconds() > DEADLINE
