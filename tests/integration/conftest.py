@@ -18,8 +18,18 @@ from tests.support.operator import OperatorProcess
 from tests.support.proxy import FlinkProxy
 
 SHARED = "shared"
+SPARE = "spare"
 OPTIONS: dict[str, str | int] = {"poll-fast-ms": 100, "poll-slow-ms": 1000}
 OLDEST = full_version("1.20")
+RESTARTABLE = {
+    "web.refresh-interval": "200",
+    "jobmanager.scheduler": "adaptive",
+    "jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling": "1s",
+    "jobmanager.adaptive-scheduler.executing.resource-stabilization-timeout": "1s",
+    "jobmanager.adaptive-scheduler.scaling-interval.min": "1s",
+    "heartbeat.timeout": "4000",
+    "jobstore.expiration-time": "8",
+}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -108,6 +118,45 @@ def own_lab(
         place.clean()
     place.close()
     assert operator.complaints() == []
+
+
+@pytest.fixture(scope="session")
+def spare_flink(tmp_path_factory: pytest.TempPathFactory, flink_version: str) -> Iterator[FlinkCluster]:
+    """A cluster whose JobManager tests may end: scheduler adaptive, without HA; it forgets ended jobs after 8 s."""
+    with FlinkCluster(tmp_path_factory.mktemp("flink-spare"), version=flink_version, config=RESTARTABLE) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def spare_operator(
+    control_plane: ControlPlane, kube: Kube, demo_jar: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OperatorProcess]:
+    """The operator of the spare namespace, which tests may restart; it can read what jobs leave behind."""
+    kube.create_namespace(SPARE)
+    base = tmp_path_factory.getbasetemp()
+    with OperatorProcess(
+        control_plane,
+        tmp_path_factory.mktemp("operator-spare"),
+        namespaces=[SPARE],
+        identity=SPARE,
+        artifact_dirs=[demo_jar.parents[2], base],
+        options={**OPTIONS, "state-dirs": str(base)},
+    ) as operator:
+        yield operator
+    assert operator.complaints() == []
+
+
+@pytest.fixture
+def spare_lab(
+    kube: Kube, spare_flink: FlinkCluster, spare_operator: OperatorProcess, demo_jar: Path, tmp_path: Path
+) -> Iterator[Lab]:
+    """A place of work on the spare cluster, below the spare operator."""
+    place = Lab(kube, spare_flink, spare_operator, SPARE, demo_jar, tmp_path)
+    yield place
+    if not spare_operator.running:
+        spare_operator.restart()
+    place.clean()
+    place.close()
 
 
 @pytest.fixture

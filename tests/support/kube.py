@@ -102,6 +102,14 @@ class Kube:
                 return self._checked(answer)
         raise ProcessFailed(f"status of {kind} {namespace}/{name}: always a conflict")
 
+    def scale(self, namespace: str, name: str, replicas: int) -> Object:
+        """Sets the replicas of a FlinkJob through its scale subresource, as autoscalers do; returns the Scale."""
+        path = self._path("FlinkJob", namespace, name) + "/scale"
+        headers = {"Content-Type": "application/merge-patch+json"}
+        return self._checked(
+            self._http.patch(path, content=json.dumps({"spec": {"replicas": replicas}}), headers=headers)
+        )
+
     def delete(self, kind: str, namespace: str, name: str) -> None:
         """Asks for the deletion; an absent object is fine."""
         answer = self._http.delete(self._path(kind, namespace, name))

@@ -196,7 +196,10 @@ class Lab:
 
     def checkpointed(self, job_id: str, more: int = 1, deadline: float = DEADLINE) -> None:
         """Waits until Flink has completed so many checkpoints more of the job."""
-        before = self._completed(job_id)
+        before = wait_until(
+            lambda: (self._completed(job_id) + 1) or None, timeout=deadline, what=f"statistics of {job_id}"
+        )
+        before -= 1
         wait_until(
             lambda: self._completed(job_id) >= before + more,
             timeout=deadline,
@@ -242,7 +245,9 @@ class Lab:
         return sorted(found for found in root.rglob("savepoint-*-*") if found.is_dir())
 
     def _completed(self, job_id: str) -> int:
-        return int(self.checkpoints(job_id)["counts"]["completed"])
+        """How many checkpoints are complete; -1 while the job has just begun and Flink has no statistics."""
+        answer = self._http.get(f"/jobs/{job_id}/checkpoints")
+        return int(answer.json()["counts"]["completed"]) if answer.status_code == 200 else -1
 
     # proofs
 

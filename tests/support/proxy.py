@@ -120,6 +120,10 @@ class FlinkProxy:
         """Connections are accepted again, at the same address."""
         self._call(self._listen())
 
+    def point_to(self, upstream: str) -> None:
+        """Requests go to another cluster from now on."""
+        self._upstream = upstream.rstrip("/")
+
     # counts
 
     def requests(self) -> Counter[tuple[str, str]]:

@@ -1,0 +1,103 @@
+"""Upgrades of jobs of which no savepoint can be had: what `upgrade.fallback` says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.kube import condition
+from tests.support.lab import Lab, submission
+
+pytestmark = [pytest.mark.kube, pytest.mark.flink]
+
+RARE = {"interval": "1h"}
+
+
+def unsavable(lab: Lab, name: str, fallback: str) -> tuple[dict[str, object], Path]:
+    """A running job with a checkpoint whose snapshots fail from now on, by the flag; returns its manifest and the flag."""
+    flag = lab.directory / "failing"
+    arguments = ("--snapshot-fail-while", str(flag))
+    configuration = {"execution.checkpointing.tolerable-failed-checkpoints": "1000"}
+    manifest = lab.start(name, *arguments, upgrade={"fallback": fallback}, flinkConfiguration=configuration)
+    lab.checkpointed(submission(lab.get(name))["jobId"])
+    flag.touch()
+    return manifest, flag
+
+
+def test_last_state(lab: Lab) -> None:
+    manifest, flag = unsavable(lab, "falls", "LastState")
+    lab.edit(manifest, restartNonce=1)
+    found = lab.wait("falls", lambda job: submission(job)["number"] == 2, "replaced", 60)
+    flag.unlink()
+    assert "/chk-" in submission(found)["restoredFrom"]
+    assert found["status"]["history"][0]["result"] == "Cancelled"
+    assert "SavepointFailed" in lab.reasons("falls")
+    found = lab.running("falls", 2)
+    lab.checkpointed(submission(found)["jobId"], 2)
+    lab.exactly_once("falls")
+    assert lab.started_fresh("falls") == 1
+
+
+def test_fail(lab: Lab) -> None:
+    manifest, flag = unsavable(lab, "fails-up", "Fail")
+    (job,) = lab.live_jobs("fails-up")
+    manifest = lab.edit(manifest, restartNonce=1)
+    found = lab.stalled("fails-up", "SavepointFailed", deadline=60)
+    assert condition(found, "Stalled")["message"]
+    assert [each["jid"] for each in lab.live_jobs("fails-up")] == [job["jid"]]
+    flag.unlink()
+    lab.edit(manifest, restartNonce=2)
+    found = lab.running("fails-up", 2, deadline=60)
+    lab.checkpointed(submission(found)["jobId"], 2)
+    lab.exactly_once("fails-up")
+
+
+def test_wait(lab: Lab) -> None:
+    manifest, flag = unsavable(lab, "waits", "Wait")
+    lab.edit(manifest, restartNonce=1)
+    lab.wait("waits", lambda job: job["status"].get("plan", {}).get("attempts", 0) >= 2, "tried twice", 60)
+    flag.unlink()
+    found = lab.running("waits", 2, deadline=60)
+    assert str(lab.directory / "waits" / "savepoints") in submission(found)["restoredFrom"]
+    lab.checkpointed(submission(found)["jobId"], 2)
+    lab.exactly_once("waits")
+
+
+def test_a_job_that_flink_restarts_over_and_over(lab: Lab, tmp_path: Path) -> None:
+    """It is not running on all tasks for long: after a while its newest checkpoint is taken, and the mended program runs."""
+    broken = tmp_path / "mended"
+    manifest = lab.start("loops", *("--fail-after", "300", "--restart", "10000", "--fail-until", str(broken)))
+    lab.checkpointed(submission(lab.get("loops"))["jobId"])
+    arguments = [*lab.job("loops")["spec"]["args"]]
+    lab.edit(manifest, args=arguments)
+    found = lab.running("loops", 2, deadline=60)
+    assert submission(found)["restoredFrom"]
+    lab.checkpointed(submission(found)["jobId"], 2)
+    lab.exactly_once("loops")
+    assert len(lab.live_jobs("loops")) == 1
+
+
+def test_suspending_such_a_job(lab: Lab) -> None:
+    manifest, flag = unsavable(lab, "rests-so", "LastState")
+    manifest = lab.edit(manifest, state="Suspended")
+    found = lab.phase("rests-so", "Suspended", deadline=60)
+    assert "/chk-" in submission(found)["end"]["snapshot"]
+    flag.unlink()
+    lab.edit(manifest, state="Running")
+    found = lab.running("rests-so", 2)
+    lab.checkpointed(submission(found)["jobId"], 2)
+    lab.exactly_once("rests-so")
+
+
+def test_last_state_waits_for_a_first_checkpoint(lab: Lab) -> None:
+    """Nothing is cancelled before there is state to go on from."""
+    manifest = lab.start("young", upgrade={"strategy": "LastState"}, checkpoint=RARE)
+    (job,) = lab.flink_jobs("young")
+    lab.edit(manifest, restartNonce=1)
+    found = lab.wait("young", lambda each: each["status"].get("plan", {}).get("reason") == "WaitingForCheckpoint", "")
+    assert [each["state"] for each in lab.flink_jobs("young")] == ["RUNNING"]
+    lab.apply(lab.savepoint("young-1", "young", type="Checkpoint"))
+    lab.savepoint_phase("young-1", "Completed")
+    found = lab.running("young", 2)
+    assert f"{job['jid']}/chk-" in submission(found)["restoredFrom"]
