@@ -28,6 +28,7 @@ LOOK_AGAIN = (2.0, 30.0)
 T, F, U = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 Row = tuple[ConditionStatus, ConditionStatus, ConditionStatus, ConditionStatus]
 """Ready, Reconciling, Stalled, Healthy."""
+_DOWN = (FlinkJobState.RESTARTING, FlinkJobState.FAILING, FlinkJobState.FAILED, FlinkJobState.CANCELED)
 _AT_REST = (Phase.SUSPENDED, Phase.CANCELLED, Phase.DRAINED, Phase.FINISHED)
 _BUSY = {
     Cause.UPGRADE: Phase.UPGRADING,
@@ -103,7 +104,7 @@ def _live_phase(draft: Draft) -> Phase:
                 return Phase.RESTARTING
             case _:
                 return Phase.SUBMITTING
-    if overview is not None and overview.state in (FlinkJobState.RESTARTING, FlinkJobState.FAILING):
+    if overview is not None and overview.state in _DOWN:
         return Phase.RESTARTING
     if overview is not None and overview.state is FlinkJobState.RUNNING and not overview.all_tasks_running:
         return Phase.RESTARTING
