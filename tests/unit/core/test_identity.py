@@ -1,0 +1,110 @@
+"""Names and pauses that follow from what they stand for; every reason explained."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from flinkjob.core.backoff import delay_seconds
+from flinkjob.core.identity import (
+    Owner,
+    attempt_directory,
+    digest_of,
+    jar_name,
+    job_id,
+    mark_parameters,
+    number_of,
+    read_mark,
+    revision_name,
+    trigger_id,
+)
+from flinkjob.core.reasons import Reason
+from flinkjob.core.units import readable_duration, readable_size
+
+OWNER = Owner("default", "shop", "clicks")
+REFERENCE = Path(__file__).parents[3] / "crds" / "README.md"
+
+
+def test_a_job_id_shows_its_owner_and_is_its_own_for_every_run() -> None:
+    ids = [job_id(OWNER, uid, number) for uid in ("a", "b") for number in (1, 2, 3)]
+    assert all(re.fullmatch(r"[0-9a-f]{32}", one) and one.startswith(OWNER.prefix) for one in ids)
+    assert len(set(ids)) == len(ids)
+    assert len({Owner(*names).prefix for names in (("a", "b", "c"), ("a", "bc", ""), ("ab", "", "c"))}) == 3
+
+
+@pytest.mark.parametrize("number", [1, 2, 100, 4096])
+def test_the_number_of_a_run_is_found_in_its_id(number: int) -> None:
+    assert number_of(job_id(OWNER, "u", number), OWNER, "u") == number
+    assert number_of(job_id(OWNER, "other", number), OWNER, "u") is None
+    assert number_of(job_id(Owner("x", "shop", "clicks"), "u", number), OWNER, "u") is None
+
+
+def test_the_mark_comes_back() -> None:
+    parameters = mark_parameters(OWNER, "u", 7, "d")
+    mark = read_mark(parameters | {"own": "x"})
+    assert mark is not None
+    assert (mark.owner, mark.uid, mark.number, mark.digest) == ("default/shop/clicks", "u", 7, "d")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"flinkjob.dev/owner": "no-slashes"},
+        {"flinkjob.dev/owner": "a/b/c/d"},
+        {"flinkjob.dev/submission": "x"},
+    ],
+)
+def test_a_damaged_mark_is_none(change: dict[str, str]) -> None:
+    assert read_mark(mark_parameters(OWNER, "u", 7, "d") | change) is None
+    assert read_mark({}) is None
+
+
+def test_other_names() -> None:
+    where = attempt_directory("s3://b/sp/", namespace="n", name="j", uid="u", submission=3, kind="Stop", attempt=2)
+    assert where == "s3://b/sp/n/j/u/3-stop-2"
+    assert jar_name("one", "d") != jar_name("two", "d")
+    assert jar_name("one", "d").endswith("-d.jar")
+    assert revision_name("clicks", "0123456789abcdef") == "clicks-0123456789"
+    assert digest_of({"a": 1, "b": 2}) == digest_of({"b": 2, "a": 1}) != digest_of({"a": 1})
+    ids = {trigger_id("u", n, kind, a) for n in (1, 2) for kind in ("Stop", "Savepoint") for a in (1, 2)}
+    assert len(ids) == 8
+
+
+@pytest.mark.parametrize("attempts", range(12))
+def test_pauses_grow_with_jitter_up_to_their_limit(attempts: int) -> None:
+    pauses = {delay_seconds(attempts, seed=str(seed), initial=2.0, maximum=60.0) for seed in range(50)}
+    expected = min(2.0 * 2 ** max(attempts - 1, 0), 60.0)
+    assert all(expected * 0.8 <= pause <= min(expected * 1.2, 60.0) for pause in pauses)
+    assert len(pauses) > 10
+    assert delay_seconds(attempts, seed="x") == delay_seconds(attempts, seed="x")
+
+
+def test_a_pause_never_overflows() -> None:
+    assert delay_seconds(10**9, seed="x") == pytest.approx(300.0, rel=0.21)
+
+
+def test_every_reason_is_explained_in_the_reference() -> None:
+    text = REFERENCE.read_text()
+    missing = [reason.value for reason in Reason if f"`{reason.value}`" not in text]
+    assert missing == []
+    assert all(reason.explanation.endswith(".") for reason in Reason)
+
+
+def test_a_reason_is_found_by_its_word() -> None:
+    assert Reason.of("JobLost", Reason.Pending) is Reason.JobLost
+    assert Reason.of("of a later version", Reason.Pending) is Reason.Pending
+    assert Reason.of(None, Reason.BackOff) is Reason.BackOff
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0"), (1023, "1023"), (1024, "1.0Ki"), (150 * 1024, "150Ki"), (1288490189, "1.2Gi"), (3 * 1024**5, "3072Ti")],
+)
+def test_sizes(count: int, text: str) -> None:
+    assert readable_size(count) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0s"), (61, "1m1s"), (3600, "1h"), (90061, "25h1m1s"), (-5, "0s")])
+def test_durations(seconds: float, text: str) -> None:
+    assert readable_duration(timedelta(seconds=seconds)) == text
