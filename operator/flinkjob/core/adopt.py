@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from flinkjob.api.common import SubmissionReason
+from flinkjob.api.constants import FINALIZER
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.core import finished
 from flinkjob.core.actions import CancelJob
 from flinkjob.core.draft import Draft
 from flinkjob.core.flinkmodel import JobOverview
 from flinkjob.core.identity import number_of
-from flinkjob.core.model import Kin
+from flinkjob.core.model import Fact, Kin
 from flinkjob.core.reasons import Reason
 
 
@@ -28,7 +29,7 @@ def look(draft: Draft) -> bool:
         return _take_named(draft, named)
     mine = [job for job in draft.observation.kin if not job.state.is_terminal or own_number(draft, job) is not None]
     if not mine:
-        return True
+        return not _hides_one(draft)
     ours = {job.job_id for job in draft.observation.kin}
     kin = [one for one in draft.need_marks() if one.overview.job_id in ours]
     live = [one for one in kin if not one.overview.state.is_terminal]
@@ -44,6 +45,17 @@ def look(draft: Draft) -> bool:
         return True
     _adopt(draft, chosen)
     return False
+
+
+def _hides_one(draft: Draft) -> bool:
+    """The object is held, so a run of it may live: the overview leaves out jobs whose JobMaster does not answer."""
+    if FINALIZER not in draft.job.meta.finalizers:
+        return False
+    draft.need(Fact.HIDDEN)
+    hidden = draft.observation.hidden
+    if hidden is not None:
+        draft.wait("Adopt", Reason.Adopted, f"job {hidden} is on the cluster, but does not answer", again=2.0)
+    return hidden is not None
 
 
 def _take_named(draft: Draft, overview: JobOverview) -> bool:

@@ -74,6 +74,7 @@ class Draft:
         self.trouble: Trouble | None = None
         self.plan: Plan | None = None
         self.outcome: OperationOutcome | None = None
+        self.looked = False  # whether it is known that nothing runs, although there is no submission
 
     # what is given
 

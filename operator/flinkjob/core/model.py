@@ -222,6 +222,7 @@ class Fact(StrEnum):
     REQUIREMENTS = "requirements"
     LISTING = "listing"
     DISPOSAL = "disposal"
+    HIDDEN = "hidden"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +233,7 @@ class Observation:
         forbidden: why the operator may not speak to the cluster that the spec names; "" where it may.
         adoptable: the live job that the annotation `flinkjob.dev/adopt` names.
         latest: checkpoint statistics of the running job, possibly minutes old; None when there are none yet.
+        hidden: a live job of this very object that the overview leaves out, since its JobMaster does not answer.
     """
 
     now: datetime
@@ -258,6 +260,7 @@ class Observation:
     requirements: Mapping[str, ParallelismBounds] | None = None
     listings: Mapping[str, Listing] = field(default_factory=dict)
     disposal: DisposalSeen | None = None
+    hidden: str | None = None
     adoptable: JobOverview | None = None
 
 

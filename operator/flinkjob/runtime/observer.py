@@ -18,7 +18,7 @@ from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.core.errors import FlinkJobError, Invalid, RescaleUnsupported
 from flinkjob.core.flinkmodel import JobOverview
 from flinkjob.core.hosts import HostRules
-from flinkjob.core.identity import Owner, read_mark
+from flinkjob.core.identity import Owner, job_id, read_mark
 from flinkjob.core.model import (
     ClusterSeen,
     Fact,
@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 
 SERVICE_FRESH_SECONDS = 60.0
 """How long it is believed whom a Service of another namespace allows."""
+HIDDEN_RUNS = 50
+"""So many runs of an object without a status are asked for by id."""
 NOWHERE = ClusterSeen(url="", reachable=False)
 
 
@@ -215,6 +217,8 @@ class Observer:
             case Fact.DISPOSAL:
                 seen = await self._tasks.dispose(key[0], needs.url or observation.cluster.url, needs.directory or "")
                 return replace(observation, disposal=seen)
+            case Fact.HIDDEN:
+                return replace(observation, hidden=await self._hidden(key, job, observation))
 
     async def _revision(self, job: FlinkJob | None, name: str | None) -> FlinkJobSpec | None:
         """The spec that a ControllerRevision holds; None when it is gone or cannot be read any more."""
@@ -233,6 +237,18 @@ class Observer:
             config = await client.job_user_config(overview.job_id)
             kin.append(Kin(overview=overview, mark=read_mark(config) if config is not None else None))
         return tuple(kin)
+
+    async def _hidden(self, key: Key, job: FlinkJob | None, observation: Observation) -> str | None:
+        """A live job with an id of one of the object's first runs, asked for one by one."""
+        if job is None:
+            return None
+        client = self._clusters.at(observation.target.url, key[0]).client
+        for number in range(1, HIDDEN_RUNS + 1):
+            candidate = job_id(self.owner(job), job.meta.uid, number)
+            state = await client.job_status(candidate)
+            if state is not None and not state.is_terminal:
+                return candidate
+        return None
 
     async def _is_alias(self, key: Key, job: FlinkJob | None, observation: Observation) -> bool:
         """Whether the new address knows the current job: the same cluster under another name."""
