@@ -42,6 +42,9 @@ MOMENT = 0.5
 READY_FOR = 60.0
 """Seconds for which an uploaded jar is believed to be still on the cluster."""
 DISPOSAL_LOOKS = 120
+RUN_PATIENCE = (600.0, 14400.0)
+"""Seconds for which the answer to a run call is waited for, at first and at most: main() may run for minutes, but a request
+that was lost on the way is never answered. Repeating it is harmless, since it carries the same job id."""
 FAILED_FOR = 300.0
 """Seconds after which a permanent failure is looked at again: the world may have changed."""
 
@@ -246,7 +249,7 @@ class Tasks:
     async def _send(self, key: Key, action: RunJob) -> RunSeen:
         client = self._clusters.at(action.url, key[0]).client
         try:
-            await client.run_jar(action.jar_id, action.request, timeout=None)
+            await client.run_jar(action.jar_id, action.request, timeout=_patience(action.attempt))
             seen = RunSeen(phase=RunPhase.ACCEPTED)
         except SubmitRejected as error:
             log.info("run call refused (%s): %s", error.kind, error.message)
@@ -285,6 +288,12 @@ class Tasks:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _patience(attempt: int) -> float:
+    """Three attempts for lost requests; then ever longer, since each repeat of a main() that never ends costs a thread."""
+    first, most = RUN_PATIENCE
+    return float(min(first * 2 ** min(max(attempt - 2, 0), 8), most))
 
 
 def _disposed(result: TriggerResult) -> DisposalSeen:
