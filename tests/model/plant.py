@@ -1,0 +1,298 @@
+"""A whole world for the model test: simulated clusters, an API server in memory, and an operator that can crash anywhere.
+
+Everything of the operator is real but its edges: the work queue, cache, observer, core, executor, cluster pollers and tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prometheus_client import CollectorRegistry
+
+from flinkjob.artifacts.errors import ArtifactInvalid
+from flinkjob.artifacts.fetch import Artifact
+from flinkjob.core.flinkmodel import is_below, normalise_location
+from flinkjob.core.hosts import HostRules
+from flinkjob.core.identity import Owner
+from flinkjob.core.model import Left, Listing
+from flinkjob.flink.client import FlinkClient
+from flinkjob.kube.kinds import Kind, ObjectRef
+from flinkjob.observability.metrics import Metrics
+from flinkjob.runtime.cache import ObjectCache
+from flinkjob.runtime.clusters import Clusters, Pace
+from flinkjob.runtime.executor import Executor
+from flinkjob.runtime.faults import Effect, Faults
+from flinkjob.runtime.observer import Observer
+from flinkjob.runtime.queue import WorkQueue
+from flinkjob.runtime.reconciler import Reconciler
+from flinkjob.runtime.tasks import Tasks
+from tests.flinksim import FlinkSim, SimSettings, SimTransport, make_jar
+from tests.model.memorykube import MemoryKube, Object
+from tests.model.virtualtime import LoopClock, VirtualLoop, virtual_time
+from tests.model.witness import Witness
+
+IDENTITY = "model"
+HOSTS = ("flink-a", "flink-b")
+JARS = {"v1": make_jar(variant="1"), "v2": make_jar(variant="2")}
+
+
+BUSY_ROUNDS = 400
+"""More rounds a second than two FlinkJobs ever have reason for: something wakes itself."""
+
+
+class Crashed(BaseException):
+    """The operator was killed here."""
+
+
+class CrashingFaults(Faults):
+    """Kills the operator at its next effect but `countdown`, before or after it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.countdown: int | None = None
+        self.dead = False
+        self.seen: list[str] = []
+
+    def before(self, effect: Effect) -> None:
+        self._require()
+        self._passed(f"before:{effect}")
+
+    def after(self, effect: Effect) -> None:
+        self._passed(f"after:{effect}")
+
+    def _passed(self, point: str) -> None:
+        if self.dead:
+            raise Crashed(point)
+        self.seen.append(point)
+        if self.countdown is not None:
+            self.countdown -= 1
+            if self.countdown < 0:
+                self.dead = True
+                raise Crashed(point)
+
+
+class Jars:
+    """The artifact store: jars by URI, on a disk of this machine."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    async def get(self, uri: str, sha256: str | None = None) -> Artifact:
+        import hashlib
+
+        variant = uri.rsplit("/", 1)[-1].removesuffix(".jar")
+        if variant not in JARS:
+            raise ArtifactInvalid("not-found", f"jar: 404 from {uri}")
+        content = JARS[variant]
+        digest = hashlib.sha256(content).hexdigest()
+        if sha256 not in (None, digest):
+            raise ArtifactInvalid("digest-mismatch", f"jar: {uri} has sha256 {digest}, not {sha256}")
+        path = self._directory / f"{digest}.jar"
+        path.write_bytes(content)
+        return Artifact(digest=digest, path=path, size=len(content))
+
+
+class Disk:
+    """What lies in the clusters' shared directories, as a mounted volume shows it."""
+
+    def __init__(self, sims: dict[str, FlinkSim]) -> None:
+        self._sims = sims
+        self.mounted = True
+
+    async def list(self, directory: str) -> Listing:
+        if not self.mounted:
+            return Listing(readable=False)
+        found = []
+        for sim in self._sims.values():
+            for record in sim.store.all():
+                parent = normalise_location(record.location).rpartition("/")[0]
+                if is_below(record.location, directory) and parent == normalise_location(directory).rstrip("/"):
+                    chk = record.location.rstrip("/").rpartition("/")[2]
+                    number = int(chk.removeprefix("chk-")) if chk.startswith("chk-") else None
+                    found.append(Left(location=record.location, number=number))
+        return Listing(readable=True, found=tuple(sorted(found, key=lambda left: left.number or 0, reverse=True)))
+
+
+@dataclass
+class Told:
+    """An Event."""
+
+    reason: str
+    message: str
+    kind: str
+    name: str
+
+
+class Events:
+    """Keeps Events."""
+
+    def __init__(self) -> None:
+        self.told: list[Told] = []
+
+    def post(self, ref: ObjectRef, *, type: str = "Normal", reason: str, message: str) -> bool:
+        self.told.append(Told(str(reason), message, ref.kind, ref.name))
+        return True
+
+
+class OperatorInstance:
+    """One life of the operator."""
+
+    def __init__(self, plant: Plant) -> None:
+        self._plant = plant
+        self._rounds: list[float] = []
+        self.cache = ObjectCache()
+        self.faults = CrashingFaults()
+        self.http = httpx.AsyncClient(transport=plant.witness.carry(SimTransport(plant.sims)), trust_env=False)
+        self.clusters = Clusters(lambda url, _: FlinkClient(self.http, url), Pace(fast=0.5, slow=20.0), self._wake)
+        kube: Any = plant.kube
+        store: Any = Jars(plant.directory)
+        events: Any = plant.events
+        disk: Any = plant.disk
+        self.tasks = Tasks(identity=IDENTITY, clusters=self.clusters, store=store, faults=self.faults, wake=self._wake)
+        observer = Observer(
+            identity=IDENTITY,
+            clusters=self.clusters,
+            tasks=self.tasks,
+            kube=kube,
+            snapshots=disk,
+            hosts=HostRules(),
+            now=plant.clock.date,
+        )
+        executor = Executor(
+            identity=IDENTITY,
+            kube=kube,
+            clusters=self.clusters,
+            tasks=self.tasks,
+            cache=self.cache,
+            events=events,
+            faults=self.faults,
+        )
+        self.reconciler = Reconciler(
+            identity=IDENTITY,
+            cache=self.cache,
+            observer=observer,
+            executor=executor,
+            clusters=self.clusters,
+            tasks=self.tasks,
+            metrics=Metrics(CollectorRegistry()),
+        )
+        self.queue = WorkQueue(self._reconcile, workers=16)
+        plant.kube.listener = lambda *change: plant.loop.call_soon(self._watch, *change)
+        for kind, obj in plant.kube.everything():
+            self.cache.put_job(obj) if kind is Kind.FLINK_JOB else self.cache.put_savepoint(obj)
+        for key in sorted(self.cache.keys()):
+            self.queue.add(key)
+
+    async def _reconcile(self, key: tuple[str, str]) -> float | None:
+        """Reconcile, and notice when that never comes to rest."""
+        now = self._plant.clock.monotonic
+        rounds = self._rounds = [moment for moment in self._rounds if moment > now - 1.0]
+        rounds.append(now)
+        if len(rounds) > BUSY_ROUNDS:
+            self.faults.dead = True
+            self._plant.busy = f"{len(rounds)} rounds within a second of {key}: {self._plant.job(key[1])}"
+            raise Crashed("busy")
+        return await self.reconciler.reconcile(key)
+
+    def _wake(self, key: tuple[str, str]) -> None:
+        self.queue.add(key)
+
+    def _watch(self, event: str, kind: Kind, obj: Object) -> None:
+        if self.faults.dead:
+            return
+        if kind is Kind.FLINK_JOB:
+            self._wake(self.cache.drop_job(obj) if event == "DELETED" else self.cache.put_job(obj))
+            return
+        key = self.cache.drop_savepoint(obj) if event == "DELETED" else self.cache.put_savepoint(obj)
+        if key is not None:
+            self._wake(key)
+        for waiting in self.cache.waiting_for("ns", obj["metadata"]["name"]):
+            self._wake(waiting)
+
+    async def kill(self) -> None:
+        """The process is gone; what was sent is on its way."""
+        self.faults.dead = True
+        self._plant.kube.listener = lambda *_: None
+        await self.queue.drain(0)
+        await self.tasks.close()
+        await self.clusters.close()
+        await self.http.aclose()
+
+
+class Plant:
+    """The world; use `plant()`."""
+
+    def __init__(self, loop: VirtualLoop, clock: LoopClock, directory: Path, *, high_availability: bool) -> None:
+        self.loop, self.clock, self.directory = loop, clock, directory
+        settings = SimSettings(high_availability=high_availability)
+        self.sims = {host: FlinkSim(clock, settings) for host in HOSTS}
+        self.kube = MemoryKube(lambda: clock.date().strftime("%Y-%m-%dT%H:%M:%SZ"))
+        self.witness = Witness(self.kube, self.sims)
+        self.disk = Disk(self.sims)
+        self.events = Events()
+        self.crashes = 0
+        self.busy = ""
+        self.operator = self.run(self._make())
+
+    async def _make(self) -> OperatorInstance:
+        return OperatorInstance(self)
+
+    def run(self, coroutine: Any) -> Any:
+        """Run a coroutine in virtual time."""
+        return self.loop.run_until_complete(coroutine)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass; an operator that crashed meanwhile is started again."""
+        end = self.clock.monotonic + seconds
+        while self.clock.monotonic < end:
+            self.run(asyncio.sleep(min(0.5, end - self.clock.monotonic)))
+            assert not self.busy, self.busy
+            if self.operator.faults.dead:
+                self.restart()
+
+    def restart(self) -> None:
+        """Kill the operator and start another one."""
+        self.crashes += 1
+        self.run(self.operator.kill())
+        self.operator = self.run(self._make())
+
+    def close(self) -> None:
+        self.run(self.operator.kill())
+
+    # looking
+
+    def job(self, name: str) -> Object | None:
+        return self.kube.find(Kind.FLINK_JOB, name)
+
+    def live(self, name: str) -> list[str]:
+        """Live Flink jobs of a FlinkJob, on all clusters."""
+        prefix = Owner(IDENTITY, "ns", name).prefix
+        return [job.job_id for sim in self.sims.values() for job in sim.live_jobs() if job.job_id.startswith(prefix)]
+
+
+@contextmanager
+def plant(directory: Path, *, high_availability: bool = False) -> Iterator[Plant]:
+    """A world in virtual time."""
+    with virtual_time() as (loop, clock):
+        loop.set_exception_handler(_quiet)
+        asyncio.set_event_loop(loop)
+        random.seed(0)
+        world = Plant(loop, clock, directory, high_availability=high_availability)
+        try:
+            yield world
+        finally:
+            world.close()
+            asyncio.set_event_loop(None)
+
+
+def _quiet(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A crash leaves tasks behind whose exception nobody takes; anything else is a bug."""
+    if not isinstance(context.get("exception"), Crashed):
+        loop.default_exception_handler(context)

@@ -1,0 +1,80 @@
+"""What the state machine has found, in its shortest form: each of these once went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flinkjob.api.constants import FINALIZER
+from flinkjob.kube.kinds import Kind
+from tests.flinksim import FaultKind
+from tests.model.plant import Plant, plant
+
+SPEC = {
+    "cluster": {"url": "http://flink-a"},
+    "jar": {"uri": "http://jars/v1.jar"},
+    "checkpoint": {"interval": "1s"},
+    "restart": {"initialDelay": "1s"},
+}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Plant]:
+    """One FlinkJob `a`, running."""
+    with plant(tmp_path) as world:
+        world.kube.apply(Kind.FLINK_JOB, "a", SPEC)
+        world.pass_time(3)
+        assert _status(world)["phase"] == "Running"
+        yield world
+        world.witness.check()
+
+
+def _status(world: Plant) -> dict[str, object]:
+    job = world.job("a")
+    assert job is not None
+    status: dict[str, object] = job["status"]
+    return status
+
+
+def _lose_the_status(world: Plant) -> None:
+    job = world.job("a")
+    assert job is not None
+    world.witness.wiped(job["metadata"]["uid"])
+    world.kube.wipe_status(Kind.FLINK_JOB, "a")
+
+
+def test_a_job_that_the_overview_leaves_out_is_found_without_a_status(world: Plant) -> None:
+    sim = world.sims["flink-a"]
+    (job_id,) = world.live("a")
+    sim.omitted.add(job_id)
+    _lose_the_status(world)
+    world.pass_time(30)
+    assert len(sim.runs) == 1
+    sim.omitted.clear()
+    world.pass_time(5)
+    assert world.live("a") == [job_id]
+    assert _status(world)["phase"] == "Running"
+
+
+def test_an_object_without_a_status_stays_held_while_its_cluster_does_not_answer(world: Plant) -> None:
+    world.sims["flink-a"].faults.add(FaultKind.REFUSE, times=None)
+    world.pass_time(5)
+    _lose_the_status(world)
+    world.pass_time(30)
+    job = world.job("a")
+    assert job is not None
+    assert job["metadata"]["finalizers"] == [FINALIZER]
+    world.sims["flink-a"].faults.clear()
+    world.pass_time(10)
+    assert len(world.sims["flink-a"].runs) == 1
+    assert _status(world)["phase"] == "Running"
+
+
+def test_a_run_call_that_is_lost_on_the_way_is_repeated(world: Plant) -> None:
+    world.sims["flink-a"].faults.add(FaultKind.HANG_BEFORE, "/jars/.*/run")
+    world.kube.apply(Kind.FLINK_JOB, "a", SPEC | {"args": ["--rate", "5"]})
+    world.pass_time(900)
+    assert _status(world)["phase"] == "Running"
+    assert len(world.sims["flink-a"].runs) == 2
