@@ -1,0 +1,374 @@
+"""One poller for each cluster: what it knows, whom it wakes, when a job counts as absent, how often it asks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from flinkjob.core.errors import FlinkJobError, Unreachable
+from flinkjob.core.flinkmodel import Checkpoint, CheckpointKind, CheckpointStats, CheckpointStatus, FlinkJobState
+from flinkjob.core.model import ClusterSeen, JobSeen, Presence
+from flinkjob.runtime.access import Access
+from flinkjob.runtime.clusters import LATEST_FOR, Cluster, Clusters, Pace, configured
+from flinkjob.runtime.queue import Key
+from tests.unit.runtime.conftest import World
+from tests.unit.runtime.stubs import StubFlink, job_overview
+
+KEY, OTHER = ("ns", "a"), ("ns", "b")
+PREFIX = "a" * 16
+JOB, STRANGER = PREFIX + "1" * 16, "b" * 32
+URL = "http://flink:8081"
+S = FlinkJobState
+
+
+class Site:
+    """One cluster and who is woken."""
+
+    def __init__(self, world: World, *, fast: float = 0.5, slow: float = 5.0) -> None:
+        self.world = world
+        self.flink = StubFlink()
+        self.woken: list[Key] = []
+        self.released: list[str] = []
+        client: Any = self.flink
+
+        async def release(url: str, access: Access | None) -> None:
+            self.released.append(url)
+
+        self.clusters = Clusters(lambda url, access: client, Pace(fast, slow), self.woken.append, release=release)
+        self.cluster = self.ask(lambda: _ready(self.clusters.at(URL, "ns")))
+
+    def ask(self, what: Callable[[], Awaitable[Any]]) -> Any:
+        async def asked() -> Any:
+            return await what()
+
+        return self.world.run(asked())
+
+    def watch(self, key: Key = KEY, *, moving: bool = False) -> None:
+        async def watch() -> None:
+            self.clusters.watch(key, URL, frozenset({PREFIX}), moving=moving)
+
+        self.world.run(watch())
+
+    def job(self, job_id: str = JOB, *, expected: bool = True) -> JobSeen:
+        seen: JobSeen = self.ask(lambda: self.cluster.job(job_id, expected=expected))
+        return seen
+
+    def seen(self) -> ClusterSeen:
+        seen: ClusterSeen = self.ask(self.cluster.seen)
+        return seen
+
+
+async def _ready(cluster: Cluster) -> Cluster:
+    await cluster.seen()
+    return cluster
+
+
+@pytest.fixture
+def site(world: World) -> Site:
+    return Site(world)
+
+
+def test_the_first_answer_is_waited_for(site: Site) -> None:
+    seen = site.seen()
+    assert (seen.reachable, seen.incarnation, seen.flink_version, seen.refresh_interval) == (True, "jm-1", "2.3.0", 1.5)
+
+
+def test_a_cluster_that_never_answers_is_waited_for_a_moment_only(world: World) -> None:
+    flink = StubFlink()
+    flink.down = True
+    client: Any = flink
+    begun = world.now()
+
+    async def first() -> ClusterSeen:
+        return await Clusters(lambda *_: client, Pace(), lambda _: None).at(URL, "ns").seen()
+
+    seen = world.run(first())
+    assert (seen.reachable, seen.error) == (False, "connection refused")
+    assert world.now() - begun <= 0.6
+
+
+# presence
+
+
+def test_a_job_of_the_overview_is_present(site: Site) -> None:
+    site.flink.jobs[JOB] = job_overview(JOB)
+    seen = site.job()
+    assert (seen.presence, seen.overview) == (Presence.PRESENT, site.flink.jobs[JOB])
+
+
+def test_only_not_found_is_absent_and_it_counts_from_the_first_time(site: Site) -> None:
+    first = site.job()
+    assert (first.presence, first.absent_for) == (Presence.ABSENT, 0.0)
+    site.world.pass_time(7)
+    assert site.job().absent_for == pytest.approx(7.0)
+
+
+def test_a_job_that_the_overview_leaves_out_is_not_absent(site: Site) -> None:
+    site.flink.jobs[JOB] = job_overview(JOB)
+    site.flink.omitted.add(JOB)
+    assert site.job().presence is Presence.UNKNOWN
+    site.world.pass_time(60)
+    assert site.job().presence is Presence.UNKNOWN
+
+
+def test_an_answer_in_between_starts_the_count_again(site: Site) -> None:
+    site.job()
+    site.world.pass_time(4)
+    site.flink.jobs[JOB] = job_overview(JOB)
+    site.flink.omitted.add(JOB)
+    assert site.job().presence is Presence.UNKNOWN
+    del site.flink.jobs[JOB]
+    site.world.pass_time(4)
+    assert site.job().absent_for == 0.0
+
+
+def test_absence_counts_for_one_jobmanager_only(site: Site) -> None:
+    site.job()
+    site.world.pass_time(4)
+    site.flink.manager = "jm-2"
+    assert site.job().absent_for == 0.0
+    assert site.seen().incarnation == "jm-2"
+    site.world.pass_time(6)
+    assert site.job().absent_for == pytest.approx(6.0)
+
+
+def test_where_absence_is_the_normal_case_one_look_is_enough(site: Site) -> None:
+    seen = site.job(expected=False)
+    assert (seen.presence, seen.absent_for) == (Presence.ABSENT, 0.0)
+    assert "status" not in site.flink.calls
+
+
+@pytest.mark.parametrize("call", ["manager", "status"])
+def test_a_question_without_an_answer_is_not_absence(site: Site, call: str) -> None:
+    site.flink.errors[call] = Unreachable("timeout", "timed out")
+    with pytest.raises(FlinkJobError):
+        site.job()
+
+
+def test_an_unreachable_cluster_changes_nothing_that_is_known(site: Site) -> None:
+    site.flink.jobs[JOB] = job_overview(JOB)
+    site.watch()
+    site.world.pass_time(10)
+    site.flink.down = True
+    site.world.pass_time(30)
+    assert site.job().presence is Presence.UNKNOWN
+    assert site.cluster.known(JOB) == site.flink.jobs[JOB]
+    seen = site.seen()
+    assert not seen.reachable
+    assert seen.unreachable_for == pytest.approx(30, abs=6)
+    assert seen.incarnation == "jm-1"
+    site.flink.down = False
+    site.world.pass_time(10)
+    assert site.seen().reachable
+    assert site.seen().unreachable_for == 0.0
+    assert site.job().presence is Presence.PRESENT
+
+
+def test_how_long_a_job_has_been_terminal(site: Site) -> None:
+    site.flink.jobs[JOB] = job_overview(JOB)
+    site.watch()
+    site.world.pass_time(10)
+    site.flink.change(JOB, state=S.FINISHED)
+    site.world.pass_time(5.1)
+    since = site.job().terminal_for
+    site.world.pass_time(3)
+    assert site.job().terminal_for == pytest.approx(since + 3)
+
+
+# waking
+
+
+def test_a_key_is_woken_when_its_job_changes_and_only_then(site: Site) -> None:
+    site.flink.jobs = {JOB: job_overview(JOB), STRANGER: job_overview(STRANGER)}
+    site.watch()
+    site.world.pass_time(20)
+    site.woken.clear()
+    site.world.pass_time(100)
+    site.flink.change(STRANGER, state=S.FAILED)
+    site.world.pass_time(20)
+    assert site.woken == []
+    for change in ({"state": S.RESTARTING}, {"tasks": job_overview(JOB, running=0).tasks}, {"state": S.FAILED}):
+        site.flink.change(JOB, **change)
+        site.world.pass_time(10)
+        assert site.woken == [KEY]
+        site.woken.clear()
+    del site.flink.jobs[JOB]
+    site.world.pass_time(10)
+    assert site.woken == [KEY]
+
+
+def test_a_silence_and_its_end_wake_everybody_once(site: Site) -> None:
+    site.watch()
+    site.world.pass_time(10)
+    site.woken.clear()
+    site.flink.down = True
+    site.world.pass_time(60)
+    assert site.woken == [KEY]
+    site.flink.down = False
+    site.world.pass_time(10)
+    assert site.woken == [KEY, KEY]
+
+
+def test_a_job_that_nobody_watches_is_a_stranger(site: Site) -> None:
+    gone = "c" * 32
+    site.flink.jobs = {JOB: job_overview(JOB), STRANGER: job_overview(STRANGER), gone: job_overview(gone, S.FINISHED)}
+    site.watch()
+    site.world.pass_time(10)
+    assert [job.job_id for job in site.cluster.strangers()] == [STRANGER]
+    assert [job.job_id for job in site.cluster.kin(PREFIX)] == [JOB]
+
+
+# pace
+
+
+def _polls(site: Site, seconds: float) -> int:
+    before = site.flink.calls.count("overview")
+    site.world.pass_time(seconds)
+    return site.flink.calls.count("overview") - before
+
+
+def test_it_asks_fast_while_something_moves_and_slowly_otherwise(site: Site) -> None:
+    site.watch()
+    assert 9 <= _polls(site, 50) <= 11
+    site.watch(moving=True)
+    assert 99 <= _polls(site, 50) <= 102
+    site.watch()
+    assert 9 <= _polls(site, 50) <= 12
+
+
+def test_what_begins_to_move_is_looked_at_at_once(site: Site) -> None:
+    site.watch()
+    site.world.pass_time(5.2)
+    begun = site.flink.calls.count("overview")
+    site.watch(moving=True)
+    site.world.pass_time(0.01)
+    assert site.flink.calls.count("overview") == begun + 1
+
+
+def test_a_silent_cluster_is_asked_less_and_less_often(site: Site) -> None:
+    site.watch(moving=True)
+    site.flink.down = True
+    assert _polls(site, 120) <= 30
+
+
+def test_many_who_ask_at_once_share_one_answer(site: Site) -> None:
+    async def many() -> None:
+        await asyncio.gather(*(site.cluster.poll() for _ in range(20)))
+
+    site.world.pass_time(1)
+    site.flink.lasts = 0.1
+    before = site.flink.calls.count("overview")
+    site.world.run(many())
+    assert site.flink.calls.count("overview") - before <= 2
+
+
+def test_statistics_to_show_are_budgeted(site: Site) -> None:
+    done = Checkpoint(checkpoint_id=1, status=CheckpointStatus.COMPLETED, kind=CheckpointKind.CHECKPOINT)
+    site.flink.stats = CheckpointStats(completed=1, history=(done,))
+    jobs = [f"{PREFIX}{number:016x}" for number in range(10)]
+    site.flink.jobs = {job_id: job_overview(job_id) for job_id in jobs}
+    site.watch()
+    site.world.pass_time(10)
+
+    async def latest() -> list[Any]:
+        return [await site.cluster.latest(job_id) for job_id in jobs]
+
+    known = site.world.run(latest())
+    assert [one is not None for one in known] == [True] + [False] * 9
+    for _ in range(20):
+        site.world.pass_time(0.6)
+        known = site.world.run(latest())
+    assert all(one is not None for one in known)
+    before = site.flink.calls.count("checkpoints")
+    site.world.pass_time(60)
+    site.world.run(latest())
+    assert site.flink.calls.count("checkpoints") == before
+    site.world.pass_time(LATEST_FOR)
+    site.world.run(latest())
+    assert site.flink.calls.count("checkpoints") == before + 1
+
+
+# which JobManager
+
+
+def test_another_jobmanager_is_noticed_and_asked_for_its_configuration(site: Site) -> None:
+    site.watch()
+    site.flink.manager, site.flink.version = "jm-2", "2.4.0"
+    site.flink.config = {"execution.checkpointing.savepoint-dir": "s3://b/sp"}
+    site.flink.down = True
+    site.world.pass_time(6)
+    site.flink.down = False
+    site.world.pass_time(6)
+    seen = site.seen()
+    assert (seen.incarnation, seen.flink_version, seen.savepoint_directory) == ("jm-2", "2.4.0", "s3://b/sp")
+    assert not seen.several_managers
+
+
+def test_an_earlier_jobmanager_that_answers_again_shares_the_address(site: Site) -> None:
+    for manager, several in (("jm-2", False), ("jm-1", True), ("jm-2", True)):
+        site.flink.manager = manager
+        site.ask(site.cluster.identify)
+        assert site.seen().several_managers == several
+    site.world.pass_time(200)
+    site.ask(site.cluster.identify)
+    assert not site.seen().several_managers
+
+
+@pytest.mark.parametrize(
+    ("config", "field", "value"),
+    [
+        ({"state.savepoints.dir": "file:///s"}, "savepoint_directory", "file:///s"),
+        ({"execution.checkpointing.savepoint-dir": "a", "state.savepoints.dir": "b"}, "savepoint_directory", "a"),
+        ({"state.checkpoints.dir": "file:///c"}, "checkpoint_directory", "file:///c"),
+        ({}, "savepoint_directory", None),
+        ({"cluster.intercept-user-system-exit": "THROW"}, "intercepts_exit", True),
+        ({"cluster.intercept-user-system-exit": "DISABLED"}, "intercepts_exit", False),
+        ({}, "intercepts_exit", False),
+        ({"web.upload.dir": "/u"}, "keeps_uploads", True),
+        ({}, "keeps_uploads", False),
+    ],
+)
+def test_what_the_configuration_says(config: dict[str, str], field: str, value: Any) -> None:
+    assert configured(config)[field] == value
+
+
+# who watches what
+
+
+def test_a_cluster_that_nobody_watches_is_let_go(site: Site) -> None:
+    site.watch()
+    site.watch(OTHER)
+    site.ask(lambda: site.clusters.forget(KEY))
+    assert site.clusters.all() == (site.cluster,)
+    site.ask(lambda: site.clusters.forget(OTHER))
+    assert site.clusters.all() == ()
+    assert site.released == [URL]
+    assert _polls(site, 60) == 0
+
+
+def test_a_key_follows_one_cluster(site: Site) -> None:
+    site.watch()
+
+    async def move() -> None:
+        site.clusters.watch(KEY, "http://other", frozenset({PREFIX}), moving=False)
+        await site.clusters.let_go_unwatched()
+
+    site.world.run(move())
+    assert [cluster.url for cluster in site.clusters.all()] == ["http://other"]
+    assert site.clusters.unreachable() == 0
+
+
+def test_other_credentials_are_another_connection(site: Site) -> None:
+    async def reach() -> tuple[Cluster, Cluster, Cluster]:
+        site.clusters.reach("tenant", URL, Access("tenant", "secret"))
+        site.clusters.reach("tenant", URL, None)
+        return site.clusters.at(URL, "ns"), site.clusters.at(URL, "tenant"), site.clusters.at(URL, "other")
+
+    plain, tenant, other = site.world.run(reach())
+    assert plain is other
+    assert tenant is not plain
+    site.ask(site.clusters.close)
+    assert site.clusters.all() == ()

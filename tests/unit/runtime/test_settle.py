@@ -1,0 +1,54 @@
+"""Values that only tick are written with another change, or when they are minutes old."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from flinkjob.api.common import Phase
+from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, ObservedJob
+from flinkjob.runtime.settle import TICK_SECONDS, settled
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+FIRST = CheckpointInfo(id=1, location="file:/c/job/chk-1", time=NOW)
+BEFORE = FlinkJobStatus(
+    phase=Phase.RUNNING,
+    job=ObservedJob(id="a", state="RUNNING", observed_time=NOW, restarts=0),
+    last_checkpoint=FIRST,
+)
+
+
+def _later(seconds: float, **fields: Any) -> FlinkJobStatus:
+    checkpoint = replace(FIRST, id=2, location="file:/c/job/chk-2", time=NOW + timedelta(seconds=seconds))
+    return replace(BEFORE, last_checkpoint=checkpoint, **fields)
+
+
+@pytest.mark.parametrize(
+    ("after", "written"),
+    [
+        (BEFORE, False),
+        (_later(10), False),
+        (_later(TICK_SECONDS), True),
+        (_later(10, phase=Phase.RESTARTING), True),
+        (replace(BEFORE, job=ObservedJob(id="a", state="RUNNING", observed_time=NOW, restarts=3)), False),
+        (replace(BEFORE, job=ObservedJob(id="a", state="RUNNING", observed_time=NOW + timedelta(seconds=9))), False),
+        (replace(BEFORE, job=ObservedJob(id="a", state="FAILED", observed_time=NOW)), True),
+        (replace(BEFORE, job=None), True),
+        (replace(BEFORE, last_checkpoint=None), False),
+    ],
+)
+def test_ticks_alone_are_not_written(after: FlinkJobStatus, written: bool) -> None:
+    assert settled(BEFORE, after) is (after if written else BEFORE)
+
+
+def test_the_first_checkpoint_of_a_run_is_no_tick() -> None:
+    none = replace(BEFORE, last_checkpoint=None)
+    assert settled(none, BEFORE) is BEFORE
+    other = replace(BEFORE, last_checkpoint=replace(FIRST, location="file:/c/next/chk-1"))
+    assert settled(BEFORE, other) is other
+
+
+def test_what_is_equal_when_written_is_not_written() -> None:
+    finer = replace(BEFORE, last_checkpoint=replace(FIRST, time=NOW + timedelta(milliseconds=300)))
+    assert settled(BEFORE, finer) is BEFORE

@@ -1,0 +1,390 @@
+"""Long calls beside the workers: artifacts and their memory, job graphs, run calls, disposals; and that they end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flinkjob.artifacts.errors import ArtifactInvalid
+from flinkjob.core.actions import RunJob
+from flinkjob.core.errors import Rejected, SubmitRejected, SubmitRejection, Transient, Unreachable
+from flinkjob.core.flinkmodel import JarFile, RunRequest, TriggerResult, TriggerState
+from flinkjob.core.identity import jar_name
+from flinkjob.core.model import (
+    ArtifactPhase,
+    ArtifactRequest,
+    ArtifactSeen,
+    DisposalPhase,
+    PlanPhase,
+    PlanRequest,
+    RunPhase,
+    RunSeen,
+)
+from flinkjob.runtime.clusters import Clusters, Pace
+from flinkjob.runtime.faults import Effect, Faults
+from flinkjob.runtime.queue import Key
+from flinkjob.runtime.tasks import FAILED_FOR, READY_FOR, Tasks
+from tests.unit.runtime.conftest import World
+from tests.unit.runtime.stubs import StubFlink
+
+KEY, OTHER = ("ns", "a"), ("ns", "b")
+URL, URI = "http://flink:8081", "https://jars.example/a.jar"
+DIGEST, NEWER = "1" * 64, "2" * 64
+REQUEST = RunRequest(job_id="a" * 32)
+
+
+@dataclass
+class Artifact:
+    digest: str
+    path: Path = Path("a.jar")
+
+
+class Store:
+    """The artifact store: one URI, whose content changes."""
+
+    def __init__(self) -> None:
+        self.content = DIGEST
+        self.asked: list[str | None] = []
+        self.error: Exception | None = None
+
+    async def get(self, uri: str, sha256: str | None) -> Artifact:
+        self.asked.append(sha256)
+        if self.error is not None:
+            raise self.error
+        if sha256 not in (None, self.content):
+            raise ArtifactInvalid("digest-mismatch", "another content")
+        return Artifact(self.content)
+
+
+class Desk:
+    """The tasks under test, over one cluster."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.flink, self.store = StubFlink(), Store()
+        self.woken: list[Key] = []
+        self.passed: list[str] = []
+        client: Any = self.flink
+        store: Any = self.store
+        desk = self
+
+        class Noting(Faults):
+            def before(self, effect: Effect) -> None:
+                desk.passed.append(f"before:{effect}")
+
+            def after(self, effect: Effect) -> None:
+                desk.passed.append(f"after:{effect}")
+
+        async def make() -> Tasks:
+            clusters = Clusters(lambda *_: client, Pace(), lambda _: None)
+            return Tasks(identity="default", clusters=clusters, store=store, faults=Noting(), wake=self.woken.append)
+
+        self.tasks = world.run(make())
+
+    def artifact(self, digest: str | None = None, run: str = "r1", key: Key = KEY, **fields: Any) -> ArtifactSeen:
+        request = ArtifactRequest(url=URL, uri=URI, digest=digest, run=run, **fields)
+        return self.world.run(self.tasks.artifact(key, request))
+
+    def uploads(self) -> int:
+        return self.flink.calls.count("upload")
+
+    def run(self, attempt: int = 0, job_id: str = "a" * 32) -> None:
+        async def send() -> None:
+            request = RunRequest(job_id=job_id)
+            self.tasks.run(KEY, RunJob(url=URL, jar_id="j", number=1, attempt=attempt, request=request))
+
+        self.world.run(send())
+
+    def run_seen(self, attempt: int = 0, job_id: str = "a" * 32) -> RunSeen:
+        return self.tasks.run_seen(KEY, job_id, attempt)
+
+
+@pytest.fixture
+def desk(world: World) -> Desk:
+    return Desk(world)
+
+
+# artifacts
+
+
+def test_an_artifact_is_fetched_and_uploaded_once(desk: Desk) -> None:
+    seen = desk.artifact()
+    assert (seen.phase, seen.digest) == (ArtifactPhase.READY, DIGEST)
+    assert desk.artifact() == seen
+    assert (desk.uploads(), desk.store.asked) == (1, [None])
+    assert desk.woken == [KEY]
+    assert desk.passed == ["before:upload", "after:upload"]
+
+
+def test_a_jar_that_is_on_the_cluster_is_neither_fetched_nor_uploaded(desk: Desk) -> None:
+    desk.flink.jars = [JarFile(id="7_x", name=jar_name("default", DIGEST))]
+    assert desk.artifact(DIGEST).jar_id == "7_x"
+    assert (desk.uploads(), desk.store.asked) == (0, [])
+    assert desk.artifact(key=OTHER).jar_id == "7_x"
+    assert (desk.uploads(), desk.store.asked) == (0, [None])
+
+
+def test_the_jar_of_another_operator_is_not_used(desk: Desk) -> None:
+    desk.flink.jars = [JarFile(id="7_x", name=jar_name("another", DIGEST))]
+    assert desk.artifact(DIGEST).jar_id != "7_x"
+    assert desk.uploads() == 1
+
+
+def test_a_slow_artifact_is_not_waited_for(desk: Desk) -> None:
+    desk.flink.hangs.clear()
+    begun = desk.world.now()
+    assert desk.artifact().phase is ArtifactPhase.WORKING
+    assert desk.artifact().phase is ArtifactPhase.WORKING
+    assert desk.world.now() - begun == pytest.approx(1.0)
+    desk.flink.hangs.set()
+    desk.world.pass_time(0.1)
+    assert desk.woken == [KEY]
+    assert desk.artifact().phase is ArtifactPhase.READY
+    assert desk.uploads() == 1
+
+
+def test_what_was_brought_is_believed_to_be_there_for_a_while(desk: Desk) -> None:
+    desk.artifact()
+    desk.world.pass_time(READY_FOR - 1)
+    desk.artifact()
+    assert len(desk.store.asked) == 1
+    desk.flink.jars.clear()
+    desk.world.pass_time(2)
+    desk.artifact()
+    assert (len(desk.store.asked), desk.uploads()) == (2, 2)
+
+
+def test_another_run_gets_what_the_address_gives_by_then(desk: Desk) -> None:
+    """A new jar was put there, and the run was changed to take it: what is remembered is the old one."""
+    assert desk.artifact(run="r1").digest == DIGEST
+    desk.store.content = NEWER
+    assert desk.artifact(run="r1").digest == DIGEST
+    assert desk.artifact(run="r2").digest == NEWER
+    assert desk.artifact(NEWER, run="r3").digest == NEWER
+    assert len(desk.store.asked) == 2
+
+
+def test_a_pinned_content_is_the_one_that_is_brought(desk: Desk) -> None:
+    desk.artifact()
+    desk.store.content = NEWER
+    assert desk.artifact(DIGEST).digest == DIGEST
+    seen = desk.artifact("3" * 64)
+    assert (seen.phase, seen.permanent, seen.other_content) == (ArtifactPhase.FAILED, True, True)
+
+
+@pytest.mark.parametrize(
+    ("error", "permanent", "message"),
+    [
+        (ArtifactInvalid("not-found", "jar: 404"), True, "jar: 404"),
+        (Transient("timeout", "jar: timed out"), False, "jar: timed out"),
+        (Rejected(413, "too large", permanent=True), True, "too large"),
+        (Rejected(400, "no", permanent=False), False, "no"),
+        (RuntimeError("a secret"), False, "internal error: RuntimeError"),
+    ],
+)
+def test_a_failure_is_an_outcome(
+    desk: Desk, error: Exception, permanent: bool, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.store.error = error
+    with caplog.at_level(logging.CRITICAL, "flinkjob"):
+        seen = desk.artifact()
+    assert (seen.phase, seen.permanent, seen.message) == (ArtifactPhase.FAILED, permanent, message)
+
+
+def test_a_failure_is_looked_at_again_with_the_next_attempt_or_after_a_while(desk: Desk) -> None:
+    desk.store.error = ArtifactInvalid("not-found", "jar: 404")
+    desk.artifact()
+    desk.artifact()
+    assert len(desk.store.asked) == 1
+    desk.artifact(attempt=1)
+    assert len(desk.store.asked) == 2
+    desk.artifact(attempt=1, run="r2")
+    assert len(desk.store.asked) == 3
+    desk.world.pass_time(FAILED_FOR + 1)
+    desk.artifact(attempt=1, run="r2")
+    assert len(desk.store.asked) == 4
+
+
+def test_another_wish_ends_the_fetch_in_flight(desk: Desk) -> None:
+    desk.flink.hangs.clear()
+    desk.artifact()
+    assert desk.artifact(run="r2").phase is ArtifactPhase.WORKING
+    assert desk.uploads() == 2
+    desk.flink.hangs.set()
+    desk.world.pass_time(0.1)
+    assert desk.artifact(run="r2").phase is ArtifactPhase.READY
+    assert desk.uploads() == 2
+
+
+# run calls
+
+
+def test_a_run_call_by_its_outcome(desk: Desk) -> None:
+    assert desk.run_seen() == RunSeen()
+    desk.flink.hangs.clear()
+    desk.run()
+    assert desk.run_seen().phase is RunPhase.WORKING
+    desk.world.pass_time(3600)
+    assert desk.run_seen().phase is RunPhase.WORKING
+    desk.flink.hangs.set()
+    desk.world.pass_time(0.1)
+    assert desk.run_seen().phase is RunPhase.ACCEPTED
+    assert desk.woken == [KEY]
+    assert desk.passed == ["after:run"]
+
+
+@pytest.mark.parametrize(
+    ("error", "phase", "rejection"),
+    [
+        (SubmitRejected(400, SubmitRejection.MAIN_THREW, "boom"), RunPhase.REJECTED, SubmitRejection.MAIN_THREW),
+        (SubmitRejected(400, SubmitRejection.DUPLICATE, "again"), RunPhase.REJECTED, SubmitRejection.DUPLICATE),
+        (Unreachable("cut", "cut off"), RunPhase.UNCLEAR, None),
+        (Rejected(500, "html"), RunPhase.UNCLEAR, None),
+        (RuntimeError("x"), RunPhase.UNCLEAR, None),
+    ],
+)
+def test_what_is_no_clear_answer_says_nothing(
+    desk: Desk,
+    error: Exception,
+    phase: RunPhase,
+    rejection: SubmitRejection | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk.flink.errors["run"] = error
+    with caplog.at_level(logging.CRITICAL, "flinkjob"):
+        desk.run()
+        desk.world.pass_time(0.1)
+    seen = desk.run_seen()
+    assert (seen.phase, seen.rejection) == (phase, rejection)
+
+
+def test_an_outcome_belongs_to_one_attempt_of_one_job(desk: Desk) -> None:
+    desk.run(attempt=1)
+    desk.world.pass_time(0.1)
+    assert desk.run_seen(1).phase is RunPhase.ACCEPTED
+    assert desk.run_seen(0) == RunSeen()
+    assert desk.run_seen(2) == RunSeen()
+    assert desk.run_seen(1, "b" * 32) == RunSeen()
+
+
+def test_a_repeat_takes_the_place_of_a_call_in_flight(desk: Desk) -> None:
+    desk.flink.hangs.clear()
+    desk.run(0)
+    desk.world.pass_time(0.1)
+    desk.run(1)
+    desk.flink.hangs.set()
+    desk.world.pass_time(0.1)
+    assert desk.run_seen(1).phase is RunPhase.ACCEPTED
+    assert desk.woken == [KEY]
+
+
+def test_a_jar_that_is_not_there_is_brought_again(desk: Desk) -> None:
+    desk.artifact()
+    desk.flink.jars.clear()
+    desk.flink.errors["run"] = SubmitRejected(500, SubmitRejection.JAR_NOT_FOUND, "no jar")
+    desk.run()
+    desk.world.pass_time(0.1)
+    assert desk.artifact().phase is ArtifactPhase.READY
+    assert desk.uploads() == 2
+
+
+# job graphs
+
+
+def _plan(desk: Desk, job_id: str = "a" * 32) -> PlanPhase:
+    request = PlanRequest(url=URL, jar_id="j", request=RunRequest(job_id=job_id))
+    return desk.world.run(desk.tasks.plan(KEY, request)).phase
+
+
+def test_a_program_is_compiled_once(desk: Desk) -> None:
+    assert [_plan(desk), _plan(desk)] == [PlanPhase.COMPILED] * 2
+    assert desk.flink.calls.count("plan") == 1
+    assert _plan(desk, "b" * 32) is PlanPhase.COMPILED
+    assert desk.flink.calls.count("plan") == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "phase", "kept"),
+    [
+        (SubmitRejected(400, SubmitRejection.ENTRY_CLASS, "no class"), PlanPhase.REFUSED, FAILED_FOR),
+        (Unreachable("cut", "cut off"), PlanPhase.UNCLEAR, 1.0),
+    ],
+)
+def test_a_program_that_was_not_compiled_is_tried_again(
+    desk: Desk, error: Exception, phase: PlanPhase, kept: float
+) -> None:
+    desk.flink.errors["plan"] = error
+    assert _plan(desk) is phase
+    desk.world.pass_time(kept - 0.5)
+    assert _plan(desk) is phase
+    desk.world.pass_time(1)
+    assert _plan(desk) is PlanPhase.COMPILED
+
+
+def test_a_main_that_never_returns_holds_up_nobody(desk: Desk) -> None:
+    desk.flink.hangs.clear()
+    begun = desk.world.now()
+    assert _plan(desk) is PlanPhase.WORKING
+    assert desk.world.now() - begun == pytest.approx(0.5)
+
+
+# disposals
+
+
+@pytest.mark.parametrize(
+    ("results", "phase"),
+    [
+        ([TriggerResult(state=TriggerState.COMPLETED)], DisposalPhase.DONE),
+        (
+            [TriggerResult(state=TriggerState.FAILED, failure="Cannot find checkpoint or savepoint x")],
+            DisposalPhase.DONE,
+        ),
+        ([TriggerResult(state=TriggerState.FAILED, failure="denied")], DisposalPhase.FAILED),
+        ([TriggerResult(state=TriggerState.FORGOTTEN)], DisposalPhase.FAILED),
+    ],
+)
+def test_a_disposal_by_its_outcome(desk: Desk, results: list[TriggerResult], phase: DisposalPhase) -> None:
+    desk.flink.results = results
+    seen = desk.world.run(desk.tasks.dispose("ns", URL, "file:/s"))
+    assert seen.phase is phase
+    assert desk.passed == ["before:dispose", "after:dispose"]
+
+
+def test_a_slow_disposal_is_not_waited_for_and_sent_once(desk: Desk) -> None:
+    for _ in range(3):
+        assert desk.world.run(desk.tasks.dispose("ns", URL, "file:/s")).phase is DisposalPhase.WORKING
+    assert desk.flink.calls.count("dispose") == 1
+    desk.flink.errors["disposal"] = Unreachable("cut", "cut")
+    desk.world.pass_time(1)
+    assert desk.world.run(desk.tasks.dispose("ns", URL, "file:/s")).phase is DisposalPhase.FAILED
+    assert desk.world.run(desk.tasks.dispose("ns", URL, "file:/s")).phase is DisposalPhase.WORKING
+    assert desk.flink.calls.count("dispose") == 2
+
+
+# ends
+
+
+def test_a_key_that_is_gone_leaves_nothing(desk: Desk) -> None:
+    desk.flink.hangs.clear()
+    desk.artifact()
+    desk.run()
+    _plan(desk)
+    desk.tasks.forget(KEY)
+    desk.world.pass_time(0.1)
+    assert desk.run_seen() == RunSeen()
+    assert desk.woken == []
+    desk.tasks.forget(OTHER)
+
+
+def test_an_end_cancels_what_is_in_flight(desk: Desk) -> None:
+    desk.flink.hangs.clear()
+    desk.artifact()
+    desk.run()
+    _plan(desk)
+    desk.world.run(desk.tasks.dispose("ns", URL, "file:/s"))
+    desk.world.run(asyncio.wait_for(desk.tasks.close(), 1))
