@@ -215,7 +215,8 @@ class Machine(RuleBasedStateMachine):
         for sim in self.world.sims.values():
             sim.omitted.clear()
             running = [job.job_id for job in sim.live_jobs()]
-            if running and data.draw(st.booleans()):
+            hide = data.draw(st.booleans())
+            if running and hide:
                 sim.omitted.add(running[0])
         self._soon()
 

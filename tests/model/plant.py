@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +58,16 @@ class CrashingFaults(Faults):
         super().__init__()
         self.countdown: int | None = None
         self.dead = False
+        self._point = ""
         self.seen: list[str] = []
+
+    def kill_at(self, point: str) -> None:
+        """Die when this point is passed next."""
+        self._point = point
+
+    def require(self, may: Callable[[], None]) -> None:
+        """From now on ask before every effect, as a process does that must hold a Lease."""
+        self._require = may
 
     def before(self, effect: Effect) -> None:
         self._require()
@@ -71,6 +80,9 @@ class CrashingFaults(Faults):
         if self.dead:
             raise Crashed(point)
         self.seen.append(point)
+        if point == self._point:
+            self.dead = True
+            raise Crashed(point)
         if self.countdown is not None:
             self.countdown -= 1
             if self.countdown < 0:
@@ -165,7 +177,7 @@ class OperatorInstance:
             hosts=HostRules(),
             now=plant.clock.date,
         )
-        executor = Executor(
+        self._executor = executor = Executor(
             identity=IDENTITY,
             kube=kube,
             clusters=self.clusters,
@@ -216,6 +228,10 @@ class OperatorInstance:
         for waiting in self.cache.waiting_for("ns", obj["metadata"]["name"]):
             self._wake(waiting)
 
+    def use(self, kube: Any) -> None:
+        """Reach the API server through something else."""
+        self._executor._kube = kube
+
     async def kill(self) -> None:
         """The process is gone; what was sent is on its way."""
         self.faults.dead = True
@@ -248,13 +264,13 @@ class Plant:
         """Run a coroutine in virtual time."""
         return self.loop.run_until_complete(coroutine)
 
-    def pass_time(self, seconds: float) -> None:
+    def pass_time(self, seconds: float, *, revive: bool = True) -> None:
         """Let time pass; an operator that crashed meanwhile is started again."""
         end = self.clock.monotonic + seconds
         while self.clock.monotonic < end:
             self.run(asyncio.sleep(min(0.5, end - self.clock.monotonic)))
             assert not self.busy, self.busy
-            if self.operator.faults.dead:
+            if self.operator.faults.dead and revive:
                 self.restart()
 
     def restart(self) -> None:

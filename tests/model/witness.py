@@ -25,7 +25,7 @@ _ON_PURPOSE = ("Redeploy", "Rollback")
 _ATTEMPT = re.compile(r"(.*/\d+-(?:stop|savepoint|savepointandcancel|cancel|trigger)-\d+)/[^/]+")
 _ROUTES = (
     ("POST", re.compile(r"/jars/[^/]+/run"), "_run"),
-    ("POST", re.compile(r"/jobs/(?P<job>\w+)/stop"), "_trigger"),
+    ("POST", re.compile(r"/jobs/(?P<job>\w+)/stop"), "_stop"),
     ("POST", re.compile(r"/jobs/(?P<job>\w+)/savepoints"), "_trigger"),
     ("POST", re.compile(r"/jobs/(?P<job>\w+)/checkpoints"), "_checkpoint"),
     ("PATCH", re.compile(r"/jobs/(?P<job>\w+)"), "_cancel"),
@@ -115,6 +115,10 @@ class Witness:
             return
         if number != before["number"] + 1:
             self._note(f"run {number} follows run {before['number']}")
+        ended = before.get("end") or {}
+        same = all(before.get(field) == submission.get(field) for field in ("runDigest", "nonce"))
+        if ended.get("result") == "Finished" and same and not ended.get("released"):
+            self._note(f"run {number} follows the finished run {before['number']}, though nothing was asked for")
         past = [entry for entry in status.get("history", []) if entry["number"] == before["number"]]
         if before.get("end") is None and not past:
             self._note(f"run {number} was intended although no end of run {before['number']} is known")
@@ -158,6 +162,16 @@ class Witness:
             if sim.store.find(one.location) is not None and not (run.ended == "LOST" and _on_the_side(one))
         ]
         return max(made, key=lambda one: (one.run, one.checkpoint_id), default=None)
+
+    def _stop(self, host: str, job: str, body: Object) -> None:
+        self._trigger(host, job, body)
+        sim = self._sims[host]
+        running, trigger = sim.jobs.get(job), str(body.get("triggerId"))
+        stopping = running is not None and any(
+            one.kind is CheckpointKind.SYNC_SAVEPOINT for one in running.checkpointing.pending
+        )
+        if stopping and sim.savepoints.find((job, trigger), sim.events.now) is None:
+            self._note(f"a second stop of {job} while one is in progress")
 
     def _trigger(self, host: str, job: str, body: Object) -> None:
         self._require("trigger", job, str(body.get("triggerId")))
