@@ -1,28 +1,21 @@
 """A run is on the cluster: replaced, stopped, rescaled, rolled back, or let be."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from flinkjob.api.codec import parse_job
-from flinkjob.api.common import OperationKind, RunResult, SavepointPhase, SubmissionReason
-from flinkjob.api.flinkjob_status import FlinkJobStatus, PeriodicInfo, Plan, RestartInfo, Rollback
+from flinkjob.api.common import OperationKind, SavepointPhase
+from flinkjob.api.flinkjob_status import FlinkJobStatus, Plan, RestartInfo
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
-from flinkjob.core.actions import CreateSavepoint, DeleteSavepoint, RescaleJob, RunJob
 from flinkjob.core.flinkmodel import (
     CheckpointConfig,
-    ClusterOverview,
     FlinkJobState,
-    ParallelismBounds,
-    TaskCounts,
     TriggerState,
 )
 from flinkjob.core.model import ArtifactPhase, ArtifactSeen, Fact, JobDecision, Needs, PlanPhase, PlanSeen
 from tests.support.inputs import (
-    JAR,
     NOW,
     URL,
     absent,
@@ -36,16 +29,13 @@ from tests.support.inputs import (
     directory,
     flink_id,
     job,
-    operation,
     overview,
     present,
     run,
     savepoint,
     seen,
-    silent,
     spec,
     stats,
-    told,
     triggered,
 )
 
@@ -257,292 +247,6 @@ def test_of_two_the_older_one_stops_and_the_other_waits() -> None:
     assert decision.status.operation.by == "FlinkSavepoint/b"
     observation = seen(present(), trigger=triggered(TriggerState.IN_PROGRESS))
     assert acts(decide(job(status=decision.status), observation, savepoints=[second, first])) == []
-
-
-# moves
-
-ELSEWHERE = "http://elsewhere:8081"
-MOVED = spec(cluster={"url": ELSEWHERE})
-
-
-def test_the_same_cluster_under_another_name_only_changes_the_address() -> None:
-    decision = decide(job(MOVED, RUNNING), seen(present(), target=cluster(url=ELSEWHERE), alias=True))
-    assert acts(decision) == []
-    assert decision.status.submission is not None
-    assert (decision.status.submission.cluster_url, decision.status.submission.number) == (ELSEWHERE, 1)
-
-
-def test_a_move_stops_here_and_starts_there() -> None:
-    there = cluster(url=ELSEWHERE, incarnation="jm-9")
-    stop = decide(job(MOVED, RUNNING), seen(present(), target=there))
-    assert acts(stop) == ["StopJob"]
-    assert stop.status.phase == "Moving"
-    made = f"{directory()}/savepoint-1"
-    done = seen(present(S.FINISHED), target=there, trigger=triggered(TriggerState.COMPLETED, made))
-    started = decide(job(MOVED, stop.status), done)
-    sent = next(action for action in started.actions if isinstance(action, RunJob))
-    assert (sent.url, sent.request.savepoint_path) == (ELSEWHERE, made)
-    assert started.status.submission is not None
-    assert (started.status.submission.reason, started.status.submission.incarnation) == ("Move", "jm-9")
-
-
-def test_nothing_is_stopped_for_a_cluster_that_does_not_answer() -> None:
-    decision = decide(job(MOVED, RUNNING), seen(present(), target=replace(silent(5), url=ELSEWHERE)))
-    assert acts(decision) == []
-    assert _plan(decision) == ("Connect", "ClusterUnreachable")
-
-
-@pytest.mark.parametrize("what", [None, operation(K.STOP, "Move"), operation(K.CANCEL, "Upgrade")])
-def test_an_old_cluster_that_is_gone_is_reported_and_can_be_abandoned(what: Any) -> None:
-    status = replace(RUNNING, operation=what)
-    observation = seen(cluster=silent(700), target=cluster(url=ELSEWHERE))
-    held = decide(job(MOVED, status), observation)
-    assert _plan(held) == ("Hold", "OldClusterUnreachable")
-    assert acts(held) == []
-    wrong = decide(job(MOVED, status, annotations={"flinkjob.dev/abandon": "0" * 32}), observation)
-    assert _plan(wrong) == ("Hold", "OldClusterUnreachable")
-    given_up = decide(job(MOVED, status, annotations={"flinkjob.dev/abandon": flink_id()}), observation)
-    assert given_up.status.submission is not None
-    assert given_up.status.submission.end is not None
-    assert given_up.status.submission.end.result in (RunResult.LOST, RunResult.SAVEPOINT_UNKNOWN)
-    assert told(given_up) == ["LeftBehind"]
-    assert "RunJob" not in acts(given_up)
-
-
-# rescaling
-
-ADAPTIVE = {"scheduler_type": "Adaptive"}
-SLOTS = ClusterOverview(taskmanagers=1, slots_total=4, slots_available=3, flink_version="2.3.0")
-
-
-def test_in_place_where_the_scheduler_can() -> None:
-    decision = decide(job(spec(parallelism=3), RUNNING), seen(present(**ADAPTIVE), slots=SLOTS))
-    (sent,) = [action for action in decision.actions if isinstance(action, RescaleJob)]
-    assert (sent.before, sent.after) == (1, 3)
-    assert (decision.status.phase, conditions(decision)) == ("Rescaling", "FTFU")
-
-
-def test_by_replacing_where_it_cannot() -> None:
-    assert acts(decide(job(spec(parallelism=3), RUNNING), seen(present(), slots=SLOTS))) == ["StopJob"]
-    refused = FlinkJobStatus(submission=run(replace_to_rescale=True))
-    assert acts(decide(job(spec(parallelism=3), refused), seen(present(**ADAPTIVE), slots=SLOTS))) == ["StopJob"]
-
-
-@pytest.mark.parametrize("known", [present(), present(**ADAPTIVE)])
-def test_missing_slots_are_waited_for_with_the_job_running(known: Any) -> None:
-    decision = decide(job(spec(parallelism=5), RUNNING), seen(known, slots=SLOTS))
-    assert acts(decision) == []
-    assert _plan(decision) == ("Scale", "NotEnoughSlots")
-    assert conditions(decision) == "FTFT"
-    smaller = FlinkJobStatus(submission=run(parallelism=9))
-    assert acts(decide(job(spec(parallelism=5), smaller), seen(present(**ADAPTIVE), slots=SLOTS))) == ["RescaleJob"]
-
-
-def _bounds(*upper: int) -> Mapping[str, ParallelismBounds]:
-    return {f"v{n}": ParallelismBounds(lower=1, upper=bound) for n, bound in enumerate(upper)}
-
-
-@pytest.mark.parametrize(
-    ("wanted", "tasks", "since", "outcome"),
-    [
-        (_bounds(1, 1), 2, 5, "sent again"),
-        (_bounds(3, 3), 2, 5, "waits"),
-        (_bounds(3, 3), 6, 5, "done"),
-        (_bounds(3, 3), 2, 121, "replace"),
-        (None, 2, 5, "replace"),
-    ],
-)
-def test_a_rescale_is_followed_by_what_the_cluster_shows(
-    wanted: Mapping[str, ParallelismBounds] | None, tasks: int, since: float, outcome: str
-) -> None:
-    scaling = operation(K.RESCALE, "Scale", parallelism=3, since=ago(since))
-    shown = present(**ADAPTIVE)
-    assert shown.overview is not None
-    shown = replace(shown, overview=replace(shown.overview, tasks=TaskCounts(total=tasks, running=tasks)))
-    observation = seen(shown, requirements=wanted, slots=SLOTS)
-    decision = decide(job(spec(parallelism=3), replace(RUNNING, operation=scaling)), observation)
-    submission = decision.status.submission
-    assert submission is not None
-    match outcome:
-        case "sent again":
-            assert acts(decision) == ["RescaleJob"]
-        case "waits":
-            assert acts(decision) == []
-            assert decision.status.operation is not None
-        case "done":
-            assert (submission.parallelism, decision.status.operation, told(decision)) == (3, None, ["Rescaled"])
-        case _:
-            assert submission.replace_to_rescale
-
-
-# rollback
-
-BACK = {"upgrade": {"rollback": {"policy": "Enabled"}}}
-OLD_SPEC = parse_job({"metadata": {}, "spec": spec(args=["old"])}).spec
-BAD = run(
-    2,
-    reason=SubmissionReason.UPGRADE,
-    run_digest=digest(**NEW),
-    revision="clicks-bad",
-    restored_from="file:/before",
-    healthy=False,
-    intent_time=ago(601),
-    artifact_digest="b" * 64,
-)
-
-
-def _upgraded(**fields: Any) -> FlinkJobStatus:
-    return FlinkJobStatus(
-        submission=replace(BAD, **fields), healthy_revision="clicks-good", healthy_artifact=JAR, history=()
-    )
-
-
-def test_a_run_that_is_not_healthy_by_the_deadline_is_taken_back() -> None:
-    failing = seen(present(S.RESTARTING, number=2), revision=OLD_SPEC)
-    decision = decide(job(spec(**NEW, **BACK), _upgraded()), failing)
-    assert told(decision) == ["RolledBack"]
-    assert decision.status.rollback is not None
-    assert decision.status.rollback.run_digest == digest(**NEW)
-    early = decide(job(spec(**NEW, **BACK), _upgraded(intent_time=ago(500))), failing)
-    assert early.status.rollback is None
-    off = decide(job(spec(**NEW), _upgraded()), failing)
-    assert off.status.rollback is None
-
-
-TAKEN_BACK = Rollback(
-    run_digest=digest(**NEW), revision="clicks-good", from_submission=2, since=ago(5), message="taken back"
-)
-
-
-def test_the_healthy_spec_runs_again_from_the_state_before_and_with_its_own_jar() -> None:
-    status = replace(_upgraded(), rollback=TAKEN_BACK)
-    asked: list[Needs] = []
-    stopping = decide(job(spec(**NEW, **BACK), status), seen(present(number=2), revision=OLD_SPEC), asked)
-    assert acts(stopping) == ["CancelJob"]
-    assert [needs.artifact.digest for needs in asked if needs.artifact is not None] == [JAR]
-    ended_now = seen(present(S.CANCELED, number=2), revision=OLD_SPEC, checkpoints=stats(chk(9)))
-    asked.clear()
-    started = decide(job(spec(**NEW, **BACK), stopping.status), ended_now, asked)
-    assert [needs.artifact.digest for needs in asked if needs.artifact is not None] == [JAR]
-    sent = next(action for action in started.actions if isinstance(action, RunJob))
-    assert (sent.request.savepoint_path, sent.request.args) == ("file:/before", ("old",))
-    assert started.status.submission is not None
-    assert started.status.submission.reason == "Rollback"
-    running = decide(
-        job(spec(**NEW, **BACK), started.status), seen(present(number=3), revision=OLD_SPEC, checkpoint_config=KEPT)
-    )
-    assert acts(running) == []
-    assert conditions(running) == "FFTT"
-    assert _plan(running) == ("Hold", "RolledBack")
-
-
-def test_another_spec_ends_the_rollback() -> None:
-    status = FlinkJobStatus(submission=run(3, job_id=flink_id(3), run_digest=digest(args=["old"])), rollback=TAKEN_BACK)
-    decision = decide(job(spec(args=["newer"], **BACK), status), seen(present(number=3), revision=OLD_SPEC))
-    assert decision.status.rollback is None
-    assert acts(decision) == ["StopJob"]
-
-
-def test_healthy_is_running_for_long_enough_with_a_checkpoint() -> None:
-    every = CheckpointConfig(interval_ms=1000, retained_on_cancellation=True)
-    about = spec(**NEW, **BACK)
-    for steady, history, config, healthy in (
-        (ago(61), (chk(1),), every, True),
-        (ago(61), (), every, False),
-        (ago(61), (), CheckpointConfig(), True),
-        (ago(59), (chk(1),), every, False),
-        (None, (chk(1),), every, False),
-    ):
-        status = _upgraded(steady_since=steady, intent_time=ago(100))
-        observation = seen(present(number=2), checkpoint_config=config, checkpoints=stats(*history))
-        decision = decide(job(about, status), observation)
-        assert decision.status.submission is not None
-        assert decision.status.submission.healthy == healthy
-        assert (decision.status.healthy_revision, decision.status.healthy_artifact) == (
-            ("clicks-bad", "b" * 64) if healthy else ("clicks-good", JAR)
-        )
-    unsteady = _upgraded(steady_since=ago(61), intent_time=ago(100))
-    decision = decide(job(about, unsteady), seen(present(S.RESTARTING, number=2)))
-    assert decision.status.submission is not None
-    assert decision.status.submission.steady_since is None
-
-
-def test_a_failed_upgrade_is_taken_back_at_once() -> None:
-    observation = seen(present(S.FAILED, number=2), revision=OLD_SPEC)
-    decision = decide(job(spec(**NEW, **BACK), _upgraded()), observation)
-    assert decision.status.rollback is not None
-
-
-# periodic savepoints
-
-EVERY = {"savepoints": {"interval": "1h"}}
-
-
-def _created(decision: JobDecision) -> list[str]:
-    return [action.name for action in decision.actions if isinstance(action, CreateSavepoint)]
-
-
-def test_a_periodic_savepoint_is_taken_when_it_is_due_and_the_next_one_is_planned() -> None:
-    due = replace(RUNNING, periodic=PeriodicInfo(last_time=ago(3700)), submission=run(started_time=ago(9000)))
-    decision = decide(job(spec(**EVERY), due), seen(present()))
-    assert len(_created(decision)) == 1
-    assert decision.status.periodic is not None
-    assert decision.status.periodic.last_time == NOW
-    assert _created(decide(job(spec(**EVERY), decision.status), seen(present()))) == []
-    early = replace(due, periodic=PeriodicInfo(last_time=ago(3000)))
-    assert _created(decide(job(spec(**EVERY), early), seen(present()))) == []
-    suspended = spec(savepoints={"interval": "1h", "suspend": True})
-    assert _created(decide(job(suspended, due), seen(present()))) == []
-    assert _created(decide(job(spec(**EVERY), due), seen(present(tasks=1)))) == []
-
-
-def test_periodic_savepoints_never_overlap() -> None:
-    due = replace(RUNNING, periodic=PeriodicInfo(last_time=ago(3700)), submission=run(started_time=ago(9000)))
-    busy = savepoint(status=FlinkSavepointStatus(phase=SavepointPhase.IN_PROGRESS))
-    assert _created(decide(job(spec(**EVERY), due), seen(present()), savepoints=[busy])) == []
-
-
-def test_the_same_due_time_gives_the_same_name_after_a_crash() -> None:
-    due = replace(RUNNING, periodic=PeriodicInfo(last_time=ago(3700)), submission=run(started_time=ago(9000)))
-    first = _created(decide(job(spec(**EVERY), due), seen(present())))
-    again = _created(decide(job(spec(**EVERY), due), seen(present(), now=NOW + timedelta(seconds=30))))
-    assert first == again
-
-
-@pytest.mark.parametrize(
-    ("schedule", "zone", "after_hours"), [("0 3 * * *", "UTC", 15), ("0 3 * * *", "Europe/Berlin", 14)]
-)
-def test_a_schedule_in_its_time_zone(schedule: str, zone: str, after_hours: int) -> None:
-    wanted = spec(savepoints={"schedule": schedule, "timeZone": zone})
-    status = replace(RUNNING, submission=run(started_time=NOW))
-    decision = decide(job(wanted, status), seen(present()))
-    assert decision.status.periodic is not None
-    assert decision.status.periodic.next_time is not None
-    wait = decision.status.periodic.next_time - NOW
-    assert timedelta(hours=after_hours) <= wait <= timedelta(hours=after_hours, seconds=30)
-
-
-def _old(name: str, age: float, origin: str = "Periodic") -> Any:
-    status = FlinkSavepointStatus(phase=SavepointPhase.COMPLETED, location=f"file:/sp/{name}", end_time=ago(age))
-    return savepoint(name, status, meta={"labels": {"flinkjob.dev/origin": origin}})
-
-
-def test_retention_needs_both_limits_and_spares_the_newest_what_is_used_and_what_is_not_the_operators() -> None:
-    wanted = spec(savepoints={"retention": {"minCount": 1, "minAge": "1h"}})
-    known = [
-        _old("newest", 7200),
-        _old("old", 9000),
-        _old("used", 9100),
-        _old("manual", 9200, "Manual"),
-        _old("deletion", 9300, "Deletion"),
-    ]
-    used = frozenset({"file:///sp/used"})
-    decision = decide(job(wanted, RUNNING), seen(present()), savepoints=known, in_use=used)
-    assert [action.name for action in decision.actions if isinstance(action, DeleteSavepoint)] == ["old"]
-    young = [_old("newest", 10), _old("young", 3000)]
-    decision = decide(job(wanted, RUNNING), seen(present()), savepoints=young)
-    assert acts(decision) == []
-    assert acts(decide(job(status=RUNNING), seen(present()), savepoints=known)) == []
 
 
 # the rest
