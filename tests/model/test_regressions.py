@@ -78,3 +78,17 @@ def test_a_run_call_that_is_lost_on_the_way_is_repeated(world: Plant) -> None:
     world.pass_time(900)
     assert _status(world)["phase"] == "Running"
     assert len(world.sims["flink-a"].runs) == 2
+
+
+def test_a_jar_that_goes_right_before_the_run_call_is_uploaded_again(world: Plant) -> None:
+    world.kube.apply(Kind.FLINK_JOB, "a", SPEC | {"state": "Suspended"})
+    world.pass_time(10)
+    world.kube.apply(Kind.FLINK_JOB, "a", SPEC | {"args": ["--rate", "7"], "state": "Suspended"})
+    world.pass_time(1)
+    sim = world.sims["flink-a"]
+    upload = sim.faults.add(FaultKind.DELAY, "/jars/.*/run", seconds=0.2)
+    sim.jars.clear()
+    world.kube.apply(Kind.FLINK_JOB, "a", SPEC | {"args": ["--rate", "7"]})
+    world.pass_time(20)
+    assert upload.hits == 1
+    assert _status(world)["phase"] == "Running"

@@ -105,7 +105,9 @@ class WorkQueue:
         try:
             delay = await self._handle(key)
             self._failures.pop(key, None)
-        except Exception:
+        except (Exception, asyncio.CancelledError) as error:
+            if self._closed and isinstance(error, asyncio.CancelledError):
+                raise
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             delay = delay_seconds(failures, seed=f"{key[0]}/{key[1]}", initial=0.5, maximum=60.0)
             log.exception("reconciling failed, again in %.1f s", delay)

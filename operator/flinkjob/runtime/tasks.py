@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from flinkjob.artifacts.errors import ArtifactInvalid
 from flinkjob.artifacts.fetch import ArtifactStore
@@ -105,7 +105,7 @@ class Tasks:
             fetch = self._fetches[key] = _Fetch(request, task)
             task.add_done_callback(lambda _: self._fetched(key, request))
         await asyncio.wait({fetch.task}, timeout=MOMENT)
-        return fetch.task.result() if fetch.task.done() else ArtifactSeen(phase=ArtifactPhase.WORKING)
+        return _outcome(fetch.task, ArtifactSeen(phase=ArtifactPhase.WORKING))
 
     def _answers(self, fetch: _Fetch, request: ArtifactRequest) -> bool:
         asked = fetch.request
@@ -174,7 +174,7 @@ class Tasks:
             known = self._plans[key] = _Plan(request, task)
             task.add_done_callback(lambda _: self._compiled(key, request))
         await asyncio.wait({known.task}, timeout=MOMENT)
-        return known.task.result() if known.task.done() else PlanSeen(phase=PlanPhase.WORKING)
+        return _outcome(known.task, PlanSeen(phase=PlanPhase.WORKING))
 
     def _compiled(self, key: Key, request: PlanRequest) -> None:
         known = self._plans.get(key)
@@ -244,7 +244,7 @@ class Tasks:
         run = self._runs.get(key)
         if run is None or (run.job_id, run.attempt) != (job_id, attempt):
             return RunSeen()
-        return run.task.result() if run.task.done() else RunSeen(phase=RunPhase.WORKING)
+        return _outcome(run.task, RunSeen(phase=RunPhase.WORKING))
 
     async def _send(self, key: Key, action: RunJob) -> RunSeen:
         client = self._clusters.at(action.url, key[0]).client
@@ -253,6 +253,8 @@ class Tasks:
             seen = RunSeen(phase=RunPhase.ACCEPTED)
         except SubmitRejected as error:
             log.info("run call refused (%s): %s", error.kind, error.message)
+            if error.kind is SubmitRejection.JAR_NOT_FOUND:
+                self._stop_fetch(key)  # before anybody can see the refusal, so that the repeat has another jar
             seen = RunSeen(phase=RunPhase.REJECTED, rejection=error.kind, message=error.message)
         except FlinkJobError as error:
             log.warning("run call without a clear answer: %s", error.message)
@@ -265,11 +267,8 @@ class Tasks:
 
     def _answered(self, key: Key, action: RunJob) -> None:
         run = self._runs.get(key)
-        if run is None or run.job_id != action.request.job_id or run.task.cancelled():
-            return
-        if run.task.result().rejection is SubmitRejection.JAR_NOT_FOUND:
-            self._stop_fetch(key)
-        self._wake(key)
+        if run is not None and (run.job_id, run.attempt) == (action.request.job_id, action.attempt):
+            self._wake(key)
 
     # ends
 
@@ -288,6 +287,14 @@ class Tasks:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+T = TypeVar("T")
+
+
+def _outcome(task: asyncio.Task[T], until_then: T) -> T:
+    """What a task came to; a task that was cancelled while somebody waited for it is replaced at the next look."""
+    return task.result() if task.done() and not task.cancelled() else until_then
 
 
 def _patience(attempt: int) -> float:
