@@ -119,7 +119,7 @@ def _by_result(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) 
             _hold(draft, HoldReason.CANCELLED_EXTERNALLY, end)
         case RunResult.FAILED if rollback.may_take_back(draft, last):
             rollback.take_back(draft, last, end.message or "it failed")
-        case RunResult.FAILED if _cannot_restore(last):
+        case RunResult.FAILED if _cannot_restore(spec, last):
             draft.stall(Reason.RestoreFailed, end.message or "")
         case RunResult.FAILED if spec.restart.policy is RestartPolicy.NEVER:
             _hold(draft, HoldReason.FAILED, end)
@@ -154,8 +154,10 @@ def _say(draft: Draft, hold: Hold, end: RunEnd) -> None:
     draft.stall(_REASONS[hold.reason], end.message or "the job is down and stays so until the spec or state changes")
 
 
-def _cannot_restore(last: Submission) -> bool:
+def _cannot_restore(spec: FlinkJobSpec, last: Submission) -> bool:
     """Failed before any task ran, since its snapshot is missing or does not fit: trying again cannot help."""
+    if spec.restore.allow_non_restored_state and not last.allow_non_restored_state:
+        return False  # the person lets it leave state behind now
     message = (last.end.message if last.end else None) or ""
     return not last.running and last.restored_from is not None and any(fault in message for fault in _RESTORE_FAULTS)
 

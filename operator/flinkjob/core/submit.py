@@ -12,7 +12,6 @@ from dataclasses import replace
 from flinkjob.api.common import (
     CheckpointingMode,
     CheckpointRetention,
-    RunResult,
     SnapshotKind,
     SubmissionReason,
     duration_seconds,
@@ -20,13 +19,14 @@ from flinkjob.api.common import (
 from flinkjob.api.constants import FINALIZER
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Submission
-from flinkjob.core import rollback
+from flinkjob.core import lost, rollback
 from flinkjob.core.actions import AddFinalizer, DiscardArtifact, RecordRevision, RunJob
 from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.draft import FAST, HOLD, Draft
 from flinkjob.core.errors import SubmitRejection, one_line
 from flinkjob.core.flinkmodel import ClaimMode, RunRequest
 from flinkjob.core.identity import GLOBAL_PARAMETERS, job_id, mark_parameters, revision_name
+from flinkjob.core.learn import LOST_AFTER
 from flinkjob.core.model import ArtifactPhase, ArtifactRequest, ArtifactSeen, Fact, RunPhase
 from flinkjob.core.reasons import Reason
 from flinkjob.core.restore import Missing, start_of_next
@@ -196,12 +196,10 @@ def _rejected(draft: Draft, spec: FlinkJobSpec, submission: Submission, *, chang
     run = draft.observation.run
     kind = run.rejection or SubmitRejection.OTHER
     if kind is SubmitRejection.DUPLICATE:
-        if draft.observation.job.absent_for < 2.0:
+        if draft.observation.job.absent_for < LOST_AFTER:
             draft.wait(SUBMIT, Reason.Submitting, "the cluster knows the job id; looking for the job", again=0.5)
             return
-        message = f"run {submission.number} ran and was forgotten by the cluster before it was seen"
-        draft.end_run(RunResult.ENDED_UNSEEN, snapshot=None, kind=SnapshotKind.MISSING, message=message)
-        draft.event(Reason.JobEndedUnseen, message, warning=True)
+        lost.conclude(draft, submission, forgotten=True)  # it ran, and ended before it was seen: what is left decides
         draft.again(FAST)
         return
     if kind is SubmitRejection.RESTORE_FAILED or kind is SubmitRejection.MULTIPLE_JOBS:

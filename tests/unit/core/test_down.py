@@ -30,7 +30,7 @@ from tests.support.inputs import (
 
 R, KIND = RunResult, SnapshotKind
 SP = "file:/sp/1"
-GIVEN_UP = {"maxAttempts": 1}
+GIVEN_UP: dict[str, Any] = {"maxAttempts": 1}
 
 
 def _status(submission: Submission, **fields: Any) -> FlinkJobStatus:
@@ -257,6 +257,19 @@ def test_a_run_that_could_not_be_restored_is_not_tried_again(message: str) -> No
     assert decision.status.plan is not None
     assert decision.status.plan.reason == "RestoreFailed"
     assert conditions(decision) == "FFTF"
+
+
+def test_it_is_tried_again_when_state_may_be_left_behind() -> None:
+    message = "Cannot map checkpoint/savepoint state for operator x"
+    submission = ended(R.FAILED, SP, KIND.RESTORED, message=message, restored_from=SP, running=False)
+    wanted = spec(restore={"allowNonRestoredState": True})
+    waiting = decide(job(wanted, _status(submission), held=False), seen())
+    assert waiting.status.restart is not None
+    later = decide(job(wanted, waiting.status, held=False), seen(now=NOW + timedelta(seconds=10)))
+    run = next(action for action in later.actions if isinstance(action, RunJob))
+    assert run.request.allow_non_restored_state
+    still = replace(submission, allow_non_restored_state=True)
+    assert acts(decide(job(wanted, _status(still), held=False), seen())) == []
 
 
 # strays

@@ -93,7 +93,7 @@ def test_an_old_cluster_that_is_gone_is_reported_and_can_be_abandoned(what: Any)
     assert "RunJob" not in acts(given_up)
 
 
-ADAPTIVE = {"scheduler_type": "Adaptive"}
+ADAPTIVE: dict[str, Any] = {"scheduler_type": "Adaptive"}
 SLOTS = ClusterOverview(taskmanagers=1, slots_total=4, slots_available=3, flink_version="2.3.0")
 
 

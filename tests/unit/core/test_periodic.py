@@ -26,7 +26,7 @@ from tests.support.inputs import (
 
 RUNNING = FlinkJobStatus(submission=run())
 
-EVERY = {"savepoints": {"interval": "1h"}}
+EVERY: dict[str, Any] = {"savepoints": {"interval": "1h"}}
 
 
 def _created(decision: JobDecision) -> list[str]:

@@ -32,7 +32,7 @@ from tests.support.inputs import (
 
 S = FlinkJobState
 RUNNING = FlinkJobStatus(submission=run())
-NEW = {"args": ["new"]}
+NEW: dict[str, Any] = {"args": ["new"]}
 KEPT = CheckpointConfig(retained=True, retained_on_cancellation=True)
 
 
@@ -41,7 +41,7 @@ def _plan(decision: JobDecision) -> tuple[str | None, str | None]:
     return (plan.step, plan.reason) if plan is not None else (None, None)
 
 
-BACK = {"upgrade": {"rollback": {"policy": "Enabled"}}}
+BACK: dict[str, Any] = {"upgrade": {"rollback": {"policy": "Enabled"}}}
 OLD_SPEC = parse_job({"metadata": {}, "spec": spec(args=["old"])}).spec
 BAD = run(
     2,

@@ -43,8 +43,9 @@ from tests.support.inputs import (
 S, T, P = FlinkJobState, TriggerState, SavepointPhase
 RUNNING = FlinkJobStatus(submission=run())
 UNKNOWN = JobSeen(presence=Presence.UNKNOWN)
-STOP, CANCEL = {"mode": "Stop"}, {"mode": "Cancel"}
-HELD = {"finalizers": ["flinkjob.dev/job-cleanup"]}
+STOP: dict[str, Any] = {"mode": "Stop"}
+CANCEL: dict[str, Any] = {"mode": "Cancel"}
+HELD: dict[str, Any] = {"finalizers": ["flinkjob.dev/job-cleanup"]}
 
 
 def _where(attempt: int = 1) -> str:
@@ -152,7 +153,7 @@ def test_without_a_directory_there_is_no_savepoint() -> None:
 
 
 DONE = chk(5, CheckpointKind.SAVEPOINT, MADE, state_bytes=3 * 1024**2)
-LATE = {"timeout": "10s"}
+LATE: dict[str, Any] = {"timeout": "10s"}
 
 
 @pytest.mark.parametrize(
@@ -251,7 +252,7 @@ def test_size_and_id_follow_when_the_statistics_show_them() -> None:
 
 def test_the_mark_of_a_checkpoint_waits_for_its_place() -> None:
     status = replace(WRITING, directory=None)
-    checkpoint = {"type": "Checkpoint"}
+    checkpoint: dict[str, Any] = {"type": "Checkpoint"}
     trigger = triggered(T.COMPLETED, checkpoint_id=8)
     at_once = decide_sp(savepoint(status=status, **checkpoint), RUNNING, seen(present(), trigger=trigger))
     assert (at_once.status.phase, at_once.status.location, at_once.result_mark) == (P.COMPLETED, None, None)

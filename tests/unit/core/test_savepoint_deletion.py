@@ -27,7 +27,7 @@ from tests.support.inputs import (
 
 P = SavepointPhase
 RUNNING = FlinkJobStatus(submission=run())
-HELD = {"finalizers": ["flinkjob.dev/job-cleanup"]}
+HELD: dict[str, Any] = {"finalizers": ["flinkjob.dev/job-cleanup"]}
 
 
 def _where(attempt: int = 1) -> str:
@@ -50,7 +50,7 @@ WRITING = FlinkSavepointStatus(
 
 
 COMPLETE = replace(WRITING, phase=P.COMPLETED, location=MADE, end_time=ago(3600))
-DELETE = {"deletion": {"policy": "Delete"}}
+DELETE: dict[str, Any] = {"deletion": {"policy": "Delete"}}
 
 
 def _deleted(seconds: float = 1.0) -> dict[str, Any]:

@@ -12,8 +12,20 @@ from flinkjob.core.actions import RecordRevision, RunJob
 from flinkjob.core.errors import SubmitRejection
 from flinkjob.core.flinkmodel import FlinkJobState
 from flinkjob.core.identity import GLOBAL_PARAMETERS, job_id
-from flinkjob.core.model import ArtifactPhase, ArtifactSeen, JobDecision, JobSeen, Needs, Presence, RunPhase, RunSeen
+from flinkjob.core.model import (
+    ArtifactPhase,
+    ArtifactSeen,
+    JobDecision,
+    JobSeen,
+    Left,
+    Listing,
+    Needs,
+    Presence,
+    RunPhase,
+    RunSeen,
+)
 from tests.support.inputs import (
+    CHECKPOINTS,
     NOW,
     OWNER,
     READY,
@@ -242,11 +254,24 @@ def test_an_unseen_run_by_the_answer_to_its_call(
         assert (sent.request.job_id, sent.request.savepoint_path, sent.attempt) == (flink_id(), "file:/s", 1)
 
 
-def test_a_duplicate_that_is_not_there_has_ended_unseen() -> None:
-    decision = decide(job(status=_unseen()), seen(absent(), run=_refused(KIND.DUPLICATE)))
+OWN = f"{CHECKPOINTS}/{flink_id()}"
+
+
+@pytest.mark.parametrize(
+    ("listing", "result", "left"),
+    [
+        (Listing(readable=False), RunResult.ENDED_UNSEEN, None),
+        (Listing(readable=True), RunResult.ENDED_UNSEEN, None),
+        (Listing(readable=True, found=(Left(location=f"{OWN}/chk-2", number=2),)), RunResult.LOST, f"{OWN}/chk-2"),
+    ],
+)
+def test_a_duplicate_that_is_not_there_has_ended_unseen(listing: Listing, result: RunResult, left: str | None) -> None:
+    observation = seen(absent(), run=_refused(KIND.DUPLICATE), listings={OWN: listing})
+    decision = decide(job(status=_unseen()), observation)
     assert decision.status.submission is not None
     assert decision.status.submission.end is not None
-    assert decision.status.submission.end.result is RunResult.ENDED_UNSEEN
+    assert decision.status.submission.end.result is result
+    assert decision.status.submission.end.snapshot == left
     assert "RunJob" not in acts(decision)
 
 

@@ -41,7 +41,7 @@ from tests.support.inputs import (
 
 S, K = FlinkJobState, OperationKind
 RUNNING = FlinkJobStatus(submission=run())
-NEW = {"args": ["new"]}
+NEW: dict[str, Any] = {"args": ["new"]}
 KEPT = CheckpointConfig(retained=True, retained_on_cancellation=True)
 DROPPED = CheckpointConfig(retained=True, retained_on_cancellation=False)
 
