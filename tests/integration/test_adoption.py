@@ -153,6 +153,7 @@ def test_a_stray_beside_a_live_run(lab: Lab) -> None:
 def test_several_live_jobs_and_no_status(lab: Lab) -> None:
     lab.start("twice")
     found = lab.get("twice")
+    first = submission(found)["jobId"]
     second = job_id(Owner("shared", "shared", "twice"), found["metadata"]["uid"], 2)
     run_by_hand(lab, "--rate", "10", with_id=second)
     lab.stalled("twice", "StrayJob")
@@ -161,8 +162,10 @@ def test_several_live_jobs_and_no_status(lab: Lab) -> None:
     assert second in condition(found, "Stalled")["message"]
     assert len(lab.live_jobs("twice")) == 2
     lab.cancel_in_flink(second)
-    found = lab.running("twice", 1)
+    found = lab.running("twice")
     assert submission(found)["reason"] == "Adopted"
+    assert submission(found)["jobId"] == first
+    assert submission(found)["number"] == 2, "no number that was ever used is used again"
 
 
 @pytest.mark.slow

@@ -11,8 +11,6 @@ from tests.support.lab import Lab, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
-RARE = {"interval": "1h"}
-
 
 def unsavable(lab: Lab, name: str, fallback: str) -> tuple[dict[str, object], Path]:
     """A running job with a checkpoint whose snapshots fail from now on, by the flag; returns its manifest and the flag."""
@@ -92,12 +90,10 @@ def test_suspending_such_a_job(lab: Lab) -> None:
 
 def test_last_state_waits_for_a_first_checkpoint(lab: Lab) -> None:
     """Nothing is cancelled before there is state to go on from."""
-    manifest = lab.start("young", upgrade={"strategy": "LastState"}, checkpoint=RARE)
+    manifest = lab.start("young", "--snapshot-ms", "5000", upgrade={"strategy": "LastState"})
     (job,) = lab.flink_jobs("young")
     lab.edit(manifest, restartNonce=1)
-    found = lab.wait("young", lambda each: each["status"].get("plan", {}).get("reason") == "WaitingForCheckpoint", "")
+    lab.wait("young", lambda each: each["status"].get("plan", {}).get("reason") == "WaitingForCheckpoint", "waiting")
     assert [each["state"] for each in lab.flink_jobs("young")] == ["RUNNING"]
-    lab.apply(lab.savepoint("young-1", "young", type="Checkpoint"))
-    lab.savepoint_phase("young-1", "Completed")
     found = lab.running("young", 2)
     assert f"{job['jid']}/chk-" in submission(found)["restoredFrom"]

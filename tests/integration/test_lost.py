@@ -110,6 +110,7 @@ def test_killed_during_a_stop(spare_lab: Lab) -> None:
     """The stop is known to have made nothing, so its newest checkpoint counts; then the upgrade is done."""
     lab = spare_lab
     manifest = begin(lab, "stopping", "--snapshot-ms", "300")
+    lab.wait("stopping", lambda job: "lastCheckpoint" in job["status"], "its checkpoint noted")
     lab.edit(manifest, restartNonce=1)
     lab.wait("stopping", lambda job: job["status"].get("operation", {}).get("kind") == "Stop", "being stopped")
     lab.flink.restart_jobmanager(kill=True)

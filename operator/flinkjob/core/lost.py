@@ -92,14 +92,14 @@ def _left(draft: Draft, submission: Submission, *, forgotten: bool) -> LeftState
         return LeftState(kind=SnapshotKind.MISSING, message=text)
     if listing.found:
         return _newer(listing.found[0], saved)
-    if _had_checkpoint(draft, submission) and _retained(draft, submission):
+    if had_checkpoint(draft, submission) and _retained(draft, submission):
         return LeftState(kind=SnapshotKind.EMPTY, message="its checkpoints are gone, as Flink leaves them at the end")
     if forgotten:
         text = f"no checkpoint is left below {directory}, so it may have finished"
         return LeftState(kind=SnapshotKind.MISSING, message=text)
     if saved is not None:
         return _saved(saved)
-    if _had_checkpoint(draft, submission):
+    if had_checkpoint(draft, submission):
         text = f"no checkpoint is left below {directory}; see checkpoint.retention"
         return LeftState(kind=SnapshotKind.MISSING, message=text)
     kind = SnapshotKind.RESTORED if submission.restored_from else SnapshotKind.EMPTY
@@ -128,7 +128,7 @@ def _saved(savepoint: FlinkSavepoint) -> LeftState:
     return LeftState(kind=SnapshotKind.SAVEPOINT, location=savepoint.status.location)
 
 
-def _had_checkpoint(draft: Draft, submission: Submission) -> bool:
+def had_checkpoint(draft: Draft, submission: Submission) -> bool:
     """Whether a checkpoint of this very run was seen."""
     known = draft.status.last_checkpoint
     return known is not None and f"/{submission.job_id}/" in (known.location or "")
@@ -148,7 +148,7 @@ def _directory_of(draft: Draft, submission: Submission) -> str | None:
     The spec and the cluster's configuration may have changed since: then they do not tell.
     """
     known = draft.status.last_checkpoint
-    if known is not None and known.location is not None and _had_checkpoint(draft, submission):
+    if known is not None and known.location is not None and had_checkpoint(draft, submission):
         return known.location.rstrip("/").rpartition("/")[0]
     spec = draft.spec
     if spec is None or submission.run_digest != draft.digest:

@@ -95,6 +95,8 @@ def _moved(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> bool:
     """Whether the job must go to another cluster; the same cluster under another name only changes the address."""
     if draft.wanted_url == submission.cluster_url:
         return False
+    if not draft.observation.target.reachable:
+        return True  # nobody there to ask; the move waits for it
     draft.need(Fact.ALIAS)
     if draft.observation.alias:
         draft.update(cluster_url=draft.wanted_url)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flinkjob.api.common import OperationKind, SavepointPhase
-from flinkjob.api.flinkjob_status import FlinkJobStatus, Plan, RestartInfo
+from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, Plan, RestartInfo
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.core.flinkmodel import (
     CheckpointConfig,
@@ -52,10 +52,17 @@ def _plan(decision: JobDecision) -> tuple[str | None, str | None]:
 
 
 def test_a_steady_job_is_let_be() -> None:
-    decision = decide(job(status=RUNNING), seen(present()))
+    known = CheckpointInfo(id=3, location=f"file:///checkpoints/{flink_id()}/chk-3", time=ago(20))
+    decision = decide(job(status=replace(RUNNING, last_checkpoint=known)), seen(present()))
     assert acts(decision) == []
     assert (decision.status.phase, conditions(decision)) == ("Running", "TFFT")
     assert decision.requeue_after is None
+
+
+@pytest.mark.parametrize(("age", "pause"), [(0.2, 1.0), (40.0, 40.0), (3590.0, 300.0)])
+def test_a_job_whose_first_checkpoint_was_not_seen_is_looked_at_ever_more_rarely(age: float, pause: float) -> None:
+    decision = decide(job(status=FlinkJobStatus(submission=run(started_time=ago(age)))), seen(present()))
+    assert decision.requeue_after == pytest.approx(pause)
 
 
 @pytest.mark.parametrize("change", [NEW, {"restartNonce": 1}, {"flinkConfiguration": {"a.b": "c"}}, {"jobName": "x"}])
