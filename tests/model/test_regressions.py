@@ -80,15 +80,25 @@ def test_a_run_call_that_is_lost_on_the_way_is_repeated(world: Plant) -> None:
     assert len(world.sims["flink-a"].runs) == 2
 
 
-def test_a_jar_that_goes_right_before_the_run_call_is_uploaded_again(world: Plant) -> None:
-    world.kube.apply(Kind.FLINK_JOB, "a", SPEC | {"state": "Suspended"})
-    world.pass_time(10)
-    world.kube.apply(Kind.FLINK_JOB, "a", SPEC | {"args": ["--rate", "7"], "state": "Suspended"})
-    world.pass_time(1)
+def test_a_savepoint_of_a_failed_stop_is_not_forgotten(world: Plant) -> None:
     sim = world.sims["flink-a"]
-    upload = sim.faults.add(FaultKind.DELAY, "/jars/.*/run", seconds=0.2)
-    sim.jars.clear()
-    world.kube.apply(Kind.FLINK_JOB, "a", SPEC | {"args": ["--rate", "7"]})
-    world.pass_time(20)
-    assert upload.hits == 1
-    assert _status(world)["phase"] == "Running"
+    (job_id,) = world.live("a")
+    sim.stop_faults[job_id] = "fails"
+    spec = {"jobRef": {"name": "a"}, "mode": "Stop"}
+    world.kube.apply(Kind.FLINK_SAVEPOINT, "s", spec)
+    world.pass_time(0.6)
+    sim.forget_job(job_id)
+    world.pass_time(60)
+    status = _status(world)
+    assert status["phase"] != "Running" or len(sim.runs) == 2
+
+
+def test_a_stop_that_failed_is_not_sent_again_before_its_pause(world: Plant) -> None:
+    sim = world.sims["flink-a"]
+    (job_id,) = world.live("a")
+    sim.fail_savepoints(job_id, "java.io.IOException", "Failed to create savepoint directory")
+    world.kube.apply(Kind.FLINK_SAVEPOINT, "s", {"jobRef": {"name": "a"}, "mode": "Stop"})
+    world.pass_time(60)
+    stops = [path for method, path in sim.requests if method == "POST" and path.endswith("/stop")]
+    assert len(stops) == 1
+    assert world.live("a") == [job_id]

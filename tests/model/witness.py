@@ -140,7 +140,8 @@ class Witness:
         if intent is None or intent["reason"] in _ON_PURPOSE:
             return
         newest = self._newest(intent["uid"])
-        if newest is None or (path and normalise_location(path) == normalise_location(newest.location)):
+        chosen = next(iter(self._sims.values())).store.find(path) if path else None
+        if newest is None or (chosen is not None and _order(chosen) >= _order(newest)):
             return
         if intent["reason"] == "Initial" and intent["uid"] in self._wiped:
             return  # a person threw the knowledge away, and the cluster has none of its jobs any more
@@ -221,6 +222,10 @@ class _Shown(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+def _order(snapshot: SnapshotRecord) -> tuple[int, int]:
+    return snapshot.run, snapshot.checkpoint_id
 
 
 def _result(end: Object) -> tuple[Any, Any]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flinkjob.api.common import FormatType, OperationKind
+from flinkjob.api.common import FormatType, OperationKind, SavepointOrigin
 from flinkjob.api.flinkjob_status import Operation, Submission
 from flinkjob.core.actions import CancelJob, StopJob, TakeSavepoint
 from flinkjob.core.backoff import delay_seconds
-from flinkjob.core.cause import SAVEPOINT_PREFIX, Cause
+from flinkjob.core.cause import ORIGINS, SAVEPOINT_PREFIX, Cause
 from flinkjob.core.draft import FAST, Draft, is_stop
 from flinkjob.core.flinkmodel import (
     Checkpoint,
@@ -189,6 +189,8 @@ def _forgotten(draft: Draft, operation: Operation, submission: Submission, overv
         describe(draft)
         draft.again(1.0)
     elif done is not None:
+        if done.external_path:
+            _keep(draft, operation, done.external_path)
         _fail(
             draft,
             operation,
@@ -222,7 +224,14 @@ def _failed(
         end_by_state(draft, overview, cancelled_by_us=False, made=result.failure_path)
         return
     permanent = is_final(cause)
+    if result.failure_path is not None:
+        _keep(draft, operation, result.failure_path)
     _fail(draft, operation, cause, permanent=permanent)
+
+
+def _keep(draft: Draft, operation: Operation, location: str) -> None:
+    """A stop that failed has made a savepoint all the same: the job may be gone before its next checkpoint."""
+    draft.record_savepoint(operation, location, ORIGINS.get(operation.by or "", SavepointOrigin.MANUAL))
 
 
 def _fail(draft: Draft, operation: Operation, cause: str, *, permanent: bool) -> None:

@@ -266,7 +266,9 @@ def _in_progress(savepoint: FlinkSavepoint, submission: Submission | None) -> bo
 
 
 def _asked_to_stop(draft: Draft, submission: Submission) -> FlinkSavepoint | None:
-    """The oldest FlinkSavepoint with mode Stop or Cancel that is due."""
+    """The oldest FlinkSavepoint with mode Stop or Cancel that is due; none while one has yet to note how it went."""
+    if draft.outcome is not None:
+        return None
     due = [s for s in draft.given.savepoints if _is_due(s, submission, draft)]
     return min(due, key=lambda s: (s.meta.creation_time or draft.now, s.meta.name), default=None)
 
