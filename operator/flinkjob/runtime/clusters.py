@@ -119,7 +119,8 @@ class Cluster:
         patience = self._created + FIRST_ANSWER - time.monotonic()
         if patience > 0 and not self._answered.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._answered.wait(), patience)
+                async with asyncio.timeout(patience):
+                    await self._answered.wait()
         silent = time.monotonic() - self._silent_since if self._silent_since is not None else 0.0
         return replace(self._seen, unreachable_for=silent)
 
@@ -275,7 +276,8 @@ class Cluster:
             await self.poll()
             self._hurry.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), self._pause())
+                async with asyncio.timeout(self._pause()):  # `wait_for` may swallow the end of the poller
+                    await self._hurry.wait()
 
     def _pause(self) -> float:
         if self._failures:
