@@ -52,6 +52,11 @@ generated: $(VENV) ## Write what below deploy/ is made from other files
 image: $(VENV) ## Build the image without Docker (root, buildah, debootstrap); says its size and how fast it starts
 	$(BIN)/python -m deploy.local.image
 
+STEPS ?= 200000
+.PHONY: soak
+soak: $(VENV) ## The model test for longer, from another seed each time (STEPS=200000)
+	FLINKJOB_MODEL_STEPS=$(STEPS) FLINKJOB_MODEL_RANDOM=1 $(BIN)/pytest -q tests/model/test_model.py $(PYTEST)
+
 .PHONY: bench
 bench: $(VENV) ## The benchmarks; writes .local/bench.json
 	$(BIN)/pytest -s tests/bench $(PYTEST)
