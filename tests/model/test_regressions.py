@@ -53,7 +53,7 @@ def test_a_job_that_the_overview_leaves_out_is_found_without_a_status(world: Pla
     world.pass_time(30)
     assert len(sim.runs) == 1
     sim.omitted.clear()
-    world.pass_time(5)
+    world.pass_time(30)
     assert world.live("a") == [job_id]
     assert _status(world)["phase"] == "Running"
 

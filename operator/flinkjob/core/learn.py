@@ -22,7 +22,7 @@ from flinkjob.core.units import readable_size
 LOST_AFTER = 5.0
 """Seconds between two "not found" of one incarnation before a job counts as gone."""
 FIRST_CHECKPOINT = (1.0, 300.0)
-"""Seconds until a run is looked at again whose first checkpoint was not seen yet: its age, at least and at most these."""
+"""Seconds until a run is looked at again whose first checkpoint was not seen yet: a quarter of its age, within these."""
 CACHE_MARGIN = 0.3
 """Seconds on top of Flink's refresh interval after which its statistics are surely newer than the job's end."""
 
@@ -68,7 +68,7 @@ def _present(draft: Draft, submission: Submission, overview: JobOverview) -> Non
         _checkpoint_seen(draft, submission, draft.observation.latest)
     if submission.running and submission.started_time is not None and not lost.had_checkpoint(draft, submission):
         age = (draft.now - submission.started_time).total_seconds()
-        draft.again(min(max(age, FIRST_CHECKPOINT[0]), FIRST_CHECKPOINT[1]))
+        draft.again(min(max(age / 4, FIRST_CHECKPOINT[0]), FIRST_CHECKPOINT[1]))
     if overview.state.is_terminal:
         _terminal(draft, submission, overview)
 

@@ -59,7 +59,7 @@ def test_a_steady_job_is_let_be() -> None:
     assert decision.requeue_after is None
 
 
-@pytest.mark.parametrize(("age", "pause"), [(0.2, 1.0), (40.0, 40.0), (3590.0, 300.0)])
+@pytest.mark.parametrize(("age", "pause"), [(0.2, 1.0), (40.0, 10.0), (3590.0, 300.0)])
 def test_a_job_whose_first_checkpoint_was_not_seen_is_looked_at_ever_more_rarely(age: float, pause: float) -> None:
     decision = decide(job(status=FlinkJobStatus(submission=run(started_time=ago(age)))), seen(present()))
     assert decision.requeue_after == pytest.approx(pause)
