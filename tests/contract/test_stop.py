@@ -123,7 +123,8 @@ async def test_stop_then_stop_with_another_trigger_id_aborts_the_first(target: T
     if other.state is TriggerState.COMPLETED:
         assert await target.client.job_status(job_id) is FlinkJobState.FINISHED
     else:
-        assert other.failure == _SUSPENDING
+        assert other.failure is not None
+        assert other.failure.startswith("CheckpointException: "), "aborted too, or declined while tasks come back"
         await target.running(job_id)
 
 

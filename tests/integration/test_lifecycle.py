@@ -192,7 +192,8 @@ def test_a_failed_job_is_restarted_from_its_state(lab: Lab, tmp_path: Path) -> N
             restart={"initialDelay": "1s", "maxDelay": "1s"},
         )
     )
-    found = lab.wait("fails", lambda job: job["status"].get("phase") == "Restarting", "failed")
+    found = lab.wait("fails", lambda job: job["status"].get("lastFailure"), "failed")
+    assert found["status"]["phase"] == "Restarting"
     assert conditions(found).items() >= {"Ready": "False", "Reconciling": "True", "Healthy": "False"}.items()
     failure = found["status"]["lastFailure"]
     assert "fails on purpose after 150 records" in failure["rootCause"]

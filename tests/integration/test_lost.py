@@ -11,7 +11,7 @@ import pytest
 from deploy.local.demojob import demo_jar as build_demo_jar
 from deploy.local.flink import FlinkCluster
 from deploy.local.processes import wait_until
-from deploy.local.records import check_exactly_once
+from deploy.local.records import check_exactly_once, restores
 from tests.integration.conftest import RESTARTABLE, SPARE
 from tests.support.kube import Kube, condition
 from tests.support.lab import Lab, submission
@@ -103,7 +103,7 @@ def test_an_orderly_restart_of_the_jobmanager(spare_lab: Lab) -> None:
             assert "restoredFrom" not in submission(lab.running("dropped", 2))
             return
     lab.running("dropped", 2, deadline=LONG)
-    assert lab.started_fresh("dropped") == 1
+    assert lab.started_fresh("dropped") == 1, (restores(lab.out("dropped")), lab.get("dropped")["status"])
 
 
 def test_killed_during_a_stop(spare_lab: Lab) -> None:

@@ -29,7 +29,7 @@ def test_attempts_are_used_up_and_an_edit_starts_again(lab: Lab, tmp_path: Path)
     assert found["status"]["hold"]["reason"] == "AttemptsUsedUp"
     assert found["status"]["phase"] == "Failed"
     message = condition(found, "Stalled")["message"]
-    assert message.startswith("tried 2 times: ")
+    assert message.startswith("tried 2 times: "), message
     assert "fails on purpose" in message
     assert len(lab.flink_jobs("limited")) == 3
     healed.touch()

@@ -151,7 +151,11 @@ def _say(draft: Draft, hold: Hold, end: RunEnd) -> None:
     if hold.by is not None:
         draft.stall(_REASONS[hold.reason], f"stopped by FlinkSavepoint {hold.by}; savepoint {hold.location}")
         return
-    draft.stall(_REASONS[hold.reason], end.message or "the job is down and stays so until the spec or state changes")
+    message = end.message or "the job is down and stays so until the spec or state changes"
+    restart = draft.status.restart
+    if hold.reason is HoldReason.ATTEMPTS_USED_UP and restart is not None:
+        message = f"tried {restart.attempts} times: {message}"
+    draft.stall(_REASONS[hold.reason], message)
 
 
 def _cannot_restore(spec: FlinkJobSpec, last: Submission) -> bool:
@@ -173,9 +177,7 @@ def _pause_over(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd)
         reset = lived >= duration_seconds(spec.restart.reset_after)
         attempts = 1 if before is None or reset else before.attempts + 1
         if spec.restart.max_attempts is not None and attempts > spec.restart.max_attempts:
-            _hold(
-                draft, HoldReason.ATTEMPTS_USED_UP, replace(end, message=f"tried {attempts - 1} times: {end.message}")
-            )
+            _hold(draft, HoldReason.ATTEMPTS_USED_UP, end)
             return False
         pause = delay_seconds(
             attempts,

@@ -99,8 +99,8 @@ def _left(draft: Draft, submission: Submission, *, forgotten: bool) -> LeftState
         return LeftState(kind=SnapshotKind.MISSING, message=text)
     if saved is not None:
         return _saved(saved)
-    if had_checkpoint(draft, submission):
-        text = f"no checkpoint is left below {directory}; see checkpoint.retention"
+    if had_checkpoint(draft, submission) or not _retained(draft, submission):
+        text = f"no checkpoint is left below {directory}, nor need it be; see checkpoint.retention"
         return LeftState(kind=SnapshotKind.MISSING, message=text)
     kind = SnapshotKind.RESTORED if submission.restored_from else SnapshotKind.EMPTY
     return LeftState(kind=kind, location=submission.restored_from)

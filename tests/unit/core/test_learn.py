@@ -320,6 +320,7 @@ EMPTY_DIRECTORY = Listing(readable=True)
         ("jm-2", True, "RetainOnCancellation", (RunResult.FINISHED, SnapshotKind.EMPTY)),
         ("jm-2", True, "DeleteOnCancellation", (RunResult.LOST, SnapshotKind.MISSING)),
         ("jm-2", False, "RetainOnCancellation", (RunResult.LOST, SnapshotKind.EMPTY)),
+        ("jm-2", False, "DeleteOnCancellation", (RunResult.LOST, SnapshotKind.MISSING)),
     ],
 )
 def test_a_job_that_is_gone_and_left_no_checkpoint(
