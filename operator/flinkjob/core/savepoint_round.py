@@ -119,8 +119,7 @@ class SavepointRound:
             if snapshot is None:
                 self._again(1.0)
             else:
-                location = before.location or snapshot.external_path
-                self.status = replace(before, checkpoint_id=snapshot.checkpoint_id, location=location)
+                self.status = replace(before, checkpoint_id=snapshot.checkpoint_id)
                 self.status = _with_size(self.status, snapshot)
         return self._completed()
 
@@ -130,9 +129,6 @@ class SavepointRound:
         )
         if ANNOTATION_RESULT in self.meta.annotations or self.meta.deletion_time is not None:
             return decision
-        ended = self.status.end_time or self.now
-        if self.status.location is None and (self.now - ended).total_seconds() < SIZE_WAIT:
-            return decision  # the place of a checkpoint is told by the statistics a little later
         result = {
             "clusterUrl": self.status.cluster_url,
             "location": self.status.location,

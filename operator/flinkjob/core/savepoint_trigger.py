@@ -37,11 +37,12 @@ from flinkjob.core.model import (
     SavepointDecision,
 )
 from flinkjob.core.reasons import Reason
-from flinkjob.core.savepoint_round import FALSE, NO_DIRECTORY, TRUE, SavepointRound
+from flinkjob.core.savepoint_checkpoint import CheckpointRound
+from flinkjob.core.savepoint_round import FALSE, NO_DIRECTORY, TRUE
 from flinkjob.core.savepoint_rules import is_final
 
 
-class TriggerRound(SavepointRound):
+class TriggerRound(CheckpointRound):
     """Mode Trigger, and the waiting for the job that all modes share."""
 
     # waiting for the job
@@ -164,10 +165,14 @@ class TriggerRound(SavepointRound):
                 return self._too_late(spec)
             self._again(2.0)
             return self._done()
+        if spec.is_checkpoint and self.before.checkpoint_id is not None:
+            return self._located(spec, self.before.checkpoint_id, late=late)
         result = self._need_trigger(spec)
         match result.state:
             case TriggerState.IN_PROGRESS:
                 return self._too_late(spec) if late else self._in_progress()
+            case TriggerState.COMPLETED if spec.is_checkpoint and result.checkpoint_id is not None:
+                return self._located(spec, result.checkpoint_id, late=False)
             case TriggerState.COMPLETED:
                 return self._complete(spec, result)
             case TriggerState.FAILED:

@@ -250,20 +250,45 @@ def test_size_and_id_follow_when_the_statistics_show_them() -> None:
     assert late.requeue_after is None
 
 
-def test_the_mark_of_a_checkpoint_waits_for_its_place() -> None:
-    status = replace(WRITING, directory=None)
-    checkpoint: dict[str, Any] = {"type": "Checkpoint"}
-    trigger = triggered(T.COMPLETED, checkpoint_id=8)
-    at_once = decide_sp(savepoint(status=status, **checkpoint), RUNNING, seen(present(), trigger=trigger))
-    assert (at_once.status.phase, at_once.status.location, at_once.result_mark) == (P.COMPLETED, None, None)
+ASKED = replace(WRITING, directory=None, trigger_id=trigger_id("u-sp", 1, "Checkpoint", 1))
+ANONYMOUS = replace(chk(8), external_path=None)
+MEMORY = chk(8, CheckpointKind.SAVEPOINT, "file:/elsewhere/savepoint-1")
 
 
-def test_a_checkpoint_is_found_by_its_id() -> None:
-    status = replace(WRITING, directory=None)
-    observation = seen(present(), trigger=triggered(T.COMPLETED, checkpoint_id=8), checkpoints=stats(chk(8)))
-    decision = decide_sp(savepoint(status=status, type="Checkpoint"), RUNNING, observation)
-    assert decision.status.location == chk(8).external_path
-    assert decision.result_mark is not None
+@pytest.mark.parametrize(
+    ("known", "history", "fields", "phase", "place", "code"),
+    [
+        (present(), (), {}, P.IN_PROGRESS, None, None),
+        (present(), (chk(7),), {}, P.IN_PROGRESS, None, None),
+        (present(), (chk(8),), {}, P.COMPLETED, "chk-8", None),
+        (present(), (chk(9), chk(8)), LATE, P.COMPLETED, "chk-8", None),
+        (present(S.FAILED), (chk(8),), {}, P.COMPLETED, "chk-8", None),
+        (present(), tuple(chk(number) for number in range(19, 9, -1)), {}, P.COMPLETED, "chk-8", None),
+        (present(), (replace(MEMORY, checkpoint_id=9),), {}, P.IN_PROGRESS, None, None),
+        (present(), (ANONYMOUS,), {}, P.FAILED, None, "NoSnapshot"),
+        (UNKNOWN, (), {}, P.IN_PROGRESS, None, None),
+        (UNKNOWN, (), LATE, P.FAILED, None, "NoSnapshot"),
+        (present(), (), LATE, P.FAILED, None, "NoSnapshot"),
+        (absent(), (), {}, P.FAILED, None, "NoSnapshot"),
+    ],
+)
+def test_a_checkpoint_completes_with_its_place(
+    known: JobSeen,
+    history: tuple[Any, ...],
+    fields: dict[str, Any],
+    phase: SavepointPhase,
+    place: str | None,
+    code: str | None,
+) -> None:
+    """Its id, told by the trigger, is kept, so that the trigger need not be asked again."""
+    first = seen(present(), trigger=triggered(T.COMPLETED, checkpoint_id=8))
+    noted = decide_sp(savepoint(status=ASKED, type="Checkpoint"), RUNNING, first)
+    assert (noted.status.phase, noted.status.checkpoint_id, noted.requeue_after) == (P.IN_PROGRESS, 8, 0.5)
+    later = seen(known, checkpoints=stats(*history), trigger=triggered(T.FORGOTTEN))
+    decision = decide_sp(savepoint(status=noted.status, type="Checkpoint", **fields), RUNNING, later)
+    assert (decision.status.phase, _error(decision), acts(decision)) == (phase, code, [])
+    assert (decision.status.location or "").rpartition("/")[2] == (place or "")
+    assert (decision.result_mark is None) == (phase is not P.COMPLETED)
 
 
 @pytest.mark.parametrize("phase", [P.COMPLETED, P.FAILED])
