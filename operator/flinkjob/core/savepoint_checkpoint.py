@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from flinkjob.api.common import SavepointErrorCode
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
-from flinkjob.core.flinkmodel import CheckpointStats, TriggerResult, TriggerState
+from flinkjob.core.flinkmodel import CheckpointStats, CheckpointStatus, TriggerResult, TriggerState
 from flinkjob.core.model import Presence, SavepointDecision
 from flinkjob.core.reasons import Reason
 from flinkjob.core.savepoint_round import FALSE, TRUE, SavepointRound
@@ -34,7 +34,7 @@ class CheckpointRound(SavepointRound):
             return self._complete(
                 spec, TriggerResult(state=TriggerState.COMPLETED, location=place, checkpoint_id=number)
             )
-        if entry is not None:
+        if entry is not None and entry.status is CheckpointStatus.COMPLETED:
             message = f"checkpoint {number} is complete, but the job keeps its checkpoints nowhere outside itself"
             return self._fail(SavepointErrorCode.NO_SNAPSHOT, message)
         if late or presence is Presence.ABSENT:

@@ -266,6 +266,7 @@ MEMORY = chk(8, CheckpointKind.SAVEPOINT, "file:/elsewhere/savepoint-1")
         (present(), tuple(chk(number) for number in range(19, 9, -1)), {}, P.COMPLETED, "chk-8", None),
         (present(), (replace(MEMORY, checkpoint_id=9),), {}, P.IN_PROGRESS, None, None),
         (present(), (ANONYMOUS,), {}, P.FAILED, None, "NoSnapshot"),
+        (present(), (replace(ANONYMOUS, status=CheckpointStatus.IN_PROGRESS),), {}, P.IN_PROGRESS, None, None),
         (UNKNOWN, (), {}, P.IN_PROGRESS, None, None),
         (UNKNOWN, (), LATE, P.FAILED, None, "NoSnapshot"),
         (present(), (), LATE, P.FAILED, None, "NoSnapshot"),
