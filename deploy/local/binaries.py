@@ -32,7 +32,7 @@ TOOLS = {
     "versitygw": (S3_SERVER, S3_SERVER_VERSION),
 }
 """Programs that `go install` makes: package and version."""
-PROGRAMS = {"coredns": MODULE.with_name("coredns")}
+PROGRAMS = {"coredns": MODULE.with_name("coredns"), "gitops": MODULE.with_name("gitops")}
 """Small programs of this repository, each a Go module of its own."""
 
 

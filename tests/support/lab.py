@@ -126,10 +126,10 @@ class Lab:
     # waiting
 
     def wait(self, name: str, predicate: Callable[[Object], Any], what: str, deadline: float = DEADLINE) -> Object:
-        """The FlinkJob as soon as it has a status and the predicate holds for it."""
+        """The FlinkJob as soon as it was looked at and the predicate holds for it."""
 
         def good(job: Object) -> Any:
-            return "status" in job and predicate(job)
+            return "phase" in job.get("status", {}) and predicate(job)
 
         return self.kube.wait_for("FlinkJob", self.namespace, name, good, what=what, deadline=deadline)
 

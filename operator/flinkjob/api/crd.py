@@ -107,7 +107,8 @@ def _crd(
         "kind": {"type": "string"},
         "metadata": {"type": "object"},
         "spec": spec,
-        "status": status,
+        # never equal to a generation, so that kstatus calls an object that nobody has looked at yet in progress
+        "status": status | {"default": {"observedGeneration": 0}},
     }
     subresources: dict[str, Any] = {"status": {}}
     if scale:
