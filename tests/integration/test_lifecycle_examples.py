@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.local.controlplane import ControlPlane
 from deploy.local.demojob import ENTRY_CLASS
 from deploy.local.fileserver import FileServer
+from tests.support.drift import assert_no_drift
 from tests.support.lab import Lab, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
@@ -49,43 +51,54 @@ def shop(web: FileServer, lab: Lab) -> FileServer:
 
 
 @pytest.mark.parametrize("name", JOBS)
-def test_a_job(lab: Lab, shop: FileServer, name: str) -> None:
+def test_a_job(lab: Lab, shop: FileServer, control_plane: ControlPlane, name: str) -> None:
     manifest = example(lab, shop, f"flinkjob-{name}")
     lab.apply(manifest)
     lab.running(manifest["metadata"]["name"], 1)
+    assert_no_drift(control_plane, lab.kube, manifest)
 
 
-def test_suspended(lab: Lab, shop: FileServer) -> None:
+def test_suspended(lab: Lab, shop: FileServer, control_plane: ControlPlane) -> None:
     manifest = example(lab, shop, "flinkjob-suspended")
     lab.apply(manifest)
     lab.phase("suspended", "Suspended")
+    assert_no_drift(control_plane, lab.kube, manifest)
     lab.edit(manifest, state="Running")
     lab.running("suspended", 1)
 
 
-def test_savepoints_and_a_fork(lab: Lab, shop: FileServer) -> None:
+def test_savepoints_and_a_fork(lab: Lab, shop: FileServer, control_plane: ControlPlane) -> None:
     lab.apply(example(lab, shop, "flinkjob-savepoint-upgrade"))
     lab.running("clicks", 1)
-    lab.apply(example(lab, shop, "flinksavepoint-trigger"))
+    trigger = example(lab, shop, "flinksavepoint-trigger")
+    lab.apply(trigger)
     saved = lab.savepoint_phase("clicks-before-fork", "Completed")
     location = saved["status"]["location"]
     assert location.startswith(f"file:{lab.directory}/flink/backups/")
-    lab.apply(example(lab, shop, "flinkjob-from-savepoint"))
+    fork = example(lab, shop, "flinkjob-from-savepoint")
+    lab.apply(fork)
     assert submission(lab.running("clicks-fork", 1))["restoredFrom"] == location
     there = {f"file://{lab.directory}/flink/savepoints/savepoint-1a2b3c-4d5e6f7a8b9c": location}
-    lab.apply(example(lab, shop, "flinkjob-from-location", **there))
+    from_location = example(lab, shop, "flinkjob-from-location", **there)
+    lab.apply(from_location)
     assert submission(lab.running("from-location", 1))["restoredFrom"] == location
-    lab.apply(example(lab, shop, "flinksavepoint-checkpoint"))
+    checkpoint = example(lab, shop, "flinksavepoint-checkpoint")
+    lab.apply(checkpoint)
     lab.savepoint_phase("clicks-checkpoint", "Completed")
+    for manifest in (trigger, fork, from_location, checkpoint):
+        assert_no_drift(control_plane, lab.kube, manifest)
 
 
 @pytest.mark.parametrize("mode", ["stop", "cancel"])
-def test_a_stop(lab: Lab, shop: FileServer, mode: str) -> None:
-    lab.apply(example(lab, shop, "flinkjob-savepoint-upgrade"))
+def test_a_stop(lab: Lab, shop: FileServer, control_plane: ControlPlane, mode: str) -> None:
+    job, stop = example(lab, shop, "flinkjob-savepoint-upgrade"), example(lab, shop, f"flinksavepoint-{mode}")
+    lab.apply(job)
     lab.running("clicks", 1)
-    lab.apply(example(lab, shop, f"flinksavepoint-{mode}"))
+    lab.apply(stop)
     lab.savepoint_phase(f"clicks-{mode}-1", "Completed")
     lab.stalled("clicks", "SavepointStop")
+    for manifest in (job, stop):
+        assert_no_drift(control_plane, lab.kube, manifest)
 
 
 def test_every_example_is_tried() -> None:
