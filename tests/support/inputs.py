@@ -254,6 +254,7 @@ def seen(seen_job: JobSeen | None = None, **fields: Any) -> Observation:
     fields.setdefault("target", there)
     fields.setdefault("artifact", READY)
     fields.setdefault("checkpoints", CheckpointStats())
+    fields.setdefault("strangers", {})
     fields.setdefault("plan", PlanSeen(phase=PlanPhase.COMPILED))
     return Observation(now=fields.pop("now", NOW), cluster=there, job=seen_job or JobSeen(), **fields)
 

@@ -58,6 +58,23 @@ def _hides_one(draft: Draft) -> bool:
     return hidden is not None
 
 
+def of_another_operator(draft: Draft) -> bool:
+    """Whether an operator with another identity runs a job of this namespace and name here; says so, touches nothing."""
+    draft.need(Fact.STRANGERS)
+    marks = draft.observation.strangers
+    if marks is None:
+        draft.wait("Adopt", Reason.Adopted, "reading whose jobs are on the cluster", again=0.1)
+        return True
+    mine = draft.owner
+    for job_id, mark in sorted(marks.items()):
+        identity, _, name = mark.owner.partition("/")
+        if name == f"{mine.namespace}/{mine.name}" and identity != mine.identity:
+            draft.stall(Reason.OwnedByOther, f"job {job_id} of {name} runs here under the operator identity {identity}")
+            draft.again(10.0)
+            return True
+    return False
+
+
 def _take_named(draft: Draft, overview: JobOverview) -> bool:
     """Adopt the job that the annotation names, unless its owner mark names somebody else."""
     mark = next((one.mark for one in draft.need_marks() if one.overview.job_id == overview.job_id), None)

@@ -104,7 +104,7 @@ def _first_look(draft: Draft, *, wanted: bool) -> bool:
     if not wanted and not draft.observation.target.reachable:
         return True
     draft.looked = draft.target_reachable() and adopt.look(draft)
-    return draft.looked
+    return draft.looked and not (wanted and adopt.of_another_operator(draft))
 
 
 def _while_unseen(draft: Draft, spec: FlinkJobSpec, submission: Submission, *, wanted: bool) -> None:

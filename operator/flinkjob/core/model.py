@@ -223,6 +223,7 @@ class Fact(StrEnum):
     LISTING = "listing"
     DISPOSAL = "disposal"
     HIDDEN = "hidden"
+    STRANGERS = "strangers"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,6 +235,7 @@ class Observation:
         adoptable: the live job that the annotation `flinkjob.dev/adopt` names.
         latest: checkpoint statistics of the running job, possibly minutes old; None when there are none yet.
         hidden: a live job of this very object that the overview leaves out, since its JobMaster does not answer.
+        strangers: the owner marks of the live jobs that nobody watches, by job id; None while not all are read.
     """
 
     now: datetime
@@ -261,6 +263,7 @@ class Observation:
     listings: Mapping[str, Listing] = field(default_factory=dict)
     disposal: DisposalSeen | None = None
     hidden: str | None = None
+    strangers: Mapping[str, Mark] | None = None
     adoptable: JobOverview | None = None
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.flinkmodel import CheckpointStats, JobOverview
+from flinkjob.core.identity import Mark, read_mark
 from flinkjob.core.model import ClusterSeen, JobSeen, Presence
 from flinkjob.flink.client import FlinkClient
 from flinkjob.runtime.access import Access
@@ -75,6 +76,7 @@ class Cluster:
         self._absent: dict[str, _Absence] = {}
         self._latest: dict[str, tuple[float, CheckpointStats]] = {}
         self._latest_asked = 0.0
+        self._marks: dict[str, Mark | None] = {}
         self._incarnations: set[str] = set()
         self._flipped: float | None = None
         self._silent_since: float | None = None
@@ -131,6 +133,24 @@ class Cluster:
             for job_id, job in self._jobs.items()
             if job_id[:PREFIX] not in self._watchers and not job.state.is_terminal
         )
+
+    async def marks(self, most: int) -> dict[str, Mark] | None:
+        """The owner marks of the strangers that have one, by job id; each job is asked once in its life.
+
+        Returns:
+            None when more than `most` had to be asked: those are known now, ask again.
+
+        Raises:
+            FlinkJobError: no usable answer.
+        """
+        strangers = [job.job_id for job in self.strangers()]
+        unread = [job_id for job_id in strangers if job_id not in self._marks]
+        for job_id in unread[:most]:
+            config = await self.client.job_user_config(job_id)
+            self._marks[job_id] = read_mark(config) if config is not None else None
+        if len(unread) > most:
+            return None
+        return {job_id: mark for job_id in strangers if (mark := self._marks.get(job_id)) is not None}
 
     def known(self, job_id: str) -> JobOverview | None:
         """The job by id, as of the last look."""
@@ -254,6 +274,7 @@ class Cluster:
         now = time.monotonic()
         self._terminal = {job.job_id: self._terminal.get(job.job_id, now) for job in overview if job.state.is_terminal}
         self._latest = {job_id: known for job_id, known in self._latest.items() if job_id in self._jobs}
+        self._marks = {job_id: mark for job_id, mark in self._marks.items() if job_id in self._jobs}
         self._failures = 0
         recovered = not self._seen.reachable
         self._silent_since = None

@@ -42,6 +42,8 @@ SERVICE_FRESH_SECONDS = 60.0
 """How long it is believed whom a Service of another namespace allows."""
 HIDDEN_RUNS = 50
 """So many runs of an object without a status are asked for by id."""
+MOST_MARKS = 100
+"""So many unknown jobs are asked in one round whose they are."""
 NOWHERE = ClusterSeen(url="", reachable=False)
 
 
@@ -219,6 +221,9 @@ class Observer:
                 return replace(observation, disposal=seen)
             case Fact.HIDDEN:
                 return replace(observation, hidden=await self._hidden(key, job, observation))
+            case Fact.STRANGERS:
+                target_cluster = self._clusters.at(observation.target.url, key[0])
+                return replace(observation, strangers=await target_cluster.marks(MOST_MARKS))
 
     async def _revision(self, job: FlinkJob | None, name: str | None) -> FlinkJobSpec | None:
         """The spec that a ControllerRevision holds; None when it is gone or cannot be read any more."""

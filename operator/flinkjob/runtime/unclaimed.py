@@ -11,7 +11,7 @@ import logging
 
 from flinkjob.api.constants import JOB_KIND
 from flinkjob.core.errors import FlinkJobError
-from flinkjob.core.identity import Mark, read_mark
+from flinkjob.core.identity import Mark
 from flinkjob.core.reasons import Reason
 from flinkjob.kube.events import EventRecorder
 from flinkjob.kube.kinds import ObjectRef
@@ -33,7 +33,6 @@ class UnclaimedJobs:
         self._clusters = clusters
         self._cache = cache
         self._events = events
-        self._marks: dict[str, Mark | None] = {}
         self._told: set[str] = set()
 
     def count(self) -> int:
@@ -55,24 +54,14 @@ class UnclaimedJobs:
             except FlinkJobError as error:
                 log.debug("%s cannot be scanned: %s", cluster.url, error.message)
         self._told = found
-        self._marks = {job_id: mark for job_id, mark in self._marks.items() if job_id in found or mark is None}
 
     async def _scan(self, cluster: Cluster) -> set[str]:
-        found: set[str] = set()
-        reads = 0
-        for overview in cluster.strangers():
-            job_id = overview.job_id
-            if job_id not in self._marks:
-                if reads >= MOST_READS:
-                    continue
-                reads += 1
-                config = await cluster.client.job_user_config(job_id)
-                self._marks[job_id] = read_mark(config) if config is not None else None
-            mark = self._marks[job_id]
-            if mark is not None and self._unclaimed(mark):
-                found.add(job_id)
-                if job_id not in self._told:
-                    self._tell(cluster.url, job_id, mark)
+        marks = await cluster.marks(MOST_READS)
+        if marks is None:  # the rest is asked by the next scan
+            return {job.job_id for job in cluster.strangers() if job.job_id in self._told}
+        found = {job_id for job_id, mark in marks.items() if self._unclaimed(mark)}
+        for job_id in found - self._told:
+            self._tell(cluster.url, job_id, marks[job_id])
         return found
 
     def _unclaimed(self, mark: Mark) -> bool:

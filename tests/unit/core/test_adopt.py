@@ -122,6 +122,34 @@ def test_created_suspended_has_a_status_at_once_even_without_a_cluster() -> None
     assert conditions(decision) == "TFFU"
 
 
+# another operator
+
+
+def test_the_same_name_under_another_identity_keeps_it_from_starting() -> None:
+    strangers = {OTHERS: _mark(owner="other/shop/clicks")}
+    decision = decide(job(held=False), seen(strangers=strangers))
+    assert decision.status.plan is not None
+    assert decision.status.plan.reason == "OwnedByOther"
+    assert (decision.status.submission, acts(decision)) == (None, [])
+    assert conditions(decision) == "FFTF"
+    assert decision.requeue_after == 10
+
+
+@pytest.mark.parametrize("owner", ["other/shop/clicks-2", "other/shop-2/clicks", str(OWNER)])
+def test_jobs_of_others_are_no_concern(owner: str) -> None:
+    assert "RunJob" in acts(decide(job(held=False), seen(strangers={OTHERS: _mark(owner=owner)})))
+
+
+def test_nothing_starts_before_it_is_known_whose_jobs_there_are() -> None:
+    decision = decide(job(held=False), seen(strangers=None))
+    assert (decision.status.submission, decision.requeue_after) == (None, 0.1)
+
+
+def test_what_shall_not_run_need_not_know_whose_jobs_there_are() -> None:
+    strangers = {OTHERS: _mark(owner="other/shop/clicks")}
+    assert decide(job(spec(state="Suspended"), held=False), seen(strangers=strangers)).status.phase == "Suspended"
+
+
 # the annotation
 
 

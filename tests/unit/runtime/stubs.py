@@ -55,6 +55,8 @@ class StubFlink:
         self.stats = CheckpointStats()
         self.jars: list[JarFile] = []
         self.results: list[TriggerResult] = []
+        self.user_configs: dict[str, dict[str, str]] = {}
+        self.asked_configs: list[str] = []
 
     def _answer(self, call: str) -> None:
         self.calls.append(call)
@@ -72,6 +74,11 @@ class StubFlink:
     async def jobmanager_config(self) -> JobManagerInfo:
         self._answer("manager")
         return JobManagerInfo(incarnation=self.manager, high_availability=False, config=self.config)
+
+    async def job_user_config(self, job_id: str) -> dict[str, str] | None:
+        self._answer("user_config")
+        self.asked_configs.append(job_id)
+        return self.user_configs.get(job_id, {})
 
     async def cluster_config(self) -> ClusterConfig:
         self._answer("config")

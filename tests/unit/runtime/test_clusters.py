@@ -221,6 +221,22 @@ def test_a_job_that_nobody_watches_is_a_stranger(site: Site) -> None:
     assert [job.job_id for job in site.cluster.kin(PREFIX)] == [JOB]
 
 
+def test_a_stranger_is_asked_once_whose_it_is(site: Site) -> None:
+    marked, plain, late = STRANGER, "d" * 32, "e" * 32
+    mark = {"flinkjob.dev/owner": "i/ns/n", "flinkjob.dev/uid": "u", "flinkjob.dev/submission": "3"}
+    site.flink.jobs = {each: job_overview(each) for each in (JOB, marked, plain)}
+    site.flink.user_configs = {marked: mark, plain: {}}
+    site.watch()
+    site.world.pass_time(10)
+    assert site.ask(lambda: site.cluster.marks(1)) is None, "one was asked, the other was not yet"
+    found = site.ask(lambda: site.cluster.marks(1))
+    assert {job_id: (each.owner, each.number) for job_id, each in found.items()} == {marked: ("i/ns/n", 3)}
+    site.flink.jobs[late] = job_overview(late)
+    site.world.pass_time(10)
+    assert site.ask(lambda: site.cluster.marks(5)) == found
+    assert sorted(site.flink.asked_configs) == [marked, plain, late]
+
+
 # pace
 
 
