@@ -27,6 +27,7 @@ from flinkjob.handlers.registry import build_registry
 from flinkjob.kube.client import KubeClient
 from flinkjob.kube.events import EventRecorder
 from flinkjob.observability.health import HealthServer
+from flinkjob.observability.jobmetrics import oldest_checkpoint_age, oldest_savepoint_age
 from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.access import Connections
 from flinkjob.runtime.cache import ObjectCache
@@ -79,6 +80,7 @@ class App:
             await stack.enter_async_context(health)
             log.info("health and metrics on port %d", health.port)
             leadership = await self._lead(kube, stack)
+            metrics.leads(lambda: leadership is None or leadership.leads)
             events = await stack.enter_async_context(EventRecorder(kube, COMPONENT, socket.gethostname()))
             flink_http = await stack.enter_async_context(_http(metrics))
             artifact_http = await stack.enter_async_context(httpx.AsyncClient(follow_redirects=False))
@@ -146,6 +148,7 @@ class App:
             clusters=clusters,
             tasks=tasks,
             metrics=metrics,
+            unmarked=settings.allow_unmarked_jobs,
         )
         self._queue = queue = WorkQueue(reconciler.reconcile, workers=settings.workers)
         self._metrics = metrics
@@ -153,6 +156,10 @@ class App:
         metrics.count_unclaimed(self._unclaimed.count)
         metrics.clusters_unreachable.set_function(clusters.unreachable)
         metrics.watch_queue(queue.depth, queue.oldest_seconds)
+        metrics.watch_ages(
+            lambda: oldest_checkpoint_age(cache.jobs(), datetime.now(UTC)),
+            lambda: oldest_savepoint_age(cache.jobs(), datetime.now(UTC)),
+        )
         metrics.count_jobs(lambda: [job.status.phase or "Pending" for job in cache.jobs()])
         return queue
 

@@ -94,6 +94,11 @@ class Settings(BaseSettings):
             "separated by commas; none: all but link-local ones",
         )
     )
+    allow_unmarked_jobs: bool = Field(
+        True,
+        description="whether a FlinkSavepoint's target may be a job that no operator started; false: only jobs of "
+        "FlinkJobs of its own namespace",
+    )
     max_artifact_mb: int = Field(1024, ge=1, le=65536, description="largest jar, in MiB")
     max_cache_mb: int = Field(4096, ge=1, description="how much of the cache is kept, in MiB")
     artifact_timeout_seconds: float = Field(600.0, gt=0, le=86400, description="for one whole download")

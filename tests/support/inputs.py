@@ -287,6 +287,7 @@ def decide_sp(
     outcome: OperationOutcome | None = None,
     in_use: Iterable[str] = (),
     without_job: bool = False,
+    **fields: Any,
 ) -> SavepointDecision:
     """Decide about a FlinkSavepoint of a FlinkJob with this status."""
     observation = observation or seen(present())
@@ -299,6 +300,8 @@ def decide_sp(
                 observation=observation,
                 outcome=outcome,
                 in_use=frozenset(in_use),
+                identity=IDENTITY,
+                **fields,
             )
         )
         if isinstance(answer, SavepointDecision):

@@ -251,6 +251,7 @@ class SavepointMode(StrEnum):
     TRIGGER = "Trigger"
     STOP = "Stop"
     CANCEL = "Cancel"
+    EXISTING = "Existing"
 
 
 class SnapshotDeletion(StrEnum):
@@ -298,7 +299,7 @@ class SavepointErrorCode(StrEnum):
     """Why a FlinkSavepoint failed (`status.error.errorCode`); closed."""
 
     UNKNOWN_JOB = "UnknownJob"
-    """The FlinkJob, or its Flink job, does not exist."""
+    """The FlinkJob, or the Flink job at `target`, does not exist."""
     JOB_CHANGED = "JobChanged"
     """The Flink job or run is no longer the one that was named."""
     JOB_NOT_RUNNING = "JobNotRunning"
@@ -306,13 +307,13 @@ class SavepointErrorCode(StrEnum):
     OWNED_BY_OTHER = "OwnedByOther"
     """The job belongs to another operator or namespace."""
     CLUSTER_UNREACHABLE = "ClusterUnreachable"
-    """The cluster did not answer."""
+    """The cluster did not answer, or may not be spoken to."""
     SAVEPOINT_FAILED = "SavepointFailed"
     """Flink could not complete it; the message has the cause."""
     NO_SAVEPOINT_DIRECTORY = "NoSavepointDirectory"
     """Neither the FlinkSavepoint, the FlinkJob nor the cluster names a directory."""
     NO_SNAPSHOT = "NoSnapshot"
-    """The job has no completed snapshot."""
+    """The job has no completed snapshot, or none that lies anywhere."""
     SNAPSHOT_NOT_SELF_CONTAINED = "SnapshotNotSelfContained"
     """The snapshot refers to files outside its directory, so it cannot be copied."""
     STORE_ERROR = "StoreError"

@@ -1,6 +1,6 @@
 """`FlinkSavepoint.spec`: a snapshot that is asked for once. Parsed by the codec; the CRD is generated from it.
 
-Invariant: every field but `deletion` is immutable, also against setting and unsetting.
+Invariant: every field but `deletion` and `ttlSecondsAfterFinished` is immutable, also against setting and unsetting.
 """
 
 from typing import Annotated
@@ -9,6 +9,7 @@ from pydantic import Field
 
 from flinkjob.api.common import (
     CheckpointType,
+    ClusterUrl,
     Duration,
     FormatType,
     JobId,
@@ -19,7 +20,8 @@ from flinkjob.api.common import (
     SnapshotType,
 )
 from flinkjob.api.fieldclass import Marker
-from flinkjob.api.model import Rule, SpecModel
+from flinkjob.api.flinkjob_spec import ClusterSpec, NamedSecret, ServiceRef, TlsSpec
+from flinkjob.api.model import Rule, SpecModel, one_of
 
 
 class JobRef(SpecModel):
@@ -31,14 +33,60 @@ class JobRef(SpecModel):
     ] = None
 
 
+class TargetClusterSpec(SpecModel):
+    """The Flink cluster that a job runs on, as in a FlinkJob's `spec.cluster`."""
+
+    RULES = (
+        Rule(
+            one_of("url", "serviceRef"),
+            "spec.target.cluster: exactly one of url and serviceRef",
+            lambda cluster: (cluster.url is None) != (cluster.service_ref is None),
+        ),
+        Rule(
+            "!has(self.tls) || !has(self.url) || self.url.startsWith('https://')",
+            "spec.target.cluster.url: tls needs https",
+            lambda cluster: cluster.tls is None or cluster.url is None or cluster.url.startswith("https://"),
+        ),
+    )
+
+    url: Annotated[
+        ClusterUrl | None, Field(description="The JobManager's REST endpoint, such as http://flink-jobmanager:8081.")
+    ] = None
+    service_ref: Annotated[
+        ServiceRef | None,
+        Field(
+            description="The Service in front of it, instead of url; https when tls is present. One of another "
+            "namespace must allow this one by its annotation flinkjob.dev/allow-from."
+        ),
+    ] = None
+    auth_secret_ref: Annotated[
+        NamedSecret | None, Field(description="A Secret with username and password, or with token (bearer).")
+    ] = None
+    tls: Annotated[TlsSpec | None, Field(description="Trust and client certificate of the REST endpoint.")] = None
+
+    def as_cluster(self) -> ClusterSpec:
+        """The same, as a FlinkJob would have it."""
+        return ClusterSpec(
+            url=self.url, service_ref=self.service_ref, auth_secret_ref=self.auth_secret_ref, tls=self.tls
+        )
+
+
+class TargetSpec(SpecModel):
+    """A Flink job by its cluster and id, whoever started it."""
+
+    cluster: Annotated[TargetClusterSpec, Field(description="Where it runs.")]
+    job_id: Annotated[JobId, Field(description="Its Flink job id.")]
+
+
 class SavepointDeletionSpec(SpecModel):
     """What becomes of the snapshot's data when the FlinkSavepoint is deleted."""
 
     policy: Annotated[
         SnapshotDeletion,
         Field(
-            description="Retain: the data stay. Delete: they are disposed of through the job's cluster, never while a "
-            "run started from them or would restore from them."
+            description="Retain: the data stay. Delete: they are disposed of through the cluster that made them, else "
+            "another one of the job or of the namespace, never while a run started from them or would restore from "
+            "them. A FlinkSavepoint in progress is waited for first. A checkpoint of Flink's own is never disposed of."
         ),
     ] = SnapshotDeletion.RETAIN
     timeout: Annotated[
@@ -47,9 +95,33 @@ class SavepointDeletionSpec(SpecModel):
 
 
 class FlinkSavepointSpec(SpecModel):
-    """A savepoint or checkpoint of a FlinkJob, taken once."""
+    """A savepoint or checkpoint of a Flink job, taken once."""
 
     RULES = (
+        Rule(
+            one_of("jobRef", "target"),
+            "spec.jobRef: exactly one of jobRef and target",
+            lambda spec: (spec.job_ref is None) != (spec.target is None),
+        ),
+        Rule(
+            "!has(self.location) || self.mode == 'Existing'",
+            "spec.location: only with mode Existing",
+            lambda spec: spec.location is None or spec.mode is SavepointMode.EXISTING,
+        ),
+        Rule(
+            "self.mode != 'Existing' || (!has(self.directory) && !has(self.formatType))",
+            "spec.mode: Existing takes neither directory nor formatType",
+            lambda spec: (
+                spec.mode is not SavepointMode.EXISTING or (spec.directory is None and spec.format_type is None)
+            ),
+        ),
+        Rule(
+            "!has(self.ttlSecondsAfterFinished) || self.mode in ['Trigger', 'Existing']",
+            "spec.ttlSecondsAfterFinished: not with mode Stop or Cancel, which would act again when applied again",
+            lambda spec: (
+                spec.ttl_seconds_after_finished is None or spec.mode in (SavepointMode.TRIGGER, SavepointMode.EXISTING)
+            ),
+        ),
         Rule(
             "self.type != 'Checkpoint' || !has(self.deletion) || !has(self.deletion.policy) || "
             "self.deletion.policy != 'Delete'",
@@ -82,18 +154,30 @@ class FlinkSavepointSpec(SpecModel):
             lambda spec: not spec.drain or spec.mode is SavepointMode.STOP,
         ),
         Rule(
-            "!has(self.submission) || self.mode != 'Trigger'",
-            "spec.submission: only with mode Stop or Cancel",
-            lambda spec: spec.submission is None or spec.mode is not SavepointMode.TRIGGER,
+            "!has(self.submission) || (has(self.jobRef) && self.mode in ['Stop', 'Cancel'])",
+            "spec.submission: only with jobRef and mode Stop or Cancel",
+            lambda spec: spec.submission is None or (spec.job_ref is not None and spec.is_stop),
         ),
     )
 
-    job_ref: Annotated[JobRef, Field(description="The FlinkJob."), Marker.IMMUTABLE]
+    job_ref: Annotated[
+        JobRef | None, Field(description="The FlinkJob; or target. One of the two."), Marker.IMMUTABLE
+    ] = None
+    target: Annotated[
+        TargetSpec | None,
+        Field(
+            description="Any Flink job by cluster and id, with or without a FlinkJob. The current job of a FlinkJob of "
+            "this namespace is treated as jobRef; one that another namespace or operator runs is refused "
+            "(OwnedByOther)."
+        ),
+        Marker.IMMUTABLE,
+    ] = None
     mode: Annotated[
         SavepointMode,
         Field(
             description="Trigger: the job runs on. Stop: stop with a savepoint. Cancel: savepoint, then cancel; "
-            "never cancelled when the savepoint failed. After Stop and Cancel the FlinkJob is held down."
+            "never cancelled when the savepoint failed. After Stop and Cancel the FlinkJob is held down. Existing: "
+            "nothing is taken; location is registered, or the newest completed snapshot of the job."
         ),
         Marker.IMMUTABLE,
     ] = SavepointMode.TRIGGER
@@ -105,6 +189,14 @@ class FlinkSavepointSpec(SpecModel):
     checkpoint_type: Annotated[
         CheckpointType | None,
         Field(description="Only with type Checkpoint. Absent: Configured, as the job's periodic ones."),
+        Marker.IMMUTABLE,
+    ] = None
+    location: Annotated[
+        Location | None,
+        Field(
+            description="Where a snapshot lies that was made before; it is not looked at. Only with mode Existing. "
+            "Absent there: the newest completed snapshot of the job; none is the error NoSnapshot."
+        ),
         Marker.IMMUTABLE,
     ] = None
     directory: Annotated[
@@ -146,6 +238,22 @@ class FlinkSavepointSpec(SpecModel):
     deletion: Annotated[
         SavepointDeletionSpec, Field(description="What becomes of the data when this object is deleted.")
     ] = SavepointDeletionSpec()
+
+    ttl_seconds_after_finished: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=2**31,
+            description="Delete this object so many seconds after it completed or failed; its data as deletion says. "
+            "Ignored, with a warning, where Argo CD, Flux or Helm own it: they would create it and take a savepoint "
+            "again. Not with mode Stop or Cancel.",
+        ),
+    ] = None
+
+    @property
+    def is_stop(self) -> bool:
+        """Whether the job shall end with it."""
+        return self.mode in (SavepointMode.STOP, SavepointMode.CANCEL)
 
     @property
     def is_checkpoint(self) -> bool:

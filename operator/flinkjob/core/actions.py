@@ -34,7 +34,7 @@ class RecordRevision:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordSavepoint:
-    """Record a savepoint that the operator itself took as a completed FlinkSavepoint."""
+    """Record a savepoint that the operator itself took, in so many seconds, as a completed FlinkSavepoint."""
 
     name: str
     origin: str
@@ -42,6 +42,7 @@ class RecordSavepoint:
     flink_job_id: str
     submission: int
     delete_data: bool = False
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +64,7 @@ class DeleteSavepoint:
 
 @dataclass(frozen=True, kw_only=True)
 class DeleteObject:
-    """Delete the FlinkJob itself: it has finished, and its time to live is over."""
+    """Delete the object itself: it has finished, and its time to live is over."""
 
 
 @dataclass(frozen=True, kw_only=True)

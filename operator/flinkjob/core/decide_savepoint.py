@@ -2,7 +2,7 @@
 
 `decide_savepoint` is called by the reconciler in the same round as `decide_job` for its FlinkJob. Invariants: the trigger
 id and the attempt's own directory are in the status before the call; a forgotten trigger is looked for in the checkpoint
-history below that directory before it is sent again; a finished FlinkSavepoint is never touched again.
+history below that directory before it is sent again; a finished FlinkSavepoint is never sent again.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from flinkjob.api.common import (
     SnapshotDeletion,
 )
 from flinkjob.api.constants import ANNOTATION_RESULT, FINALIZER
+from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.core.actions import (
     AddFinalizer,
 )
@@ -23,8 +24,10 @@ from flinkjob.core.model import (
     SavepointDecision,
 )
 from flinkjob.core.savepoint_deletion import DeletionRound
+from flinkjob.core.savepoint_end import EndRound
 from flinkjob.core.savepoint_round import SavepointInput
 from flinkjob.core.savepoint_stop import StopRound
+from flinkjob.core.savepoint_target import TargetRound
 
 __all__ = ["SavepointInput", "decide_savepoint"]
 
@@ -34,13 +37,16 @@ def decide_savepoint(given: SavepointInput) -> SavepointDecision | Needs:
 
     Returns: what to do, or the one fact that is needed first.
     """
+    spec = given.savepoint.spec
     try:
+        if spec is not None and spec.target is not None:
+            return _TargetRound(given).decide()
         return _Round(given).decide()
     except NeedFact as missing:
         return missing.needs
 
 
-class _Round(StopRound, DeletionRound):
+class _Decision(DeletionRound, EndRound):
     """Which part of the work is at hand."""
 
     def decide(self) -> SavepointDecision:
@@ -55,15 +61,29 @@ class _Round(StopRound, DeletionRound):
         ):
             self.actions.append(AddFinalizer())
         if phase is SavepointPhase.COMPLETED:
-            return self._completed_before(spec)
+            return self._rest(spec, self._completed_before(spec))
         if phase is SavepointPhase.FAILED:
-            return self._done()
+            return self._rest(spec, self._failed_before(spec))
         if phase is None and (mark := self.meta.annotations.get(ANNOTATION_RESULT)):
-            return self._from_mark(mark)
+            return self._rest(spec, self._from_mark(mark))
         if spec is None:
             return self._fail(SavepointErrorCode.SAVEPOINT_FAILED, self.given.savepoint.spec_error or "bad spec")
-        if spec.mode is not SavepointMode.TRIGGER:
-            return self._mirror(spec)
+        return self._rest(spec, self._work(spec))
+
+    def _work(self, spec: FlinkSavepointSpec) -> SavepointDecision:
+        if spec.mode is SavepointMode.EXISTING:
+            return self._register(spec)
         if self.before.trigger_id is None:
             return self._begin(spec)
         return self._follow(spec)
+
+
+class _Round(_Decision, StopRound):
+    """A FlinkSavepoint of a FlinkJob, which performs its stops."""
+
+    def _work(self, spec: FlinkSavepointSpec) -> SavepointDecision:
+        return self._mirror(spec) if spec.is_stop else super()._work(spec)
+
+
+class _TargetRound(_Decision, TargetRound):
+    """A FlinkSavepoint of a job by address and id."""

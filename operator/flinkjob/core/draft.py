@@ -282,6 +282,7 @@ class Draft:
                 flink_job_id=operation.job_id,
                 submission=operation.submission,
                 delete_data=self.spec is not None and self.spec.savepoints.retention is not None,
+                seconds=(self.now - operation.since).total_seconds() if operation.since is not None else None,
             )
         )
         self.event(Reason.SavepointCompleted, f"savepoint {location}")

@@ -228,6 +228,7 @@ class TriggerResult:
         checkpoint_id: id of the checkpoint that was triggered.
         failure: the root cause, one line.
         failure_path: a savepoint that was made although the stop failed.
+        missing: there was nothing to dispose of.
     """
 
     state: TriggerState
@@ -235,6 +236,7 @@ class TriggerResult:
     checkpoint_id: int | None = None
     failure: str | None = None
     failure_path: str | None = None
+    missing: bool = False
 
 
 class CancelResult(StrEnum):
@@ -337,6 +339,7 @@ class ParallelismBounds:
 
 
 _LOCATION = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):(?://([^/]*))?(/.*)?$", re.DOTALL)
+_CHECKPOINT = re.compile(r"/chk-[0-9]+$")
 _SAME_STORE = {"s3a": "s3", "s3n": "s3", "s3p": "s3"}
 
 
@@ -361,6 +364,16 @@ def normalise_location(location: str) -> str:
     if parts and parts[-1] == "_metadata":
         parts.pop()
     return f"{scheme}://{host}/{'/'.join(parts)}"
+
+
+def is_checkpoint_place(location: str) -> bool:
+    """True for the directory of a checkpoint, which Flink may delete by itself, not of a savepoint."""
+    return _CHECKPOINT.search(normalise_location(location)) is not None
+
+
+def is_local(location: str) -> bool:
+    """True for a path on the machine that looks, which another machine may not have."""
+    return normalise_location(location).startswith("file:")
 
 
 def is_below(location: str, directory: str) -> bool:

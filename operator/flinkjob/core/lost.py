@@ -7,6 +7,7 @@ after the job's end, in a place that could really be read.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flinkjob.api.codec import FlinkSavepoint
@@ -14,16 +15,29 @@ from flinkjob.api.common import (
     CheckpointRetention,
     OperationKind,
     RunResult,
+    SavepointErrorCode,
     SavepointPhase,
     SnapshotKind,
-    SnapshotType,
 )
 from flinkjob.api.flinkjob_status import Operation, Submission
 from flinkjob.core.draft import Draft, is_stop
+from flinkjob.core.flinkmodel import is_checkpoint_place
 from flinkjob.core.model import Fact, Left, Listing, NeedFact, Needs
 from flinkjob.core.reasons import Reason
 from flinkjob.core.restore import LeftState
 from flinkjob.core.stopped import report, stopped
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """A complete savepoint of the run; its checkpoint id where Flink told it."""
+
+    name: str
+    location: str
+    number: int | None
+    time: datetime | None
+    deleting: bool
+
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CHECKPOINT_DIRECTORY = ("execution.checkpointing.dir", "state.checkpoints.dir")
@@ -106,26 +120,25 @@ def _left(draft: Draft, submission: Submission, *, forgotten: bool) -> LeftState
     return LeftState(kind=kind, location=submission.restored_from)
 
 
-def _newer(checkpoint: Left, saved: FlinkSavepoint | None) -> LeftState:
+def _newer(checkpoint: Left, saved: _Saved | None) -> LeftState:
     """The newer of the newest checkpoint and the newest savepoint: by checkpoint id, by time only where Flink had not
     yet told the savepoint's."""
     found = LeftState(kind=SnapshotKind.CHECKPOINT, location=checkpoint.location, time=checkpoint.time)
     if saved is None:
         return found
-    number, taken = saved.status.checkpoint_id, saved.status.end_time
-    if number is not None:
-        return _saved(saved) if number > (checkpoint.number or 0) else found
-    if taken is None or checkpoint.time is None:
-        text = f"{checkpoint.location} and FlinkSavepoint {saved.meta.name} were left, and which is newer is not known"
+    if saved.number is not None:
+        return _saved(saved) if saved.number > (checkpoint.number or 0) else found
+    if saved.time is None or checkpoint.time is None:
+        text = f"{checkpoint.location} and FlinkSavepoint {saved.name} were left, and which is newer is not known"
         return LeftState(kind=SnapshotKind.MISSING, message=text)
-    return _saved(saved) if taken >= checkpoint.time else found
+    return _saved(saved) if saved.time >= checkpoint.time else found
 
 
-def _saved(savepoint: FlinkSavepoint) -> LeftState:
-    if savepoint.status.deleting:
-        text = f"the data of FlinkSavepoint {savepoint.meta.name}, its newest state, are being deleted"
+def _saved(saved: _Saved) -> LeftState:
+    if saved.deleting:
+        text = f"the data of FlinkSavepoint {saved.name}, its newest state, are being deleted"
         return LeftState(kind=SnapshotKind.MISSING, message=text)
-    return LeftState(kind=SnapshotKind.SAVEPOINT, location=savepoint.status.location)
+    return LeftState(kind=SnapshotKind.SAVEPOINT, location=saved.location)
 
 
 def had_checkpoint(draft: Draft, submission: Submission) -> bool:
@@ -166,16 +179,29 @@ def _listing(draft: Draft, directory: str) -> Listing:
     return draft.observation.listings[directory]
 
 
-def _newest_savepoint(draft: Draft, submission: Submission) -> FlinkSavepoint | None:
-    """The newest completed FlinkSavepoint of this very run."""
-    mine = [
-        savepoint
-        for savepoint in draft.given.savepoints
-        if savepoint.status.phase is SavepointPhase.COMPLETED
-        and savepoint.status.job_id == submission.job_id
-        and savepoint.status.location is not None
-        and (savepoint.spec is None or savepoint.spec.type is SnapshotType.SAVEPOINT)
-    ]
-    if all(savepoint.status.checkpoint_id is not None for savepoint in mine):
-        return max(mine, key=lambda savepoint: savepoint.status.checkpoint_id or 0, default=None)
-    return max(mine, key=lambda savepoint: savepoint.status.end_time or EPOCH, default=None)
+def _newest_savepoint(draft: Draft, submission: Submission) -> _Saved | None:
+    """The newest savepoint of this very run that is complete, whatever became of its FlinkSavepoint."""
+    found = [_savepoint_of(draft, one) for one in draft.given.savepoints if one.status.job_id == submission.job_id]
+    mine = [saved for saved in found if saved is not None]
+    if all(saved.number is not None for saved in mine):
+        return max(mine, key=lambda saved: saved.number or 0, default=None)
+    return max(mine, key=lambda saved: saved.time or EPOCH, default=None)
+
+
+def _savepoint_of(draft: Draft, savepoint: FlinkSavepoint) -> _Saved | None:
+    """What a FlinkSavepoint made; where its outcome was not seen, its own directory is looked into."""
+    spec, status, name = savepoint.spec, savepoint.status, savepoint.meta.name
+    if spec is not None and spec.is_checkpoint:
+        return None
+    late = status.error is not None and status.error.error_code is SavepointErrorCode.TIMEOUT
+    if status.location is not None and (status.phase is SavepointPhase.COMPLETED or late):
+        if is_checkpoint_place(status.location):
+            return None
+        return _Saved(name, status.location, status.checkpoint_id, status.end_time, status.deleting)
+    unseen = status.phase is SavepointPhase.IN_PROGRESS or late
+    if status.directory is None or not unseen:
+        return None
+    listing = _listing(draft, status.directory)
+    if not listing.readable or not listing.found:
+        return None
+    return _Saved(name, listing.found[0].location, None, listing.found[0].time, status.deleting)

@@ -224,6 +224,7 @@ class Fact(StrEnum):
     DISPOSAL = "disposal"
     HIDDEN = "hidden"
     STRANGERS = "strangers"
+    MARK = "mark"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,6 +237,7 @@ class Observation:
         latest: checkpoint statistics of the running job, possibly minutes old; None when there are none yet.
         hidden: a live job of this very object that the overview leaves out, since its JobMaster does not answer.
         strangers: the owner marks of the live jobs that nobody watches, by job id; None while not all are read.
+        mark: the owner mark of the job that a FlinkSavepoint's `target` names; None when it has none.
     """
 
     now: datetime
@@ -265,6 +267,7 @@ class Observation:
     hidden: str | None = None
     strangers: Mapping[str, Mark] | None = None
     adoptable: JobOverview | None = None
+    mark: Mark | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -293,7 +296,7 @@ class Needs:
     plan: PlanRequest | None = None
     revision: str | None = None
     directory: str | None = None
-    url: str | None = None
+    urls: tuple[str, ...] = ()
     trigger_id: str | None = None
     job_id: str | None = None
     checkpoint: bool = False

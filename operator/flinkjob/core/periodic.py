@@ -2,7 +2,7 @@
 
 Called by the job decision while the job runs steadily. Invariants: never two at once; a missed time is not made up for; the
 last time is in the status, so the operator's restart changes nothing; a savepoint is deleted only beyond both limits, never
-the newest, never one that is in use anywhere.
+the newest of its sort, never one that is in use anywhere.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cronsim import CronSim, CronSimError
 from flinkjob.api.codec import FlinkSavepoint
 from flinkjob.api.common import SavepointOrigin, SavepointPhase, duration_seconds
 from flinkjob.api.constants import LABEL_ORIGIN
-from flinkjob.api.flinkjob_spec import FlinkJobSpec, SavepointsSpec
+from flinkjob.api.flinkjob_spec import FlinkJobSpec, RetentionSpec, SavepointsSpec
 from flinkjob.api.flinkjob_status import PeriodicInfo, Submission
 from flinkjob.core.actions import CreateSavepoint, DeleteSavepoint
 from flinkjob.core.draft import Draft
@@ -27,7 +27,11 @@ from flinkjob.core.reasons import Reason
 JITTER_SHARE, JITTER_MOST = 0.1, 30.0
 """Each savepoint is late by up to a tenth of its period, at most so many seconds: many jobs do not start at once."""
 LONGEST_SLEEP = 300.0
-_OWN = {SavepointOrigin.PERIODIC, SavepointOrigin.UPGRADE, SavepointOrigin.SUSPEND}
+_OWN = (
+    frozenset({SavepointOrigin.PERIODIC}),
+    frozenset({SavepointOrigin.UPGRADE, SavepointOrigin.SUSPEND}),
+)
+"""The operator's own savepoints: each sort is counted by itself, so that many upgrades cost no periodic one."""
 
 
 def step(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
@@ -83,7 +87,12 @@ def retain(draft: Draft, spec: FlinkJobSpec) -> None:
     limits = spec.savepoints.retention
     if limits is None:
         return
-    mine = [savepoint for savepoint in draft.given.savepoints if _kept_by_operator(savepoint)]
+    for origins in _OWN:
+        _retain_of(draft, limits, origins)
+
+
+def _retain_of(draft: Draft, limits: RetentionSpec, origins: frozenset[SavepointOrigin]) -> None:
+    mine = [savepoint for savepoint in draft.given.savepoints if _kept_by_operator(savepoint, origins)]
     mine.sort(key=lambda savepoint: savepoint.status.end_time or draft.now, reverse=True)
     oldest = draft.now - timedelta(seconds=duration_seconds(limits.min_age))
     for savepoint in mine[max(limits.min_count, 1) :]:
@@ -99,6 +108,6 @@ def _unfinished(savepoint: FlinkSavepoint) -> bool:
     return savepoint.status.phase not in (SavepointPhase.COMPLETED, SavepointPhase.FAILED)
 
 
-def _kept_by_operator(savepoint: FlinkSavepoint) -> bool:
+def _kept_by_operator(savepoint: FlinkSavepoint, origins: frozenset[SavepointOrigin]) -> bool:
     origin = savepoint.meta.labels.get(LABEL_ORIGIN)
-    return origin in _OWN and savepoint.status.phase is SavepointPhase.COMPLETED and bool(savepoint.status.location)
+    return origin in origins and savepoint.status.phase is SavepointPhase.COMPLETED and bool(savepoint.status.location)

@@ -14,6 +14,7 @@ from flinkjob.api.common import (
     Claim,
     InitialStateStrategy,
     OnMissing,
+    SavepointMode,
     SavepointPhase,
     SnapshotKind,
     SnapshotType,
@@ -22,9 +23,10 @@ from flinkjob.api.common import (
 )
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import RunEnd, Submission
+from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.core import rollback
 from flinkjob.core.draft import Draft
-from flinkjob.core.flinkmodel import Checkpoint, CheckpointKind, CheckpointStats
+from flinkjob.core.flinkmodel import Checkpoint, CheckpointKind, CheckpointStats, is_checkpoint_place
 from flinkjob.core.model import JobInput
 from flinkjob.core.reasons import Reason
 
@@ -144,7 +146,7 @@ def _initial(spec: FlinkJobSpec, given: JobInput) -> StartFrom | Missing:
         case InitialStateStrategy.NONE:
             return StartFrom(location=None, why="empty, as initialState asks")
         case InitialStateStrategy.LATEST | InitialStateStrategy.EARLIEST:
-            known = _completed_in_order(given.savepoints)
+            known = completed_in_order(given.savepoints)
             if not known:
                 return StartFrom(location=None, why="empty: no completed FlinkSavepoint of this job")
             chosen = known[-1] if initial.strategy is InitialStateStrategy.LATEST else known[0]
@@ -169,7 +171,14 @@ def _initial(spec: FlinkJobSpec, given: JobInput) -> StartFrom | Missing:
             return StartFrom(location=found.status.location, why=f"FlinkSavepoint {name}")
 
 
-def _completed_in_order(savepoints: tuple[FlinkSavepoint, ...]) -> list[FlinkSavepoint]:
+def _is_kept(spec: FlinkSavepointSpec, location: str) -> bool:
+    """Whether the snapshot does not belong to Flink: a checkpoint counts only when a person named its place."""
+    if spec.mode is SavepointMode.EXISTING and spec.location is None:
+        return not is_checkpoint_place(location)
+    return spec.type is SnapshotType.SAVEPOINT
+
+
+def completed_in_order(savepoints: tuple[FlinkSavepoint, ...]) -> list[FlinkSavepoint]:
     """The completed savepoints of the job, oldest first: by end time, then submission and checkpoint id."""
     completed = [
         savepoint
@@ -177,7 +186,7 @@ def _completed_in_order(savepoints: tuple[FlinkSavepoint, ...]) -> list[FlinkSav
         if savepoint.status.phase is SavepointPhase.COMPLETED
         and savepoint.status.location
         and not savepoint.status.deleting
-        and (savepoint.spec is None or savepoint.spec.type is SnapshotType.SAVEPOINT)
+        and (savepoint.spec is None or _is_kept(savepoint.spec, savepoint.status.location))
     ]
     return sorted(
         completed,

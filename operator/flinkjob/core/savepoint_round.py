@@ -1,6 +1,6 @@
 """One decision about a FlinkSavepoint in the making: what every mode shares, and how each of them ends.
 
-The base of the rounds of `savepoint_trigger`, `savepoint_stop` and `savepoint_deletion`. Invariant: a round changes only its
+The base of the rounds of `savepoint_trigger`, `savepoint_stop` and their like. Invariant: a round changes only its
 own draft of the status and its list of actions.
 """
 
@@ -19,7 +19,7 @@ from flinkjob.api.common import (
     SnapshotType,
 )
 from flinkjob.api.constants import ANNOTATION_RESULT, LABEL_ORIGIN
-from flinkjob.api.flinkjob_status import Condition, FlinkJobStatus
+from flinkjob.api.flinkjob_status import Condition, FlinkJobStatus, Submission
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
 from flinkjob.core.actions import (
@@ -63,6 +63,11 @@ class SavepointInput:
         job: its FlinkJob, None when there is none; `job_status` is what this round decided for it.
         in_use: normalised places of all snapshots that some FlinkJob was started from or would start from.
         outcome: how the operation that the FlinkJob performed for it ended in this round.
+        identity: the operator's own.
+        claimed_by: the FlinkJob of another namespace whose job `target` names, as namespace/name.
+        unmarked: whether jobs without an owner mark may be acted on.
+        others: the other FlinkSavepoints of the same job.
+        disposers: addresses of clusters that may dispose of the data, the most suitable first.
     """
 
     savepoint: FlinkSavepoint
@@ -71,6 +76,11 @@ class SavepointInput:
     observation: Observation
     outcome: OperationOutcome | None = None
     in_use: frozenset[str] = frozenset()
+    identity: str = ""
+    claimed_by: str | None = None
+    unmarked: bool = True
+    others: tuple[FlinkSavepoint, ...] = ()
+    disposers: tuple[str, ...] = ()
 
 
 class SavepointRound:
@@ -84,6 +94,11 @@ class SavepointRound:
         self.now = given.observation.now
         self.actions: list[Action] = []
         self.requeue: float | None = None
+
+    @property
+    def _run(self) -> Submission | None:
+        """The run that it is about."""
+        return self.given.job_status.submission
 
     # ends
 
@@ -104,7 +119,8 @@ class SavepointRound:
             error=None,
         )
         self.status = _with_size(self.status, snapshot)
-        self._event(Reason.SavepointCompleted, f"{spec.type} {location} of run {self.status.submission}")
+        whose = f"run {self.status.submission}" if self.status.submission is not None else f"job {self.status.job_id}"
+        self._event(Reason.SavepointCompleted, f"{spec.type} {location} of {whose}")
         return self._completed()
 
     def _completed_before(self, spec: FlinkSavepointSpec | None) -> SavepointDecision:
@@ -112,10 +128,9 @@ class SavepointRound:
         before = self.before
         recent = before.end_time is not None and (self.now - before.end_time).total_seconds() < SIZE_WAIT
         observation = self.given.observation
-        submission = self.given.job_status.submission
-        same = submission is not None and submission.job_id == before.job_id
-        if before.size_bytes is None and recent and same and observation.job.presence is Presence.PRESENT:
-            snapshot = self._snapshot(TriggerResult(state=TriggerState.COMPLETED, location=before.location))
+        there = observation.cluster.reachable and observation.cluster.url == before.cluster_url
+        if before.size_bytes is None and before.location and before.job_id and recent and there:
+            snapshot = self._find(TriggerResult(state=TriggerState.COMPLETED, location=before.location))
             if snapshot is None:
                 self._again(1.0)
             else:
@@ -134,7 +149,11 @@ class SavepointRound:
             "location": self.status.location,
             "jobId": self.status.job_id,
             "checkpointId": self.status.checkpoint_id,
+            "submission": self.status.submission,
+            "sizeBytes": self.status.size_bytes,
+            "duration": self.status.duration,
         }
+        result = {name: value for name, value in result.items() if value is not None}
         return replace(decision, result_mark=json.dumps(result, sort_keys=True))
 
     def _from_mark(self, mark: str) -> SavepointDecision:
@@ -154,6 +173,9 @@ class SavepointRound:
             origin=self._origin(),
             cluster_url=result.get("clusterUrl"),
             end_time=self.meta.creation_time or self.now,
+            duration=result.get("duration"),
+            size_bytes=result.get("sizeBytes"),
+            size=readable_size(result["sizeBytes"]) if isinstance(result.get("sizeBytes"), int) else None,
         )
         return self._completed()
 
@@ -257,6 +279,9 @@ class SavepointRound:
         """The snapshot's entry in the statistics, when they show it already."""
         if self.given.observation.job.presence is not Presence.PRESENT:
             return None
+        return self._find(result)
+
+    def _find(self, result: TriggerResult) -> Checkpoint | None:
         stats = self._need_checkpoints() if self.before.job_id is not None else None
         if stats is None:
             return None

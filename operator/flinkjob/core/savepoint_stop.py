@@ -23,11 +23,11 @@ from flinkjob.core.model import (
     SavepointDecision,
 )
 from flinkjob.core.reasons import Reason
+from flinkjob.core.savepoint_existing import ExistingRound
 from flinkjob.core.savepoint_round import NO_DIRECTORY
-from flinkjob.core.savepoint_trigger import TriggerRound
 
 
-class StopRound(TriggerRound):
+class StopRound(ExistingRound):
     """Modes Stop and Cancel."""
 
     # modes Stop and Cancel: the FlinkJob performs them

@@ -13,6 +13,7 @@ from flinkjob.api.common import (
     CheckpointType,
     FormatType,
     SavepointErrorCode,
+    SavepointMode,
     SavepointPhase,
     SnapshotType,
     duration_seconds,
@@ -51,9 +52,10 @@ class TriggerRound(CheckpointRound):
         """The run to act on, or the decision that there is none."""
         if self._expired(spec) and self.before.phase is not SavepointPhase.IN_PROGRESS:
             return self._give_up(spec)
+        assert spec.job_ref is not None
         if self.given.job is None:
             return self._wait(Reason.UnknownJob, f"FlinkJob {spec.job_ref.name} does not exist")
-        submission = self.given.job_status.submission
+        submission = self._run
         if submission is not None:
             if spec.submission is not None and spec.submission != submission.number:
                 message = f"FlinkJob {spec.job_ref.name} is at run {submission.number}, not {spec.submission}"
@@ -66,9 +68,10 @@ class TriggerRound(CheckpointRound):
         return submission
 
     def _give_up(self, spec: FlinkSavepointSpec) -> SavepointDecision:
+        assert spec.job_ref is not None
         if self.given.job is None:
             return self._fail(SavepointErrorCode.UNKNOWN_JOB, f"FlinkJob {spec.job_ref.name} does not exist")
-        submission = self.given.job_status.submission
+        submission = self._run
         if submission is None or submission.end is not None or not submission.seen:
             return self._fail(SavepointErrorCode.JOB_NOT_RUNNING, f"FlinkJob {spec.job_ref.name} is not running")
         if not self.given.observation.cluster.reachable:
@@ -109,17 +112,22 @@ class TriggerRound(CheckpointRound):
                 name=self.meta.name,
                 uid=self.meta.uid,
                 submission=submission.number,
-                kind="savepoint",
+                kind="savepoint" if spec.mode is SavepointMode.TRIGGER else spec.mode,
                 attempt=attempt,
             )
         self.status = replace(
             self.before,
             phase=SavepointPhase.IN_PROGRESS,
-            trigger_id=trigger_id(self.meta.uid, submission.number, spec.type, attempt),
+            trigger_id=trigger_id(
+                self.meta.uid,
+                submission.number,
+                spec.type if spec.mode is SavepointMode.TRIGGER else spec.mode,
+                attempt,
+            ),
             directory=where,
             attempt=attempt,
             job_id=submission.job_id,
-            submission=submission.number,
+            submission=submission.number or None,
             origin=self._origin(),
             start_time=self.before.start_time or self.now,
             format_type=self._format(spec) if spec.type is SnapshotType.SAVEPOINT else None,
@@ -153,7 +161,7 @@ class TriggerRound(CheckpointRound):
                 trigger_id=status.trigger_id,
                 directory=status.directory,
                 format_type=SavepointFormat((status.format_type or FormatType.CANONICAL).upper()),
-                cancel=False,
+                cancel=spec.mode is SavepointMode.CANCEL,
             )
         )
 
@@ -187,7 +195,7 @@ class TriggerRound(CheckpointRound):
 
     def _forgotten(self, spec: FlinkSavepointSpec, *, late: bool) -> SavepointDecision:
         """Never sent, expired, or another JobManager: the history below the attempt's own directory tells."""
-        submission = self.given.job_status.submission
+        submission = self._run
         same = submission is not None and submission.job_id == self.before.job_id
         presence = self.given.observation.job.presence
         if not same or submission is None or presence is Presence.ABSENT:
@@ -210,11 +218,20 @@ class TriggerRound(CheckpointRound):
         if stats is not None and stats.savepoint_in_progress:
             self._again(1.0)
             return self._in_progress()
+        if self.meta.deletion_time is not None:
+            return self._fail(SavepointErrorCode.SAVEPOINT_FAILED, "it was deleted before Flink had begun")
         overview = self.given.observation.job.overview
+        if overview is not None and overview.state.is_terminal and self._statistics_lag():
+            self._again(0.5)
+            return self._in_progress()
         if overview is None or overview.state.is_terminal:
             return self._fail(SavepointErrorCode.JOB_NOT_RUNNING, f"job {self.before.job_id} ended meanwhile")
         self._send(spec)
         return self._in_progress()
+
+    def _statistics_lag(self) -> bool:
+        """Whether the job has ended so recently that the statistics may not show its last savepoint."""
+        return self.given.observation.job.terminal_for < self.given.observation.cluster.refresh_interval + 0.5
 
     def _failed_once(self, spec: FlinkSavepointSpec, cause: str, *, final: bool | None = None) -> SavepointDecision:
         failures = self.before.failures + 1

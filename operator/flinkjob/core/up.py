@@ -277,12 +277,12 @@ def _is_due(savepoint: FlinkSavepoint, submission: Submission, draft: Draft) -> 
     spec, status = savepoint.spec, savepoint.status
     return (
         spec is not None
-        and spec.mode is not SavepointMode.TRIGGER
+        and spec.is_stop
         and savepoint.meta.deletion_time is None
         and status.phase not in (None, SavepointPhase.COMPLETED, SavepointPhase.FAILED)
         and (status.retry_time is None or status.retry_time <= draft.now)
         and (spec.submission is None or spec.submission == submission.number)
-        and (spec.job_ref.job_id is None or spec.job_ref.job_id == submission.job_id)
+        and (spec.job_ref is None or spec.job_ref.job_id is None or spec.job_ref.job_id == submission.job_id)
     )
 
 

@@ -147,7 +147,7 @@ class SnapshotCalls(Calls):
         """
         result = self._trigger_result(await self._get(f"/savepoint-disposal/{segment(request_id)}"))
         if result.failure is not None and is_snapshot_missing(result.failure):
-            return replace(result, state=TriggerState.COMPLETED, failure=None)
+            return replace(result, state=TriggerState.COMPLETED, failure=None, missing=True)
         return result
 
     def _trigger_accepted(self, answer: Answer, trigger_id: str) -> None:

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import httpx
 
 from flinkjob.api.codec import FlinkJob
-from flinkjob.api.flinkjob_spec import KeyRef, TlsSpec
+from flinkjob.api.flinkjob_spec import ClusterSpec, KeyRef, TlsSpec
 from flinkjob.core.errors import Transient
 from flinkjob.flink.client import FlinkClient
 
@@ -46,11 +46,15 @@ class Access:
 
 def access_of(job: FlinkJob) -> Access | None:
     """What a FlinkJob says about reaching its cluster; None: plain, shared by all namespaces."""
-    cluster = job.spec.cluster if job.spec is not None else None
+    return access_to(job.spec.cluster, job.meta.namespace) if job.spec is not None else None
+
+
+def access_to(cluster: ClusterSpec | None, namespace: str) -> Access | None:
+    """What is said about reaching a cluster by an object of this namespace; None: plain."""
     if cluster is None or (cluster.auth_secret_ref is None and cluster.tls is None):
         return None
     auth = cluster.auth_secret_ref.name if cluster.auth_secret_ref is not None else None
-    return Access(job.meta.namespace, auth, cluster.tls)
+    return Access(namespace, auth, cluster.tls)
 
 
 class Vault:

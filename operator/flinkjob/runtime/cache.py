@@ -1,19 +1,26 @@
 """The objects as last seen: filled by the watch and by the operator's own writes, read by the reconciler.
 
 Invariants: an older resourceVersion never replaces a newer one; a FlinkSavepoint is found under the key of the FlinkJob that
-it names, so that both are worked on together.
+it names, or whose current Flink job it names, so that both are worked on together; else under one made of that job's id.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint, parse_job, parse_savepoint
+from flinkjob.api.common import InitialStateStrategy, SavepointPhase
+from flinkjob.api.flinksavepoint_spec import JobRef
 from flinkjob.core.flinkmodel import normalise_location
+from flinkjob.core.restore import completed_in_order
 from flinkjob.runtime.queue import Key
 
 Raw = Mapping[str, Any]
+
+TARGET = "job:"
+"""Begins the second half of the key of FlinkSavepoints whose Flink job is no FlinkJob's; no name has a colon."""
 
 
 class ObjectCache:
@@ -23,13 +30,17 @@ class ObjectCache:
         self._jobs: dict[Key, tuple[Raw, FlinkJob]] = {}
         self._savepoints: dict[Key, tuple[Raw, FlinkSavepoint, Key]] = {}
         self._by_job: dict[Key, set[Key]] = {}
+        self._by_target: dict[str, set[Key]] = {}
+        self._runs: dict[str, set[Key]] = {}
 
     def put_job(self, raw: Raw) -> Key:
         """Take in a FlinkJob as the API server returned it; the key to work on."""
         key = _name(raw)
         before = self._jobs.get(key)
         if before is None or not _older(raw, before[0]):
-            self._jobs[key] = (raw, parse_job(raw))
+            job = parse_job(raw)
+            self._jobs[key] = (raw, job)
+            self._runs_now(key, before[1] if before is not None else None, job)
         return key
 
     def put_savepoint(self, raw: Raw) -> Key:
@@ -38,13 +49,52 @@ class ObjectCache:
         before = self._savepoints.get(name)
         if before is not None and _older(raw, before[0]):
             return before[2]
-        job_name = ((raw.get("spec") or {}).get("jobRef") or {}).get("name") or ""
-        key = (name[0], str(job_name))
         if before is not None:
-            self._by_job[before[2]].discard(name)
-        self._savepoints[name] = (raw, parse_savepoint(raw), key)
+            self._take_out(name)
+        savepoint = parse_savepoint(raw)
+        if (target := _target(savepoint)) is not None:
+            self._by_target.setdefault(target, set()).add(name)
+        key = self._key_of(name, raw, savepoint)
+        self._savepoints[name] = (raw, savepoint, key)
         self._by_job.setdefault(key, set()).add(name)
         return key
+
+    def _key_of(self, name: Key, raw: Raw, savepoint: FlinkSavepoint) -> Key:
+        target = _target(savepoint)
+        if target is not None:
+            own = [key for key in self._runs.get(target, ()) if key[0] == name[0]]
+            return min(own) if own else (name[0], f"{TARGET}{target}")
+        return name[0], str(((raw.get("spec") or {}).get("jobRef") or {}).get("name") or "")
+
+    def _take_out(self, name: Key) -> None:
+        _, savepoint, key = self._savepoints.pop(name)
+        self._by_job[key].discard(name)
+        if not self._by_job[key]:
+            del self._by_job[key]
+        if (target := _target(savepoint)) is not None:
+            self._by_target[target].discard(name)
+            if not self._by_target[target]:
+                del self._by_target[target]
+
+    def _runs_now(self, key: Key, before: FlinkJob | None, now: FlinkJob | None) -> None:
+        """The FlinkJob has another Flink job: FlinkSavepoints that name either of them change their keys."""
+        old, new = _run_of(before), _run_of(now)
+        if old == new:
+            return
+        if old is not None:
+            self._runs[old].discard(key)
+            if not self._runs[old]:
+                del self._runs[old]
+        if new is not None:
+            self._runs.setdefault(new, set()).add(key)
+        for target in (old, new):
+            for name in sorted(self._by_target.get(target or "", ())):
+                self.put_savepoint(self._savepoints[name][0])
+
+    def claimed(self, flink_job_id: str, namespace: str) -> str | None:
+        """The FlinkJob of another namespace whose current Flink job this is, as namespace/name."""
+        others = sorted(key for key in self._runs.get(flink_job_id, ()) if key[0] != namespace)
+        return "/".join(others[0]) if others else None
 
     def drop_job(self, raw: Raw) -> Key:
         """The FlinkJob is gone (unless one of the same name was created meanwhile)."""
@@ -52,6 +102,7 @@ class ObjectCache:
         before = self._jobs.get(key)
         if before is not None and before[1].meta.uid == raw["metadata"].get("uid"):
             del self._jobs[key]
+            self._runs_now(key, before[1], None)
         return key
 
     def drop_savepoint(self, raw: Raw) -> Key | None:
@@ -60,8 +111,7 @@ class ObjectCache:
         before = self._savepoints.get(name)
         if before is None or before[1].meta.uid != raw["metadata"].get("uid"):
             return None
-        del self._savepoints[name]
-        self._by_job[before[2]].discard(name)
+        self._take_out(name)
         return before[2]
 
     def job(self, key: Key) -> FlinkJob | None:
@@ -73,8 +123,11 @@ class ObjectCache:
         return found[0] if found is not None else None
 
     def savepoints_of(self, key: Key) -> tuple[FlinkSavepoint, ...]:
-        """The FlinkSavepoints that name this FlinkJob, by name."""
-        return tuple(self._savepoints[name][1] for name in sorted(self._by_job.get(key, ())))
+        """The FlinkSavepoints that name this FlinkJob, by name; a `target` that is its job is given as a `jobRef`."""
+        return tuple(_resolved(self._savepoints[name][1], key) for name in sorted(self._by_job.get(key, ())))
+
+    def savepoints(self) -> Iterator[FlinkSavepoint]:
+        return (parsed for _, parsed, _ in self._savepoints.values())
 
     def savepoint(self, namespace: str, name: str) -> FlinkSavepoint | None:
         found = self._savepoints.get((namespace, name))
@@ -87,9 +140,12 @@ class ObjectCache:
         return set(self._jobs) | {key for key, names in self._by_job.items() if names}
 
     def snapshots_in_use(self) -> frozenset[str]:
-        """Normalised places of all snapshots that some FlinkJob was started from or would start from."""
+        """Normalised places of all snapshots that some FlinkJob was started from or would start from.
+
+        The newest savepoint of a job that runs is not among them: whether it is needed, its checkpoints tell.
+        """
         used: set[str] = set()
-        for job in self.jobs():
+        for key, (_, job) in self._jobs.items():
             submission, hold, spec = job.status.submission, job.status.hold, job.spec
             places = [hold.location if hold is not None else None]
             if submission is not None:
@@ -99,8 +155,31 @@ class ObjectCache:
                 if spec.initial_state.savepoint_ref is not None:
                     named = self.savepoint(job.meta.namespace, spec.initial_state.savepoint_ref.name)
                     places.append(named.status.location if named is not None else None)
+                if submission is None or submission.nonce != spec.initial_state.nonce:
+                    places.append(self._initial(key, spec.initial_state.strategy))
             used.update(normalise_location(place) for place in places if place)
         return frozenset(used)
+
+    def _initial(self, key: Key, strategy: InitialStateStrategy) -> str | None:
+        """The snapshot that a first run would start from."""
+        known = completed_in_order(self.savepoints_of(key))
+        match strategy:
+            case InitialStateStrategy.LATEST if known:
+                return known[-1].status.location
+            case InitialStateStrategy.EARLIEST if known:
+                return known[0].status.location
+        return None
+
+    def recorded_elsewhere(self, savepoint: FlinkSavepoint) -> frozenset[str]:
+        """Normalised places of the snapshots that other FlinkSavepoints, which stay, have."""
+        return frozenset(
+            normalise_location(other.status.location)
+            for other in self.savepoints()
+            if other.status.location
+            and other.meta.deletion_time is None
+            and other.meta.uid != savepoint.meta.uid
+            and other.status.phase is SavepointPhase.COMPLETED
+        )
 
     def waiting_for(self, namespace: str, savepoint: str) -> Iterator[Key]:
         """The FlinkJobs whose first run waits for this FlinkSavepoint (`initialState.savepointRef`)."""
@@ -108,6 +187,24 @@ class ObjectCache:
             reference = job.spec.initial_state.savepoint_ref if job.spec is not None else None
             if key[0] == namespace and reference is not None and reference.name == savepoint:
                 yield key
+
+
+def _target(savepoint: FlinkSavepoint) -> str | None:
+    """The Flink job id that it names by `target`."""
+    spec = savepoint.spec
+    return spec.target.job_id if spec is not None and spec.target is not None else None
+
+
+def _run_of(job: FlinkJob | None) -> str | None:
+    return job.status.submission.job_id if job is not None and job.status.submission is not None else None
+
+
+def _resolved(savepoint: FlinkSavepoint, key: Key) -> FlinkSavepoint:
+    target = _target(savepoint)
+    if target is None or savepoint.spec is None or key[1].startswith(TARGET):
+        return savepoint
+    reference = JobRef(name=key[1], job_id=target)
+    return replace(savepoint, spec=savepoint.spec.model_copy(update={"job_ref": reference, "target": None}))
 
 
 def _name(raw: Raw) -> Key:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -331,6 +331,7 @@ class Clusters:
         self._clusters: dict[tuple[str, Access | None], Cluster] = {}
         self._access: dict[tuple[str, str], Access] = {}
         self._watched: dict[Key, tuple[str, Access | None, frozenset[str]]] = {}
+        self._borrowed: dict[tuple[str, Access | None], int] = {}
 
     def reach(self, namespace: str, url: str, access: Access | None) -> None:
         """Note how the FlinkJobs of a namespace reach an address; None takes nothing back that another one said."""
@@ -357,6 +358,20 @@ class Clusters:
         self._watched[key] = (url, access, prefixes)
         self._at(url, access).watch(key, prefixes, moving=moving)
 
+    @asynccontextmanager
+    async def borrow(self, url: str, namespace: str) -> AsyncIterator[FlinkClient]:
+        """A client for a few calls to an address; unlike `at`, nothing is polled for it."""
+        address = (url, self._access.get((namespace, url)))
+        cluster = self._clusters.get(address)
+        self._borrowed[address] = self._borrowed.get(address, 0) + 1
+        try:
+            yield cluster.client if cluster is not None else self._connect(*address)
+        finally:
+            self._borrowed[address] -= 1
+            if not self._borrowed[address]:
+                del self._borrowed[address]
+                await self._let_go(address)
+
     def all(self) -> tuple[Cluster, ...]:
         """Every cluster that is polled."""
         return tuple(self._clusters.values())
@@ -371,8 +386,12 @@ class Clusters:
     async def let_go_unwatched(self) -> None:
         for address in [address for address, cluster in self._clusters.items() if not cluster.watched]:
             await self._clusters.pop(address).close()
-            if self._release is not None:
-                await self._release(*address)
+            await self._let_go(address)
+
+    async def _let_go(self, address: tuple[str, Access | None]) -> None:
+        """Release the connection to a cluster that is neither polled nor called."""
+        if self._release is not None and address not in self._clusters and address not in self._borrowed:
+            await self._release(*address)
 
     def unreachable(self) -> int:
         """How many clusters do not answer."""

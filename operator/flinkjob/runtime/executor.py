@@ -99,6 +99,10 @@ class Executor:
             marked = await self._kube.annotate(Kind.FLINK_SAVEPOINT, meta.namespace, meta.name, mark, version)
             self._faults.after(Effect.RESULT_MARK)
             self._cache.put_savepoint(marked)
+        if any(isinstance(action, DeleteObject) for action in decision.actions):
+            self._faults.before(Effect.OBJECT_DELETE)
+            await self._kube.delete_savepoint(meta.namespace, meta.name, uid=meta.uid)
+            self._faults.after(Effect.OBJECT_DELETE)
         if any(isinstance(action, RemoveFinalizer) for action in decision.actions):
             self._faults.before(Effect.FINALIZER_REMOVE)
             left = await self._kube.remove_finalizer(

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 
 from flinkjob.api.codec import FlinkJob, parse_job
 from flinkjob.api.constants import ANNOTATION_ADOPT, ANNOTATION_ALLOW_FROM
-from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.flinkjob_spec import FlinkJobSpec, ServiceRef
+from flinkjob.api.flinksavepoint_spec import TargetSpec
 from flinkjob.core.errors import FlinkJobError, Invalid, RescaleUnsupported
 from flinkjob.core.flinkmodel import JobOverview
 from flinkjob.core.hosts import HostRules
@@ -119,6 +120,26 @@ class Observer:
             namespace_terminating=await self._terminating(job),
         )
 
+    async def look_at(self, namespace: str, target: TargetSpec) -> Observation:
+        """What a decision about a FlinkSavepoint with `target` starts from; the cluster must be watched already."""
+        wanted = target.cluster.as_cluster()
+        url = wanted.address(namespace)
+        forbidden = self._forbidden(url) or await self._refused(wanted.service_ref, namespace)
+        if forbidden:
+            nowhere = replace(NOWHERE, url=url)
+            return Observation(now=self._now(), cluster=nowhere, target=nowhere, forbidden=forbidden)
+        cluster = self._clusters.at(url, namespace)
+        seen, job = await cluster.seen(), JobSeen()
+        try:
+            job = await cluster.job(target.job_id, expected=True)
+        except FlinkJobError as error:
+            seen = replace(seen, reachable=False, error=error.message)
+        return Observation(now=self._now(), cluster=seen, target=seen, job=job)
+
+    def may_speak_to(self, url: str) -> bool:
+        """Whether the address passes the list of allowed hosts."""
+        return bool(url) and not self._forbidden(url)
+
     def _forbidden(self, url: str) -> str:
         """Why this address may not be spoken to; "" where it may."""
         try:
@@ -129,8 +150,10 @@ class Observer:
 
     async def _service_refused(self, job: FlinkJob) -> str:
         """Why the Service of another namespace may not be used; "" where it allows it, or is this namespace's own."""
-        service = job.spec.cluster.service_ref if job.spec is not None else None
-        if service is None or service.namespace in (None, job.meta.namespace):
+        return await self._refused(job.spec.cluster.service_ref if job.spec is not None else None, job.meta.namespace)
+
+    async def _refused(self, service: ServiceRef | None, namespace: str) -> str:
+        if service is None or service.namespace in (None, namespace):
             return ""
         where = f"Service {service.namespace}/{service.name}"
         before = self._services.get(where)
@@ -139,9 +162,9 @@ class Observer:
             annotations = ((found or {}).get("metadata") or {}).get("annotations") or {}
             allowed = frozenset(word.strip() for word in str(annotations.get(ANNOTATION_ALLOW_FROM, "")).split(","))
             before = self._services[where] = (time.monotonic(), allowed)
-        if job.meta.namespace in before[1]:
+        if namespace in before[1]:
             return ""
-        return f"{where} does not allow namespace {job.meta.namespace} (annotation {ANNOTATION_ALLOW_FROM})"
+        return f"{where} does not allow namespace {namespace} (annotation {ANNOTATION_ALLOW_FROM})"
 
     def _adoptable(self, job: FlinkJob, url: str) -> JobOverview | None:
         """The live job that the annotation names, where there is no submission yet."""
@@ -165,14 +188,20 @@ class Observer:
 
     async def fill(self, key: Key, job: FlinkJob | None, observation: Observation, needs: Needs) -> Observation:
         """The observation with one more fact; when it cannot be had, the cluster counts as unreachable this round."""
+        known = replace(observation, known=observation.known | {needs.fact})
+        if needs.fact is Fact.DISPOSAL:
+            return await self._disposal(key, known, needs)
         cluster = self._clusters.at(observation.cluster.url, key[0])
         try:
-            known = replace(observation, known=observation.known | {needs.fact})
             return await self._fact(key, job, known, needs, cluster)
         except FlinkJobError as error:
             log.info("%s cannot be had: %s", needs.fact, error.message)
             silent = replace(observation.cluster, reachable=False, error=error.message)
             return replace(observation, cluster=silent, target=silent, job=JobSeen())
+
+    async def _disposal(self, key: Key, observation: Observation, needs: Needs) -> Observation:
+        seen = await self._tasks.dispose(key[0], needs.urls, needs.directory or "")
+        return replace(observation, disposal=seen)
 
     async def _fact(
         self, key: Key, job: FlinkJob | None, observation: Observation, needs: Needs, cluster: Cluster
@@ -217,8 +246,10 @@ class Observer:
                 listing = await self._snapshots.list(directory)
                 return replace(observation, listings={**observation.listings, directory: listing})
             case Fact.DISPOSAL:
-                seen = await self._tasks.dispose(key[0], needs.url or observation.cluster.url, needs.directory or "")
-                return replace(observation, disposal=seen)
+                return await self._disposal(key, observation, needs)
+            case Fact.MARK:
+                config = await client.job_user_config(job_id)
+                return replace(observation, mark=read_mark(config) if config is not None else None)
             case Fact.HIDDEN:
                 return replace(observation, hidden=await self._hidden(key, job, observation))
             case Fact.STRANGERS:

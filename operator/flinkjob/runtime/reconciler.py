@@ -1,8 +1,9 @@
 """One round for a key: observe, decide (asking for more facts as the decision needs them), execute.
 
 Called by the work queue, never twice at the same time for one key. A FlinkJob and the FlinkSavepoints that name it are worked
-on together, so that their operations on the Flink job never overlap. Invariant: a FlinkSavepoint's end is written before
-the FlinkJob forgets the operation that made it.
+on together, so that their operations on the Flink job never overlap. FlinkSavepoints of a Flink job that is no
+FlinkJob's have a key of their own; its cluster is polled only as long as one of them is at work. Invariant: a
+FlinkSavepoint's end is written before the FlinkJob forgets the operation that made it.
 """
 
 from __future__ import annotations
@@ -12,14 +13,19 @@ import time
 from dataclasses import replace
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
+from flinkjob.api.common import SavepointPhase
 from flinkjob.api.flinkjob_status import FlinkJobStatus
+from flinkjob.api.flinksavepoint_spec import TargetSpec
 from flinkjob.core.actions import RunJob
 from flinkjob.core.decide_job import decide_job
 from flinkjob.core.decide_savepoint import SavepointInput, decide_savepoint
+from flinkjob.core.flinkmodel import is_local
 from flinkjob.core.model import Fact, JobDecision, JobInput, Needs, Observation, SavepointDecision
 from flinkjob.kube.errors import Conflict, Gone
 from flinkjob.observability.logging import context
+from flinkjob.observability.jobmetrics import downtime
 from flinkjob.observability.metrics import Metrics
+from flinkjob.runtime.access import access_to
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.clusters import PREFIX, Clusters
 from flinkjob.runtime.executor import Executor
@@ -35,7 +41,12 @@ MOST_FACTS = 12
 CONFLICT_PAUSE = 0.1
 MOVING_BELOW = 2.5
 """A key that wants to be looked at again within so many seconds is moving: its cluster is polled fast."""
-_FRESH_FOR_EACH = frozenset({Fact.TRIGGER, Fact.CHECKPOINTS})
+_FRESH_FOR_EACH = frozenset({Fact.TRIGGER, Fact.CHECKPOINTS, Fact.DISPOSAL})
+
+
+MOST_DISPOSERS = 5
+"""How many clusters are asked to dispose of one snapshot."""
+FINISHED = (SavepointPhase.COMPLETED, SavepointPhase.FAILED)
 
 
 class Reconciler:
@@ -51,7 +62,13 @@ class Reconciler:
         clusters: Clusters,
         tasks: Tasks,
         metrics: Metrics,
+        unmarked: bool = True,
     ) -> None:
+        """
+        Args:
+            unmarked: whether a FlinkSavepoint's `target` may be a job without an owner mark.
+        """
+        self._unmarked = unmarked
         self._identity = identity
         self._cache = cache
         self._observer = observer
@@ -96,8 +113,10 @@ class Reconciler:
             delays.append(await self._savepoint(key, job, savepoint, status, observation, decision))
         if job is not None and decision is not None:
             await self._executor.job(key, job, decision)
+            if began := downtime(job.status, decision.status):
+                self._metrics.started_again(*began)
             self._follow(key, decision)
-        elif job is None:
+        elif job is None and not any(_at_work(savepoint) for savepoint in self._cache.savepoints_of(key)):
             await self._forget(key)
         waits = [delay for delay in delays if delay is not None]
         return min(waits) if waits else None
@@ -142,9 +161,19 @@ class Reconciler:
         if savepoint.status_error is not None:
             log.error("status of FlinkSavepoint %s cannot be read: %s", savepoint.meta.name, savepoint.status_error)
             return None
-        observation = replace(observation, known=observation.known - _FRESH_FOR_EACH, trigger=None, checkpoints=None)
+        spec, deleting = savepoint.spec, savepoint.meta.deletion_time is not None
+        observation = replace(
+            observation, known=observation.known - _FRESH_FOR_EACH, trigger=None, checkpoints=None, disposal=None
+        )
+        claimed_by = None
+        if spec is not None and spec.target is not None and _at_work(savepoint):
+            observation = await self._look_at(key, spec.target)
+            claimed_by = self._cache.claimed(spec.target.job_id, key[0])
         outcome = decision.outcome if decision is not None else None
-        in_use = self._cache.snapshots_in_use() if savepoint.meta.deletion_time is not None else frozenset()
+        in_use = frozenset[str]()
+        if deleting:
+            in_use = self._cache.snapshots_in_use() | self._cache.recorded_elsewhere(savepoint)
+        others = tuple(one for one in self._cache.savepoints_of(key) if one.meta.uid != savepoint.meta.uid)
         answer: SavepointDecision | Needs
         for _ in range(MOST_FACTS):
             answer = decide_savepoint(
@@ -155,6 +184,11 @@ class Reconciler:
                     observation=observation,
                     outcome=outcome,
                     in_use=in_use,
+                    identity=self._identity,
+                    claimed_by=claimed_by,
+                    unmarked=self._unmarked,
+                    others=others,
+                    disposers=self._disposers(key, job, savepoint) if deleting else (),
                 )
             )
             if isinstance(answer, SavepointDecision):
@@ -170,6 +204,32 @@ class Reconciler:
                     {"metadata": {"namespace": key[0], "name": savepoint.meta.name, "uid": savepoint.meta.uid}}
                 )
         return answer.requeue_after
+
+    async def _look_at(self, key: Key, target: TargetSpec) -> Observation:
+        cluster = target.cluster.as_cluster()
+        url = cluster.address(key[0])
+        if self._observer.may_speak_to(url):
+            self._clusters.reach(key[0], url, access_to(cluster, key[0]))
+            self._clusters.watch(key, url, frozenset({target.job_id[:PREFIX]}), moving=True)
+        return await self._observer.look_at(key[0], target)
+
+    def _disposers(self, key: Key, job: FlinkJob | None, savepoint: FlinkSavepoint) -> tuple[str, ...]:
+        """Clusters that may dispose of its data: the one that made them, the job's, then others of the namespace.
+
+        What lies on a local path is left to the first two, which see the same files.
+        """
+        spec, location = savepoint.spec, savepoint.status.location
+        own = [savepoint.status.cluster_url or ""]
+        if spec is not None and spec.target is not None:
+            cluster = spec.target.cluster.as_cluster()
+            own.append(cluster.address(key[0]))
+            self._clusters.reach(key[0], own[-1], access_to(cluster, key[0]))
+        if job is not None:
+            own += addresses(job)
+        if location is not None and not is_local(location):
+            own += [addresses(other)[1] for other in self._cache.jobs() if other.meta.namespace == key[0]]
+        found = [url for url in dict.fromkeys(own) if self._observer.may_speak_to(url)]
+        return tuple(found[:MOST_DISPOSERS])
 
     def _follow(self, key: Key, decision: JobDecision) -> None:
         """Watch the job's cluster, fast while something moves."""
@@ -188,3 +248,8 @@ class Reconciler:
         self._tasks.forget(key)
         self._observer.forget(key)
         await self._clusters.forget(key)
+
+
+def _at_work(savepoint: FlinkSavepoint) -> bool:
+    """Whether it may need its cluster: not finished, or being deleted."""
+    return savepoint.meta.deletion_time is not None or savepoint.status.phase not in FINISHED

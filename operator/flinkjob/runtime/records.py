@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from flinkjob.api.codec import FlinkJob
 from flinkjob.api.constants import ANNOTATION_RESULT, API_VERSION, JOB_KIND, LABEL_JOB, LABEL_ORIGIN, SAVEPOINT_KIND
 from flinkjob.core.actions import CreateSavepoint, RecordRevision, RecordSavepoint
+from flinkjob.core.units import readable_duration
 from flinkjob.kube.client import KubeClient
 
 
@@ -49,12 +51,14 @@ def _owned_by(revision: Mapping[str, Any], uid: str) -> bool:
 def recorded_savepoint(job: FlinkJob, action: RecordSavepoint) -> dict[str, Any]:
     """A FlinkSavepoint that is complete from the start, by its result mark."""
     submission = job.status.submission
-    result = {
+    result: dict[str, Any] = {
         "clusterUrl": submission.cluster_url if submission is not None else None,
         "jobId": action.flink_job_id,
         "location": action.location,
         "submission": action.submission,
     }
+    if action.seconds is not None:
+        result["duration"] = readable_duration(timedelta(seconds=action.seconds))
     body = _savepoint(job, action.name, action.origin, delete_data=action.delete_data)
     body["metadata"]["annotations"] = {ANNOTATION_RESULT: json.dumps(result, sort_keys=True)}
     return body

@@ -10,14 +10,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from flinkjob.artifacts.errors import ArtifactInvalid
 from flinkjob.artifacts.fetch import ArtifactStore
 from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected, SubmitRejected, SubmitRejection
-from flinkjob.core.flinkmodel import TriggerResult, TriggerState
+from flinkjob.core.flinkmodel import TriggerResult, TriggerState, is_local
 from flinkjob.core.identity import jar_name
 from flinkjob.core.model import (
     ArtifactPhase,
@@ -197,12 +197,17 @@ class Tasks:
 
     # disposals
 
-    async def dispose(self, namespace: str, url: str, location: str) -> DisposalSeen:
-        """How far the disposal of a snapshot's data is; starts it when nobody did. A failed one is tried again."""
+    async def dispose(self, namespace: str, urls: tuple[str, ...], location: str) -> DisposalSeen:
+        """How far the disposal of a snapshot's data is; starts it when nobody did. A failed one is tried again.
+
+        Args:
+            urls: clusters that may do it; the first that can does. On a local path only the first may say that nothing
+                is there: what another machine does not have says nothing.
+        """
         task = self._disposals.get(location)
         if task is None:
             task = self._disposals[location] = asyncio.create_task(
-                self._dispose(namespace, url, location), name=f"dispose {location}"
+                self._dispose(namespace, urls, location), name=f"dispose {location}"
             )
         await asyncio.wait({task}, timeout=MOMENT)
         if not task.done():
@@ -210,17 +215,27 @@ class Tasks:
         del self._disposals[location]
         return task.result()
 
-    async def _dispose(self, namespace: str, url: str, location: str) -> DisposalSeen:
-        client = self._clusters.at(url, namespace).client
+    async def _dispose(self, namespace: str, urls: tuple[str, ...], location: str) -> DisposalSeen:
+        seen = DisposalSeen(phase=DisposalPhase.FAILED, message="no cluster is known that could dispose of it")
+        failures = []
+        for url in urls:
+            seen = await self._dispose_at(namespace, url, location, first=url == urls[0])
+            if seen.phase is DisposalPhase.DONE:
+                return seen
+            failures.append(f"{url}: {seen.message}")
+        return replace(seen, message="; ".join(failures)) if failures else seen
+
+    async def _dispose_at(self, namespace: str, url: str, location: str, *, first: bool) -> DisposalSeen:
         try:
-            self._faults.before(Effect.DISPOSE)
-            request = await client.dispose_savepoint(location)
-            self._faults.after(Effect.DISPOSE)
-            for _ in range(DISPOSAL_LOOKS):
-                result = await client.disposal_result(request)
-                if result.state is not TriggerState.IN_PROGRESS:
-                    return _disposed(result)
-                await asyncio.sleep(MOMENT)
+            async with self._clusters.borrow(url, namespace) as client:
+                self._faults.before(Effect.DISPOSE)
+                request = await client.dispose_savepoint(location)
+                self._faults.after(Effect.DISPOSE)
+                for _ in range(DISPOSAL_LOOKS):
+                    result = await client.disposal_result(request)
+                    if result.state is not TriggerState.IN_PROGRESS:
+                        return _disposed(result, believed=first or not is_local(location))
+                    await asyncio.sleep(MOMENT)
         except FlinkJobError as error:
             return DisposalSeen(phase=DisposalPhase.FAILED, message=error.message)
         except Exception as error:
@@ -303,8 +318,11 @@ def _patience(attempt: int) -> float:
     return float(min(first * 2 ** min(max(attempt - 2, 0), 8), most))
 
 
-def _disposed(result: TriggerResult) -> DisposalSeen:
+def _disposed(result: TriggerResult, *, believed: bool) -> DisposalSeen:
     cause = result.failure or ""
-    if result.state is TriggerState.COMPLETED or "Cannot find checkpoint or savepoint" in cause:
+    missing = result.missing or "Cannot find checkpoint or savepoint" in cause
+    if missing and not believed:
+        return DisposalSeen(phase=DisposalPhase.FAILED, message="it does not find it, but others may")
+    if result.state is TriggerState.COMPLETED or missing:
         return DisposalSeen(phase=DisposalPhase.DONE)
     return DisposalSeen(phase=DisposalPhase.FAILED, message=cause or "Flink has forgotten the disposal")

@@ -95,7 +95,7 @@ def test_no_status_makes_parsing_raise(status: Any) -> None:
 
 def test_an_object_without_anything_is_a_bad_spec() -> None:
     assert parse_job({}).spec_error == "spec.cluster: Field required"
-    assert parse_savepoint({}).spec_error == "spec.jobRef: Field required"
+    assert parse_savepoint({}).spec_error == "spec.jobRef: exactly one of jobRef and target"
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

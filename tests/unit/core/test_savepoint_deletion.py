@@ -5,24 +5,28 @@ from typing import Any
 
 import pytest
 
-from flinkjob.api.common import SavepointPhase
+from flinkjob.api.common import RunResult, SavepointErrorCode, SavepointPhase
 from flinkjob.api.flinkjob_status import FlinkJobStatus
-from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
-from flinkjob.core.flinkmodel import normalise_location
+from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
+from flinkjob.core.flinkmodel import CheckpointKind, FlinkJobState, TriggerState, normalise_location
 from flinkjob.core.identity import attempt_directory, trigger_id
-from flinkjob.core.model import DisposalPhase, DisposalSeen
+from flinkjob.core.model import DisposalPhase, DisposalSeen, JobSeen, Presence
 from tests.support.inputs import (
     NAMESPACE,
     SAVEPOINTS,
     acts,
     ago,
+    chk,
     decide_sp,
+    ended,
     flink_id,
     present,
     run,
     savepoint,
     seen,
+    stats,
     told,
+    triggered,
 )
 
 P = SavepointPhase
@@ -49,7 +53,7 @@ WRITING = FlinkSavepointStatus(
 )
 
 
-COMPLETE = replace(WRITING, phase=P.COMPLETED, location=MADE, end_time=ago(3600))
+COMPLETE = replace(WRITING, phase=P.COMPLETED, location=MADE, end_time=ago(3600), checkpoint_id=5)
 DELETE: dict[str, Any] = {"deletion": {"policy": "Delete"}}
 
 
@@ -58,7 +62,7 @@ def _deleted(seconds: float = 1.0) -> dict[str, Any]:
 
 
 def _disposal(phase: DisposalPhase) -> Any:
-    return seen(present(), disposal=DisposalSeen(phase=phase, message="no"))
+    return seen(present(), disposal=DisposalSeen(phase=phase, message="no"), checkpoints=stats(chk(9)))
 
 
 def test_only_what_is_to_be_deleted_with_its_data_is_held() -> None:
@@ -98,8 +102,94 @@ def test_the_object_goes_at_its_deadline(phase: DisposalPhase) -> None:
 
 
 def test_without_data_or_with_data_to_retain_it_goes_at_once() -> None:
-    for status, fields in ((WRITING, DELETE), (COMPLETE, {})):
+    pending = FlinkSavepointStatus(phase=P.PENDING)
+    failed = replace(WRITING, phase=P.FAILED)
+    for status, fields in ((pending, DELETE), (failed, DELETE), (COMPLETE, {}), (WRITING, {})):
         decision = decide_sp(savepoint(status=status, meta=_deleted(), **fields), RUNNING)
         assert acts(decision) == ["RemoveFinalizer"]
     free = savepoint(status=COMPLETE, meta={"deletionTimestamp": "2026-01-01T11:00:00Z"}, **DELETE)
     assert acts(decide_sp(free, RUNNING)) == []
+
+
+# in progress
+
+
+@pytest.mark.parametrize(
+    ("state", "actions", "events", "location"),
+    [
+        (TriggerState.IN_PROGRESS, [], [], None),
+        (TriggerState.COMPLETED, [], ["SavepointCompleted"], MADE),
+        (TriggerState.FAILED, [], ["SavepointFailed"], None),
+        (TriggerState.FORGOTTEN, [], ["SavepointFailed"], None),
+    ],
+)
+def test_one_in_progress_is_waited_for(
+    state: TriggerState, actions: list[str], events: list[str], location: str | None
+) -> None:
+    """Its data would appear when nobody looks after them any more; it is never sent again meanwhile."""
+    result = triggered(state, MADE if state is TriggerState.COMPLETED else None, failure="declined")
+    decision = decide_sp(savepoint(status=WRITING, meta=_deleted(), **DELETE), RUNNING, seen(present(), trigger=result))
+    assert (acts(decision), told(decision), decision.status.location) == (actions, events, location)
+    assert decision.result_mark is None
+    late = decide_sp(savepoint(status=WRITING, meta=_deleted(301), **DELETE), RUNNING, seen(present(), trigger=result))
+    assert (acts(late), told(late)) == (["RemoveFinalizer"], ["SnapshotKept"])
+
+
+TIMED_OUT = replace(
+    WRITING, phase=P.FAILED, end_time=ago(20), error=SavepointError(error_code=SavepointErrorCode.TIMEOUT)
+)
+
+
+def test_one_that_may_come_after_its_timeout_is_waited_for() -> None:
+    """Until the deadline, unless Flink says that it failed."""
+    about = savepoint(status=TIMED_OUT, meta=_deleted(), **DELETE)
+    assert acts(decide_sp(about, RUNNING, seen(present(), trigger=triggered(TriggerState.IN_PROGRESS)))) == []
+    came = decide_sp(about, RUNNING, seen(present(), trigger=triggered(TriggerState.COMPLETED, MADE)))
+    assert (acts(came), came.status.location) == ([], MADE)
+    failed = decide_sp(about, RUNNING, seen(present(), trigger=triggered(TriggerState.FAILED, failure="declined")))
+    assert (acts(failed), told(failed)) == (["RemoveFinalizer"], [])
+
+
+# the newest state of a job that runs
+
+NEWER = replace(COMPLETE, location="file:/other", checkpoint_id=6)
+
+
+@pytest.mark.parametrize(
+    ("status", "known", "history", "other", "disposed"),
+    [
+        (RUNNING, present(), (), None, False),
+        (RUNNING, present(), (chk(4),), None, False),
+        (RUNNING, present(), (chk(6),), None, True),
+        (RUNNING, present(), (replace(chk(6), discarded=True),), None, False),
+        (RUNNING, present(), (chk(6, CheckpointKind.SAVEPOINT, "file:/theirs"),), None, False),
+        (RUNNING, present(), (), NEWER, True),
+        (RUNNING, present(), (), replace(NEWER, checkpoint_id=4), False),
+        (RUNNING, present(), (), replace(NEWER, deleting=True), False),
+        (RUNNING, JobSeen(presence=Presence.UNKNOWN), (chk(6),), None, False),
+        (FlinkJobStatus(submission=run(2, job_id=flink_id(2))), present(number=2), (), None, True),
+        (RUNNING, present(FlinkJobState.FAILING), (chk(6),), None, True),
+    ],
+)
+def test_what_a_lost_job_would_start_from_stays(
+    status: FlinkJobStatus, known: JobSeen, history: tuple[Any, ...], other: FlinkSavepointStatus | None, disposed: bool
+) -> None:
+    about = savepoint(status=replace(COMPLETE, deleting=True), meta=_deleted(), **DELETE)
+    others = (savepoint("other", status=other),) if other is not None else ()
+    done = seen(known, disposal=DisposalSeen(phase=DisposalPhase.DONE), checkpoints=stats(*history))
+    decision = decide_sp(about, status, done, others=others)
+    assert acts(decision) == (["RemoveFinalizer"] if disposed else [])
+
+
+def test_an_ended_job_needs_only_what_its_status_names() -> None:
+    over = FlinkJobStatus(submission=ended(RunResult.STOPPED, "file:/later"))
+    about = savepoint(status=replace(COMPLETE, deleting=True), meta=_deleted(), **DELETE)
+    done = seen(JobSeen(), disposal=DisposalSeen(phase=DisposalPhase.DONE))
+    assert acts(decide_sp(about, over, done)) == ["RemoveFinalizer"]
+
+
+def test_a_checkpoint_that_was_registered_is_never_disposed_of() -> None:
+    status = replace(COMPLETE, location=chk(5).external_path)
+    found = savepoint(status=status, meta=_deleted(), mode="Existing", **DELETE)
+    decision = decide_sp(found, RUNNING, _disposal(DisposalPhase.DONE))
+    assert (acts(decision), told(decision)) == (["RemoveFinalizer"], ["SnapshotKept"])

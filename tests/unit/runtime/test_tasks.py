@@ -350,19 +350,19 @@ def test_a_main_that_never_returns_holds_up_nobody(desk: Desk) -> None:
 )
 def test_a_disposal_by_its_outcome(desk: Desk, results: list[TriggerResult], phase: DisposalPhase) -> None:
     desk.flink.results = results
-    seen = desk.world.run(desk.tasks.dispose("ns", URL, "file:/s"))
+    seen = desk.world.run(desk.tasks.dispose("ns", (URL,), "file:/s"))
     assert seen.phase is phase
     assert desk.passed == ["before:dispose", "after:dispose"]
 
 
 def test_a_slow_disposal_is_not_waited_for_and_sent_once(desk: Desk) -> None:
     for _ in range(3):
-        assert desk.world.run(desk.tasks.dispose("ns", URL, "file:/s")).phase is DisposalPhase.WORKING
+        assert desk.world.run(desk.tasks.dispose("ns", (URL,), "file:/s")).phase is DisposalPhase.WORKING
     assert desk.flink.calls.count("dispose") == 1
     desk.flink.errors["disposal"] = Unreachable("cut", "cut")
     desk.world.pass_time(1)
-    assert desk.world.run(desk.tasks.dispose("ns", URL, "file:/s")).phase is DisposalPhase.FAILED
-    assert desk.world.run(desk.tasks.dispose("ns", URL, "file:/s")).phase is DisposalPhase.WORKING
+    assert desk.world.run(desk.tasks.dispose("ns", (URL,), "file:/s")).phase is DisposalPhase.FAILED
+    assert desk.world.run(desk.tasks.dispose("ns", (URL,), "file:/s")).phase is DisposalPhase.WORKING
     assert desk.flink.calls.count("dispose") == 2
 
 
@@ -386,5 +386,5 @@ def test_an_end_cancels_what_is_in_flight(desk: Desk) -> None:
     desk.artifact()
     desk.run()
     _plan(desk)
-    desk.world.run(desk.tasks.dispose("ns", URL, "file:/s"))
+    desk.world.run(desk.tasks.dispose("ns", (URL,), "file:/s"))
     desk.world.run(asyncio.wait_for(desk.tasks.close(), 1))

@@ -1,0 +1,312 @@
+"""A FlinkSavepoint of a Flink job by address and id, of a snapshot that exists, and what follows its end."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from flinkjob.api.common import RunResult, SavepointErrorCode, SavepointPhase, SnapshotKind
+from flinkjob.api.flinkjob_status import FlinkJobStatus
+from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
+from flinkjob.core.actions import StopJob, TakeSavepoint
+from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStatus, FlinkJobState, RestoredCheckpoint, TriggerState
+from flinkjob.core.identity import Mark
+from flinkjob.core.model import JobSeen, SavepointDecision
+from tests.support.inputs import (
+    NAMESPACE,
+    NOW,
+    URL,
+    absent,
+    acts,
+    ago,
+    chk,
+    cluster,
+    decide_sp,
+    ended,
+    flink_id,
+    present,
+    run,
+    savepoint,
+    seen,
+    silent,
+    stats,
+    told,
+    triggered,
+    unseen,
+)
+
+S, T, P = FlinkJobState, TriggerState, SavepointPhase
+RUNNING = FlinkJobStatus(submission=run())
+TARGET: dict[str, Any] = {"jobRef": None, "target": {"cluster": {"url": URL}, "jobId": flink_id()}}
+MADE = "file:/savepoints/savepoint-1"
+
+
+def _code(decision: SavepointDecision) -> str | None:
+    return decision.status.error.error_code if decision.status.error is not None else None
+
+
+def _target(status: FlinkSavepointStatus | None = None, **fields: Any) -> Any:
+    return savepoint(status=status, **TARGET, **fields)
+
+
+def _decide(about: Any, observation: Any = None, **fields: Any) -> SavepointDecision:
+    return decide_sp(about, None, observation or seen(present()), without_job=True, **fields)
+
+
+# whose job it is
+
+
+@pytest.mark.parametrize(
+    ("mark", "fields", "code"),
+    [
+        (None, {}, None),
+        (None, {"unmarked": False}, "OwnedByOther"),
+        (Mark(f"default/{NAMESPACE}/gone", "u", 1, ""), {"unmarked": False}, None),
+        (Mark("default/other/clicks", "u", 1, ""), {}, "OwnedByOther"),
+        (Mark(f"another/{NAMESPACE}/clicks", "u", 1, ""), {}, "OwnedByOther"),
+        (None, {"claimed_by": "other/clicks"}, "OwnedByOther"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["Trigger", "Stop", "Cancel", "Existing"])
+def test_nothing_is_done_to_the_job_of_another_owner(
+    mark: Mark | None, fields: dict[str, Any], code: str | None, mode: str
+) -> None:
+    decision = _decide(_target(mode=mode), seen(present(), mark=mark, checkpoints=stats(chk(1))), **fields)
+    assert _code(decision) == code
+    assert (acts(decision) == []) == (code is not None or mode == "Existing")
+
+
+@pytest.mark.parametrize(
+    ("observation", "phase", "reason"),
+    [
+        (seen(absent(9)), P.FAILED, "UnknownJob"),
+        (seen(absent(1)), P.PENDING, "UnknownJob"),
+        (seen(JobSeen()), P.PENDING, "ClusterUnreachable"),
+        (seen(JobSeen(), cluster=silent(9)), P.PENDING, "ClusterUnreachable"),
+        (seen(JobSeen(), cluster=silent(9), forbidden="host x is not allowed"), P.FAILED, "ClusterUnreachable"),
+        (seen(present(S.FINISHED)), P.FAILED, "JobNotRunning"),
+        (seen(present(S.RESTARTING)), P.PENDING, "WaitingForTasks"),
+        (seen(present(), cluster=cluster(savepoint_directory=None)), P.FAILED, "NoSavepointDirectory"),
+        (seen(present()), P.IN_PROGRESS, "InProgress"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["Trigger", "Stop", "Cancel"])
+def test_the_job_must_be_there(observation: Any, phase: SavepointPhase, reason: str, mode: str) -> None:
+    decision = _decide(_target(mode=mode), observation)
+    assert (decision.status.phase, decision.status.conditions[0].reason) == (phase, reason)
+    assert (acts(decision) != []) == (phase is P.IN_PROGRESS)
+
+
+def test_at_the_timeout_it_says_what_was_missing() -> None:
+    old = {"creationTimestamp": "2026-01-01T11:00:00Z"}
+    assert _code(_decide(_target(meta=old), seen(JobSeen(), cluster=silent(99)))) == "ClusterUnreachable"
+    assert _code(_decide(_target(meta=old), seen(JobSeen()))) == "Timeout"
+
+
+# one at a time
+
+
+def test_two_of_one_job_never_work_at_the_same_time() -> None:
+    other = _target(FlinkSavepointStatus(phase=P.IN_PROGRESS))
+    waiting = _decide(_target(mode="Stop"), others=(other,))
+    assert (waiting.status.phase, acts(waiting)) == (P.PENDING, [])
+    writing = replace(chk(3, CheckpointKind.SAVEPOINT), status=CheckpointStatus.IN_PROGRESS)
+    busy = seen(present(), checkpoints=stats(writing))
+    assert _decide(_target(mode="Stop"), busy).status.phase is P.PENDING
+    assert _decide(_target(), busy).status.phase is P.IN_PROGRESS
+
+
+# the three modes
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "expected"),
+    [
+        ({}, TakeSavepoint, {"cancel": False}),
+        ({"mode": "Cancel"}, TakeSavepoint, {"cancel": True}),
+        ({"mode": "Stop"}, StopJob, {"drain": False}),
+        ({"mode": "Stop", "drain": True}, StopJob, {"drain": True}),
+    ],
+)
+def test_the_intent_is_in_the_status(
+    fields: dict[str, Any], kind: type[StopJob] | type[TakeSavepoint], expected: dict[str, Any]
+) -> None:
+    decision = _decide(_target(**fields))
+    (action,) = decision.actions
+    status = decision.status
+    assert isinstance(action, kind)
+    assert {name: getattr(action, name) for name in expected} == expected
+    assert (action.trigger_id, action.directory) == (status.trigger_id, status.directory)
+    assert (status.job_id, status.submission, status.cluster_url) == (flink_id(), None, URL)
+    again = _decide(_target(status, **fields), seen(present(), trigger=triggered(T.FORGOTTEN)))
+    assert again.actions == decision.actions
+
+
+@pytest.mark.parametrize(
+    ("mode", "state", "trigger", "phase", "actions"),
+    [
+        ("Stop", S.RUNNING, triggered(T.COMPLETED, MADE), P.IN_PROGRESS, []),
+        ("Stop", S.FINISHED, triggered(T.COMPLETED, MADE), P.COMPLETED, []),
+        ("Cancel", S.RUNNING, triggered(T.COMPLETED, MADE), P.IN_PROGRESS, ["CancelJob"]),
+        ("Cancel", S.CANCELLING, triggered(T.COMPLETED, MADE), P.IN_PROGRESS, []),
+        ("Cancel", S.CANCELED, triggered(T.COMPLETED, MADE), P.COMPLETED, []),
+        ("Trigger", S.RUNNING, triggered(T.COMPLETED, MADE), P.COMPLETED, []),
+        ("Stop", S.RUNNING, triggered(T.FAILED, failure="no", failure_path=MADE), P.PENDING, []),
+        ("Stop", S.FAILED, triggered(T.FAILED, failure="no", failure_path=MADE), P.COMPLETED, []),
+        ("Stop", S.FINISHED, triggered(T.FORGOTTEN), P.FAILED, []),
+    ],
+)
+def test_its_end(mode: str, state: FlinkJobState, trigger: Any, phase: SavepointPhase, actions: list[str]) -> None:
+    begun = _decide(_target(mode=mode)).status
+    decision = _decide(_target(begun, mode=mode), seen(present(state), trigger=trigger))
+    assert (decision.status.phase, acts(decision)) == (phase, actions)
+    if phase is P.COMPLETED:
+        assert (decision.status.location, decision.status.job_state) == (MADE, state)
+
+
+def test_statistics_that_lag_behind_the_end_of_the_job_are_waited_for() -> None:
+    begun = _decide(_target(mode="Stop")).status
+    gone = triggered(T.FORGOTTEN)
+    just = seen(present(S.FINISHED, terminal_for=1.0), trigger=gone)
+    assert _decide(_target(begun, mode="Stop"), just).status.phase is P.IN_PROGRESS
+    made = chk(4, CheckpointKind.SYNC_SAVEPOINT, f"{begun.directory}/savepoint-1")
+    later = seen(present(S.FINISHED), trigger=gone, checkpoints=stats(made))
+    done = _decide(_target(begun, mode="Stop"), later)
+    assert (done.status.phase, done.status.location, done.status.checkpoint_id) == (P.COMPLETED, made.external_path, 4)
+
+
+# mode Existing
+
+
+EXISTING: dict[str, Any] = {"mode": "Existing"}
+
+
+def test_a_place_is_registered_as_it_is() -> None:
+    for status, without in ((RUNNING, False), (FlinkJobStatus(), False), (FlinkJobStatus(), True)):
+        decision = decide_sp(savepoint(**EXISTING, location=MADE), status, seen(JobSeen()), without_job=without)
+        assert (decision.status.phase, decision.status.location, acts(decision)) == (P.COMPLETED, MADE, [])
+        assert decision.result_mark is not None
+        assert json.loads(decision.result_mark)["location"] == MADE
+
+
+LEFT = FlinkJobStatus(submission=ended(RunResult.STOPPED, MADE))
+NOTHING = FlinkJobStatus(submission=ended(RunResult.FINISHED, None, SnapshotKind.EMPTY))
+
+
+@pytest.mark.parametrize(
+    ("status", "observation", "phase", "place"),
+    [
+        (RUNNING, seen(present(), checkpoints=stats(chk(7), chk(6))), P.COMPLETED, chk(7).external_path),
+        (RUNNING, seen(present(), checkpoints=stats(replace(chk(7), discarded=True))), P.FAILED, None),
+        (RUNNING, seen(present()), P.FAILED, None),
+        (
+            RUNNING,
+            seen(present(), checkpoints=stats(restored=RestoredCheckpoint(checkpoint_id=2, external_path=MADE))),
+            P.COMPLETED,
+            MADE,
+        ),
+        (RUNNING, seen(JobSeen(), cluster=silent(3)), P.PENDING, None),
+        (LEFT, seen(JobSeen()), P.COMPLETED, MADE),
+        (NOTHING, seen(JobSeen()), P.FAILED, None),
+        (FlinkJobStatus(submission=unseen()), seen(JobSeen()), P.PENDING, None),
+    ],
+)
+def test_the_newest_snapshot_of_a_job(
+    status: FlinkJobStatus, observation: Any, phase: SavepointPhase, place: str | None
+) -> None:
+    decision = decide_sp(savepoint(**EXISTING), status, observation)
+    assert (decision.status.phase, decision.status.location, acts(decision)) == (phase, place, [])
+    assert _code(decision) == ("NoSnapshot" if phase is P.FAILED else None)
+
+
+def test_what_flink_tells_of_it_is_in_the_status() -> None:
+    newest = replace(chk(7), state_bytes=2048, duration_ms=61000, trigger_time=ago(90))
+    status = decide_sp(savepoint(**EXISTING), RUNNING, seen(present(), checkpoints=stats(newest))).status
+    assert (status.checkpoint_id, status.size, status.duration) == (7, "2.0Ki", "1m1s")
+    assert (status.start_time, status.end_time) == (ago(90), newest.latest_ack_time)
+
+
+def test_by_address_it_may_have_ended() -> None:
+    decision = _decide(_target(**EXISTING), seen(present(S.CANCELED), checkpoints=stats(chk(3))))
+    assert (decision.status.location, decision.status.job_state) == (chk(3).external_path, S.CANCELED)
+
+
+# after the end
+
+
+DONE = FlinkSavepointStatus(
+    phase=P.COMPLETED, location=MADE, job_id=flink_id(), end_time=ago(60), observed_generation=1, size_bytes=1
+)
+GITOPS = {"argocd.argoproj.io/tracking-id": "x"}
+
+
+@pytest.mark.parametrize("phase", [P.COMPLETED, P.FAILED])
+@pytest.mark.parametrize(
+    ("ttl", "owned", "actions"), [(61, {}, []), (59, {}, ["DeleteObject"]), (0, {}, ["DeleteObject"]), (0, GITOPS, [])]
+)
+def test_its_time_to_live(phase: SavepointPhase, ttl: int, owned: dict[str, str], actions: list[str]) -> None:
+    meta = {"annotations": {"flinkjob.dev/result": "{}"} | owned}
+    about = savepoint(status=replace(DONE, phase=phase), meta=meta, ttlSecondsAfterFinished=ttl)
+    decision = decide_sp(about, RUNNING)
+    assert acts(decision) == actions
+    assert told(decision) == []
+    if ttl == 61:
+        assert decision.requeue_after == pytest.approx(1.1)
+
+
+def test_that_it_is_ignored_is_told_once() -> None:
+    begun = replace(decide_sp(savepoint(), RUNNING).status)
+    about = savepoint(status=begun, meta={"annotations": GITOPS}, ttlSecondsAfterFinished=0)
+    ending = decide_sp(about, RUNNING, seen(present(), trigger=triggered(T.COMPLETED, MADE)))
+    assert told(ending) == ["SavepointCompleted", "TTLIgnored"]
+    after = savepoint(status=ending.status, meta={"annotations": GITOPS}, ttlSecondsAfterFinished=0)
+    assert told(decide_sp(after, RUNNING)) == []
+
+
+TIMED_OUT = replace(
+    DONE,
+    phase=P.FAILED,
+    location=None,
+    end_time=ago(20),
+    trigger_id="t",
+    directory="file:/d",
+    cluster_url=URL,
+    error=SavepointError(error_code=SavepointErrorCode.TIMEOUT),
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "trigger", "history", "place", "again"),
+    [
+        (TIMED_OUT, triggered(T.IN_PROGRESS), (), None, True),
+        (TIMED_OUT, triggered(T.COMPLETED, MADE), (), MADE, True),
+        (TIMED_OUT, triggered(T.FORGOTTEN), (), None, True),
+        (TIMED_OUT, triggered(T.FORGOTTEN), (chk(4, CheckpointKind.SAVEPOINT, "file:/d/s"),), "file:/d/s", True),
+        (TIMED_OUT, triggered(T.FAILED, failure="x"), (), None, True),
+        (replace(TIMED_OUT, end_time=ago(4000)), triggered(T.COMPLETED, MADE), (), None, False),
+        (replace(TIMED_OUT, cluster_url="http://other:8081"), triggered(T.COMPLETED, MADE), (), None, True),
+        (
+            replace(TIMED_OUT, error=SavepointError(error_code=SavepointErrorCode.SAVEPOINT_FAILED)),
+            triggered(T.COMPLETED, MADE),
+            (),
+            None,
+            False,
+        ),
+    ],
+)
+def test_one_that_comes_after_its_timeout_is_noted(
+    status: FlinkSavepointStatus, trigger: Any, history: tuple[Any, ...], place: str | None, again: bool
+) -> None:
+    """It stays failed: who waited for it has been told so."""
+    decision = decide_sp(
+        savepoint(status=status), RUNNING, seen(present(), trigger=trigger, checkpoints=stats(*history))
+    )
+    assert (decision.status.phase, decision.status.location, acts(decision)) == (P.FAILED, place, [])
+    assert (decision.requeue_after is not None) == again
+    if place is not None:
+        later = decide_sp(savepoint(status=decision.status), RUNNING, seen(present(), now=NOW + timedelta(seconds=9)))
+        assert later.status == savepoint(status=decision.status).status
