@@ -29,9 +29,12 @@ S3_SERVER_VERSION = "v1.8.0"
 TOOLS = {
     "helm": ("helm.sh/helm/v4/cmd/helm", "v4.3.1"),
     "kubeconform": ("github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0"),
+    "promtool": ("github.com/prometheus/prometheus/cmd/promtool", "v0.316.0"),
     "versitygw": (S3_SERVER, S3_SERVER_VERSION),
 }
 """Programs that `go install` makes: package and version."""
+TAGS = {"promtool": "remove_all_sd"}
+"""Their build tags: promtool without the clients of every cloud, which take minutes to compile."""
 PROGRAMS = {"coredns": MODULE.with_name("coredns"), "gitops": MODULE.with_name("gitops")}
 """Small programs of this repository, each a Go module of its own."""
 
@@ -83,7 +86,7 @@ def tool_binary(name: str) -> Path:
         go = require("go", f"{name} is built from source")
         run_step(
             f"building {name} {version} (once)",
-            [go, "install", "-trimpath", "-ldflags", "-s -w", f"{package}@{version}"],
+            [go, "install", "-trimpath", "-ldflags", "-s -w", "-tags", TAGS.get(name, ""), f"{package}@{version}"],
             env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "", "GOBIN": str(target.parent / "bin")},
             cwd=target.parent,
         )

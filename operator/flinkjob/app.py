@@ -13,6 +13,7 @@ import socket
 import time
 import uuid
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 
 import httpx
 import kopf
@@ -27,6 +28,7 @@ from flinkjob.handlers.registry import build_registry
 from flinkjob.kube.client import KubeClient
 from flinkjob.kube.events import EventRecorder
 from flinkjob.observability.health import HealthServer
+from flinkjob.observability.jobmetrics import oldest_checkpoint_age, oldest_savepoint_age
 from flinkjob.observability.jobmetrics import oldest_checkpoint_age, oldest_savepoint_age
 from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.access import Connections
@@ -80,6 +82,7 @@ class App:
             await stack.enter_async_context(health)
             log.info("health and metrics on port %d", health.port)
             leadership = await self._lead(kube, stack)
+            metrics.leads(lambda: leadership is None or leadership.leads())
             metrics.leads(lambda: leadership is None or leadership.leads)
             events = await stack.enter_async_context(EventRecorder(kube, COMPONENT, socket.gethostname()))
             flink_http = await stack.enter_async_context(_http(metrics))
@@ -156,6 +159,10 @@ class App:
         metrics.count_unclaimed(self._unclaimed.count)
         metrics.clusters_unreachable.set_function(clusters.unreachable)
         metrics.watch_queue(queue.depth, queue.oldest_seconds)
+        metrics.watch_ages(
+            lambda: oldest_checkpoint_age(cache.jobs(), datetime.now(UTC)),
+            lambda: oldest_savepoint_age(cache.jobs(), datetime.now(UTC)),
+        )
         metrics.watch_ages(
             lambda: oldest_checkpoint_age(cache.jobs(), datetime.now(UTC)),
             lambda: oldest_savepoint_age(cache.jobs(), datetime.now(UTC)),

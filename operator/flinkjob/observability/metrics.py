@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+DOWNTIME = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _IDENTIFIER = re.compile(r"/(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4,12}){4}(?:_[^/]*)?|\d+)(?=/|$)")
 
@@ -68,6 +69,24 @@ class Metrics:
         self.unclaimed_jobs = Gauge(
             "flinkjob_unclaimed_jobs", "Running jobs with this operator's mark and no FlinkJob.", registry=registry
         )
+        self.leader = Gauge("flinkjob_leader", "1 while this replica leads, else 0.", registry=registry)
+        self.downtime_seconds = Histogram(
+            "flinkjob_downtime_seconds",
+            "From the end of a run to all tasks of the next one running, by why the next one was started (Upgrade, Move).",
+            ["reason"],
+            buckets=DOWNTIME,
+            registry=registry,
+        )
+        self.oldest_checkpoint_age_seconds = Gauge(
+            "flinkjob_oldest_checkpoint_age_seconds",
+            "Greatest age of the newest checkpoint of a running job; up to five minutes behind.",
+            registry=registry,
+        )
+        self.oldest_savepoint_age_seconds = Gauge(
+            "flinkjob_oldest_savepoint_age_seconds",
+            "Greatest age of the newest savepoint of a running job that has one.",
+            registry=registry,
+        )
         self._jobs = _Jobs()
         registry.register(self._jobs)
 
@@ -95,6 +114,19 @@ class Metrics:
         """Counts a reconciliation that took so many seconds."""
         self.reconcile_total.labels(kind, result).inc()
         self.reconcile_seconds.labels(kind).observe(seconds)
+
+    def started_again(self, reason: str, seconds: float) -> None:
+        """Counts the downtime before a run, by why it was started."""
+        self.downtime_seconds.labels(reason).observe(seconds)
+
+    def leads(self, leads: Callable[[], bool]) -> None:
+        """Sets where it is looked up at each scrape whether this replica leads."""
+        self.leader.set_function(lambda: float(leads()))
+
+    def watch_ages(self, checkpoint: Callable[[], float], savepoint: Callable[[], float]) -> None:
+        """Sets where the greatest ages of checkpoints and savepoints are looked up at each scrape, in seconds."""
+        self.oldest_checkpoint_age_seconds.set_function(checkpoint)
+        self.oldest_savepoint_age_seconds.set_function(savepoint)
 
     def count_jobs(self, phases: Callable[[], Iterable[str]]) -> None:
         """Sets where the phases of all FlinkJobs are looked up at each scrape (`flinkjob_jobs{phase}`)."""

@@ -22,6 +22,7 @@ from flinkjob.core.decide_savepoint import SavepointInput, decide_savepoint
 from flinkjob.core.flinkmodel import is_local
 from flinkjob.core.model import Fact, JobDecision, JobInput, Needs, Observation, SavepointDecision
 from flinkjob.kube.errors import Conflict, Gone
+from flinkjob.observability.jobmetrics import downtime
 from flinkjob.observability.logging import context
 from flinkjob.observability.jobmetrics import downtime
 from flinkjob.observability.metrics import Metrics
@@ -113,6 +114,8 @@ class Reconciler:
             delays.append(await self._savepoint(key, job, savepoint, status, observation, decision))
         if job is not None and decision is not None:
             await self._executor.job(key, job, decision)
+            if began := downtime(job.status, decision.status):
+                self._metrics.started_again(*began)
             if began := downtime(job.status, decision.status):
                 self._metrics.started_again(*began)
             self._follow(key, decision)

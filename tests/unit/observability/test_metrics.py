@@ -19,6 +19,25 @@ def test_names(metrics: Metrics) -> None:
     assert {"flinkjob_reconcile", "flinkjob_jobs", "flinkjob_queue_depth", "flinkjob_kube_requests"} <= names
 
 
+def test_times_are_in_seconds_and_counters_end_in_total(metrics: Metrics) -> None:
+    for family in metrics.registry.collect():
+        assert not family.name.endswith(("_ms", "_minutes", "_milliseconds", "_total")), family.name
+        assert family.documentation.endswith("."), family.name
+        if family.type == "histogram":
+            assert family.name.endswith("_seconds"), family.name
+
+
+def test_leader_ages_and_downtimes(metrics: Metrics) -> None:
+    metrics.leads(lambda: True)
+    metrics.watch_ages(lambda: 30.0, lambda: 3600.0)
+    metrics.started_again("Upgrade", 1.4)
+    value = metrics.registry.get_sample_value
+    assert value("flinkjob_leader") == 1
+    assert value("flinkjob_oldest_checkpoint_age_seconds") == 30
+    assert value("flinkjob_oldest_savepoint_age_seconds") == 3600
+    assert value("flinkjob_downtime_seconds_sum", {"reason": "Upgrade"}) == pytest.approx(1.4)
+
+
 def test_labels_name_no_resource(metrics: Metrics) -> None:
     bounded = {"kind", "result", "verb", "resource", "code", "endpoint", "phase", "reason"}
     for metric in vars(metrics).values():

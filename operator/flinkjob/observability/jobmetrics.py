@@ -1,0 +1,44 @@
+"""Numbers about all FlinkJobs together, from what their statuses hold: nothing is counted on the side, so nothing can drift.
+
+Called by `app` at each scrape and by the reconciler after each decision. No number names a job: one that is out of the
+ordinary shows in a maximum, and `kubectl get flinkjobs` says which it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from flinkjob.api.codec import FlinkJob
+from flinkjob.api.common import Phase
+from flinkjob.api.flinkjob_status import FlinkJobStatus
+
+
+def oldest_checkpoint_age(jobs: Iterable[FlinkJob], now: datetime) -> float:
+    """The greatest age, among running jobs, of the newest completed checkpoint that is known; 0 when there is none.
+
+    Args:
+        now: aware; ages are in seconds. Statuses are up to five minutes behind.
+    """
+    checkpoints = (job.status.last_checkpoint for job in jobs if job.status.phase is Phase.RUNNING)
+    return _oldest((each.time for each in checkpoints if each is not None), now)
+
+
+def oldest_savepoint_age(jobs: Iterable[FlinkJob], now: datetime) -> float:
+    """The same of savepoints, among running jobs that have one."""
+    savepoints = (job.status.last_savepoint for job in jobs if job.status.phase is Phase.RUNNING)
+    return _oldest((each.time for each in savepoints if each is not None), now)
+
+
+def downtime(before: FlinkJobStatus, after: FlinkJobStatus) -> tuple[str, float] | None:
+    """Why a run began with this decision, and the seconds that the job was down before it; None when none began."""
+    run, latest = after.submission, after.history[0] if after.history else None
+    if run is None or latest is None or latest.downtime is None or latest.number != run.number - 1:
+        return None
+    if any(entry.number == latest.number and entry.downtime == latest.downtime for entry in before.history):
+        return None
+    return run.reason or "", float(latest.downtime.removesuffix("s"))
+
+
+def _oldest(times: Iterable[datetime | None], now: datetime) -> float:
+    return max(((now - time).total_seconds() for time in times if time is not None), default=0.0)
