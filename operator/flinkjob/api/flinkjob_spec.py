@@ -282,7 +282,7 @@ class InitialStateSpec(SpecModel):
             ge=0,
             le=2**53,
             description="Change it to run the job again from what initialState says, instead of from its own "
-            "newest state.",
+            "newest state. Taking it away changes nothing.",
         ),
     ] = None
 

@@ -36,6 +36,7 @@ def decide_job(given: JobInput) -> JobDecision | Needs:
     draft = Draft(given, given.job.spec, lambda spec: digest_of_spec(spec, restarted_at))
     try:
         rollback.effective(draft)
+        deletion.recover_spec(draft)
         learn(draft)
         _follow_operation(draft)
         if deletion.overdue(draft) and draft.live is not None:

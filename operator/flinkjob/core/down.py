@@ -25,6 +25,7 @@ from flinkjob.core import adopt, finished, outlook, rollback, submit
 from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.draft import Draft
 from flinkjob.core.reasons import Reason
+from flinkjob.core.restore import redeploys
 
 _RESTORE_FAULTS = (
     "Cannot map checkpoint/savepoint state",
@@ -78,7 +79,7 @@ def _may_start(draft: Draft, spec: FlinkJobSpec, last: Submission) -> Submission
         draft.update(end=None)  # the same id again: whichever main() comes first is the one job
         draft.wait(submit.SUBMIT, Reason.SubmitFailed, f"repeating run {last.number}", again=0.1)
         return None
-    if spec.initial_state.nonce != last.nonce:
+    if redeploys(spec, last):
         return SubmissionReason.REDEPLOY
     changed = draft.digest != last.run_digest
     hold = draft.status.hold

@@ -50,7 +50,7 @@ def conclude(draft: Draft, submission: Submission, *, forgotten: bool) -> None:
         forgotten: the JobManager (or its high availability) is the same: the job ended and was forgotten, not lost.
     """
     operation, number = draft.status.operation, submission.number
-    if operation is not None and is_stop(operation) and not _stop_never_completed(draft, operation):
+    if operation is not None and is_stop(operation) and not _stop_ended_nothing(draft, submission, operation):
         _under_stop(draft, submission, operation)
         return
     left = _left(draft, submission, forgotten=forgotten)
@@ -75,10 +75,18 @@ def conclude(draft: Draft, submission: Submission, *, forgotten: bool) -> None:
     draft.event(reason, message, warning=True)
 
 
-def _stop_never_completed(draft: Draft, operation: Operation) -> bool:
-    """Whether the attempt's directory was really read and holds no complete savepoint: then the stop did nothing."""
-    listing = _listing(draft, operation.directory or "")
-    return listing.readable and not listing.found
+def _stop_ended_nothing(draft: Draft, submission: Submission, operation: Operation) -> bool:
+    """Whether the stop is known to have failed: its directory was really read and holds no complete savepoint, or the job
+    completed a checkpoint after it."""
+    made = _listing(draft, operation.directory or "")
+    if not made.readable:
+        return False
+    saved = max((one.time for one in made.found if one.time is not None), default=None)
+    if not made.found or saved is None:
+        return not made.found
+    directory = _directory_of(draft, submission)
+    newest = next(iter(_listing(draft, directory).found), None) if directory is not None else None
+    return newest is not None and newest.time is not None and newest.time > saved
 
 
 def _under_stop(draft: Draft, submission: Submission, operation: Operation) -> None:

@@ -97,10 +97,15 @@ def _of(newest: Checkpoint) -> LeftState:
     )
 
 
+def redeploys(spec: FlinkJobSpec, last: Submission) -> bool:
+    """Whether the nonce asks to start from what `initialState` says; taking the nonce away asks for nothing."""
+    return spec.initial_state.nonce not in (None, last.nonce)
+
+
 def start_of_next(draft: Draft, spec: FlinkJobSpec) -> StartFrom | Missing:
     """Where the next run starts from, `restore.onMissing` applied."""
     last = draft.submission
-    if last is None or spec.initial_state.nonce != last.nonce:
+    if last is None or redeploys(spec, last):
         return _initial(spec, draft.given)
     assert last.end is not None
     if rollback.is_bad(draft, last):

@@ -29,7 +29,7 @@ from flinkjob.core.identity import GLOBAL_PARAMETERS, job_id, mark_parameters, r
 from flinkjob.core.learn import LOST_AFTER
 from flinkjob.core.model import ArtifactPhase, ArtifactRequest, ArtifactSeen, Fact, RunPhase
 from flinkjob.core.reasons import Reason
-from flinkjob.core.restore import Missing, start_of_next
+from flinkjob.core.restore import Missing, redeploys, start_of_next
 
 MAIN_ATTEMPTS = 3
 """How often a main() that throws is tried before it counts as a fault of the spec."""
@@ -89,6 +89,7 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> None
     draft.need(Fact.INCARNATION)
     cluster = draft.observation.target
     number = (last.number if last is not None else 0) + 1
+    nonce = spec.initial_state.nonce
     meta = draft.job.meta
     revision = revision_name(meta.name, draft.digest)
     submission = Submission(
@@ -106,7 +107,7 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> None
         restored_why=one_line(source.why),
         claim=source.claim,
         allow_non_restored_state=spec.restore.allow_non_restored_state,
-        nonce=spec.initial_state.nonce,
+        nonce=nonce if nonce is not None or last is None else last.nonce,
         parallelism=spec.parallelism,
         intent_time=draft.now,
     )
@@ -160,7 +161,7 @@ def was_refused(draft: Draft, submission: Submission) -> bool:
 
 def is_superseded(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> bool:
     """Whether all of a run's calls were refused and another cluster or other state is wanted: repeating it is no use."""
-    elsewhere = draft.wanted_url != submission.cluster_url or spec.initial_state.nonce != submission.nonce
+    elsewhere = draft.wanted_url != submission.cluster_url or redeploys(spec, submission)
     return elsewhere and was_refused(draft, submission)
 
 

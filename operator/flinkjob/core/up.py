@@ -27,6 +27,7 @@ from flinkjob.core.draft import Draft
 from flinkjob.core.model import ArtifactSeen, Fact, NeedFact, Needs, PlanPhase, PlanRequest
 from flinkjob.core.operation import FAILURES_THAT_COUNT, begin_cancel, begin_stop
 from flinkjob.core.reasons import Reason
+from flinkjob.core.restore import redeploys
 from flinkjob.core.savepoint_rules import directory_for
 
 STOP = "Stop"
@@ -105,7 +106,7 @@ def _moved(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> bool:
 
 
 def _other_run_wanted(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> bool:
-    return draft.digest != submission.run_digest or spec.initial_state.nonce != submission.nonce
+    return draft.digest != submission.run_digest or redeploys(spec, submission)
 
 
 def _replace(draft: Draft, spec: FlinkJobSpec, submission: Submission, *, by: str) -> None:
@@ -122,7 +123,7 @@ def _replace(draft: Draft, spec: FlinkJobSpec, submission: Submission, *, by: st
         return
     if not same and not _compiles(draft, spec, submission, artifact):
         return
-    redeploy = spec.initial_state.nonce != submission.nonce
+    redeploy = redeploys(spec, submission)
     if redeploy or (spec.upgrade.strategy is UpgradeStrategy.STATELESS and not same):
         begin_cancel(draft, submission, by=by)
     elif spec.upgrade.strategy is UpgradeStrategy.LAST_STATE:

@@ -14,7 +14,7 @@ from flinkjob.api.codec import FlinkJob, FlinkSavepoint, parse_job, parse_savepo
 from flinkjob.api.common import InitialStateStrategy, SavepointPhase
 from flinkjob.api.flinksavepoint_spec import JobRef
 from flinkjob.core.flinkmodel import normalise_location
-from flinkjob.core.restore import completed_in_order
+from flinkjob.core.restore import completed_in_order, redeploys
 from flinkjob.runtime.queue import Key
 
 Raw = Mapping[str, Any]
@@ -155,7 +155,7 @@ class ObjectCache:
                 if spec.initial_state.savepoint_ref is not None:
                     named = self.savepoint(job.meta.namespace, spec.initial_state.savepoint_ref.name)
                     places.append(named.status.location if named is not None else None)
-                if submission is None or submission.nonce != spec.initial_state.nonce:
+                if submission is None or redeploys(spec, submission):
                     places.append(self._initial(key, spec.initial_state.strategy))
             used.update(normalise_location(place) for place in places if place)
         return frozenset(used)

@@ -58,6 +58,18 @@ def test_what_does_not_run_goes_at_once(policy: str, status: FlinkJobStatus) -> 
 
 
 @pytest.mark.parametrize(
+    ("policy", "actions"), [("Savepoint", ["StopJob"]), ("Cancel", ["CancelJob"]), ("Orphan", LEFT)]
+)
+def test_a_spec_that_cannot_be_read_is_ended_as_its_revision_says(policy: str, actions: list[str]) -> None:
+    status = FlinkJobStatus(submission=run(), current_revision="clicks-1")
+    about = job({"jar": 7}, status, **deleted())
+    assert about.spec is None
+    revision = job(_policy(policy)).spec
+    assert acts(decide(about, seen(present(), deleting_for=1.0, revision=revision))) == actions
+    assert acts(decide(about, seen(present(), deleting_for=1.0, revision=None))) == ["CancelJob"], "it is gone too"
+
+
+@pytest.mark.parametrize(
     ("policy", "known", "actions"),
     [
         ("Savepoint", present(), ["StopJob"]),

@@ -285,6 +285,27 @@ def test_a_stop_that_is_known_to_have_made_nothing_is_no_stop() -> None:
     assert _end(decision) == (RunResult.LOST, SnapshotKind.CHECKPOINT, f"{own}/chk-4")
 
 
+@pytest.mark.parametrize(
+    ("later", "left"),
+    [
+        (1, (RunResult.LOST, SnapshotKind.CHECKPOINT, f"{CHECKPOINTS}/{flink_id()}/chk-4")),
+        (-1, (RunResult.STOPPED, SnapshotKind.SAVEPOINT, MADE)),
+        (None, (RunResult.STOPPED, SnapshotKind.SAVEPOINT, MADE)),
+    ],
+)
+def test_a_checkpoint_after_the_savepoint_of_a_stop_shows_that_the_stop_failed(
+    later: int | None, left: tuple[RunResult, SnapshotKind, str]
+) -> None:
+    own = f"{CHECKPOINTS}/{flink_id()}"
+    time = ago(60 - later) if later is not None else None
+    listings = {
+        directory(): Listing(readable=True, found=(Left(location=MADE, time=ago(60)),)),
+        own: Listing(readable=True, found=(Left(location=f"{own}/chk-4", number=4, time=time),)),
+    }
+    decision = decide(job(SUSPENDED, _stop()), seen(absent(), cluster=GONE, listings=listings))
+    assert _end(decision) == left
+
+
 # whatever is wanted meanwhile
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flinkjob.api.common import OperationKind, SavepointPhase
+from flinkjob.api.common import OperationKind, RunResult, SavepointPhase
 from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, Plan, RestartInfo
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.core.flinkmodel import (
@@ -27,6 +27,7 @@ from tests.support.inputs import (
     decide,
     digest,
     directory,
+    ended,
     flink_id,
     job,
     overview,
@@ -159,6 +160,14 @@ def test_stateless_cancels() -> None:
 def test_a_new_nonce_cancels_whatever_the_strategy() -> None:
     wanted = spec(initialState={"nonce": 3})
     assert acts(decide(job(wanted, RUNNING), seen(present()))) == ["CancelJob"]
+
+
+def test_a_nonce_that_is_taken_away_changes_nothing() -> None:
+    status = FlinkJobStatus(submission=run(nonce=3))
+    assert acts(decide(job(spec(), status), seen(present()))) == []
+    upgraded = decide(job(spec(**NEW), FlinkJobStatus(submission=ended(RunResult.STOPPED, "file:/s", nonce=3))), seen())
+    assert upgraded.status.submission is not None
+    assert upgraded.status.submission.nonce == 3, "so that giving it again changes nothing either"
 
 
 @pytest.mark.parametrize("state", ["Suspended", "Drained"])
