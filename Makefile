@@ -57,6 +57,11 @@ STEPS ?= 200000
 soak: $(VENV) ## The model test for longer, from another seed each time (STEPS=200000)
 	FLINKJOB_MODEL_STEPS=$(STEPS) FLINKJOB_MODEL_RANDOM=1 $(BIN)/pytest -q tests/model/test_model.py $(PYTEST)
 
+SECONDS ?= 600
+.PHONY: chaos
+chaos: prepare ## Kill operator, JobManager, TaskManager and API server at random; at the end every count is exact (SECONDS=600)
+	$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(CHAOS)
+
 .PHONY: bench
 bench: $(VENV) ## The benchmarks; writes .local/bench.json
 	$(BIN)/pytest -s tests/bench $(PYTEST)
