@@ -18,7 +18,7 @@ from obstore.store import ObjectStore
 from flinkjob.core.errors import FlinkJobError, Invalid
 from flinkjob.snapshots.manifest import Manifest, ManifestFile
 from flinkjob.snapshots.metadata import SnapshotMetadata, SnapshotNotSelfContained, read_metadata
-from flinkjob.snapshots.place import Place
+from flinkjob.snapshots.place import MOST_TRIES, Place, StoreStep
 from flinkjob.snapshots.stores import store_errors
 from flinkjob.snapshots.transfer import MIB, Bandwidth, copy_object, digest_of
 
@@ -111,6 +111,7 @@ class _Copy:
             flink_version=request.flink_version,
             files=tuple(self.done[name] for name in sorted(self.done)),
         )
+        await check_copy(place, manifest)
         await place.publish(manifest)
         await place.delete_object(f"{self.directory}/{JOURNAL}")
         return manifest
@@ -173,14 +174,15 @@ class _Copy:
             self.progress.bytes += size
 
         place = self.request.place
-        copied = await copy_object(
-            self.request.source,
-            name,
-            place.store,
-            f"{self.directory}/{name}",
-            bandwidth=self.bandwidth,
-            progress=passed,
-        )
+        async with place.writing(StoreStep.METADATA if name == METADATA else StoreStep.DATA):
+            copied = await copy_object(
+                self.request.source,
+                name,
+                place.store,
+                f"{self.directory}/{name}",
+                bandwidth=self.bandwidth,
+                progress=passed,
+            )
         self.done[name] = ManifestFile(name=name, size=copied.size, sha256=copied.sha256)
         self.progress.objects += 1
 
@@ -191,13 +193,14 @@ class _Copy:
         self.written = time.monotonic()
         body = {"files": {name: file.sha256 for name, file in self.done.items()}}
         try:
-            with store_errors(JOURNAL):
-                await obstore.put_async(
-                    self.request.place.store,
-                    f"{self.directory}/{JOURNAL}",
-                    json.dumps(body).encode(),
-                    use_multipart=False,
-                )
+            async with self.request.place.writing(StoreStep.JOURNAL):
+                with store_errors(JOURNAL):
+                    await obstore.put_async(
+                        self.request.place.store,
+                        f"{self.directory}/{JOURNAL}",
+                        json.dumps(body).encode(),
+                        use_multipart=False,
+                    )
         except FlinkJobError:
             return
 
@@ -251,4 +254,6 @@ async def apply_retention(place: Place, *, min_count: int, min_age: timedelta, k
         if manifest.identity == place.identity and age > min_age and manifest.sequence_number not in keep:
             await place.remove(manifest)
             deleted.append(manifest.sequence_number)
+    if deleted:
+        await place.prune_reserved(MOST_TRIES)
     return deleted

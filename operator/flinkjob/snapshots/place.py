@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
 
 import obstore
 import obstore.exceptions as refused
@@ -21,11 +24,47 @@ from flinkjob.core.errors import Invalid, Rejected, Transient
 from flinkjob.snapshots.manifest import Manifest
 from flinkjob.snapshots.stores import store_errors
 
+if TYPE_CHECKING:
+    from obstore import UpdateVersion
+
 DIGITS = 19
 """Of the largest int64, so that names sort as numbers do."""
 MOST_TRIES = 50
 _COPY = re.compile(r"^([0-9]{19})-([0-9]+)$")
 _RESERVED = re.compile(r"^([0-9]{19})\.json$")
+
+
+class StoreStep(StrEnum):
+    """The writes to a store, in the order of a copy."""
+
+    OWNER = "owner"
+    RESERVE = "reserve"
+    DATA = "data"
+    JOURNAL = "journal"
+    METADATA = "metadata"
+    MANIFEST = "manifest"
+    LATEST = "latest"
+    PRUNE = "prune"
+
+
+class Gate(Protocol):
+    """What every write passes."""
+
+    def before(self, step: StoreStep) -> None:
+        """Right before a write; raises where this process may not write now."""
+
+    def after(self, step: StoreStep) -> None:
+        """Right after it."""
+
+
+class _Open:
+    """A gate without a keeper: for readers, and for programs that are alone."""
+
+    def before(self, step: StoreStep) -> None:
+        return
+
+    def after(self, step: StoreStep) -> None:
+        return
 
 
 class OwnedByOther(Invalid):
@@ -34,12 +73,20 @@ class OwnedByOther(Invalid):
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """The place of one job, for one operator."""
+    """The place of one job, for one operator; every write passes the gate."""
 
     store: ObjectStore
     identity: str
     namespace: str
     job: str
+    gate: Gate = field(default_factory=_Open)
+
+    @asynccontextmanager
+    async def writing(self, step: StoreStep) -> AsyncIterator[None]:
+        """Around one write."""
+        self.gate.before(step)
+        yield
+        self.gate.after(step)
 
     @property
     def root(self) -> str:
@@ -60,9 +107,9 @@ class Place:
         """
         path = f"{self.root}/owner.json"
         mine = {"identity": self.identity, "namespace": self.namespace, "name": self.job}
-        if await self._create(path, mine):
+        if await self._create(StoreStep.OWNER, path, mine):
             return
-        found = await self.read_json(path)
+        found, version = await self._read_versioned(path)
         if found == mine:
             return
         other = str(found.get("identity")) if found is not None else ""
@@ -71,7 +118,8 @@ class Place:
                 f"{self.root} in the store belongs to operator {other or '(unreadable owner.json)'}; "
                 "takeOver with its name makes it this one's"
             )
-        await self._overwrite(path, mine)
+        if not await self._replace(StoreStep.OWNER, path, mine, version):
+            raise Transient("store", f"{self.root} in the store changes its owner at this moment")
 
     async def reserve(self, token: str, checkpoint_id: int) -> int:
         """The sequence number for a copy: the one reserved before with this token, else the next, which is then taken.
@@ -87,7 +135,7 @@ class Place:
         highest = max([0, *taken, *(number for number, _ in await self._directories())])
         for number in range(highest + 1, highest + 1 + MOST_TRIES):
             content = {"token": token, "checkpointId": checkpoint_id, "identity": self.identity}
-            if await self._create(f"{self.root}/reserved/{number:0{DIGITS}}.json", content):
+            if await self._create(StoreStep.RESERVE, f"{self.root}/reserved/{number:0{DIGITS}}.json", content):
                 return number
         raise Transient("store", f"no sequence number could be reserved in {self.root}")
 
@@ -118,12 +166,22 @@ class Place:
     async def publish(self, manifest: Manifest) -> None:
         """Make a copy whose files are all there visible."""
         directory = self.directory(manifest.sequence_number, manifest.checkpoint_id)
-        with store_errors("manifest.json"):
-            await obstore.put_async(self.store, f"{directory}/manifest.json", manifest.dump(), use_multipart=False)
-        latest = await self.read_json(f"{self.root}/latest.json")
-        if latest is None or int(latest.get("sequenceNumber") or 0) <= manifest.sequence_number:
-            content = {"sequenceNumber": manifest.sequence_number, "directory": directory.rpartition("/")[2]}
-            await self._overwrite(f"{self.root}/latest.json", content)
+        async with self.writing(StoreStep.MANIFEST):
+            with store_errors("manifest.json"):
+                await obstore.put_async(self.store, f"{directory}/manifest.json", manifest.dump(), use_multipart=False)
+        content = {"sequenceNumber": manifest.sequence_number, "directory": directory.rpartition("/")[2]}
+        path = f"{self.root}/latest.json"
+        for _ in range(MOST_TRIES):
+            latest, version = await self._read_versioned(path)
+            if latest is not None and _number(latest) >= manifest.sequence_number:
+                return
+            if version is None:
+                written = await self._create(StoreStep.LATEST, path, content)
+            else:
+                written = await self._replace(StoreStep.LATEST, path, content, version)
+            if written:
+                return
+        raise Transient("store", f"{path} is changed by others all the time")
 
     async def remove(self, manifest: Manifest) -> None:
         """Delete a copy, its manifest first, so that no reader sees half of it."""
@@ -135,11 +193,22 @@ class Place:
                 for entry in batch:
                     await self.delete_object(entry["path"])
 
+    async def prune_reserved(self, keep: int) -> None:
+        """Forget the reservations of numbers whose copies are gone, but for the newest `keep`: the highest must stay."""
+        directories = {number for number, _ in await self._directories()}
+        for number in sorted(await self._reserved(), reverse=True)[max(keep, 1) :]:
+            if number not in directories:
+                await self.delete_object(f"{self.root}/reserved/{number:0{DIGITS}}.json")
+
     async def delete_object(self, path: str) -> None:
-        try:
-            await obstore.delete_async(self.store, path)
-        except (refused.NotFoundError, FileNotFoundError):
-            return
+        """Delete an object; one that is not there is deleted already."""
+        async with self.writing(StoreStep.PRUNE):
+            try:
+                with store_errors(path):
+                    await obstore.delete_async(self.store, path)
+            except Rejected as error:
+                if error.code != 404:
+                    raise
 
     async def _directories(self) -> set[tuple[int, int]]:
         with store_errors(self.root):
@@ -155,13 +224,14 @@ class Place:
                 found.update(int(match[1]) for match in map(_RESERVED.match, names) if match)
         return found
 
-    async def _create(self, path: str, content: dict[str, Any]) -> bool:
+    async def _create(self, step: StoreStep, path: str, content: dict[str, Any]) -> bool:
         """Write it unless something is there; whether it was written."""
         try:
-            with store_errors(path):
-                await obstore.put_async(
-                    self.store, path, json.dumps(content).encode(), mode="create", use_multipart=False
-                )
+            async with self.writing(step):
+                with store_errors(path):
+                    await obstore.put_async(
+                        self.store, path, json.dumps(content).encode(), mode="create", use_multipart=False
+                    )
         except (refused.AlreadyExistsError, refused.PreconditionError):
             return False
         except Rejected as error:
@@ -170,9 +240,21 @@ class Place:
             raise
         return True
 
-    async def _overwrite(self, path: str, content: dict[str, Any]) -> None:
-        with store_errors(path):
-            await obstore.put_async(self.store, path, json.dumps(content).encode(), use_multipart=False)
+    async def _replace(
+        self, step: StoreStep, path: str, content: dict[str, Any], version: UpdateVersion | None
+    ) -> bool:
+        """Write it where it is still what was read, in a store that can tell; whether it was written."""
+        body = json.dumps(content).encode()
+        async with self.writing(step):
+            try:
+                with store_errors(path):
+                    await obstore.put_async(self.store, path, body, mode=version or "overwrite", use_multipart=False)
+            except (refused.AlreadyExistsError, refused.PreconditionError):
+                return False
+            except (refused.NotSupportedError, NotImplementedError):
+                with store_errors(path):
+                    await obstore.put_async(self.store, path, body, use_multipart=False)
+        return True
 
     async def read_json(self, path: str) -> dict[str, Any] | None:
         """The content; None where there is none, or none that can be read."""
@@ -183,6 +265,27 @@ class Place:
             return None
         return found if isinstance(found, dict) else None
 
+    async def _read_versioned(self, path: str) -> tuple[dict[str, Any] | None, UpdateVersion | None]:
+        """The content, and its version for a conditional write; the version is None where nothing is there."""
+        try:
+            with store_errors(path):
+                got = await obstore.get_async(self.store, path)
+                content = bytes(await got.bytes_async())
+        except Rejected as error:
+            if error.code == 404:
+                return None, None
+            raise
+        version: UpdateVersion = {}
+        if (tag := got.meta["e_tag"]) is not None:
+            version["e_tag"] = tag
+        if (number := got.meta["version"]) is not None:
+            version["version"] = number
+        try:
+            found = json.loads(content)
+        except ValueError:
+            found = None
+        return found if isinstance(found, dict) else None, version
+
     async def _read(self, path: str) -> bytes | None:
         try:
             with store_errors(path):
@@ -192,3 +295,8 @@ class Place:
             if error.code == 404:
                 return None
             raise
+
+
+def _number(latest: dict[str, Any]) -> int:
+    number = latest.get("sequenceNumber")
+    return number if isinstance(number, int) else 0
