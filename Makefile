@@ -88,7 +88,7 @@ run: $(VENV) ## Run the operator against what local-up started
 	@test -f .local/env || { echo "nothing runs here: make local-up" >&2; exit 1; }
 	set -a; . .local/env; set +a; \
 	exec $(BIN)/python -m flinkjob --kubeconfig "$$KUBECONFIG" --artifact-dirs "$$DEMO_JAR_DIRECTORY" \
-		--cache-dir "$$PWD/.local/cache" --health-port 0 --log-format text
+		--cache-dir "$$PWD/.local/cache" --health-port 0 --log-format text --allow-loopback true
 
 .PHONY: demo
 demo: $(VENV) ## The life of a job in one terminal; stays up until Ctrl-C, or ends at once with DEMO_EXIT=1

@@ -52,7 +52,7 @@ class Operator:
             "operator",
             [
                 *(sys.executable, "-m", "flinkjob", f"--kubeconfig={kubeconfig}", f"--health-port={self._port}"),
-                *(f"--cache-dir={self.directory / 'cache'}", "--log-format=text"),
+                *(f"--cache-dir={self.directory / 'cache'}", "--log-format=text", "--allow-loopback=true"),
             ],
             log=self.log,
             env={"PYTHONPATH": str(REPOSITORY / "operator")},

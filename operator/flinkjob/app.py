@@ -29,10 +29,10 @@ from flinkjob.kube.client import KubeClient
 from flinkjob.kube.events import EventRecorder
 from flinkjob.observability.health import HealthServer
 from flinkjob.observability.jobmetrics import oldest_checkpoint_age, oldest_savepoint_age
-from flinkjob.observability.jobmetrics import oldest_checkpoint_age, oldest_savepoint_age
 from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.access import Connections
 from flinkjob.runtime.cache import ObjectCache
+from flinkjob.runtime.checkedhttp import CheckedTransport, artifact_client
 from flinkjob.runtime.clusters import Clusters, Pace
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.faults import Faults
@@ -83,10 +83,10 @@ class App:
             log.info("health and metrics on port %d", health.port)
             leadership = await self._lead(kube, stack)
             metrics.leads(lambda: leadership is None or leadership.leads())
-            metrics.leads(lambda: leadership is None or leadership.leads)
             events = await stack.enter_async_context(EventRecorder(kube, COMPONENT, socket.gethostname()))
-            flink_http = await stack.enter_async_context(_http(metrics))
-            artifact_http = await stack.enter_async_context(httpx.AsyncClient(follow_redirects=False))
+            hosts = HostRules.of(settings.allowed_hosts, loopback=settings.allow_loopback)
+            flink_http = await stack.enter_async_context(_http(metrics, hosts))
+            artifact_http = await stack.enter_async_context(artifact_client(hosts.check_address))
             queue = self._build(kube, events, flink_http, artifact_http, metrics, leadership, stack)
             chores = [
                 asyncio.create_task(self._resync(queue), name="resync"),
@@ -113,12 +113,12 @@ class App:
         settings = self._settings
         self._cache = cache = ObjectCache()
         pace = Pace(fast=settings.poll_fast_ms / 1000, slow=settings.poll_slow_ms / 1000)
-        connections = Connections(flink_http, kube)
+        hosts = HostRules.of(settings.allowed_hosts, loopback=settings.allow_loopback)
+        connections = Connections(flink_http, kube, hosts.check_address)
         stack.push_async_callback(connections.close)
         clusters = Clusters(connections.connect, pace, self._wake, release=connections.release)
         stack.push_async_callback(clusters.close)
         faults = Faults(settings.fault_kill_at, require=leadership.require if leadership else _allowed)
-        hosts = HostRules.of(settings.allowed_hosts)
         store = ArtifactStore(
             settings.cache_dir,
             artifact_http,
@@ -159,10 +159,6 @@ class App:
         metrics.count_unclaimed(self._unclaimed.count)
         metrics.clusters_unreachable.set_function(clusters.unreachable)
         metrics.watch_queue(queue.depth, queue.oldest_seconds)
-        metrics.watch_ages(
-            lambda: oldest_checkpoint_age(cache.jobs(), datetime.now(UTC)),
-            lambda: oldest_savepoint_age(cache.jobs(), datetime.now(UTC)),
-        )
         metrics.watch_ages(
             lambda: oldest_checkpoint_age(cache.jobs(), datetime.now(UTC)),
             lambda: oldest_savepoint_age(cache.jobs(), datetime.now(UTC)),
@@ -227,7 +223,7 @@ def _allowed() -> None:
     """A single replica may always have effects."""
 
 
-def _http(metrics: Metrics) -> httpx.AsyncClient:
+def _http(metrics: Metrics, hosts: HostRules) -> httpx.AsyncClient:
     """The client for all Flink clusters; every exchange is counted by endpoint and code."""
 
     async def begun(request: httpx.Request) -> None:
@@ -240,4 +236,7 @@ def _http(metrics: Metrics) -> httpx.AsyncClient:
         )
 
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=50)
-    return httpx.AsyncClient(limits=limits, event_hooks={"request": [begun], "response": [answered]}, trust_env=False)
+    transport = CheckedTransport(hosts.check_address, limits=limits)
+    return httpx.AsyncClient(
+        transport=transport, event_hooks={"request": [begun], "response": [answered]}, trust_env=False
+    )

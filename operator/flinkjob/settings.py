@@ -91,8 +91,12 @@ class Settings(BaseSettings):
         Field(
             (),
             description="hosts (flink.example.com, *.example.com, 10.0.0.0/8) of clusters and jars that may be spoken to, "
-            "separated by commas; none: all but link-local ones",
+            "separated by commas; none: all but link-local and loopback ones",
         )
+    )
+    allow_loopback: bool = Field(
+        False,
+        description="whether clusters and jars on this machine itself (127.0.0.1, ::1, localhost) may be spoken to",
     )
     allow_unmarked_jobs: bool = Field(
         True,

@@ -70,6 +70,7 @@ class OperatorProcess:
             "cache-dir": str(directory / "cache"),
             "identity": identity,
             "log-format": "text",
+            "allow-loopback": "true",
             "workers": 8,
             **(options or {}),
         }

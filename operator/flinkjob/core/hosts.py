@@ -1,8 +1,8 @@
 """Which hosts may be spoken to: one allow list for Flink clusters, artifacts and everything else a person can name.
 
-Built from the settings; given to the artifact store as `HostRules.check_url` and asked before a cluster is called.
-Only names and literal addresses are looked at: nothing is resolved, so a name that resolves to a forbidden address has
-to be kept out by a NetworkPolicy. Link-local addresses (the metadata service of clouds) are refused unless listed.
+Built from the settings; given to the artifact store as `HostRules.check_url` and asked before a cluster is called. Names are
+checked as they are written, and once more, by `check_address`, each address that they resolve to when it is connected to.
+Link-local addresses, the metadata services of clouds and loopback are refused unless they are listed or allowed.
 """
 
 from collections.abc import Sequence
@@ -15,19 +15,27 @@ from flinkjob.core.errors import Invalid
 METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "instance-data"})
 """Names under which clouds offer credentials of the machine."""
 
+METADATA_ADDRESSES = frozenset({"fd00:ec2::254", "100.100.100.200"})
+"""Addresses of such services that are not link-local."""
+
 Address = IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
 class HostRules:
-    """An allow list; empty allows every host but link-local ones."""
+    """An allow list; empty allows every host but link-local, metadata and loopback ones.
+
+    Attributes:
+        loopback: whether this machine itself may be spoken to, list or no list.
+    """
 
     names: frozenset[str] = frozenset()
     suffixes: tuple[str, ...] = ()
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    loopback: bool = False
 
     @classmethod
-    def of(cls, patterns: Sequence[str]) -> "HostRules":
+    def of(cls, patterns: Sequence[str], *, loopback: bool = False) -> "HostRules":
         """From `flink.example.com`, `*.example.com`, `10.1.2.3`, `10.0.0.0/8`, `fd00::/8`.
 
         Raises:
@@ -48,7 +56,7 @@ class HostRules:
                 names.add(text)
             else:
                 raise ValueError(f"{pattern!r} is no address, network, host or *.domain")
-        return cls(frozenset(names), tuple(suffixes), tuple(networks))
+        return cls(frozenset(names), tuple(suffixes), tuple(networks), loopback)
 
     def check_url(self, url: str) -> None:
         """Checks the host of a URL.
@@ -71,12 +79,27 @@ class HostRules:
         if not self._listed(name, address):
             raise Invalid(f"host {name} is not allowed")
 
+    def check_address(self, text: str) -> None:
+        """Checks an address that an allowed name has resolved to.
+
+        Raises:
+            Invalid: it is link-local, of a metadata service or of this machine, and no listed network holds it.
+        """
+        address = _address(text)
+        assert address is not None, "not an address"
+        if any(address in network for network in self.networks) or (self.loopback and _is_loopback("", address)):
+            return
+        if _is_metadata("", address) or _is_loopback("", address):
+            raise Invalid(f"address {address} is not allowed")
+
     def _listed(self, name: str, address: Address | None) -> bool:
+        if _is_loopback(name, address) and self.loopback:
+            return True
         if address is not None and any(address in network for network in self.networks):
             return True
         if name in self.names or (address is None and name.endswith(self.suffixes)):
             return True
-        return self._open and not _is_metadata(name, address)
+        return self._open and not _is_metadata(name, address) and not _is_loopback(name, address)
 
     @property
     def _open(self) -> bool:
@@ -102,4 +125,13 @@ def _address(name: str) -> Address | None:
 
 
 def _is_metadata(name: str, address: Address | None) -> bool:
-    return name in METADATA_NAMES or (address is not None and address.is_link_local)
+    if address is None:
+        return name in METADATA_NAMES
+    return address.is_link_local or str(address) in METADATA_ADDRESSES
+
+
+def _is_loopback(name: str, address: Address | None) -> bool:
+    """This machine; the unspecified address connects to it too."""
+    if address is None:
+        return name == "localhost" or name.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified

@@ -23,6 +23,7 @@ from flinkjob.api.codec import FlinkJob
 from flinkjob.api.flinkjob_spec import ClusterSpec, KeyRef, TlsSpec
 from flinkjob.core.errors import Transient
 from flinkjob.flink.client import FlinkClient
+from flinkjob.runtime.checkedhttp import AddressCheck, CheckedTransport
 
 FRESH_SECONDS = 60.0
 """How long a Secret that was read is used without looking again."""
@@ -130,7 +131,8 @@ class SecretAuth(httpx.Auth):
 class RotatingTransport(httpx.AsyncBaseTransport):
     """Connections over TLS whose trust and client certificate come from Secrets, made anew when those change."""
 
-    def __init__(self, vault: Vault, tls: TlsSpec, limits: httpx.Limits) -> None:
+    def __init__(self, vault: Vault, tls: TlsSpec, limits: httpx.Limits, check: AddressCheck) -> None:
+        self._check = check
         self._vault = vault
         self._tls = tls
         self._limits = limits
@@ -142,7 +144,7 @@ class RotatingTransport(httpx.AsyncBaseTransport):
         if self._inner is None or material != self._material:
             before, self._inner = (
                 self._inner,
-                httpx.AsyncHTTPTransport(verify=_context(self._tls, material), limits=self._limits),
+                CheckedTransport(self._check, verify=_context(self._tls, material), limits=self._limits),
             )
             self._material = material
             if before is not None:
@@ -167,9 +169,14 @@ class RotatingTransport(httpx.AsyncBaseTransport):
 class Connections:
     """The HTTP clients of all clusters: one for those that are reached plainly, one for each other way of access."""
 
-    def __init__(self, plain: httpx.AsyncClient, reader: Reader) -> None:
+    def __init__(self, plain: httpx.AsyncClient, reader: Reader, check: AddressCheck) -> None:
+        """
+        Args:
+            check: refuses addresses that names resolve to, see `checkedhttp`.
+        """
         self._plain = plain
         self._reader = reader
+        self._check = check
         self._special: dict[tuple[str, Access], httpx.AsyncClient] = {}
 
     def connect(self, url: str, access: Access | None) -> FlinkClient:
@@ -196,7 +203,11 @@ class Connections:
     def _make(self, access: Access) -> httpx.AsyncClient:
         vault = Vault(self._reader, access.namespace)
         limits = httpx.Limits(max_connections=100, max_keepalive_connections=20)
-        transport = RotatingTransport(vault, access.tls, limits) if access.tls is not None else None
+        transport: httpx.AsyncBaseTransport = (
+            RotatingTransport(vault, access.tls, limits, self._check)
+            if access.tls is not None
+            else CheckedTransport(self._check, limits=limits)
+        )
         auth = SecretAuth(vault, access.auth_secret) if access.auth_secret is not None else None
         hooks = self._plain.event_hooks
         return httpx.AsyncClient(auth=auth, transport=transport, limits=limits, trust_env=False, event_hooks=hooks)

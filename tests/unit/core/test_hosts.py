@@ -56,13 +56,40 @@ def test_not_listed(url: str) -> None:
         "http://2852039166/",
         "http://0xa9fea9fe/",
         "http://metadata.google.internal/",
+        "http://[fd00:ec2::254]/",
+        "http://100.100.100.200/",
+        "http://127.0.0.1:8081/",
+        "http://127.8.9.1/",
+        "http://[::1]/",
+        "http://[::ffff:127.0.0.1]/",
+        "http://0.0.0.0/",
+        "http://localhost/",
+        "http://LocalHost./",
+        "http://a.localhost/",
     ],
 )
-def test_without_a_list_only_link_local_is_refused(url: str) -> None:
+def test_without_a_list_metadata_services_and_loopback_are_refused(url: str) -> None:
     OPEN.check_url("http://anything.example/")
-    OPEN.check_url("http://127.0.0.1:8081/")
     with pytest.raises(Invalid):
         OPEN.check_url(url)
+
+
+@pytest.mark.parametrize("rules", [HostRules.of([], loopback=True), HostRules.of(["flink.example.com"], loopback=True)])
+def test_loopback_can_be_allowed(rules: HostRules) -> None:
+    rules.check_url("http://127.0.0.1:8081/")
+    rules.check_url("http://localhost:8081/")
+    rules.check_address("::1")
+    with pytest.raises(Invalid):
+        rules.check_address("169.254.169.254")
+
+
+def test_a_listed_name_does_not_lead_to_what_is_refused() -> None:
+    LISTED.check_address("93.184.216.34")
+    LISTED.check_address("10.1.2.3")
+    for address in ("169.254.169.254", "127.0.0.1", "::1", "fe80::1"):
+        with pytest.raises(Invalid):
+            LISTED.check_address(address)
+    HostRules.of(["169.254.10.0/24"]).check_address("169.254.10.1")
 
 
 def test_link_local_can_be_listed() -> None:
