@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.processes import wait_until
+from flinkjob.core.identity import Owner
 from flinkjob.runtime.faults import Effect
+from tests.support.byhand import run_by_hand
 from tests.support.lab import Lab, submission
 
 NAME = "job"
@@ -94,6 +96,43 @@ def ask(**spec: Any) -> Callable[[Lab], None]:
     return lambda lab: void(lab.apply(lab.savepoint(SAVED, NAME, **spec)))
 
 
+def by_hand(lab: Lab) -> None:
+    """Before a story about a job that no FlinkJob has."""
+    run_by_hand(lab, "--rate", "100", with_id=somebodys(lab))
+
+
+def somebodys(lab: Lab) -> str:
+    """The id of that job, which looks like a FlinkJob's, so that it is found by its name."""
+    return Owner(lab.operator.identity, lab.namespace, NAME).prefix + "0" * 16
+
+
+def ask_by_id(mode: str) -> Callable[[Lab], None]:
+    """The user applies a FlinkSavepoint of that job."""
+
+    def act(lab: Lab) -> None:
+        where = {"directory": lab.savepoint_directory(NAME)}
+        lab.apply(lab.target(SAVED, somebodys(lab), mode=mode, **where))
+
+    return act
+
+
+def saved(lab: Lab) -> None:
+    """Before the deletion of a savepoint with its data."""
+    running()(lab)
+    lab.apply(lab.savepoint(SAVED, NAME, deletion={"policy": "Delete"}))
+    completed(lab)
+
+
+def delete_saved(lab: Lab) -> None:
+    """The user deletes the FlinkSavepoint."""
+    lab.delete(SAVED, "FlinkSavepoint")
+
+
+def saved_gone(lab: Lab) -> None:
+    """The FlinkSavepoint is gone."""
+    lab.kube.wait_gone("FlinkSavepoint", lab.namespace, SAVED, deadline=DEADLINE)
+
+
 def delete(lab: Lab) -> None:
     """The user deletes the job."""
     lab.delete(NAME)
@@ -115,13 +154,12 @@ def rests(phase: str) -> Callable[[Lab], None]:
 
 
 def completed(lab: Lab) -> None:
-    """The FlinkSavepoint is complete, says where (a checkpoint may be superseded already), and carries its result."""
+    """The FlinkSavepoint is complete, says where, and carries its result."""
 
     def good(found: dict[str, Any]) -> bool:
         status = found.get("status", {})
         marked = "flinkjob.dev/result" in found["metadata"].get("annotations", {})
-        placed = status.get("location") or found["spec"]["type"] == "Checkpoint"
-        return bool(status.get("phase") == "Completed" and placed and marked)
+        return bool(status.get("phase") == "Completed" and status.get("location") and marked)
 
     lab.kube.wait_for("FlinkSavepoint", lab.namespace, SAVED, good, what="complete and marked", deadline=DEADLINE)
 
@@ -255,6 +293,30 @@ STORIES: Mapping[str, Story] = {
         effects={Effect.SAVEPOINT: 1},
         snapshots=1,
         live=0,
+    ),
+    "target-stop": Story(
+        prepare=by_hand,
+        act=ask_by_id("Stop"),
+        settle=completed,
+        effects={Effect.SAVEPOINT_STATUS: 2, Effect.STOP: 1, Effect.RESULT_MARK: 1},
+        snapshots=1,
+        counts=False,
+        live=0,
+    ),
+    "target-cancel": Story(
+        prepare=by_hand,
+        act=ask_by_id("Cancel"),
+        settle=completed,
+        effects={Effect.SAVEPOINT_STATUS: 2, Effect.SAVEPOINT: 1},
+        snapshots=1,
+        counts=False,
+        live=0,
+    ),
+    "delete-savepoint": Story(
+        prepare=saved,
+        act=delete_saved,
+        settle=saved_gone,
+        effects={Effect.SAVEPOINT_STATUS: 1, Effect.DISPOSE: 1, Effect.FINALIZER_REMOVE: 1},
     ),
     "delete": Story(
         prepare=running(),

@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 import pytest
 
 from deploy.local.processes import wait_until
 from flinkjob.core.identity import Owner, job_id
+from tests.support.byhand import run_by_hand
 from tests.support.kube import condition
 from tests.support.lab import Lab, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
-
-
-def run_by_hand(lab: Lab, *args: str, with_id: str | None = None, mark: str = "") -> str:
-    """Starts the demo job past the operator; returns its id."""
-    chosen = with_id or uuid.uuid4().hex
-    with lab.flink.http() as http, lab.jar.open("rb") as jar:
-        up = http.post("/jars/upload", files={"jarfile": ("by-hand.jar", jar, "application/x-java-archive")})
-        jar_id = up.raise_for_status().json()["filename"].rsplit("/", 1)[-1]
-        configuration = {
-            "execution.checkpointing.interval": "200ms",
-            "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
-            **({"pipeline.global-job-parameters": mark} if mark else {}),
-        }
-        body = {"jobId": chosen, "programArgsList": list(args), "flinkConfiguration": configuration}
-        http.post(f"/jars/{jar_id}/run", json=body).raise_for_status()
-        begun = {"RUNNING", "CANCELLING", "CANCELED"}
-        wait_until(lambda: http.get(f"/jobs/{chosen}").json().get("state") in begun, timeout=30, what="running by hand")
-        http.delete(f"/jars/{jar_id}")
-    return chosen
 
 
 def state(lab: Lab, flink_job: str) -> str:
@@ -73,6 +54,20 @@ def test_a_job_of_another_flinkjob_is_not_taken(lab: Lab) -> None:
     assert state(lab, job["jid"]) == "RUNNING"
     assert lab.flink_jobs("thief") == []
     lab.running("rightful", 1)
+
+
+def test_a_job_of_the_same_name_of_another_operator(lab: Lab) -> None:
+    """Nothing is started beside it, and it is never touched; when it is gone, the job starts."""
+    owner = {"owner": "blue/shared/both", "uid": "u-blue", "submission": "4", "digest": "0"}
+    mark = ",".join(f"flinkjob.dev/{field}:{value}" for field, value in owner.items())
+    theirs = run_by_hand(lab, "--rate", "10", mark=mark)
+    lab.apply(lab.job("both"))
+    found = lab.stalled("both", "OwnedByOther")
+    assert theirs in condition(found, "Stalled")["message"]
+    assert "blue" in condition(found, "Stalled")["message"]
+    assert (lab.flink_jobs("both"), state(lab, theirs)) == ([], "RUNNING")
+    lab.cancel_in_flink(theirs)
+    assert submission(lab.running("both", 1))["reason"] == "Initial"
 
 
 def test_a_job_that_does_not_exist(lab: Lab) -> None:

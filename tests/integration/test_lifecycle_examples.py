@@ -85,6 +85,14 @@ def test_savepoints_and_a_fork(lab: Lab, shop: FileServer, control_plane: Contro
     checkpoint = example(lab, shop, "flinksavepoint-checkpoint")
     lab.apply(checkpoint)
     lab.savepoint_phase("clicks-checkpoint", "Completed")
+    lab.apply(example(lab, shop, "flinksavepoint-existing"))
+    assert lab.savepoint_phase("clicks-newest", "Completed")["status"]["location"]
+    flink_job = submission(lab.get("clicks"))["jobId"]
+    lab.apply(example(lab, shop, "flinksavepoint-target", **{"0123456789abcdef0123456789abcdef": flink_job}))
+    saved = lab.savepoint_phase("any-job-1", "Completed")
+    assert saved["status"]["location"].startswith(f"file:{lab.directory}/flink/backups/")
+    lab.delete("any-job-1", "FlinkSavepoint")
+    lab.kube.wait_gone("FlinkSavepoint", lab.namespace, "any-job-1")
     for manifest in (trigger, fork, from_location, checkpoint):
         assert_no_drift(control_plane, lab.kube, manifest)
 
@@ -103,5 +111,5 @@ def test_a_stop(lab: Lab, shop: FileServer, control_plane: ControlPlane, mode: s
 
 def test_every_example_is_tried() -> None:
     tried = {f"flinkjob-{name}" for name in [*JOBS, "suspended", "from-savepoint", "from-location"]}
-    tried |= {f"flinksavepoint-{name}" for name in ("trigger", "checkpoint", "stop", "cancel")}
+    tried |= {f"flinksavepoint-{name}" for name in ("trigger", "checkpoint", "stop", "cancel", "target", "existing")}
     assert tried == {path.stem for path in EXAMPLES.glob("*.yaml")}

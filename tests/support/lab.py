@@ -80,6 +80,13 @@ class Lab:
         whole = {"jobRef": {"name": job}} | spec
         return {"apiVersion": API_VERSION, "kind": "FlinkSavepoint", "metadata": meta, "spec": whole}
 
+    def target(self, name: str, job_id: str, **spec: Any) -> Object:
+        """A FlinkSavepoint of a Flink job of the cluster, by its id."""
+        manifest = self.savepoint(name, "")
+        where = {"directory": self.savepoint_directory(name)} if spec.get("mode") != "Existing" else {}
+        manifest["spec"] = {"target": {"cluster": {"url": self.cluster_url}, "jobId": job_id}} | where | spec
+        return manifest
+
     def out(self, name: str) -> Path:
         """Where the job writes its records."""
         return self.directory / name / "out"
@@ -192,7 +199,7 @@ class Lab:
     def savepoints_of(self, name: str) -> list[Object]:
         """The FlinkSavepoints of a FlinkJob."""
         found = self.kube.all("FlinkSavepoint", self.namespace)
-        return [each for each in found if each["spec"]["jobRef"]["name"] == name]
+        return [each for each in found if each["spec"].get("jobRef", {}).get("name") == name]
 
     def checkpointed(self, job_id: str, more: int = 1, deadline: float = DEADLINE) -> None:
         """Waits until Flink has completed so many checkpoints more of the job."""

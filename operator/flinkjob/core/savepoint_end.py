@@ -7,8 +7,9 @@ again; phase and error of a FlinkSavepoint that failed stay as they are.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from flinkjob.api.codec import FlinkSavepoint
 from flinkjob.api.common import SavepointErrorCode, SavepointPhase
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.core.actions import DeleteObject, EventType, PostEvent
@@ -17,12 +18,25 @@ from flinkjob.core.flinkmodel import CheckpointStatus, TriggerResult, TriggerSta
 from flinkjob.core.model import SavepointDecision
 from flinkjob.core.reasons import Reason
 from flinkjob.core.savepoint_existing import ExistingRound
+from flinkjob.core.savepoint_round import SIZE_WAIT
 
 FINAL = (SavepointPhase.COMPLETED, SavepointPhase.FAILED)
 LATE_FOR = 3600.0
 """Seconds after a time-out for which Flink is asked whether it completed the savepoint all the same."""
 LATE_PAUSE = (2.0, 60.0)
 """The shortest and the longest pause, seconds, between two such questions: a fifth of the time that has passed."""
+
+
+def needs_cluster(savepoint: FlinkSavepoint, now: datetime) -> bool:
+    """Whether it has to do with its cluster: not finished, being deleted, or just finished and not wholly described."""
+    status = savepoint.status
+    if savepoint.meta.deletion_time is not None or status.phase not in FINAL:
+        return True
+    passed = (now - status.end_time).total_seconds() if status.end_time is not None else LATE_FOR
+    if status.phase is SavepointPhase.COMPLETED:
+        return status.size_bytes is None and status.job_id is not None and passed < SIZE_WAIT
+    late = status.error is not None and status.error.error_code is SavepointErrorCode.TIMEOUT
+    return late and status.location is None and status.trigger_id is not None and passed < LATE_FOR
 
 
 class EndRound(ExistingRound):

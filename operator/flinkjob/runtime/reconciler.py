@@ -13,7 +13,6 @@ import time
 from dataclasses import replace
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
-from flinkjob.api.common import SavepointPhase
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.api.flinksavepoint_spec import TargetSpec
 from flinkjob.core.actions import RunJob
@@ -21,10 +20,10 @@ from flinkjob.core.decide_job import decide_job
 from flinkjob.core.decide_savepoint import SavepointInput, decide_savepoint
 from flinkjob.core.flinkmodel import is_local
 from flinkjob.core.model import Fact, JobDecision, JobInput, Needs, Observation, SavepointDecision
+from flinkjob.core.savepoint_end import needs_cluster
 from flinkjob.kube.errors import Conflict, Gone
 from flinkjob.observability.jobmetrics import downtime
 from flinkjob.observability.logging import context
-from flinkjob.observability.jobmetrics import downtime
 from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.access import access_to
 from flinkjob.runtime.cache import ObjectCache
@@ -47,7 +46,6 @@ _FRESH_FOR_EACH = frozenset({Fact.TRIGGER, Fact.CHECKPOINTS, Fact.DISPOSAL})
 
 MOST_DISPOSERS = 5
 """How many clusters are asked to dispose of one snapshot."""
-FINISHED = (SavepointPhase.COMPLETED, SavepointPhase.FAILED)
 
 
 class Reconciler:
@@ -116,10 +114,8 @@ class Reconciler:
             await self._executor.job(key, job, decision)
             if began := downtime(job.status, decision.status):
                 self._metrics.started_again(*began)
-            if began := downtime(job.status, decision.status):
-                self._metrics.started_again(*began)
             self._follow(key, decision)
-        elif job is None and not any(_at_work(savepoint) for savepoint in self._cache.savepoints_of(key)):
+        elif job is None and not any(needs_cluster(one, observation.now) for one in self._cache.savepoints_of(key)):
             await self._forget(key)
         waits = [delay for delay in delays if delay is not None]
         return min(waits) if waits else None
@@ -169,7 +165,7 @@ class Reconciler:
             observation, known=observation.known - _FRESH_FOR_EACH, trigger=None, checkpoints=None, disposal=None
         )
         claimed_by = None
-        if spec is not None and spec.target is not None and _at_work(savepoint):
+        if spec is not None and spec.target is not None and needs_cluster(savepoint, observation.now):
             observation = await self._look_at(key, spec.target)
             claimed_by = self._cache.claimed(spec.target.job_id, key[0])
         outcome = decision.outcome if decision is not None else None
@@ -251,8 +247,3 @@ class Reconciler:
         self._tasks.forget(key)
         self._observer.forget(key)
         await self._clusters.forget(key)
-
-
-def _at_work(savepoint: FlinkSavepoint) -> bool:
-    """Whether it may need its cluster: not finished, or being deleted."""
-    return savepoint.meta.deletion_time is not None or savepoint.status.phase not in FINISHED
