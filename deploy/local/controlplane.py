@@ -11,7 +11,6 @@ import secrets
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
 
 import httpx
 import yaml
@@ -20,7 +19,7 @@ from deploy.local.audit import POLICY, AuditEvent, audit_events
 from deploy.local.binaries import control_plane_binary
 from deploy.local.ports import free_port
 from deploy.local.prerequisites import require
-from deploy.local.processes import Process, ProcessFailed, wait_until
+from deploy.local.processes import Component, Process, ProcessFailed, wait_until
 
 CONTROLLERS = (
     "garbage-collector-controller",
@@ -35,7 +34,7 @@ CONTROLLERS = (
 START_TIMEOUT = 90.0
 
 
-class ControlPlane:
+class ControlPlane(Component):
     """One control plane; a context manager that starts and stops it.
 
     Args:
@@ -61,17 +60,6 @@ class ControlPlane:
         self._apiserver: Process | None = None
         self._controllers: Process | None = None
         self.url = f"https://127.0.0.1:{self._port}"
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Starts all three and waits until namespaces and ServiceAccounts work.

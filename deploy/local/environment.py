@@ -9,21 +9,21 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from deploy.local.binaries import control_plane_binary
 from deploy.local.controlplane import ControlPlane
 from deploy.local.demojob import demo_jar
 from deploy.local.fileserver import FileServer
 from deploy.local.flink import FlinkCluster, FlinkOptions
-from deploy.local.processes import Process
+from deploy.local.processes import Component, Process
 from deploy.local.s3 import S3Server
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CRDS = REPOSITORY / "crds"
 
 
-class Environment:
+class Environment(Component):
     """A context manager that starts and stops all parts.
 
     Args:
@@ -63,17 +63,6 @@ class Environment:
         """All processes that were started."""
         s3 = self.s3.processes if self.s3 else ()
         return (*self.controlplane.processes, *self.flink.processes, *self.fileserver.processes, *s3)
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Starts the control plane and Flink at the same time. Raises what the parts raise."""

@@ -2,15 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Self
 
 import httpx
 
 from deploy.local.ports import free_port
-from deploy.local.processes import Process
+from deploy.local.processes import Component, Process
 
 
-class FileServer:
+class FileServer(Component):
     """One HTTP file server; a context manager that starts and stops it.
 
     Args:
@@ -24,17 +23,6 @@ class FileServer:
         self._port = free_port()
         self._process: Process | None = None
         self.url = f"http://127.0.0.1:{self._port}"
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Starts the server and waits until it answers. Raises ProcessFailed."""

@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import httpx
 
@@ -18,7 +18,7 @@ from deploy.local.flinkdist import DEFAULT_VERSION, distribution, full_version, 
 from deploy.local.jvm import JAVA_OPTIONS, taskmanager_parameters, write_configuration
 from deploy.local.ports import free_port
 from deploy.local.prerequisites import require
-from deploy.local.processes import Process, wait_until
+from deploy.local.processes import Component, Process, wait_until
 from deploy.local.s3 import S3Server
 from deploy.local.tls import Certificates, make_certificates
 
@@ -54,7 +54,7 @@ class FlinkOptions:
     jobmanager_heap: str = "512m"
 
 
-class FlinkCluster:
+class FlinkCluster(Component):
     """One session cluster; a context manager that starts and stops it.
 
     Args:
@@ -83,17 +83,6 @@ class FlinkCluster:
         secure = self.options.tls or self.options.mutual_tls
         self.url = f"{'https' if secure else 'http'}://localhost:{self._rest_port}"
         self.state = "s3://flink/state" if self.options.s3 else f"file://{self.directory / 'state'}"
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Starts everything and waits until REST answers and all slots are there.

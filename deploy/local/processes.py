@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 T = TypeVar("T")
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
@@ -21,6 +21,29 @@ SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
 class ProcessFailed(Exception):
     """A process could not be started, ended too early or did not become ready; the message names its log file."""
+
+
+class Component:
+    """Something that runs for the time of a `with` block; what a failing start had begun is ended too."""
+
+    def start(self) -> None:
+        """Starts it and waits until it is ready."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Ends it; harmless when it does not run."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
 
 def tail(log: Path, lines: int = 15) -> str:

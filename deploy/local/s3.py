@@ -2,16 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
 
 import httpx
 
 from deploy.local.binaries import s3_server_binary
 from deploy.local.ports import free_port
-from deploy.local.processes import Process
+from deploy.local.processes import Component, Process
 
 
-class S3Server:
+class S3Server(Component):
     """One S3 server; a context manager that starts and stops it.
 
     Args:
@@ -30,17 +29,6 @@ class S3Server:
         self._port = free_port()
         self._process: Process | None = None
         self.endpoint = f"http://127.0.0.1:{self._port}"
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Starts the server, on the same port each time, and waits until it answers.
