@@ -1,4 +1,4 @@
-"""The tables of tests/README.md: complete, and every test that they name exists."""
+"""The tables of tests/README.md and deploy/SECURITY.md: complete, and every test that they name exists."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 README = (TESTS / "README.md").read_text()
-NAMED = sorted(set(re.findall(r"`([\w/]+\.py)::(\w+)`", README)))
+SECURITY = (TESTS.parent / "deploy" / "SECURITY.md").read_text()
+NAMED = sorted(set(re.findall(r"`([\w/]+\.py)::(\w+)`", README + SECURITY)))
 
 
 def rows(title: str) -> list[list[str]]:
@@ -43,3 +44,10 @@ def test_every_row_names_a_test_or_says_why_not(title: str) -> None:
     reasons = ("does not apply", "not covered yet", "not there yet", "by `make chaos`")
     bare = [row for row in rows(title) if "::" not in row[-1] and not any(word in row[-1] for word in reasons)]
     assert bare == []
+
+
+def test_every_threat_names_a_defence_and_a_test() -> None:
+    table = SECURITY.split("\n## Threats\n")[1].split("\n## ")[0]
+    lines = [line.strip("|").split("|") for line in table.splitlines() if line.startswith("|")][2:]
+    assert len(lines) > 10
+    assert [cells[0] for cells in lines if not cells[1].strip() or "::" not in cells[2]] == []

@@ -1,0 +1,117 @@
+"""The API server as it may be: conflicts, 429, 500, watches that end or fall silent, and an etcd that stands still."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.local.controlplane import ControlPlane
+from deploy.local.environment import CRDS
+from deploy.local.flink import FlinkCluster
+from deploy.local.processes import ProcessFailed, wait_until
+from tests.integration.conftest import OPTIONS
+from tests.support.apiproxy import ApiProxy
+from tests.support.kube import Kube
+from tests.support.lab import Lab, submission
+from tests.support.operator import OperatorProcess, operator_kubeconfig
+
+pytestmark = [pytest.mark.kube, pytest.mark.flink, pytest.mark.slow]
+
+NAMESPACE = "faults"
+STATUS = r".*/flinkjobs/[^/]+/status"
+
+
+@pytest.fixture(scope="module")
+def own_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A control plane that may be stopped."""
+    with ControlPlane(tmp_path_factory.mktemp("faulty"), CRDS) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def api(own_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiProxy]:
+    """What the operator takes for the API server."""
+    with ApiProxy(operator_kubeconfig(own_plane), tmp_path_factory.mktemp("apiproxy")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def faulty_operator(
+    own_plane: ControlPlane, api: ApiProxy, demo_jar: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OperatorProcess]:
+    """An operator that sees the API server through the proxy only."""
+    with Kube(own_plane.kubeconfig) as kube:
+        kube.create_namespace(NAMESPACE)
+    with OperatorProcess(
+        own_plane,
+        tmp_path_factory.mktemp("faulty-operator"),
+        namespaces=[NAMESPACE],
+        identity=NAMESPACE,
+        artifact_dirs=[demo_jar.parent],
+        options={**OPTIONS, "kubeconfig": str(api.kubeconfig)},
+    ) as operator:
+        yield operator
+
+
+@pytest.fixture
+def place(
+    own_plane: ControlPlane, faulty_operator: OperatorProcess, flink: FlinkCluster, demo_jar: Path, tmp_path: Path
+) -> Iterator[Lab]:
+    with Kube(own_plane.kubeconfig) as kube:
+        lab = Lab(kube, flink, faulty_operator, NAMESPACE, demo_jar, tmp_path)
+        yield lab
+        lab.clean()
+        lab.close()
+
+
+@pytest.mark.parametrize("code", [409, 429, 500])
+def test_refused_now_and_then(place: Lab, api: ApiProxy, code: int) -> None:
+    """A status that is not written is no reason to do anything twice."""
+    name = f"refused-{code}"
+    refusal = api.refuse(code, method="PATCH", path=STATUS, times=3)
+    manifest = place.start(name)
+    assert refusal.hits == 3
+    events = api.refuse(code, method="POST", path=".*/(events|controllerrevisions)", times=2)
+    again = api.refuse(code, method="PATCH", path=STATUS, times=2)
+    place.edit(manifest, restartNonce=1)
+    found = place.running(name, 2, deadline=60)
+    assert submission(found)["number"] == 2
+    assert (events.hits, again.hits) == (2, 2)
+    assert len(place.flink_jobs(name)) == 2
+    assert len(place.savepoints_begun(name)) == 1
+    assert place.operator.running
+
+
+def test_watches_are_closed(place: Lab, api: ApiProxy) -> None:
+    manifest = place.start("closed")
+    assert api.close_watches() >= 2
+    place.edit(manifest, state="Suspended")
+    place.phase("closed", "Suspended", deadline=60)
+
+
+def test_watches_fall_silent(place: Lab, api: ApiProxy) -> None:
+    """A connection that nothing comes through any more is given up after a while, and what was missed is seen."""
+    manifest = place.start("silent")
+    assert api.silence_watches() >= 2
+    place.edit(manifest, state="Suspended")
+    place.phase("silent", "Suspended", deadline=150)
+
+
+def test_etcd_stands_still(place: Lab, own_plane: ControlPlane) -> None:
+    manifest = place.start("still")
+    (etcd,) = (process for process in own_plane.processes if process.name == "etcd")
+    job = place.get("still")
+    etcd.signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(ProcessFailed):
+            wait_until(lambda: not place.operator.running, timeout=5, what="the end of the operator", interval=0.5)
+    finally:
+        etcd.signal(signal.SIGCONT)
+    place.edit(manifest, restartNonce=1)
+    place.running("still", 2, deadline=90)
+    assert len(place.flink_jobs("still")) == 2
+    assert submission(job)["number"] == 1
+    place.exactly_once("still")
