@@ -52,6 +52,14 @@ generated: $(VENV) ## Write what below deploy/ is made from other files
 image: $(VENV) ## Build the image without Docker (root, buildah, debootstrap); says its size and how fast it starts
 	$(BIN)/python -m deploy.local.image
 
+.PHONY: sbom
+sbom: $(VENV) ## Write the bill of materials of the operator (CycloneDX) to .local/sbom.cdx.json
+	$(BIN)/python -m deploy.local.supplychain sbom
+
+.PHONY: audit
+audit: $(VENV) ## Look for known vulnerabilities in the pinned dependencies (needs the network, says so without)
+	$(BIN)/python -m deploy.local.supplychain audit
+
 STEPS ?= 200000
 .PHONY: soak
 soak: $(VENV) ## The model test for longer, from another seed each time (STEPS=200000)
