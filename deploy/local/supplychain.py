@@ -48,15 +48,8 @@ def tool(name: str) -> Path:
 def sbom(target: Path = SBOM) -> int:
     """Writes a CycloneDX bill of materials of the operator's dependencies; the same input gives the same file."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    command = [
-        tool("python"),
-        "-m",
-        "cyclonedx_py",
-        "requirements",
-        RUNTIME,
-        "--pyproject",
-        REPOSITORY / "pyproject.toml",
-    ]
+    project = REPOSITORY / "pyproject.toml"
+    command: list[str | Path] = [tool("python"), "-m", "cyclonedx_py", "requirements", RUNTIME, "--pyproject", project]
     run_step("writing the bill of materials", [*command, "--output-reproducible", "--of", "JSON", "-o", target])
     components = json.loads(target.read_text())["components"]
     say(f"{len(components)} components: {target}")
