@@ -1,0 +1,40 @@
+"""The metrics of a real operator at work, and that none of them names anything that people have named."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from deploy.local.processes import wait_until
+from tests.support.lab import Lab
+
+pytestmark = [pytest.mark.kube, pytest.mark.flink]
+
+
+def test_metrics_of_an_upgrade(lab: Lab) -> None:
+    before = lab.operator.metrics()
+    downtimes = 'flinkjob_downtime_seconds_count{reason="Upgrade"}'
+    manifest = lab.start("measured-by-name")
+    lab.edit(manifest, restartNonce=1)
+    lab.running("measured-by-name", 2)
+    found = wait_until(lambda: _after(lab, downtimes, before.get(downtimes, 0.0)), timeout=20, what="a downtime")
+    seconds = 'flinkjob_downtime_seconds_sum{reason="Upgrade"}'
+    assert found[seconds] > before.get(seconds, 0.0)
+    assert found["flinkjob_leader"] == 1, "without a Lease the only replica leads"
+    assert found['flinkjob_jobs{phase="Running"}'] >= 1
+    wait_until(lambda: lab.operator.metrics()["flinkjob_oldest_checkpoint_age_seconds"] > 0, timeout=30, what="an age")
+    assert found['flinkjob_events_total{kind="FlinkJob",reason="Upgraded"}'] >= 1
+    assert any(
+        name.startswith('flinkjob_flink_requests_total{code="200",endpoint="GET /jobs/overview"') for name in found
+    )
+    assert any('resource="flinkjobs/status"' in name and 'verb="patch"' in name for name in found)
+
+    text = httpx.get(f"{lab.operator.url}/metrics", trust_env=False, timeout=10).text
+    job = lab.get("measured-by-name")
+    planted = [lab.namespace, "measured-by-name", job["metadata"]["uid"], job["status"]["job"]["id"], lab.cluster_url]
+    assert [word for word in planted if f'"{word}' in text or f"/{word}" in text] == []
+
+
+def _after(lab: Lab, name: str, count: float) -> dict[str, float] | None:
+    found = lab.operator.metrics()
+    return found if found.get(name, 0.0) > count else None
