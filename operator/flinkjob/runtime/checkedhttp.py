@@ -96,6 +96,6 @@ class CheckedTransport(httpx.AsyncHTTPTransport):
 
 def artifact_client(check: AddressCheck) -> httpx.AsyncClient:
     """The client for artifacts: it follows no redirect by itself, and uses the environment's proxy where there is one."""
-    if urllib.request.getproxies():
+    if {"http", "https", "all"} & set(urllib.request.getproxies()):
         return httpx.AsyncClient(follow_redirects=False)
     return httpx.AsyncClient(follow_redirects=False, transport=CheckedTransport(check))

@@ -109,6 +109,7 @@ async def test_an_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_artifacts_are_fetched_over_it(server: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "example.com")
     async with artifact_client(HostRules().check_address) as http:
         with pytest.raises(httpx.ConnectError, match="not allowed"):
             await http.get(f"http://127.0.0.1:{server}/")
