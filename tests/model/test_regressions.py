@@ -102,3 +102,16 @@ def test_a_stop_that_failed_is_not_sent_again_before_its_pause(world: Plant) -> 
     stops = [path for method, path in sim.requests if method == "POST" and path.endswith("/stop")]
     assert len(stops) == 1
     assert world.live("a") == [job_id]
+
+
+def test_a_jar_that_cannot_be_had_after_an_unclear_answer_is_held_in_peace(tmp_path: Path) -> None:
+    with plant(tmp_path) as world:
+        world.sims["flink-a"].faults.add(FaultKind.REFUSE, r"/jars/[^/]+/run", times=4)
+        world.kube.apply(Kind.FLINK_JOB, "a", SPEC)
+        world.pass_time(0.3)
+        world.kube.apply(Kind.FLINK_JOB, "a", SPEC | {"jar": {"uri": "http://jars/missing.jar"}})
+        world.pass_time(20)
+        written = world.kube.status_writes
+        world.pass_time(60)
+        assert world.kube.status_writes - written <= 1
+        assert _status(world)["plan"]["reason"] == "ArtifactFailed"  # type: ignore[index]

@@ -314,7 +314,10 @@ def _answered(observation: Observation, needs: Needs) -> Observation:
     listings = dict(observation.listings)
     if needs.fact is Fact.LISTING:
         listings.setdefault(needs.directory or "", Listing(readable=False))
-    return replace(observation, known=observation.known | {needs.fact}, listings=listings)
+    revisions = dict(observation.revisions)
+    if needs.fact is Fact.REVISION:
+        revisions.setdefault(needs.revision or "", None)
+    return replace(observation, known=observation.known | {needs.fact}, listings=listings, revisions=revisions)
 
 
 def acts(decision: JobDecision | SavepointDecision) -> list[str]:

@@ -15,7 +15,7 @@ from flinkjob.core import adopt, submit
 from flinkjob.core.actions import CancelJob, DiscardArtifact, RemoveFinalizer
 from flinkjob.core.cause import Cause
 from flinkjob.core.draft import Draft
-from flinkjob.core.model import Fact, NeedFact, Needs, Presence
+from flinkjob.core.model import Presence
 from flinkjob.core.operation import begin_cancel, begin_stop
 from flinkjob.core.reasons import Reason
 from flinkjob.core.savepoint_rules import directory_for
@@ -29,9 +29,7 @@ def recover_spec(draft: Draft) -> None:
     revision = draft.status.current_revision
     if draft.job.meta.deletion_time is None or draft.spec is not None or revision is None:
         return
-    if Fact.REVISION not in draft.observation.known:
-        raise NeedFact(Needs(fact=Fact.REVISION, revision=revision))
-    draft.spec = draft.observation.revision
+    draft.spec = draft.need_revision(revision)
     draft.digest = draft.digest_of_spec(draft.spec) if draft.spec is not None else ""
 
 

@@ -131,6 +131,12 @@ class Draft:
             raise NeedFact(Needs(fact=Fact.KIN))
         return self.observation.marked
 
+    def need_revision(self, name: str) -> FlinkJobSpec | None:
+        """The spec that a ControllerRevision holds; None when it is gone or cannot be read any more."""
+        if name not in self.observation.revisions:
+            raise NeedFact(Needs(fact=Fact.REVISION, revision=name))
+        return self.observation.revisions[name]
+
     def need(self, fact: Fact, job_id: str | None = None) -> None:
         if fact not in self.observation.known:
             raise NeedFact(Needs(fact=fact, job_id=job_id))

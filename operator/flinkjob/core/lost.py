@@ -19,6 +19,7 @@ from flinkjob.api.common import (
     SavepointPhase,
     SnapshotKind,
 )
+from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Operation, Submission
 from flinkjob.core.draft import Draft, is_stop
 from flinkjob.core.flinkmodel import is_checkpoint_place
@@ -156,23 +157,25 @@ def had_checkpoint(draft: Draft, submission: Submission) -> bool:
 
 
 def _retained(draft: Draft, submission: Submission) -> bool:
-    """Whether the newest checkpoint is kept unless the job comes to its own end; a spec of another run says nothing."""
-    spec = draft.spec
-    if spec is None or submission.run_digest != draft.digest:
-        return False
-    return spec.checkpoint.retention is CheckpointRetention.RETAIN_ON_CANCELLATION
+    """Whether the newest checkpoint is kept unless the job comes to its own end."""
+    spec = _spec_of_run(draft, submission)
+    return spec is not None and spec.checkpoint.retention is CheckpointRetention.RETAIN_ON_CANCELLATION
+
+
+def _spec_of_run(draft: Draft, submission: Submission) -> FlinkJobSpec | None:
+    """The spec that the run was started with: this one, or what its revision holds."""
+    if draft.spec is not None and submission.run_digest == draft.digest:
+        return draft.spec
+    return draft.need_revision(submission.revision) if submission.revision is not None else None
 
 
 def _directory_of(draft: Draft, submission: Submission) -> str | None:
-    """Where the run's checkpoints lie: beside the one that was seen, else where the spec that it runs under says.
-
-    The spec and the cluster's configuration may have changed since: then they do not tell.
-    """
+    """Where the run's checkpoints lie: beside the one that was seen, else where the spec that it was started with says."""
     known = draft.status.last_checkpoint
     if known is not None and known.location is not None and had_checkpoint(draft, submission):
         return known.location.rstrip("/").rpartition("/")[0]
-    spec = draft.spec
-    if spec is None or submission.run_digest != draft.digest:
+    spec = _spec_of_run(draft, submission)
+    if spec is None:
         return None
     own = spec.checkpoint.directory or next(
         (spec.flink_configuration[name] for name in CHECKPOINT_DIRECTORY if name in spec.flink_configuration), None

@@ -258,7 +258,7 @@ class Observation:
     marked: tuple[Kin, ...] = ()
     exception: JobException | None = None
     alias: bool = False
-    revision: FlinkJobSpec | None = None
+    revisions: Mapping[str, FlinkJobSpec | None] = field(default_factory=dict)
     plan: PlanSeen | None = None
     slots: ClusterOverview | None = None
     requirements: Mapping[str, ParallelismBounds] | None = None

@@ -14,7 +14,7 @@ from flinkjob.api.fieldclass import FieldClass, field_class
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Rollback, Submission
 from flinkjob.core.draft import Draft
-from flinkjob.core.model import Fact, NeedFact, Needs
+from flinkjob.core.model import Fact
 from flinkjob.core.reasons import Reason
 
 
@@ -26,9 +26,7 @@ def effective(draft: Draft) -> None:
     if taken_back.run_digest != draft.digest:
         draft.status = replace(draft.status, rollback=None)
         return
-    if Fact.REVISION not in draft.observation.known:
-        raise NeedFact(Needs(fact=Fact.REVISION, revision=taken_back.revision))
-    old = draft.observation.revision
+    old = draft.need_revision(taken_back.revision or "")
     if old is None:
         return
     fields = type(old).model_fields

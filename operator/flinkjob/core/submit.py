@@ -229,9 +229,10 @@ def _failed_calls(draft: Draft, submission: Submission) -> int:
 
 
 def _retry_or_repeat(draft: Draft, spec: FlinkJobSpec, submission: Submission, reason: Reason, message: str) -> None:
-    """First pause (once for each attempt), then repeat."""
-    failures = draft.failures_of(SUBMIT)
-    if failures <= submission.attempts:
+    """First pause (once for each attempt: it is over where the artifact is waited for already), then repeat."""
+    before = draft.given.job.status.plan
+    paused = draft.failures_of(SUBMIT) > submission.attempts or (before is not None and before.step in (FETCH, HOLD))
+    if not paused:
         pause = delay_seconds(submission.attempts + 1, seed=draft.job.meta.uid)
         draft.event(reason, message, warning=True)
         draft.retry(SUBMIT, reason, message, pause=pause, attempts=submission.attempts + 1)

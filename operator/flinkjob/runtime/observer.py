@@ -230,7 +230,9 @@ class Observer:
             case Fact.ALIAS:
                 return replace(observation, alias=await self._is_alias(key, job, observation))
             case Fact.REVISION:
-                return replace(observation, revision=await self._revision(job, needs.revision))
+                name = needs.revision or ""
+                found = await self._revision(job, name)
+                return replace(observation, revisions={**observation.revisions, name: found})
             case Fact.PLAN:
                 assert needs.plan is not None
                 return replace(observation, plan=await self._tasks.plan(key, needs.plan))

@@ -65,8 +65,8 @@ def test_a_spec_that_cannot_be_read_is_ended_as_its_revision_says(policy: str, a
     about = job({"jar": 7}, status, **deleted())
     assert about.spec is None
     revision = job(_policy(policy)).spec
-    assert acts(decide(about, seen(present(), deleting_for=1.0, revision=revision))) == actions
-    assert acts(decide(about, seen(present(), deleting_for=1.0, revision=None))) == ["CancelJob"], "it is gone too"
+    assert acts(decide(about, seen(present(), deleting_for=1.0, revisions={"clicks-1": revision}))) == actions
+    assert acts(decide(about, seen(present(), deleting_for=1.0))) == ["CancelJob"], "it is gone too"
 
 
 @pytest.mark.parametrize(

@@ -296,6 +296,19 @@ def test_checkpoints_are_looked_for_where_the_run_wrote_them(where: str, known: 
     assert ("RunJob" in acts(decision)) == known
 
 
+def test_a_run_that_is_lost_after_an_edit_is_looked_for_where_its_revision_says() -> None:
+    """No checkpoint of it was seen yet, and the spec is another one by now."""
+    status = _status(run(revision="clicks-1"))
+    there = cluster(incarnation="jm-2", checkpoint_directory="file:///of-the-new-jobmanager")
+    old = job(spec(checkpoint={"directory": CHECKPOINTS})).spec
+    wanted = spec(checkpoint={"directory": "file:///elsewhere"})
+    decision = decide(
+        job(wanted, status), seen(absent(), cluster=there, listings={OWN: READABLE}, revisions={"clicks-1": old})
+    )
+    lost = decision.status.history[0]
+    assert (lost.result, lost.to) == (RunResult.LOST, f"{OWN}/chk-7")
+
+
 @pytest.mark.parametrize("state", [S.FINISHED, S.FAILED, S.CANCELED])
 @pytest.mark.parametrize("what", [None, operation(OperationKind.STOP, "Suspend"), operation(OperationKind.CANCEL)])
 def test_a_job_that_is_forgotten_between_two_questions_has_not_left_nothing(

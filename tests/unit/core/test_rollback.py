@@ -43,6 +43,7 @@ def _plan(decision: JobDecision) -> tuple[str | None, str | None]:
 
 BACK: dict[str, Any] = {"upgrade": {"rollback": {"policy": "Enabled"}}}
 OLD_SPEC = parse_job({"metadata": {}, "spec": spec(args=["old"])}).spec
+OLD = {"clicks-good": OLD_SPEC}
 BAD = run(
     2,
     reason=SubmissionReason.UPGRADE,
@@ -62,7 +63,7 @@ def _upgraded(**fields: Any) -> FlinkJobStatus:
 
 
 def test_a_run_that_is_not_healthy_by_the_deadline_is_taken_back() -> None:
-    failing = seen(present(S.RESTARTING, number=2), revision=OLD_SPEC)
+    failing = seen(present(S.RESTARTING, number=2), revisions=OLD)
     decision = decide(job(spec(**NEW, **BACK), _upgraded()), failing)
     assert told(decision) == ["RolledBack"]
     assert decision.status.rollback is not None
@@ -81,10 +82,10 @@ TAKEN_BACK = Rollback(
 def test_the_healthy_spec_runs_again_from_the_state_before_and_with_its_own_jar() -> None:
     status = replace(_upgraded(), rollback=TAKEN_BACK)
     asked: list[Needs] = []
-    stopping = decide(job(spec(**NEW, **BACK), status), seen(present(number=2), revision=OLD_SPEC), asked)
+    stopping = decide(job(spec(**NEW, **BACK), status), seen(present(number=2), revisions=OLD), asked)
     assert acts(stopping) == ["CancelJob"]
     assert [needs.artifact.digest for needs in asked if needs.artifact is not None] == [JAR]
-    ended_now = seen(present(S.CANCELED, number=2), revision=OLD_SPEC, checkpoints=stats(chk(9)))
+    ended_now = seen(present(S.CANCELED, number=2), revisions=OLD, checkpoints=stats(chk(9)))
     asked.clear()
     started = decide(job(spec(**NEW, **BACK), stopping.status), ended_now, asked)
     assert [needs.artifact.digest for needs in asked if needs.artifact is not None] == [JAR]
@@ -93,7 +94,8 @@ def test_the_healthy_spec_runs_again_from_the_state_before_and_with_its_own_jar(
     assert started.status.submission is not None
     assert started.status.submission.reason == "Rollback"
     running = decide(
-        job(spec(**NEW, **BACK), started.status), seen(present(number=3), revision=OLD_SPEC, checkpoint_config=KEPT)
+        job(spec(**NEW, **BACK), started.status),
+        seen(present(number=3), revisions=OLD, checkpoint_config=KEPT),
     )
     assert acts(running) == []
     assert conditions(running) == "FFTT"
@@ -102,7 +104,7 @@ def test_the_healthy_spec_runs_again_from_the_state_before_and_with_its_own_jar(
 
 def test_another_spec_ends_the_rollback() -> None:
     status = FlinkJobStatus(submission=run(3, job_id=flink_id(3), run_digest=digest(args=["old"])), rollback=TAKEN_BACK)
-    decision = decide(job(spec(args=["newer"], **BACK), status), seen(present(number=3), revision=OLD_SPEC))
+    decision = decide(job(spec(args=["newer"], **BACK), status), seen(present(number=3), revisions=OLD))
     assert decision.status.rollback is None
     assert acts(decision) == ["StopJob"]
 
@@ -132,6 +134,6 @@ def test_healthy_is_running_for_long_enough_with_a_checkpoint() -> None:
 
 
 def test_a_failed_upgrade_is_taken_back_at_once() -> None:
-    observation = seen(present(S.FAILED, number=2), revision=OLD_SPEC)
+    observation = seen(present(S.FAILED, number=2), revisions=OLD)
     decision = decide(job(spec(**NEW, **BACK), _upgraded()), observation)
     assert decision.status.rollback is not None
