@@ -77,6 +77,24 @@ def held_job(control_plane: ControlPlane, namespace: str, name: str) -> None:
     control_plane.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(body))
 
 
+def held_savepoint(control_plane: ControlPlane, namespace: str, name: str) -> None:
+    body = {
+        "apiVersion": "flinkjob.dev/v1alpha1",
+        "kind": "FlinkSavepoint",
+        "metadata": {"name": name, "namespace": namespace, "finalizers": [FINALIZER]},
+        "spec": {"jobRef": {"name": "clicks"}},
+    }
+    control_plane.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(body))
+
+
+def rights_of_the_hook(helm: Helm) -> set[tuple[str, str]]:
+    """Verb and resource of everything that the pre-delete hook is granted."""
+    roles = [each for each in helm.template() if each["kind"] in ("Role", "ClusterRole")]
+    rules = [rule for role in roles if role["metadata"]["name"].startswith(HOOK) for rule in role["rules"]]
+    assert rules
+    return {(verb, resource) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
+
+
 def finalizers(control_plane: ControlPlane, namespace: str, name: str) -> list[str]:
     text = control_plane.kubectl("get", "flinkjob", name, "-n", namespace, "-o", "jsonpath={.metadata.finalizers}")
     return list(json.loads(text or "[]"))
@@ -128,11 +146,16 @@ def test_the_life_of_a_release(
     remove = json.dumps({"metadata": {"finalizers": [FINALIZER]}})
     bare.kubectl("patch", "flinkjob", "clicks", "-n", "team-a", "--type=merge", f"--patch={remove}")
 
+    held_savepoint(bare, "team-a", "saved")
     hook = HookRunner(bare, tmp_path)
     hook.start()
+    begin = bare.audit_log.stat().st_size
     helm.run("uninstall", RELEASE, "--timeout", "120s")
     hook.join(30)
-    assert "1 finalizers taken" in hook.said, hook.said
+    assert "2 finalizers taken" in hook.said, hook.said
+    user = f"system:serviceaccount:{NAMESPACE}:{HOOK}"
+    used = {(event.verb, event.resource) for event in bare.audit_events(begin) if event.user == user}
+    assert rights_of_the_hook(helm) - used == set(), "a right that the hook does not use"
     for kind in ("deployment", "role", "rolebinding", "pdb", "networkpolicy", "job", "lease"):
         assert not bare.kubectl("get", kind, "-n", NAMESPACE, "-o", "name").strip(), kind
     left = bare.kubectl("get", "clusterrole,clusterrolebinding", "-o", "name")
