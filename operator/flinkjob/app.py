@@ -33,7 +33,8 @@ from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.access import Connections
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.checkedhttp import CheckedTransport, artifact_client
-from flinkjob.runtime.clusters import Clusters, Pace
+from flinkjob.runtime.cluster import Pace
+from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.faults import Faults
 from flinkjob.runtime.leader import Leadership

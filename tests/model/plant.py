@@ -26,7 +26,8 @@ from flinkjob.flink.client import FlinkClient
 from flinkjob.kube.kinds import Kind, ObjectRef
 from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.cache import ObjectCache
-from flinkjob.runtime.clusters import Clusters, Pace
+from flinkjob.runtime.cluster import Pace
+from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.observer import Observer

@@ -25,7 +25,7 @@ from flinkjob.core.model import JobSeen, Presence, RunPhase
 from flinkjob.core.restore import StartFrom
 from flinkjob.kube.kinds import Kind
 from flinkjob.runtime.cache import ObjectCache
-from flinkjob.runtime.clusters import Cluster
+from flinkjob.runtime.cluster import Cluster
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.faults import Effect
 from tests.model.memorykube import Object
@@ -173,7 +173,7 @@ def _forget_the_trigger(world: Plant) -> None:
 
 
 def _forget_the_stop(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(lost, "_stop_never_completed", lambda draft, known: True)
+    patch.setattr(lost, "_stop_ended_nothing", lambda draft, run, known: True)
 
 
 def _lose_the_stop(world: Plant) -> None:

@@ -32,7 +32,8 @@ from flinkjob.core.model import (
 )
 from flinkjob.kube.client import KubeClient
 from flinkjob.runtime.access import access_of
-from flinkjob.runtime.clusters import Cluster, Clusters
+from flinkjob.runtime.cluster import Cluster
+from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.tasks import Tasks
 from flinkjob.snapshots.listing import SnapshotLister

@@ -27,7 +27,8 @@ from flinkjob.observability.logging import context
 from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.access import access_to
 from flinkjob.runtime.cache import ObjectCache
-from flinkjob.runtime.clusters import PREFIX, Clusters
+from flinkjob.runtime.cluster import PREFIX
+from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.observer import Observer, addresses
 from flinkjob.runtime.queue import Key

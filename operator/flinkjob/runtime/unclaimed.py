@@ -16,7 +16,8 @@ from flinkjob.core.reasons import Reason
 from flinkjob.kube.events import EventRecorder
 from flinkjob.kube.kinds import ObjectRef
 from flinkjob.runtime.cache import ObjectCache
-from flinkjob.runtime.clusters import Cluster, Clusters
+from flinkjob.runtime.cluster import Cluster
+from flinkjob.runtime.clusters import Clusters
 
 log = logging.getLogger(__name__)
 

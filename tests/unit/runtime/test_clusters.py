@@ -12,7 +12,8 @@ from flinkjob.core.errors import FlinkJobError, Unreachable
 from flinkjob.core.flinkmodel import Checkpoint, CheckpointKind, CheckpointStats, CheckpointStatus, FlinkJobState
 from flinkjob.core.model import ClusterSeen, JobSeen, Presence
 from flinkjob.runtime.access import Access
-from flinkjob.runtime.clusters import LATEST_FOR, Cluster, Clusters, Pace, configured
+from flinkjob.runtime.cluster import LATEST_FOR, Cluster, Pace, configured
+from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.queue import Key
 from tests.unit.runtime.conftest import World
 from tests.unit.runtime.stubs import StubFlink, job_overview

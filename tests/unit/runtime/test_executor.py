@@ -36,7 +36,8 @@ from flinkjob.core.identity import jar_name
 from flinkjob.core.model import JobDecision, SavepointDecision
 from flinkjob.kube.errors import Conflict, Gone
 from flinkjob.runtime.cache import ObjectCache
-from flinkjob.runtime.clusters import Clusters, Pace
+from flinkjob.runtime.cluster import Pace
+from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.faults import Faults
 from flinkjob.runtime.queue import Key

@@ -25,7 +25,8 @@ from flinkjob.core.model import (
     RunPhase,
     RunSeen,
 )
-from flinkjob.runtime.clusters import Clusters, Pace
+from flinkjob.runtime.cluster import Pace
+from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.tasks import FAILED_FOR, READY_FOR, Tasks

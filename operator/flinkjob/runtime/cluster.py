@@ -1,0 +1,331 @@
+"""One poller for each Flink cluster: `/jobs/overview` once a tick, however many jobs; keys are woken when theirs changed.
+
+Used by the observer and the reconciler. Invariants: an unreachable cluster changes nothing that is known about its jobs; a
+job counts as absent only when Flink itself said "not found" and as long as the same JobManager process says so; a cluster
+that nobody watches is not polled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from flinkjob.core.errors import FlinkJobError
+from flinkjob.core.flinkmodel import CheckpointStats, JobOverview
+from flinkjob.core.identity import Mark, read_mark
+from flinkjob.core.model import ClusterSeen, JobSeen, Presence
+from flinkjob.flink.client import FlinkClient
+from flinkjob.runtime.queue import Key
+
+log = logging.getLogger(__name__)
+
+PREFIX = 16
+"""Hex digits of a job id that show its owner."""
+FIRST_ANSWER = 0.5
+"""Seconds, from the first look at a cluster on, for which observations wait for its first answer."""
+SAVEPOINT_DIRECTORY = ("execution.checkpointing.savepoint-dir", "state.savepoints.dir")
+CHECKPOINT_DIRECTORY = ("execution.checkpointing.dir", "state.checkpoints.dir")
+RETENTION = (
+    "execution.checkpointing.externalized-checkpoint-retention",
+    "execution.checkpointing.externalized-checkpoint",
+)
+LATEST_FOR = 240.0
+"""Seconds for which a job's checkpoint statistics are not read again just to show them."""
+LATEST_RATE = 2.0
+"""How many such reads a second a cluster may get, however many jobs it has."""
+FLIP_MEMORY = 120.0
+"""Seconds after which an address that two JobManagers answered at is believed to have only one."""
+UNREACHABLE_PAUSE = (0.5, 5.0)
+"""The first and the longest pause, seconds, between polls of a cluster that does not answer."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds between polls: `fast` while something moves on the cluster, `slow` when all is steady."""
+
+    fast: float = 0.2
+    slow: float = 2.0
+
+
+@dataclass
+class _Absence:
+    incarnation: str | None
+    since: float
+
+
+class Cluster:
+    """What one cluster says, kept fresh by its poller."""
+
+    def __init__(self, client: FlinkClient, url: str, pace: Pace, wake: Callable[[Key], None]) -> None:
+        self.client = client
+        self.url = url
+        self._pace = pace
+        self._wake = wake
+        self._seen = ClusterSeen(url=url, reachable=False)
+        self._jobs: dict[str, JobOverview] = {}
+        self._by_prefix: dict[str, list[JobOverview]] = {}
+        self._watchers: dict[str, Key] = {}
+        self._moving: set[Key] = set()
+        self._terminal: dict[str, float] = {}
+        self._absent: dict[str, _Absence] = {}
+        self._latest: dict[str, tuple[float, CheckpointStats]] = {}
+        self._latest_asked = 0.0
+        self._marks: dict[str, Mark | None] = {}
+        self._incarnations: set[str] = set()
+        self._flipped: float | None = None
+        self._silent_since: float | None = None
+        self._failures = 0
+        self._created = time.monotonic()
+        self._answered = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._polling = asyncio.Lock()
+        self._polled = 0.0
+        self._task = asyncio.create_task(self._run(), name=f"poll {url}")
+
+    async def close(self) -> None:
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+    # who watches
+
+    def watch(self, key: Key, prefixes: frozenset[str], *, moving: bool) -> None:
+        """Wake `key` when a job with one of these id prefixes changes; poll fast while it is `moving`."""
+        self._watchers.update(dict.fromkeys(prefixes, key))
+        if moving and key not in self._moving:
+            self._moving.add(key)
+            self._hurry.set()
+        elif not moving:
+            self._moving.discard(key)
+
+    def unwatch(self, key: Key, prefixes: frozenset[str]) -> None:
+        for prefix in prefixes:
+            if self._watchers.get(prefix) == key:
+                del self._watchers[prefix]
+        self._moving.discard(key)
+
+    @property
+    def watched(self) -> bool:
+        return bool(self._watchers)
+
+    @property
+    def silent(self) -> bool:
+        """Whether the last look got no answer."""
+        return self._silent_since is not None
+
+    # what is known
+
+    async def seen(self) -> ClusterSeen:
+        """The cluster as of the last answer; waits for the first one."""
+        patience = self._created + FIRST_ANSWER - time.monotonic()
+        if patience > 0 and not self._answered.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await self._answered.wait()
+        silent = time.monotonic() - self._silent_since if self._silent_since is not None else 0.0
+        return replace(self._seen, unreachable_for=silent)
+
+    def strangers(self) -> tuple[JobOverview, ...]:
+        """The live jobs that no key watches."""
+        return tuple(
+            job
+            for job_id, job in self._jobs.items()
+            if job_id[:PREFIX] not in self._watchers and not job.state.is_terminal
+        )
+
+    async def marks(self, most: int) -> dict[str, Mark] | None:
+        """The owner marks of the strangers that have one, by job id; each job is asked once in its life.
+
+        Returns:
+            None when more than `most` had to be asked: those are known now, ask again.
+
+        Raises:
+            FlinkJobError: no usable answer.
+        """
+        strangers = [job.job_id for job in self.strangers()]
+        unread = [job_id for job_id in strangers if job_id not in self._marks]
+        for job_id in unread[:most]:
+            config = await self.client.job_user_config(job_id)
+            self._marks[job_id] = read_mark(config) if config is not None else None
+        if len(unread) > most:
+            return None
+        return {job_id: mark for job_id in strangers if (mark := self._marks.get(job_id)) is not None}
+
+    def known(self, job_id: str) -> JobOverview | None:
+        """The job by id, as of the last look."""
+        return self._jobs.get(job_id)
+
+    def kin(self, prefix: str) -> tuple[JobOverview, ...]:
+        """All jobs with this id prefix, in any state."""
+        return tuple(self._by_prefix.get(prefix, ()))
+
+    async def job(self, job_id: str, *, expected: bool) -> JobSeen:
+        """The job by id.
+
+        Args:
+            expected: False where absence is the normal case (the run call is on its way): one look is enough then.
+
+        Raises:
+            FlinkJobError: no usable answer.
+        """
+        if job_id not in self._jobs and self._seen.reachable:
+            await self.poll()
+        if not self._seen.reachable:
+            return JobSeen(presence=Presence.UNKNOWN)
+        if (overview := self._jobs.get(job_id)) is not None:
+            self._absent.pop(job_id, None)
+            since = self._terminal.get(job_id)
+            lasted = time.monotonic() - since if since is not None else 0.0
+            return JobSeen(presence=Presence.PRESENT, overview=overview, terminal_for=lasted)
+        if not expected:
+            return JobSeen(presence=Presence.ABSENT)
+        return await self._confirm_absence(job_id)
+
+    async def _confirm_absence(self, job_id: str) -> JobSeen:
+        """The overview leaves out jobs whose JobMaster does not answer: only "not found" counts, by one process."""
+        await self.identify()
+        if await self.client.job_status(job_id) is not None:
+            self._absent.pop(job_id, None)
+            return JobSeen(presence=Presence.UNKNOWN)
+        now, incarnation = time.monotonic(), self._seen.incarnation
+        before = self._absent.get(job_id)
+        if before is None or before.incarnation != incarnation:
+            before = self._absent[job_id] = _Absence(incarnation, now)
+        return JobSeen(presence=Presence.ABSENT, absent_for=now - before.since)
+
+    async def latest(self, job_id: str) -> CheckpointStats | None:
+        """Checkpoint statistics of a running job, read at most every few minutes a job and so many a second in all."""
+        now = time.monotonic()
+        before = self._latest.get(job_id)
+        if (before is not None and now - before[0] < LATEST_FOR) or now - self._latest_asked < 1 / LATEST_RATE:
+            return before[1] if before is not None else None
+        self._latest_asked = now
+        stats = await self.client.checkpoints(job_id)
+        if stats is not None and stats.newest_completed() is not None:
+            self._latest[job_id] = (now, stats)
+        return stats
+
+    async def identify(self) -> ClusterSeen:
+        """Ask which JobManager process answers, and what it is configured to do.
+
+        Raises:
+            FlinkJobError: no usable answer.
+        """
+        manager = await self.client.jobmanager_config()
+        config = await self.client.cluster_config() if manager.incarnation != self._seen.incarnation else None
+        self._seen = replace(
+            self._seen,
+            incarnation=manager.incarnation,
+            high_availability=manager.high_availability,
+            several_managers=self._several(manager.incarnation),
+            flink_version=config.flink_version if config else self._seen.flink_version,
+            refresh_interval=config.refresh_interval_ms / 1000 if config else self._seen.refresh_interval,
+            allows_submission=config.web_submit if config else self._seen.allows_submission,
+            **configured(manager.config),
+        )
+        return self._seen
+
+    def _several(self, incarnation: str) -> bool:
+        """Whether an earlier JobManager process has answered again lately: then two of them share the address."""
+        now = time.monotonic()
+        if incarnation != self._seen.incarnation and incarnation in self._incarnations:
+            self._flipped = now
+        self._incarnations.add(incarnation)
+        return self._flipped is not None and now - self._flipped < FLIP_MEMORY
+
+    # the poller
+
+    async def poll(self) -> None:
+        """Look now; several who ask at the same time share one answer. Never raises."""
+        asked = time.monotonic()
+        async with self._polling:
+            if self._polled > asked:
+                return
+            await self._poll()
+
+    async def _poll(self) -> None:
+        try:
+            overview = await self.client.overview_jobs()
+            if not self._seen.reachable or self._seen.incarnation is None:
+                await self.identify()
+        except FlinkJobError as error:
+            self._silence(error.message)
+        else:
+            self._take(overview)
+        self._polled = time.monotonic()
+        self._answered.set()
+
+    def _silence(self, message: str) -> None:
+        self._failures += 1
+        first = self._silent_since is None
+        self._silent_since = self._silent_since or time.monotonic()
+        self._seen = replace(self._seen, reachable=False, error=message)
+        if first:
+            log.warning("cluster %s does not answer: %s", self.url, message)
+            self._wake_all()
+
+    def _take(self, overview: tuple[JobOverview, ...]) -> None:
+        before, self._jobs = self._jobs, {job.job_id: job for job in overview}
+        by_prefix: dict[str, list[JobOverview]] = {}
+        for job in overview:
+            by_prefix.setdefault(job.job_id[:PREFIX], []).append(job)
+        self._by_prefix = by_prefix
+        now = time.monotonic()
+        self._terminal = {job.job_id: self._terminal.get(job.job_id, now) for job in overview if job.state.is_terminal}
+        self._latest = {job_id: known for job_id, known in self._latest.items() if job_id in self._jobs}
+        self._marks = {job_id: mark for job_id, mark in self._marks.items() if job_id in self._jobs}
+        self._failures = 0
+        recovered = not self._seen.reachable
+        self._silent_since = None
+        self._seen = replace(self._seen, reachable=True, error="")
+        if recovered:
+            self._wake_all()
+            return
+        changed = {job_id[:PREFIX] for job_id, job in self._jobs.items() if _differs(before.get(job_id), job)}
+        changed |= {job_id[:PREFIX] for job_id in before if job_id not in self._jobs}
+        for prefix in changed:
+            if (key := self._watchers.get(prefix)) is not None:
+                self._wake(key)
+
+    def _wake_all(self) -> None:
+        for key in set(self._watchers.values()):
+            self._wake(key)
+
+    async def _run(self) -> None:
+        while True:
+            await self.poll()
+            self._hurry.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pause()):  # `wait_for` may swallow the end of the poller
+                    await self._hurry.wait()
+
+    def _pause(self) -> float:
+        if self._failures:
+            first, longest = UNREACHABLE_PAUSE
+            return float(min(first * 2 ** min(self._failures - 1, 10), longest))
+        return self._pace.fast if self._moving else self._pace.slow
+
+
+def configured(config: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of `ClusterSeen` that follow from the JobManager's configuration."""
+
+    def first(*names: str) -> str | None:
+        return next((config[name] for name in names if config.get(name)), None)
+
+    uploads = first("web.upload.dir")
+    return {
+        "savepoint_directory": first(*SAVEPOINT_DIRECTORY),
+        "checkpoint_directory": first(*CHECKPOINT_DIRECTORY),
+        "retains_checkpoints": (first(*RETENTION) or "").upper() == "RETAIN_ON_CANCELLATION",
+        "intercepts_exit": (first("cluster.intercept-user-system-exit") or "DISABLED").upper() != "DISABLED",
+        "keeps_uploads": uploads is not None,
+    }
+
+
+def _differs(before: JobOverview | None, now: JobOverview) -> bool:
+    return before is None or before.state is not now.state or before.tasks != now.tasks
