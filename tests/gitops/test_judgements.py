@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from deploy.local.binaries import program_binary
+from deploy.local.controlplane import ControlPlane
 from flinkjob.api.common import Phase, SavepointPhase
 from tests.gitops import argolua
 from tests.gitops.phases import Case, Object, jobs, savepoints
@@ -78,3 +79,20 @@ def test_a_status_that_was_wiped(kind: str, status: Object | None) -> None:
     assert argolua.health(kind, body) == ("Progressing", "waits for the operator")
     if status is not None:  # where there is none at all the definition's default fills it in
         assert judge([body])[0]["flux"] == "InProgress"
+
+
+@pytest.mark.parametrize("case", [jobs()[0], savepoints()[0]], ids=lambda case: case.body["kind"])
+def test_an_object_that_no_operator_has_seen(case: Case, control_plane: ControlPlane) -> None:
+    """What the API server makes of a manifest that was just applied is in progress, for tools that look at once."""
+    name = f"unseen-{case.body['kind'].lower()}"
+    wanted = {key: case.body[key] for key in ("apiVersion", "kind", "spec")}
+    wanted["metadata"] = {"name": name, "namespace": "default"}
+    control_plane.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(wanted))
+    try:
+        found = json.loads(control_plane.kubectl("get", case.body["kind"], name, "-n", "default", "-o", "json"))
+    finally:
+        control_plane.kubectl("delete", case.body["kind"], name, "-n", "default")
+    assert found["status"] == {"observedGeneration": 0}
+    (verdict,) = judge([found])
+    assert (verdict["kstatus"], verdict["flux"]) == ("InProgress", "InProgress")
+    assert argolua.health(case.body["kind"], found)[0] == "Progressing"
