@@ -6,7 +6,9 @@ import copy
 from datetime import datetime
 
 import pytest
+import yaml
 
+from deploy.local.controlplane import ControlPlane
 from flinkjob.api.codec import parse_job, parse_savepoint
 from flinkjob.api.constants import ANNOTATION_RESTARTED_AT, MAX_JOB_NAME
 from tests.gitops import argolua
@@ -67,3 +69,14 @@ def test_savepoint() -> None:
     assert parsed.spec is not None, parsed.spec_error
     assert (parsed.meta.namespace, made["resource"]["spec"]) == ("shop", {"jobRef": {"name": "x" * MAX_JOB_NAME}})
     assert len(parsed.meta.name) <= 63
+
+
+@pytest.mark.kube
+@pytest.mark.parametrize("action", sorted(argolua.action_names()))
+def test_the_api_server_accepts_it(action: str, control_plane: ControlPlane) -> None:
+    made = argolua.act(action, OBJECTS["Running"])
+    body = made[0]["resource"] if isinstance(made, list) else made
+    kept = {key: body["metadata"][key] for key in ("name", "annotations") if key in body["metadata"]}
+    whole = {key: body[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": kept | {"namespace": "default"}}
+    text = yaml.safe_dump(whole)
+    control_plane.kubectl("create", "--dry-run=server", "--validate=strict", "-o", "name", "-f", "-", stdin=text)
