@@ -117,6 +117,8 @@ def _started(draft: Draft) -> None:
     submission = draft.submission
     assert submission is not None
     draft.status = replace(draft.status, last_failure=None)
+    if draft.status.job is not None and draft.status.job.restarts is None:
+        draft.status = replace(draft.status, job=replace(draft.status.job, restarts=0))
     history = draft.status.history
     downtime = ""
     if history and history[0].ended is not None and history[0].number == submission.number - 1:

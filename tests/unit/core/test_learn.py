@@ -241,6 +241,12 @@ def test_after_a_repeated_run_call_the_job_says_what_it_is() -> None:
     assert decision.status.submission.run_digest == "other"
 
 
+def test_a_run_that_has_just_started_was_not_restarted_yet() -> None:
+    decision = decide(job(status=_status(run(running=False, started_time=None))), seen(present()))
+    assert decision.status.job is not None
+    assert decision.status.job.restarts == 0
+
+
 def test_the_newest_checkpoint_and_the_restarts_tick() -> None:
     latest = stats(chk(7, state_bytes=2048, duration_ms=12), restored_count=3)
     decision = decide(job(status=_status(run(restored_from="file:/x"))), seen(present(), latest=latest))
