@@ -19,7 +19,7 @@ from flinkjob.kube.client import KubeClient
 
 
 async def keep_revision(kube: KubeClient, raw_job: Mapping[str, Any], action: RecordRevision) -> None:
-    """Keep the spec as a ControllerRevision; delete the oldest ones beyond the limit."""
+    """Keep the spec as a ControllerRevision; delete the oldest ones beyond the limit, but never one that may be run again."""
     meta = raw_job["metadata"]
     namespace, name = meta["namespace"], meta["name"]
     body = {
@@ -40,8 +40,16 @@ async def keep_revision(kube: KubeClient, raw_job: Mapping[str, Any], action: Re
     kept = await kube.list_revisions(namespace, f"{LABEL_JOB}={name}")
     mine = [r for r in kept if _owned_by(r, meta["uid"]) and r["metadata"]["name"] != action.name]
     mine.sort(key=lambda revision: int(revision.get("revision") or 0))
-    for revision in mine[: max(len(mine) + 1 - action.keep, 0)]:
-        await kube.delete_revision(namespace, revision["metadata"]["name"])
+    needed = _needed(raw_job.get("status") or {})
+    spare = [revision["metadata"]["name"] for revision in mine if revision["metadata"]["name"] not in needed]
+    for unneeded in spare[: max(len(mine) + 1 - action.keep, 0)]:
+        await kube.delete_revision(namespace, unneeded)
+
+
+def _needed(status: Mapping[str, Any]) -> set[str | None]:
+    """The revisions that a rollback goes back to, or that the present run has to be looked after by."""
+    holders = (status.get("submission") or {}, status.get("rollback") or {})
+    return {status.get("healthyRevision"), *(holder.get("revision") for holder in holders)}
 
 
 def _owned_by(revision: Mapping[str, Any], uid: str) -> bool:

@@ -1,0 +1,65 @@
+"""Which ControllerRevisions are kept: the newest ones, and always those that may be run again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import pytest
+
+from flinkjob.core.actions import RecordRevision
+from flinkjob.kube.client import KubeClient
+from flinkjob.runtime.records import keep_revision
+
+UID = "u-1"
+
+
+class Revisions:
+    """What is needed of `KubeClient`."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = list(names)
+
+    async def create_revision(self, body: Mapping[str, Any]) -> None:
+        if body["metadata"]["name"] not in self.names:
+            self.names.append(body["metadata"]["name"])
+
+    async def list_revisions(self, namespace: str, label_selector: str) -> list[dict[str, Any]]:
+        assert (namespace, label_selector) == ("shop", "flinkjob.dev/job=clicks")
+        owner = [{"uid": UID}]
+        found: list[dict[str, Any]] = [
+            {"metadata": {"name": name, "ownerReferences": owner}, "revision": number}
+            for number, name in enumerate(self.names)
+        ]
+        return [*found, {"metadata": {"name": "of-another", "ownerReferences": [{"uid": "u-2"}]}, "revision": 0}]
+
+    async def delete_revision(self, namespace: str, name: str) -> bool:
+        self.names.remove(name)
+        return True
+
+
+async def kept(before: list[str], keep: int, status: Mapping[str, Any], new: str = "new") -> list[str]:
+    kube = Revisions(*before)
+    meta = {"namespace": "shop", "name": "clicks", "uid": UID}
+    action = RecordRevision(name=new, digest="d", number=len(before) + 1, keep=keep)
+    await keep_revision(cast("KubeClient", kube), {"metadata": meta, "spec": {}, "status": status}, action)
+    return kube.names
+
+
+@pytest.mark.parametrize(
+    ("before", "keep", "status", "after"),
+    [
+        (["a", "b"], 10, {}, ["a", "b", "new"]),
+        (["a", "b", "c"], 2, {}, ["c", "new"]),
+        (["a", "b"], 1, {"healthyRevision": "b", "submission": {"revision": "b"}}, ["b", "new"]),
+        (["a", "b"], 1, {"healthyRevision": "a", "submission": {"revision": "b"}}, ["a", "b", "new"]),
+        (["a", "b", "c"], 2, {"healthyRevision": "a", "submission": {"revision": "c"}}, ["a", "c", "new"]),
+        (["a", "b"], 1, {"rollback": {"revision": "a"}, "submission": {"revision": "b"}}, ["a", "b", "new"]),
+    ],
+)
+async def test_what_is_kept(before: list[str], keep: int, status: Mapping[str, Any], after: list[str]) -> None:
+    assert await kept(before, keep, status) == after
+
+
+async def test_the_same_again() -> None:
+    assert await kept(["a", "b"], 2, {}, new="b") == ["a", "b"]
