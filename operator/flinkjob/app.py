@@ -49,6 +49,8 @@ from flinkjob.snapshots.listing import SnapshotLister
 log = logging.getLogger(__name__)
 
 COMPONENT = "flinkjob-operator"
+CLOSING_SECONDS = 0.25
+"""What aiohttp needs to end its TLS connections after its sessions are closed; it cannot be waited for."""
 DRAIN_SECONDS = 20.0
 RESYNC_SECONDS = 300.0
 STUCK_SECONDS = 120.0
@@ -99,6 +101,7 @@ class App:
             finally:
                 for chore in chores:
                     chore.cancel()
+        await asyncio.sleep(CLOSING_SECONDS)
         log.info("%s has ended", COMPONENT)
 
     def _build(
