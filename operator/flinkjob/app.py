@@ -14,6 +14,7 @@ import time
 import uuid
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import httpx
 import kopf
@@ -195,6 +196,7 @@ class App:
         await kopf.operator(
             registry=registry,
             settings=operator_settings(),
+            identity=cast("Any", COMPONENT),  # else Kopf asks for the user's name, and the user of a Pod has none
             standalone=True,
             clusterwide=not self._settings.namespaces,
             namespaces=list(self._settings.namespaces),
