@@ -21,6 +21,8 @@ def main() -> None:
     configure(settings.log_format, settings.log_level)
     try:
         asyncio.run(App(settings).run())
+    except asyncio.CancelledError:
+        logging.getLogger("flinkjob").info("told to end before it watched anything")
     except FlinkJobError as error:
         logging.getLogger("flinkjob").error("%s", error.message)
         raise SystemExit(1) from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
 import time
 import uuid
@@ -73,8 +74,10 @@ class App:
 
         Raises:
             FlinkJobError: the API server does not serve the kinds, or cannot be reached.
+            CancelledError: told to end before it watched anything.
         """
         settings = self._settings
+        _end_when_told()
         log.info("%s %s starts with %s", COMPONENT, __version__, dict(settings.shown()))
         registry = CollectorRegistry()
         metrics = Metrics(registry)
@@ -227,6 +230,14 @@ class App:
 
 def _allowed() -> None:
     """A single replica may always have effects."""
+
+
+def _end_when_told() -> None:
+    """Listen to SIGTERM and SIGINT until Kopf does: to the first process of a container they do nothing by themselves."""
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 def _http(metrics: Metrics, hosts: HostRules) -> httpx.AsyncClient:

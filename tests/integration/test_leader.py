@@ -72,6 +72,14 @@ def test_a_leader_that_ends_hands_over_at_once(replicas: Replicas) -> None:
     assert second.running
 
 
+def test_a_replica_that_stands_by_ends_when_told(replicas: Replicas) -> None:
+    """By itself: a signal alone does not end the first process of a container."""
+    first, second, lab = replicas
+    assert second.stop(grace=5) == 0
+    lab.start("clicks")
+    assert first.running
+
+
 def test_a_leader_that_was_frozen_beyond_its_lease_ends_without_an_effect(replicas: Replicas) -> None:
     first, second, lab = replicas
     clicks = lab.start("clicks")
