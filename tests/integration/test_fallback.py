@@ -16,7 +16,12 @@ def unsavable(lab: Lab, name: str, fallback: str) -> tuple[dict[str, object], Pa
     """A running job with a checkpoint whose snapshots fail from now on, by the flag; returns its manifest and the flag."""
     flag = lab.directory / "failing"
     arguments = ("--snapshot-fail-while", str(flag))
-    configuration = {"execution.checkpointing.tolerable-failed-checkpoints": "1000"}
+    configuration = {
+        "execution.checkpointing.tolerable-failed-checkpoints": "1000",
+        "restart-strategy.type": "fixed-delay",  # a stop that fails restarts the job, by default after ever longer pauses
+        "restart-strategy.fixed-delay.attempts": "10000",
+        "restart-strategy.fixed-delay.delay": "500 ms",
+    }
     manifest = lab.start(name, *arguments, upgrade={"fallback": fallback}, flinkConfiguration=configuration)
     lab.checkpointed(submission(lab.get(name))["jobId"])
     flag.touch()
@@ -46,7 +51,7 @@ def test_fail(lab: Lab) -> None:
     assert [each["jid"] for each in lab.live_jobs("fails-up")] == [job["jid"]]
     flag.unlink()
     lab.edit(manifest, restartNonce=2)
-    found = lab.running("fails-up", 2, deadline=60)
+    found = lab.running("fails-up", 2, deadline=120)
     lab.checkpointed(submission(found)["jobId"], 2)
     lab.exactly_once("fails-up")
 
@@ -56,7 +61,7 @@ def test_wait(lab: Lab) -> None:
     lab.edit(manifest, restartNonce=1)
     lab.wait("waits", lambda job: job["status"].get("plan", {}).get("attempts", 0) >= 2, "tried twice", 60)
     flag.unlink()
-    found = lab.running("waits", 2, deadline=60)
+    found = lab.running("waits", 2, deadline=120)
     assert str(lab.directory / "waits" / "savepoints") in submission(found)["restoredFrom"]
     lab.checkpointed(submission(found)["jobId"], 2)
     lab.exactly_once("waits")
