@@ -107,6 +107,7 @@ def test_an_old_cluster_that_does_not_answer(lab: Lab, spare_flink: FlinkCluster
     lab.apply(lab.savepoint("stuck-1", "stuck"))
     saved = lab.savepoint_phase("stuck-1", "Completed")["status"]["location"]
     proxy.refuse()
+    lab.wait("stuck", lambda each: condition(each, "ClusterReachable").get("status") == "False", "silent")
     manifest = lab.edit(manifest, cluster={"url": spare_flink.url})
     found = lab.stalled("stuck", "OldClusterUnreachable")
     assert job["jid"] in condition(found, "Stalled")["message"]
