@@ -32,7 +32,7 @@ def test_a_job_that_somebody_started(lab: Lab) -> None:
     found = lab.running("adopts", 1)
     assert submission(found)["jobId"] == flink_job
     assert submission(found)["reason"] == "Adopted"
-    assert lab.reasons("adopts").count("Adopted") == 1
+    lab.told_once("Adopted", "adopts")
     assert lab.flink_jobs("adopts") == [], "nothing was submitted"
     assert found["metadata"]["finalizers"]
 
@@ -142,7 +142,7 @@ def test_a_stray_beside_a_live_run(lab: Lab) -> None:
     found = lab.running("beside", 5)
     assert submission(found)["jobId"] == current
     assert state(lab, current) == "RUNNING"
-    assert lab.reasons("beside").count("StrayJob") == 1
+    lab.told_once("StrayJob", "beside")
 
 
 def test_several_live_jobs_and_no_status(lab: Lab) -> None:

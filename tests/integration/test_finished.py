@@ -40,7 +40,7 @@ def test_an_object_that_a_gitops_tool_owns_stays(lab: Lab) -> None:
     lab.wait("owned", lambda _: "TTLIgnored" in lab.reasons("owned"), "told")
     lab.start("another")
     lab.phase("owned", "Finished")
-    assert lab.reasons("owned").count("TTLIgnored") == 1
+    lab.told_once("TTLIgnored", "owned")
 
 
 def test_created_again_with_its_mark_it_does_not_run_again(lab: Lab) -> None:

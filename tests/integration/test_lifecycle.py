@@ -40,8 +40,8 @@ def test_a_job_is_submitted_once(lab: Lab) -> None:
     assert found["metadata"]["finalizers"] == ["flinkjob.dev/job-cleanup"]
     assert found["status"]["cluster"]["flinkVersion"] == lab.flink.version
     assert lab.kube.get("ControllerRevision", lab.namespace, run["revision"]) is not None
-    assert lab.reasons("once").count("Submitted") == 1
-    assert lab.reasons("once").count("Running") == 1
+    lab.told_once("Submitted", "once")
+    lab.told_once("Running", "once")
     exchanges = lab.operator.metrics()
     assert exchanges[next(name for name in exchanges if "flink" in name and "/run" in name and "count" in name)] >= 1
 
@@ -165,7 +165,7 @@ def test_finished_stays_finished(lab: Lab) -> None:
     lab.wait("ends", lambda job: job["status"]["observedGeneration"] == 2, "generation 2 seen")
     found = lab.phase("ends", "Finished")
     assert submission(found)["number"] == 1
-    assert lab.reasons("ends").count("Finished") == 1
+    lab.told_once("Finished", "ends")
     lab.edit(manifest, args=["--count", "100"], restartNonce=1)
     lab.wait("ends", lambda job: submission(job)["number"] == 2, "run once more")
 
@@ -214,6 +214,6 @@ def test_a_job_cancelled_by_somebody_else_is_started_again(lab: Lab) -> None:
     lab.cancel_in_flink(job["jid"])
     found = lab.running("taken", 2)
     assert "/chk-" in submission(found)["restoredFrom"]
-    assert lab.reasons("taken").count("JobCancelledExternally") == 1
+    lab.told_once("JobCancelledExternally", "taken")
     lab.checkpointed(submission(found)["jobId"], 2)
     lab.exactly_once("taken")

@@ -56,7 +56,7 @@ def test_a_jobmanager_without_ha_is_killed(spare_lab: Lab) -> None:
         assert run["reason"] == "Restart"
         assert f"{before['jobId']}/chk-" in str(run["restoredFrom"])
         assert lab.get("restored")["status"]["history"][0]["result"] == "Lost"
-        assert lab.reasons("restored").count("JobLost") == 1
+        lab.told_once("JobLost", "restored")
 
         found = lab.stalled("held", "JobLost", deadline=LONG)
         assert "/chk-" in submission(found)["end"]["snapshot"]
@@ -190,6 +190,6 @@ def test_with_ha_the_same_job_comes_back(safe_lab: Lab) -> None:
     found = lab.running("safe", 1, deadline=LONG)
     assert submission(found)["jobId"] == job["jid"]
     assert not {"JobLost", "Restarting", "JobFailed"} & set(lab.reasons("safe"))
-    assert lab.reasons("safe").count("Submitted") == 1
+    lab.told_once("Submitted", "safe")
     lab.edit(manifest, restartNonce=1)
     assert goes_on(lab, "safe")["restoredFrom"]

@@ -120,7 +120,7 @@ def test_an_old_cluster_that_does_not_answer(lab: Lab, spare_flink: FlinkCluster
     lab.kube.patch("FlinkJob", lab.namespace, "stuck", right)
     found = lab.wait("stuck", lambda each: "end" in submission(each), "given up")
     assert submission(found)["end"]["result"] == "Lost"
-    assert lab.reasons("stuck").count("LeftBehind") == 1
+    lab.told_once("LeftBehind", "stuck")
     lab.stalled("stuck", "JobLost")
     cancel(lab.flink, job["jid"])
     lab.edit(manifest, initialState={"strategy": "Custom", "location": saved, "nonce": 1})

@@ -43,7 +43,7 @@ def test_in_place(spare_lab: Lab) -> None:
     assert lab.started_fresh("grows") == 1
     assert lab.savepoints_on_disk("grows") == []
     assert lab.reasons("grows").count("Rescaled") == 2
-    assert lab.reasons("grows").count("Submitted") == 1
+    lab.told_once("Submitted", "grows")
     assert {start.parallelism for start in restores(lab.out("grows"))} == {1, 2, 3}
 
 
@@ -79,7 +79,7 @@ def test_the_operator_is_killed_meanwhile(spare_lab: Lab) -> None:
     lab.wait("cut", lambda each: "operation" in each["status"], "rescaling")
     lab.operator.restart(kill=True)
     assert at(lab, "cut", 2)["jobId"] == job["jid"]
-    assert lab.reasons("cut").count("Rescaled") == 1
+    lab.told_once("Rescaled", "cut")
 
 
 def test_where_the_scheduler_cannot_the_job_is_replaced(lab: Lab) -> None:

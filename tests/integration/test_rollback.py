@@ -37,7 +37,7 @@ def taken_back(lab: Lab, name: str) -> dict[str, object]:
     history = found["status"]["history"]
     assert run["restoredFrom"] == history[0]["from"] == history[1]["to"], "the state before the upgrade"
     assert {c["type"]: c["status"] for c in found["status"]["conditions"]}["Healthy"] == "True"
-    assert lab.reasons(name).count("RolledBack") == 1
+    lab.told_once("RolledBack", name)
     lab.checkpointed(run["jobId"], 2)
     assert len(lab.live_jobs(name)) == 1
     assert lab.started_fresh(name) == 1

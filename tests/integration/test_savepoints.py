@@ -36,7 +36,7 @@ def test_a_savepoint_of_a_running_job(lab: Lab, format_type: str) -> None:
     )
     assert found["status"]["checkpointId"] >= 1
     assert '"location"' in found["metadata"]["annotations"]["flinkjob.dev/result"]
-    assert lab.reasons(f"{name}-1", "FlinkSavepoint").count("SavepointCompleted") == 1
+    lab.told_once("SavepointCompleted", f"{name}-1", "FlinkSavepoint")
 
 
 @pytest.mark.every_flink

@@ -185,6 +185,11 @@ class Lab:
         about = self.kube.events(self.namespace, name)
         return [event["reason"] for event in about if event["involvedObject"]["uid"] == uid]
 
+    def told_once(self, reason: str, name: str, kind: str = "FlinkJob") -> None:
+        """Waits for the Event with that reason, which is written a moment after the status; there is no second one."""
+        wait_until(lambda: reason in self.reasons(name, kind), timeout=DEADLINE, what=f"Event {reason} of {name}")
+        assert self.reasons(name, kind).count(reason) == 1
+
     def savepoint_phase(self, name: str, phase: str, deadline: float = DEADLINE) -> Object:
         """The FlinkSavepoint as soon as it is in the phase."""
         return self.kube.wait_for(
