@@ -41,7 +41,8 @@ def test_attempts_are_used_up_and_an_edit_starts_again(lab: Lab, tmp_path: Path)
 
 
 def test_never(lab: Lab) -> None:
-    manifest = lab.job("never-again", *FAILING, restart={"policy": "Never"})
+    arguments = ("--fail-after", "400", "--restart", "none")  # long enough for a checkpoint
+    manifest = lab.job("never-again", *arguments, restart={"policy": "Never"})
     lab.apply(manifest)
     found = lab.stalled("never-again", "JobFailed")
     assert found["status"]["phase"] == "Failed"
