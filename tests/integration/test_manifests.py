@@ -147,7 +147,7 @@ def test_metadata_and_status_of_a_savepoint_can_be_changed(kubectl: Kubectl) -> 
     kubectl.ok("create", "--filename=-", stdin=savepoint("noted"))
     kubectl.ok("label", "fsp", "noted", "flinkjob.dev/origin=Manual")
     kubectl.patch_status("fsp", "noted", {"phase": "InProgress"})
-    assert kubectl.get("fsp", "noted")["status"] == {"phase": "InProgress"}
+    assert kubectl.get("fsp", "noted")["status"] == {"observedGeneration": 0, "phase": "InProgress"}
 
 
 def test_the_scale_subresource_works_without_a_value(kubectl: Kubectl) -> None:
@@ -225,7 +225,7 @@ def test_both_kinds_are_in_the_category(kubectl: Kubectl) -> None:
 def test_a_spec_write_does_not_touch_status_nor_the_other_way_round(kubectl: Kubectl) -> None:
     created = job("apart") | {"status": {"phase": "Running"}}
     kubectl.ok("create", "--filename=-", stdin=created)
-    assert "status" not in kubectl.get("fj", "apart")
+    assert kubectl.get("fj", "apart")["status"] == {"observedGeneration": 0}
     body = json.dumps({"spec": {"parallelism": 9}, "status": {"phase": "Pending"}})
     kubectl.ok("patch", "fj", "apart", "--subresource=status", "--type=merge", f"--patch={body}")
     assert kubectl.get("fj", "apart")["spec"]["parallelism"] == 1
