@@ -94,7 +94,7 @@ class App:
             hosts = HostRules.of(settings.allowed_hosts, loopback=settings.allow_loopback)
             flink_http = await stack.enter_async_context(_http(metrics, hosts))
             artifact_http = await stack.enter_async_context(artifact_client(hosts.check_address))
-            queue = self._build(kube, events, flink_http, artifact_http, metrics, leadership, stack)
+            queue = self._build(kube, events, hosts, flink_http, artifact_http, metrics, leadership, stack)
             chores = [
                 asyncio.create_task(self._resync(queue), name="resync"),
                 asyncio.create_task(self._unclaimed.run(), name="unclaimed"),
@@ -112,6 +112,7 @@ class App:
         self,
         kube: KubeClient,
         events: EventRecorder,
+        hosts: HostRules,
         flink_http: httpx.AsyncClient,
         artifact_http: httpx.AsyncClient,
         metrics: Metrics,
@@ -121,7 +122,6 @@ class App:
         settings = self._settings
         self._cache = cache = ObjectCache()
         pace = Pace(fast=settings.poll_fast_ms / 1000, slow=settings.poll_slow_ms / 1000)
-        hosts = HostRules.of(settings.allowed_hosts, loopback=settings.allow_loopback)
         connections = Connections(flink_http, kube, hosts.check_address)
         stack.push_async_callback(connections.close)
         clusters = Clusters(connections.connect, pace, self._wake, release=connections.release)
