@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -121,31 +122,46 @@ def main(path: str) -> None:
     server.listen(16)
     os.rename(path + ".new", path)
     own = os.getpid()
-    watchers: list[tuple[int, socket.socket]] = []
-    signal.signal(signal.SIGCHLD, lambda *_: _reap(watchers))
+    watched: dict[int, tuple[int, socket.socket]] = {}
+    wanted = select.poll()
+    wanted.register(server, select.POLLIN)
     while True:
-        connection, _ = server.accept()
-        with connection.makefile() as lines:
-            wish = json.loads(lines.readline())
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
-        pid = os.fork()
-        if pid == 0:
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != own:
-                os._exit(1)
-            server.close()
-            connection.close()
-            for _, other in watchers:
-                other.close()
-            _become(wish, operator)
-        connection.sendall(f"{pid}\n".encode())
-        watchers.append((pid, connection))
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+        for ready, _ in wanted.poll():
+            if ready != server.fileno():
+                wanted.unregister(ready)
+                _tell(ready, *watched.pop(ready))
+                continue
+            connection, _ = server.accept()
+            with connection.makefile() as lines:
+                wish = json.loads(lines.readline())
+            pid = os.fork()
+            if pid == 0:
+                ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+                if os.getppid() != own:
+                    os._exit(1)
+                server.close()
+                connection.close()
+                for other, (_, its_connection) in watched.items():
+                    os.close(other)
+                    its_connection.close()
+                _become(wish, operator)
+            end = os.pidfd_open(pid)
+            watched[end] = pid, connection
+            wanted.register(end, select.POLLIN)
+            with contextlib.suppress(OSError):
+                connection.sendall(f"{pid}\n".encode())
+
+
+def _tell(end: int, pid: int, connection: socket.socket) -> None:
+    """Tell the test with which code a process ended."""
+    os.close(end)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    with contextlib.suppress(OSError):
+        connection.sendall(f"{code if code >= 0 else 128 - code}\n".encode())
+    connection.close()
 
 
 def _become(wish: dict[str, object], operator: Callable[[], None]) -> None:
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
     arguments, environment = wish["arguments"], wish["environment"]
     assert isinstance(arguments, list)
     assert isinstance(environment, dict)
@@ -165,18 +181,6 @@ def _become(wish: dict[str, object], operator: Callable[[], None]) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
-
-
-def _reap(watchers: list[tuple[int, socket.socket]]) -> None:
-    """Tell those who wait for processes that have ended."""
-    for pid, connection in list(watchers):
-        found, status = os.waitpid(pid, os.WNOHANG)
-        if found:
-            code = os.waitstatus_to_exitcode(status)
-            with contextlib.suppress(OSError):
-                connection.sendall(f"{code if code >= 0 else 128 - code}\n".encode())
-            connection.close()
-            watchers.remove((pid, connection))
 
 
 if __name__ == "__main__":
