@@ -23,6 +23,7 @@ from prometheus_client import CollectorRegistry
 
 from flinkjob import __version__
 from flinkjob.artifacts.fetch import ArtifactStore
+from flinkjob.core.grants import StoreGrants
 from flinkjob.core.hosts import HostRules
 from flinkjob.handlers.kopf_settings import operator_settings
 from flinkjob.handlers.login import login_handler
@@ -43,6 +44,8 @@ from flinkjob.runtime.leader import Leadership
 from flinkjob.runtime.observer import Observer
 from flinkjob.runtime.queue import Key, WorkQueue
 from flinkjob.runtime.reconciler import Reconciler
+from flinkjob.runtime.storeaccess import StoreAccesses
+from flinkjob.runtime.syncs import Syncs
 from flinkjob.runtime.tasks import Tasks
 from flinkjob.runtime.unclaimed import UnclaimedJobs
 from flinkjob.settings import Settings
@@ -139,6 +142,16 @@ class App:
         identity = settings.identity
         tasks = Tasks(identity=identity, clusters=clusters, store=store, faults=faults, wake=self._wake)
         stack.push_async_callback(tasks.close)
+        accesses = StoreAccesses(reader=kube, grants=StoreGrants.of(settings.store_grants), hosts=hosts)
+        syncs = Syncs(
+            identity=identity,
+            stores=accesses,
+            faults=faults,
+            wake=self._wake,
+            parallel=settings.max_syncs,
+            bandwidth=settings.sync_mb_per_second * MIB or None,
+        )
+        stack.push_async_callback(syncs.close)
         lister = SnapshotLister(settings.state_dirs)
         observer = Observer(identity=identity, clusters=clusters, tasks=tasks, kube=kube, snapshots=lister, hosts=hosts)
         executor = Executor(
@@ -158,6 +171,7 @@ class App:
             executor=executor,
             clusters=clusters,
             tasks=tasks,
+            syncs=syncs,
             metrics=metrics,
             unmarked=settings.allow_unmarked_jobs,
         )

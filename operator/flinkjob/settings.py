@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, NoReturn, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, CliSettingsSource, CliSuppress, NoDecode, SettingsConfigDict
 
+from flinkjob.core.grants import StoreGrants
 from flinkjob.core.hosts import HostRules
 
 PROGRAM = "flinkjob-operator"
@@ -48,6 +49,11 @@ def _absolute(value: Path) -> Path:
 
 def _host_patterns(value: tuple[str, ...]) -> tuple[str, ...]:
     HostRules.of(value)
+    return value
+
+
+def _grants(value: tuple[str, ...]) -> tuple[str, ...]:
+    StoreGrants.of(value)
     return value
 
 
@@ -103,6 +109,13 @@ class Settings(BaseSettings):
         description="whether a FlinkSavepoint's target may be a job that no operator started; false: only jobs of "
         "FlinkJobs of its own namespace",
     )
+    store_grants: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_grants)] = Field(
+        (),
+        description="where the operator's own store identity and its mounted directories may be used for copies of "
+        "savepoints, by namespace (team-a=s3://backup/team-a, *=file:///backup), separated by commas; none: nowhere",
+    )
+    max_syncs: int = Field(2, ge=1, le=64, description="savepoints that are copied at the same time")
+    sync_mb_per_second: int = Field(0, ge=0, description="limit for all copies of savepoints together, in MiB; 0: none")
     max_artifact_mb: int = Field(1024, ge=1, le=65536, description="largest jar, in MiB")
     max_cache_mb: int = Field(4096, ge=1, description="how much of the cache is kept, in MiB")
     artifact_timeout_seconds: float = Field(600.0, gt=0, le=86400, description="for one whole download")

@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from flinkjob.artifacts.errors import ArtifactInvalid
 from flinkjob.artifacts.fetch import Artifact
 from flinkjob.core.flinkmodel import is_below, normalise_location
+from flinkjob.core.grants import StoreGrants
 from flinkjob.core.hosts import HostRules
 from flinkjob.core.identity import Owner
 from flinkjob.core.model import Left, Listing
@@ -33,6 +34,8 @@ from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.observer import Observer
 from flinkjob.runtime.queue import WorkQueue
 from flinkjob.runtime.reconciler import Reconciler
+from flinkjob.runtime.storeaccess import StoreAccesses
+from flinkjob.runtime.syncs import Syncs
 from flinkjob.runtime.tasks import Tasks
 from tests.flinksim import FlinkSim, SimSettings, SimTransport, make_jar
 from tests.model.memorykube import MemoryKube, Object
@@ -194,6 +197,12 @@ class OperatorInstance:
             executor=executor,
             clusters=self.clusters,
             tasks=self.tasks,
+            syncs=Syncs(
+                identity=IDENTITY,
+                stores=StoreAccesses(reader=kube, grants=StoreGrants(), hosts=HostRules()),
+                faults=self.faults,
+                wake=self._wake,
+            ),
             metrics=Metrics(CollectorRegistry()),
         )
         self.queue = WorkQueue(self._reconcile, workers=16)

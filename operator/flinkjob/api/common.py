@@ -268,6 +268,13 @@ class SnapshotType(StrEnum):
     CHECKPOINT = "Checkpoint"
 
 
+class CopyCheck(StrEnum):
+    """How a copy in an object store is compared with the snapshot."""
+
+    SIZE = "Size"
+    CHECKSUM = "Checksum"
+
+
 class CheckpointType(StrEnum):
     """Flink's `checkpointType` of `POST /jobs/:jobid/checkpoints`."""
 

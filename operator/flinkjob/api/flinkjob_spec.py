@@ -36,6 +36,7 @@ from flinkjob.api.common import (
 )
 from flinkjob.api.fieldclass import FieldClass
 from flinkjob.api.model import Rule, SpecModel, one_of
+from flinkjob.api.references import KeyRef, NamedSecret
 
 RESERVED_KEYS: Final[Mapping[str, str]] = {
     "execution.savepoint.path": "use spec.initialState",
@@ -76,36 +77,6 @@ def _duplicate_rule(field: str, key: str) -> Rule:
 
 
 CRON_PATTERN: Final = r"^[0-9A-Za-z*/,\-?#]+( [0-9A-Za-z*/,\-?#]+){4}$"
-
-
-class NamedSecret(SpecModel):
-    """A Secret of the same namespace."""
-
-    name: Annotated[ObjectName, Field(description="Its name.")]
-
-
-class NamedKey(SpecModel):
-    """One key of a Secret or ConfigMap of the same namespace."""
-
-    name: Annotated[ObjectName, Field(description="Its name.")]
-    key: Annotated[
-        Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")], Field(description="The key.")
-    ]
-
-
-class KeyRef(SpecModel):
-    """Where a value is."""
-
-    RULES = (
-        Rule(
-            one_of("secretKeyRef", "configMapKeyRef"),
-            "spec.cluster.tls.ca: exactly one of secretKeyRef and configMapKeyRef",
-            lambda ref: (ref.secret_key_ref is None) != (ref.config_map_key_ref is None),
-        ),
-    )
-
-    secret_key_ref: Annotated[NamedKey | None, Field(description="In a Secret.")] = None
-    config_map_key_ref: Annotated[NamedKey | None, Field(description="In a ConfigMap.")] = None
 
 
 class TlsSpec(SpecModel):

@@ -20,8 +20,10 @@ from flinkjob.api.common import (
     SnapshotType,
 )
 from flinkjob.api.fieldclass import Marker
-from flinkjob.api.flinkjob_spec import ClusterSpec, NamedSecret, ServiceRef, TlsSpec
+from flinkjob.api.flinkjob_spec import ClusterSpec, ServiceRef, TlsSpec
 from flinkjob.api.model import Rule, SpecModel, one_of
+from flinkjob.api.references import NamedSecret
+from flinkjob.api.sync import SyncToField
 
 
 class JobRef(SpecModel):
@@ -235,6 +237,7 @@ class FlinkSavepointSpec(SpecModel):
         Field(ge=0, le=100, description="How often it is tried again after a transient error."),
         Marker.IMMUTABLE,
     ] = 3
+    sync_to: SyncToField = None
     deletion: Annotated[
         SavepointDeletionSpec, Field(description="What becomes of the data when this object is deleted.")
     ] = SavepointDeletionSpec()

@@ -18,6 +18,7 @@ from flinkjob.api.common import (
 )
 from flinkjob.api.flinkjob_status import Condition
 from flinkjob.api.model import STATUS_CONFIG
+from flinkjob.api.sync import SyncStatus
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +44,7 @@ class FlinkSavepointStatus:
         tuple[Condition, ...],
         Field(
             max_length=8,
-            description="Ready, Reconciling, Stalled.",
+            description="Ready, Reconciling, Stalled; Synced where a copy was asked for.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = ()
@@ -69,3 +70,4 @@ class FlinkSavepointStatus:
     retry_time: Annotated[Time | None, Field(description="When it is tried again.")] = None
     failures: Annotated[int, Field(ge=0, description="How often it failed.")] = 0
     error: Annotated[SavepointError | None, Field(description="Why it failed.")] = None
+    sync: Annotated[SyncStatus | None, Field(description="The copy in another store, where one was asked for.")] = None

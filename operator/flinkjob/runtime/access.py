@@ -20,7 +20,8 @@ from typing import Any, Protocol
 import httpx
 
 from flinkjob.api.codec import FlinkJob
-from flinkjob.api.flinkjob_spec import ClusterSpec, KeyRef, TlsSpec
+from flinkjob.api.flinkjob_spec import ClusterSpec, TlsSpec
+from flinkjob.api.references import KeyRef
 from flinkjob.core.errors import Transient
 from flinkjob.flink.client import FlinkClient
 from flinkjob.runtime.checkedhttp import AddressCheck, CheckedTransport

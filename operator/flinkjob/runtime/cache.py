@@ -158,6 +158,10 @@ class ObjectCache:
                 if submission is None or redeploys(spec, submission):
                     places.append(self._initial(key, spec.initial_state.strategy))
             used.update(normalise_location(place) for place in places if place)
+        for _, savepoint, _ in self._savepoints.values():
+            location = savepoint.status.location
+            if savepoint.status.phase is SavepointPhase.SYNCING and savepoint.meta.deletion_time is None and location:
+                used.add(normalise_location(location))
         return frozenset(used)
 
     def _initial(self, key: Key, strategy: InitialStateStrategy) -> str | None:

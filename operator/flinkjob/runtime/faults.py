@@ -34,6 +34,14 @@ class Effect(StrEnum):
     DISPOSE = "dispose"
     OBJECT_DELETE = "object-delete"
     DISCARD = "discard-artifact"
+    SYNC_OWNER = "sync-owner"
+    SYNC_RESERVE = "sync-reserve"
+    SYNC_DATA = "sync-data"
+    SYNC_JOURNAL = "sync-journal"
+    SYNC_METADATA = "sync-metadata"
+    SYNC_MANIFEST = "sync-manifest"
+    SYNC_LATEST = "sync-latest"
+    SYNC_PRUNE = "sync-prune"
 
 
 class Faults:

@@ -21,6 +21,7 @@ from flinkjob.core.decide_savepoint import SavepointInput, decide_savepoint
 from flinkjob.core.flinkmodel import is_local
 from flinkjob.core.model import Fact, JobDecision, JobInput, Needs, Observation, SavepointDecision
 from flinkjob.core.savepoint_end import needs_cluster
+from flinkjob.core.sync import follow_sync, snapshot_view, wanted_copy
 from flinkjob.kube.errors import Conflict, Gone
 from flinkjob.observability.jobmetrics import downtime
 from flinkjob.observability.logging import context
@@ -33,6 +34,7 @@ from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.observer import Observer, addresses
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.settle import settled
+from flinkjob.runtime.syncs import Syncs
 from flinkjob.runtime.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -61,6 +63,7 @@ class Reconciler:
         executor: Executor,
         clusters: Clusters,
         tasks: Tasks,
+        syncs: Syncs,
         metrics: Metrics,
         unmarked: bool = True,
     ) -> None:
@@ -75,6 +78,7 @@ class Reconciler:
         self._executor = executor
         self._clusters = clusters
         self._tasks = tasks
+        self._syncs = syncs
         self._metrics = metrics
 
     async def reconcile(self, key: Key) -> float | None:
@@ -97,6 +101,7 @@ class Reconciler:
 
     async def _round(self, key: Key) -> float | None:
         job, savepoints = self._cache.job(key), self._cache.savepoints_of(key)
+        self._syncs.retain(key, frozenset(one.meta.uid for one in savepoints if one.meta.deletion_time is None))
         if job is None and not savepoints:
             await self._forget(key)
             return None
@@ -106,7 +111,8 @@ class Reconciler:
         observation = await self._observer.look(key, job)
         decision: JobDecision | None = None
         if job is not None:
-            decision, observation = await self._decide(key, job, savepoints, observation)
+            views = tuple(map(snapshot_view, savepoints))
+            decision, observation = await self._decide(key, job, views, observation)
         status = decision.status if decision is not None else FlinkJobStatus()
         delays = [decision.requeue_after if decision is not None else None]
         for savepoint in savepoints:
@@ -147,7 +153,7 @@ class Reconciler:
         if reference is None:
             return {}
         found = self._cache.savepoint(job.meta.namespace, reference.name)
-        return {reference.name: found} if found is not None else {}
+        return {reference.name: snapshot_view(found)} if found is not None else {}
 
     async def _savepoint(
         self,
@@ -173,12 +179,14 @@ class Reconciler:
         in_use = frozenset[str]()
         if deleting:
             in_use = self._cache.snapshots_in_use() | self._cache.recorded_elsewhere(savepoint)
-        others = tuple(one for one in self._cache.savepoints_of(key) if one.meta.uid != savepoint.meta.uid)
+        others = tuple(
+            snapshot_view(one) for one in self._cache.savepoints_of(key) if one.meta.uid != savepoint.meta.uid
+        )
         answer: SavepointDecision | Needs
         for _ in range(MOST_FACTS):
             answer = decide_savepoint(
                 SavepointInput(
-                    savepoint=savepoint,
+                    savepoint=snapshot_view(savepoint),
                     job=job,
                     job_status=status,
                     observation=observation,
@@ -196,6 +204,9 @@ class Reconciler:
             observation = await self._observer.fill(key, job, observation, answer)
         else:
             raise RuntimeError("the decision about a FlinkSavepoint asks for too many facts")
+        wanted = wanted_copy(savepoint, answer.status, observation.now)
+        copied = await self._syncs.look(key, wanted) if wanted is not None else None
+        answer = follow_sync(savepoint, answer, copied, observation.now)
         with context(savepoint=savepoint.meta.name):
             try:
                 await self._executor.savepoint(savepoint, answer)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 import obstore
 from obstore.store import ObjectStore
 
-from flinkjob.core.errors import FlinkJobError, Invalid
+from flinkjob.core.errors import FlinkJobError, Invalid, Rejected
 from flinkjob.snapshots.manifest import Manifest, ManifestFile
 from flinkjob.snapshots.metadata import SnapshotMetadata, SnapshotNotSelfContained, read_metadata
 from flinkjob.snapshots.place import MOST_TRIES, Place, StoreStep
@@ -27,6 +27,10 @@ JOURNAL = "journal.json"
 LARGEST_METADATA = 256 * MIB
 PARALLEL = 4
 JOURNAL_SECONDS = 2.0
+
+
+class NoSnapshot(Invalid):
+    """There is no snapshot (any more) at its location."""
 
 
 class VerifyFailed(Invalid):
@@ -117,8 +121,14 @@ class _Copy:
         return manifest
 
     async def _metadata(self) -> SnapshotMetadata:
+        try:
+            with store_errors(f"{self.request.location}/{METADATA}"):
+                got = await obstore.get_async(self.request.source, METADATA)
+        except Rejected as error:
+            if error.code == 404:
+                raise NoSnapshot(f"there is no snapshot at {self.request.location}") from error
+            raise
         with store_errors(f"{self.request.location}/{METADATA}"):
-            got = await obstore.get_async(self.request.source, METADATA)
             if got.meta["size"] > LARGEST_METADATA:
                 raise SnapshotNotSelfContained(f"its {METADATA} is larger than {LARGEST_METADATA // MIB} MiB")
             content = bytes(await got.bytes_async())
@@ -205,9 +215,11 @@ class _Copy:
             return
 
     async def _verify(self) -> None:
-        for name, file in self.done.items():
+        for name, file in list(self.done.items()):
             found = await digest_of(self.request.place.store, f"{self.directory}/{name}")
             if (found.size, found.sha256) != (file.size, file.sha256):
+                del self.done[name]  # so that the next attempt brings it again
+                await self._note(final=True)
                 raise VerifyFailed(f"{self.directory}/{name} differs from the snapshot")
 
 
@@ -218,6 +230,7 @@ async def copy_snapshot(
 
     Raises:
         SnapshotNotSelfContained, MetadataUnreadable: it cannot be copied.
+        NoSnapshot: there is none at the location.
         OwnedByOther: the place is another operator's.
         VerifyFailed: a file read back differs.
         Rejected, Transient: a store refused or failed; calling again goes on.

@@ -42,16 +42,55 @@ class StoreAddress:
     ca: str | None = field(default=None, repr=False)
 
 
-def open_store(address: StoreAddress) -> ObjectStore:
-    """The store below an address; all paths are relative to it.
+def scheme_of(uri: str) -> str:
+    """`s3`, `gs` or `az`, however Hadoop spells it.
+
+    Raises:
+        Invalid: the URI is of no known sort.
+    """
+    scheme = urlsplit(uri).scheme.lower()
+    for name, spellings in (("s3", _S3), ("gs", _GCS), ("az", _AZURE)):
+        if scheme in spellings:
+            return name
+    raise Invalid(f"{scheme}: is no store that is known; use s3, gs, az or file")
+
+
+def store_host(address: StoreAddress) -> str:
+    """The host that is spoken to.
 
     Raises:
         Invalid: the URI is of no known sort.
     """
     parts = urlsplit(address.uri)
+    if address.endpoint is not None:
+        return urlsplit(address.endpoint).hostname or ""
+    scheme = scheme_of(address.uri)
+    if scheme == "s3":
+        return f"s3.{address.region or 'us-east-1'}.amazonaws.com"
+    if scheme == "gs":
+        return "storage.googleapis.com"
+    _, _, host = parts.netloc.rpartition("@")
+    account = address.secret.get("accountName") or (host.partition(".")[0] if "@" in parts.netloc else "azure")
+    return f"{account}.blob.core.windows.net"
+
+
+def open_store(address: StoreAddress, *, create: bool = True) -> ObjectStore:
+    """The store below an address; all paths are relative to it.
+
+    Args:
+        create: make a mounted directory that is missing; otherwise that is an error.
+
+    Raises:
+        Invalid: the URI is of no known sort.
+        Rejected: the directory is missing.
+    """
+    parts = urlsplit(address.uri)
     scheme, path = parts.scheme.lower(), unquote(parts.path).strip("/")
     if scheme in ("file", "") and parts.netloc in ("", "localhost"):
-        return LocalStore(Path("/") / path, mkdir=True)
+        directory = Path("/") / path
+        if not create and not directory.is_dir():
+            raise Rejected(404, f"there is no directory {directory}", permanent=True)
+        return LocalStore(directory, mkdir=create)
     if not parts.netloc:
         raise Invalid(f"{address.uri} names no bucket")
     client: dict[str, Any] = {"allow_http": (address.endpoint or "").startswith("http:"), "read_timeout": "30s"}

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from flinkjob.api.flinkjob_spec import KeyRef, NamedKey
+from flinkjob.api.references import KeyRef, NamedKey
 from flinkjob.core.errors import Transient
 from flinkjob.runtime.access import FRESH_SECONDS, SecretAuth, Vault
 

@@ -1,0 +1,142 @@
+"""Copies of snapshots in an object store: where they go, and how far one is. Part of the specs and statuses of both kinds.
+
+Invariant: no credential is in a spec, only the name of a Secret.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import ConfigDict, Field
+
+from flinkjob.api.common import CopyCheck, Duration, Message, ObservedLocation, SavepointErrorCode, Time, Word
+from flinkjob.api.fieldclass import Marker
+from flinkjob.api.model import STATUS_CONFIG, Rule, SpecModel
+from flinkjob.api.references import NamedSecret, StoreKeyRef
+
+StoreUri = Annotated[
+    str,
+    Field(
+        min_length=6,
+        max_length=512,
+        pattern=r"^((s3|s3a|s3n|s3p|gs|az|abfs|abfss|wasb|wasbs)://[a-zA-Z0-9][^/?#\s]*(/[^?#\s]*)?|file:///[^?#\s]+)$",
+    ),
+]
+"""A place in an object store (`s3://bucket/prefix`, `gs://…`, `az://container/…`) or in a mounted directory (`file:///…`)."""
+
+Endpoint = Annotated[str, Field(min_length=8, max_length=512, pattern=r"^https?://[^/@\s?#]+(/[^@\s?#]*)?$")]
+Region = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9-]+$")]
+
+
+class StoreAccess(SpecModel):
+    """How a store is reached. Without a Secret the operator's own identity is used, where the namespace was granted it."""
+
+    endpoint: Annotated[
+        Endpoint | None, Field(description="Of an S3-compatible store, or of Azure's. Absent: the public one.")
+    ] = None
+    region: Annotated[Region | None, Field(description="The region of S3. Absent: us-east-1.")] = None
+    credentials_secret_ref: Annotated[
+        NamedSecret | None,
+        Field(
+            description="A Secret with accessKeyId, secretAccessKey and perhaps sessionToken, with "
+            "serviceAccountKey.json, or with accountName and accountKey. Absent: the operator's own identity, only below "
+            "URIs that --store-grants gives to the namespace."
+        ),
+    ] = None
+    ca: Annotated[
+        StoreKeyRef | None, Field(description="Certificates (PEM) that are trusted besides the system's.")
+    ] = None
+
+
+class CopyRetentionSpec(SpecModel):
+    """Which copies are deleted: those that exceed both limits, never the newest."""
+
+    min_count: Annotated[int, Field(ge=1, le=10000, description="So many of the newest copies always stay.")]
+    min_age: Annotated[Duration, Field(description="Copies younger than this always stay.")]
+
+
+class SyncToSpec(StoreAccess):
+    """Where a complete snapshot is copied to."""
+
+    RULES = (
+        Rule(
+            "!self.uri.startsWith('file:') || !(has(self.endpoint) || has(self.region) || has(self.credentialsSecretRef)"
+            " || has(self.ca))",
+            "spec.syncTo: a file: uri takes no endpoint, region, credentialsSecretRef or ca",
+            lambda sync: (
+                not sync.uri.startswith("file:")
+                or (sync.endpoint or sync.region or sync.credentials_secret_ref or sync.ca) is None
+            ),
+        ),
+    )
+
+    uri: Annotated[
+        StoreUri,
+        Field(
+            description="The copy is written below it, to NAMESPACE/JOB/NUMBER-CHECKPOINT/; file: is a directory that is "
+            "mounted into the operator."
+        ),
+    ]
+    source: Annotated[
+        StoreAccess | None,
+        Field(
+            description="How the store of the snapshot itself is read. Absent: by the operator's own identity or from "
+            "a mounted directory, only below URIs that --store-grants gives to the namespace."
+        ),
+    ] = None
+    verify: Annotated[
+        CopyCheck,
+        Field(description="Size: the lengths of all files are compared. Checksum: the copy is read back as well."),
+    ] = CopyCheck.SIZE
+    retention: Annotated[
+        CopyRetentionSpec | None, Field(description="Which copies of the job are deleted. Absent: none.")
+    ] = None
+    take_over: Annotated[
+        Annotated[str, Field(min_length=1, max_length=63)] | None,
+        Field(description="The identity of the operator that owns the place until now, when it is to be this one's."),
+    ] = None
+
+
+SyncToField = Annotated[
+    SyncToSpec | None,
+    Field(
+        description="Copy the snapshot to another store when it is complete. A canonical or native savepoint, or a "
+        "checkpoint without references to other directories; others are SnapshotNotSelfContained."
+    ),
+    Marker.IMMUTABLE,
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SyncError:
+    """Why a copy failed."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
+
+    error_code: Annotated[SavepointErrorCode, Field(description="Why, in one word of a closed list.")]
+    message: Annotated[Message, Field(description="Why, in one line for people.")] = ""
+    time: Annotated[Time | None, Field(description="When.")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SyncStatus:
+    """How far a copy is; written at most every 10 seconds."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
+
+    uri: Annotated[ObservedLocation | None, Field(description="The directory of the copy.")] = None
+    sequence_number: Annotated[
+        int | None,
+        Field(ge=0, description="The number of the copy; it only grows for a job, and is never given twice."),
+    ] = None
+    objects: Annotated[int, Field(ge=0, description="Files that have arrived.")] = 0
+    objects_total: Annotated[int | None, Field(ge=0, description="Files of the snapshot.")] = None
+    bytes: Annotated[int, Field(ge=0, description="Bytes that have arrived.")] = 0
+    bytes_total: Annotated[int | None, Field(ge=0, description="Bytes of the snapshot.")] = None
+    start_time: Annotated[Time | None, Field(description="When it was begun.")] = None
+    observed_time: Annotated[Time | None, Field(description="When the numbers were taken.")] = None
+    end_time: Annotated[Time | None, Field(description="When it was complete or given up.")] = None
+    duration: Annotated[Word | None, Field(description="How long it took, such as 1m1s.")] = None
+    verified: Annotated[CopyCheck | None, Field(description="What was compared.")] = None
+    failures: Annotated[int, Field(ge=0, description="How often it failed.")] = 0
+    retry_time: Annotated[Time | None, Field(description="When it is tried again.")] = None
+    error: Annotated[SyncError | None, Field(description="The last failure.")] = None

@@ -1,0 +1,283 @@
+"""What follows the end of a FlinkSavepoint with `syncTo`: its snapshot is copied, and its status says how far that is.
+
+`snapshot_view` is called by the reconciler before every decision, `wanted_copy` and `follow_sync` after the one about the
+FlinkSavepoint. Invariants: the snapshot itself counts as complete while it is being copied, and when that failed; the intent
+(phase Syncing) is in the status before anything is written to a store; progress is written at most every 10 seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from flinkjob.api.codec import FlinkSavepoint
+from flinkjob.api.common import ConditionStatus, SavepointErrorCode, SavepointPhase
+from flinkjob.api.constants import LABEL_JOB
+from flinkjob.api.flinkjob_status import Condition
+from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
+from flinkjob.api.sync import SyncError, SyncStatus, SyncToSpec
+from flinkjob.core.actions import EventType, PostEvent
+from flinkjob.core.backoff import delay_seconds
+from flinkjob.core.errors import one_line
+from flinkjob.core.model import SavepointDecision
+from flinkjob.core.reasons import Reason
+from flinkjob.core.units import readable_duration, readable_size
+
+PROGRESS_SECONDS = 10.0
+"""The shortest time between two writes that only tell of progress."""
+LOOK_SECONDS = 10.0
+"""How often a copy that runs is looked at; its end wakes the key."""
+SOON = 0.1
+
+
+class CopyPhase(StrEnum):
+    """How far a copy is in this process."""
+
+    WORKING = "Working"
+    DONE = "Done"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopyWanted:
+    """A snapshot that is to be copied.
+
+    Attributes:
+        token: of the snapshot: the same one is copied to a place once, whichever object asks for it.
+        job: the name of its FlinkJob, or the Flink job's id: the copies of a job share a place.
+    """
+
+    uid: str
+    namespace: str
+    job: str
+    token: str
+    location: str
+    sync: SyncToSpec
+    job_id: str | None = None
+    format_type: str | None = None
+    flink_version: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopySeen:
+    """How far a copy is.
+
+    Attributes:
+        code: of a failure.
+        permanent: a failure that is not tried again.
+    """
+
+    phase: CopyPhase
+    sequence_number: int | None = None
+    uri: str | None = None
+    objects: int = 0
+    objects_total: int | None = None
+    bytes: int = 0
+    bytes_total: int | None = None
+    code: SavepointErrorCode = SavepointErrorCode.STORE_ERROR
+    message: str = ""
+    permanent: bool = False
+
+
+def snapshot_view(savepoint: FlinkSavepoint) -> FlinkSavepoint:
+    """The FlinkSavepoint as it is without its copy: complete as soon as its snapshot is."""
+    status = savepoint.status
+    if status.sync is None or status.phase not in (SavepointPhase.SYNCING, SavepointPhase.FAILED):
+        return savepoint
+    return replace(savepoint, status=replace(status, phase=SavepointPhase.COMPLETED, error=None))
+
+
+def wanted_copy(savepoint: FlinkSavepoint, status: FlinkSavepointStatus, now: datetime) -> CopyWanted | None:
+    """The copy to be made or going on now; None where there is nothing to be done.
+
+    Args:
+        savepoint: as read.
+        status: as decided, for the snapshot itself.
+    """
+    spec, sync = savepoint.spec, savepoint.status.sync
+    if spec is None or spec.sync_to is None or savepoint.meta.deletion_time is not None:
+        return None
+    if savepoint.status.phase is not SavepointPhase.SYNCING or status.location is None or sync is None:
+        return None  # the intent is not written yet, or it is over
+    if sync.retry_time is not None and sync.retry_time > now:
+        return None
+    name = spec.job_ref.name if spec.job_ref is not None else savepoint.meta.labels.get(LABEL_JOB)
+    seed = f"{status.job_id}|{status.checkpoint_id}|{status.location}"
+    return CopyWanted(
+        uid=savepoint.meta.uid,
+        namespace=savepoint.meta.namespace,
+        job=name or status.job_id or savepoint.meta.name,
+        token=hashlib.sha256(seed.encode()).hexdigest()[:32],
+        location=status.location,
+        sync=spec.sync_to,
+        job_id=status.job_id,
+        format_type=status.format_type,
+        flink_version=status.flink_version,
+    )
+
+
+def follow_sync(
+    savepoint: FlinkSavepoint, decision: SavepointDecision, seen: CopySeen | None, now: datetime
+) -> SavepointDecision:
+    """The decision about a FlinkSavepoint, with what its copy adds to it.
+
+    Args:
+        savepoint: as read.
+        decision: about the snapshot itself.
+        seen: how far the copy is; None where `wanted_copy` gave None.
+    """
+    spec = savepoint.spec
+    done = decision.status.phase is SavepointPhase.COMPLETED
+    if spec is None or spec.sync_to is None or not done or savepoint.meta.deletion_time is not None:
+        return _as_before(savepoint, decision)
+    return _Follow(savepoint, decision, spec.sync_to, now).decide(seen)
+
+
+def _as_before(savepoint: FlinkSavepoint, decision: SavepointDecision) -> SavepointDecision:
+    """A phase that only the view has is not written back."""
+    if snapshot_view(savepoint) is savepoint or decision.status.phase is not SavepointPhase.COMPLETED:
+        return decision
+    return replace(
+        decision, status=replace(decision.status, phase=savepoint.status.phase, error=savepoint.status.error)
+    )
+
+
+class _Follow:
+    def __init__(self, savepoint: FlinkSavepoint, decision: SavepointDecision, sync: SyncToSpec, now: datetime) -> None:
+        self._savepoint = savepoint
+        self._decision = decision
+        self._spec = sync
+        self._now = now
+        self._before = savepoint.status.sync
+
+    def decide(self, seen: CopySeen | None) -> SavepointDecision:
+        before = self._before
+        if before is None:
+            begun = SyncStatus(start_time=self._now, observed_time=self._now)
+            return self._working(begun, Reason.Syncing, "the copy is about to begin", again=SOON)
+        if before.end_time is not None:
+            return self._over(before)
+        if seen is None:
+            wait = (before.retry_time - self._now).total_seconds() + 0.05 if before.retry_time is not None else SOON
+            message = before.error.message if before.error is not None else "the copy is about to begin"
+            return self._working(before, Reason.BackOff if before.error else Reason.Syncing, message, again=wait)
+        match seen.phase:
+            case CopyPhase.WORKING:
+                return self._progress(before, seen)
+            case CopyPhase.DONE:
+                return self._done(before, seen)
+            case CopyPhase.FAILED:
+                return self._failed(before, seen)
+
+    def _progress(self, before: SyncStatus, seen: CopySeen) -> SavepointDecision:
+        age = (self._now - (before.observed_time or self._now)).total_seconds()
+        first = before.bytes_total is None and seen.bytes_total is not None
+        if age < PROGRESS_SECONDS and not (first and before.error is None):
+            message = _condition(self._savepoint.status, "Ready")
+            return self._working(before, Reason.Syncing, message, again=max(PROGRESS_SECONDS - age, SOON))
+        now = replace(_counted(before, seen), retry_time=None, observed_time=self._now)
+        share = f"{readable_size(now.bytes)} of {readable_size(now.bytes_total or 0)} in {now.objects} files"
+        return self._working(now, Reason.Syncing, share, again=LOOK_SECONDS)
+
+    def _done(self, before: SyncStatus, seen: CopySeen) -> SavepointDecision:
+        span = readable_duration(self._now - (before.start_time or self._now))
+        now = replace(
+            _counted(before, seen),
+            observed_time=self._now,
+            end_time=self._now,
+            duration=span,
+            verified=self._spec.verify,
+            retry_time=None,
+            error=None,
+        )
+        message = f"copy {now.sequence_number}: {now.uri}, {readable_size(now.bytes)} in {span}"
+        event = PostEvent(type=EventType.NORMAL, reason=Reason.Synced, message=one_line(message))
+        decision = self._over(now)
+        return replace(decision, actions=(*decision.actions, event))
+
+    def _failed(self, before: SyncStatus, seen: CopySeen) -> SavepointDecision:
+        failures = before.failures + 1
+        spec = self._savepoint.spec
+        final = seen.permanent or (spec is not None and failures > spec.backoff_limit)
+        error = SyncError(error_code=seen.code, message=one_line(seen.message), time=self._now)
+        now = replace(_counted(before, seen), failures=failures, error=error, observed_time=self._now)
+        event = PostEvent(
+            type=EventType.WARNING, reason=Reason.SyncFailed, message=one_line(f"{seen.code}: {seen.message}")
+        )
+        if final:
+            decision = self._over(replace(now, end_time=self._now, retry_time=None))
+        else:
+            pause = delay_seconds(failures, seed=self._savepoint.meta.uid, initial=2.0)
+            now = replace(now, retry_time=self._now + timedelta(seconds=pause))
+            decision = self._working(now, Reason.BackOff, seen.message, again=pause + 0.05)
+        return replace(decision, actions=(*decision.actions, event))
+
+    # what is written
+
+    def _working(self, sync: SyncStatus, reason: Reason, message: str, *, again: float) -> SavepointDecision:
+        status = replace(self._decision.status, phase=SavepointPhase.SYNCING, sync=sync)
+        delays = [delay for delay in (again, self._decision.requeue_after) if delay is not None]
+        status = self._conditions(status, reason, message, ready=False, reconciling=True, stalled=False, synced=False)
+        return replace(self._decision, status=status, requeue_after=min(delays))
+
+    def _over(self, sync: SyncStatus) -> SavepointDecision:
+        status = replace(self._decision.status, sync=sync)
+        if sync.error is None:
+            message = f"copy {sync.sequence_number}: {sync.uri}"
+            status = self._conditions(
+                status, Reason.Synced, message, ready=True, reconciling=False, stalled=False, synced=True
+            )
+            return replace(self._decision, status=status)
+        code, message = sync.error.error_code, sync.error.message
+        error = SavepointError(error_code=code, message=message, details=sync.uri or self._spec.uri)
+        status = replace(status, phase=SavepointPhase.FAILED, error=error)
+        status = self._conditions(status, code, message, ready=False, reconciling=False, stalled=True, synced=False)
+        return replace(self._decision, status=status)
+
+    def _conditions(
+        self,
+        status: FlinkSavepointStatus,
+        reason: str,
+        message: str,
+        *,
+        ready: bool,
+        reconciling: bool,
+        stalled: bool,
+        synced: bool,
+    ) -> FlinkSavepointStatus:
+        old = {condition.type: condition for condition in self._savepoint.status.conditions}
+        rows = (("Ready", ready), ("Reconciling", reconciling), ("Stalled", stalled), ("Synced", synced))
+        found = []
+        for kind, true in rows:
+            state = ConditionStatus.TRUE if true else ConditionStatus.FALSE
+            known = old.get(kind)
+            same = known is not None and known.status is state
+            found.append(
+                Condition(
+                    type=kind,
+                    status=state,
+                    reason=reason,
+                    message=one_line(message) if kind in ("Ready", "Synced") or true else "",
+                    last_transition_time=known.last_transition_time if known is not None and same else self._now,
+                    observed_generation=self._savepoint.meta.generation,
+                )
+            )
+        return replace(status, conditions=tuple(found))
+
+
+def _counted(before: SyncStatus, seen: CopySeen) -> SyncStatus:
+    return replace(
+        before,
+        uri=seen.uri or before.uri,
+        sequence_number=seen.sequence_number if seen.sequence_number is not None else before.sequence_number,
+        objects=seen.objects,
+        objects_total=seen.objects_total if seen.objects_total is not None else before.objects_total,
+        bytes=seen.bytes,
+        bytes_total=seen.bytes_total if seen.bytes_total is not None else before.bytes_total,
+    )
+
+
+def _condition(status: FlinkSavepointStatus, kind: str) -> str:
+    return next((condition.message or "" for condition in status.conditions if condition.type == kind), "")

@@ -1,0 +1,82 @@
+"""How a namespace reaches a store: by a Secret of its own, or by the operator's own access where that was granted.
+
+Used by `Syncs`. Invariants: a Secret or ConfigMap is read only in the namespace that names it; without a Secret, and for
+mounted directories, a grant is needed; every host passes the operator's allow list; no credential is logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from obstore.store import ObjectStore
+
+from flinkjob.api.sync import StoreAccess
+from flinkjob.core.errors import Invalid
+from flinkjob.core.grants import StoreGrants
+from flinkjob.core.hosts import HostRules
+from flinkjob.runtime.access import Reader, Vault
+from flinkjob.snapshots.stores import StoreAddress, open_store, scheme_of, store_host
+
+KEYS = {
+    "s3": ("accessKeyId", "secretAccessKey"),
+    "gs": ("serviceAccountKey.json",),
+    "az": ("accountKey",),
+}
+"""What a Secret must have: with less, the store's client would fall back to the operator's own identity."""
+OPTIONAL_KEYS = ("sessionToken", "accountName")
+
+
+class StoreAccesses:
+    """Opens stores on behalf of namespaces."""
+
+    def __init__(self, *, reader: Reader, grants: StoreGrants, hosts: HostRules) -> None:
+        self._reader = reader
+        self._grants = grants
+        self._hosts = hosts
+        self._vaults: dict[str, Vault] = {}
+
+    async def open(self, namespace: str, uri: str, access: StoreAccess | None, *, create: bool) -> ObjectStore:
+        """The store below a URI.
+
+        Args:
+            create: make a mounted directory that is missing.
+
+        Raises:
+            Invalid: it is not granted, its host is not allowed, or the URI is of no known sort.
+            Transient: the Secret or ConfigMap cannot be read.
+        """
+        access = access or StoreAccess()
+        parts = urlsplit(uri)
+        if parts.scheme in ("", "file"):
+            self._grants.check(namespace, uri)
+            resolved = await asyncio.to_thread(_resolved, parts.path)
+            self._grants.check(namespace, f"file://{resolved}")  # a link must not lead out of what was granted
+            return open_store(StoreAddress(uri=f"file://{resolved}"), create=create)
+        secret: dict[str, str] = {}
+        vault = self._vaults.setdefault(namespace, Vault(self._reader, namespace))
+        if access.credentials_secret_ref is None:
+            self._grants.check(namespace, uri)
+            if access.endpoint is not None:
+                raise Invalid(
+                    "an endpoint needs credentialsSecretRef: the operator's own identity is not sent elsewhere"
+                )
+        else:
+            data = await vault.secret(access.credentials_secret_ref.name)
+            needed = KEYS[scheme_of(uri)]
+            if missing := [name for name in needed if name not in data]:
+                raise Invalid(f"Secret {access.credentials_secret_ref.name} has no key {missing[0]}")
+            secret = {name: _text(data[name]) for name in (*needed, *OPTIONAL_KEYS) if name in data}
+        ca = _text(await vault.value(access.ca)) if access.ca is not None else None
+        address = StoreAddress(uri=uri, endpoint=access.endpoint, region=access.region, secret=secret, ca=ca)
+        self._hosts.check_host(store_host(address))
+        return open_store(address, create=create)
+
+
+def _resolved(path: str) -> Path:
+    return Path(unquote(path)).resolve()
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="replace").strip()

@@ -1,0 +1,227 @@
+"""Copies of snapshots as tasks beside the workers: started, looked at and cancelled by the reconciler.
+
+Invariants: at most one copy of a FlinkJob at a time, and few of all; every write to a store passes the gate of the Lease and
+the fault points; a copy whose FlinkSavepoint is gone is cancelled, and one that is cut off goes on where it stopped; no
+credential leaves this module but into the store's client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from obstore.store import ObjectStore
+
+from flinkjob.api.common import CopyCheck, SavepointErrorCode, duration_seconds
+from flinkjob.core.errors import FlinkJobError, Invalid, Rejected
+from flinkjob.core.sync import CopyPhase, CopySeen, CopyWanted
+from flinkjob.runtime.faults import Effect, Faults
+from flinkjob.runtime.queue import Key
+from flinkjob.runtime.storeaccess import StoreAccesses
+from flinkjob.snapshots.copying import (
+    CopyRequest,
+    NoSnapshot,
+    Progress,
+    VerifyFailed,
+    apply_retention,
+    copy_snapshot,
+)
+from flinkjob.snapshots.metadata import MetadataUnreadable, SnapshotNotSelfContained
+from flinkjob.snapshots.place import OwnedByOther, Place, StoreStep
+from flinkjob.snapshots.transfer import Bandwidth
+
+log = logging.getLogger(__name__)
+
+MOMENT = 0.2
+"""Seconds that a round waits for a copy, so that a small one costs no extra round."""
+_EFFECTS = {step: Effect(f"sync-{step}") for step in StoreStep}
+_PERMANENT: tuple[tuple[type[FlinkJobError], SavepointErrorCode], ...] = (
+    (OwnedByOther, SavepointErrorCode.OWNED_BY_OTHER),
+    (NoSnapshot, SavepointErrorCode.NO_SNAPSHOT),
+    (SnapshotNotSelfContained, SavepointErrorCode.SNAPSHOT_NOT_SELF_CONTAINED),
+    (MetadataUnreadable, SavepointErrorCode.SNAPSHOT_NOT_SELF_CONTAINED),
+)
+
+
+class FaultGate:
+    """The fault points and the fence of the Lease around the writes to a store."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+
+    def before(self, step: StoreStep) -> None:
+        self._faults.before(_EFFECTS[step])
+
+    def after(self, step: StoreStep) -> None:
+        self._faults.after(_EFFECTS[step])
+
+
+@dataclass
+class _Copy:
+    key: Key
+    wanted: CopyWanted
+    task: asyncio.Task[CopySeen]
+    progress: Progress = field(default_factory=Progress)
+
+
+class Syncs:
+    """The copies that this process makes."""
+
+    def __init__(
+        self,
+        *,
+        identity: str,
+        stores: StoreAccesses,
+        faults: Faults,
+        wake: Callable[[Key], None],
+        parallel: int = 2,
+        bandwidth: int | None = None,
+    ) -> None:
+        """
+        Args:
+            parallel: copies at the same time, over all FlinkJobs.
+            bandwidth: bytes a second, over all copies; None: no limit.
+        """
+        self._identity = identity
+        self._stores = stores
+        self._gate = FaultGate(faults)
+        self._wake = wake
+        self._free = asyncio.Semaphore(parallel)
+        self._bandwidth = Bandwidth(bandwidth)
+        self._copies: dict[str, _Copy] = {}
+        self._busy: dict[tuple[str, str], asyncio.Lock] = {}
+
+    async def look(self, key: Key, wanted: CopyWanted) -> CopySeen:
+        """How far a copy is; starts it when nobody did. An outcome is given once: then the status holds it."""
+        copy = self._copies.get(wanted.uid)
+        if copy is None or copy.wanted != wanted:
+            self.cancel(wanted.uid)
+            progress = Progress()
+            task = asyncio.create_task(self._make(wanted, progress), name=f"sync {wanted.namespace}/{wanted.job}")
+            copy = self._copies[wanted.uid] = _Copy(key, wanted, task, progress)
+            task.add_done_callback(lambda _: self._ended(wanted))
+        await asyncio.wait({copy.task}, timeout=MOMENT)
+        if not copy.task.done():
+            return _seen(CopyPhase.WORKING, copy.progress)
+        del self._copies[wanted.uid]
+        return copy.task.result()
+
+    def retain(self, key: Key, uids: frozenset[str]) -> None:
+        """Cancel the copies of a key whose FlinkSavepoints are gone or no longer want one."""
+        for uid in [uid for uid, copy in self._copies.items() if copy.key == key and uid not in uids]:
+            self.cancel(uid)
+
+    def cancel(self, uid: str) -> None:
+        """End a copy; what has arrived stays for the next attempt, invisible to readers."""
+        copy = self._copies.pop(uid, None)
+        if copy is not None and not copy.task.done():
+            copy.task.cancel()
+
+    async def close(self) -> None:
+        """End all copies."""
+        tasks = [copy.task for copy in self._copies.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ended(self, wanted: CopyWanted) -> None:
+        copy = self._copies.get(wanted.uid)
+        if copy is not None and copy.wanted is wanted:
+            self._wake(copy.key)
+
+    async def _make(self, wanted: CopyWanted, progress: Progress) -> CopySeen:
+        where: list[str] = []
+        try:
+            async with self._busy.setdefault((wanted.namespace, wanted.job), asyncio.Lock()), self._free:
+                return await self._copy(wanted, progress, where)
+        except VerifyFailed as error:
+            return _failed(progress, where, SavepointErrorCode.VERIFY_FAILED, error.message)
+        except Invalid as error:
+            code = next((code for kind, code in _PERMANENT if isinstance(error, kind)), SavepointErrorCode.STORE_ERROR)
+            return _failed(progress, where, code, error.message, permanent=True)
+        except Rejected as error:
+            return _failed(progress, where, SavepointErrorCode.STORE_ERROR, error.message, permanent=error.permanent)
+        except FlinkJobError as error:
+            return _failed(progress, where, SavepointErrorCode.STORE_ERROR, error.message)
+        except Exception as error:
+            log.exception("copying %s failed in the operator itself", wanted.location)
+            message = f"internal error: {type(error).__name__}"
+            return _failed(progress, where, SavepointErrorCode.STORE_ERROR, message)
+
+    async def _copy(self, wanted: CopyWanted, progress: Progress, where: list[str]) -> CopySeen:
+        sync, namespace = wanted.sync, wanted.namespace
+        source = await self._source(wanted)
+        place = Place(
+            store=await self._stores.open(namespace, sync.uri, sync, create=True),
+            identity=self._identity,
+            namespace=namespace,
+            job=wanted.job,
+            gate=self._gate,
+        )
+        request = CopyRequest(
+            source=source,
+            location=wanted.location,
+            place=place,
+            token=wanted.token,
+            job_id=wanted.job_id,
+            format_type=wanted.format_type,
+            flink_version=wanted.flink_version,
+            take_over=sync.take_over,
+            verify=sync.verify is CopyCheck.CHECKSUM,
+        )
+        manifest = await copy_snapshot(request, bandwidth=self._bandwidth, progress=progress)
+        where.append(f"{sync.uri.rstrip('/')}/{place.directory(manifest.sequence_number, manifest.checkpoint_id)}")
+        if sync.retention is not None:
+            age = timedelta(seconds=duration_seconds(sync.retention.min_age))
+            keep = frozenset({manifest.sequence_number})
+            await apply_retention(place, min_count=sync.retention.min_count, min_age=age, keep=keep)
+        return CopySeen(
+            phase=CopyPhase.DONE,
+            sequence_number=manifest.sequence_number,
+            uri=where[0],
+            objects=len(manifest.files),
+            objects_total=len(manifest.files),
+            bytes=manifest.size,
+            bytes_total=manifest.size,
+        )
+
+    async def _source(self, wanted: CopyWanted) -> ObjectStore:
+        try:
+            return await self._stores.open(wanted.namespace, wanted.location, wanted.sync.source, create=False)
+        except Rejected as error:
+            if error.code == 404:
+                raise NoSnapshot(error.message) from error
+            raise
+
+
+def _seen(phase: CopyPhase, progress: Progress) -> CopySeen:
+    known = progress.objects_total > 0
+    return CopySeen(
+        phase=phase,
+        sequence_number=progress.sequence_number,
+        objects=progress.objects,
+        objects_total=progress.objects_total if known else None,
+        bytes=progress.bytes,
+        bytes_total=progress.bytes_total if known else None,
+    )
+
+
+def _failed(
+    progress: Progress, where: list[str], code: SavepointErrorCode, message: str, *, permanent: bool = False
+) -> CopySeen:
+    known = progress.objects_total > 0
+    return CopySeen(
+        phase=CopyPhase.FAILED,
+        sequence_number=progress.sequence_number,
+        uri=where[0] if where else None,
+        objects=progress.objects,
+        objects_total=progress.objects_total if known else None,
+        bytes=min(progress.bytes, progress.bytes_total) if known else 0,
+        bytes_total=progress.bytes_total if known else None,
+        code=code,
+        message=message,
+        permanent=permanent,
+    )

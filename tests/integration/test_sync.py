@@ -1,0 +1,173 @@
+"""FlinkSavepoints with `syncTo`: the copy is complete, numbered and owned; what goes wrong is in the status."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import obstore
+import pytest
+
+from deploy.local.controlplane import ControlPlane
+from deploy.local.flink import FlinkCluster
+from deploy.local.processes import wait_until
+from deploy.local.s3 import S3Server
+from flinkjob.snapshots.stores import StoreAddress, open_store
+from tests.integration.conftest import OPTIONS
+from tests.support.kube import Kube, condition, conditions
+from tests.support.lab import Lab
+from tests.support.operator import OperatorProcess
+
+pytestmark = [pytest.mark.kube, pytest.mark.flink]
+
+SYNC = "sync"
+SYNCED = {"Ready": "True", "Reconciling": "False", "Stalled": "False", "Synced": "True"}
+FAILED = {"Ready": "False", "Reconciling": "False", "Stalled": "True", "Synced": "False"}
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with S3Server(tmp_path_factory.mktemp("s3"), buckets=("backup",)) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def sync_operator(
+    control_plane: ControlPlane, kube: Kube, demo_jar: Path, s3: S3Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OperatorProcess]:
+    """An operator that may use what lies below the tests' directory for the namespace, and nothing else."""
+    kube.create_namespace(SYNC)
+    base = tmp_path_factory.getbasetemp()
+    kube.apply(secret("store", accessKeyId=s3.access_key, secretAccessKey=s3.secret_key))
+    kube.apply(secret("wrong", accessKeyId=s3.access_key, secretAccessKey="hidden-secret"))
+    with OperatorProcess(
+        control_plane,
+        tmp_path_factory.mktemp("operator-sync"),
+        namespaces=[SYNC],
+        identity=SYNC,
+        artifact_dirs=[demo_jar.parents[2], base],
+        options={**OPTIONS, "store-grants": f"{SYNC}=file://{base}"},
+    ) as operator:
+        yield operator
+    said = operator.said()
+    assert s3.secret_key not in said
+    assert "hidden-secret" not in said
+
+
+@pytest.fixture
+def sync_lab(
+    kube: Kube, flink: FlinkCluster, sync_operator: OperatorProcess, demo_jar: Path, tmp_path: Path
+) -> Iterator[Lab]:
+    place = Lab(kube, flink, sync_operator, SYNC, demo_jar, tmp_path)
+    yield place
+    place.clean()
+    place.close()
+
+
+def secret(name: str, **data: str) -> dict[str, Any]:
+    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+    meta = {"name": name, "namespace": SYNC}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": encoded}
+
+
+def to_s3(s3: S3Server, prefix: str, credentials: str = "store") -> dict[str, Any]:
+    return {
+        "uri": f"s3://backup/{prefix}",
+        "endpoint": s3.endpoint,
+        "region": s3.region,
+        "credentialsSecretRef": {"name": credentials},
+    }
+
+
+def told_once(lab: Lab, name: str) -> bool:
+    return lab.reasons(name, "FlinkSavepoint").count("Synced") == 1
+
+
+def latest(directory: Path) -> int:
+    return int(json.loads((directory / "latest.json").read_bytes())["sequenceNumber"])
+
+
+@pytest.mark.parametrize("target", ["s3", "file"])
+def test_every_copy_is_complete_and_has_the_next_number(sync_lab: Lab, s3: S3Server, target: str) -> None:
+    lab, name = sync_lab, f"copied-{target}"
+    lab.start(name)
+    sync = to_s3(s3, name) if target == "s3" else {"uri": f"file://{lab.directory}/mounted"}
+    root = (s3.data / "backup" / name if target == "s3" else lab.directory / "mounted") / SYNC / name
+    for number in (1, 2):
+        one = f"{name}-{number}"
+        lab.apply(lab.savepoint(one, name, syncTo={**sync, "verify": "Checksum"}))
+        found = lab.savepoint_phase(one, "Completed")
+        status = found["status"]
+        assert conditions(found) == SYNCED
+        assert status["sync"].items() >= {"sequenceNumber": number, "verified": "Checksum", "failures": 0}.items()
+        assert status["sync"]["bytes"] == status["sync"]["bytesTotal"] > 0
+        copy = root / status["sync"]["uri"].rpartition("/")[2]
+        manifest = json.loads((copy / "manifest.json").read_bytes())
+        assert status["sync"]["objects"] == len(manifest["files"])
+        assert {file["name"] for file in manifest["files"]} == {
+            path.name for path in Path(status["location"].removeprefix("file:")).iterdir()
+        }
+        assert latest(root) == number
+        wait_until(partial(told_once, lab, one), timeout=30, what="the Event")
+        assert len(json.dumps(status)) < 32 * 1024
+    assert json.loads((root / "owner.json").read_bytes())["identity"] == SYNC
+
+
+@pytest.mark.parametrize("case", ["denied", "not granted", "no secret", "own identity elsewhere", "another owner"])
+def test_what_goes_wrong_is_in_the_status(sync_lab: Lab, s3: S3Server, case: str) -> None:
+    lab, name = sync_lab, f"bad-{case.replace(' ', '-')}"
+    lab.start(name)
+    code, word, sync = "StoreError", "", to_s3(s3, name)
+    match case:
+        case "denied":
+            sync, word = to_s3(s3, name, "wrong"), "denies access"
+        case "not granted":
+            sync, word = {"uri": "file:///elsewhere/copies"}, "--store-grants"
+        case "no secret":
+            sync, word = to_s3(s3, name, "missing"), "does not exist"
+        case "own identity elsewhere":
+            del sync["credentialsSecretRef"]
+            word = "--store-grants"
+        case "another owner":
+            keys = {"accessKeyId": s3.access_key, "secretAccessKey": s3.secret_key}
+            place = open_store(StoreAddress(uri=f"s3://backup/{name}", endpoint=s3.endpoint, secret=keys))
+            owner = {"identity": "other", "namespace": SYNC, "name": name}
+            obstore.put(place, f"{SYNC}/{name}/owner.json", json.dumps(owner).encode())
+            code, word = "OwnedByOther", "operator other"
+    lab.apply(lab.savepoint(f"{name}-1", name, syncTo=sync, backoffLimit=0))
+    found = lab.savepoint_phase(f"{name}-1", "Failed")
+    assert conditions(found) == FAILED
+    error = found["status"]["error"]
+    assert error["errorCode"] == code == condition(found, "Stalled")["reason"]
+    assert word in error["message"]
+    assert "hidden-secret" not in json.dumps(found)
+    assert found["status"]["location"], "the snapshot itself is complete"
+    assert not list((s3.data / "backup" / name).rglob("manifest.json"))
+    if case == "another owner":
+        lab.apply(lab.savepoint(f"{name}-2", name, syncTo={**sync, "takeOver": "other"}))
+        lab.savepoint_phase(f"{name}-2", "Completed")
+
+
+def test_a_snapshot_that_is_gone_is_said_so(sync_lab: Lab, s3: S3Server) -> None:
+    lab, name = sync_lab, "gone"
+    lab.start(name)
+    gone = f"file://{lab.directory}/nowhere/savepoint-1"
+    lab.apply(lab.savepoint("gone-1", name, mode="Existing", location=gone, syncTo=to_s3(s3, name)))
+    found = lab.savepoint_phase("gone-1", "Failed")
+    assert found["status"]["error"]["errorCode"] == "NoSnapshot"
+
+
+def test_retention_of_copies_needs_both_limits(sync_lab: Lab, s3: S3Server) -> None:
+    lab, name = sync_lab, "kept"
+    lab.start(name)
+    for number in (1, 2, 3):
+        sync = to_s3(s3, name) | {"retention": {"minCount": 1, "minAge": "1ms"}}
+        lab.apply(lab.savepoint(f"kept-{number}", name, syncTo=sync))
+        lab.savepoint_phase(f"kept-{number}", "Completed")
+    root = s3.data / "backup" / name / SYNC / name
+    assert [path.parent.name[:19] for path in root.glob("*/manifest.json")] == ["0000000000000000003"]
+    assert latest(root) == 3
