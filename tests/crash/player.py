@@ -84,7 +84,12 @@ def play(stage: Stage, case: Case) -> None:
         namespaces=[namespace],
         identity=namespace,
         artifact_dirs=[directory],
-        options={"poll-fast-ms": 50, "poll-slow-ms": 500, "workers": 2},
+        options={
+            "poll-fast-ms": 50,
+            "poll-slow-ms": 500,
+            "workers": 2,
+            "store-grants": f"{namespace}=file://{directory}",
+        },
         prefork=stage.prefork,
     )
     flink = stage.adaptive if story.adaptive else stage.flink

@@ -6,6 +6,7 @@ point and is started again. `effects` lists which effects it surely has, and how
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,6 +215,47 @@ def rescaled(lab: Lab) -> None:
     assert [v["parallelism"] for v in lab.rest(f"/jobs/{submission(found)['jobId']}")["vertices"]][-1] == 2
 
 
+IN_FILES = {"execution.checkpointing.data-inline-threshold": "0"}
+"""Flink writes even the smallest state into files of its own, beside `_metadata`."""
+
+
+def copies(lab: Lab) -> Path:
+    """Where copies of snapshots go."""
+    return lab.directory / "copies"
+
+
+def copy(name: str, **retention: Any) -> Callable[[Lab], None]:
+    """The user applies a FlinkSavepoint that is copied."""
+
+    def act(lab: Lab) -> None:
+        sync = {"uri": f"file://{copies(lab)}"} | ({"retention": retention} if retention else {})
+        lab.apply(lab.savepoint(name, NAME, syncTo=sync))
+
+    return act
+
+
+def copied(name: str, number: int) -> Callable[[Lab], None]:
+    """The newest copy has this number, it is the only one that readers see, and it is whole."""
+
+    def settle(lab: Lab) -> None:
+        status = lab.savepoint_phase(name, "Completed", deadline=DEADLINE)["status"]
+        assert status["sync"]["sequenceNumber"] == number
+        (root,) = {path.parent for path in copies(lab).rglob("latest.json")}
+        assert json.loads((root / "latest.json").read_bytes())["sequenceNumber"] == number
+        (made,) = root.glob("*/manifest.json")
+        for file in json.loads(made.read_bytes())["files"]:
+            assert (made.parent / file["name"]).stat().st_size == file["size"]
+
+    return settle
+
+
+def copied_before(lab: Lab) -> None:
+    """Before a copy that makes an older one superfluous."""
+    running(flinkConfiguration=IN_FILES)(lab)
+    copy("older")(lab)
+    copied("older", 1)(lab)
+
+
 def void(_: object) -> None:
     """Nothing, whatever was returned."""
 
@@ -332,6 +374,28 @@ STORIES: Mapping[str, Story] = {
         settle=gone,
         effects={Effect.CANCEL: 1, Effect.FINALIZER_REMOVE: 1},
         live=0,
+    ),
+    "copy": Story(
+        prepare=running(flinkConfiguration=IN_FILES),
+        act=copy(SAVED),
+        settle=copied(SAVED, 1),
+        effects={
+            Effect.SYNC_OWNER: 1,
+            Effect.SYNC_RESERVE: 1,
+            Effect.SYNC_DATA: 1,
+            Effect.SYNC_JOURNAL: 1,
+            Effect.SYNC_METADATA: 1,
+            Effect.SYNC_MANIFEST: 1,
+            Effect.SYNC_LATEST: 1,
+        },
+        snapshots=1,
+    ),
+    "copy-retention": Story(
+        prepare=copied_before,
+        act=copy(SAVED, minCount=1, minAge="1ms"),
+        settle=copied(SAVED, 2),
+        effects={Effect.SYNC_PRUNE: 1},
+        snapshots=2,
     ),
     "periodic": Story(
         prepare=running(),
