@@ -203,6 +203,10 @@ configurations: [name-reference.yaml]
 
 
 def test_kustomize_follows_every_reference_of_both_kinds(bare: ControlPlane, tmp_path: Path) -> None:
+    store = {
+        "credentialsSecretRef": {"name": "x"},
+        "ca": {"secretKeyRef": {"name": "x"}, "configMapKeyRef": {"name": "x"}},
+    }
     objects = [
         *({"apiVersion": "v1", "kind": kind, "metadata": {"name": "x"}} for kind in ("Secret", "ConfigMap", "Service")),
         {
@@ -225,7 +229,7 @@ def test_kustomize_follows_every_reference_of_both_kinds(bare: ControlPlane, tmp
             "apiVersion": "flinkjob.dev/v1alpha1",
             "kind": "FlinkSavepoint",
             "metadata": {"name": "x"},
-            "spec": {"jobRef": {"name": "x"}},
+            "spec": {"jobRef": {"name": "x"}, "syncTo": store | {"source": store}},
         },
     ]
     (tmp_path / "objects.yaml").write_text(yaml.safe_dump_all(objects))
@@ -235,7 +239,7 @@ def test_kustomize_follows_every_reference_of_both_kinds(bare: ControlPlane, tmp
     )
     built = bare.kubectl("kustomize", tmp_path)
     assert "name: x\n" not in built
-    assert built.count("name: x-blue\n") == 12
+    assert built.count("name: x-blue\n") == 18
 
 
 def test_every_reference_of_the_definitions_is_in_that_configuration() -> None:

@@ -21,6 +21,7 @@ from flinkjob.api.sync import SyncError, SyncStatus, SyncToSpec
 from flinkjob.core.actions import EventType, PostEvent
 from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.errors import one_line
+from flinkjob.core.flinkmodel import normalise_location
 from flinkjob.core.model import SavepointDecision
 from flinkjob.core.reasons import Reason
 from flinkjob.core.units import readable_duration, readable_size
@@ -45,7 +46,8 @@ class CopyWanted:
     """A snapshot that is to be copied.
 
     Attributes:
-        token: of the snapshot: the same one is copied to a place once, whichever object asks for it.
+        token: of the snapshot's place: the same one is copied once, whichever object asks for it. Only of what never
+            changes: Flink tells the checkpoint id later than the place.
         job: the name of its FlinkJob, or the Flink job's id: the copies of a job share a place.
     """
 
@@ -104,12 +106,11 @@ def wanted_copy(savepoint: FlinkSavepoint, status: FlinkSavepointStatus, now: da
     if sync.retry_time is not None and sync.retry_time > now:
         return None
     name = spec.job_ref.name if spec.job_ref is not None else savepoint.meta.labels.get(LABEL_JOB)
-    seed = f"{status.job_id}|{status.checkpoint_id}|{status.location}"
     return CopyWanted(
         uid=savepoint.meta.uid,
         namespace=savepoint.meta.namespace,
         job=name or status.job_id or savepoint.meta.name,
-        token=hashlib.sha256(seed.encode()).hexdigest()[:32],
+        token=hashlib.sha256(normalise_location(status.location).encode()).hexdigest()[:32],
         location=status.location,
         sync=spec.sync_to,
         job_id=status.job_id,

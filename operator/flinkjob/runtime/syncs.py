@@ -97,7 +97,7 @@ class Syncs:
     async def look(self, key: Key, wanted: CopyWanted) -> CopySeen:
         """How far a copy is; starts it when nobody did. An outcome is given once: then the status holds it."""
         copy = self._copies.get(wanted.uid)
-        if copy is None or copy.wanted != wanted:
+        if copy is None or (copy.wanted.token, copy.wanted.sync) != (wanted.token, wanted.sync):
             self.cancel(wanted.uid)
             progress = Progress()
             task = asyncio.create_task(self._make(wanted, progress), name=f"sync {wanted.namespace}/{wanted.job}")

@@ -20,11 +20,11 @@ from flinkjob.snapshots.manifest import Manifest, ManifestFile
 from flinkjob.snapshots.metadata import SnapshotMetadata, SnapshotNotSelfContained, read_metadata
 from flinkjob.snapshots.place import MOST_TRIES, Place, StoreStep
 from flinkjob.snapshots.stores import store_errors
-from flinkjob.snapshots.transfer import MIB, Bandwidth, copy_object, digest_of
+from flinkjob.snapshots.transfer import MEMORY, MIB, Bandwidth, Memory, copy_object, digest_of, memory_for
 
 METADATA = "_metadata"
 JOURNAL = "journal.json"
-LARGEST_METADATA = 256 * MIB
+LARGEST_METADATA = 64 * MIB
 PARALLEL = 4
 JOURNAL_SECONDS = 2.0
 
@@ -44,7 +44,7 @@ class CopyRequest:
     Attributes:
         source: the store at the snapshot's own directory.
         location: that directory, as Flink names it.
-        token: who asks: the same token goes on with the same copy.
+        token: of the snapshot: the same token goes on with the same copy, unless another snapshot lies there by now.
         verify: read every copied file back and compare.
     """
 
@@ -79,12 +79,13 @@ class _Copy:
     directory: str = ""
     done: dict[str, ManifestFile] = field(default_factory=dict)
     written: float = 0.0
+    memory: Memory = field(default_factory=lambda: Memory(MEMORY))
 
     async def run(self) -> Manifest:
         request, place = self.request, self.request.place
         metadata = await self._metadata()
         await place.own(request.take_over)
-        number = await place.reserve(request.token, metadata.checkpoint_id)
+        number = await place.reserve(f"{request.token}-{metadata.checkpoint_id}", metadata.checkpoint_id)
         self.progress.sequence_number = number
         if (before := await place.manifest(number, metadata.checkpoint_id)) is not None:
             await place.publish(before)
@@ -94,7 +95,7 @@ class _Copy:
         self.progress.objects_total, self.progress.bytes_total = len(sizes), sum(sizes.values())
         await self._resume(sizes)
         try:
-            await self._data([name for name in sizes if name != METADATA and name not in self.done])
+            await self._data({name: sizes[name] for name in sizes if name != METADATA and name not in self.done})
         finally:
             if len(self.done) < len(sizes):
                 await self._note(final=True)
@@ -163,15 +164,16 @@ class _Copy:
                 self.progress.bytes += sizes[name]
                 self.progress.skipped += sizes[name]
 
-    async def _data(self, names: list[str]) -> None:
-        waiting = iter(names)
+    async def _data(self, sizes: dict[str, int]) -> None:
+        waiting = iter(sizes.items())
 
         async def worker() -> None:
-            for name in waiting:
-                await self._one(name)
+            for name, size in waiting:
+                async with self.memory.hold(memory_for(size)):
+                    await self._one(name)
                 await self._note()
 
-        workers = [asyncio.create_task(worker()) for _ in range(min(PARALLEL, len(names)))]
+        workers = [asyncio.create_task(worker()) for _ in range(min(PARALLEL, len(sizes)))]
         try:
             await asyncio.gather(*workers)
         finally:

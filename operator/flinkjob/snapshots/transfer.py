@@ -1,7 +1,8 @@
 """Copying one object from store to store: streamed, checksummed, in bounded memory, at a limited rate.
 
-Used by `copying`. Invariants: at most `MEMORY` bytes are held for a transfer whatever the object's size; an object that was
-cut off does not appear in the target, since stores complete a write as a whole.
+Used by `copying`. Invariants: the objects that one snapshot's copy has under way hold at most `MEMORY` bytes together,
+up to objects of 240 GiB, beyond which S3's number of parts asks for larger parts; an object that was cut off does not
+appear in the target, since stores complete a write as a whole.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import obstore
@@ -54,6 +56,46 @@ class Bandwidth:
             await asyncio.sleep(begin - now)
 
 
+class Memory:
+    """Bytes that transfers share: who needs more than are left waits."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._free = limit
+        self._changed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def hold(self, size: int) -> AsyncIterator[None]:
+        """Hold so many bytes, at most the limit."""
+        size = min(size, self._limit)
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._free >= size)
+            self._free -= size
+        try:
+            yield
+        finally:
+            async with self._changed:
+                self._free += size
+                self._changed.notify_all()
+
+
+def memory_for(size: int) -> int:
+    """The most bytes that copying an object of this size holds."""
+    if size <= PART:
+        return size
+    part = _part(size)
+    return 2 * CHUNK + part * (_parts_at_once(part) + 1)
+
+
+def _part(size: int) -> int:
+    return max(PART, -(-size // MOST_PARTS))
+
+
+def _parts_at_once(part: int) -> int:
+    """Parts that are on their way while the next one is filled."""
+    return max(1, min(2, (MEMORY - 2 * CHUNK) // part - 1))
+
+
 async def copy_object(
     source: ObjectStore,
     source_path: str,
@@ -83,7 +125,7 @@ async def copy_object(
             await _put(target, target_path, content)
             progress(size)
         else:
-            part = max(PART, -(-expected // MOST_PARTS))
+            part = _part(expected)
             size = 0
 
             async def chunks() -> AsyncIterator[bytes]:
@@ -97,9 +139,10 @@ async def copy_object(
                 if size != expected:
                     raise Transient("store", f"{source_path} was cut off after {size} of {expected} bytes")
 
-            parallel = max(1, min(2, (MEMORY - 2 * CHUNK) // part - 1))
             with store_errors(target_path):
-                await obstore.put_async(target, target_path, chunks(), chunk_size=part, max_concurrency=parallel)
+                await obstore.put_async(
+                    target, target_path, chunks(), chunk_size=part, max_concurrency=_parts_at_once(part)
+                )
     return Copied(size=size, sha256=digest.hexdigest())
 
 

@@ -17,7 +17,7 @@ from flinkjob.snapshots.copying import CopyRequest, Progress, apply_retention, c
 from flinkjob.snapshots.metadata import SnapshotNotSelfContained
 from flinkjob.snapshots.place import OwnedByOther, Place
 from flinkjob.snapshots.stores import StoreAddress, open_store
-from flinkjob.snapshots.transfer import MIB, Bandwidth
+from flinkjob.snapshots.transfer import MEMORY, MIB, Bandwidth, Memory, memory_for
 
 Make = Callable[..., Path]
 SIZES = {"small": 1000, "large": 20 * MIB + 17, "empty": 0}
@@ -160,3 +160,32 @@ async def test_wrong_credentials_are_a_denial_without_the_secret(
     with pytest.raises(Rejected, match="denies access") as caught:
         await copy_snapshot(_request(make_snapshot({"a": 1}), place))
     assert "hidden-secret" not in str(caught.value)
+
+
+async def test_another_snapshot_at_the_same_place_is_another_copy(make_snapshot: Make, store: Any) -> None:
+    place = _place(store)
+    one = await copy_snapshot(_request(make_snapshot({"a": 1}, checkpoint_id=1), place, token="here"))
+    two = await copy_snapshot(_request(make_snapshot({"a": 1}, checkpoint_id=2), place, token="here"))
+    assert [one.sequence_number, two.sequence_number] == [1, 2]
+
+
+@pytest.mark.parametrize("size", [1, 8 * MIB, 8 * MIB + 1, 100 * 1024 * MIB, 240 * 1024 * MIB])
+def test_an_object_of_any_size_fits_into_the_memory_of_a_copy(size: int) -> None:
+    assert 0 < memory_for(size) <= MEMORY
+
+
+async def test_who_needs_more_memory_than_is_left_waits() -> None:
+    memory, held, most = Memory(10), 0, 0
+
+    async def hold(size: int) -> None:
+        nonlocal held, most
+        async with memory.hold(size):
+            held += size
+            most = max(most, held)
+            await asyncio.sleep(0)
+            held -= size
+
+    await asyncio.gather(*(hold(size) for size in (4, 4, 4, 10, 10, 1)))
+    assert most == 10
+    async with memory.hold(99):  # more than there is: all of it
+        pass
