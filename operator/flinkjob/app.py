@@ -38,6 +38,7 @@ from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.checkedhttp import CheckedTransport, artifact_client
 from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
+from flinkjob.runtime.copies import Copies
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.faults import Faults
 from flinkjob.runtime.leader import Leadership
@@ -148,12 +149,23 @@ class App:
             stores=accesses,
             faults=faults,
             wake=self._wake,
+            in_use=cache.snapshots_in_use,
             parallel=settings.max_syncs,
             bandwidth=settings.sync_mb_per_second * MIB or None,
         )
         stack.push_async_callback(syncs.close)
         lister = SnapshotLister(settings.state_dirs)
-        observer = Observer(identity=identity, clusters=clusters, tasks=tasks, kube=kube, snapshots=lister, hosts=hosts)
+        copies = Copies(identity=identity, stores=accesses, wake=self._wake)
+        stack.push_async_callback(copies.close)
+        observer = Observer(
+            identity=identity,
+            clusters=clusters,
+            tasks=tasks,
+            kube=kube,
+            snapshots=lister,
+            hosts=hosts,
+            copies=copies,
+        )
         executor = Executor(
             identity=identity,
             kube=kube,

@@ -222,7 +222,7 @@ def test_kustomize_follows_every_reference_of_both_kinds(bare: ControlPlane, tmp
                         "clientSecretRef": {"name": "x"},
                     },
                 },
-                "initialState": {"savepointRef": {"name": "x"}},
+                "initialState": {"savepointRef": {"name": "x"}, "copies": [store, store]},
             },
         },
         {
@@ -239,7 +239,7 @@ def test_kustomize_follows_every_reference_of_both_kinds(bare: ControlPlane, tmp
     )
     built = bare.kubectl("kustomize", tmp_path)
     assert "name: x\n" not in built
-    assert built.count("name: x-blue\n") == 18
+    assert built.count("name: x-blue\n") == 24
 
 
 def test_every_reference_of_the_definitions_is_in_that_configuration() -> None:
@@ -264,7 +264,7 @@ def references(schema: dict[str, Any], place: str) -> Iterator[str]:
         if name.endswith("Ref"):
             yield here
         else:
-            yield from references(inner, here)
+            yield from references(inner.get("items", inner), here)
 
 
 def test_generated_files_are_up_to_date() -> None:

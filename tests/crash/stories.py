@@ -224,12 +224,12 @@ def copies(lab: Lab) -> Path:
     return lab.directory / "copies"
 
 
-def copy(name: str, **retention: Any) -> Callable[[Lab], None]:
+def copy(name: str, mode: str = "Trigger", **retention: Any) -> Callable[[Lab], None]:
     """The user applies a FlinkSavepoint that is copied."""
 
     def act(lab: Lab) -> None:
         sync = {"uri": f"file://{copies(lab)}"} | ({"retention": retention} if retention else {})
-        lab.apply(lab.savepoint(name, NAME, syncTo=sync))
+        lab.apply(lab.savepoint(name, NAME, mode=mode, syncTo=sync))
 
     return act
 
@@ -254,6 +254,27 @@ def copied_before(lab: Lab) -> None:
     running(flinkConfiguration=IN_FILES)(lab)
     copy("older")(lab)
     copied("older", 1)(lab)
+
+
+def only_a_copy(lab: Lab) -> None:
+    """Before a start from a copy, which is all that is left of the job."""
+    running(flinkConfiguration=IN_FILES)(lab)
+    copy("older", "Stop")(lab)
+    copied("older", 1)(lab)
+    lab.delete(NAME)
+    lab.gone(NAME)
+
+
+def apply_with_copies(lab: Lab) -> None:
+    """The user applies the job, which shall start from the copy."""
+    copied_to = {"strategy": "Custom", "copies": [{"uri": f"file://{copies(lab)}"}]}
+    lab.apply(manifest(lab, initialState=copied_to))
+
+
+def runs_from_copy(lab: Lab) -> None:
+    """The job runs, started from the copy."""
+    found = lab.running(NAME, 1, deadline=DEADLINE)
+    assert submission(found)["restoredCopy"]["sequenceNumber"] == 1
 
 
 def void(_: object) -> None:
@@ -396,6 +417,14 @@ STORIES: Mapping[str, Story] = {
         settle=copied(SAVED, 2),
         effects={Effect.SYNC_PRUNE: 1},
         snapshots=2,
+    ),
+    "start-from-copy": Story(
+        prepare=only_a_copy,
+        act=apply_with_copies,
+        settle=runs_from_copy,
+        effects={Effect.JOB_STATUS: 2, Effect.RUN: 1},
+        runs=2,
+        snapshots=1,
     ),
     "periodic": Story(
         prepare=running(),

@@ -29,6 +29,7 @@ from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
+from flinkjob.runtime.copies import Copies
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.observer import Observer
@@ -172,6 +173,7 @@ class OperatorInstance:
         events: Any = plant.events
         disk: Any = plant.disk
         self.tasks = Tasks(identity=IDENTITY, clusters=self.clusters, store=store, faults=self.faults, wake=self._wake)
+        stores = StoreAccesses(reader=kube, grants=StoreGrants(), hosts=HostRules())
         observer = Observer(
             identity=IDENTITY,
             clusters=self.clusters,
@@ -179,6 +181,7 @@ class OperatorInstance:
             kube=kube,
             snapshots=disk,
             hosts=HostRules(),
+            copies=Copies(identity=IDENTITY, stores=stores, wake=self._wake),
             now=plant.clock.date,
         )
         self._executor = executor = Executor(
@@ -197,12 +200,7 @@ class OperatorInstance:
             executor=executor,
             clusters=self.clusters,
             tasks=self.tasks,
-            syncs=Syncs(
-                identity=IDENTITY,
-                stores=StoreAccesses(reader=kube, grants=StoreGrants(), hosts=HostRules()),
-                faults=self.faults,
-                wake=self._wake,
-            ),
+            syncs=Syncs(identity=IDENTITY, stores=stores, faults=self.faults, wake=self._wake),
             metrics=Metrics(CollectorRegistry()),
         )
         self.queue = WorkQueue(self._reconcile, workers=16)

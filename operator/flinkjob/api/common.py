@@ -450,6 +450,8 @@ def _cut(limit: int) -> PlainSerializer:
     return PlainSerializer(one_line, return_type=str)
 
 
+ShortWord = Annotated[str, Field(max_length=64)]
+"""One word of the operator's own in a status."""
 Word = Annotated[str, Field(max_length=128)]
 """A short identifier in a status."""
 Text = Annotated[str, Field(max_length=256), _cut(256)]

@@ -8,7 +8,7 @@ optional field in a later version of the operator (which must not restart every 
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -82,16 +82,17 @@ def _classes(model: type[BaseModel], prefix: str, inherited: FieldClass | None) 
         if own is None:
             raise TypeError(f"{path} declares no class")
         yield path, own
-        for nested in _models(field.annotation):
-            yield from _classes(nested, f"{path}.", own)
+        for nested, brackets in _models(field.annotation):
+            yield from _classes(nested, f"{path}{brackets}.", own)
 
 
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models inside an annotation such as `SavepointRef | None`."""
+def _models(annotation: Any) -> Iterator[tuple[type[BaseModel], str]]:
+    """The models inside an annotation such as `SavepointRef | None`, with `[]` for those in a list."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
+        yield annotation, ""
     for argument in get_args(annotation):
-        yield from _models(argument)
+        for model, brackets in _models(argument):
+            yield model, f"[]{brackets}" if get_origin(annotation) is tuple else brackets
 
 
 def _collect(model: BaseModel, wanted: FieldClass, inherited: FieldClass | None) -> dict[str, Any]:

@@ -21,9 +21,7 @@ from flinkjob.api.common import (
     Duration,
     Fallback,
     FormatType,
-    InitialStateStrategy,
     Location,
-    ObjectName,
     OnLoss,
     OnMissing,
     Requirement,
@@ -35,6 +33,7 @@ from flinkjob.api.common import (
     UpgradeStrategy,
 )
 from flinkjob.api.fieldclass import FieldClass
+from flinkjob.api.initialstate import InitialStateSpec
 from flinkjob.api.model import Rule, SpecModel, one_of
 from flinkjob.api.references import KeyRef, NamedSecret
 
@@ -206,61 +205,6 @@ class CheckpointSpec(SpecModel):
     directory: Annotated[
         Location | None, Field(description="`execution.checkpointing.dir`. Absent: the cluster's.")
     ] = None
-
-
-class SavepointRef(SpecModel):
-    """A FlinkSavepoint of the same namespace."""
-
-    name: Annotated[ObjectName, Field(description="Its name.")]
-
-
-# The API server also tries rules on the object's own default, `{}`, before its leaves are filled in.
-_CUSTOM: Final = "(has(self.strategy) && self.strategy == 'Custom')"
-
-
-class InitialStateSpec(SpecModel):
-    """Where the first run's state comes from. Restarts and upgrades never read it."""
-
-    RULES = (
-        Rule(
-            f"!{_CUSTOM} || {one_of('location', 'savepointRef')}",
-            "spec.initialState: strategy Custom needs exactly one of location and savepointRef",
-            lambda state: not state.is_custom or (state.location is None) != (state.savepoint_ref is None),
-        ),
-        Rule(
-            f"{_CUSTOM} || !(has(self.location) || has(self.savepointRef))",
-            "spec.initialState: location and savepointRef need strategy: Custom",
-            lambda state: state.is_custom or (state.location is None and state.savepoint_ref is None),
-        ),
-    )
-
-    strategy: Annotated[
-        InitialStateStrategy,
-        Field(
-            description="Latest: the newest completed FlinkSavepoint of this job; none = empty, and status says so. "
-            "Earliest: the oldest one. Custom: location or savepointRef; not found = Stalled. None: empty."
-        ),
-    ] = InitialStateStrategy.LATEST
-    location: Annotated[
-        Location | None, Field(description="A savepoint or retained checkpoint, as Flink names it. Only with Custom.")
-    ] = None
-    savepoint_ref: Annotated[
-        SavepointRef | None, Field(description="A completed FlinkSavepoint of the same namespace. Only with Custom.")
-    ] = None
-    nonce: Annotated[
-        int | None,
-        Field(
-            ge=0,
-            le=2**53,
-            description="Change it to run the job again from what initialState says, instead of from its own "
-            "newest state. Taking it away changes nothing.",
-        ),
-    ] = None
-
-    @property
-    def is_custom(self) -> bool:
-        """Whether location or savepointRef names the state."""
-        return self.strategy is InitialStateStrategy.CUSTOM
 
 
 class RestoreSpec(SpecModel):

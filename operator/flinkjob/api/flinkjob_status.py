@@ -19,6 +19,7 @@ from flinkjob.api.common import (
     Phase,
     PreciseTime,
     RunResult,
+    ShortWord,
     SnapshotKind,
     SubmissionReason,
     Text,
@@ -35,9 +36,9 @@ class Condition:
 
     __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
 
-    type: Annotated[Word, Field(description="Which aspect.")]
+    type: Annotated[ShortWord, Field(description="Which aspect.")]
     status: Annotated[ConditionStatus, Field(description="Whether it holds.")]
-    reason: Annotated[Word, Field(description="Why, in one word.")] = ""
+    reason: Annotated[ShortWord, Field(description="Why, in one word.")] = ""
     message: Annotated[Message, Field(description="Why, in one line for people.")] = ""
     last_transition_time: Annotated[Time | None, Field(description="When status last changed.")] = None
     observed_generation: Annotated[
@@ -110,6 +111,19 @@ class RunEnd:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RestoredCopy:
+    """A copy in an object store that a run was started from."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
+
+    sequence_number: Annotated[int, Field(ge=0, description="Its number.")]
+    identity: Annotated[Word, Field(description="The operator that made it.")] = ""
+    namespace: Annotated[Word, Field(description="The namespace of the job that was copied.")] = ""
+    job: Annotated[Word, Field(description="That job's name.")] = ""
+    time: Annotated[Time | None, Field(description="When the copy was complete.")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Submission:
     """One intended run, written before the run call. Numbers only grow."""
 
@@ -129,6 +143,9 @@ class Submission:
         ObservedLocation | None, Field(description="The state it starts from; absent = empty.")
     ] = None
     restored_why: Annotated[Text | None, Field(description="What that state is, and why it was chosen.")] = None
+    restored_copy: Annotated[
+        RestoredCopy | None, Field(description="The copy that it starts from, where initialState.copies named it.")
+    ] = None
     claim: Annotated[bool, Field(description="Whether Flink owns the state it starts from.")] = False
     allow_non_restored_state: Annotated[bool, Field(description="Whether state may be left over.")] = False
     nonce: Annotated[int | None, Field(description="The initialState.nonce it was started under.")] = None
@@ -284,7 +301,8 @@ class FlinkJobStatus:
         tuple[Condition, ...],
         Field(
             max_length=8,
-            description="Always all written: Ready, Reconciling, Stalled, Healthy, ClusterReachable, ClusterSuitable.",
+            description="Always all written: Ready, Reconciling, Stalled, Healthy, ClusterReachable, ClusterSuitable. "
+            "SourceMayStillRun where the run was started from another operator's copy.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = ()

@@ -134,7 +134,7 @@ def _kind(crd: Mapping[str, Any], classes: Mapping[str, str]) -> Iterator[str]:
             columns.insert(3, classes[path])
         yield _row(columns)
     yield "\nRefused at apply:\n\n"
-    for message in _messages(root, spec):
+    for message in dict.fromkeys(_messages(root, spec)):
         yield f"- {message}\n"
     yield f"\n### {kind}.status\n\nWritten by the operator only.\n\n"
     yield _row(("field", "type", "meaning")) + _row(["---"] * 3)
@@ -162,8 +162,9 @@ def _messages(root: Schema, spec: Schema) -> Iterator[str]:
     for rule in (*root.get("x-kubernetes-validations", ()), *spec.get("x-kubernetes-validations", ())):
         yield rule["message"]
     for _, field, _ in _fields(spec, ""):
-        if field["type"] == "object":
-            for rule in field.get("x-kubernetes-validations", ()):
+        described = field["items"] if field["type"] == "array" else field
+        if described["type"] == "object":
+            for rule in described.get("x-kubernetes-validations", ()):
                 yield rule["message"]
 
 

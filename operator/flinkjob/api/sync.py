@@ -54,20 +54,23 @@ class CopyRetentionSpec(SpecModel):
     min_age: Annotated[Duration, Field(description="Copies younger than this always stay.")]
 
 
+def file_rule(field: str) -> Rule:
+    """A mounted directory takes nothing that a store needs."""
+    return Rule(
+        "!self.uri.startsWith('file:') || !(has(self.endpoint) || has(self.region) || has(self.credentialsSecretRef)"
+        " || has(self.ca))",
+        f"{field}: a file: uri takes no endpoint, region, credentialsSecretRef or ca",
+        lambda place: (
+            not place.uri.startswith("file:")
+            or (place.endpoint or place.region or place.credentials_secret_ref or place.ca) is None
+        ),
+    )
+
+
 class SyncToSpec(StoreAccess):
     """Where a complete snapshot is copied to."""
 
-    RULES = (
-        Rule(
-            "!self.uri.startsWith('file:') || !(has(self.endpoint) || has(self.region) || has(self.credentialsSecretRef)"
-            " || has(self.ca))",
-            "spec.syncTo: a file: uri takes no endpoint, region, credentialsSecretRef or ca",
-            lambda sync: (
-                not sync.uri.startswith("file:")
-                or (sync.endpoint or sync.region or sync.credentials_secret_ref or sync.ca) is None
-            ),
-        ),
-    )
+    RULES = (file_rule("spec.syncTo"),)
 
     uri: Annotated[
         StoreUri,

@@ -23,6 +23,7 @@ from flinkjob.api.flinkjob_status import (
     SavepointInfo,
     Submission,
 )
+from flinkjob.api.initialstate import CopySpec
 from flinkjob.core.actions import Action, EventType, PostEvent, RecordSavepoint
 from flinkjob.core.errors import one_line
 from flinkjob.core.flinkmodel import CheckpointStats, JobOverview, TriggerResult
@@ -30,6 +31,7 @@ from flinkjob.core.identity import Owner
 from flinkjob.core.model import (
     ArtifactRequest,
     ArtifactSeen,
+    CopyFound,
     Fact,
     JobInput,
     Kin,
@@ -125,6 +127,12 @@ class Draft:
         if Fact.ARTIFACT not in self.observation.known or self.observation.artifact is None:
             raise NeedFact(Needs(fact=Fact.ARTIFACT, artifact=request))
         return self.observation.artifact
+
+    def need_copy(self, copies: tuple[CopySpec, ...]) -> CopyFound:
+        """Where the first of these places that has a complete copy has it."""
+        if Fact.COPY not in self.observation.known or self.observation.copy is None:
+            raise NeedFact(Needs(fact=Fact.COPY, copies=copies))
+        return self.observation.copy
 
     def need_marks(self) -> tuple[Kin, ...]:
         if Fact.KIN not in self.observation.known:

@@ -13,8 +13,9 @@ from enum import StrEnum
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
-from flinkjob.api.flinkjob_status import FlinkJobStatus
+from flinkjob.api.flinkjob_status import FlinkJobStatus, RestoredCopy
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
+from flinkjob.api.initialstate import CopySpec
 from flinkjob.core.actions import Action
 from flinkjob.core.errors import SubmitRejection
 from flinkjob.core.flinkmodel import (
@@ -205,6 +206,29 @@ class Listing:
     found: tuple[Left, ...] = ()
 
 
+class CopySearch(StrEnum):
+    """How far the search for a copy in an object store is."""
+
+    WORKING = "Working"
+    FOUND = "Found"
+    NONE = "None"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopyFound:
+    """Outcome of a search for a copy: the first place that has a complete one.
+
+    Attributes:
+        location: of the copy, as Flink is to be given it.
+        message: why places before it, or all of them, were passed over.
+    """
+
+    phase: CopySearch
+    location: str = ""
+    copy: RestoredCopy | None = None
+    message: str = ""
+
+
 class Fact(StrEnum):
     """What costs a call and is looked at only when a decision needs it."""
 
@@ -225,6 +249,7 @@ class Fact(StrEnum):
     HIDDEN = "hidden"
     STRANGERS = "strangers"
     MARK = "mark"
+    COPY = "copy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,6 +263,7 @@ class Observation:
         hidden: a live job of this very object that the overview leaves out, since its JobMaster does not answer.
         strangers: the owner marks of the live jobs that nobody watches, by job id; None while not all are read.
         mark: the owner mark of the job that a FlinkSavepoint's `target` names; None when it has none.
+        copy: what `initialState.copies` leads to.
     """
 
     now: datetime
@@ -268,6 +294,7 @@ class Observation:
     strangers: Mapping[str, Mark] | None = None
     adoptable: JobOverview | None = None
     mark: Mark | None = None
+    copy: CopyFound | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,6 +327,7 @@ class Needs:
     trigger_id: str | None = None
     job_id: str | None = None
     checkpoint: bool = False
+    copies: tuple[CopySpec, ...] = ()
 
 
 class NeedFact(Exception):

@@ -211,6 +211,12 @@ def _conditions(draft: Draft, row: Row, reason: str, message: str) -> tuple[Cond
         ("ClusterReachable", *reach),
         ("ClusterSuitable", *fit),
     ]
+    copy = draft.submission.restored_copy if draft.submission is not None else None
+    if copy is not None and copy.identity != draft.given.identity:
+        text = (
+            f"started from a copy of {copy.namespace}/{copy.job} by operator {copy.identity}: does that job still run?"
+        )
+        wanted.append(("SourceMayStillRun", T, Reason.SourceMayStillRun, text))
     before = {condition.type: condition for condition in draft.given.job.status.conditions}
     return tuple(_condition(before.get(kind), kind, state, why, text, draft) for kind, state, why, text in wanted)
 

@@ -96,6 +96,15 @@ class Reason(StrEnum):
         "SavepointNotFound",
         "The FlinkSavepoint that `initialState.savepointRef` names does not exist or has not completed.",
     )
+    LookingForCopy = "LookingForCopy", "The stores that `initialState.copies` names are being looked into."
+    CopyNotFound = (
+        "CopyNotFound",
+        "None of the places in `initialState.copies` has a complete copy that can be read; they are looked into again every half minute.",
+    )
+    SourceMayStillRun = (
+        "SourceMayStillRun",
+        "The run was started from a copy that another operator made: make sure that the job it was made of no longer runs.",
+    )
     StateMissing = (
         "StateMissing",
         "There must be state to continue from but none is usable: give `initialState` with a new `nonce` to say where to start from.",

@@ -22,13 +22,16 @@ from flinkjob.api.common import (
     duration_seconds,
 )
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
-from flinkjob.api.flinkjob_status import RunEnd, Submission
+from flinkjob.api.flinkjob_status import RestoredCopy, RunEnd, Submission
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.core import rollback
 from flinkjob.core.draft import Draft
 from flinkjob.core.flinkmodel import Checkpoint, CheckpointKind, CheckpointStats, is_checkpoint_place
-from flinkjob.core.model import JobInput
+from flinkjob.core.model import CopySearch, JobInput
 from flinkjob.core.reasons import Reason
+
+COPY_PAUSE = 30.0
+"""Seconds after which stores are looked into again that had no copy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,20 +46,32 @@ class LeftState:
 
 @dataclass(frozen=True, kw_only=True)
 class StartFrom:
-    """Start from this snapshot; None = empty. `why` goes into the Event. `fresh`: state was expected but not found."""
+    """Start from this snapshot; None = empty. `why` goes into the Event. `fresh`: state was expected but not found.
+
+    Attributes:
+        copy: the snapshot is this copy in an object store.
+    """
 
     location: str | None
     why: str
     claim: bool = False
     fresh: bool = False
+    copy: RestoredCopy | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Missing:
-    """There must be state but it cannot be used."""
+    """There must be state but it cannot be used.
+
+    Attributes:
+        again: seconds after which it is looked for again; None: when something changes.
+        searching: it is being looked for at this moment.
+    """
 
     reason: Reason
     message: str
+    again: float | None = None
+    searching: bool = False
 
 
 def left_state(stats: CheckpointStats | None, restored_from: str | None, *, other: str | None = None) -> LeftState:
@@ -106,7 +121,7 @@ def start_of_next(draft: Draft, spec: FlinkJobSpec) -> StartFrom | Missing:
     """Where the next run starts from, `restore.onMissing` applied."""
     last = draft.submission
     if last is None or redeploys(spec, last):
-        return _initial(spec, draft.given)
+        return find_copy(draft, spec) if spec.initial_state.copies else _initial(spec, draft.given)
     assert last.end is not None
     if rollback.is_bad(draft, last):
         return StartFrom(location=last.restored_from, why=f"{last.restored_from}, from which run {last.number} started")
@@ -116,6 +131,24 @@ def start_of_next(draft: Draft, spec: FlinkJobSpec) -> StartFrom | Missing:
     if isinstance(found, Missing) and spec.restore.on_missing is OnMissing.FRESH:
         return StartFrom(location=None, why=f"empty, as restore.onMissing says: {found.message}", fresh=True)
     return found
+
+
+def find_copy(draft: Draft, spec: FlinkJobSpec) -> StartFrom | Missing:
+    """The copy in an object store that a first run starts from, always as it is (NoClaim)."""
+    copies = spec.initial_state.copies
+    found = draft.need_copy(copies)
+    match found.phase:
+        case CopySearch.WORKING:
+            message = f"looking into {len(copies)} places of initialState.copies"
+            return Missing(reason=Reason.LookingForCopy, message=message, again=0.5, searching=True)
+        case CopySearch.NONE:
+            return Missing(reason=Reason.CopyNotFound, message=found.message, again=COPY_PAUSE)
+        case CopySearch.FOUND:
+            assert found.copy is not None
+            passed = f"; passed over: {found.message}" if found.message else ""
+            of = f"{found.copy.namespace}/{found.copy.job}, made by operator {found.copy.identity}"
+            why = f"copy {found.copy.sequence_number} of {of}{passed}"
+            return StartFrom(location=found.location, why=why, copy=found.copy)
 
 
 def _left_by(spec: FlinkJobSpec, last: Submission, end: RunEnd) -> StartFrom | Missing:

@@ -77,12 +77,14 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> None
     """Intend and send the next run."""
     last = draft.submission
     url = draft.wanted_url
-    source = start_of_next(draft, spec)
-    if isinstance(source, Missing):
-        draft.stall(source.reason, source.message)
-        return
     same = last is not None and last.run_digest == draft.digest
     recorded = last.artifact_digest if last is not None and same else rollback.recorded_artifact(draft)
+    if reads_copies(spec, last) and artifact_ready(draft, spec, url=url, recorded=recorded) is None:
+        return  # what the newest copy is is asked last, right before the run
+    source = start_of_next(draft, spec)
+    if isinstance(source, Missing):
+        not_found(draft, source)
+        return
     artifact = artifact_ready(draft, spec, url=url, recorded=recorded)
     if artifact is None:
         return
@@ -105,6 +107,7 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> None
         jar_id=artifact.jar_id,
         restored_from=source.location,
         restored_why=one_line(source.why),
+        restored_copy=source.copy,
         claim=source.claim,
         allow_non_restored_state=spec.restore.allow_non_restored_state,
         nonce=nonce if nonce is not None or last is None else last.nonce,
@@ -119,8 +122,34 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> None
         draft.act(DiscardArtifact(url=last.cluster_url, digest=last.artifact_digest))
     if source.fresh:
         draft.event(Reason.StartingFresh, source.why, warning=True)
+    if foreign(draft, submission):
+        draft.event(Reason.SourceMayStillRun, f"started from {source.why}: does its job still run?", warning=True)
     draft.event(Reason.Submitted, f"run {number} ({reason.lower()}) as job {submission.job_id}, state: {source.why}")
     _send(draft, spec, submission)
+
+
+def reads_copies(spec: FlinkJobSpec, last: Submission | None) -> bool:
+    """Whether the next run starts from a copy in an object store."""
+    return bool(spec.initial_state.copies) and (last is None or redeploys(spec, last))
+
+
+def not_found(draft: Draft, missing: Missing) -> None:
+    """Say what the run would start from is not there, or is still looked for."""
+    before = draft.given.job.status.plan
+    if not missing.searching:
+        draft.stall(missing.reason, missing.message)
+    elif before is not None and before.reason == Reason.CopyNotFound:
+        draft.stall(Reason.CopyNotFound, before.message or "")  # as long as nothing else is known
+    else:
+        draft.wait(SUBMIT, missing.reason, missing.message)
+    if missing.again is not None:
+        draft.again(missing.again)
+
+
+def foreign(draft: Draft, submission: Submission) -> bool:
+    """Whether a run was started from a copy that another operator made, whose job may still run."""
+    copy = submission.restored_copy
+    return copy is not None and copy.identity != draft.given.identity
 
 
 def resume_unseen(draft: Draft, spec: FlinkJobSpec) -> None:

@@ -27,7 +27,7 @@ from flinkjob.core.draft import Draft
 from flinkjob.core.model import ArtifactSeen, Fact, NeedFact, Needs, PlanPhase, PlanRequest
 from flinkjob.core.operation import FAILURES_THAT_COUNT, begin_cancel, begin_stop
 from flinkjob.core.reasons import Reason
-from flinkjob.core.restore import redeploys
+from flinkjob.core.restore import Missing, find_copy, redeploys
 from flinkjob.core.savepoint_rules import directory_for
 
 STOP = "Stop"
@@ -124,6 +124,9 @@ def _replace(draft: Draft, spec: FlinkJobSpec, submission: Submission, *, by: st
     if not same and not _compiles(draft, spec, submission, artifact):
         return
     redeploy = redeploys(spec, submission)
+    if submit.reads_copies(spec, submission) and isinstance(missing := find_copy(draft, spec), Missing):
+        submit.not_found(draft, missing)
+        return
     if redeploy or (spec.upgrade.strategy is UpgradeStrategy.STATELESS and not same):
         begin_cancel(draft, submission, by=by)
     elif spec.upgrade.strategy is UpgradeStrategy.LAST_STATE:

@@ -34,6 +34,7 @@ from flinkjob.kube.client import KubeClient
 from flinkjob.runtime.access import access_of
 from flinkjob.runtime.cluster import Cluster
 from flinkjob.runtime.clusters import Clusters
+from flinkjob.runtime.copies import Copies
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.tasks import Tasks
 from flinkjob.snapshots.listing import SnapshotLister
@@ -61,6 +62,7 @@ class Observer:
         kube: KubeClient,
         snapshots: SnapshotLister,
         hosts: HostRules,
+        copies: Copies,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._identity = identity
@@ -69,6 +71,7 @@ class Observer:
         self._kube = kube
         self._snapshots = snapshots
         self._hosts = hosts
+        self._copies = copies
         self._now = now
         self._services: dict[str, tuple[float, frozenset[str]]] = {}
         self._deleting: dict[Key, float] = {}
@@ -186,12 +189,15 @@ class Observer:
 
     def forget(self, key: Key) -> None:
         self._deleting.pop(key, None)
+        self._copies.forget(key)
 
     async def fill(self, key: Key, job: FlinkJob | None, observation: Observation, needs: Needs) -> Observation:
         """The observation with one more fact; when it cannot be had, the cluster counts as unreachable this round."""
         known = replace(observation, known=observation.known | {needs.fact})
         if needs.fact is Fact.DISPOSAL:
             return await self._disposal(key, known, needs)
+        if needs.fact is Fact.COPY:
+            return replace(known, copy=await self._copies.find(key, needs.copies))
         cluster = self._clusters.at(observation.cluster.url, key[0])
         try:
             return await self._fact(key, job, known, needs, cluster)
@@ -248,8 +254,8 @@ class Observer:
                 directory = needs.directory or ""
                 listing = await self._snapshots.list(directory)
                 return replace(observation, listings={**observation.listings, directory: listing})
-            case Fact.DISPOSAL:
-                return await self._disposal(key, observation, needs)
+            case Fact.DISPOSAL | Fact.COPY:
+                raise AssertionError("asked elsewhere, since no cluster answers it")
             case Fact.MARK:
                 config = await client.job_user_config(job_id)
                 return replace(observation, mark=read_mark(config) if config is not None else None)

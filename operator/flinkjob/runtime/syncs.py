@@ -77,11 +77,13 @@ class Syncs:
         stores: StoreAccesses,
         faults: Faults,
         wake: Callable[[Key], None],
+        in_use: Callable[[], frozenset[str]] = frozenset,
         parallel: int = 2,
         bandwidth: int | None = None,
     ) -> None:
         """
         Args:
+            in_use: normalised places of the snapshots that some FlinkJob was started from or would start from.
             parallel: copies at the same time, over all FlinkJobs.
             bandwidth: bytes a second, over all copies; None: no limit.
         """
@@ -89,6 +91,7 @@ class Syncs:
         self._stores = stores
         self._gate = FaultGate(faults)
         self._wake = wake
+        self._in_use = in_use
         self._free = asyncio.Semaphore(parallel)
         self._bandwidth = Bandwidth(bandwidth)
         self._copies: dict[str, _Copy] = {}
@@ -176,7 +179,7 @@ class Syncs:
         where.append(f"{sync.uri.rstrip('/')}/{place.directory(manifest.sequence_number, manifest.checkpoint_id)}")
         if sync.retention is not None:
             age = timedelta(seconds=duration_seconds(sync.retention.min_age))
-            keep = frozenset({manifest.sequence_number})
+            keep = frozenset({manifest.sequence_number}) | place.numbers_in(self._in_use())
             await apply_retention(place, min_count=sync.retention.min_count, min_age=age, keep=keep)
         return CopySeen(
             phase=CopyPhase.DONE,

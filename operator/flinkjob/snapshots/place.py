@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -67,6 +67,10 @@ class _Open:
         return
 
 
+class NoCopy(Invalid):
+    """A place has no copy of a job that could be used."""
+
+
 class OwnedByOther(Invalid):
     """Another operator owns this job's place in the store."""
 
@@ -95,6 +99,11 @@ class Place:
     def directory(self, number: int, checkpoint_id: int) -> str:
         """The directory of a copy."""
         return f"{self.root}/{number:0{DIGITS}}-{checkpoint_id}"
+
+    def numbers_in(self, locations: Iterable[str]) -> frozenset[int]:
+        """The numbers of the copies among these locations, however their store is spelled."""
+        found = (location.rstrip("/").rpartition(f"/{self.root}/")[2] for location in locations)
+        return frozenset(int(match[1]) for match in map(_COPY.match, found) if match)
 
     async def own(self, take_over: str | None = None) -> None:
         """Make sure that the place is this operator's.
@@ -162,6 +171,18 @@ class Place:
             if number in (None, key[0]) and (found := await self.manifest(*key)) is not None:
                 return found
         return None
+
+    async def newest(self, number: int | None = None) -> Manifest:
+        """The copy with this number, or the newest.
+
+        Raises:
+            NoCopy: there is no complete one.
+        """
+        found = await self.find(number)
+        if found is None:
+            which = f"copy {number}" if number is not None else "a complete copy"
+            raise NoCopy(f"there is not {which} of {self.root}")
+        return found
 
     async def publish(self, manifest: Manifest) -> None:
         """Make a copy whose files are all there visible."""
