@@ -1,12 +1,14 @@
 """How a namespace reaches a store: by a Secret of its own, or by the operator's own access where that was granted.
 
 Used by `Syncs`. Invariants: a Secret or ConfigMap is read only in the namespace that names it; without a Secret, and for
-mounted directories, a grant is needed; every host passes the operator's allow list; no credential is logged.
+mounted directories, a grant is needed; every host, and each address that it has when a store is opened, passes the operator's
+allow list; no credential is logged.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -17,7 +19,7 @@ from flinkjob.core.errors import Invalid
 from flinkjob.core.grants import StoreGrants
 from flinkjob.core.hosts import HostRules
 from flinkjob.runtime.access import Reader, Vault
-from flinkjob.snapshots.stores import StoreAddress, open_store, scheme_of, store_host
+from flinkjob.snapshots.stores import StoreAddress, behind_proxy, open_store, scheme_of, store_host
 
 KEYS = {
     "s3": ("accessKeyId", "secretAccessKey"),
@@ -70,8 +72,22 @@ class StoreAccesses:
             secret = {name: _text(data[name]) for name in (*needed, *OPTIONAL_KEYS) if name in data}
         ca = _text(await vault.value(access.ca)) if access.ca is not None else None
         address = StoreAddress(uri=uri, endpoint=access.endpoint, region=access.region, secret=secret, ca=ca)
-        self._hosts.check_host(store_host(address))
+        host = store_host(address)
+        self._hosts.check_host(host)
+        if not behind_proxy():
+            await self._check_addresses(host)
         return open_store(address, create=create)
+
+    async def _check_addresses(self, host: str) -> None:
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except OSError:
+            return  # the store's client will say so
+        for address in {str(entry[4][0]) for entry in found}:
+            try:
+                self._hosts.check_address(address)
+            except Invalid as error:
+                raise Invalid(f"host {host}: {error.message}") from None
 
 
 def _resolved(path: str) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -262,13 +263,28 @@ async def apply_retention(place: Place, *, min_count: int, min_age: timedelta, k
 
     Returns: the numbers of those deleted.
     """
+    copies = await place.copies()
+    superfluous = outdated(copies, now=datetime.now(UTC), min_count=min_count, min_age=min_age, keep=keep)
     deleted = []
-    now = datetime.now(UTC)
-    for manifest in (await place.copies())[max(min_count, 1) :]:
-        age = now - datetime.fromisoformat(manifest.time)
-        if manifest.identity == place.identity and age > min_age and manifest.sequence_number not in keep:
+    for manifest in superfluous:
+        if manifest.identity == place.identity:
             await place.remove(manifest)
             deleted.append(manifest.sequence_number)
     if deleted:
         await place.prune_reserved(MOST_TRIES)
     return deleted
+
+
+def outdated(
+    copies: Sequence[Manifest], *, now: datetime, min_count: int, min_age: timedelta, keep: frozenset[int]
+) -> list[Manifest]:
+    """Which copies exceed both limits.
+
+    Args:
+        copies: all complete ones, newest first.
+        keep: numbers that stay whatever their age.
+    """
+    older = copies[max(min_count, 1) :]
+    return [
+        copy for copy in older if now - datetime.fromisoformat(copy.time) > min_age and copy.sequence_number not in keep
+    ]

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 from flinkjob.core.errors import Invalid
@@ -72,9 +73,15 @@ class Manifest:
             if checksum != _checksum(body) or body.pop("format") != FORMAT:
                 raise ValueError("checksum or format")
             files = tuple(ManifestFile(**file) for file in body.pop("files"))
-            return cls(files=files, **body)
-        except (ValueError, KeyError, TypeError) as error:
+            found = cls(files=files, **body)
+            numbers = (found.sequence_number, found.checkpoint_id, *(file.size for file in files))
+            if not all(type(number) is int and number >= 0 for number in numbers):
+                raise ValueError("numbers")
+            if datetime.fromisoformat(found.time).tzinfo is None:
+                raise ValueError("time without a zone")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise Invalid("a manifest.json is damaged or of another version") from error
+        return found
 
 
 def _checksum(body: Mapping[str, Any]) -> str:

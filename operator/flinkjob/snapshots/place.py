@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 DIGITS = 19
 """Of the largest int64, so that names sort as numbers do."""
 MOST_TRIES = 50
+LARGEST = 64 * 1024 * 1024
+"""Of a manifest, in bytes: enough for several hundred thousand files."""
 _COPY = re.compile(r"^([0-9]{19})-([0-9]+)$")
 _RESERVED = re.compile(r"^([0-9]{19})\.json$")
 
@@ -282,7 +284,7 @@ class Place:
         content = await self._read(path)
         try:
             found = json.loads(content) if content is not None else None
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         return found if isinstance(found, dict) else None
 
@@ -291,7 +293,7 @@ class Place:
         try:
             with store_errors(path):
                 got = await obstore.get_async(self.store, path)
-                content = bytes(await got.bytes_async())
+                content = await _content(got)
         except Rejected as error:
             if error.code == 404:
                 return None, None
@@ -303,7 +305,7 @@ class Place:
             version["version"] = number
         try:
             found = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         return found if isinstance(found, dict) else None, version
 
@@ -311,11 +313,18 @@ class Place:
         try:
             with store_errors(path):
                 got = await obstore.get_async(self.store, path)
-                return bytes(await got.bytes_async())
+                return await _content(got)
         except Rejected as error:
             if error.code == 404:
                 return None
             raise
+
+
+async def _content(got: obstore.GetResult) -> bytes:
+    """All of it; one that no operator has written is not brought into memory, and counts as damaged."""
+    if got.meta["size"] > LARGEST:
+        return b""
+    return bytes(await got.bytes_async())
 
 
 def _number(latest: dict[str, Any]) -> int:

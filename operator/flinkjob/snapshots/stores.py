@@ -1,10 +1,14 @@
 """Object stores and mounted directories by their URI, and what their errors mean.
 
-Used by the copying engine. Invariants: a credential is in no message; whether an error may pass by itself is decided here.
+Used by the copying engine. Invariants: neither a credential nor what a server answered is in a message; whether an error may
+pass by itself is decided here; with a tenant's credentials only the host of the address is spoken to, wherever a server or a
+key file points.
 """
 
 from __future__ import annotations
 
+import re
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +24,15 @@ from flinkjob.core.errors import FlinkJobError, Invalid, Rejected, Transient, on
 
 RETRIES = 4
 RETRY_SECONDS = 60
+NOWHERE = "http://127.0.0.1:0"
+"""The proxy for all hosts but the store's own: nothing can ever listen there. The library follows redirects, and takes the
+address of the store from a service account's key file; both would lead past the list of allowed hosts."""
+_GOOGLE = ("storage.googleapis.com", "oauth2.googleapis.com", "www.googleapis.com")
+_BUCKET = re.compile(r"[a-zA-Z0-9$][a-zA-Z0-9._-]{0,254}")
+_HOST = re.compile(r"[a-zA-Z0-9._-]+|[0-9a-fA-F:.]+")
+_ACCOUNT = re.compile(r"[a-z0-9-]{1,63}")
+_STATUS = re.compile(r"(status code: \d+(?: [A-Z][A-Za-z' ]*)?).*")
+_CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _S3, _GCS, _AZURE = ("s3", "s3a", "s3n", "s3p"), ("gs",), ("az", "abfs", "abfss", "wasb", "wasbs")
 
 
@@ -59,8 +72,15 @@ def store_host(address: StoreAddress) -> str:
     """The host that is spoken to.
 
     Raises:
-        Invalid: the URI is of no known sort.
+        Invalid: the URI is of no known sort, or the host is none that every reader of URLs would find there.
     """
+    host = _host(address)
+    if not _HOST.fullmatch(host):
+        raise Invalid("the store's host cannot be read from its endpoint or account")
+    return host
+
+
+def _host(address: StoreAddress) -> str:
     parts = urlsplit(address.uri)
     if address.endpoint is not None:
         return urlsplit(address.endpoint).hostname or ""
@@ -71,6 +91,8 @@ def store_host(address: StoreAddress) -> str:
         return "storage.googleapis.com"
     _, _, host = parts.netloc.rpartition("@")
     account = address.secret.get("accountName") or (host.partition(".")[0] if "@" in parts.netloc else "azure")
+    if not _ACCOUNT.fullmatch(account):
+        raise Invalid("accountName is not the name of an account")
     return f"{account}.blob.core.windows.net"
 
 
@@ -81,36 +103,44 @@ def open_store(address: StoreAddress, *, create: bool = True) -> ObjectStore:
         create: make a mounted directory that is missing; otherwise that is an error.
 
     Raises:
-        Invalid: the URI is of no known sort.
+        Invalid: the URI is of no known sort, or names a path that is not the same for every reader.
         Rejected: the directory is missing.
     """
     parts = urlsplit(address.uri)
     scheme, path = parts.scheme.lower(), unquote(parts.path).strip("/")
+    if path and any(segment in ("", ".", "..") for segment in path.split("/")):
+        raise Invalid(f"{address.uri} must not contain //, . or ..")
     if scheme in ("file", "") and parts.netloc in ("", "localhost"):
         directory = Path("/") / path
         if not create and not directory.is_dir():
             raise Rejected(404, f"there is no directory {directory}", permanent=True)
         return LocalStore(directory, mkdir=create)
-    if not parts.netloc:
+    bucket, _, account = parts.netloc.partition("@")
+    if not _BUCKET.fullmatch(bucket) or (account and (scheme not in _AZURE or not _HOST.fullmatch(account))):
         raise Invalid(f"{address.uri} names no bucket")
     client: dict[str, Any] = {"allow_http": (address.endpoint or "").startswith("http:"), "read_timeout": "30s"}
     client["timeout"] = timedelta(minutes=30)
     if address.ca:
         client["root_certificate"] = address.ca
+    if address.secret and not behind_proxy():
+        hosts = {store_host(address), *(_GOOGLE if scheme in _GCS and address.endpoint is None else ())}
+        client |= {"proxy_url": NOWHERE, "proxy_excludes": ",".join(sorted(hosts))}
     common: dict[str, Any] = {
         "prefix": path or None,
         "client_options": client,
         "retry_config": {"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
     }
-    with store_errors("store"):
+    try:
         if scheme in _S3:
-            return S3Store(parts.netloc, config=_s3(address), **common)
+            return S3Store(bucket, config=_s3(address), **common)
         if scheme in _GCS:
             key = address.secret.get("serviceAccountKey.json")
-            return GCSStore(parts.netloc, config={"service_account_key": key} if key else None, **common)
+            return GCSStore(bucket, config={"service_account_key": key} if key else None, **common)
         if scheme in _AZURE:
-            container, _, host = parts.netloc.rpartition("@")
-            return AzureStore(container or host, config=_azure(address, host if container else ""), **common)
+            return AzureStore(bucket, config=_azure(address, account), **common)
+    except (refused.BaseError, ValueError, OSError):
+        # without the cause, which may quote the key that cannot be read
+        raise Invalid(f"{address.uri}: the store's address, certificates or credentials cannot be used") from None
     raise Invalid(f"{scheme}: is no store that is known; use s3, gs, az or file")
 
 
@@ -157,12 +187,20 @@ def store_errors(what: str) -> Iterator[None]:
         raise Rejected(404, f"the store has no {what}", permanent=True) from error
     except (refused.AlreadyExistsError, refused.PreconditionError, refused.NotSupportedError):
         raise
-    except (refused.UnknownConfigurationKeyError, refused.InvalidPathError) as error:
+    except (refused.UnknownConfigurationKeyError, refused.InvalidPathError, ValueError) as error:
         raise Invalid(f"{what}: the store's address or credentials cannot be used") from error
     except (refused.BaseError, OSError) as error:
         raise Transient("store", one_line(f"{what}: {_cause(error)}")) from error
 
 
 def _cause(error: BaseException) -> str:
-    """The first line; what follows is the library's debug output."""
-    return str(error).partition("\n")[0]
+    """The first line without the body of the answer, which may be that of any server; S3's own word for it stays."""
+    text = str(error)
+    line = _STATUS.sub(r"\1", text.partition("\n")[0])
+    code = _CODE.search(text)
+    return f"{line} ({code[1]})" if code is not None else line
+
+
+def behind_proxy() -> bool:
+    """Whether the environment names a proxy, which then resolves names and has to refuse what shall not be reached."""
+    return bool({"http", "https", "all"} & set(urllib.request.getproxies()))

@@ -39,6 +39,7 @@ class Wire:
         self.unavailable = False
         self.cuts = 0
         self.url = ""
+        self._open: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Wire"]:
@@ -48,20 +49,38 @@ class Wire:
             yield self
         finally:
             server.close()
+            for task in self._open:
+                task.cancel()
+            await asyncio.gather(*self._open, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self.unavailable:
-            await reader.read(65536)
-            writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            writer.close()
-            return
+        task = asyncio.current_task()
+        assert task is not None
+        self._open.add(task)
+        try:
+            await (self._refuse if self.unavailable else self._pass)(reader, writer)
+        finally:
+            writer.transport.abort()
+            self._open.discard(task)
+
+    @staticmethod
+    async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65536)
+        writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         back, forth = await asyncio.open_connection(self._host, self._port)
         pumps = [asyncio.create_task(self._up(reader, forth)), asyncio.create_task(self._down(back, writer))]
-        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        for pump in pumps:
-            pump.cancel()
-        for end in (writer, forth):
-            end.transport.abort()
+        try:
+            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for pump in pumps:
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+            forth.transport.abort()
 
     async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         passed = 0

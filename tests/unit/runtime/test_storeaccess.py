@@ -1,0 +1,146 @@
+"""Whose access to a store is used: a Secret of the namespace itself, or the operator's own where that was granted."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from obstore.store import LocalStore, S3Store
+
+from flinkjob.api.sync import StoreAccess
+from flinkjob.core.errors import Invalid, Rejected, Transient
+from flinkjob.core.grants import StoreGrants
+from flinkjob.core.hosts import HostRules
+from flinkjob.runtime.storeaccess import StoreAccesses
+
+SECRETS = {
+    ("team", "s3"): {"accessKeyId": "a", "secretAccessKey": "hidden-secret"},
+    ("team", "half"): {"accessKeyId": "a"},
+    ("team", "azure"): {"accountName": "shop"},
+    ("other", "theirs"): {"accessKeyId": "b", "secretAccessKey": "c"},
+}
+
+
+class Shelf:
+    """Secrets by namespace and name."""
+
+    async def read_secret(self, namespace: str, name: str) -> dict[str, Any] | None:
+        data = SECRETS.get((namespace, name))
+        if data is None:
+            return None
+        return {"data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}}
+
+    async def read_configmap(self, namespace: str, name: str) -> dict[str, Any] | None:
+        return None
+
+
+def accesses(*grants: str, hosts: HostRules | None = None) -> StoreAccesses:
+    return StoreAccesses(reader=Shelf(), grants=StoreGrants.of(grants), hosts=hosts or HostRules())
+
+
+def access(secret: str | None = None, **fields: Any) -> StoreAccess:
+    named = {"credentialsSecretRef": {"name": secret}} if secret else {}
+    return StoreAccess.model_validate(named | fields)
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What names resolve to; others do not."""
+    known: dict[str, str] = {}
+
+    async def resolve(self: Any, host: str, *_: Any, **__: Any) -> list[Any]:
+        if host not in known:
+            raise socket.gaierror
+        return [(0, 0, 0, "", (known[host], 0))]
+
+    monkeypatch.setattr(asyncio.base_events.BaseEventLoop, "getaddrinfo", resolve)
+    return known
+
+
+async def test_a_secret_of_the_namespace(names: dict[str, str]) -> None:
+    store = await accesses().open("team", "s3://bucket/x", access("s3", endpoint="https://s.example"), create=True)
+    assert isinstance(store, S3Store)
+    assert store.config["access_key_id"] == "a"
+
+
+@pytest.mark.parametrize(
+    ("secret", "uri", "word"),
+    [
+        ("half", "s3://bucket", "has no key secretAccessKey"),
+        ("azure", "az://box", "has no key accountKey"),
+        ("s3", "gs://bucket", "has no key serviceAccountKey.json"),
+    ],
+)
+async def test_with_half_of_a_secret_the_own_identity_is_not_used(
+    names: dict[str, str], secret: str, uri: str, word: str
+) -> None:
+    with pytest.raises(Invalid, match=word):
+        await accesses(f"team={uri}").open("team", uri, access(secret), create=True)
+
+
+async def test_a_secret_of_another_namespace_does_not_exist() -> None:
+    with pytest.raises(Transient, match="team/theirs does not exist"):
+        await accesses().open("team", "s3://bucket", access("theirs"), create=True)
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/team", "gs://bucket", "az://box", "file:///copies"])
+async def test_without_a_grant_the_own_identity_is_not_used(uri: str) -> None:
+    with pytest.raises(Invalid, match="--store-grants"):
+        await accesses(f"other={uri}").open("team", uri, None, create=True)
+
+
+async def test_the_own_identity_is_not_sent_to_another_endpoint() -> None:
+    with pytest.raises(Invalid, match="credentialsSecretRef"):
+        await accesses("team=s3://bucket").open(
+            "team", "s3://bucket", access(endpoint="https://evil.example"), create=True
+        )
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://169.254.169.254", "http://127.0.0.1:9000", "http://metadata.google.internal"]
+)
+async def test_a_refused_host(endpoint: str) -> None:
+    with pytest.raises(Invalid, match="not allowed"):
+        await accesses().open("team", "s3://bucket", access("s3", endpoint=endpoint), create=True)
+
+
+@pytest.mark.parametrize(("address", "fine"), [("169.254.169.254", False), ("127.0.0.1", False), ("203.0.113.7", True)])
+async def test_a_name_that_resolves_to_a_refused_address(names: dict[str, str], address: str, fine: bool) -> None:
+    names["store.example"] = address
+    work = accesses().open("team", "s3://bucket", access("s3", endpoint="http://store.example"), create=True)
+    if fine:
+        assert isinstance(await work, S3Store)
+        return
+    with pytest.raises(Invalid, match=f"host store.example: address {address} is not allowed"):
+        await work
+
+
+async def test_only_listed_hosts(names: dict[str, str]) -> None:
+    rules = HostRules.of(["store.example"])
+    good = access("s3", endpoint="http://store.example")
+    assert await accesses(hosts=rules).open("team", "s3://bucket", good, create=True)
+    with pytest.raises(Invalid, match=r"s3\.us-east-1\.amazonaws\.com is not allowed"):
+        await accesses(hosts=rules).open("team", "s3://bucket", access("s3"), create=True)
+
+
+async def test_a_mounted_directory_that_was_granted(tmp_path: Path) -> None:
+    opened = accesses(f"team=file://{tmp_path}")
+    assert isinstance(await opened.open("team", f"file://{tmp_path}/new", None, create=True), LocalStore)
+    with pytest.raises(Rejected):
+        await opened.open("team", f"file://{tmp_path}/missing", None, create=False)
+    with pytest.raises(Invalid, match="--store-grants"):
+        await opened.open("other", f"file://{tmp_path}/new", None, create=True)
+
+
+async def test_a_link_does_not_lead_out_of_what_was_granted(tmp_path: Path) -> None:
+    (tmp_path / "granted").mkdir()
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "granted" / "link").symlink_to(tmp_path / "secret")
+    with pytest.raises(Invalid, match="--store-grants"):
+        await accesses(f"team=file://{tmp_path}/granted").open(
+            "team", f"file://{tmp_path}/granted/link", None, create=False
+        )

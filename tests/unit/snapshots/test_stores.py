@@ -1,0 +1,160 @@
+"""Stores are spoken to where their address says and nowhere else, and no message tells what a server or a key file holds."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import obstore
+import pytest
+
+from flinkjob.core.errors import FlinkJobError, Invalid
+from flinkjob.snapshots import stores
+from flinkjob.snapshots.stores import StoreAddress, open_store, store_errors, store_host
+
+KEYS = {"accessKeyId": "key", "secretAccessKey": "hidden-secret"}
+INNER = b"<html>inner-secret</html>"
+
+
+class Server(ThreadingHTTPServer):
+    """Answers every request alike, and notes it."""
+
+    daemon_threads = True
+
+    def __init__(self, host: str, status: int, headers: dict[str, str], body: bytes) -> None:
+        asked = self.asked = list[str]()
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                asked.append(f"{self.command} {self.path}")
+                self.send_response(status)
+                for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_GET = do_PUT = do_POST = answer  # noqa: N815
+
+            def log_message(self, *_: Any) -> None:
+                return
+
+        super().__init__((host, 0), Handler)
+        self.url = f"http://{host}:{self.server_port}"
+
+
+@pytest.fixture
+def serve() -> Iterator[Any]:
+    """Starts servers."""
+    started: list[Server] = []
+
+    def start(host: str, status: int = 200, headers: dict[str, str] | None = None, body: bytes = INNER) -> Server:
+        server = Server(host, status, headers or {}, body)
+        started.append(server)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        return server
+
+    yield start
+    for server in started:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def few_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "RETRIES", 0)
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+async def read(address: StoreAddress) -> bytes:
+    with store_errors("object"):
+        got = await obstore.get_async(open_store(address), "object")
+        return bytes(await got.bytes_async())
+
+
+async def test_a_redirect_to_another_host_is_not_followed(serve: Any) -> None:
+    inner = serve("127.0.0.2", headers={"Last-Modified": "Tue, 24 Nov 2026 18:00:00 GMT", "ETag": '"1"'})
+    outer = serve("127.0.0.1", 307, {"Location": f"{inner.url}/metadata"}, b"")
+    with pytest.raises(FlinkJobError):
+        await read(StoreAddress(uri="s3://bucket", endpoint=outer.url, secret=KEYS))
+    assert (len(outer.asked) > 0, inner.asked) == (True, [])
+
+
+async def test_a_key_file_does_not_choose_the_host(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner = serve("127.0.0.2")
+    key = {"type": "service_account", "private_key": "x", "private_key_id": "y", "client_email": "z@z"}
+    elsewhere = key | {"gcs_base_url": inner.url, "disable_oauth": True}
+    with pytest.raises(FlinkJobError):
+        await read(StoreAddress(uri="gs://bucket", secret={"serviceAccountKey.json": json.dumps(elsewhere)}))
+    assert inner.asked == []
+
+
+@pytest.mark.parametrize("status", [400, 500, 404, 403])
+async def test_what_a_server_answered_is_not_told(serve: Any, status: int) -> None:
+    server = serve("127.0.0.1", status)
+    with pytest.raises(FlinkJobError) as caught:
+        await read(StoreAddress(uri="s3://bucket", endpoint=server.url, secret=KEYS))
+    assert "inner-secret" not in str(caught.value)
+    assert "hidden-secret" not in str(caught.value)
+    if status not in (404, 403):
+        assert str(status) in str(caught.value)
+
+
+async def test_the_word_of_s3_for_an_error_is_told(serve: Any) -> None:
+    server = serve("127.0.0.1", 400, body=b"<Error><Code>ExpiredToken</Code><Message>inner-secret</Message></Error>")
+    with pytest.raises(FlinkJobError, match=r"400 Bad Request \(ExpiredToken\)$"):
+        await read(StoreAddress(uri="s3://bucket", endpoint=server.url, secret=KEYS))
+
+
+@pytest.mark.parametrize(
+    ("uri", "fields"),
+    [
+        ("s3://bucket/a//b", {}),
+        ("s3://bucket/a/%2e%2e/b", {}),
+        ("file:///copies/%2e%2e/b", {}),
+        ("s3://169.254.169.254\\/a", {}),
+        ("s3://user@bucket/a", {}),
+        ("abfss://c@a@evil/x", {}),
+        ("ftp://bucket/a", {}),
+        ("gs://bucket", {"secret": {"serviceAccountKey.json": '{"type": 5, "private_key": "hidden-secret"}'}}),
+        ("gs://bucket", {"secret": {"serviceAccountKey.json": "hidden-secret"}}),
+        ("s3://bucket", {"endpoint": "https://store.example", "ca": "hidden-secret", "secret": KEYS}),
+    ],
+)
+def test_an_address_that_cannot_be_used(uri: str, fields: dict[str, Any]) -> None:
+    with pytest.raises(Invalid) as caught:
+        open_store(StoreAddress(uri=uri, **fields), create=False)
+    assert "hidden-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "fields", "host"),
+    [
+        ("s3://bucket/a", {"region": "eu-west-1"}, "s3.eu-west-1.amazonaws.com"),
+        ("s3a://bucket/a", {"endpoint": "http://store.example:9000"}, "store.example"),
+        ("s3://bucket/a", {"endpoint": "http://[::1]:9000"}, "::1"),
+        ("gs://bucket/a", {}, "storage.googleapis.com"),
+        ("az://box/a", {"secret": {"accountName": "shop"}}, "shop.blob.core.windows.net"),
+        ("abfss://box@shop.dfs.core.windows.net/a", {}, "shop.blob.core.windows.net"),
+    ],
+)
+def test_the_host_that_is_checked(uri: str, fields: dict[str, Any], host: str) -> None:
+    assert store_host(StoreAddress(uri=uri, **fields)) == host
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"endpoint": "http://169.254.169.254\\x"},
+        {"endpoint": "http://"},
+        {"uri": "az://box", "secret": {"accountName": "169.254.169.254/#"}},
+        {"uri": "az://box", "secret": {"accountName": "x,*"}},
+    ],
+)
+def test_a_host_that_readers_of_urls_disagree_about(fields: dict[str, Any]) -> None:
+    with pytest.raises(Invalid):
+        store_host(StoreAddress(**{"uri": "s3://bucket", **fields}))
