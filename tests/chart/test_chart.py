@@ -223,6 +223,7 @@ def test_kustomize_follows_every_reference_of_both_kinds(bare: ControlPlane, tmp
                     },
                 },
                 "initialState": {"savepointRef": {"name": "x"}, "copies": [store, store]},
+                "savepoints": {"syncTo": store | {"source": store}},
             },
         },
         {
@@ -239,7 +240,7 @@ def test_kustomize_follows_every_reference_of_both_kinds(bare: ControlPlane, tmp
     )
     built = bare.kubectl("kustomize", tmp_path)
     assert "name: x\n" not in built
-    assert built.count("name: x-blue\n") == 24
+    assert built.count("name: x-blue\n") == 30
 
 
 def test_every_reference_of_the_definitions_is_in_that_configuration() -> None:

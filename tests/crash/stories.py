@@ -256,6 +256,30 @@ def copied_before(lab: Lab) -> None:
     copied("older", 1)(lab)
 
 
+def copied_always(lab: Lab, **more: Any) -> dict[str, Any]:
+    """The part of a spec that has every savepoint of the job copied."""
+    return {"directory": lab.savepoint_directory(NAME), "syncTo": {"uri": f"file://{copies(lab)}"}, **more}
+
+
+def running_and_copied(lab: Lab) -> None:
+    """Before a savepoint that is copied since its FlinkJob says so."""
+    running(savepoints=copied_always(lab), flinkConfiguration=IN_FILES)(lab)
+
+
+def copied_by_job(lab: Lab) -> None:
+    """The savepoint was copied once, and the FlinkJob says so."""
+    job = lab.wait(NAME, lambda found: "lastSuccess" in found["status"].get("sync", {}), "a copy", DEADLINE)
+    assert job["status"]["sync"]["lastSuccess"].items() >= {"name": SAVED, "sequenceNumber": 1}.items()
+    copied(SAVED, 1)(lab)
+
+
+def gone_but_copied(lab: Lab) -> None:
+    """The object is gone, and its last savepoint was copied."""
+    lab.gone(NAME, deadline=DEADLINE)
+    (last,) = lab.savepoints_of(NAME)
+    copied(last["metadata"]["name"], 1)(lab)
+
+
 def only_a_copy(lab: Lab) -> None:
     """Before a start from a copy, which is all that is left of the job."""
     running(flinkConfiguration=IN_FILES)(lab)
@@ -417,6 +441,21 @@ STORIES: Mapping[str, Story] = {
         settle=copied(SAVED, 2),
         effects={Effect.SYNC_PRUNE: 1},
         snapshots=2,
+    ),
+    "copy-by-job": Story(
+        prepare=running_and_copied,
+        act=ask(),
+        settle=copied_by_job,
+        effects={Effect.SAVEPOINT_STATUS: 4, Effect.SYNC_DATA: 1, Effect.SYNC_LATEST: 1},
+        snapshots=1,
+    ),
+    "delete-copied": Story(
+        prepare=running_and_copied,
+        act=delete,
+        settle=gone_but_copied,
+        effects={Effect.RECORD: 1, Effect.SYNC_MANIFEST: 1},
+        snapshots=1,
+        live=0,
     ),
     "start-from-copy": Story(
         prepare=only_a_copy,

@@ -18,7 +18,7 @@ from deploy.local.processes import wait_until
 from deploy.local.s3 import S3Server
 from flinkjob.snapshots.stores import StoreAddress, open_store
 from tests.integration.conftest import OPTIONS
-from tests.support.kube import Kube, condition, conditions
+from tests.support.kube import Kube, Object, condition, conditions
 from tests.support.lab import Lab
 from tests.support.operator import OperatorProcess
 
@@ -171,3 +171,96 @@ def test_retention_of_copies_needs_both_limits(sync_lab: Lab, s3: S3Server) -> N
     root = s3.data / "backup" / name / SYNC / name
     assert [path.parent.name[:19] for path in root.glob("*/manifest.json")] == ["0000000000000000003"]
     assert latest(root) == 3
+
+
+def job_copied(lab: Lab, name: str, number: int, of: str | None = None) -> Object:
+    """The FlinkJob as soon as its newest copy has this number."""
+
+    def good(job: Object) -> bool:
+        done = job["status"].get("sync", {}).get("lastSuccess", {})
+        return done.get("sequenceNumber") == number and of in (None, done["name"])
+
+    return lab.wait(name, good, f"copy {number}")
+
+
+def numbers(root: Path) -> list[int]:
+    return sorted(int(path.parent.name[:19]) for path in root.glob("*/manifest.json"))
+
+
+def test_every_savepoint_of_a_job_is_copied_once(sync_lab: Lab, s3: S3Server) -> None:
+    """Those of people, of periods and of upgrades, and one that was there before."""
+    lab, name = sync_lab, "always"
+    directory = lab.savepoint_directory(name)
+    manifest = lab.start(name)
+    lab.apply(lab.savepoint("always-before", name))
+    lab.savepoint_phase("always-before", "Completed")
+    sync = to_s3(s3, name)
+    manifest = lab.edit(manifest, savepoints={"directory": directory, "syncTo": sync})
+    found = job_copied(lab, name, 1, "always-before")
+    assert condition(found, "Synced")["status"] == "True"
+    lab.apply(lab.savepoint("always-asked", name))
+    job_copied(lab, name, 2, "always-asked")
+    manifest = lab.edit(manifest, restartNonce=1)
+    lab.running(name, 2)
+    found = job_copied(lab, name, 3)
+    assert "upgrade" in found["status"]["sync"]["lastSuccess"]["name"]
+    assert {"inProgress", "lastFailure"} & found["status"]["sync"].keys() == set()
+    manifest = lab.edit(manifest, savepoints={"directory": directory, "syncTo": sync, "interval": "1s"})
+    lab.wait(name, lambda job: job["status"]["sync"]["lastSuccess"]["sequenceNumber"] >= 5, "periodic ones")
+    manifest = lab.edit(manifest, savepoints={"directory": directory, "syncTo": sync})
+
+    def all_told() -> list[Object]:
+        status = [each["status"] for each in lab.savepoints_of(name)]
+        return status if all(each.get("sync", {}).get("endTime") for each in status) else []
+
+    statuses = wait_until(all_told, timeout=60, what="all copied")
+    assert {each["phase"] for each in statuses} == {"Completed"}
+    root = s3.data / "backup" / name / SYNC / name
+    assert sorted(each["sync"]["sequenceNumber"] for each in statuses) == numbers(root)
+    assert numbers(root) == list(range(1, len(statuses) + 1))
+    in_order = sorted(statuses, key=lambda each: each["sync"]["sequenceNumber"])
+    times = [each["endTime"] for each in in_order]
+    assert times == sorted(times)
+    lab.told_once("Synced", "always-asked", "FlinkSavepoint")
+
+
+def test_the_last_savepoint_of_a_deleted_job_is_copied(sync_lab: Lab, s3: S3Server) -> None:
+    lab, name = sync_lab, "parted"
+    sync = to_s3(s3, name) | {"origins": ["Deletion"]}
+    lab.start(name, savepoints={"directory": lab.savepoint_directory(name), "syncTo": sync})
+    lab.apply(lab.savepoint("parted-asked", name))
+    lab.savepoint_phase("parted-asked", "Completed")
+    lab.delete(name)
+    lab.gone(name)
+    (last,) = (each for each in lab.savepoints_of(name) if each["metadata"]["name"] != "parted-asked")
+    found = lab.savepoint_phase(last["metadata"]["name"], "Completed")
+    assert conditions(found) == SYNCED
+    assert found["status"]["sync"]["sequenceNumber"] == 1
+    asked = lab.kube.get("FlinkSavepoint", SYNC, "parted-asked")
+    assert asked is not None
+    assert "sync" not in asked["status"], "another origin than the one that was named"
+
+
+def test_a_place_that_is_refused_is_told_until_it_is_mended(sync_lab: Lab, s3: S3Server) -> None:
+    """The savepoints stay complete, wait in their order, and are all copied when the place can be used."""
+    lab, name = sync_lab, "mended"
+    directory = lab.savepoint_directory(name)
+    wrong = {"directory": directory, "syncTo": to_s3(s3, name, "wrong")}
+    manifest = lab.start(name, savepoints=wrong)
+    for number in (1, 2):
+        lab.apply(lab.savepoint(f"mended-{number}", name))
+        lab.savepoint_phase(f"mended-{number}", "Completed")
+    found = lab.wait(name, lambda job: condition(job, "Synced").get("reason") == "StoreError", "a failure")
+    failure = found["status"]["sync"]["lastFailure"]
+    assert failure.items() >= {"name": "mended-1", "errorCode": "StoreError"}.items()
+    assert "denies access" in failure["message"]
+    assert conditions(found).items() >= {"Ready": "True", "Stalled": "False", "Synced": "False"}.items()
+    waiting = lab.kube.get("FlinkSavepoint", SYNC, "mended-2")
+    assert waiting is not None
+    assert "sync" not in waiting["status"]
+    lab.edit(manifest, savepoints={"directory": directory, "syncTo": to_s3(s3, name)})
+    found = job_copied(lab, name, 2, "mended-2")
+    assert "lastFailure" not in found["status"]["sync"]
+    first = lab.kube.get("FlinkSavepoint", SYNC, "mended-1")
+    assert first is not None
+    assert first["status"]["sync"]["sequenceNumber"] == 1

@@ -464,6 +464,10 @@ Message = Annotated[str, Field(max_length=1024), _cut(1024)]
 """One line for people in a status. Cut at its limit when written."""
 
 
+ConditionMessage = Annotated[str, Field(max_length=768), _cut(768)]
+"""One line for people beside a word that says the same. Cut at its limit when written."""
+
+
 def _utc(value: datetime) -> datetime:
     return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
 

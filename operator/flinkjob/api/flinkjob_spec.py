@@ -36,6 +36,7 @@ from flinkjob.api.fieldclass import FieldClass
 from flinkjob.api.initialstate import InitialStateSpec
 from flinkjob.api.model import Rule, SpecModel, one_of
 from flinkjob.api.references import KeyRef, NamedSecret
+from flinkjob.api.sync import JobSyncToSpec
 
 RESERVED_KEYS: Final[Mapping[str, str]] = {
     "execution.savepoint.path": "use spec.initialState",
@@ -337,6 +338,13 @@ class SavepointsSpec(SpecModel):
         Field(
             description="Which of the savepoints that the operator took are deleted, with their data; never the newest "
             "nor one that is in use. Absent: all are kept."
+        ),
+    ] = None
+    sync_to: Annotated[
+        JobSyncToSpec | None,
+        Field(
+            description="Copy every savepoint of this job to another store, in the order in which they were taken, one at "
+            "a time."
         ),
     ] = None
 

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field
 
 from flinkjob.api.common import (
+    ConditionMessage,
     ConditionStatus,
     FormatType,
     HoldReason,
@@ -28,6 +29,7 @@ from flinkjob.api.common import (
     Word,
 )
 from flinkjob.api.model import STATUS_CONFIG
+from flinkjob.api.sync import JobSyncStatus
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +41,7 @@ class Condition:
     type: Annotated[ShortWord, Field(description="Which aspect.")]
     status: Annotated[ConditionStatus, Field(description="Whether it holds.")]
     reason: Annotated[ShortWord, Field(description="Why, in one word.")] = ""
-    message: Annotated[Message, Field(description="Why, in one line for people.")] = ""
+    message: Annotated[ConditionMessage, Field(description="Why, in one line for people.")] = ""
     last_transition_time: Annotated[Time | None, Field(description="When status last changed.")] = None
     observed_generation: Annotated[
         int | None, Field(ge=0, description="The metadata.generation it was decided on.")
@@ -57,7 +59,7 @@ class Plan:
     since: Annotated[Time | None, Field(description="Since when.")] = None
     retry_time: Annotated[Time | None, Field(description="When it is tried again.")] = None
     attempts: Annotated[int, Field(ge=0, description="How often it was tried.")] = 0
-    message: Annotated[Message | None, Field(description="What a person can do, in one line.")] = None
+    message: Annotated[ConditionMessage | None, Field(description="What a person can do, in one line.")] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -302,7 +304,8 @@ class FlinkJobStatus:
         Field(
             max_length=8,
             description="Always all written: Ready, Reconciling, Stalled, Healthy, ClusterReachable, ClusterSuitable. "
-            "SourceMayStillRun where the run was started from another operator's copy.",
+            "Synced where savepoints.syncTo is given. SourceMayStillRun where the run was started from another operator's "
+            "copy.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = ()
@@ -319,6 +322,9 @@ class FlinkJobStatus:
     )
     last_savepoint: Annotated[SavepointInfo | None, Field(description="The newest completed savepoint known.")] = None
     periodic: Annotated[PeriodicInfo | None, Field(description="Periodic savepoints.")] = None
+    sync: Annotated[
+        JobSyncStatus | None, Field(description="Copies of this job's savepoints, as savepoints.syncTo asks.")
+    ] = None
     last_failure: Annotated[FailureInfo | None, Field(description="The newest failure.")] = None
     restart: Annotated[RestartInfo | None, Field(description="Restarts by the operator.")] = None
     rollback: Annotated[Rollback | None, Field(description="A new spec that was taken back.")] = None

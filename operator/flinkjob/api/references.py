@@ -44,7 +44,8 @@ class StoreKeyRef(KeyRef):
     RULES = (
         Rule(
             one_of("secretKeyRef", "configMapKeyRef"),
-            "spec.syncTo.ca, spec.initialState.copies.ca: exactly one of secretKeyRef and configMapKeyRef",
+            "spec.syncTo.ca, also of savepoints.syncTo and initialState.copies: exactly one of secretKeyRef and "
+            "configMapKeyRef",
             lambda ref: (ref.secret_key_ref is None) != (ref.config_map_key_ref is None),
         ),
     )

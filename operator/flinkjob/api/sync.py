@@ -8,7 +8,19 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
-from flinkjob.api.common import CopyCheck, Duration, Message, ObservedLocation, SavepointErrorCode, Time, Word
+from flinkjob.api.common import (
+    ConditionMessage,
+    CopyCheck,
+    Duration,
+    Message,
+    ObservedLocation,
+    SavepointErrorCode,
+    SavepointOrigin,
+    ShortWord,
+    Text,
+    Time,
+    Word,
+)
 from flinkjob.api.fieldclass import Marker
 from flinkjob.api.model import STATUS_CONFIG, Rule, SpecModel
 from flinkjob.api.references import NamedSecret, StoreKeyRef
@@ -99,6 +111,23 @@ class SyncToSpec(StoreAccess):
     ] = None
 
 
+class JobSyncToSpec(SyncToSpec):
+    """Where the savepoints of a FlinkJob are copied to."""
+
+    RULES = (file_rule("spec.savepoints.syncTo"),)
+
+    origins: Annotated[
+        tuple[SavepointOrigin, ...],
+        Field(
+            min_length=1,
+            max_length=5,
+            description="Which savepoints: those taken for these reasons. Manual: FlinkSavepoints of people, but those "
+            "with a syncTo of their own. Absent: all.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
+
+
 SyncToField = Annotated[
     SyncToSpec | None,
     Field(
@@ -143,3 +172,56 @@ class SyncStatus:
     failures: Annotated[int, Field(ge=0, description="How often it failed.")] = 0
     retry_time: Annotated[Time | None, Field(description="When it is tried again.")] = None
     error: Annotated[SyncError | None, Field(description="The last failure.")] = None
+
+
+CopyUri = Annotated[str, Field(max_length=704)]
+"""The directory of a copy: a store's URI, a namespace, a job and a number."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SyncSuccess:
+    """A copy that is complete."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
+
+    name: Annotated[Text | None, Field(description="The FlinkSavepoint that was copied.")] = None
+    sequence_number: Annotated[int | None, Field(ge=0, description="The number of the copy.")] = None
+    uri: Annotated[CopyUri | None, Field(description="Its directory.")] = None
+    bytes: Annotated[int, Field(ge=0, description="Its size.")] = 0
+    duration: Annotated[ShortWord | None, Field(description="How long it took, such as 1m1s.")] = None
+    time: Annotated[Time | None, Field(description="When it was complete.")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SyncFailure:
+    """A copy that failed."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
+
+    name: Annotated[Text | None, Field(description="The FlinkSavepoint that was to be copied.")] = None
+    error_code: Annotated[SavepointErrorCode, Field(description="Why, in one word of a closed list.")]
+    message: Annotated[ConditionMessage, Field(description="Why, in one line for people.")] = ""
+    time: Annotated[Time | None, Field(description="When it first failed so.")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SyncProgress:
+    """A copy that is being made; how far it is is in the status of its FlinkSavepoint."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
+
+    name: Annotated[Text | None, Field(description="The FlinkSavepoint that is copied.")] = None
+    start_time: Annotated[Time | None, Field(description="Since when.")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobSyncStatus:
+    """How the copies of a FlinkJob's savepoints stand."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
+
+    last_success: Annotated[SyncSuccess | None, Field(description="The newest complete copy.")] = None
+    last_failure: Annotated[
+        SyncFailure | None, Field(description="The newest failure, until a copy is complete after it.")
+    ] = None
+    in_progress: Annotated[SyncProgress | None, Field(description="The copy that is being made.")] = None

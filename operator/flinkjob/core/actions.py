@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from flinkjob.api.sync import SyncToSpec
 from flinkjob.core.flinkmodel import RunRequest, SavepointFormat, TriggeredCheckpoint
 
 
@@ -34,7 +35,11 @@ class RecordRevision:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordSavepoint:
-    """Record a savepoint that the operator itself took, in so many seconds, as a completed FlinkSavepoint."""
+    """Record a savepoint that the operator itself took, in so many seconds, as a completed FlinkSavepoint.
+
+    Attributes:
+        sync_to: where it is copied to by itself, since its FlinkJob will be gone.
+    """
 
     name: str
     origin: str
@@ -43,6 +48,7 @@ class RecordSavepoint:
     submission: int
     delete_data: bool = False
     seconds: float | None = None
+    sync_to: SyncToSpec | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

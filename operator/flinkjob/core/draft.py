@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from flinkjob.api.codec import FlinkJob
-from flinkjob.api.common import OperationKind, RunResult, SnapshotKind
+from flinkjob.api.common import OperationKind, RunResult, SavepointOrigin, SnapshotKind
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import (
     FlinkJobStatus,
@@ -24,6 +24,7 @@ from flinkjob.api.flinkjob_status import (
     Submission,
 )
 from flinkjob.api.initialstate import CopySpec
+from flinkjob.api.sync import SyncToSpec
 from flinkjob.core.actions import Action, EventType, PostEvent, RecordSavepoint
 from flinkjob.core.errors import one_line
 from flinkjob.core.flinkmodel import CheckpointStats, JobOverview, TriggerResult
@@ -297,9 +298,16 @@ class Draft:
                 submission=operation.submission,
                 delete_data=self.spec is not None and self.spec.savepoints.retention is not None,
                 seconds=(self.now - operation.since).total_seconds() if operation.since is not None else None,
+                sync_to=self._copied_by_itself(origin),
             )
         )
         self.event(Reason.SavepointCompleted, f"savepoint {location}")
+
+    def _copied_by_itself(self, origin: str) -> SyncToSpec | None:
+        """Where the last savepoint of a FlinkJob that goes is copied to."""
+        sync = self.spec.savepoints.sync_to if self.spec is not None else None
+        meant = sync is not None and (not sync.origins or SavepointOrigin.DELETION in sync.origins)
+        return sync if meant and origin == SavepointOrigin.DELETION else None
 
 
 def is_stop(operation: Operation | None) -> bool:

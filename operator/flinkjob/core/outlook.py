@@ -12,6 +12,7 @@ from flinkjob.api.common import ConditionStatus, DesiredState, Phase, RunResult,
 from flinkjob.api.constants import LABEL_NAME
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import ClusterInfo, Condition
+from flinkjob.core import jobsync
 from flinkjob.core.advice import advise
 from flinkjob.core.cause import Cause
 from flinkjob.core.draft import Draft
@@ -53,6 +54,7 @@ def suitable(draft: Draft, spec: FlinkJobSpec) -> bool:
 
 def finish(draft: Draft) -> JobDecision:
     """Close the decision: phase, conditions and the fields that follow from the rest."""
+    jobsync.note(draft)
     phase = _phase(draft)
     reason, message = _why(draft, phase)
     cluster = draft.observation.cluster
@@ -211,6 +213,8 @@ def _conditions(draft: Draft, row: Row, reason: str, message: str) -> tuple[Cond
         ("ClusterReachable", *reach),
         ("ClusterSuitable", *fit),
     ]
+    if (copies := jobsync.synced(draft)) is not None:
+        wanted.append(copies)
     copy = draft.submission.restored_copy if draft.submission is not None else None
     if copy is not None and copy.identity != draft.given.identity:
         text = (

@@ -1,8 +1,10 @@
-"""What follows the end of a FlinkSavepoint with `syncTo`: its snapshot is copied, and its status says how far that is.
+"""What follows the end of a FlinkSavepoint that is to be copied: how far that is, and what its status says of it.
 
 `snapshot_view` is called by the reconciler before every decision, `wanted_copy` and `follow_sync` after the one about the
-FlinkSavepoint. Invariants: the snapshot itself counts as complete while it is being copied, and when that failed; the intent
-(phase Syncing) is in the status before anything is written to a store; progress is written at most every 10 seconds.
+FlinkSavepoint. A copy that its own `syncTo` asks for is part of its work: phase Syncing, and Failed when it is given up. One
+that its FlinkJob asks for (`jobsync`) leaves it Completed. Invariants: the snapshot itself counts as complete while it is
+being copied, and when that failed; the intent (`sync` in the status) is written before anything is written to a store;
+progress is written at most every 10 seconds.
 """
 
 from __future__ import annotations
@@ -31,6 +33,10 @@ PROGRESS_SECONDS = 10.0
 LOOK_SECONDS = 10.0
 """How often a copy that runs is looked at; its end wakes the key."""
 SOON = 0.1
+ATTEMPTS_OF_ONE = 4
+"""How often a snapshot that cannot be read, or whose copy differs, is tried where nothing else limits it."""
+_OF_THE_SNAPSHOT = (SavepointErrorCode.NO_SNAPSHOT, SavepointErrorCode.VERIFY_FAILED)
+"""Failures that hardly any change of the place or of its access can mend."""
 
 
 class CopyPhase(StrEnum):
@@ -91,17 +97,21 @@ def snapshot_view(savepoint: FlinkSavepoint) -> FlinkSavepoint:
     return replace(savepoint, status=replace(status, phase=SavepointPhase.COMPLETED, error=None))
 
 
-def wanted_copy(savepoint: FlinkSavepoint, status: FlinkSavepointStatus, now: datetime) -> CopyWanted | None:
+def wanted_copy(
+    savepoint: FlinkSavepoint, status: FlinkSavepointStatus, now: datetime, by_job: SyncToSpec | None = None
+) -> CopyWanted | None:
     """The copy to be made or going on now; None where there is nothing to be done.
 
     Args:
         savepoint: as read.
         status: as decided, for the snapshot itself.
+        by_job: what its FlinkJob asks for, when it is this one's turn.
     """
     spec, sync = savepoint.spec, savepoint.status.sync
-    if spec is None or spec.sync_to is None or savepoint.meta.deletion_time is not None:
+    if spec is None or savepoint.meta.deletion_time is not None:
         return None
-    if savepoint.status.phase is not SavepointPhase.SYNCING or status.location is None or sync is None:
+    target = spec.sync_to or by_job
+    if target is None or not is_being_copied(savepoint) or status.location is None or sync is None:
         return None  # the intent is not written yet, or it is over
     if sync.retry_time is not None and sync.retry_time > now:
         return None
@@ -112,15 +122,26 @@ def wanted_copy(savepoint: FlinkSavepoint, status: FlinkSavepointStatus, now: da
         job=name or status.job_id or savepoint.meta.name,
         token=hashlib.sha256(normalise_location(status.location).encode()).hexdigest()[:32],
         location=status.location,
-        sync=spec.sync_to,
+        sync=target,
         job_id=status.job_id,
         format_type=status.format_type,
         flink_version=status.flink_version,
     )
 
 
+def is_being_copied(savepoint: FlinkSavepoint) -> bool:
+    """Whether a copy of its snapshot was begun and is not over."""
+    status = savepoint.status
+    under_way = status.sync is not None and status.sync.end_time is None
+    return under_way and status.phase in (SavepointPhase.SYNCING, SavepointPhase.COMPLETED)
+
+
 def follow_sync(
-    savepoint: FlinkSavepoint, decision: SavepointDecision, seen: CopySeen | None, now: datetime
+    savepoint: FlinkSavepoint,
+    decision: SavepointDecision,
+    seen: CopySeen | None,
+    now: datetime,
+    by_job: SyncToSpec | None = None,
 ) -> SavepointDecision:
     """The decision about a FlinkSavepoint, with what its copy adds to it.
 
@@ -128,12 +149,27 @@ def follow_sync(
         savepoint: as read.
         decision: about the snapshot itself.
         seen: how far the copy is; None where `wanted_copy` gave None.
+        by_job: what its FlinkJob asks for, when it is this one's turn.
     """
     spec = savepoint.spec
     done = decision.status.phase is SavepointPhase.COMPLETED
-    if spec is None or spec.sync_to is None or not done or savepoint.meta.deletion_time is not None:
+    if spec is None or not done or savepoint.meta.deletion_time is not None:
         return _as_before(savepoint, decision)
-    return _Follow(savepoint, decision, spec.sync_to, now).decide(seen)
+    if spec.sync_to is not None:
+        return _Follow(savepoint, decision, spec.sync_to, now).decide(seen)
+    if by_job is not None:
+        return _FollowByJob(savepoint, decision, by_job, now).decide(seen)
+    return _without_turn(savepoint, decision, now)
+
+
+def _without_turn(savepoint: FlinkSavepoint, decision: SavepointDecision, now: datetime) -> SavepointDecision:
+    """Its FlinkJob asks for no copy of it (any more): what is over stays told, what was begun is forgotten."""
+    sync = savepoint.status.sync
+    if sync is None:
+        return decision
+    if sync.end_time is None:
+        return replace(decision, status=replace(decision.status, sync=None))
+    return _FollowByJob(savepoint, decision, None, now).decide(None)
 
 
 def _as_before(savepoint: FlinkSavepoint, decision: SavepointDecision) -> SavepointDecision:
@@ -146,7 +182,9 @@ def _as_before(savepoint: FlinkSavepoint, decision: SavepointDecision) -> Savepo
 
 
 class _Follow:
-    def __init__(self, savepoint: FlinkSavepoint, decision: SavepointDecision, sync: SyncToSpec, now: datetime) -> None:
+    def __init__(
+        self, savepoint: FlinkSavepoint, decision: SavepointDecision, sync: SyncToSpec | None, now: datetime
+    ) -> None:
         self._savepoint = savepoint
         self._decision = decision
         self._spec = sync
@@ -176,7 +214,7 @@ class _Follow:
         age = (self._now - (before.observed_time or self._now)).total_seconds()
         first = before.bytes_total is None and seen.bytes_total is not None
         if age < PROGRESS_SECONDS and not (first and before.error is None):
-            message = _condition(self._savepoint.status, "Ready")
+            message = _condition(self._savepoint.status, "Synced")
             return self._working(before, Reason.Syncing, message, again=max(PROGRESS_SECONDS - age, SOON))
         now = replace(_counted(before, seen), retry_time=None, observed_time=self._now)
         share = f"{readable_size(now.bytes)} of {readable_size(now.bytes_total or 0)} in {now.objects} files"
@@ -189,7 +227,7 @@ class _Follow:
             observed_time=self._now,
             end_time=self._now,
             duration=span,
-            verified=self._spec.verify,
+            verified=self._spec.verify if self._spec is not None else None,
             retry_time=None,
             error=None,
         )
@@ -200,20 +238,32 @@ class _Follow:
 
     def _failed(self, before: SyncStatus, seen: CopySeen) -> SavepointDecision:
         failures = before.failures + 1
-        spec = self._savepoint.spec
-        final = seen.permanent or (spec is not None and failures > spec.backoff_limit)
+        final = self._gives_up(seen, failures)
         error = SyncError(error_code=seen.code, message=one_line(seen.message), time=self._now)
         now = replace(_counted(before, seen), failures=failures, error=error, observed_time=self._now)
-        event = PostEvent(
-            type=EventType.WARNING, reason=Reason.SyncFailed, message=one_line(f"{seen.code}: {seen.message}")
-        )
         if final:
             decision = self._over(replace(now, end_time=self._now, retry_time=None))
         else:
-            pause = delay_seconds(failures, seed=self._savepoint.meta.uid, initial=2.0)
+            pause = delay_seconds(failures, seed=self._savepoint.meta.uid, initial=2.0, maximum=self.LONGEST_PAUSE)
             now = replace(now, retry_time=self._now + timedelta(seconds=pause))
             decision = self._working(now, Reason.BackOff, seen.message, again=pause + 0.05)
+        if not final and not self._tells(before, error):
+            return decision
+        event = PostEvent(
+            type=EventType.WARNING, reason=Reason.SyncFailed, message=one_line(f"{seen.code}: {seen.message}")
+        )
         return replace(decision, actions=(*decision.actions, event))
+
+    LONGEST_PAUSE = 300.0
+
+    def _gives_up(self, seen: CopySeen, failures: int) -> bool:
+        """Whether it is not tried again."""
+        spec = self._savepoint.spec
+        return seen.permanent or (spec is not None and failures > spec.backoff_limit)
+
+    def _tells(self, before: SyncStatus, error: SyncError) -> bool:
+        """Whether a failure that is not the last one is worth an Event."""
+        return True
 
     # what is written
 
@@ -232,7 +282,8 @@ class _Follow:
             )
             return replace(self._decision, status=status)
         code, message = sync.error.error_code, sync.error.message
-        error = SavepointError(error_code=code, message=message, details=sync.uri or self._spec.uri)
+        details = sync.uri or (self._spec.uri if self._spec is not None else None)
+        error = SavepointError(error_code=code, message=message, details=details)
         status = replace(status, phase=SavepointPhase.FAILED, error=error)
         status = self._conditions(status, code, message, ready=False, reconciling=False, stalled=True, synced=False)
         return replace(self._decision, status=status)
@@ -248,24 +299,51 @@ class _Follow:
         stalled: bool,
         synced: bool,
     ) -> FlinkSavepointStatus:
-        old = {condition.type: condition for condition in self._savepoint.status.conditions}
         rows = (("Ready", ready), ("Reconciling", reconciling), ("Stalled", stalled), ("Synced", synced))
-        found = []
-        for kind, true in rows:
-            state = ConditionStatus.TRUE if true else ConditionStatus.FALSE
-            known = old.get(kind)
-            same = known is not None and known.status is state
-            found.append(
-                Condition(
-                    type=kind,
-                    status=state,
-                    reason=reason,
-                    message=one_line(message) if kind in ("Ready", "Synced") or true else "",
-                    last_transition_time=known.last_transition_time if known is not None and same else self._now,
-                    observed_generation=self._savepoint.meta.generation,
-                )
-            )
-        return replace(status, conditions=tuple(found))
+        return replace(status, conditions=tuple(self._row(kind, true, reason, message) for kind, true in rows))
+
+    def _row(self, kind: str, true: bool, reason: str, message: str) -> Condition:
+        state = ConditionStatus.TRUE if true else ConditionStatus.FALSE
+        known = next((each for each in self._savepoint.status.conditions if each.type == kind), None)
+        same = known is not None and known.status is state
+        return Condition(
+            type=kind,
+            status=state,
+            reason=reason,
+            message=one_line(message) if kind in ("Ready", "Synced") or true else "",
+            last_transition_time=known.last_transition_time if known is not None and same else self._now,
+            observed_generation=self._savepoint.meta.generation,
+        )
+
+
+class _FollowByJob(_Follow):
+    """The FlinkJob asks for the copy: the FlinkSavepoint stays Completed, and the copy is tried until it is made."""
+
+    LONGEST_PAUSE = 60.0
+
+    def _gives_up(self, seen: CopySeen, failures: int) -> bool:
+        if seen.code is SavepointErrorCode.SNAPSHOT_NOT_SELF_CONTAINED:
+            return True
+        return seen.code in _OF_THE_SNAPSHOT and failures >= ATTEMPTS_OF_ONE
+
+    def _tells(self, before: SyncStatus, error: SyncError) -> bool:
+        known = before.error
+        return known is None or (known.error_code, known.message) != (error.error_code, error.message)
+
+    def _working(self, sync: SyncStatus, reason: Reason, message: str, *, again: float) -> SavepointDecision:
+        delays = [delay for delay in (again, self._decision.requeue_after) if delay is not None]
+        return replace(self._synced(sync, False, reason, message), requeue_after=min(delays))
+
+    def _over(self, sync: SyncStatus) -> SavepointDecision:
+        if sync.error is None:
+            return self._synced(sync, True, Reason.Synced, f"copy {sync.sequence_number}: {sync.uri}")
+        return self._synced(sync, False, sync.error.error_code, sync.error.message)
+
+    def _synced(self, sync: SyncStatus, true: bool, reason: str, message: str) -> SavepointDecision:
+        status = self._decision.status
+        others = (each for each in status.conditions if each.type != "Synced")
+        conditions = (*others, self._row("Synced", true, reason, message))
+        return replace(self._decision, status=replace(status, sync=sync, conditions=conditions))
 
 
 def _counted(before: SyncStatus, seen: CopySeen) -> SyncStatus:

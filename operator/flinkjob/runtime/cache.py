@@ -15,6 +15,7 @@ from flinkjob.api.common import InitialStateStrategy, SavepointPhase
 from flinkjob.api.flinksavepoint_spec import JobRef
 from flinkjob.core.flinkmodel import normalise_location
 from flinkjob.core.restore import completed_in_order, redeploys
+from flinkjob.core.sync import is_being_copied, snapshot_view
 from flinkjob.runtime.queue import Key
 
 Raw = Mapping[str, Any]
@@ -160,13 +161,13 @@ class ObjectCache:
             used.update(normalise_location(place) for place in places if place)
         for _, savepoint, _ in self._savepoints.values():
             location = savepoint.status.location
-            if savepoint.status.phase is SavepointPhase.SYNCING and savepoint.meta.deletion_time is None and location:
+            if is_being_copied(savepoint) and savepoint.meta.deletion_time is None and location:
                 used.add(normalise_location(location))
         return frozenset(used)
 
     def _initial(self, key: Key, strategy: InitialStateStrategy) -> str | None:
         """The snapshot that a first run would start from."""
-        known = completed_in_order(self.savepoints_of(key))
+        known = completed_in_order(tuple(map(snapshot_view, self.savepoints_of(key))))
         match strategy:
             case InitialStateStrategy.LATEST if known:
                 return known[-1].status.location
@@ -182,7 +183,7 @@ class ObjectCache:
             if other.status.location
             and other.meta.deletion_time is None
             and other.meta.uid != savepoint.meta.uid
-            and other.status.phase is SavepointPhase.COMPLETED
+            and snapshot_view(other).status.phase is SavepointPhase.COMPLETED
         )
 
     def waiting_for(self, namespace: str, savepoint: str) -> Iterator[Key]:

@@ -19,6 +19,7 @@ from flinkjob.core.actions import RunJob
 from flinkjob.core.decide_job import decide_job
 from flinkjob.core.decide_savepoint import SavepointInput, decide_savepoint
 from flinkjob.core.flinkmodel import is_local
+from flinkjob.core.jobsync import turn_of
 from flinkjob.core.model import Fact, JobDecision, JobInput, Needs, Observation, SavepointDecision
 from flinkjob.core.savepoint_end import needs_cluster
 from flinkjob.core.sync import follow_sync, snapshot_view, wanted_copy
@@ -110,13 +111,15 @@ class Reconciler:
             return None
         observation = await self._observer.look(key, job)
         decision: JobDecision | None = None
+        views = tuple(map(snapshot_view, savepoints))
         if job is not None:
-            views = tuple(map(snapshot_view, savepoints))
             decision, observation = await self._decide(key, job, views, observation)
         status = decision.status if decision is not None else FlinkJobStatus()
         delays = [decision.requeue_after if decision is not None else None]
+        turn = turn_of(job.spec, views, observation.now) if job is not None else None
         for savepoint in savepoints:
-            delays.append(await self._savepoint(key, job, savepoint, status, observation, decision))
+            mine = turn == savepoint.meta.uid
+            delays.append(await self._savepoint(key, job, savepoint, status, observation, decision, copied=mine))
         if job is not None and decision is not None:
             await self._executor.job(key, job, decision)
             if began := downtime(job.status, decision.status):
@@ -163,6 +166,8 @@ class Reconciler:
         status: FlinkJobStatus,
         observation: Observation,
         decision: JobDecision | None,
+        *,
+        copied: bool,
     ) -> float | None:
         if savepoint.status_error is not None:
             log.error("status of FlinkSavepoint %s cannot be read: %s", savepoint.meta.name, savepoint.status_error)
@@ -204,9 +209,12 @@ class Reconciler:
             observation = await self._observer.fill(key, job, observation, answer)
         else:
             raise RuntimeError("the decision about a FlinkSavepoint asks for too many facts")
-        wanted = wanted_copy(savepoint, answer.status, observation.now)
-        copied = await self._syncs.look(key, wanted) if wanted is not None else None
-        answer = follow_sync(savepoint, answer, copied, observation.now)
+        by_job = job.spec.savepoints.sync_to if copied and job is not None and job.spec is not None else None
+        wanted = wanted_copy(savepoint, answer.status, observation.now, by_job)
+        if wanted is None:
+            self._syncs.cancel(savepoint.meta.uid)
+        seen = await self._syncs.look(key, wanted) if wanted is not None else None
+        answer = follow_sync(savepoint, answer, seen, observation.now, by_job)
         with context(savepoint=savepoint.meta.name):
             try:
                 await self._executor.savepoint(savepoint, answer)

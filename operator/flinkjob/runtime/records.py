@@ -17,6 +17,9 @@ from flinkjob.core.actions import CreateSavepoint, RecordRevision, RecordSavepoi
 from flinkjob.core.units import readable_duration
 from flinkjob.kube.client import KubeClient
 
+SYNC_ATTEMPTS = 100
+"""How often the last savepoint of a FlinkJob that is gone is tried to be copied: with the pauses, for some hours."""
+
 
 async def keep_revision(kube: KubeClient, raw_job: Mapping[str, Any], action: RecordRevision) -> None:
     """Keep the spec as a ControllerRevision; delete the oldest ones beyond the limit, but never one that may be run again."""
@@ -68,6 +71,9 @@ def recorded_savepoint(job: FlinkJob, action: RecordSavepoint) -> dict[str, Any]
     if action.seconds is not None:
         result["duration"] = readable_duration(timedelta(seconds=action.seconds))
     body = _savepoint(job, action.name, action.origin, delete_data=action.delete_data)
+    if action.sync_to is not None:
+        copied = action.sync_to.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"origins"})
+        body["spec"] |= {"syncTo": copied, "backoffLimit": SYNC_ATTEMPTS}
     body["metadata"]["annotations"] = {ANNOTATION_RESULT: json.dumps(result, sort_keys=True)}
     return body
 

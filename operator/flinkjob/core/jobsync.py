@@ -1,0 +1,152 @@
+"""`savepoints.syncTo` of a FlinkJob: which of its savepoints is copied now, and what its status says of them.
+
+`turn_of` is called by the reconciler once a round, `note` by the job decision. Invariants: one at a time, in the order in
+which they were taken, so that a higher number is newer state; none twice; one that is older than a copied one is passed over;
+a FlinkSavepoint with a `syncTo` of its own is not meant.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import datetime
+
+from flinkjob.api.codec import FlinkSavepoint
+from flinkjob.api.common import ConditionStatus, SavepointMode, SavepointOrigin
+from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.sync import JobSyncStatus, JobSyncToSpec, SyncFailure, SyncProgress, SyncSuccess
+from flinkjob.core.draft import Draft
+from flinkjob.core.reasons import Reason
+from flinkjob.core.restore import completed_in_order
+from flinkjob.core.savepoint_round import SIZE_WAIT
+
+
+def is_meant(sync: JobSyncToSpec, origin: SavepointOrigin | None) -> bool:
+    """Whether savepoints that were taken for this reason are copied."""
+    return not sync.origins or (origin or SavepointOrigin.MANUAL) in sync.origins
+
+
+def turn_of(spec: FlinkJobSpec | None, savepoints: tuple[FlinkSavepoint, ...], now: datetime) -> str | None:
+    """The uid of the FlinkSavepoint that is copied now; None where there is nothing to copy.
+
+    Args:
+        savepoints: those of the job, as they are without their copies.
+    """
+    sync = spec.savepoints.sync_to if spec is not None else None
+    if sync is None:
+        return None
+    waiting: list[FlinkSavepoint] = []
+    for savepoint in _taken(savepoints):
+        done = savepoint.status.sync
+        if done is None or done.end_time is None:
+            if is_meant(sync, savepoint.status.origin):
+                waiting.append(savepoint)
+        elif done.error is None:
+            waiting.clear()  # what is older than a copied one would get a higher number
+    begun = next((savepoint for savepoint in waiting if savepoint.status.sync is not None), None)
+    if begun is not None:
+        return begun.meta.uid  # it has its number
+    if not waiting or (len(waiting) > 1 and _undecided(waiting[0], waiting[1], now)):
+        return None
+    return waiting[0].meta.uid
+
+
+def _undecided(one: FlinkSavepoint, other: FlinkSavepoint, now: datetime) -> bool:
+    """Whether Flink has yet to tell which of the two was taken first."""
+    same = (one.status.end_time, one.status.submission) == (other.status.end_time, other.status.submission)
+    told = one.status.checkpoint_id is not None and other.status.checkpoint_id is not None
+    age = (now - one.status.end_time).total_seconds() if one.status.end_time is not None else SIZE_WAIT
+    return same and not told and age < SIZE_WAIT
+
+
+def note(draft: Draft) -> None:
+    """Write down how the copies stand."""
+    sync = draft.spec.savepoints.sync_to if draft.spec is not None else None
+    if sync is None:
+        if draft.status.sync is not None:
+            draft.status = replace(draft.status, sync=None)
+        return
+    known = draft.status.sync or JobSyncStatus()
+    mine = _taken(draft.given.savepoints)
+    success = _success(mine, known.last_success)
+    failure = _failure(mine, known.last_failure)
+    if failure is not None and success is not None and _later(success, failure):
+        failure = None
+    now = JobSyncStatus(last_success=success, last_failure=failure, in_progress=_progress(mine))
+    draft.status = replace(draft.status, sync=now if now != JobSyncStatus() else None)
+
+
+def synced(draft: Draft) -> tuple[str, ConditionStatus, str, str] | None:
+    """The condition `Synced`: type, status, reason, message; None where no copies are asked for."""
+    if draft.spec is None or draft.spec.savepoints.sync_to is None:
+        return None
+    known = draft.status.sync or JobSyncStatus()
+    success, failure = known.last_success, known.last_failure
+    if failure is not None:
+        return "Synced", ConditionStatus.FALSE, failure.error_code, f"FlinkSavepoint {failure.name}: {failure.message}"
+    if success is not None:
+        return "Synced", ConditionStatus.TRUE, Reason.Synced, f"copy {success.sequence_number}: {success.uri}"
+    return "Synced", ConditionStatus.UNKNOWN, Reason.Pending, "nothing was copied yet"
+
+
+def _taken(savepoints: tuple[FlinkSavepoint, ...]) -> list[FlinkSavepoint]:
+    """The savepoints that were taken of the job and say nothing of copies themselves, oldest first."""
+    mine = [
+        savepoint
+        for savepoint in completed_in_order(savepoints)
+        if savepoint.spec is not None
+        and savepoint.spec.sync_to is None
+        and savepoint.spec.mode is not SavepointMode.EXISTING
+        and savepoint.meta.deletion_time is None
+    ]
+    return sorted(mine, key=_age)
+
+
+def _age(savepoint: FlinkSavepoint) -> tuple[float, int, float, str]:
+    status = savepoint.status
+    ended = status.end_time.timestamp() if status.end_time is not None else 0.0
+    number = float(status.checkpoint_id) if status.checkpoint_id is not None else math.inf  # a stop's is the last one
+    return ended, status.submission or 0, number, savepoint.meta.name
+
+
+def _success(mine: list[FlinkSavepoint], known: SyncSuccess | None) -> SyncSuccess | None:
+    best = known
+    for savepoint in mine:
+        done = savepoint.status.sync
+        if done is None or done.end_time is None or done.error is not None:
+            continue
+        if best is None or (done.sequence_number or 0) > (best.sequence_number or 0):
+            best = SyncSuccess(
+                name=savepoint.meta.name,
+                sequence_number=done.sequence_number,
+                uri=done.uri,
+                bytes=done.bytes,
+                duration=done.duration,
+                time=done.end_time,
+            )
+    return best
+
+
+def _failure(mine: list[FlinkSavepoint], known: SyncFailure | None) -> SyncFailure | None:
+    """The newest failure; one that repeats keeps the time when it was first seen."""
+    failed = [(one.status.sync.error, one.meta.name) for one in mine if one.status.sync and one.status.sync.error]
+    if not failed:
+        return known
+    error, name = max(failed, key=lambda pair: pair[0].time.timestamp() if pair[0].time else 0.0)
+    if known is not None and (known.name, known.error_code, known.message) == (name, error.error_code, error.message):
+        return known
+    if known is not None and known.time is not None and error.time is not None and error.time < known.time:
+        return known
+    return SyncFailure(name=name, error_code=error.error_code, message=error.message, time=error.time)
+
+
+def _progress(mine: list[FlinkSavepoint]) -> SyncProgress | None:
+    for savepoint in mine:
+        begun = savepoint.status.sync
+        if begun is not None and begun.end_time is None:
+            return SyncProgress(name=savepoint.meta.name, start_time=begun.start_time)
+    return None
+
+
+def _later(success: SyncSuccess, failure: SyncFailure) -> bool:
+    return success.time is not None and failure.time is not None and success.time >= failure.time
