@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, CliSettingsSource, CliSuppress, NoDe
 
 from flinkjob.core.grants import StoreGrants
 from flinkjob.core.hosts import HostRules
+from flinkjob.core.identity import UNNAMED
 
 PROGRAM = "flinkjob-operator"
 ENV_PREFIX = "FLINKJOB_"
@@ -81,7 +82,9 @@ class Settings(BaseSettings):
         (), description="watched namespaces, separated by commas; none: all of the cluster"
     )
     identity: Name = Field(
-        "default", description="names this installation in job ids and owner marks; never change it while jobs run"
+        UNNAMED,
+        description="names this installation in job ids, owner marks and copies of savepoints, which need another one than "
+        "the default; never change it while jobs run",
     )
     health_port: int = Field(8080, ge=0, le=65535, description="port of /healthz, /readyz and /metrics; 0: any")
     cache_dir: AbsolutePath = Field(Path("/var/cache/flinkjob"), description="where fetched jars are kept")

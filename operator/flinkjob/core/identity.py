@@ -18,6 +18,8 @@ MARK_UID = "flinkjob.dev/uid"
 MARK_SUBMISSION = "flinkjob.dev/submission"
 MARK_DIGEST = "flinkjob.dev/digest"
 GLOBAL_PARAMETERS = "pipeline.global-job-parameters"
+UNNAMED = "default"
+"""The identity of an operator that was given none: others may have it too."""
 _SEPARATOR = "\x00"
 
 

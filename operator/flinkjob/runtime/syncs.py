@@ -17,6 +17,7 @@ from obstore.store import ObjectStore
 
 from flinkjob.api.common import CopyCheck, SavepointErrorCode, duration_seconds
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected
+from flinkjob.core.identity import UNNAMED
 from flinkjob.core.sync import CopyPhase, CopySeen, CopyWanted
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.queue import Key
@@ -156,6 +157,10 @@ class Syncs:
 
     async def _copy(self, wanted: CopyWanted, progress: Progress, where: list[str]) -> CopySeen:
         sync, namespace = wanted.sync, wanted.namespace
+        if self._identity == UNNAMED:
+            raise Invalid(
+                "copies need an operator with a name of its own (--identity), by which others know whose they are"
+            )
         source = await self._source(wanted)
         place = Place(
             store=await self._stores.open(namespace, sync.uri, sync, create=True),

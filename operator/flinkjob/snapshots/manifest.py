@@ -15,6 +15,9 @@ from typing import Any
 from flinkjob.core.errors import Invalid
 
 FORMAT = 1
+LARGEST_NUMBER = 2**63 - 1
+"""An int64, as in a status."""
+LONGEST_IDENTITY = 63
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +78,10 @@ class Manifest:
             files = tuple(ManifestFile(**file) for file in body.pop("files"))
             found = cls(files=files, **body)
             numbers = (found.sequence_number, found.checkpoint_id, *(file.size for file in files))
-            if not all(type(number) is int and number >= 0 for number in numbers):
+            if not all(type(number) is int and 0 <= number <= LARGEST_NUMBER for number in numbers):
                 raise ValueError("numbers")
+            if not isinstance(found.identity, str) or len(found.identity) > LONGEST_IDENTITY:
+                raise ValueError("identity")
             if datetime.fromisoformat(found.time).tzinfo is None:
                 raise ValueError("time without a zone")
         except (ValueError, KeyError, TypeError, RecursionError) as error:

@@ -21,7 +21,7 @@ import obstore.exceptions as refused
 from obstore.store import ObjectStore
 
 from flinkjob.core.errors import Invalid, Rejected, Transient
-from flinkjob.snapshots.manifest import Manifest
+from flinkjob.snapshots.manifest import LARGEST_NUMBER, Manifest
 from flinkjob.snapshots.stores import store_errors
 
 if TYPE_CHECKING:
@@ -137,6 +137,7 @@ class Place:
 
         Raises:
             Transient: others took numbers all the time.
+            Invalid: there is none left.
         """
         taken = await self._reserved()
         for number in sorted(taken, reverse=True)[:MOST_TRIES]:
@@ -144,6 +145,8 @@ class Place:
             if content is not None and content.get("token") == token:
                 return number
         highest = max([0, *taken, *(number for number, _ in await self._directories())])
+        if highest + MOST_TRIES > LARGEST_NUMBER:
+            raise Invalid(f"the sequence numbers of {self.root} are used up: somebody has written others there")
         for number in range(highest + 1, highest + 1 + MOST_TRIES):
             content = {"token": token, "checkpointId": checkpoint_id, "identity": self.identity}
             if await self._create(StoreStep.RESERVE, f"{self.root}/reserved/{number:0{DIGITS}}.json", content):

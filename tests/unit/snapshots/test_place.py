@@ -150,6 +150,9 @@ def test_a_manifest_with_a_changed_byte_is_none_or_says_the_same(position: int, 
         {"time": "yesterday"},
         {"time": "2026-01-01T12:00:00"},
         {"sequence_number": True},
+        {"sequence_number": 2**63},
+        {"identity": 7},
+        {"identity": "x" * 64},
     ],
 )
 def test_a_manifest_of_a_stranger_with_a_right_checksum(fields: dict[str, Any]) -> None:
@@ -176,4 +179,14 @@ def test_what_others_left_in_the_place_is_no_error_of_the_operator(
         assert latest(store) == 3
 
     monkeypatch.setattr(places, "LARGEST", 1000)
+    run(history())
+
+
+def test_numbers_that_somebody_used_up_are_refused_not_wrapped() -> None:
+    async def history() -> None:
+        store = MemoryStore()
+        await obstore.put_async(store, f"{ROOT}/reserved/{2**63 - 1:019}.json", b"{}")
+        with pytest.raises(Invalid, match="used up"):
+            await at(store).reserve("token", 7)
+
     run(history())

@@ -1,0 +1,69 @@
+"""Copies as tasks: what is refused before a store is spoken to, and what becomes of a copy that nobody wants any more."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flinkjob.api.common import SavepointErrorCode
+from flinkjob.api.sync import SyncToSpec
+from flinkjob.core.grants import StoreGrants
+from flinkjob.core.hosts import HostRules
+from flinkjob.core.identity import UNNAMED
+from flinkjob.core.sync import CopyPhase, CopySeen, CopyWanted
+from flinkjob.runtime.faults import Faults
+from flinkjob.runtime.storeaccess import StoreAccesses
+from flinkjob.runtime.syncs import Syncs
+
+KEY = ("team", "clicks")
+
+
+def syncs(identity: str, directory: Path, woken: list[Any]) -> Syncs:
+    grants = StoreGrants.of([f"team=file://{directory}"])
+    reader: Any = None  # no Secret is named
+    stores = StoreAccesses(reader=reader, grants=grants, hosts=HostRules())
+    return Syncs(identity=identity, stores=stores, faults=Faults(), wake=woken.append)
+
+
+def wanted(directory: Path) -> CopyWanted:
+    return CopyWanted(
+        uid="u-1",
+        namespace="team",
+        job="clicks",
+        token="t",
+        location=f"file:{directory}/savepoint-1",
+        sync=SyncToSpec(uri=f"file://{directory}/copies"),
+    )
+
+
+async def ended(one: Syncs, request: CopyWanted) -> CopySeen:
+    while (seen := await one.look(KEY, request)).phase is CopyPhase.WORKING:
+        pass
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("identity", "code", "word"),
+    [(UNNAMED, SavepointErrorCode.STORE_ERROR, "--identity"), ("east", SavepointErrorCode.NO_SNAPSHOT, "no directory")],
+)
+async def test_an_operator_without_a_name_makes_no_copies(
+    tmp_path: Path, identity: str, code: SavepointErrorCode, word: str
+) -> None:
+    seen = await ended(syncs(identity, tmp_path, []), wanted(tmp_path))
+    assert (seen.phase, seen.code, seen.permanent) == (CopyPhase.FAILED, code, True)
+    assert word in seen.message
+    assert not (tmp_path / "copies").exists()
+
+
+async def test_a_copy_that_nobody_wants_is_ended_and_wakes_nobody(tmp_path: Path) -> None:
+    woken: list[Any] = []
+    one = syncs("east", tmp_path, woken)
+    lock = one._busy.setdefault(KEY, asyncio.Lock())
+    async with lock:  # another copy of the job is being made
+        assert (await one.look(KEY, wanted(tmp_path))).phase is CopyPhase.WORKING
+        one.retain(KEY, frozenset())
+    await one.close()
+    assert woken == []
