@@ -51,6 +51,7 @@ from flinkjob.runtime.tasks import Tasks
 from flinkjob.runtime.unclaimed import UnclaimedJobs
 from flinkjob.settings import Settings
 from flinkjob.snapshots.listing import SnapshotLister
+from flinkjob.snapshots.malloc import give_blocks_back
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +144,7 @@ class App:
         identity = settings.identity
         tasks = Tasks(identity=identity, clusters=clusters, store=store, faults=faults, wake=self._wake)
         stack.push_async_callback(tasks.close)
+        give_blocks_back()
         accesses = StoreAccesses(reader=kube, grants=StoreGrants.of(settings.store_grants), hosts=hosts)
         syncs = Syncs(
             identity=identity,

@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from flinkjob.snapshots.metadata import MetadataUnreadable, SnapshotNotSelfContained, read_metadata
-from tests.unit.snapshots.conftest import metadata
+from tests.support.snapshots import metadata
 
 GOOD = metadata({"a": 5, "b": 6}, checkpoint_id=42)
 
