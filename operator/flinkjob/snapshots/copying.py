@@ -28,6 +28,8 @@ JOURNAL = "journal.json"
 LARGEST_METADATA = 64 * MIB
 PARALLEL = 4
 JOURNAL_SECONDS = 2.0
+JOURNAL_BYTES = 16 * MIB
+"""At the latest after so much more has arrived the journal is written: what a cut can cost beside what was under way."""
 
 
 class NoSnapshot(Invalid):
@@ -80,6 +82,7 @@ class _Copy:
     directory: str = ""
     done: dict[str, ManifestFile] = field(default_factory=dict)
     written: float = 0.0
+    unnoted: int = 0
     memory: Memory = field(default_factory=lambda: Memory(MEMORY))
 
     async def run(self) -> Manifest:
@@ -198,12 +201,14 @@ class _Copy:
             )
         self.done[name] = ManifestFile(name=name, size=copied.size, sha256=copied.sha256)
         self.progress.objects += 1
+        self.unnoted += copied.size
 
     async def _note(self, *, final: bool = False) -> None:
         """Write the journal now and then; without it more is transferred again, nothing else."""
-        if not final and time.monotonic() - self.written < JOURNAL_SECONDS:
+        recent = time.monotonic() - self.written < JOURNAL_SECONDS
+        if not final and recent and self.unnoted < JOURNAL_BYTES:
             return
-        self.written = time.monotonic()
+        self.written, self.unnoted = time.monotonic(), 0
         body = {"files": {name: file.sha256 for name, file in self.done.items()}}
         try:
             async with self.request.place.writing(StoreStep.JOURNAL):
