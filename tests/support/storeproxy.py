@@ -6,6 +6,7 @@ Used by the tests of copies. Runs in a thread of the test; its attributes may be
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from typing import Self
 from urllib.parse import urlsplit
@@ -72,7 +73,7 @@ class StoreProxy:
         try:
             await (self._pass(reader, writer) if self.status is None else self._answer(reader, writer, self.status))
         finally:
-            writer.transport.abort()
+            await _end(writer)
             self._open.discard(task)
 
     @staticmethod
@@ -81,7 +82,6 @@ class StoreProxy:
         writer.write(f"HTTP/1.1 {status} Fault\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
         await writer.drain()
         writer.close()
-        await writer.wait_closed()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         back, forth = await asyncio.open_connection(self._host, self._port)
@@ -92,7 +92,7 @@ class StoreProxy:
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-            forth.transport.abort()
+            await _end(forth)
 
     async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(CHUNK):
@@ -115,3 +115,10 @@ class StoreProxy:
         while chunk := await reader.read(CHUNK):
             writer.write(chunk)
             await writer.drain()
+
+
+async def _end(writer: asyncio.StreamWriter) -> None:
+    if not writer.is_closing():
+        writer.transport.abort()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()

@@ -5,10 +5,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from obstore.store import LocalStore
@@ -19,83 +17,11 @@ from flinkjob.snapshots.copying import CopyRequest, Progress, check_copy, copy_s
 from flinkjob.snapshots.place import Place
 from flinkjob.snapshots.stores import open_store
 from flinkjob.snapshots.transfer import MIB
+from tests.support.storeproxy import StoreProxy
 from tests.unit.snapshots.conftest import s3_address
 
 Make = Callable[..., Path]
 SIZES = {f"part-{number}": 12 * MIB for number in range(8)}
-
-
-class Wire:
-    """A TCP proxy in front of the server.
-
-    Attributes:
-        budget: so many bytes from the client pass in each connection, then it is cut; None: all.
-        unavailable: answer 503 to everything.
-    """
-
-    def __init__(self, upstream: str) -> None:
-        self._host, self._port = urlsplit(upstream).hostname, urlsplit(upstream).port
-        self.budget: int | None = None
-        self.unavailable = False
-        self.cuts = 0
-        self.url = ""
-        self._open: set[asyncio.Task[None]] = set()
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator["Wire"]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        try:
-            yield self
-        finally:
-            server.close()
-            for task in self._open:
-                task.cancel()
-            await asyncio.gather(*self._open, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._open.add(task)
-        try:
-            await (self._refuse if self.unavailable else self._pass)(reader, writer)
-        finally:
-            writer.transport.abort()
-            self._open.discard(task)
-
-    @staticmethod
-    async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(65536)
-        writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        await writer.drain()
-        writer.close()
-        await writer.wait_closed()
-
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        back, forth = await asyncio.open_connection(self._host, self._port)
-        pumps = [asyncio.create_task(self._up(reader, forth)), asyncio.create_task(self._down(back, writer))]
-        try:
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for pump in pumps:
-                pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
-            forth.transport.abort()
-
-    async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        passed = 0
-        while chunk := await reader.read(65536):
-            passed += len(chunk)
-            if self.budget is not None and passed > self.budget:
-                self.cuts += 1
-                return
-            writer.write(chunk)
-            await writer.drain()
-
-    async def _down(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while chunk := await reader.read(65536):
-            writer.write(chunk)
-            await writer.drain()
 
 
 def _request(snapshot: Path, s3: S3Server, prefix: str, endpoint: str | None = None) -> CopyRequest:
@@ -106,27 +32,27 @@ def _request(snapshot: Path, s3: S3Server, prefix: str, endpoint: str | None = N
 
 async def test_a_store_that_is_cut_off_again_and_again(make_snapshot: Make, s3: S3Server, tmp_path: Path) -> None:
     snapshot = make_snapshot(SIZES)
-    async with Wire(s3.endpoint).running() as wire:
-        wire.budget = 3 * MIB
+    with StoreProxy(s3.endpoint) as wire:
+        wire.budget = 30 * MIB
         request = _request(snapshot, s3, tmp_path.name, wire.url)
         with pytest.raises(Transient):
             await asyncio.wait_for(copy_snapshot(request), 120)
         assert wire.cuts > 0
         assert await _request(snapshot, s3, tmp_path.name).place.find() is None
-        wire.budget = None
+        wire.heal()
         manifest = await copy_snapshot(request)
     await check_copy(_request(snapshot, s3, tmp_path.name).place, manifest)
 
 
 async def test_a_store_that_is_unavailable(make_snapshot: Make, s3: S3Server, tmp_path: Path) -> None:
     snapshot = make_snapshot({"a": 10})
-    async with Wire(s3.endpoint).running() as wire:
-        wire.unavailable = True
+    with StoreProxy(s3.endpoint) as wire:
+        wire.status = 503
         request = _request(snapshot, s3, tmp_path.name, wire.url)
         with pytest.raises(Transient) as caught:
             await asyncio.wait_for(copy_snapshot(request), 120)
         assert s3.secret_key not in str(caught.value)
-        wire.unavailable = False
+        wire.heal()
         assert (await copy_snapshot(request)).sequence_number == 1
 
 
