@@ -40,6 +40,8 @@ def build_registry(cache: ObjectCache, wake: Wake, saw_event: Callable[[str], No
         saw_event(JOB_PLURAL)
         raw = _plain(event["object"])
         wake(cache.drop_job(raw) if event["type"] == "DELETED" else cache.put_job(raw))
+        for moved in cache.take_moved():
+            wake(moved)
 
     @kopf.on.event(*savepoints, id="savepoint", registry=registry)
     async def on_savepoint(event: kopf.RawEvent, **_: Any) -> None:

@@ -33,6 +33,7 @@ class ObjectCache:
         self._by_job: dict[Key, set[Key]] = {}
         self._by_target: dict[str, set[Key]] = {}
         self._runs: dict[str, set[Key]] = {}
+        self._moved: set[Key] = set()
 
     def put_job(self, raw: Raw) -> Key:
         """Take in a FlinkJob as the API server returned it; the key to work on."""
@@ -90,7 +91,12 @@ class ObjectCache:
             self._runs.setdefault(new, set()).add(key)
         for target in (old, new):
             for name in sorted(self._by_target.get(target or "", ())):
-                self.put_savepoint(self._savepoints[name][0])
+                self._moved.add(self.put_savepoint(self._savepoints[name][0]))
+
+    def take_moved(self) -> set[Key]:
+        """The keys that got FlinkSavepoints of others since the last time; they are to be worked on."""
+        moved, self._moved = self._moved, set()
+        return moved
 
     def claimed(self, flink_job_id: str, namespace: str) -> str | None:
         """The FlinkJob of another namespace whose current Flink job this is, as namespace/name."""

@@ -5,9 +5,16 @@ from typing import Any
 
 import pytest
 
-from flinkjob.api.common import OperationKind, RunResult, SavepointPhase, SnapshotKind, SubmissionReason
+from flinkjob.api.common import (
+    OperationKind,
+    RunResult,
+    SavepointErrorCode,
+    SavepointPhase,
+    SnapshotKind,
+    SubmissionReason,
+)
 from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, HistoryEntry, Operation, Submission
-from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
+from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
 from flinkjob.core.flinkmodel import (
     CheckpointKind,
     CheckpointStats,
@@ -282,6 +289,41 @@ def test_a_lost_run_starts_from_the_newer_of_checkpoint_and_savepoint(
     observation = seen(absent(), cluster=cluster(incarnation="jm-2"), listings={OWN: listing})
     decision = decide(job(status=_status()), observation, savepoints=[savepoint(status=replace(status, **fields))])
     assert _end(decision)[1:] == left
+
+
+TIMED_OUT = FlinkSavepointStatus(
+    phase=SavepointPhase.FAILED,
+    job_id=flink_id(),
+    directory="file:/sp/tried",
+    end_time=ago(30),
+    error=SavepointError(error_code=SavepointErrorCode.TIMEOUT),
+)
+CAME = Listing(readable=True, found=(Left(location="file:/sp/tried/savepoint-1", time=ago(10)),))
+
+
+@pytest.mark.parametrize(
+    ("status", "there", "left"),
+    [
+        (replace(TIMED_OUT, location="file:/sp/late", checkpoint_id=8), EMPTY, "file:/sp/late"),
+        (replace(TIMED_OUT, location="file:/sp/late", checkpoint_id=6), EMPTY, f"{OWN}/chk-7"),
+        (TIMED_OUT, CAME, "file:/sp/tried/savepoint-1"),
+        (TIMED_OUT, EMPTY, f"{OWN}/chk-7"),
+        (replace(TIMED_OUT, phase=SavepointPhase.IN_PROGRESS, error=None), CAME, "file:/sp/tried/savepoint-1"),
+        (replace(TIMED_OUT, error=None), CAME, f"{OWN}/chk-7"),
+        (
+            replace(TIMED_OUT, phase=SavepointPhase.COMPLETED, location=f"{OWN}/chk-9", checkpoint_id=9),
+            EMPTY,
+            f"{OWN}/chk-7",
+        ),
+    ],
+)
+def test_a_savepoint_whose_outcome_nobody_saw_counts_when_the_job_is_lost(
+    status: FlinkSavepointStatus, there: Listing, left: str
+) -> None:
+    listings = {OWN: SEVENTH, "file:/sp/tried": there}
+    observation = seen(absent(), cluster=cluster(incarnation="jm-2"), listings=listings)
+    decision = decide(job(status=_status()), observation, savepoints=[savepoint(status=status)])
+    assert _end(decision)[2] == left
 
 
 @pytest.mark.parametrize("where", ["file:///elsewhere", "file:///checkpoints"])

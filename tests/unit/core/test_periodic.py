@@ -90,6 +90,10 @@ def test_retention_needs_both_limits_and_spares_the_newest_what_is_used_and_what
     used = frozenset({"file:///sp/used"})
     decision = decide(job(wanted, RUNNING), seen(present()), savepoints=known, in_use=used)
     assert [action.name for action in decision.actions if isinstance(action, DeleteSavepoint)] == ["old"]
+    upgrades = [_old(f"up-{age}", age, origin) for age, origin in ((8000, "Upgrade"), (8500, "Suspend"))]
+    decision = decide(job(wanted, RUNNING), seen(present()), savepoints=[*upgrades, _old("periodic", 9900)])
+    gone = [action.name for action in decision.actions if isinstance(action, DeleteSavepoint)]
+    assert gone == ["up-8500"], "each sort is counted by itself"
     young = [_old("newest", 10), _old("young", 3000)]
     decision = decide(job(wanted, RUNNING), seen(present()), savepoints=young)
     assert acts(decision) == []

@@ -103,6 +103,75 @@ def test_what_is_in_use() -> None:
     assert {job.meta.name for job in cache.jobs()} == {"demo", "two", "three"}
 
 
+RUN = "a" * 32
+
+
+def _target(name: str = "by-id", **status: Any) -> dict[str, Any]:
+    raw = objects.savepoint({}, status)
+    raw["spec"] = {"target": {"cluster": {"url": "http://flink:8081"}, "jobId": RUN}}
+    raw["metadata"] |= {"name": name, "uid": f"u-{name}"}
+    return raw
+
+
+def test_a_target_goes_to_the_flinkjob_that_runs_it_and_back() -> None:
+    cache = ObjectCache()
+    by_id = ("default", f"job:{RUN}")
+    assert cache.put_savepoint(_target()) == by_id
+    (alone,) = cache.savepoints_of(by_id)
+    assert alone.spec is not None
+    assert alone.spec.target is not None
+    assert alone.spec.job_ref is None
+    cache.put_job(_job("5", submission={"number": 1, "jobId": RUN}))
+    assert cache.take_moved() == {KEY}
+    assert cache.savepoints_of(by_id) == ()
+    (resolved,) = cache.savepoints_of(KEY)
+    assert resolved.spec is not None
+    assert resolved.spec.target is None
+    assert resolved.spec.job_ref is not None
+    assert (resolved.spec.job_ref.name, resolved.spec.job_ref.job_id) == ("demo", RUN)
+    assert cache.keys() == {KEY}
+    cache.put_job(_job("6", submission={"number": 2, "jobId": "b" * 32}))
+    assert cache.take_moved() == {by_id}
+    cache.put_job(_job("7", submission={"number": 3, "jobId": RUN}))
+    assert cache.claimed(RUN, "default") is None
+    assert cache.claimed(RUN, "other") == "default/demo"
+    cache.drop_job(_job("8"))
+    assert (cache.claimed(RUN, "other"), cache.take_moved()) == (None, {KEY, by_id})
+    assert cache.drop_savepoint(_target()) == by_id
+    assert cache.keys() == set()
+
+
+def test_what_a_first_run_would_start_from_is_in_use() -> None:
+    cache = ObjectCache()
+    for number, place in enumerate(("file:/oldest", "file:/middle", "file:/newest")):
+        status = {"phase": "Completed", "location": place, "endTime": f"2026-01-01T00:00:0{number}Z"}
+        raw = objects.savepoint({}, status)
+        raw["metadata"] |= {"name": f"demo-{number}", "uid": f"u-{number}"}
+        cache.put_savepoint(raw)
+    for version, (strategy, used) in enumerate({"Latest": "newest", "Earliest": "oldest"}.items()):
+        cache.put_job(objects.job({"initialState": {"strategy": strategy}}, {}, resourceVersion=str(version)))
+        assert cache.snapshots_in_use() == {f"file:///{used}"}
+    begun = {"submission": {"number": 1, "jobId": RUN}}
+    cache.put_job(objects.job({"initialState": {"strategy": "Latest"}}, begun, resourceVersion="9"))
+    assert cache.snapshots_in_use() == frozenset()
+    again = {"initialState": {"strategy": "Latest", "nonce": 2}}
+    cache.put_job(objects.job(again, begun, resourceVersion="10"))
+    assert cache.snapshots_in_use() == {"file:///newest"}
+
+
+def test_what_others_have_recorded_too() -> None:
+    cache = ObjectCache()
+    for name in ("one", "two"):
+        cache.put_savepoint(_target(name, phase="Completed", location="file:/shared"))
+    one = cache.savepoint("default", "one")
+    assert one is not None
+    assert cache.recorded_elsewhere(one) == {"file:///shared"}
+    going = _target("two", phase="Completed", location="file:/shared")
+    going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    cache.put_savepoint(going)
+    assert cache.recorded_elsewhere(one) == frozenset()
+
+
 def test_who_waits_for_a_flinksavepoint() -> None:
     cache = ObjectCache()
     cache.put_job(objects.job({"initialState": {"strategy": "Custom", "savepointRef": {"name": "demo-1"}}}))

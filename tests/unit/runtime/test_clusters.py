@@ -389,3 +389,24 @@ def test_other_credentials_are_another_connection(site: Site) -> None:
     assert tenant is not plain
     site.ask(site.clusters.close)
     assert site.clusters.all() == ()
+
+
+def test_a_borrowed_connection_is_not_polled_and_released_when_nobody_has_it(site: Site) -> None:
+    """Also where the cluster's poller ends, or begins, meanwhile."""
+    other = "http://other:8081"
+
+    async def borrow() -> None:
+        async with site.clusters.borrow(other, "ns"), site.clusters.borrow(other, "ns"):
+            assert site.released == []
+        assert site.released == [other]
+        async with site.clusters.borrow(URL, "ns"):
+            await site.clusters.let_go_unwatched()
+            assert site.clusters.all() == ()
+            assert site.released == [other]
+        assert site.released == [other, URL]
+        async with site.clusters.borrow(other, "ns"):
+            site.clusters.at(other, "ns")
+        assert site.released == [other, URL]
+
+    site.world.run(borrow())
+    assert [cluster.url for cluster in site.clusters.all()] == [other]

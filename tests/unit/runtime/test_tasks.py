@@ -356,6 +356,21 @@ def test_a_disposal_by_its_outcome(desk: Desk, results: list[TriggerResult], pha
     assert desk.passed == ["before:dispose", "after:dispose"]
 
 
+@pytest.mark.parametrize(
+    ("place", "phase"), [("file:/s", DisposalPhase.FAILED), ("s3://b/s", DisposalPhase.DONE)], ids=["local", "store"]
+)
+def test_the_next_cluster_disposes_where_the_first_cannot(desk: Desk, place: str, phase: DisposalPhase) -> None:
+    """That another machine has nothing at a local path says nothing."""
+    desk.flink.errors["dispose"] = Unreachable("cut", "cut")
+    desk.flink.results = [TriggerResult(state=TriggerState.COMPLETED, missing=True)]
+    seen = desk.world.run(desk.tasks.dispose("ns", (URL, "http://other:8081"), place))
+    assert seen.phase is phase
+    assert ("http://flink:8081: cut" in seen.message) == (phase is DisposalPhase.FAILED)
+    desk.flink.results = [TriggerResult(state=TriggerState.COMPLETED)]
+    assert desk.world.run(desk.tasks.dispose("ns", (URL,), place)).phase is DisposalPhase.DONE
+    assert desk.world.run(desk.tasks.dispose("ns", (), place)).phase is DisposalPhase.FAILED
+
+
 def test_a_slow_disposal_is_not_waited_for_and_sent_once(desk: Desk) -> None:
     for _ in range(3):
         assert desk.world.run(desk.tasks.dispose("ns", (URL,), "file:/s")).phase is DisposalPhase.WORKING
