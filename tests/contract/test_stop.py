@@ -140,15 +140,18 @@ async def test_savepoint_then_stop_stops_and_may_fail_the_savepoint(target: Targ
 
 
 async def test_stop_then_savepoint_leaves_the_stop_alone_and_may_hide_it(target: Target) -> None:
-    """The plain savepoint succeeds or not; when it does, it and not that of the stop is the latest."""
+    """The plain savepoint succeeds or not; when it does, it and not that of the stop is the latest.
+
+    Flink may also never answer for it: its result stays in progress after the job has ended.
+    """
     job_id, first, second = await target.start(*_SLOW), new_id(), new_id()
     await target.client.stop_with_savepoint(job_id, first, target.directory("stop"))
     await target.client.trigger_savepoint(job_id, second, target.directory("plain"))
     stopped = await target.savepoint_result(job_id, first)
-    plain = await target.savepoint_result(job_id, second)
     assert stopped.state is TriggerState.COMPLETED
-    assert plain.state is TriggerState.COMPLETED or plain.failure == _SUSPENDING
     await target.fresh()
+    plain = await target.client.savepoint_result(job_id, second)
+    assert plain.state in (TriggerState.COMPLETED, TriggerState.IN_PROGRESS) or plain.failure == _SUSPENDING
     stats = await target.client.checkpoints(job_id)
     assert stats is not None
     assert stats.latest_savepoint is not None

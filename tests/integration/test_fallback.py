@@ -35,7 +35,7 @@ def test_last_state(lab: Lab) -> None:
     flag.unlink()
     assert "/chk-" in submission(found)["restoredFrom"]
     assert found["status"]["history"][0]["result"] == "Cancelled"
-    assert "SavepointFailed" in lab.reasons("falls")
+    lab.told("SavepointFailed", name="falls")
     found = lab.running("falls", 2)
     lab.checkpointed(submission(found)["jobId"], 2)
     lab.exactly_once("falls")

@@ -94,8 +94,7 @@ def test_suspend_and_resume(lab: Lab) -> None:
     assert lab.started_fresh("rests") == 1
     lab.checkpointed(submission(resumed)["jobId"], 2)
     lab.exactly_once("rests")
-    reasons = lab.reasons("rests")
-    assert [reasons.count(word) for word in ("Submitted", "Suspended", "Running")] == [2, 1, 2]
+    lab.told_exactly("rests", Submitted=2, Suspended=1, Running=2)
 
 
 def test_cancel_and_run_again(lab: Lab) -> None:

@@ -45,11 +45,11 @@ def test_orphan_and_apply_again(lab: Lab) -> None:
     lab.delete("orphan")
     lab.gone("orphan", deadline=10)
     assert [each["jid"] for each in lab.live_jobs("orphan")] == [job["jid"]]
-    assert "Orphaned" in lab.kube.reasons(lab.namespace, "orphan")
+    lab.told("Orphaned", name="orphan")
     lab.apply(manifest)
     found = lab.running("orphan")
     assert submission(found)["jobId"] == job["jid"]
-    assert "Adopted" in lab.reasons("orphan")
+    lab.told("Adopted", name="orphan")
     assert len(lab.flink_jobs("orphan")) == 1
     lab.edit(manifest, restartNonce=1)
     found = lab.wait("orphan", lambda each: submission(each)["jobId"] != job["jid"], "upgraded")

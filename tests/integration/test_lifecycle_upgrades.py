@@ -33,8 +33,7 @@ def test_by_savepoint(lab: Lab) -> None:
     lab.checkpointed(new["jobId"], 2)
     lab.exactly_once("up")
     assert lab.started_fresh("up") == 1
-    reasons = lab.reasons("up")
-    assert [reasons.count(word) for word in ("Upgrading", "Upgraded", "Submitted")] == [1, 1, 2]
+    lab.told_exactly("up", Upgrading=1, Upgraded=1, Submitted=2)
 
 
 @pytest.mark.every_flink

@@ -128,8 +128,8 @@ def test_deletion_of_the_object(lab: Lab) -> None:
     assert path_of(saved["stays"]).exists()
     assert not path_of(saved["goes"]).exists()
     assert path_of(saved["used"]).exists()
-    assert "SnapshotDeleted" in lab.kube.reasons(lab.namespace, "goes")
-    assert "SnapshotKept" in lab.kube.reasons(lab.namespace, "used")
+    lab.told("SnapshotDeleted", name="goes")
+    lab.told("SnapshotKept", name="used")
 
 
 def test_a_schedule(lab: Lab) -> None:

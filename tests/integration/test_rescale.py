@@ -42,8 +42,7 @@ def test_in_place(spare_lab: Lab) -> None:
     lab.exactly_once("grows")
     assert lab.started_fresh("grows") == 1
     assert lab.savepoints_on_disk("grows") == []
-    assert lab.reasons("grows").count("Rescaled") == 2
-    lab.told_once("Submitted", "grows")
+    lab.told_exactly("grows", Rescaled=2, Submitted=1)
     assert {start.parallelism for start in restores(lab.out("grows"))} == {1, 2, 3}
 
 

@@ -197,7 +197,7 @@ def test_deleted_with_its_data_while_it_is_written(lab: Lab) -> None:
     lab.savepoint_phase("unwanted-1", "InProgress")
     gone(lab, "unwanted-1")
     assert lab.savepoints_on_disk("unwanted") == []
-    assert "SnapshotDeleted" in lab.kube.reasons(lab.namespace, "unwanted-1")
+    lab.told("SnapshotDeleted", name="unwanted-1")
 
 
 def test_deleted_with_its_data_when_its_job_is_gone(lab: Lab) -> None:
@@ -212,7 +212,7 @@ def test_deleted_with_its_data_when_its_job_is_gone(lab: Lab) -> None:
     path_of(second).rmdir()
     for name in ("left-1", "left-2"):
         gone(lab, name)
-        assert "SnapshotDeleted" in lab.kube.reasons(lab.namespace, name)
+        lab.told("SnapshotDeleted", name=name)
     assert not path_of(first).exists()
 
 
@@ -226,7 +226,7 @@ def test_the_newest_state_of_a_running_job_stays(lab: Lab) -> None:
         gone(lab, name)
     assert not path_of(saved["newest-1"]).exists()
     assert path_of(saved["newest-2"]).exists()
-    assert "SnapshotKept" in lab.kube.reasons(lab.namespace, "newest-2")
+    lab.told("SnapshotKept", name="newest-2")
 
 
 def test_its_time_to_live(lab: Lab) -> None:

@@ -11,6 +11,7 @@ from tests.support.lab import Lab, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
+MARK = "flinkjob.dev/result"
 DONE = {"Ready": "True", "Reconciling": "False", "Stalled": "False"}
 FAILED = {"Ready": "False", "Reconciling": "False", "Stalled": "True"}
 
@@ -32,10 +33,14 @@ def test_a_savepoint_of_a_running_job(lab: Lab, format_type: str) -> None:
     assert status["flinkVersion"] == lab.flink.version
     assert lab.live_jobs(name)
     found = lab.kube.wait_for(
-        "FlinkSavepoint", lab.namespace, f"{name}-1", lambda each: each["status"].get("sizeBytes"), what="sized"
+        "FlinkSavepoint",
+        lab.namespace,
+        f"{name}-1",
+        lambda each: each["status"].get("sizeBytes") and MARK in each["metadata"].get("annotations", {}),
+        what="sized and marked",
     )
     assert found["status"]["checkpointId"] >= 1
-    assert '"location"' in found["metadata"]["annotations"]["flinkjob.dev/result"]
+    assert '"location"' in found["metadata"]["annotations"][MARK]
     lab.told_once("SavepointCompleted", f"{name}-1", "FlinkSavepoint")
 
 
@@ -232,14 +237,14 @@ def test_created_again_with_its_result(lab: Lab) -> None:
         "FlinkSavepoint",
         lab.namespace,
         "restored-1",
-        lambda each: "flinkjob.dev/result" in each["metadata"].get("annotations", {}),
+        lambda each: MARK in each["metadata"].get("annotations", {}),
         what="marked",
     )
     lab.delete("restored-1", "FlinkSavepoint")
     lab.kube.wait_gone("FlinkSavepoint", lab.namespace, "restored-1")
     again = lab.savepoint("restored-1", "restored", mode="Stop")
-    mark = saved["metadata"]["annotations"]["flinkjob.dev/result"]
-    again["metadata"]["annotations"] = {"flinkjob.dev/result": mark}
+    mark = saved["metadata"]["annotations"][MARK]
+    again["metadata"]["annotations"] = {MARK: mark}
     lab.apply(again)
     found = lab.savepoint_phase("restored-1", "Completed")
     assert found["status"]["location"] == saved["status"]["location"]

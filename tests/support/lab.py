@@ -187,8 +187,25 @@ class Lab:
 
     def told_once(self, reason: str, name: str, kind: str = "FlinkJob") -> None:
         """Waits for the Event with that reason, which is written a moment after the status; there is no second one."""
-        wait_until(lambda: reason in self.reasons(name, kind), timeout=DEADLINE, what=f"Event {reason} of {name}")
-        assert self.reasons(name, kind).count(reason) == 1
+        self.told_exactly(name, kind, **{reason: 1})
+
+    def told_exactly(self, name: str, kind: str = "FlinkJob", **times: int) -> None:
+        """Waits until there are as many Events with each of these reasons; there is no further one."""
+        wait_until(
+            lambda: all(self.reasons(name, kind).count(reason) >= wanted for reason, wanted in times.items()),
+            timeout=DEADLINE,
+            what=f"Events of {name}: {times}",
+        )
+        told = self.reasons(name, kind)
+        assert {reason: told.count(reason) for reason in times} == times
+
+    def told(self, *reasons: str, name: str) -> None:
+        """Waits for Events with these reasons about whatever has or had this name."""
+        wait_until(
+            lambda: set(reasons) <= set(self.kube.reasons(self.namespace, name)),
+            timeout=DEADLINE,
+            what=f"Events {', '.join(reasons)} of {name}",
+        )
 
     def savepoint_phase(self, name: str, phase: str, deadline: float = DEADLINE) -> Object:
         """The FlinkSavepoint as soon as it is in the phase."""

@@ -51,12 +51,17 @@ class FlinkSavepointStatus:
     trigger_id: Annotated[Word | None, Field(description="The trigger id, written before the call.")] = None
     directory: Annotated[ObservedLocation | None, Field(description="The directory of the current attempt.")] = None
     attempt: Annotated[int, Field(ge=0, description="Which attempt this is.")] = 0
-    sent: Annotated[bool, Field(description="Whether Flink is known to have accepted it.")] = False
     cluster_url: Annotated[Text | None, Field(max_length=512, description="The cluster that made it.")] = None
     deleting: Annotated[bool, Field(description="Whether its data are being disposed of.")] = False
     job_id: Annotated[Word | None, Field(description="The Flink job id.")] = None
     job_state: Annotated[Word | None, Field(description="The Flink job's state afterwards, Flink's own word.")] = None
     submission: Annotated[int | None, Field(ge=0, description="The run of the FlinkJob it acts on.")] = None
+    run_digest: Annotated[
+        Word | None,
+        Field(
+            description="Modes Stop and Cancel: the digest of the spec at the first attempt; only that is held down."
+        ),
+    ] = None
     origin: Annotated[SavepointOrigin | None, Field(description="Why it was made.")] = None
     checkpoint_id: Annotated[int | None, Field(ge=0, description="Flink's checkpoint id.")] = None
     start_time: Annotated[Time | None, Field(description="When it was triggered.")] = None

@@ -65,6 +65,10 @@ class ClusterSeen:
     several_managers: bool = False
 
 
+NO_ANSWER_AFTER = 30.0
+"""Seconds after the end of a job at which a savepoint in progress counts as one that Flink has forgotten."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobSeen:
     """The Flink job of the current submission.
@@ -78,6 +82,15 @@ class JobSeen:
     overview: JobOverview | None = None
     absent_for: float = 0.0
     terminal_for: float = 0.0
+
+    @property
+    def answers_no_more(self) -> bool:
+        """Whether a savepoint whose result is still in progress will have none: the job ended too long ago.
+
+        Flink drops the promise of a savepoint that meets the end of its job in a wrong moment (seen with 1.20.5).
+        """
+        ended = self.overview is not None and self.overview.state.is_terminal
+        return ended and self.terminal_for >= NO_ANSWER_AFTER
 
 
 class ArtifactPhase(StrEnum):

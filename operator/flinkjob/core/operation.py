@@ -50,8 +50,14 @@ def begin_stop(
     format_type: FormatType,
     drain: bool = False,
     cancel: bool = False,
+    holds: str | None = None,
 ) -> None:
-    """Write the intent of a stop with savepoint and send it; `cancel`: a savepoint that cancels when complete."""
+    """Write the intent of a stop with savepoint and send it.
+
+    Args:
+        cancel: a savepoint that cancels when complete.
+        holds: the run digest to be held down afterwards, when an earlier attempt has noted it; else the present one.
+    """
     kind = OperationKind.SAVEPOINT_AND_CANCEL if cancel else OperationKind.STOP
     attempt = submission.operations + 1
     meta = draft.job.meta
@@ -70,7 +76,7 @@ def begin_stop(
         ),
         submission=submission.number,
         job_id=submission.job_id,
-        run_digest=draft.digest,
+        run_digest=holds or draft.digest,
         since=draft.now,
         drain=drain,
         format_type=format_type,
@@ -155,6 +161,8 @@ def _conclude_stop(draft: Draft, operation: Operation, submission: Submission) -
         return  # absent: `learn` counts the time until the job is known to be gone
     result = draft.need_trigger(operation)
     match result.state:
+        case TriggerState.IN_PROGRESS if draft.observation.job.answers_no_more:
+            _forgotten(draft, operation, submission, overview)
         case TriggerState.IN_PROGRESS:
             describe(draft)
             draft.again(FAST)

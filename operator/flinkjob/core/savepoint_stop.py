@@ -1,6 +1,7 @@
 """Modes Stop and Cancel: the FlinkJob performs them as its operation, the FlinkSavepoint mirrors it.
 
-Part of `decide_savepoint`. Invariant: nothing is sent from here, so that two stops never meet.
+Part of `decide_savepoint`. Invariants: nothing is sent from here, so that two stops never meet; it is in progress only after
+the FlinkJob's status says so.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from flinkjob.api.common import (
     SavepointOrigin,
     SavepointPhase,
 )
+from flinkjob.api.flinkjob_status import Operation
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.core.cause import SAVEPOINT_PREFIX
 from flinkjob.core.draft import FAST
@@ -44,6 +46,9 @@ class StopRound(ExistingRound):
             return self._complete(spec, TriggerResult(state=TriggerState.COMPLETED, location=hold.location))
         operation = self.given.job_status.operation
         if operation is not None and operation.by == me:
+            if not self._is_written(operation):
+                self._again(FAST)
+                return self._wait(Reason.Pending, "waiting for the FlinkJob to stop with it")
             self.status = replace(
                 self.before,
                 phase=SavepointPhase.IN_PROGRESS,
@@ -52,6 +57,7 @@ class StopRound(ExistingRound):
                 attempt=operation.attempt,
                 job_id=operation.job_id,
                 submission=operation.submission,
+                run_digest=operation.run_digest,
                 origin=SavepointOrigin.MANUAL,
                 start_time=self.before.start_time or self.now,
                 format_type=operation.format_type,
@@ -72,3 +78,9 @@ class StopRound(ExistingRound):
             return self._fail(SavepointErrorCode.NO_SAVEPOINT_DIRECTORY, NO_DIRECTORY)
         self._again(FAST)
         return self._wait(Reason.Pending, "waiting for the FlinkJob to stop with it")
+
+    def _is_written(self, operation: Operation) -> bool:
+        """Whether the FlinkJob's status has it: only then it is shown, so that whoever edits after that releases the hold."""
+        job = self.given.job
+        written = job.status.operation if job is not None else None
+        return written is not None and written.trigger_id == operation.trigger_id

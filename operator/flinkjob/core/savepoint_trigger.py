@@ -177,6 +177,8 @@ class TriggerRound(CheckpointRound):
             return self._located(spec, self.before.checkpoint_id, late=late)
         result = self._need_trigger(spec)
         match result.state:
+            case TriggerState.IN_PROGRESS if self.given.observation.job.answers_no_more:
+                return self._forgotten(spec, late=late)
             case TriggerState.IN_PROGRESS:
                 return self._too_late(spec) if late else self._in_progress()
             case TriggerState.COMPLETED if spec.is_checkpoint and result.checkpoint_id is not None:

@@ -306,4 +306,5 @@ def _stop_for(draft: Draft, spec: FlinkJobSpec, submission: Submission, savepoin
         format_type=wanted.format_type or spec.savepoints.format_type,
         drain=wanted.drain,
         cancel=wanted.mode is SavepointMode.CANCEL,
+        holds=savepoint.status.run_digest,
     )

@@ -75,12 +75,13 @@ STOPPED = (RunResult.STOPPED, SnapshotKind.SAVEPOINT, MADE)
     ],
 )
 def test_a_stop_by_flinks_answer(trigger: object, state: FlinkJobState, end: object, actions: list[str]) -> None:
-    decision = decide(job(SUSPENDED, _stop()), seen(present(state), trigger=trigger))
+    decision = decide(job(SUSPENDED, _stop()), seen(present(state, terminal_for=8.0), trigger=trigger))
     assert _end(decision) == end
     assert acts(decision) == actions
     assert (decision.status.operation is None) == (end is not None)
 
 
+@pytest.mark.parametrize("answer", [T.FORGOTTEN, T.IN_PROGRESS])
 @pytest.mark.parametrize(
     ("history", "state", "end"),
     [
@@ -93,9 +94,10 @@ def test_a_stop_by_flinks_answer(trigger: object, state: FlinkJobState, end: obj
     ],
 )
 def test_a_forgotten_stop_of_a_job_that_ended(
-    history: tuple[Checkpoint, ...], state: FlinkJobState, end: tuple[object, ...] | None
+    history: tuple[Checkpoint, ...], state: FlinkJobState, end: tuple[object, ...] | None, answer: T
 ) -> None:
-    observation = seen(present(state), trigger=triggered(T.FORGOTTEN), checkpoints=stats(*history))
+    """Also one whose result stays in progress: Flink answers no more for a job that ended a minute ago."""
+    observation = seen(present(state), trigger=triggered(answer), checkpoints=stats(*history))
     decision = decide(job(SUSPENDED, _stop()), observation)
     if end is not None:
         assert _end(decision) == end

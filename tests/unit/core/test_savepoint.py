@@ -221,6 +221,19 @@ def test_a_forgotten_trigger_is_looked_for_before_it_is_sent_again(
             assert (action.trigger_id, action.directory) == (WRITING.trigger_id, WRITING.directory)
 
 
+@pytest.mark.parametrize(
+    ("ended_for", "history", "phase"), [(8.0, (), P.IN_PROGRESS), (60.0, (), P.FAILED), (60.0, (DONE,), P.COMPLETED)]
+)
+def test_a_result_that_stays_in_progress_after_the_end_of_the_job(
+    ended_for: float, history: tuple[Any, ...], phase: SavepointPhase
+) -> None:
+    ended_job = present(S.FINISHED, terminal_for=ended_for)
+    observation = seen(ended_job, trigger=triggered(T.IN_PROGRESS), checkpoints=stats(*history))
+    decision = decide_sp(savepoint(status=WRITING), RUNNING, observation)
+    assert (decision.status.phase, acts(decision)) == (phase, [])
+    assert _error(decision) == ("JobNotRunning" if phase is P.FAILED else None)
+
+
 def test_it_is_not_sent_again_while_one_is_written() -> None:
     writing = chk(6, CheckpointKind.SAVEPOINT, None, status=CheckpointStatus.IN_PROGRESS)
     observation = seen(present(), trigger=triggered(T.FORGOTTEN), checkpoints=stats(writing, in_progress=1))
@@ -330,6 +343,8 @@ def test_the_flinkjob_stops_and_the_flinksavepoint_mirrors_it(mode: dict[str, An
     stopping = replace(RUNNING, operation=operation(kind, "FlinkSavepoint/sp"))
     mirrored = decide_sp(savepoint(status=pending.status, **mode), stopping)
     assert stopping.operation is not None
+    not_yet = decide_sp(savepoint(status=pending.status, **mode), stopping, owner=job(status=RUNNING))
+    assert not_yet.status.phase is P.PENDING, "an edit from now on releases the hold: first the FlinkJob must know"
     assert mirrored.status.phase is P.IN_PROGRESS
     assert mirrored.status.trigger_id == stopping.operation.trigger_id
     assert acts(mirrored) == []
