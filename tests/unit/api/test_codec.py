@@ -181,7 +181,7 @@ def test_a_savepoint_status_is_read_back_the_same() -> None:
     status = FlinkSavepointStatus(
         observed_generation=1,
         trigger_id="a" * 32,
-        sent=True,
+        run_digest="feb97f1d08600efb",
         size_bytes=2**40,
         error=SavepointError(error_code=SavepointErrorCode.TIMEOUT, message="after 10m"),
     )
