@@ -102,7 +102,10 @@ def own_lab(
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> Iterator[Lab]:
-    """A place of work with a namespace and an operator of its own, which the test may kill and start again."""
+    """A place of work with a namespace and an operator of its own, which the test may kill and start again.
+
+    The fixture's parameter, when a test gives one, is more flags of the operator.
+    """
     namespace = own_namespace(kube, request.node.name)
     operator = OperatorProcess(
         control_plane,
@@ -110,7 +113,7 @@ def own_lab(
         namespaces=[namespace],
         identity=namespace,
         artifact_dirs=[demo_jar.parents[1], tmp_path],
-        options=OPTIONS,
+        options=OPTIONS | getattr(request, "param", {}),
     )
     with operator:
         place = Lab(kube, flink, operator, namespace, demo_jar, tmp_path)

@@ -12,7 +12,7 @@ from deploy.local.controlplane import ControlPlane
 from deploy.local.demojob import demo_jar as build_demo_jar
 from deploy.local.flink import FlinkCluster
 from tests.support.kube import Kube, condition
-from tests.support.lab import Lab
+from tests.support.lab import Lab, submission
 from tests.support.operator import OperatorProcess
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink, pytest.mark.slow]
@@ -75,6 +75,32 @@ def test_a_job_on_a_cluster_with_mutual_tls(place: Lab, guarded: FlinkCluster) -
     place.phase("guarded", "Suspended")
     place.exactly_once("guarded")
     assert "PRIVATE KEY" not in place.operator.said()
+
+
+def test_a_savepoint_by_job_id_on_a_cluster_with_mutual_tls(place: Lab, guarded: FlinkCluster) -> None:
+    ca, certificate, key = certificates(guarded)
+    place.kube.apply(secret("flink-ca", ca_crt=ca))
+    place.kube.apply(secret("flink-client", tls_crt=certificate, tls_key=key))
+    tls = {
+        "ca": {"secretKeyRef": {"name": "flink-ca", "key": "ca.crt"}},
+        "clientSecretRef": {"name": "flink-client"},
+        "serverName": "localhost",
+    }
+    cluster = {"url": guarded.url, "tls": tls}
+    place.apply(place.job("handed", cluster=cluster, deletion={"policy": "Orphan"}))
+    flink_job = submission(place.running("handed"))["jobId"]
+    place.delete("handed")
+    place.gone("handed")
+    target = {"cluster": cluster, "jobId": flink_job}
+    manifest = place.target("by-id", flink_job, mode="Stop", deletion={"policy": "Delete"})
+    manifest["spec"]["target"] = target
+    place.apply(manifest)
+    found = place.savepoint_phase("by-id", "Completed")
+    made = Path(found["status"]["location"].removeprefix("file:"))
+    assert made.exists()
+    place.delete("by-id", "FlinkSavepoint")
+    place.kube.wait_gone("FlinkSavepoint", NAMESPACE, "by-id")
+    assert not made.exists()
 
 
 def test_a_wrong_authority_is_not_trusted(place: Lab, guarded: FlinkCluster) -> None:

@@ -20,6 +20,7 @@ from tests.integration.conftest import OPTIONS
 from tests.support.kube import Kube, Object, condition
 from tests.support.lab import Lab, submission
 from tests.support.operator import OperatorProcess
+from tests.support.proxy import FlinkProxy
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
@@ -230,3 +231,22 @@ def test_a_copy_that_a_run_started_from_is_not_deleted(lab: Lab) -> None:
     copied(lab, "giver", "giver-2", "giver-3", sync={**mounted(lab), "retention": {"minCount": 1, "minAge": "1ms"}})
     left = sorted(path.parent.name[:19] for path in root_of(lab, "giver").glob("*/manifest.json"))
     assert [int(number) for number in left] == [1, 3]
+
+
+def test_data_are_disposed_of_by_another_cluster_when_their_own_is_gone(other_lab: Lab, s3: S3Server) -> None:
+    """Both reach the store; the FlinkJob whose cluster does it is another one of the namespace."""
+    other_lab.start("neighbour")
+    with FlinkProxy(other_lab.flink.url) as proxy:
+        other_lab.cluster_url = proxy.url
+        other_lab.start("moved-out", deletion={"policy": "Cancel"})
+        directory = f"s3://flink/{other_lab.namespace}/moved-out"
+        other_lab.apply(other_lab.savepoint("unloved", "moved-out", directory=directory, deletion={"policy": "Delete"}))
+        other_lab.savepoint_phase("unloved", "Completed")
+        other_lab.delete("moved-out")
+        other_lab.gone("moved-out")
+        below = s3.bucket("flink") / other_lab.namespace / "moved-out"
+        assert list(below.rglob("_metadata*"))
+        proxy.refuse()
+        other_lab.delete("unloved", "FlinkSavepoint")
+        other_lab.kube.wait_gone("FlinkSavepoint", other_lab.namespace, "unloved")
+    assert not list(below.rglob("_metadata*"))

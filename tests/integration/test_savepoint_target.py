@@ -56,6 +56,27 @@ def test_a_job_that_no_flinkjob_has(lab: Lab, mode: str, after: str) -> None:
     lab.cancel_in_flink(flink_job)
 
 
+@pytest.mark.parametrize("own_lab", [{"allow-unmarked-jobs": "false"}], indirect=True)
+def test_an_operator_that_may_not_act_on_jobs_of_nobody(own_lab: Lab) -> None:
+    flink_job = run_by_hand(own_lab, "--rate", "100")
+    own_lab.apply(own_lab.target("nobodys", flink_job, mode="Stop"))
+    found = own_lab.savepoint_phase("nobodys", "Failed")
+    assert error(found) == "OwnedByOther"
+    assert "allow-unmarked-jobs" in found["status"]["error"]["message"]
+    assert state(own_lab, flink_job) == "RUNNING"
+    manifest = own_lab.start("ours")
+    own_job = submission(own_lab.get("ours"))["jobId"]
+    own_lab.apply(own_lab.target("own", own_job))
+    own_lab.savepoint_phase("own", "Completed")
+    own_lab.edit(manifest, deletion={"policy": "Orphan"})
+    own_lab.delete("ours")
+    own_lab.gone("ours")
+    own_lab.apply(own_lab.target("left-behind", own_job, mode="Cancel"))
+    own_lab.savepoint_phase("left-behind", "Completed")
+    assert state(own_lab, own_job) == "CANCELED"
+    own_lab.cancel_in_flink(flink_job)
+
+
 def test_its_cluster_is_left_alone_afterwards(lab: Lab, proxy: FlinkProxy) -> None:
     flink_job = run_by_hand(lab, "--rate", "100")
     lab.cluster_url = proxy.url
