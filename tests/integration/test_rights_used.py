@@ -112,12 +112,14 @@ def clusters_are_asked_with_credentials(lab: Lab) -> None:
 
 
 def savepoints_come_and_go(lab: Lab) -> None:
-    """Made by schedule, marked, and deleted by retention."""
+    """Made by schedule, marked, and deleted by retention; then the job, which has to be ended first."""
     keep = {"minCount": 1, "minAge": "1s"}
     saves = {"directory": lab.savepoint_directory("saves"), "interval": "1s", "retention": keep}
     lab.start("saves", savepoints=saves)
     first = wait_until(lambda: lab.savepoints_of("saves"), timeout=60, what="a savepoint")[0]["metadata"]["name"]
     lab.kube.wait_gone("FlinkSavepoint", lab.namespace, first, deadline=60)
+    lab.delete("saves")
+    lab.gone("saves", deadline=60)
 
 
 async def two_races(lab: Lab, control_plane: ControlPlane) -> None:
