@@ -65,14 +65,14 @@ def shared_operator(
 ) -> Iterator[OperatorProcess]:
     """The operator of the shared namespace; it must not have complained at the end."""
     kube.create_namespace(SHARED)
-    directory = tmp_path_factory.mktemp("operator")
+    directory, base = tmp_path_factory.mktemp("operator"), tmp_path_factory.getbasetemp()
     with OperatorProcess(
         control_plane,
         directory,
         namespaces=[SHARED],
         identity="shared",
-        artifact_dirs=[demo_jar.parents[2], tmp_path_factory.getbasetemp()],
-        options=OPTIONS,
+        artifact_dirs=[demo_jar.parents[2], base],
+        options={**OPTIONS, "store-grants": f"{SHARED}=file://{base}"},
     ) as operator:
         yield operator
         assert operator.stop() == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 from deploy.local.controlplane import ControlPlane
 from deploy.local.demojob import ENTRY_CLASS
 from deploy.local.fileserver import FileServer
+from deploy.local.s3 import S3Server
 from tests.support.drift import assert_no_drift
 from tests.support.lab import Lab, submission
 
@@ -97,6 +99,33 @@ def test_savepoints_and_a_fork(lab: Lab, shop: FileServer, control_plane: Contro
         assert_no_drift(control_plane, lab.kube, manifest)
 
 
+def test_copies_and_a_start_from_them(
+    lab: Lab, shop: FileServer, control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    job = example(lab, shop, "flinkjob-synced")
+    lab.apply(job)
+    lab.running("clicks-synced", 1)
+    lab.apply(lab.savepoint("clicks-synced-1", "clicks-synced"))
+    lab.wait("clicks-synced", lambda found: found["status"].get("sync", {}).get("lastSuccess"), "its savepoint copied")
+    standby = example(lab, shop, "flinkjob-from-copy")
+    lab.apply(standby)
+    copy = f"file:{lab.directory}/flink/copies/{lab.namespace}/clicks-synced/"
+    restored = submission(lab.running("clicks-standby", 1))["restoredFrom"]
+    assert restored.replace("file://", "file:").startswith(copy)
+    with S3Server(tmp_path_factory.mktemp("s3"), buckets=("backups",)) as s3:
+        data = {"accessKeyId": s3.access_key, "secretAccessKey": s3.secret_key}
+        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+        meta = {"name": "backup-store", "namespace": lab.namespace}
+        lab.kube.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": encoded})
+        saved = example(lab, shop, "flinksavepoint-synced", **{"https://s3.example.com": s3.endpoint})
+        lab.apply(saved)
+        sync = lab.savepoint_phase("clicks-offsite-1", "Completed")["status"]["sync"]
+        assert sync["uri"].startswith(f"s3://backups/flink/{lab.namespace}/clicks-synced/{1:019}-")
+        assert (s3.data / sync["uri"].removeprefix("s3://") / "manifest.json").is_file()
+    for manifest in (job, standby, saved):
+        assert_no_drift(control_plane, lab.kube, manifest)
+
+
 @pytest.mark.parametrize("mode", ["stop", "cancel"])
 def test_a_stop(lab: Lab, shop: FileServer, control_plane: ControlPlane, mode: str) -> None:
     job, stop = example(lab, shop, "flinkjob-savepoint-upgrade"), example(lab, shop, f"flinksavepoint-{mode}")
@@ -110,6 +139,9 @@ def test_a_stop(lab: Lab, shop: FileServer, control_plane: ControlPlane, mode: s
 
 
 def test_every_example_is_tried() -> None:
-    tried = {f"flinkjob-{name}" for name in [*JOBS, "suspended", "from-savepoint", "from-location"]}
-    tried |= {f"flinksavepoint-{name}" for name in ("trigger", "checkpoint", "stop", "cancel", "target", "existing")}
+    tried = {
+        f"flinkjob-{name}" for name in [*JOBS, "suspended", "from-savepoint", "from-location", "synced", "from-copy"]
+    }
+    named = ("trigger", "checkpoint", "stop", "cancel", "target", "existing", "synced")
+    tried |= {f"flinksavepoint-{name}" for name in named}
     assert tried == {path.stem for path in EXAMPLES.glob("*.yaml")}

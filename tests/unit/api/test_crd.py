@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from flinkjob.api import crd
+from flinkjob.api.common import SavepointErrorCode
 from flinkjob.api.constants import MAX_STATUS_BYTES
 from flinkjob.api.crd import flinkjob_crd, flinksavepoint_crd, main
 
@@ -165,3 +166,10 @@ def test_every_word_is_explained() -> None:
     ):
         section = explained.split(f"`{kind}.{path}`:")[1].split("\n`")[0]
         assert re.findall(r"^\| `(\w+)` \| \S", section, re.MULTILINE) == fields(kind)[f"{kind}.{path}"]["enum"]
+
+
+def test_every_error_code_says_what_to_do() -> None:
+    section = APPENDIX.split("## Error codes of a FlinkSavepoint\n")[1].split("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("| `")]
+    assert [row[0].strip(" `") for row in rows] == list(SavepointErrorCode)
+    assert all(len(row[1].strip()) > 20 for row in rows)
