@@ -24,7 +24,7 @@ venv: $(VENV) ## Make or update .venv
 
 .PHONY: prepare
 prepare: $(VENV) ## Build the control plane and download Flink where they are missing (kept in ~/.cache)
-	$(BIN)/python -m deploy.local prepare 2.3 1.20
+	$(BIN)/python -m deploy.local prepare --node 2.3 1.20
 
 .PHONY: check
 check: $(VENV) ## All that is fast: style, types, layers, generated files, unit tests
@@ -38,7 +38,12 @@ check: $(VENV) ## All that is fast: style, types, layers, generated files, unit 
 
 .PHONY: test
 test: prepare ## Every test except the benchmarks, with a real control plane and a real Flink (PYTEST="-k …")
-	$(BIN)/pytest tests --ignore tests/bench $(PYTEST)
+	$(BIN)/pytest tests --ignore tests/bench $(or $(PYTEST),--ignore tests/node)
+	@$(if $(PYTEST),:,$(MAKE) --no-print-directory node-test)
+
+.PHONY: node-test
+node-test: $(VENV) ## Only the tests on a complete Kubernetes node (root); skipped where none can run
+	timeout --signal=INT --kill-after=120 1200 $(BIN)/pytest tests/node $(PYTEST)
 
 .PHONY: chart
 chart: $(VENV) ## What the checkers say of the chart: lint, the API server, Pod Security, kubeconform, Kustomize, releases
@@ -50,7 +55,7 @@ generated: $(VENV) ## Write what below deploy/ is made from other files
 
 .PHONY: image
 image: $(VENV) ## Build the image without Docker (root, buildah, debootstrap); says its size and how fast it starts
-	$(BIN)/python -m deploy.local.image
+	$(BIN)/python -m deploy.local.operatorimage
 
 .PHONY: sbom
 sbom: $(VENV) ## Write the bill of materials of the operator (CycloneDX) to .local/sbom.cdx.json
@@ -91,6 +96,14 @@ local-up: $(VENV) ## Start a control plane and Flink, write .local/env (UP="--s3
 local-down: $(VENV) ## Stop what local-up started
 	$(BIN)/python -m deploy.local down
 
+.PHONY: node-up
+node-up: $(VENV) ## Start a complete Kubernetes node with our images (root), write .local/node/env
+	$(BIN)/python -m deploy.local node-up
+
+.PHONY: node-down
+node-down: $(VENV) ## Stop the node
+	$(BIN)/python -m deploy.local node-down
+
 .PHONY: run
 run: $(VENV) ## Run the operator against what local-up started
 	@test -f .local/env || { echo "nothing runs here: make local-up" >&2; exit 1; }
@@ -104,6 +117,6 @@ demo: $(VENV) ## The life of a job in one terminal; stays up until Ctrl-C, or en
 
 .PHONY: clean
 clean: ## Stop what runs and remove everything that was made here, except the download cache
-	@test ! -x $(BIN)/python || $(BIN)/python -m deploy.local down
+	@test ! -x $(BIN)/python || { $(BIN)/python -m deploy.local node-down; $(BIN)/python -m deploy.local down; }
 	rm -rf .venv .local .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

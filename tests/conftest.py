@@ -18,6 +18,11 @@ from deploy.local.flink import FlinkCluster
 from deploy.local.flinkdist import DEFAULT_VERSION, full_version
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests on a node come last: they load the machine most."""
+    items.sort(key=lambda item: item.get_closest_marker("node") is not None)
+
+
 @pytest.fixture(scope="session")
 def flink_version() -> str:
     """Full version of Flink under test: `FLINKJOB_TEST_FLINK_VERSION` or the default."""

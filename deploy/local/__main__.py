@@ -1,7 +1,8 @@
-"""Command line: `python -m deploy.local up|down|status|prepare`, used by the Makefile.
+"""Command line: `python -m deploy.local up|down|status|node-up|node-down|prepare`, used by the Makefile.
 
-`up` leaves one environment running and writes `.local/env`; `hold` is the process that `up` leaves behind. `prepare` builds
-and downloads what is missing, with its progress, so that tests that start afterwards wait for nothing.
+`up` leaves one environment running and writes `.local/env`; `hold` is the process that `up` leaves behind; `node-up`
+and `node-hold` do the same with a node. `prepare` builds and downloads what is missing, with its progress, so that tests that
+start afterwards wait for nothing; what only the node needs is said, and left out, where no node can run.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploy.local import background
+from deploy.local import background, nodeup
 from deploy.local.binaries import control_plane_binary
 from deploy.local.demojob import demo_jar
 from deploy.local.environment import REPOSITORY, Environment
@@ -21,6 +22,7 @@ from deploy.local.processes import ProcessFailed
 from deploy.local.progress import StepFailed, say
 
 ROOT = REPOSITORY / ".local"
+NODE_ROOT = ROOT / "node"
 
 
 def _option(text: str) -> tuple[str, str]:
@@ -48,7 +50,15 @@ def _parser() -> argparse.ArgumentParser:
     text = "build and download what is missing"
     command = commands.add_parser("prepare", help=text, description=text)
     command.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
+    command.add_argument("--node", action="store_true", help="also what a node needs, Debian packages included")
     command.add_argument("versions", nargs="*", default=[DEFAULT_VERSION], help=f"of Flink: {', '.join(DIGESTS)}")
+    for name, text in (
+        ("node-up", "start a node in the background"),
+        ("node-hold", "start a node, and stop it at SIGTERM"),
+        ("node-down", "stop the node"),
+    ):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--root", type=Path, default=NODE_ROOT, help="where it is kept")
     for name, text in (("down", "stop it"), ("status", "show what runs")):
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("--root", type=Path, default=ROOT, help="where it is kept")
@@ -68,24 +78,25 @@ def _environment(directory: Path, arguments: argparse.Namespace) -> Environment:
     return Environment(directory, options, with_s3=arguments.s3)
 
 
-def _up(arguments: argparse.Namespace, raw: list[str]) -> None:
-    if background.is_running(arguments.root):
-        say(f"already running: {arguments.root}/env (python -m deploy.local down stops it)")
+def _up(root: Path, arguments: Sequence[str], down: str, hold: str) -> None:
+    if background.is_running(root):
+        say(f"already running: {root}/env (python -m deploy.local {down} stops it)")
         return
-    full_version(arguments.flink_version)
     started = time.monotonic()
-    background.start(arguments.root, [argument for argument in raw if argument != "up"])
-    say(f"ready after {time.monotonic() - started:.1f} s; {arguments.root}/env:")
-    print((arguments.root / "env").read_text(), end="")
+    background.start(root, arguments, hold)
+    say(f"ready after {time.monotonic() - started:.1f} s; {root}/env:")
+    print((root / "env").read_text(), end="")
 
 
-def _prepare(versions: Sequence[str]) -> None:
+def _prepare(versions: Sequence[str], node: bool) -> None:
     for program in ("java", "javac"):
         require(program, "Flink runs on Java 17, and the demo job is compiled")
     for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl"):
         control_plane_binary(name)
     for version in versions:
         demo_jar(version)
+    if node:
+        nodeup.prepare()
 
 
 def _status(root: Path) -> int:
@@ -104,13 +115,18 @@ def main(raw: list[str]) -> int:
     try:
         match arguments.command:
             case "up":
-                _up(arguments, raw)
+                full_version(arguments.flink_version)
+                _up(root, [argument for argument in raw if argument != "up"], "down", "hold")
+            case "node-up":
+                _up(root, (), "node-down", "node-hold")
+            case "node-hold":
+                background.hold(root, nodeup.whole_node)
             case "hold":
                 background.hold(root, lambda directory: _environment(directory, arguments))
-            case "down":
+            case "down" | "node-down":
                 say("stopped" if background.stop(root) else "not running")
             case "prepare":
-                _prepare(arguments.versions)
+                _prepare(arguments.versions, arguments.node)
             case _:
                 return _status(root)
     except (MissingPrerequisite, ProcessFailed, StepFailed, ValueError) as error:

@@ -1,7 +1,7 @@
-"""One environment that keeps running after the command that started it: `make local-up`, `make local-down`.
+"""What keeps running after the command that started it: `make local-up`, `make node-up`, and their `-down`.
 
-A process of its own (the holder) owns the environment and waits for SIGTERM. It holds a lock file as long as it lives,
-so "is it running" is never guessed from a process id alone. Everything lies below one directory (`.local/`):
+A process of its own (the holder) owns it and waits for SIGTERM. It holds a lock file as long as it lives,
+so "is it running" is never guessed from a process id alone. Everything lies below one directory (`.local/`, `.local/node/`):
 `env` (what `make run` and people source), `holder.log`, `holder.pid`, `processes`, `lock`, `environment/`.
 """
 
@@ -15,14 +15,30 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Protocol, Self
 
-from deploy.local.environment import REPOSITORY, Environment
-from deploy.local.processes import ProcessFailed, tail, wait_until
+from deploy.local.environment import REPOSITORY
+from deploy.local.processes import Process, ProcessFailed, tail, wait_until
 
 START_TIMEOUT = 1_800.0
 STOP_TIMEOUT = 30.0
+
+
+class Held(Protocol):
+    """What can be held: it runs for the time of a `with` block."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> Any: ...
+
+    def variables(self) -> Mapping[str, str]:
+        """What a person or a script needs to use it."""
+
+    @property
+    def processes(self) -> Sequence[Process]:
+        """All that were started."""
 
 
 @contextlib.contextmanager
@@ -46,8 +62,8 @@ def is_running(root: Path) -> bool:
         return not free
 
 
-def hold(root: Path, build: Callable[[Path], Environment]) -> None:
-    """Runs an environment until SIGTERM or SIGINT: the body of the holder process.
+def hold(root: Path, build: Callable[[Path], Held]) -> None:
+    """Runs what `build` makes until SIGTERM or SIGINT: the body of the holder process.
 
     Raises:
         ProcessFailed: another holder lives.
@@ -57,7 +73,7 @@ def hold(root: Path, build: Callable[[Path], Environment]) -> None:
         signal.signal(number, lambda *_: ended.set())
     with _holder_lock(root) as free:
         if not free:
-            raise ProcessFailed("an environment is running already")
+            raise ProcessFailed(f"something runs already in {root}")
         (root / "holder.pid").write_text(str(os.getpid()))
         shutil.rmtree(root / "environment", ignore_errors=True)
         with build(root / "environment") as environment:
@@ -70,12 +86,13 @@ def hold(root: Path, build: Callable[[Path], Environment]) -> None:
         (root / "env").unlink(missing_ok=True)
 
 
-def start(root: Path, arguments: Sequence[str]) -> None:
+def start(root: Path, arguments: Sequence[str], command: str = "hold") -> None:
     """Starts a holder in the background, passes its progress on, and returns when the environment is ready.
 
     Args:
         root: usually `.local/` of the checkout.
-        arguments: of `python -m deploy.local hold`.
+        arguments: of `python -m deploy.local` after the command.
+        command: `hold` or `node-hold`.
 
     Raises:
         ProcessFailed: it ended or was not ready in time; the message holds the end of its log.
@@ -85,7 +102,7 @@ def start(root: Path, arguments: Sequence[str]) -> None:
     log = root / "holder.log"
     with log.open("wb") as output:
         holder = subprocess.Popen(
-            [sys.executable, "-m", "deploy.local", "hold", "--root", str(root), *arguments],
+            [sys.executable, "-m", "deploy.local", command, "--root", str(root), *arguments],
             cwd=REPOSITORY,
             stdin=subprocess.DEVNULL,
             stdout=output,

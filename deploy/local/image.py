@@ -1,30 +1,31 @@
-"""Container images without a registry or Docker: a Python base made by debootstrap, and the operator's image on it.
+"""Container images without a registry or Docker: a base with Python made by debootstrap, and what all builds have in common.
 
-Used by the node and by `python -m deploy.local image`. buildah works with chroot isolation here, which leaves no bridge
-and no firewall rule behind. Needs root and the Debian packages buildah and debootstrap.
+Used by `operatorimage.py`, `flinkimage.py` and `node.py`. buildah works with chroot isolation here, which leaves no bridge
+and no firewall rule behind, and with a store of its own in the cache, where images that nothing needs any more are removed.
+Needs root and the Debian packages buildah and debootstrap.
 """
 
+import contextlib
+import hashlib
+import json
 import os
 import shutil
-import subprocess
 import tempfile
-import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
-from deploy.local.cache import cached
-from deploy.local.flinkdist import DEFAULT_VERSION, distribution
+from deploy.local.cache import cache_root, cached, locked
 from deploy.local.prerequisites import require
-from deploy.local.progress import run_step, say
+from deploy.local.progress import StepFailed, run_step
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SUITE = "trixie"
 MIRROR = "http://deb.debian.org/debian"
 PYTHON = ("python3", "python3-pip", "python3-venv", "ca-certificates")
-JAVA = ("openjdk-21-jre-headless",)
 BASE = "localhost/python:3.13-slim"
-OPERATOR = "localhost/flinkjob-operator:0.1.0"
-FLINK = f"localhost/flink:{DEFAULT_VERSION}"
 SMALL = "localhost/pause:local"
+PIP_SETTINGS = "/etc/pip.conf"
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 PAUSE = Path(__file__).with_name("node") / "pause.c"
 
 
@@ -32,12 +33,22 @@ def buildah(*arguments: str | Path, label: str = "") -> str:
     """Runs buildah; `label` is printed when it takes long. Raises MissingPrerequisite, StepFailed."""
     program = require("buildah", "images are built with it")
     environment = {**os.environ, "BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": "overlay"}
-    return run_step(label or f"buildah {arguments[0]}", [program, *arguments], env=environment)
+    return run_step(label or f"buildah {arguments[0]}", [program, *_store(), *arguments], env=environment)
 
 
-def _has(image: str) -> bool:
-    done = subprocess.run(["buildah", "inspect", "--type", "image", image], capture_output=True, check=False)
-    return done.returncode == 0
+def _store() -> tuple[str, ...]:
+    root = cache_root() / "images" / "store"
+    name = hashlib.sha256(str(root).encode()).hexdigest()[:12]
+    return (f"--root={root}", f"--runroot=/run/flinkjob-images-{name}")
+
+
+def has(image: str) -> bool:
+    """Whether the store has the image."""
+    try:
+        buildah("inspect", "--type", "image", image)
+    except StepFailed:
+        return False
+    return True
 
 
 def base_root() -> Path:
@@ -62,63 +73,54 @@ def base_root() -> Path:
 
 def build_base() -> str:
     """The name of the base image, which is loaded when there is none."""
-    if not _has(BASE):
+
+    def build() -> None:
         container = buildah("from", "scratch").strip()
         buildah("add", "--quiet", container, base_root(), "/", label="loading the base image")
         buildah("config", "--env", "LANG=C.UTF-8", "--cmd", "/bin/bash", container)
         buildah("commit", "--quiet", "--rm", container, BASE, label="committing the base image")
-    return BASE
+
+    return built_once(BASE, build, keep=1)
 
 
-def build_operator(tag: str = OPERATOR) -> str:
-    """Builds the operator's image from the Dockerfile of the repository and says its size; returns its name."""
-    build_base()
-    started = time.monotonic()
-    done = subprocess.run(["git", "-C", REPOSITORY, "log", "-1", "--format=%ct %H"], capture_output=True, text=True)
-    stamp, _, revision = (done.stdout.strip() or "0 unknown").partition(" ")
-    buildah(
-        *("bud", "--quiet", "--layers", "--timestamp", stamp, *_trust()),
-        *("--build-arg", f"BASE_IMAGE={BASE}", "--build-arg", f"SOURCE_DATE_EPOCH={stamp}"),
-        *("--build-arg", f"REVISION={revision}", "--tag", tag, REPOSITORY),
-        label="building the operator's image",
-    )
-    say(f"{tag}: {size(tag) / 2**20:.0f} MiB, built in {time.monotonic() - started:.0f} s")
-    return tag
+def pause_program() -> Path:
+    """Twenty lines of C, linked statically: the first process of a Pod, and of a node."""
 
+    def build(target: Path) -> None:
+        compiler = require("gcc", "the pause container is compiled here")
+        run_step("compiling pause", [compiler, "-Os", "-static", "-o", target, PAUSE])
 
-def build_flink() -> str:
-    """Builds an image of Flink (base, Java, the distribution) for session clusters; returns its name."""
-    if not _has(FLINK):
-        build_base()
-        directory = Path(__file__).with_name("node")
-        buildah(
-            *("bud", "--quiet", *_trust(), "--build-arg", f"BASE_IMAGE={BASE}", "--tag", FLINK),
-            *("--build-arg", f"JAVA={' '.join(JAVA)}", "--build-arg", f"FLINK_VERSION={DEFAULT_VERSION}"),
-            *("--file", directory / "Dockerfile.flink", distribution(DEFAULT_VERSION)),
-            label="building the image of Flink (once)",
-        )
-    return FLINK
+    return cached("pause/pause", build)
 
 
 def build_pause() -> str:
-    """The image of a Pod's first container: twenty lines of C."""
-    if not _has(SMALL):
-        compiler = require("gcc", "the pause container is compiled here")
+    """The image of a Pod's first container."""
 
-        def build(target: Path) -> None:
-            run_step("compiling pause", [compiler, "-Os", "-static", "-o", target, PAUSE])
-
+    def build() -> None:
         container = buildah("from", "scratch").strip()
-        buildah("add", "--quiet", container, cached("pause/pause", build), "/pause")
+        buildah("add", "--quiet", container, pause_program(), "/pause")
         buildah("config", "--entrypoint", '["/pause"]', container)
         buildah("commit", "--quiet", "--rm", container, SMALL)
-    return SMALL
+
+    return built_once(SMALL, build, keep=1)
 
 
-def archive(image: str, target: Path) -> Path:
-    """Writes an image into a tar file that containerd can import; returns `target`."""
+def remove(image: str) -> None:
+    """Removes an image from the store. Raises StepFailed: there is none."""
+    buildah("rmi", image)
+
+
+def configuration(image: str) -> dict[str, Any]:
+    """What an image says of how it is run and what it is (OCI configuration: `User`, `Entrypoint`, `Labels` …)."""
+    answer = json.loads(buildah("inspect", "--type", "image", image))
+    return dict(answer["OCIv1"]["config"])
+
+
+def archive(image: str, target: Path, name: str = "") -> Path:
+    """Writes an image, under a name when there is one, into a tar file that containerd can import; returns `target`."""
     target.unlink(missing_ok=True)
-    buildah("push", "--quiet", image, f"docker-archive:{target}:{image}", label=f"writing {image}")
+    place = f"docker-archive:{target}:{name}" if name else f"docker-archive:{target}"
+    buildah("push", "--quiet", image, place, label=f"writing {image}")
     return target
 
 
@@ -128,24 +130,48 @@ def size(image: str) -> int:
         return archive(image, Path(directory) / "image.tar").stat().st_size
 
 
-def start_seconds(image: str) -> float:
-    """How long the operator's program takes to start and say what its flags are."""
-    container = buildah("from", image).strip()
-    try:
-        buildah("run", container, "--", "flinkjob-operator", "--help")  # the first one reads from the disk
-        started = time.monotonic()
-        buildah("run", container, "--", "flinkjob-operator", "--help")
-        return time.monotonic() - started
-    finally:
-        buildah("rm", container)
+def content_digest(paths: Iterable[Path], *more: str) -> str:
+    """Twelve hex digits that change with the content of files and directories, and with `more`."""
+    digest = hashlib.sha256(repr(more).encode())
+    for root in paths:
+        files = sorted(root.rglob("*")) if root.is_dir() else [root]
+        for file in files:
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(repr((str(file.relative_to(root)), file.stat().st_mode & 0o111)).encode())
+                digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
 
 
-def _trust() -> tuple[str, ...]:
-    """What lets pip inside RUN trust this machine's own authorities, without a trace in the image."""
-    bundle = os.environ.get("SSL_CERT_FILE")
-    return ("--volume", f"{bundle}:/etc/ssl/certs/ca-certificates.crt:ro") if bundle else ()
+def built_once(image: str, build: Callable[[], None], *, keep: int) -> str:
+    """The image, built when there is none, by one process at a time; only the `keep` newest of its repository stay.
+
+    Args:
+        image: its name, whose tag tells what it was made of.
+        build: makes it.
+    """
+    repository = image.rpartition(":")[0]
+    with locked(cache_root() / "images" / f"{repository.replace('/', '-')}.lock"):
+        if not has(image):
+            build()
+            _forget_old(image, repository, keep)
+    return image
 
 
-if __name__ == "__main__":
-    name = build_operator()
-    print(f"{name}: {size(name) / 2**20:.0f} MiB unpacked, starts in {start_seconds(name):.1f} s")
+def _forget_old(image: str, repository: str, keep: int) -> None:
+    used = cache_root() / "images" / f"{repository.replace('/', '-')}.txt"
+    known = used.read_text().split() if used.exists() else []
+    known = [each for each in known if each != image] + [image]
+    for old in known[:-keep]:
+        with contextlib.suppress(StepFailed):
+            buildah("rmi", old)
+    used.write_text("\n".join(known[-keep:]))
+
+
+def trusted() -> tuple[str, ...]:
+    """What lets programs inside RUN trust this machine's own authorities and use its package index.
+
+    They are mounted while RUN lasts, so the last stage of an image, which has no RUN, holds no trace of them.
+    """
+    bundle = os.environ.get("SSL_CERT_FILE") or AUTHORITIES
+    mounts = ((bundle, AUTHORITIES), (PIP_SETTINGS, PIP_SETTINGS))
+    return tuple(word for here, there in mounts if Path(here).exists() for word in ("--volume", f"{here}:{there}:ro"))

@@ -7,7 +7,6 @@ the token of its ServiceAccount, and writes its result.
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from deploy.local.environment import REPOSITORY
 from deploy.local.helm import CHART, NAMESPACE, RELEASE, Helm
 from deploy.local.processes import ProcessFailed, wait_until
 from flinkjob.api.constants import FINALIZER
+from tests.support.charts import write_later_chart
 
 pytestmark = pytest.mark.kube
 HOOK = f"{RELEASE}-uninstall"
@@ -103,15 +103,7 @@ def finalizers(control_plane: ControlPlane, namespace: str, name: str) -> list[s
 @pytest.fixture
 def changed_chart(tmp_path: Path) -> Path:
     """The chart of a later version, whose definition has one more column."""
-    chart = tmp_path / "chart"
-    shutil.copytree(CHART, chart)
-    definition = chart / "files" / "crds" / "flinkjobs.yaml"
-    text = definition.read_text()
-    column = "    additionalPrinterColumns:\n    - name: Plan\n      type: string\n      jsonPath: .status.plan.step\n"
-    assert text.count("    additionalPrinterColumns:\n") == 1
-    definition.write_text(text.replace("    additionalPrinterColumns:\n", column))
-    (chart / "Chart.yaml").write_text((chart / "Chart.yaml").read_text().replace("0.1.0", "0.2.0"))
-    return chart
+    return write_later_chart(tmp_path / "chart")
 
 
 @pytest.fixture

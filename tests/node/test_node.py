@@ -1,0 +1,136 @@
+"""The image, the chart and a Flink session cluster on a complete Kubernetes node: the life of a release and of one job.
+
+The tests run in this order and go on from each other: the last one uninstalls.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deploy.local.helm import NAMESPACE, RELEASE
+from deploy.local.image import configuration, remove
+from deploy.local.operatorimage import build_operator, commit, layer_digests
+from deploy.local.processes import ProcessFailed, wait_until
+from tests.node.world import DEADLINE, JOB, JOBMANAGER_PODS, OPERATOR_PODS, TEAM, World
+from tests.support.charts import COLUMN
+from tests.support.lab import submission
+
+pytestmark = [pytest.mark.node, pytest.mark.slow]
+WAIT = f"--timeout={DEADLINE:.0f}s"
+
+
+def test_the_image_is_reproducible_and_says_what_it_is(built: str) -> None:
+    config = configuration(built)
+    assert config["User"] == "65532:65532"
+    assert config["Entrypoint"] == ["flinkjob-operator"]
+    labels = {name.removeprefix("org.opencontainers.image."): value for name, value in config["Labels"].items()}
+    assert labels.items() >= {"title": "flinkjob-operator", "version": "0.1.0", "licenses": "Apache-2.0"}.items()
+    assert labels["revision"] == commit()[1]
+
+    again = f"{built}-again"
+    build_operator(again)
+    try:
+        assert layer_digests(again) == layer_digests(built)
+    finally:
+        remove(again)
+
+
+def test_two_replicas_run_and_one_leads(release: World) -> None:
+    names = release.operators(2)
+    assert release.leader() in names
+    for pod in release.pods(NAMESPACE, OPERATOR_PODS).values():
+        assert [status["restartCount"] for status in pod["status"]["containerStatuses"]] == [0]
+
+
+def test_a_job_of_a_service_runs_on_pods(job: World) -> None:
+    """The cluster is named by `serviceRef`, the jar by a host name: both go through the cluster's DNS."""
+    assert job.live_jobs() == [submission(job.job())["jobId"]]
+    job.exactly_once()
+
+
+def test_a_savepoint_is_where_the_pods_share_it(job: World) -> None:
+    found = job.savepoint("before-the-party")
+    assert found["status"]["location"].startswith("file:/flink/savepoints/")
+
+
+def test_an_upgrade_goes_on_when_the_pod_of_the_leader_is_deleted(job: World) -> None:
+    before = job.leader()
+    job.change_job("--main-ms", "3000")
+    job.kube.wait_for(
+        *("FlinkJob", TEAM, JOB), lambda found: found["status"]["phase"] == "Upgrading", deadline=DEADLINE
+    )
+    job.node.kubectl("delete", "pod", before, "-n", NAMESPACE, "--wait=false")
+    found = job.running(2)
+    assert job.leader() not in ("", before)
+    assert "/savepoints/" in submission(found)["restoredFrom"]
+    assert job.live_jobs() == [submission(found)["jobId"]]
+    job.exactly_once()
+    job.operators(2)
+
+
+def test_the_chart_is_upgraded_with_another_definition(job: World, later_chart: Path) -> None:
+    """The job is not touched, and the operator is never away."""
+    assert COLUMN.upper() not in job.node.kubectl("get", "flinkjobs", "-n", TEAM)
+    run = submission(job.job())
+    values = ("--values", job.values, "--set", "image.tag=0.1.0,podAnnotations.version=later")
+    old = set(job.operators(2))
+    job.helm.run("upgrade", RELEASE, later_chart, *values, "--wait", "--timeout", f"{DEADLINE:.0f}s")
+    assert COLUMN.upper() in job.node.kubectl("get", "flinkjobs", "-n", TEAM)
+    assert not old & set(job.operators(2))
+    job.savepoint("after-the-upgrade")
+    assert submission(job.job())["jobId"] == run["jobId"]
+    assert job.live_jobs() == [run["jobId"]]
+    job.exactly_once()
+
+
+def test_a_drain_leaves_one_replica_that_works(job: World) -> None:
+    """There is no other node to go to, so the budget lets one Pod be evicted and not the second."""
+    pods = job.operators(2)
+    drain = ("drain", "local", f"--pod-selector={OPERATOR_PODS}", "--delete-emptydir-data", "--force")
+    with pytest.raises(ProcessFailed, match="disruption budget"):
+        job.node.kubectl(*drain, "--ignore-daemonsets", "--timeout=20s")
+    try:
+        left = job.pods(NAMESPACE, OPERATOR_PODS)
+        (stays,) = [name for name in pods if name in left and "deletionTimestamp" not in left[name]["metadata"]]
+        job.savepoint("while-drained")
+        assert job.leader() == stays
+        assert {name: pod["status"]["phase"] for name, pod in left.items()}[stays] == "Running"
+    finally:
+        job.node.kubectl("uncordon", "local")
+    job.operators(2)
+
+
+def test_a_deleted_jobmanager_pod_costs_no_record(job: World) -> None:
+    """Without high availability its jobs are gone with it: the operator starts this one again from its newest checkpoint."""
+    before = submission(job.job())
+    (name,) = job.pods(TEAM, JOBMANAGER_PODS)
+    job.node.kubectl("delete", "pod", name, "-n", TEAM, "--wait=false")
+    found = job.running(before["number"] + 1)
+    assert f"{before['jobId']}/chk-" in submission(found)["restoredFrom"]
+    assert found["status"]["history"][0]["result"] == "Lost"
+    assert "JobLost" in job.kube.reasons(TEAM, JOB)
+    assert job.live_jobs() == [submission(found)["jobId"]]
+    job.exactly_once()
+
+
+def test_uninstalled_nothing_is_left(job: World) -> None:
+    """The job runs on, and its FlinkJob, which no operator holds any more, can be deleted at once."""
+    run = submission(job.job())
+    job.helm.run("uninstall", RELEASE, "--wait", "--timeout", f"{DEADLINE:.0f}s")
+    wait_until(lambda: not job.pods(NAMESPACE, ""), timeout=DEADLINE, what="no Pod left")
+    kinds = "deployments,replicasets,jobs,services,leases,pdb,networkpolicies,roles,rolebindings,secrets"
+    assert job.node.kubectl("get", kinds, "-n", NAMESPACE, "-o", "name").split() == []
+    accounts = job.node.kubectl("get", "serviceaccounts", "-n", NAMESPACE, "-o", "name").split()
+    assert accounts == ["serviceaccount/default"]
+    cluster = "clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingwebhookconfigurations"
+    assert "flinkjob" not in job.node.kubectl("get", cluster, "-o", "name")
+    for kind in ("flinkjobs", "flinksavepoints"):
+        found = json.loads(job.node.kubectl("get", kind, "-n", TEAM, "-o", "json"))["items"]
+        assert found
+        assert [each["metadata"].get("finalizers", []) for each in found] == [[]] * len(found)
+    assert job.live_jobs() == [run["jobId"]]
+    job.exactly_once()
+    job.node.kubectl("delete", "flinkjobs,flinksavepoints", "--all", "-n", TEAM, "--wait=true", WAIT)
