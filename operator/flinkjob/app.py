@@ -31,7 +31,7 @@ from flinkjob.handlers.registry import build_registry
 from flinkjob.kube.client import KubeClient
 from flinkjob.kube.events import EventRecorder
 from flinkjob.observability.health import HealthServer
-from flinkjob.observability.jobmetrics import oldest_checkpoint_age, oldest_savepoint_age
+from flinkjob.observability.jobmetrics import oldest_checkpoint_age, oldest_savepoint_age, oldest_sync
 from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.access import Connections
 from flinkjob.runtime.cache import ObjectCache
@@ -154,6 +154,7 @@ class App:
             in_use=cache.snapshots_in_use,
             parallel=settings.max_syncs,
             bandwidth=settings.sync_mb_per_second * MIB or None,
+            ended=metrics.synced,
         )
         stack.push_async_callback(syncs.close)
         lister = SnapshotLister(settings.state_dirs)
@@ -199,6 +200,7 @@ class App:
             lambda: oldest_checkpoint_age(cache.jobs(), datetime.now(UTC)),
             lambda: oldest_savepoint_age(cache.jobs(), datetime.now(UTC)),
         )
+        metrics.watch_syncs(syncs.running, lambda: oldest_sync(cache.jobs(), cache.savepoints(), datetime.now(UTC)))
         metrics.count_jobs(lambda: [job.status.phase or "Pending" for job in cache.jobs()])
         return queue
 

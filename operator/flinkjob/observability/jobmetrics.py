@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from flinkjob.api.codec import FlinkJob
-from flinkjob.api.common import Phase
+from flinkjob.api.codec import FlinkJob, FlinkSavepoint
+from flinkjob.api.common import Phase, SavepointPhase
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 
 
@@ -28,6 +28,13 @@ def oldest_savepoint_age(jobs: Iterable[FlinkJob], now: datetime) -> float:
     """The same of savepoints, among running jobs that have one."""
     savepoints = (job.status.last_savepoint for job in jobs if job.status.phase is Phase.RUNNING)
     return _oldest((each.time for each in savepoints if each is not None), now)
+
+
+def oldest_sync(jobs: Iterable[FlinkJob], savepoints: Iterable[FlinkSavepoint], now: datetime) -> float:
+    """How long ago, in seconds, the oldest copy of a snapshot that is not complete was begun; 0 when there is none."""
+    asked = (one.status.sync for one in savepoints if one.status.phase is SavepointPhase.SYNCING)
+    by_job = (job.status.sync.in_progress for job in jobs if job.status.sync is not None)
+    return _oldest((each.start_time for each in (*asked, *by_job) if each is not None), now)
 
 
 def downtime(before: FlinkJobStatus, after: FlinkJobStatus) -> tuple[str, float] | None:

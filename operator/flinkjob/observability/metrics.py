@@ -14,7 +14,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from flinkjob.api.common import SavepointErrorCode
+
 DOWNTIME = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
+SYNC_SECONDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
+SYNCED = "Synced"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _IDENTIFIER = re.compile(r"/(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4,12}){4}(?:_[^/]*)?|\d+)(?=/|$)")
 
@@ -87,6 +91,31 @@ class Metrics:
             "Greatest age of the newest savepoint of a running job that has one.",
             registry=registry,
         )
+        self.syncs_total = Counter(
+            "flinkjob_syncs",
+            "Attempts to copy a snapshot, by how they ended (Synced, StoreError, OwnedByOther).",
+            ["result"],
+            registry=registry,
+        )
+        for result in (SYNCED, *SavepointErrorCode):
+            self.syncs_total.labels(result)  # 0 from the start, so that the first failure is an increase
+        self.sync_seconds = Histogram(
+            "flinkjob_sync_seconds",
+            "Duration of attempts that completed a copy, waiting for its turn included.",
+            buckets=SYNC_SECONDS,
+            registry=registry,
+        )
+        self.sync_bytes_total = Counter(
+            "flinkjob_sync_bytes", "Bytes that were written to stores by copies of snapshots.", registry=registry
+        )
+        self.syncs_running = Gauge(
+            "flinkjob_syncs_running", "Copies that are being made or wait for their turn.", registry=registry
+        )
+        self.oldest_sync_seconds = Gauge(
+            "flinkjob_oldest_sync_seconds",
+            "How long ago the oldest copy that is not complete was begun.",
+            registry=registry,
+        )
         self._jobs = _Jobs()
         registry.register(self._jobs)
 
@@ -118,6 +147,24 @@ class Metrics:
     def started_again(self, reason: str, seconds: float) -> None:
         """Counts the downtime before a run, by why it was started."""
         self.downtime_seconds.labels(reason).observe(seconds)
+
+    def synced(self, result: str, seconds: float, size: int) -> None:
+        """Counts an attempt to copy a snapshot.
+
+        Args:
+            result: `Synced`, or the code of the error.
+            seconds: how long it took.
+            size: bytes that were written.
+        """
+        self.syncs_total.labels(result).inc()
+        self.sync_bytes_total.inc(size)
+        if result == SYNCED:
+            self.sync_seconds.observe(seconds)
+
+    def watch_syncs(self, running: Callable[[], float], oldest_seconds: Callable[[], float]) -> None:
+        """Sets where the number of copies under way and the age of the oldest one are looked up at each scrape."""
+        self.syncs_running.set_function(running)
+        self.oldest_sync_seconds.set_function(oldest_seconds)
 
     def leads(self, leads: Callable[[], bool]) -> None:
         """Sets where it is looked up at each scrape whether this replica leads."""

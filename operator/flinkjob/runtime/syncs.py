@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -81,9 +82,11 @@ class Syncs:
         in_use: Callable[[], frozenset[str]] = frozenset,
         parallel: int = 2,
         bandwidth: int | None = None,
+        ended: Callable[[str, float, int], None] = lambda result, seconds, size: None,
     ) -> None:
         """
         Args:
+            ended: called with how an attempt ended (`Synced`, or the code of its error), its seconds and bytes written.
             in_use: normalised places of the snapshots that some FlinkJob was started from or would start from.
             parallel: copies at the same time, over all FlinkJobs.
             bandwidth: bytes a second, over all copies; None: no limit.
@@ -93,10 +96,15 @@ class Syncs:
         self._gate = FaultGate(faults)
         self._wake = wake
         self._in_use = in_use
+        self._count = ended
         self._free = asyncio.Semaphore(parallel)
         self._bandwidth = Bandwidth(bandwidth)
         self._copies: dict[str, _Copy] = {}
         self._busy: dict[tuple[str, str], asyncio.Lock] = {}
+
+    def running(self) -> int:
+        """Copies that are being made or wait for their turn."""
+        return sum(not copy.task.done() for copy in self._copies.values())
 
     async def look(self, key: Key, wanted: CopyWanted) -> CopySeen:
         """How far a copy is; starts it when nobody did. An outcome is given once: then the status holds it."""
@@ -137,6 +145,13 @@ class Syncs:
             self._wake(copy.key)
 
     async def _make(self, wanted: CopyWanted, progress: Progress) -> CopySeen:
+        begun = time.monotonic()
+        outcome = await self._attempt(wanted, progress)
+        result = "Synced" if outcome.phase is CopyPhase.DONE else str(outcome.code)
+        self._count(result, time.monotonic() - begun, max(progress.bytes - progress.skipped, 0))
+        return outcome
+
+    async def _attempt(self, wanted: CopyWanted, progress: Progress) -> CopySeen:
         where: list[str] = []
         try:
             async with self._busy.setdefault((wanted.namespace, wanted.job), asyncio.Lock()), self._free:

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from flinkjob.api.common import Phase, SubmissionReason
+from flinkjob.api.common import Phase, SavepointPhase, SubmissionReason
 from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, HistoryEntry, SavepointInfo
-from flinkjob.observability.jobmetrics import downtime, oldest_checkpoint_age, oldest_savepoint_age
-from tests.support.inputs import NOW, ago, job, run
+from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
+from flinkjob.api.sync import JobSyncStatus, SyncProgress, SyncStatus
+from flinkjob.observability.jobmetrics import downtime, oldest_checkpoint_age, oldest_savepoint_age, oldest_sync
+from tests.support.inputs import NOW, ago, job, run, savepoint
 
 
 def _status(phase: Phase, checkpoint: float | None = None, savepoint: float | None = None) -> FlinkJobStatus:
@@ -41,3 +43,13 @@ def test_a_downtime_counts_once() -> None:
     assert downtime(before, after) == ("Upgrade", pytest.approx(1.4))
     assert downtime(after, after) is None
     assert downtime(after, replace(after, submission=run(3))) is None
+
+
+def test_the_oldest_copy_that_is_not_complete_counts() -> None:
+    syncing = FlinkSavepointStatus(phase=SavepointPhase.SYNCING, sync=SyncStatus(start_time=ago(50)))
+    done = FlinkSavepointStatus(phase=SavepointPhase.COMPLETED, sync=SyncStatus(start_time=ago(9000), end_time=ago(1)))
+    by_job = FlinkJobStatus(sync=JobSyncStatus(in_progress=SyncProgress(name="sp", start_time=ago(70))))
+    asked = [savepoint(status=syncing), savepoint(status=done), savepoint()]
+    assert oldest_sync([job()], asked, NOW) == pytest.approx(50)
+    assert oldest_sync([job(status=by_job)], asked, NOW) == pytest.approx(70)
+    assert oldest_sync([job()], asked[1:], NOW) == 0.0

@@ -17,14 +17,16 @@ from flinkjob.core.sync import CopyPhase, CopySeen, CopyWanted
 from flinkjob.runtime.faults import Faults
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.runtime.syncs import Syncs
+from tests.support.snapshots import write_snapshot
 
 KEY = ("team", "clicks")
+NO_READER: Any = None
+"""No Secret is named."""
 
 
 def syncs(identity: str, directory: Path, woken: list[Any]) -> Syncs:
     grants = StoreGrants.of([f"team=file://{directory}"])
-    reader: Any = None  # no Secret is named
-    stores = StoreAccesses(reader=reader, grants=grants, hosts=HostRules())
+    stores = StoreAccesses(reader=NO_READER, grants=grants, hosts=HostRules())
     return Syncs(identity=identity, stores=stores, faults=Faults(), wake=woken.append)
 
 
@@ -37,6 +39,24 @@ def wanted(directory: Path) -> CopyWanted:
         location=f"file:{directory}/savepoint-1",
         sync=SyncToSpec(uri=f"file://{directory}/copies"),
     )
+
+
+async def test_an_attempt_is_counted_by_how_it_ended(tmp_path: Path) -> None:
+    counted: list[tuple[str, int]] = []
+    stores = StoreAccesses(reader=NO_READER, grants=StoreGrants.of([f"team=file://{tmp_path}"]), hosts=HostRules())
+    one = Syncs(
+        identity="east",
+        stores=stores,
+        faults=Faults(),
+        wake=lambda _: None,
+        ended=lambda result, _, size: counted.append((result, size)),
+    )
+    await ended(one, wanted(tmp_path))
+    snapshot = write_snapshot(tmp_path / "savepoint-1", {"a": 1000})
+    await ended(one, wanted(tmp_path))
+    size = sum(path.stat().st_size for path in snapshot.iterdir())
+    assert counted == [("NoSnapshot", 0), ("Synced", size)]
+    assert one.running() == 0
 
 
 async def ended(one: Syncs, request: CopyWanted) -> CopySeen:
