@@ -1,8 +1,8 @@
 """`savepoints.syncTo` of a FlinkJob: which of its savepoints is copied now, and what its status says of them.
 
-`turn_of` is called by the reconciler once a round, `note` by the job decision. Invariants: one at a time, in the order in
-which they were taken, so that a higher number is newer state; none twice; one that is older than a copied one is passed over;
-a FlinkSavepoint with a `syncTo` of its own is not meant.
+`turn_of` is called by the reconciler once a round, `awaited` by the retention, `note` by the job decision. Invariants: one
+at a time, in the order in which they were taken, so that a higher number is newer state; none twice; one that is older than a
+copied one is passed over; what waits for its copy stays; a FlinkSavepoint with a `syncTo` of its own is not meant.
 """
 
 from __future__ import annotations
@@ -32,10 +32,26 @@ def turn_of(spec: FlinkJobSpec | None, savepoints: tuple[FlinkSavepoint, ...], n
     Args:
         savepoints: those of the job, as they are without their copies.
     """
-    sync = spec.savepoints.sync_to if spec is not None else None
-    if sync is None:
+    waiting = _waiting(spec, savepoints)
+    begun = next((savepoint for savepoint in waiting if savepoint.status.sync is not None), None)
+    if begun is not None:
+        return begun.meta.uid  # it has its number
+    if not waiting or (len(waiting) > 1 and _undecided(waiting[0], waiting[1], now)):
         return None
+    return waiting[0].meta.uid
+
+
+def awaited(spec: FlinkJobSpec | None, savepoints: tuple[FlinkSavepoint, ...]) -> frozenset[str]:
+    """The uids of the FlinkSavepoints that are still to be copied: they stay until then."""
+    return frozenset(savepoint.meta.uid for savepoint in _waiting(spec, savepoints))
+
+
+def _waiting(spec: FlinkJobSpec | None, savepoints: tuple[FlinkSavepoint, ...]) -> list[FlinkSavepoint]:
+    """Those that are to be copied or are being copied, oldest first."""
+    sync = spec.savepoints.sync_to if spec is not None else None
     waiting: list[FlinkSavepoint] = []
+    if sync is None:
+        return waiting
     for savepoint in _taken(savepoints):
         done = savepoint.status.sync
         if done is None or done.end_time is None:
@@ -43,12 +59,7 @@ def turn_of(spec: FlinkJobSpec | None, savepoints: tuple[FlinkSavepoint, ...], n
                 waiting.append(savepoint)
         elif done.error is None:
             waiting.clear()  # what is older than a copied one would get a higher number
-    begun = next((savepoint for savepoint in waiting if savepoint.status.sync is not None), None)
-    if begun is not None:
-        return begun.meta.uid  # it has its number
-    if not waiting or (len(waiting) > 1 and _undecided(waiting[0], waiting[1], now)):
-        return None
-    return waiting[0].meta.uid
+    return waiting
 
 
 def _undecided(one: FlinkSavepoint, other: FlinkSavepoint, now: datetime) -> bool:

@@ -19,6 +19,7 @@ from flinkjob.api.common import SavepointOrigin, SavepointPhase, duration_second
 from flinkjob.api.constants import LABEL_ORIGIN
 from flinkjob.api.flinkjob_spec import FlinkJobSpec, RetentionSpec, SavepointsSpec
 from flinkjob.api.flinkjob_status import PeriodicInfo, Submission
+from flinkjob.core import jobsync
 from flinkjob.core.actions import CreateSavepoint, DeleteSavepoint
 from flinkjob.core.draft import Draft
 from flinkjob.core.flinkmodel import normalise_location
@@ -83,21 +84,25 @@ def next_time(wanted: SavepointsSpec, after: datetime, *, seed: str) -> datetime
 
 
 def retain(draft: Draft, spec: FlinkJobSpec) -> None:
-    """Delete the savepoints of the operator that are beyond both limits and not in use."""
+    """Delete the savepoints of the operator that are beyond both limits, not in use, and copied if they are to be."""
     limits = spec.savepoints.retention
     if limits is None:
         return
+    awaited = jobsync.awaited(spec, draft.given.savepoints)
     for origins in _OWN:
-        _retain_of(draft, limits, origins)
+        _retain_of(draft, limits, origins, awaited)
 
 
-def _retain_of(draft: Draft, limits: RetentionSpec, origins: frozenset[SavepointOrigin]) -> None:
+def _retain_of(
+    draft: Draft, limits: RetentionSpec, origins: frozenset[SavepointOrigin], awaited: frozenset[str]
+) -> None:
     mine = [savepoint for savepoint in draft.given.savepoints if _kept_by_operator(savepoint, origins)]
     mine.sort(key=lambda savepoint: savepoint.status.end_time or draft.now, reverse=True)
     oldest = draft.now - timedelta(seconds=duration_seconds(limits.min_age))
     for savepoint in mine[max(limits.min_count, 1) :]:
         taken = savepoint.status.end_time or draft.now
         used = normalise_location(savepoint.status.location or "") in draft.given.in_use
+        used = used or savepoint.meta.uid in awaited
         if taken < oldest and not used and savepoint.meta.deletion_time is None:
             draft.act(DeleteSavepoint(name=savepoint.meta.name, uid=savepoint.meta.uid))
     if len(mine) > limits.min_count:

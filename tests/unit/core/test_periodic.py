@@ -9,6 +9,7 @@ import pytest
 from flinkjob.api.common import SavepointPhase
 from flinkjob.api.flinkjob_status import FlinkJobStatus, PeriodicInfo
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
+from flinkjob.api.sync import SyncStatus
 from flinkjob.core.actions import CreateSavepoint, DeleteSavepoint
 from flinkjob.core.model import JobDecision
 from tests.support.inputs import (
@@ -98,3 +99,19 @@ def test_retention_needs_both_limits_and_spares_the_newest_what_is_used_and_what
     decision = decide(job(wanted, RUNNING), seen(present()), savepoints=young)
     assert acts(decision) == []
     assert acts(decide(job(status=RUNNING), seen(present()), savepoints=known)) == []
+
+
+def test_retention_waits_for_the_copies() -> None:
+    """What `savepoints.syncTo` has yet to copy stays, whatever its age; what is older than a copied one is passed over."""
+    limits = {"minCount": 1, "minAge": "1h"}
+    known = [_old("newest", 7200), _old("old", 9000), _old("older", 9100)]
+    copied = replace(known[1], status=replace(known[1].status, sync=SyncStatus(end_time=ago(1), sequence_number=1)))
+
+    def gone(wanted: dict[str, Any], *savepoints: Any) -> list[str]:
+        decision = decide(job(wanted, RUNNING), seen(present()), savepoints=savepoints)
+        return [action.name for action in decision.actions if isinstance(action, DeleteSavepoint)]
+
+    synced = spec(savepoints={"retention": limits, "syncTo": {"uri": "s3://backup/jobs"}})
+    assert gone(synced, *known) == []
+    assert gone(synced, known[0], copied, known[2]) == ["old", "older"]
+    assert gone(spec(savepoints={"retention": limits}), *known) == ["old", "older"]
