@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -101,6 +103,7 @@ class Syncs:
         self._bandwidth = Bandwidth(bandwidth)
         self._copies: dict[str, _Copy] = {}
         self._busy: dict[tuple[str, str], asyncio.Lock] = {}
+        self._wanting: Counter[tuple[str, str]] = Counter()
 
     def running(self) -> int:
         """Copies that are being made or wait for their turn."""
@@ -154,7 +157,7 @@ class Syncs:
     async def _attempt(self, wanted: CopyWanted, progress: Progress) -> CopySeen:
         where: list[str] = []
         try:
-            async with self._busy.setdefault((wanted.namespace, wanted.job), asyncio.Lock()), self._free:
+            async with self._turn((wanted.namespace, wanted.job)):
                 return await self._copy(wanted, progress, where)
         except VerifyFailed as error:
             return _failed(progress, where, SavepointErrorCode.VERIFY_FAILED, error.message)
@@ -169,6 +172,19 @@ class Syncs:
             log.exception("copying %s failed in the operator itself", wanted.location)
             message = f"internal error: {type(error).__name__}"
             return _failed(progress, where, SavepointErrorCode.STORE_ERROR, message)
+
+    @asynccontextmanager
+    async def _turn(self, place: tuple[str, str]) -> AsyncIterator[None]:
+        """One copy of a job at a time, and few of all."""
+        lock = self._busy.setdefault(place, asyncio.Lock())
+        self._wanting[place] += 1
+        try:
+            async with lock, self._free:
+                yield
+        finally:
+            self._wanting[place] -= 1
+            if self._wanting[place] == 0:
+                del self._wanting[place], self._busy[place]
 
     async def _copy(self, wanted: CopyWanted, progress: Progress, where: list[str]) -> CopySeen:
         sync, namespace = wanted.sync, wanted.namespace

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from flinkjob.api.common import SavepointErrorCode
 from flinkjob.api.sync import SyncToSpec
+from flinkjob.core.errors import Transient
 from flinkjob.core.grants import StoreGrants
 from flinkjob.core.hosts import HostRules
 from flinkjob.core.identity import UNNAMED
@@ -57,6 +59,37 @@ async def test_an_attempt_is_counted_by_how_it_ended(tmp_path: Path) -> None:
     size = sum(path.stat().st_size for path in snapshot.iterdir())
     assert counted == [("NoSnapshot", 0), ("Synced", size)]
     assert one.running() == 0
+
+
+@pytest.mark.parametrize("writes", range(7))
+async def test_a_writer_that_lost_its_lease_writes_nothing_more(tmp_path: Path, writes: int) -> None:
+    """As one that was frozen and woken: before each of its writes it looks whether it still leads."""
+    left = writes
+
+    def require() -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Transient("not-leading", "the Lease was not renewed in time")
+
+    stores = StoreAccesses(reader=NO_READER, grants=StoreGrants.of([f"team=file://{tmp_path}"]), hosts=HostRules())
+    frozen = Syncs(identity="east", stores=stores, faults=Faults(require=require), wake=lambda _: None)
+    write_snapshot(tmp_path / "savepoint-1", {"a": 1000})
+    seen = await ended(frozen, wanted(tmp_path))
+    assert (seen.phase, seen.permanent) == (CopyPhase.FAILED, False)
+    there = [path for path in (tmp_path / "copies").rglob("*") if path.is_file()]
+    assert len(there) <= writes
+    later = await ended(syncs("east", tmp_path, []), wanted(tmp_path))
+    assert (later.phase, later.sequence_number) == (CopyPhase.DONE, 1)
+
+
+async def test_nothing_is_kept_of_copies_that_ended(tmp_path: Path) -> None:
+    one = syncs("east", tmp_path, [])
+    write_snapshot(tmp_path / "savepoint-1", {"a": 1000})
+    requests = [replace(wanted(tmp_path), uid=f"u-{number}") for number in range(3)]
+    found = await asyncio.gather(*(ended(one, request) for request in requests))
+    assert {seen.sequence_number for seen in found} == {1}, "one snapshot is one copy"
+    assert (one._copies, one._busy, one._wanting) == ({}, {}, {})
 
 
 async def ended(one: Syncs, request: CopyWanted) -> CopySeen:
