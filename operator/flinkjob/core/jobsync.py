@@ -1,6 +1,6 @@
 """`savepoints.syncTo` of a FlinkJob: which of its savepoints is copied now, and what its status says of them.
 
-`turn_of` is called by the reconciler once a round, `awaited` by the retention, `note` by the job decision. Invariants: one
+`turns` is called by the reconciler once a round, `awaited` by the retention, `note` by the job decision. Invariants: one
 at a time, in the order in which they were taken, so that a higher number is newer state; none twice; one that is older than a
 copied one is passed over; what waits for its copy stays; a FlinkSavepoint with a `syncTo` of its own is not meant.
 """
@@ -8,22 +8,67 @@ copied one is passed over; what waits for its copy stays; a FlinkSavepoint with 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from flinkjob.api.codec import FlinkSavepoint
-from flinkjob.api.common import ConditionStatus, SavepointMode, SavepointOrigin
+from flinkjob.api.common import ConditionStatus, SavepointMode, SavepointOrigin, SavepointPhase
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.sync import JobSyncStatus, JobSyncToSpec, SyncFailure, SyncProgress, SyncSuccess
+from flinkjob.core.actions import DeleteObject
 from flinkjob.core.draft import Draft
+from flinkjob.core.model import SavepointDecision
 from flinkjob.core.reasons import Reason
 from flinkjob.core.restore import completed_in_order
 from flinkjob.core.savepoint_round import SIZE_WAIT
+from flinkjob.core.sync import LOOK_SECONDS
 
 
 def is_meant(sync: JobSyncToSpec, origin: SavepointOrigin | None) -> bool:
     """Whether savepoints that were taken for this reason are copied."""
     return not sync.origins or (origin or SavepointOrigin.MANUAL) in sync.origins
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turns:
+    """Whose turn it is among the FlinkSavepoints of a key, by their uids.
+
+    Attributes:
+        by_job: that of which the FlinkJob wants a copy now; None where there is none.
+        awaited: those of which the FlinkJob wants one some time: they stay until then.
+        later: those with a `syncTo` of their own that an older one to the same place precedes.
+    """
+
+    by_job: str | None = None
+    awaited: frozenset[str] = frozenset()
+    later: frozenset[str] = frozenset()
+
+
+def turns(spec: FlinkJobSpec | None, savepoints: tuple[FlinkSavepoint, ...], now: datetime) -> Turns:
+    """Whose turn it is.
+
+    Args:
+        spec: of the FlinkJob; None where there is none.
+        savepoints: as they are without their copies.
+    """
+    return Turns(
+        by_job=turn_of(spec, savepoints, now), awaited=awaited(spec, savepoints), later=_later_ones(savepoints)
+    )
+
+
+def _later_ones(savepoints: tuple[FlinkSavepoint, ...]) -> frozenset[str]:
+    """Copies to one place are made in the order of their snapshots, so that the highest number is the newest state."""
+    queues: dict[str, list[FlinkSavepoint]] = {}
+    for savepoint in savepoints:
+        spec, status = savepoint.spec, savepoint.status
+        if spec is None or spec.sync_to is None or status.phase is not SavepointPhase.COMPLETED:
+            continue
+        over = status.sync is not None and status.sync.end_time is not None
+        if savepoint.meta.deletion_time is None and status.location is not None and not over:
+            queues.setdefault(spec.sync_to.uri, []).append(savepoint)
+    for queue in queues.values():
+        queue.sort(key=lambda one: (one.status.sync is None or one.status.sync.sequence_number is None, _age(one)))
+    return frozenset(one.meta.uid for queue in queues.values() for one in queue[1:])
 
 
 def turn_of(spec: FlinkJobSpec | None, savepoints: tuple[FlinkSavepoint, ...], now: datetime) -> str | None:
@@ -44,6 +89,34 @@ def turn_of(spec: FlinkJobSpec | None, savepoints: tuple[FlinkSavepoint, ...], n
 def awaited(spec: FlinkJobSpec | None, savepoints: tuple[FlinkSavepoint, ...]) -> frozenset[str]:
     """The uids of the FlinkSavepoints that are still to be copied: they stay until then."""
     return frozenset(savepoint.meta.uid for savepoint in _waiting(spec, savepoints))
+
+
+def kept_until_copied(
+    savepoint: FlinkSavepoint, decision: SavepointDecision, now: datetime, *, is_awaited: bool
+) -> SavepointDecision:
+    """The decision without the removal of an object whose copy is not over; its time to live counts from the copy's end.
+
+    Args:
+        savepoint: as read.
+        decision: with what its copy adds to it.
+        is_awaited: whether its FlinkJob has yet to copy it.
+    """
+    spec, status = savepoint.spec, decision.status
+    ttl = spec.ttl_seconds_after_finished if spec is not None else None
+    if spec is None or ttl is None or status.location is None:
+        return decision
+    sync = status.sync
+    if is_awaited or (spec.sync_to is not None and (sync is None or sync.end_time is None)):
+        wait = LOOK_SECONDS
+    elif sync is not None and sync.end_time is not None:
+        wait = (sync.end_time + timedelta(seconds=ttl) - now).total_seconds() + 0.1
+    else:
+        return decision
+    if wait <= 0.1:
+        return decision
+    actions = tuple(action for action in decision.actions if not isinstance(action, DeleteObject))
+    soonest = min(wait, decision.requeue_after) if decision.requeue_after is not None else wait
+    return replace(decision, actions=actions, requeue_after=soonest)
 
 
 def _waiting(spec: FlinkJobSpec | None, savepoints: tuple[FlinkSavepoint, ...]) -> list[FlinkSavepoint]:

@@ -35,6 +35,8 @@ LOOK_SECONDS = 10.0
 SOON = 0.1
 ATTEMPTS_OF_ONE = 4
 """How often a snapshot that cannot be read, or whose copy differs, is tried where nothing else limits it."""
+ATTEMPTS_LAST = 600.0
+"""For how many seconds at least: a volume may be away for a while."""
 _OF_THE_SNAPSHOT = (SavepointErrorCode.NO_SNAPSHOT, SavepointErrorCode.VERIFY_FAILED)
 """Failures that hardly any change of the place or of its access can mend."""
 
@@ -142,6 +144,8 @@ def follow_sync(
     seen: CopySeen | None,
     now: datetime,
     by_job: SyncToSpec | None = None,
+    *,
+    later: bool = False,
 ) -> SavepointDecision:
     """The decision about a FlinkSavepoint, with what its copy adds to it.
 
@@ -150,13 +154,14 @@ def follow_sync(
         decision: about the snapshot itself.
         seen: how far the copy is; None where `wanted_copy` gave None.
         by_job: what its FlinkJob asks for, when it is this one's turn.
+        later: its own copy waits for that of an older one.
     """
     spec = savepoint.spec
     done = decision.status.phase is SavepointPhase.COMPLETED
     if spec is None or not done or savepoint.meta.deletion_time is not None:
         return _as_before(savepoint, decision)
     if spec.sync_to is not None:
-        return _Follow(savepoint, decision, spec.sync_to, now).decide(seen)
+        return _Follow(savepoint, decision, spec.sync_to, now).decide(seen, later=later)
     if by_job is not None:
         return _FollowByJob(savepoint, decision, by_job, now).decide(seen)
     return _without_turn(savepoint, decision, now)
@@ -191,8 +196,11 @@ class _Follow:
         self._now = now
         self._before = savepoint.status.sync
 
-    def decide(self, seen: CopySeen | None) -> SavepointDecision:
+    def decide(self, seen: CopySeen | None, *, later: bool = False) -> SavepointDecision:
         before = self._before
+        if later and (before is None or before.end_time is None):
+            waits = before or SyncStatus(start_time=self._now, observed_time=self._now)
+            return self._working(waits, Reason.Syncing, "an older savepoint is copied first", again=LOOK_SECONDS)
         if before is None:
             begun = SyncStatus(start_time=self._now, observed_time=self._now)
             return self._working(begun, Reason.Syncing, "the copy is about to begin", again=SOON)
@@ -324,7 +332,9 @@ class _FollowByJob(_Follow):
     def _gives_up(self, seen: CopySeen, failures: int) -> bool:
         if seen.code is SavepointErrorCode.SNAPSHOT_NOT_SELF_CONTAINED:
             return True
-        return seen.code in _OF_THE_SNAPSHOT and failures >= ATTEMPTS_OF_ONE
+        begun = self._before.start_time if self._before is not None else None
+        tried_for = (self._now - (begun or self._now)).total_seconds()
+        return seen.code in _OF_THE_SNAPSHOT and failures >= ATTEMPTS_OF_ONE and tried_for >= ATTEMPTS_LAST
 
     def _tells(self, before: SyncStatus, error: SyncError) -> bool:
         known = before.error

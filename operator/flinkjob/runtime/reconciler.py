@@ -19,7 +19,7 @@ from flinkjob.core.actions import RunJob
 from flinkjob.core.decide_job import decide_job
 from flinkjob.core.decide_savepoint import SavepointInput, decide_savepoint
 from flinkjob.core.flinkmodel import is_local
-from flinkjob.core.jobsync import turn_of
+from flinkjob.core.jobsync import Turns, kept_until_copied, turns
 from flinkjob.core.model import Fact, JobDecision, JobInput, Needs, Observation, SavepointDecision
 from flinkjob.core.savepoint_end import needs_cluster
 from flinkjob.core.sync import follow_sync, snapshot_view, wanted_copy
@@ -116,10 +116,9 @@ class Reconciler:
             decision, observation = await self._decide(key, job, views, observation)
         status = decision.status if decision is not None else FlinkJobStatus()
         delays = [decision.requeue_after if decision is not None else None]
-        turn = turn_of(job.spec, views, observation.now) if job is not None else None
+        turn = turns(job.spec if job is not None else None, views, observation.now)
         for savepoint in savepoints:
-            mine = turn == savepoint.meta.uid
-            delays.append(await self._savepoint(key, job, savepoint, status, observation, decision, copied=mine))
+            delays.append(await self._savepoint(key, job, savepoint, status, observation, decision, turn))
         if job is not None and decision is not None:
             await self._executor.job(key, job, decision)
             if began := downtime(job.status, decision.status):
@@ -166,8 +165,7 @@ class Reconciler:
         status: FlinkJobStatus,
         observation: Observation,
         decision: JobDecision | None,
-        *,
-        copied: bool,
+        turn: Turns,
     ) -> float | None:
         if savepoint.status_error is not None:
             log.error("status of FlinkSavepoint %s cannot be read: %s", savepoint.meta.name, savepoint.status_error)
@@ -209,12 +207,16 @@ class Reconciler:
             observation = await self._observer.fill(key, job, observation, answer)
         else:
             raise RuntimeError("the decision about a FlinkSavepoint asks for too many facts")
-        by_job = job.spec.savepoints.sync_to if copied and job is not None and job.spec is not None else None
-        wanted = wanted_copy(savepoint, answer.status, observation.now, by_job)
+        uid, now = savepoint.meta.uid, observation.now
+        job_spec = job.spec if job is not None and turn.by_job == uid else None
+        by_job = job_spec.savepoints.sync_to if job_spec is not None else None
+        later = uid in turn.later
+        wanted = wanted_copy(savepoint, answer.status, now, by_job) if not later else None
         if wanted is None:
-            self._syncs.cancel(savepoint.meta.uid)
+            self._syncs.cancel(uid)
         seen = await self._syncs.look(key, wanted) if wanted is not None else None
-        answer = follow_sync(savepoint, answer, seen, observation.now, by_job)
+        answer = follow_sync(savepoint, answer, seen, now, by_job, later=later)
+        answer = kept_until_copied(savepoint, answer, now, is_awaited=uid in turn.awaited)
         with context(savepoint=savepoint.meta.name):
             try:
                 await self._executor.savepoint(savepoint, answer)

@@ -19,6 +19,7 @@ from datetime import timedelta
 from obstore.store import ObjectStore
 
 from flinkjob.api.common import CopyCheck, SavepointErrorCode, duration_seconds
+from flinkjob.api.sync import CopyRetentionSpec
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected
 from flinkjob.core.identity import UNNAMED
 from flinkjob.core.sync import CopyPhase, CopySeen, CopyWanted
@@ -214,9 +215,7 @@ class Syncs:
         manifest = await copy_snapshot(request, bandwidth=self._bandwidth, progress=progress)
         where.append(f"{sync.uri.rstrip('/')}/{place.directory(manifest.sequence_number, manifest.checkpoint_id)}")
         if sync.retention is not None:
-            age = timedelta(seconds=duration_seconds(sync.retention.min_age))
-            keep = frozenset({manifest.sequence_number}) | place.numbers_in(self._in_use())
-            await apply_retention(place, min_count=sync.retention.min_count, min_age=age, keep=keep)
+            await self._retain(place, sync.retention, manifest.sequence_number)
         return CopySeen(
             phase=CopyPhase.DONE,
             sequence_number=manifest.sequence_number,
@@ -226,6 +225,15 @@ class Syncs:
             bytes=manifest.size,
             bytes_total=manifest.size,
         )
+
+    async def _retain(self, place: Place, retention: CopyRetentionSpec, newest: int) -> None:
+        """Deletes outdated copies; that one was made is true also when that fails, and the next copy tries it again."""
+        age = timedelta(seconds=duration_seconds(retention.min_age))
+        keep = frozenset({newest}) | place.numbers_in(self._in_use())
+        try:
+            await apply_retention(place, min_count=retention.min_count, min_age=age, keep=keep)
+        except FlinkJobError as error:
+            log.warning("outdated copies of %s/%s stay: %s", place.namespace, place.job, error.message)
 
     async def _source(self, wanted: CopyWanted) -> ObjectStore:
         try:

@@ -16,11 +16,11 @@ from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.api.sync import JobSyncToSpec, SyncError, SyncStatus
-from flinkjob.core.actions import PostEvent, RecordSavepoint
+from flinkjob.core.actions import DeleteObject, PostEvent, RecordSavepoint
 from flinkjob.core.flinkmodel import FlinkJobState, TriggerState
-from flinkjob.core.jobsync import turn_of
+from flinkjob.core.jobsync import kept_until_copied, turn_of, turns
 from flinkjob.core.model import JobDecision, SavepointDecision
-from flinkjob.core.sync import CopyPhase, CopySeen, follow_sync, snapshot_view, wanted_copy
+from flinkjob.core.sync import LOOK_SECONDS, CopyPhase, CopySeen, follow_sync, snapshot_view, wanted_copy
 from tests.support.inputs import (
     NOW,
     ago,
@@ -181,9 +181,10 @@ def test_a_failure_is_told_once_and_never_given_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "attempts"), [(C.SNAPSHOT_NOT_SELF_CONTAINED, 1), (C.NO_SNAPSHOT, 4), (C.VERIFY_FAILED, 4)]
+    ("code", "attempts"), [(C.SNAPSHOT_NOT_SELF_CONTAINED, 1), (C.NO_SNAPSHOT, 5), (C.VERIFY_FAILED, 5)]
 )
 def test_a_spoiled_snapshot_is_given_up(code: SavepointErrorCode, attempts: int) -> None:
+    """But after ten minutes only: a volume may be away for a while."""
     about, now, tries = taken("a", 20, BEGUN), NOW, 0
     while (sync := about.status.sync) is not None and sync.end_time is None:
         tries, now = tries + 1, now + timedelta(minutes=2)
@@ -340,3 +341,52 @@ def test_one_at_a_time_in_their_order_and_none_twice(history: list[str]) -> None
     assert world.copies == sorted(set(world.copies))
     left = [one for one in world.savepoints if one.status.sync is None or one.status.sync.end_time is None]
     assert left == []
+
+
+# savepoints with a `syncTo` of their own
+
+
+OWN: dict[str, Any] = {"syncTo": {"uri": URI}}
+
+
+def test_copies_that_savepoints_ask_for_are_made_in_the_order_of_their_snapshots() -> None:
+    """Also when the older one's store fails for a while: the highest number is the newest state."""
+    waiting = [taken("b", 10, BEGUN, **OWN), taken("a", 20, BEGUN, **OWN), taken("c", 5, **OWN)]
+    assert turns(None, tuple(waiting), NOW).later == {"u-b", "u-c"}
+    elsewhere = taken("d", 1, syncTo={"uri": "s3://another/place"})
+    assert turns(None, (*waiting, elsewhere), NOW).later == {"u-b", "u-c"}
+    numbered = taken("b", 10, replace(BEGUN, sequence_number=7), **OWN)
+    assert turns(None, (numbered, *waiting[1:]), NOW).later == {"u-a", "u-c"}
+    assert turns(None, (waiting[0], taken("a", 20, given_up(), **OWN)), NOW).later == frozenset()
+    held = follow_sync(waiting[2], SavepointDecision(status=waiting[2].status), None, NOW, later=True)
+    assert held.status.phase is SavepointPhase.SYNCING
+    assert held.requeue_after == LOOK_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("sync", "is_awaited", "goes"),
+    [
+        (None, False, False),
+        (BEGUN, False, False),
+        (copied(1, age=30), False, False),
+        (copied(1, age=90), False, True),
+        (given_up(age=90), False, True),
+        (given_up(age=90), True, False),
+    ],
+)
+def test_the_time_to_live_counts_from_the_end_of_the_copy(
+    sync: SyncStatus | None, is_awaited: bool, goes: bool
+) -> None:
+    about = taken("a", 9000, sync, ttlSecondsAfterFinished=60, **OWN)
+    decision = SavepointDecision(status=about.status, actions=(DeleteObject(),))
+    kept = kept_until_copied(about, decision, NOW, is_awaited=is_awaited)
+    assert (kept.actions == decision.actions) == goes
+    assert goes or kept.requeue_after is not None
+
+
+def test_the_time_to_live_waits_for_the_copy_of_the_flinkjob() -> None:
+    about = taken("a", 9000, ttlSecondsAfterFinished=60)
+    decision = SavepointDecision(status=about.status, actions=(DeleteObject(),))
+    awaits = turns(wanted(), (about,), NOW).awaited
+    assert kept_until_copied(about, decision, NOW, is_awaited=about.meta.uid in awaits).actions == ()
+    assert kept_until_copied(about, decision, NOW, is_awaited=False).actions == decision.actions

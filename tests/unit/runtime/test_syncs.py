@@ -61,6 +61,22 @@ async def test_an_attempt_is_counted_by_how_it_ended(tmp_path: Path) -> None:
     assert one.running() == 0
 
 
+async def test_a_copy_that_is_there_is_complete_whatever_becomes_of_older_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Credentials that may not delete, or a lock on the bucket, must not keep the next savepoints from being copied."""
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise Transient("store", "403 AccessDenied")
+
+    monkeypatch.setattr("flinkjob.runtime.syncs.apply_retention", refuse)
+    write_snapshot(tmp_path / "savepoint-1", {"a": 1000})
+    asked = wanted(tmp_path)
+    sync = SyncToSpec.model_validate({"uri": asked.sync.uri, "retention": {"minCount": 1, "minAge": "1h"}})
+    seen = await ended(syncs("east", tmp_path, []), replace(asked, sync=sync))
+    assert (seen.phase, seen.sequence_number) == (CopyPhase.DONE, 1)
+
+
 @pytest.mark.parametrize("writes", range(7))
 async def test_a_writer_that_lost_its_lease_writes_nothing_more(tmp_path: Path, writes: int) -> None:
     """As one that was frozen and woken: before each of its writes it looks whether it still leads."""
