@@ -162,6 +162,15 @@ class World:
         (found,) = [name for name in self.pods(NAMESPACE, OPERATOR_PODS) if name in holder] or [""]
         return found
 
+    def led_by(self, *names: str) -> str:
+        """The Pod that leads, as soon as it is one of these."""
+
+        def found() -> str:
+            leader = self.leader()
+            return leader if leader in names else ""
+
+        return wait_until(found, timeout=DEADLINE, what=f"one of {', '.join(names)} leads")
+
     def exactly_once(self, more: int = 100) -> None:
         """Waits until more records are there; asserts that none is lost or doubled and that state was always kept."""
         out = self._state / "out"
