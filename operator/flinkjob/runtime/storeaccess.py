@@ -26,7 +26,7 @@ KEYS = {
     "gs": ("serviceAccountKey.json",),
     "az": ("accountKey",),
 }
-"""What a Secret must have: with less, the store's client would fall back to the operator's own identity."""
+"""What a Secret must have, and not empty: with less, the store's client would fall back to the operator's own identity."""
 OPTIONAL_KEYS = ("sessionToken", "accountName")
 
 
@@ -67,9 +67,9 @@ class StoreAccesses:
         else:
             data = await vault.secret(access.credentials_secret_ref.name)
             needed = KEYS[scheme_of(uri)]
-            if missing := [name for name in needed if name not in data]:
-                raise Invalid(f"Secret {access.credentials_secret_ref.name} has no key {missing[0]}")
-            secret = {name: _text(data[name]) for name in (*needed, *OPTIONAL_KEYS) if name in data}
+            secret = {name: text for name in (*needed, *OPTIONAL_KEYS) if (text := _text(data.get(name, b"")))}
+            if missing := [name for name in needed if name not in secret]:
+                raise Invalid(f"Secret {access.credentials_secret_ref.name} has no key {missing[0]}, or an empty one")
         ca = _text(await vault.value(access.ca)) if access.ca is not None else None
         address = StoreAddress(uri=uri, endpoint=access.endpoint, region=access.region, secret=secret, ca=ca)
         host = store_host(address)

@@ -68,7 +68,7 @@ def read_metadata(content: bytes | memoryview) -> SnapshotMetadata:
         return reader.snapshot()
     except _Unsupported as found:
         return reader.result(str(found))
-    except (struct.error, IndexError, UnicodeDecodeError, ValueError) as error:
+    except (struct.error, IndexError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise MetadataUnreadable(f"_metadata is damaged at byte {reader.position}") from error
 
 

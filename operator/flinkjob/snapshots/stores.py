@@ -2,12 +2,14 @@
 
 Used by the copying engine. Invariants: neither a credential nor what a server answered is in a message; whether an error may
 pass by itself is decided here; with a tenant's credentials only the host of the address is spoken to, wherever a server or a
-key file points.
+key file points, and nothing of the Pod's own identity reaches it.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -33,6 +35,9 @@ _HOST = re.compile(r"[a-zA-Z0-9._-]+|[0-9a-fA-F:.]+")
 _ACCOUNT = re.compile(r"[a-z0-9-]{1,63}")
 _STATUS = re.compile(r"(status code: \d+(?: [A-Z][A-Za-z' ]*)?).*")
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
+_IDENTITY = ("AWS_", "AZURE_", "GOOGLE_", "IDENTITY_", "MSI_", "SERVICE_ACCOUNT")
+"""How the variables begin from which the library takes credentials and settings of its own accord."""
+_ENVIRONMENT = threading.Lock()
 _S3, _GCS, _AZURE = ("s3", "s3a", "s3n", "s3p"), ("gs",), ("az", "abfs", "abfss", "wasb", "wasbs")
 
 
@@ -114,7 +119,7 @@ def open_store(address: StoreAddress, *, create: bool = True) -> ObjectStore:
         directory = Path("/") / path
         if not create and not directory.is_dir():
             raise Rejected(404, f"there is no directory {directory}", permanent=True)
-        return LocalStore(directory, mkdir=create)
+        return LocalStore(directory, automatic_cleanup=True, mkdir=create)
     bucket, _, account = parts.netloc.partition("@")
     if not _BUCKET.fullmatch(bucket) or (account and (scheme not in _AZURE or not _HOST.fullmatch(account))):
         raise Invalid(f"{address.uri} names no bucket")
@@ -131,17 +136,31 @@ def open_store(address: StoreAddress, *, create: bool = True) -> ObjectStore:
         "retry_config": {"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
     }
     try:
-        if scheme in _S3:
-            return S3Store(bucket, config=_s3(address), **common)
-        if scheme in _GCS:
-            key = address.secret.get("serviceAccountKey.json")
-            return GCSStore(bucket, config={"service_account_key": key} if key else None, **common)
-        if scheme in _AZURE:
-            return AzureStore(bucket, config=_azure(address, account), **common)
+        with _environment(own=not address.secret):
+            if scheme in _S3:
+                return S3Store(bucket, config=_s3(address), **common)
+            if scheme in _GCS:
+                key = address.secret.get("serviceAccountKey.json")
+                return GCSStore(bucket, config={"service_account_key": key} if key else None, **common)
+            if scheme in _AZURE:
+                return AzureStore(bucket, config=_azure(address, account), **common)
     except (refused.BaseError, ValueError, OSError):
         # without the cause, which may quote the key that cannot be read
         raise Invalid(f"{address.uri}: the store's address, certificates or credentials cannot be used") from None
     raise Invalid(f"{scheme}: is no store that is known; use s3, gs, az or file")
+
+
+@contextmanager
+def _environment(*, own: bool) -> Iterator[None]:
+    """While a store is made, which is when the library reads the environment: without the Pod's identity unless `own`."""
+    with _ENVIRONMENT:
+        hidden = {} if own else {name: os.environ[name] for name in os.environ if name.upper().startswith(_IDENTITY)}
+        for name in hidden:
+            del os.environ[name]
+        try:
+            yield
+        finally:
+            os.environ.update(hidden)
 
 
 def _s3(address: StoreAddress) -> Any:

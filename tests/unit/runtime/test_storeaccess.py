@@ -20,6 +20,7 @@ from flinkjob.runtime.storeaccess import StoreAccesses
 SECRETS = {
     ("team", "s3"): {"accessKeyId": "a", "secretAccessKey": "hidden-secret"},
     ("team", "half"): {"accessKeyId": "a"},
+    ("team", "empty"): {"accessKeyId": "a", "secretAccessKey": " \n", "serviceAccountKey.json": "", "accountKey": "\t"},
     ("team", "azure"): {"accountName": "shop"},
     ("other", "theirs"): {"accessKeyId": "b", "secretAccessKey": "c"},
 }
@@ -73,6 +74,9 @@ async def test_a_secret_of_the_namespace(names: dict[str, str]) -> None:
         ("half", "s3://bucket", "has no key secretAccessKey"),
         ("azure", "az://box", "has no key accountKey"),
         ("s3", "gs://bucket", "has no key serviceAccountKey.json"),
+        ("empty", "s3://bucket", "has no key secretAccessKey"),
+        ("empty", "gs://bucket", "has no key serviceAccountKey.json"),
+        ("empty", "az://box", "has no key accountKey"),
     ],
 )
 async def test_with_half_of_a_secret_the_own_identity_is_not_used(

@@ -33,6 +33,12 @@ def test_every_cut_is_noticed(length: int) -> None:
         read_metadata(GOOD[:length])
 
 
+def test_state_inside_state_without_an_end_is_damaged() -> None:
+    position = GOOD.index(b"\x03", 60)
+    with pytest.raises(MetadataUnreadable, match="damaged"):
+        read_metadata(GOOD[:position] + (b"\x03" + struct.pack(">ii", 0, 0)) * 100_000 + GOOD[position:])
+
+
 @pytest.mark.parametrize("version", [1, 7, -1])
 def test_an_unknown_version_is_refused(version: int) -> None:
     with pytest.raises(MetadataUnreadable, match=str(version)):

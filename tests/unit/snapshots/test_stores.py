@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import obstore
@@ -26,10 +28,12 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, host: str, status: int, headers: dict[str, str], body: bytes) -> None:
         asked = self.asked = list[str]()
+        sent = self.sent = dict[str, str]()
 
         class Handler(BaseHTTPRequestHandler):
             def answer(self) -> None:
                 asked.append(f"{self.command} {self.path}")
+                sent.update(self.headers.items())
                 self.send_response(status)
                 for name, value in {"Content-Length": str(len(body)), **headers}.items():
                     self.send_header(name, value)
@@ -91,6 +95,49 @@ async def test_a_key_file_does_not_choose_the_host(serve: Any, monkeypatch: pyte
     with pytest.raises(FlinkJobError):
         await read(StoreAddress(uri="gs://bucket", secret={"serviceAccountKey.json": json.dumps(elsewhere)}))
     assert inner.asked == []
+
+
+@pytest.mark.parametrize(
+    ("uri", "secret"),
+    [("s3://bucket", KEYS), ("az://box", {"accountName": "shop", "accountKey": "aGlkZGVuLXNlY3JldA=="})],
+)
+async def test_nothing_of_the_own_identity_is_sent_with_a_secret(
+    serve: Any, monkeypatch: pytest.MonkeyPatch, uri: str, secret: dict[str, str]
+) -> None:
+    own = {
+        "AWS_SESSION_TOKEN": "own-identity",
+        "AWS_SERVER_SIDE_ENCRYPTION": "aws:kms",
+        "AWS_SSE_KMS_KEY_ID": "own-identity",
+        "AZURE_STORAGE_TOKEN": "own-identity",
+        "azure_storage_client_id": "own-identity",
+    }
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    server = serve("127.0.0.1", 404)
+    store = open_store(StoreAddress(uri=uri, endpoint=server.url, secret=secret))
+    assert {name: os.environ.get(name) for name in own} == own
+    for work in (obstore.get_async(store, "object"), obstore.put_async(store, "object", b"x", use_multipart=False)):
+        with pytest.raises(FlinkJobError), store_errors("object"):
+            await work
+    assert len(server.asked) == 2
+    assert "own-identity" not in str(server.sent)
+
+
+async def test_without_a_secret_the_own_identity_is_used(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "own-identity")
+    server = serve("127.0.0.1", 404)
+    with pytest.raises(FlinkJobError):
+        await read(StoreAddress(uri="s3://bucket", endpoint=server.url))
+    assert "own-identity" in server.sent["x-amz-security-token"]
+
+
+async def test_a_directory_that_is_empty_again_is_removed(tmp_path: Path) -> None:
+    store = open_store(StoreAddress(uri=f"file://{tmp_path}/place"))
+    await obstore.put_async(store, "team/job/1/object", b"x")
+    await obstore.put_async(store, "team/other", b"x")
+    await obstore.delete_async(store, "team/job/1/object")
+    assert [path.name for path in (tmp_path / "place" / "team").iterdir()] == ["other"]
 
 
 @pytest.mark.parametrize("status", [400, 500, 404, 403])
