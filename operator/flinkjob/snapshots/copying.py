@@ -1,7 +1,8 @@
 """Copying a snapshot to a job's place in a store, so that a copy cut off anywhere is invisible and goes on where it stopped.
 
 Called by the background tasks of the operator. Invariants: data, then `_metadata`, then `manifest.json`, then `latest.json`;
-only a self-contained snapshot is copied; what is in the copy's journal with the same length is not transferred again.
+only a self-contained snapshot is copied; what others see changes only while the place is this operator's; what is in the
+copy's journal with the same length is not transferred again.
 """
 
 from __future__ import annotations
@@ -92,6 +93,7 @@ class _Copy:
         number = await place.reserve(f"{request.token}-{metadata.checkpoint_id}", metadata.checkpoint_id)
         self.progress.sequence_number = number
         if (before := await place.manifest(number, metadata.checkpoint_id)) is not None:
+            await place.still_own()
             await place.publish(before)
             return before
         self.directory = place.directory(number, metadata.checkpoint_id)
@@ -121,6 +123,7 @@ class _Copy:
             files=tuple(self.done[name] for name in sorted(self.done)),
         )
         await check_copy(place, manifest)
+        await place.still_own()
         await place.publish(manifest)
         await place.delete_object(f"{self.directory}/{JOURNAL}")
         return manifest
@@ -267,12 +270,17 @@ async def apply_retention(place: Place, *, min_count: int, min_age: timedelta, k
     """Delete the copies that exceed both limits; never the newest, nor one whose number is in `keep`.
 
     Returns: the numbers of those deleted.
+
+    Raises:
+        OwnedByOther: the place was taken over.
+        Rejected, Transient: the store refused or failed.
     """
     copies = await place.copies()
     superfluous = outdated(copies, now=datetime.now(UTC), min_count=min_count, min_age=min_age, keep=keep)
     deleted = []
     for manifest in superfluous:
         if manifest.identity == place.identity:
+            await place.still_own()
             await place.remove(manifest)
             deleted.append(manifest.sequence_number)
     if deleted:

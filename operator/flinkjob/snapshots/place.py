@@ -114,23 +114,53 @@ class Place:
             take_over: the identity of an operator whose place this becomes.
 
         Raises:
-            OwnedByOther: it is somebody else's.
+            OwnedByOther: it is somebody else's, or nobody can tell whose.
+            Transient: its owner changes at this moment.
         """
-        path = f"{self.root}/owner.json"
-        mine = {"identity": self.identity, "namespace": self.namespace, "name": self.job}
-        if await self._create(StoreStep.OWNER, path, mine):
-            return
+        path, mine = self._owner(), self._mine()
         found, version = await self._read_versioned(path)
+        if version is None:
+            if await self._create(StoreStep.OWNER, path, mine):
+                return
+            found, version = await self._read_versioned(path)
+            if version is None:
+                raise Transient("store", f"{self.root} in the store changes its owner at this moment")
         if found == mine:
             return
-        other = str(found.get("identity")) if found is not None else ""
-        if found is None or other != take_over or not other:
-            raise OwnedByOther(
-                f"{self.root} in the store belongs to operator {other or '(unreadable owner.json)'}; "
-                "takeOver with its name makes it this one's"
-            )
+        other = _identity(found)
+        if other is None or other != take_over:
+            raise self._foreign(other)
         if not await self._replace(StoreStep.OWNER, path, mine, version):
             raise Transient("store", f"{self.root} in the store changes its owner at this moment")
+
+    async def still_own(self) -> None:
+        """Make sure that the place is this operator's still, without writing: before what others would see of a long copy.
+
+        Raises:
+            OwnedByOther: another operator has taken it over.
+            Transient: nobody owns it (any more); `own` settles that.
+        """
+        found, version = await self._read_versioned(self._owner())
+        if version is None:
+            raise Transient("store", f"{self._owner()} in the store is gone")
+        if found != self._mine():
+            raise self._foreign(_identity(found))
+
+    def _owner(self) -> str:
+        return f"{self.root}/owner.json"
+
+    def _mine(self) -> dict[str, str]:
+        return {"identity": self.identity, "namespace": self.namespace, "name": self.job}
+
+    def _foreign(self, other: str | None) -> OwnedByOther:
+        if other is None:
+            return OwnedByOther(
+                f"{self._owner()} in the store cannot be read, so nobody knows whose copies these are; where they are "
+                "this operator's, delete that object by hand, else choose another uri"
+            )
+        return OwnedByOther(
+            f"{self.root} in the store belongs to operator {other}; takeOver with its name makes it this one's"
+        )
 
     async def reserve(self, token: str, checkpoint_id: int) -> int:
         """The sequence number for a copy: the one reserved before with this token, else the next, which is then taken.
@@ -328,6 +358,12 @@ async def _content(got: obstore.GetResult) -> bytes:
     if got.meta["size"] > LARGEST:
         return b""
     return bytes(await got.bytes_async())
+
+
+def _identity(owner: dict[str, Any] | None) -> str | None:
+    """Of the operator that an `owner.json` names; None where it names none."""
+    identity = owner.get("identity") if owner is not None else None
+    return identity if isinstance(identity, str) and identity else None
 
 
 def _number(latest: dict[str, Any]) -> int:

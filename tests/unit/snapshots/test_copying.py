@@ -119,6 +119,47 @@ async def test_another_operator_is_refused_until_it_takes_over(make_snapshot: Ma
         await copy_snapshot(_request(snapshot, _place(store), token="u"))
 
 
+async def test_a_copy_whose_place_is_taken_over_meanwhile_is_not_published(
+    make_snapshot: Make, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, other, real = _place(store), _place(store, "two"), copying.copy_object
+
+    async def slow(*rest: Any, **named: Any) -> Any:
+        await other.own("one")
+        return await real(*rest, **named)
+
+    monkeypatch.setattr(copying, "copy_object", slow)
+    with pytest.raises(OwnedByOther, match="operator two"):
+        await copy_snapshot(_request(make_snapshot({"a": 1}), place))
+    assert await place.find() is None
+
+
+async def test_a_copy_that_is_there_is_not_published_again_in_the_place_of_another(
+    make_snapshot: Make, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, other, snapshot = _place(store), _place(store, "two"), make_snapshot({"a": 1})
+    await copy_snapshot(_request(snapshot, place))
+    real = Place.reserve
+
+    async def slow(self: Place, token: str, checkpoint_id: int) -> int:
+        await other.own("one")
+        return await real(self, token, checkpoint_id)
+
+    monkeypatch.setattr(Place, "reserve", slow)
+    with pytest.raises(OwnedByOther, match="operator two"):
+        await copy_snapshot(_request(snapshot, place))
+
+
+async def test_retention_deletes_nothing_in_a_place_that_was_taken_over(make_snapshot: Make, store: Any) -> None:
+    place = _place(store)
+    for number in range(1, 4):
+        await copy_snapshot(_request(make_snapshot({"a": 1}, checkpoint_id=number), place))
+    await _place(store, "two").own("one")
+    with pytest.raises(OwnedByOther, match="operator two"):
+        await apply_retention(place, min_count=1, min_age=-timedelta(hours=1), keep=frozenset())
+    assert len(await place.copies()) == 3
+
+
 async def test_a_damaged_manifest_is_as_good_as_none(make_snapshot: Make, store: Any) -> None:
     place = _place(store)
     one = await copy_snapshot(_request(make_snapshot({"a": 1}, checkpoint_id=1), place))

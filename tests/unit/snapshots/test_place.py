@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
-from flinkjob.core.errors import Invalid
+from flinkjob.core.errors import Invalid, Transient
 from flinkjob.snapshots import place as places
 from flinkjob.snapshots.copying import outdated
 from flinkjob.snapshots.manifest import Manifest, ManifestFile
-from flinkjob.snapshots.place import OwnedByOther, Place
+from flinkjob.snapshots.place import OwnedByOther, Place, StoreStep
 
 ROOT = "team/clicks"
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -171,8 +171,8 @@ def test_what_others_left_in_the_place_is_no_error_of_the_operator(
         await at(store).publish(manifest(number))
         for name in ("latest.json", "owner.json", f"reserved/{1:019}.json", f"{2:019}-7/manifest.json"):
             await obstore.put_async(store, f"{ROOT}/{name}", content)
-        with pytest.raises(OwnedByOther):
-            await at(store).own()
+        with pytest.raises(OwnedByOther, match=r"owner\.json in the store cannot be read.*by hand"):
+            await at(store).own("5")
         assert await at(store).reserve("token", 7) == 3
         assert (await at(store).find()) == manifest(1)
         await at(store).publish(manifest(3))
@@ -190,3 +190,20 @@ def test_numbers_that_somebody_used_up_are_refused_not_wrapped() -> None:
             await at(store).reserve("token", 7)
 
     run(history())
+
+
+def test_an_owner_that_vanishes_meanwhile_is_looked_for_again() -> None:
+    async def history() -> None:
+        with pytest.raises(Transient, match="changes its owner"):
+            await Vanishing(store=MemoryStore(), identity="one", namespace="team", job="clicks").own()
+        with pytest.raises(Transient, match="is gone"):
+            await at(MemoryStore()).still_own()
+
+    run(history())
+
+
+class Vanishing(Place):
+    """Somebody creates `owner.json` right before this operator does, and deletes it right after."""
+
+    async def _create(self, step: StoreStep, path: str, content: dict[str, Any]) -> bool:
+        return False
