@@ -20,7 +20,7 @@ from obstore.store import ObjectStore
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected
 from flinkjob.snapshots.manifest import Manifest, ManifestFile
 from flinkjob.snapshots.metadata import SnapshotMetadata, SnapshotNotSelfContained, read_metadata
-from flinkjob.snapshots.place import MOST_TRIES, Place, StoreStep
+from flinkjob.snapshots.place import MANIFEST, MOST_TRIES, Place, StoreStep
 from flinkjob.snapshots.stores import store_errors
 from flinkjob.snapshots.transfer import MEMORY, MIB, Bandwidth, Memory, copy_object, digest_of, memory_for
 
@@ -31,6 +31,9 @@ PARALLEL = 4
 JOURNAL_SECONDS = 2.0
 JOURNAL_BYTES = 16 * MIB
 """At the latest after so much more has arrived the journal is written: what a cut can cost beside what was under way."""
+
+ABANDONED = timedelta(days=1)
+"""A directory without a manifest into which nothing was written for so long is nobody's current work."""
 
 
 class NoSnapshot(Invalid):
@@ -92,11 +95,12 @@ class _Copy:
         await place.own(request.take_over)
         number = await place.reserve(f"{request.token}-{metadata.checkpoint_id}", metadata.checkpoint_id)
         self.progress.sequence_number = number
-        if (before := await place.manifest(number, metadata.checkpoint_id)) is not None:
+        self.directory = place.directory(number, metadata.checkpoint_id)
+        before = await place.manifest(number, metadata.checkpoint_id)
+        if before is not None and await self._whole(before):
             await place.still_own()
             await place.publish(before)
             return before
-        self.directory = place.directory(number, metadata.checkpoint_id)
         sizes = await self._sizes(metadata)
         self.progress.objects_total, self.progress.bytes_total = len(sizes), sum(sizes.values())
         await self._resume(sizes)
@@ -127,6 +131,22 @@ class _Copy:
         await place.publish(manifest)
         await place.delete_object(f"{self.directory}/{JOURNAL}")
         return manifest
+
+    async def _whole(self, before: Manifest) -> bool:
+        """Whether a copy that is there already is good; one that is not gets invisible, and what is whole of it noted."""
+        place = self.request.place
+        self.done = {file.name: file for file in before.files}
+        try:
+            await check_copy(place, before)
+            if self.request.verify:
+                await self._verify()
+        except VerifyFailed:
+            await place.still_own()
+            await self._note(final=True)
+            await place.delete_object(f"{self.directory}/{MANIFEST}")
+            self.done = {}
+            return False
+        return True
 
     async def _metadata(self) -> SnapshotMetadata:
         try:
@@ -267,7 +287,10 @@ async def check_copy(place: Place, manifest: Manifest) -> None:
 
 
 async def apply_retention(place: Place, *, min_count: int, min_age: timedelta, keep: frozenset[int]) -> list[int]:
-    """Delete the copies that exceed both limits; never the newest, nor one whose number is in `keep`.
+    """Delete the copies that exceed both limits, and what was left of others before the newest one: given up, or cut off.
+
+    Never the newest, nor one whose number is in `keep`. Of what is left only a directory without any manifest goes: one
+    that cannot be read may be of a later version.
 
     Returns: the numbers of those deleted.
 
@@ -275,14 +298,22 @@ async def apply_retention(place: Place, *, min_count: int, min_age: timedelta, k
         OwnedByOther: the place was taken over.
         Rejected, Transient: the store refused or failed.
     """
-    copies = await place.copies()
-    superfluous = outdated(copies, now=datetime.now(UTC), min_count=min_count, min_age=min_age, keep=keep)
+    copies, now = await place.copies(), datetime.now(UTC)
+    superfluous = outdated(copies, now=now, min_count=min_count, min_age=min_age, keep=keep)
     deleted = []
     for manifest in superfluous:
         if manifest.identity == place.identity:
             await place.still_own()
             await place.remove(manifest)
             deleted.append(manifest.sequence_number)
+    complete = {(copy.sequence_number, copy.checkpoint_id) for copy in copies}
+    for number, checkpoint_id in sorted(await place.directories() - complete):
+        if copies and number < copies[0].sequence_number and number not in keep:
+            written = await place.left_behind(number, checkpoint_id)
+            if written is not None and now - written > ABANDONED:
+                await place.still_own()
+                await place.remove_directory(number, checkpoint_id)
+                deleted.append(number)
     if deleted:
         await place.prune_reserved(MOST_TRIES)
     return deleted

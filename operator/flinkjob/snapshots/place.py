@@ -13,6 +13,7 @@ import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -27,6 +28,7 @@ from flinkjob.snapshots.stores import store_errors
 if TYPE_CHECKING:
     from obstore import UpdateVersion
 
+MANIFEST = "manifest.json"
 DIGITS = 19
 """Of the largest int64, so that names sort as numbers do."""
 MOST_TRIES = 50
@@ -174,7 +176,7 @@ class Place:
             content = await self.read_json(f"{self.root}/reserved/{number:0{DIGITS}}.json")
             if content is not None and content.get("token") == token:
                 return number
-        highest = max([0, *taken, *(number for number, _ in await self._directories())])
+        highest = max([0, *taken, *(number for number, _ in await self.directories())])
         if highest + MOST_TRIES > LARGEST_NUMBER:
             raise Invalid(f"the sequence numbers of {self.root} are used up: somebody has written others there")
         for number in range(highest + 1, highest + 1 + MOST_TRIES):
@@ -185,7 +187,7 @@ class Place:
 
     async def manifest(self, number: int, checkpoint_id: int) -> Manifest | None:
         """The manifest of a copy; None where there is no valid one."""
-        content = await self._read(f"{self.directory(number, checkpoint_id)}/manifest.json")
+        content = await self._read(f"{self.directory(number, checkpoint_id)}/{MANIFEST}")
         if content is None:
             return None
         try:
@@ -197,12 +199,23 @@ class Place:
 
     async def copies(self) -> list[Manifest]:
         """All complete copies, newest first."""
-        found = [await self.manifest(*key) for key in sorted(await self._directories(), reverse=True)]
+        found = [await self.manifest(*key) for key in sorted(await self.directories(), reverse=True)]
         return [manifest for manifest in found if manifest is not None]
+
+    async def left_behind(self, number: int, checkpoint_id: int) -> datetime | None:
+        """When something was last written for a copy that was not finished or is half deleted, by the store's clock.
+
+        None where there is nothing, or a manifest, even a damaged one.
+        """
+        directory, found = self.directory(number, checkpoint_id), dict[str, datetime]()
+        with store_errors(directory):
+            async for batch in obstore.list(self.store, prefix=directory):
+                found.update((str(entry["path"]), entry["last_modified"]) for entry in batch)
+        return None if f"{directory}/{MANIFEST}" in found else max(found.values(), default=None)
 
     async def find(self, number: int | None = None) -> Manifest | None:
         """The copy with this number, or the newest; None where there is no complete one."""
-        for key in sorted(await self._directories(), reverse=True):
+        for key in sorted(await self.directories(), reverse=True):
             if number in (None, key[0]) and (found := await self.manifest(*key)) is not None:
                 return found
         return None
@@ -223,8 +236,8 @@ class Place:
         """Make a copy whose files are all there visible."""
         directory = self.directory(manifest.sequence_number, manifest.checkpoint_id)
         async with self.writing(StoreStep.MANIFEST):
-            with store_errors("manifest.json"):
-                await obstore.put_async(self.store, f"{directory}/manifest.json", manifest.dump(), use_multipart=False)
+            with store_errors(MANIFEST):
+                await obstore.put_async(self.store, f"{directory}/{MANIFEST}", manifest.dump(), use_multipart=False)
         content = {"sequenceNumber": manifest.sequence_number, "directory": directory.rpartition("/")[2]}
         path = f"{self.root}/latest.json"
         for _ in range(MOST_TRIES):
@@ -241,9 +254,13 @@ class Place:
 
     async def remove(self, manifest: Manifest) -> None:
         """Delete a copy, its manifest first, so that no reader sees half of it."""
-        directory = self.directory(manifest.sequence_number, manifest.checkpoint_id)
+        await self.remove_directory(manifest.sequence_number, manifest.checkpoint_id)
+
+    async def remove_directory(self, number: int, checkpoint_id: int) -> None:
+        """Delete a copy or what there is of it, its manifest first."""
+        directory = self.directory(number, checkpoint_id)
         with store_errors(directory):
-            for path in (f"{directory}/manifest.json", f"{directory}/_metadata"):
+            for path in (f"{directory}/{MANIFEST}", f"{directory}/_metadata"):
                 await self.delete_object(path)
             async for batch in obstore.list(self.store, prefix=directory):
                 for entry in batch:
@@ -251,7 +268,7 @@ class Place:
 
     async def prune_reserved(self, keep: int) -> None:
         """Forget the reservations of numbers whose copies are gone, but for the newest `keep`: the highest must stay."""
-        directories = {number for number, _ in await self._directories()}
+        directories = {number for number, _ in await self.directories()}
         for number in sorted(await self._reserved(), reverse=True)[max(keep, 1) :]:
             if number not in directories:
                 await self.delete_object(f"{self.root}/reserved/{number:0{DIGITS}}.json")
@@ -266,7 +283,8 @@ class Place:
                 if error.code != 404:
                     raise
 
-    async def _directories(self) -> set[tuple[int, int]]:
+    async def directories(self) -> set[tuple[int, int]]:
+        """The number and the checkpoint id of all copies, complete or not."""
         with store_errors(self.root):
             listed = await obstore.list_with_delimiter_async(self.store, prefix=self.root)
         names = (str(prefix).rstrip("/").rpartition("/")[2] for prefix in listed["common_prefixes"])

@@ -160,6 +160,37 @@ async def test_retention_deletes_nothing_in_a_place_that_was_taken_over(make_sna
     assert len(await place.copies()) == 3
 
 
+@pytest.mark.parametrize(("change", "verify"), [("delete", False), ("change", True)])
+async def test_a_copy_that_is_there_already_is_looked_at_and_mended(
+    make_snapshot: Make, store: Any, change: str, verify: bool
+) -> None:
+    place, snapshot = _place(store), make_snapshot({"a": 1000, "b": 2000})
+    one = await copy_snapshot(_request(snapshot, place))
+    damaged = f"{place.directory(1, 7)}/a"
+    if change == "delete":
+        await obstore.delete_async(store, damaged)
+    else:
+        await obstore.put_async(store, damaged, b"x" * 1000)
+    progress = Progress()
+    again = await copy_snapshot(_request(snapshot, place, verify=verify), progress=progress)
+    assert (again.sequence_number, again.files) == (1, one.files)
+    assert progress.skipped == 2000, "what is whole is not brought again"
+    await check_copy(place, again)
+    content = bytes(await (await obstore.get_async(store, damaged)).bytes_async())
+    assert content == (snapshot / "a").read_bytes()
+    assert await place.find() == again
+
+
+async def test_a_copy_that_cannot_be_mended_is_none(make_snapshot: Make, store: Any) -> None:
+    place, snapshot = _place(store), make_snapshot({"a": 1000})
+    await copy_snapshot(_request(snapshot, place))
+    await obstore.delete_async(store, f"{place.directory(1, 7)}/a")
+    (snapshot / "a").unlink()
+    with pytest.raises(SnapshotNotSelfContained, match="a is missing"):
+        await copy_snapshot(_request(snapshot, place))
+    assert await place.find() is None
+
+
 async def test_a_damaged_manifest_is_as_good_as_none(make_snapshot: Make, store: Any) -> None:
     place = _place(store)
     one = await copy_snapshot(_request(make_snapshot({"a": 1}, checkpoint_id=1), place))
@@ -181,6 +212,23 @@ async def test_retention_needs_both_limits(make_snapshot: Make, store: Any) -> N
     assert await apply_retention(place, min_count=2, min_age=-timedelta(hours=1), keep=frozenset({2})) == [3, 1]
     assert [copy.sequence_number for copy in await place.copies()] == [5, 4, 2]
     assert await place.reserve("new", 9) == 6
+
+
+async def test_retention_deletes_what_was_given_up_long_ago(
+    make_snapshot: Make, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = _place(store)
+    for number in range(1, 6):
+        await copy_snapshot(_request(make_snapshot({"a": 1}, checkpoint_id=number), place))
+    for number in (1, 2, 5):
+        await obstore.delete_async(store, f"{place.directory(number, number)}/manifest.json")
+    await obstore.put_async(store, f"{place.directory(3, 3)}/manifest.json", b"{}")
+    limits: dict[str, Any] = {"min_count": 9, "min_age": timedelta(hours=1), "keep": frozenset({2})}
+    assert await apply_retention(place, **limits) == []
+    assert {number for number, _ in await place.directories()} == {1, 2, 3, 4, 5}, "somebody may be at work there"
+    monkeypatch.setattr(copying, "ABANDONED", -timedelta(hours=1))
+    assert await apply_retention(place, **limits) == [1]
+    assert {number for number, _ in await place.directories()} == {2, 3, 4, 5}
 
 
 async def test_the_bandwidth_is_shared(make_snapshot: Make, store: Any) -> None:
