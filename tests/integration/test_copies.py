@@ -196,7 +196,7 @@ def test_without_a_copy_nothing_runs_until_there_is_one(lab: Lab) -> None:
 
 
 def test_what_is_not_whole_is_passed_over(lab: Lab) -> None:
-    """A damaged manifest is as good as none; of a copy that lacks a file the next place is taken."""
+    """A damaged manifest is as good as none; of a copy that lacks a file the next older one is, or the next place."""
     lab.start("torn", flinkConfiguration={"execution.checkpointing.data-inline-threshold": "0"})
     copied(lab, "torn", "torn-1", "torn-2")
     first, second = sorted(root_of(lab, "torn").glob("*/manifest.json"))
@@ -208,7 +208,7 @@ def test_what_is_not_whole_is_passed_over(lab: Lab) -> None:
     second.write_text(json.dumps(body))
     lost = next(file["name"] for file in body["files"] if file["name"] != "_metadata")
     (second.parent / lost).unlink()
-    lab.start("second", initialState=from_copies(place, {**place, "sequenceNumber": 1}))
+    lab.start("second", initialState=from_copies({**place, "sequenceNumber": 2}, place))
     run = submission(lab.get("second"))
     assert run["restoredCopy"]["sequenceNumber"] == 1
     assert f"passed over: {mounted(lab)['uri']}" in run["restoredWhy"]

@@ -20,8 +20,9 @@ from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.model import CopyFound, CopySearch
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.storeaccess import StoreAccesses
-from flinkjob.snapshots.copying import check_copy
-from flinkjob.snapshots.place import Place
+from flinkjob.snapshots.copying import VerifyFailed, check_copy
+from flinkjob.snapshots.manifest import LARGEST_NUMBER, Manifest
+from flinkjob.snapshots.place import NoCopy, Place
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ NONE_FOR = 25.0
 """Seconds for which it is believed that no place has a copy."""
 PATIENCE = 120.0
 """Seconds for one place; then the next one is tried."""
+MOST_LOOKED_AT = 5
+"""Of the copies in a place, the newest first: where so many lack a file, the next place is tried."""
 
 
 @dataclass
@@ -112,8 +115,7 @@ class Copies:
             namespace=wanted.namespace or key[0],
             job=wanted.job or key[1],
         )
-        manifest = await place.newest(wanted.sequence_number)
-        await check_copy(place, manifest)
+        manifest, lacking = await _whole(place, wanted.sequence_number)
         directory = place.directory(manifest.sequence_number, manifest.checkpoint_id)
         return CopyFound(
             phase=CopySearch.FOUND,
@@ -125,5 +127,31 @@ class Copies:
                 job=manifest.job,
                 time=datetime.fromisoformat(manifest.time),
             ),
-            message=passed,
+            message="; ".join(filter(None, (passed, *(f"{wanted.uri}: {why}" for why in lacking)))),
         )
+
+
+async def _whole(place: Place, number: int | None) -> tuple[Manifest, list[str]]:
+    """The copy with this number, or the newest that lacks nothing; and what newer ones lack.
+
+    Raises:
+        NoCopy, VerifyFailed: there is none among the newest few.
+    """
+    lacking: list[str] = []
+    below = LARGEST_NUMBER + 1
+    while len(lacking) < MOST_LOOKED_AT:
+        manifest = await place.find(number, below=below)
+        if manifest is None:
+            break
+        try:
+            await check_copy(place, manifest)
+        except VerifyFailed as error:
+            if number is not None:
+                raise
+            lacking.append(error.message)
+            below = manifest.sequence_number
+        else:
+            return manifest, lacking
+    if lacking:
+        raise NoCopy("; ".join(lacking))
+    return await place.newest(number), lacking

@@ -18,9 +18,9 @@ import obstore
 from obstore.store import ObjectStore
 
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected
-from flinkjob.snapshots.manifest import Manifest, ManifestFile
+from flinkjob.snapshots.manifest import Manifest, ManifestFile, manifest_size
 from flinkjob.snapshots.metadata import SnapshotMetadata, SnapshotNotSelfContained, read_metadata
-from flinkjob.snapshots.place import MANIFEST, MOST_TRIES, Place, StoreStep
+from flinkjob.snapshots.place import MANIFEST, MOST_TRIES, Place, StoreStep, beside, require_listable
 from flinkjob.snapshots.stores import store_errors
 from flinkjob.snapshots.transfer import MEMORY, MIB, Bandwidth, Memory, copy_object, digest_of, memory_for
 
@@ -102,6 +102,7 @@ class _Copy:
             await place.publish(before)
             return before
         sizes = await self._sizes(metadata)
+        require_listable(sizes)
         self.progress.objects_total, self.progress.bytes_total = len(sizes), sum(sizes.values())
         await self._resume(sizes)
         try:
@@ -232,14 +233,15 @@ class _Copy:
         if not final and recent and self.unnoted < JOURNAL_BYTES:
             return
         self.written, self.unnoted = time.monotonic(), 0
-        body = {"files": {name: file.sha256 for name, file in self.done.items()}}
+        digests = {name: file.sha256 for name, file in self.done.items()}
+        body = await beside(manifest_size(digests), json.dumps, {"files": digests})
         try:
             async with self.request.place.writing(StoreStep.JOURNAL):
                 with store_errors(JOURNAL):
                     await obstore.put_async(
                         self.request.place.store,
                         f"{self.directory}/{JOURNAL}",
-                        json.dumps(body).encode(),
+                        body.encode(),
                         use_multipart=False,
                     )
         except FlinkJobError:
@@ -263,6 +265,7 @@ async def copy_snapshot(
         SnapshotNotSelfContained, MetadataUnreadable: it cannot be copied.
         NoSnapshot: there is none at the location.
         OwnedByOther: the place is another operator's.
+        Invalid: it has too many files.
         VerifyFailed: a file read back differs.
         Rejected, Transient: a store refused or failed; calling again goes on.
     """
@@ -289,8 +292,8 @@ async def check_copy(place: Place, manifest: Manifest) -> None:
 async def apply_retention(place: Place, *, min_count: int, min_age: timedelta, keep: frozenset[int]) -> list[int]:
     """Delete the copies that exceed both limits, and what was left of others before the newest one: given up, or cut off.
 
-    Never the newest, nor one whose number is in `keep`. Of what is left only a directory without any manifest goes: one
-    that cannot be read may be of a later version.
+    Never the newest, nor one whose number is in `keep`; those of an operator whose place this was before like others.
+    Of what is left only a directory without any manifest goes: one that cannot be read may be of a later version.
 
     Returns: the numbers of those deleted.
 
@@ -302,10 +305,9 @@ async def apply_retention(place: Place, *, min_count: int, min_age: timedelta, k
     superfluous = outdated(copies, now=now, min_count=min_count, min_age=min_age, keep=keep)
     deleted = []
     for manifest in superfluous:
-        if manifest.identity == place.identity:
-            await place.still_own()
-            await place.remove(manifest)
-            deleted.append(manifest.sequence_number)
+        await place.still_own()
+        await place.remove(manifest)
+        deleted.append(manifest.sequence_number)
     complete = {(copy.sequence_number, copy.checkpoint_id) for copy in copies}
     for number, checkpoint_id in sorted(await place.directories() - complete):
         if copies and number < copies[0].sequence_number and number not in keep:

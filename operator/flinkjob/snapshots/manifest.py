@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,9 @@ FORMAT = 1
 LARGEST_NUMBER = 2**63 - 1
 """An int64, as in a status."""
 LONGEST_IDENTITY = 63
+_BESIDE_NAME = 140
+"""Bytes of a file in a manifest beside its name, at most."""
+_BESIDE_FILES = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +90,11 @@ class Manifest:
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise Invalid("a manifest.json is damaged or of another version") from error
         return found
+
+
+def manifest_size(names: Iterable[str]) -> int:
+    """About the bytes of a manifest with files of these names; hardly ever less than it becomes."""
+    return _BESIDE_FILES + sum(len(name) + _BESIDE_NAME for name in names)
 
 
 def _checksum(body: Mapping[str, Any]) -> str:

@@ -8,32 +8,36 @@ changed.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import obstore
 import obstore.exceptions as refused
 from obstore.store import ObjectStore
 
 from flinkjob.core.errors import Invalid, Rejected, Transient
-from flinkjob.snapshots.manifest import LARGEST_NUMBER, Manifest
+from flinkjob.snapshots.manifest import LARGEST_NUMBER, Manifest, manifest_size
 from flinkjob.snapshots.stores import store_errors
 
 if TYPE_CHECKING:
     from obstore import UpdateVersion
 
+T = TypeVar("T")
 MANIFEST = "manifest.json"
 DIGITS = 19
 """Of the largest int64, so that names sort as numbers do."""
 MOST_TRIES = 50
-LARGEST = 64 * 1024 * 1024
-"""Of a manifest, in bytes: enough for several hundred thousand files."""
+LARGEST = 16 * 1024 * 1024
+"""Of a manifest, in bytes: enough for nearly a hundred thousand files."""
+LARGE = 256 * 1024
+"""Bytes from which on JSON is read and written beside the event loop."""
 _COPY = re.compile(r"^([0-9]{19})-([0-9]+)$")
 _RESERVED = re.compile(r"^([0-9]{19})\.json$")
 
@@ -191,16 +195,19 @@ class Place:
         if content is None:
             return None
         try:
-            found = Manifest.load(content)
+            found = await beside(len(content), Manifest.load, content)
         except Invalid:
             return None
         same = (found.namespace, found.job, found.sequence_number, found.checkpoint_id)
         return found if same == (self.namespace, self.job, number, checkpoint_id) else None
 
     async def copies(self) -> list[Manifest]:
-        """All complete copies, newest first."""
-        found = [await self.manifest(*key) for key in sorted(await self.directories(), reverse=True)]
-        return [manifest for manifest in found if manifest is not None]
+        """All complete copies, newest first, without their files, which could be many."""
+        found = []
+        for key in sorted(await self.directories(), reverse=True):
+            if (manifest := await self.manifest(*key)) is not None:
+                found.append(replace(manifest, files=()))
+        return found
 
     async def left_behind(self, number: int, checkpoint_id: int) -> datetime | None:
         """When something was last written for a copy that was not finished or is half deleted, by the store's clock.
@@ -213,10 +220,10 @@ class Place:
                 found.update((str(entry["path"]), entry["last_modified"]) for entry in batch)
         return None if f"{directory}/{MANIFEST}" in found else max(found.values(), default=None)
 
-    async def find(self, number: int | None = None) -> Manifest | None:
-        """The copy with this number, or the newest; None where there is no complete one."""
+    async def find(self, number: int | None = None, *, below: int = LARGEST_NUMBER + 1) -> Manifest | None:
+        """The copy with this number, or the newest below one; None where there is no complete one."""
         for key in sorted(await self.directories(), reverse=True):
-            if number in (None, key[0]) and (found := await self.manifest(*key)) is not None:
+            if number in (None, key[0]) and key[0] < below and (found := await self.manifest(*key)) is not None:
                 return found
         return None
 
@@ -233,11 +240,18 @@ class Place:
         return found
 
     async def publish(self, manifest: Manifest) -> None:
-        """Make a copy whose files are all there visible."""
+        """Make a copy whose files are all there visible.
+
+        Raises:
+            Invalid: its manifest would be too large for readers.
+        """
         directory = self.directory(manifest.sequence_number, manifest.checkpoint_id)
+        body = await beside(manifest_size(file.name for file in manifest.files), manifest.dump)
+        if len(body) > LARGEST:
+            raise Invalid(f"the manifest of {len(manifest.files)} files is too large")
         async with self.writing(StoreStep.MANIFEST):
             with store_errors(MANIFEST):
-                await obstore.put_async(self.store, f"{directory}/{MANIFEST}", manifest.dump(), use_multipart=False)
+                await obstore.put_async(self.store, f"{directory}/{MANIFEST}", body, use_multipart=False)
         content = {"sequenceNumber": manifest.sequence_number, "directory": directory.rpartition("/")[2]}
         path = f"{self.root}/latest.json"
         for _ in range(MOST_TRIES):
@@ -334,7 +348,7 @@ class Place:
         """The content; None where there is none, or none that can be read."""
         content = await self._read(path)
         try:
-            found = json.loads(content) if content is not None else None
+            found = await beside(len(content), json.loads, content) if content is not None else None
         except (ValueError, RecursionError):
             return None
         return found if isinstance(found, dict) else None
@@ -369,6 +383,21 @@ class Place:
             if error.code == 404:
                 return None
             raise
+
+
+async def beside(size: int, work: Callable[..., T], *arguments: object) -> T:
+    """Do it in a thread where it is about that many bytes of JSON, so that the event loop goes on."""
+    return await asyncio.to_thread(work, *arguments) if size >= LARGE else work(*arguments)
+
+
+def require_listable(names: Collection[str]) -> None:
+    """Make sure that a manifest of files with these names can be published.
+
+    Raises:
+        Invalid: there are too many of them.
+    """
+    if manifest_size(names) > LARGEST:
+        raise Invalid(f"its {len(names)} files are too many for a manifest, which has at most {LARGEST >> 20} MiB")
 
 
 async def _content(got: obstore.GetResult) -> bytes:

@@ -11,8 +11,9 @@ import obstore
 import pytest
 from obstore.store import LocalStore
 
-from flinkjob.core.errors import Rejected, Transient
+from flinkjob.core.errors import Invalid, Rejected, Transient
 from flinkjob.snapshots import copying
+from flinkjob.snapshots import place as places
 from flinkjob.snapshots.copying import CopyRequest, Progress, apply_retention, check_copy, copy_snapshot
 from flinkjob.snapshots.metadata import SnapshotNotSelfContained
 from flinkjob.snapshots.place import OwnedByOther, Place
@@ -229,6 +230,29 @@ async def test_retention_deletes_what_was_given_up_long_ago(
     monkeypatch.setattr(copying, "ABANDONED", -timedelta(hours=1))
     assert await apply_retention(place, **limits) == [1]
     assert {number for number, _ in await place.directories()} == {2, 3, 4, 5}
+
+
+async def test_retention_goes_on_with_the_copies_of_the_operator_before(make_snapshot: Make, store: Any) -> None:
+    for number in (1, 2):
+        await copy_snapshot(_request(make_snapshot({"a": 1}, checkpoint_id=number), _place(store)))
+    place = _place(store, "two")
+    await copy_snapshot(_request(make_snapshot({"a": 1}, checkpoint_id=3), place, take_over="one"))
+    limits: dict[str, Any] = {"min_count": 1, "min_age": -timedelta(hours=1)}
+    assert await apply_retention(place, **limits, keep=frozenset({2})) == [1]
+
+
+async def test_a_snapshot_of_too_many_files_is_refused_before_it_is_copied(
+    make_snapshot: Make, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "LARGEST", 10_000)
+    progress = Progress()
+    many = make_snapshot({f"part-{n}": 0 for n in range(100)}, checkpoint_id=1)
+    with pytest.raises(Invalid, match="101 files"):
+        await copy_snapshot(_request(many, _place(store)), progress=progress)
+    assert progress.objects == 0
+    few = make_snapshot({f"part-{n}": 0 for n in range(40)}, checkpoint_id=2)
+    manifest = await copy_snapshot(_request(few, _place(store)))
+    assert await _place(store).find() == manifest
 
 
 async def test_the_bandwidth_is_shared(make_snapshot: Make, store: Any) -> None:

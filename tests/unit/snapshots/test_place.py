@@ -107,6 +107,29 @@ def test_numbers_only_grow_and_latest_only_rises(steps: list[tuple[str, int]]) -
     run(history())
 
 
+@pytest.mark.parametrize("large", [0, 10**9])
+def test_a_list_of_copies_does_not_hold_their_files(large: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def history() -> None:
+        store = MemoryStore()
+        await at(store).publish(manifest(1))
+        assert [copy.files for copy in await at(store).copies()] == [()]
+        assert await at(store).find() == manifest(1)
+
+    monkeypatch.setattr(places, "LARGE", large)
+    run(history())
+
+
+def test_a_manifest_that_no_reader_would_accept_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def history() -> None:
+        store = MemoryStore()
+        with pytest.raises(Invalid, match="too large"):
+            await at(store).publish(manifest(1))
+        assert obstore.list(store).collect() == []
+
+    monkeypatch.setattr(places, "LARGEST", 100)
+    run(history())
+
+
 def test_a_late_writer_does_not_pull_latest_down() -> None:
     async def history() -> int:
         store = MemoryStore()
