@@ -121,16 +121,23 @@ class Place:
 
         Raises:
             OwnedByOther: it is somebody else's, or nobody can tell whose.
+            Invalid: the store ignores conditions, so that it cannot be anybody's.
             Transient: its owner changes at this moment.
         """
         path, mine = self._owner(), self._mine()
         found, version = await self._read_versioned(path)
-        if version is None:
+        if version is None or found == mine:
             if await self._create(StoreStep.OWNER, path, mine):
+                if await self._create(StoreStep.OWNER, path, mine):
+                    raise Invalid(
+                        f"the store of {self.root} ignores conditions of writes (If-None-Match), so operators could "
+                        "replace each other's copies there; use one that honours them"
+                    )
                 return
-            found, version = await self._read_versioned(path)
             if version is None:
-                raise Transient("store", f"{self.root} in the store changes its owner at this moment")
+                found, version = await self._read_versioned(path)
+                if version is None:
+                    raise Transient("store", f"{self.root} in the store changes its owner at this moment")
         if found == mine:
             return
         other = _identity(found)

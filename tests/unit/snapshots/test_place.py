@@ -215,6 +215,30 @@ def test_numbers_that_somebody_used_up_are_refused_not_wrapped() -> None:
     run(history())
 
 
+@pytest.mark.parametrize("before", ["nobody", "me", "other"])
+def test_a_store_that_ignores_conditions_is_refused(before: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by whom it let in before, and without replacing another's mark."""
+    real = obstore.put_async
+
+    async def put(store: Any, path: str, content: Any, **options: Any) -> Any:
+        return await real(store, path, content, **options | {"mode": "overwrite"})
+
+    async def history() -> None:
+        store = MemoryStore()
+        if before != "nobody":
+            await at(store, "one" if before == "me" else "two").own()
+        monkeypatch.setattr(obstore, "put_async", put)
+        for _ in range(2):
+            if before == "other":
+                with pytest.raises(OwnedByOther, match="operator two"):
+                    await at(store).own()
+            else:
+                with pytest.raises(Invalid, match="ignores conditions"):
+                    await at(store).own()
+
+    run(history())
+
+
 def test_an_owner_that_vanishes_meanwhile_is_looked_for_again() -> None:
     async def history() -> None:
         with pytest.raises(Transient, match="changes its owner"):
