@@ -19,6 +19,8 @@ from flinkjob.core.errors import Invalid
 from flinkjob.core.grants import StoreGrants
 from flinkjob.core.hosts import HostRules
 from flinkjob.runtime.access import Reader, Vault
+from flinkjob.snapshots.links import refuse_links_below
+from flinkjob.snapshots.listing import METADATA
 from flinkjob.snapshots.stores import StoreAddress, behind_proxy, open_store, scheme_of, store_host
 
 KEYS = {
@@ -55,6 +57,9 @@ class StoreAccesses:
             self._grants.check(namespace, uri)
             resolved = await asyncio.to_thread(_resolved, parts.path)
             self._grants.check(namespace, f"file://{resolved}")  # a link must not lead out of what was granted
+            # nor one below it: what is written or changed there lies in the namespace's part, what is read in a snapshot
+            below = resolved / namespace if create else resolved / METADATA
+            await asyncio.to_thread(refuse_links_below, below)
             return open_store(StoreAddress(uri=f"file://{resolved}"), create=create)
         secret: dict[str, str] = {}
         vault = self._vaults.setdefault(namespace, Vault(self._reader, namespace))

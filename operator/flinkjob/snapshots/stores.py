@@ -150,6 +150,11 @@ def open_store(address: StoreAddress, *, create: bool = True) -> ObjectStore:
     raise Invalid(f"{scheme}: is no store that is known; use s3, gs, az or file")
 
 
+def local_path(store: LocalStore, path: str) -> Path:
+    """Where an object of a mounted directory lies."""
+    return Path(str(getattr(store, "prefix", None) or "/")) / path
+
+
 @contextmanager
 def _environment(*, own: bool) -> Iterator[None]:
     """While a store is made, which is when the library reads the environment: without the Pod's identity unless `own`."""
@@ -200,7 +205,7 @@ def store_errors(what: str) -> Iterator[None]:
         yield
     except FlinkJobError:
         raise
-    except (refused.PermissionDeniedError, refused.UnauthenticatedError) as error:
+    except (refused.PermissionDeniedError, refused.UnauthenticatedError, PermissionError) as error:
         raise Rejected(403, f"the store denies access to {what}", permanent=False) from error
     except (refused.NotFoundError, FileNotFoundError) as error:
         raise Rejected(404, f"the store has no {what}", permanent=True) from error

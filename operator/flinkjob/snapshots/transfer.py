@@ -16,10 +16,11 @@ from dataclasses import dataclass
 
 import obstore
 from obstore import Bytes
-from obstore.store import ObjectStore
+from obstore.store import LocalStore, ObjectStore
 
 from flinkjob.core.errors import Transient
-from flinkjob.snapshots.stores import store_errors
+from flinkjob.snapshots.links import refuse_links
+from flinkjob.snapshots.stores import local_path, store_errors
 
 MIB = 1024 * 1024
 MEMORY = 64 * MIB
@@ -113,6 +114,8 @@ async def copy_object(
     Raises:
         Rejected, Transient: as `store_errors`; a length that differs from the one that the source announced is Transient.
     """
+    await _refuse_links(source, source_path)
+    await _refuse_links(target, target_path)
     with store_errors(source_path):
         got = await obstore.get_async(source, source_path)
         expected = got.meta["size"]
@@ -149,6 +152,7 @@ async def copy_object(
 async def digest_of(store: ObjectStore, path: str) -> Copied:
     """Read an object only to know its length and SHA-256. Raises as `copy_object`."""
     digest, size = hashlib.sha256(), 0
+    await _refuse_links(store, path)
     with store_errors(path):
         got = await obstore.get_async(store, path)
         async for chunk in got.stream(min_chunk_size=CHUNK):
@@ -160,3 +164,8 @@ async def digest_of(store: ObjectStore, path: str) -> Copied:
 async def _put(store: ObjectStore, path: str, content: Bytes | bytes) -> None:
     with store_errors(path):
         await obstore.put_async(store, path, content, use_multipart=False)
+
+
+async def _refuse_links(store: ObjectStore, path: str) -> None:
+    if isinstance(store, LocalStore):
+        await asyncio.to_thread(refuse_links, local_path(store, path))

@@ -148,3 +148,14 @@ async def test_a_link_does_not_lead_out_of_what_was_granted(tmp_path: Path) -> N
         await accesses(f"team=file://{tmp_path}/granted").open(
             "team", f"file://{tmp_path}/granted/link", None, create=False
         )
+
+
+@pytest.mark.parametrize(("create", "below"), [(True, "team/clicks/1/data"), (True, "team"), (False, "_metadata")])
+async def test_a_link_below_what_was_granted_is_refused(tmp_path: Path, create: bool, below: str) -> None:
+    link = tmp_path / "granted" / below
+    link.parent.mkdir(parents=True)
+    link.symlink_to(tmp_path)
+    uri = f"file://{tmp_path}/granted"
+    with pytest.raises(Invalid, match="symbolic link"):
+        await accesses(f"*={uri}").open("team", uri, None, create=create)
+    assert await accesses(f"*={uri}").open("other", uri, None, create=True)

@@ -1,0 +1,83 @@
+"""Whoever may write to a mounted directory cannot make the operator read or write outside of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from obstore.store import LocalStore
+
+from flinkjob.core.errors import FlinkJobError, Invalid
+from flinkjob.snapshots.copying import CopyRequest, copy_snapshot
+from flinkjob.snapshots.links import refuse_links, refuse_links_below
+from flinkjob.snapshots.place import Place
+from flinkjob.snapshots.transfer import MIB, Bandwidth, copy_object, digest_of
+
+
+async def _copy(source: Path, name: str, target: Path, target_name: str = "copy") -> None:
+    await copy_object(
+        LocalStore(source),
+        name,
+        LocalStore(target, mkdir=True),
+        target_name,
+        bandwidth=Bandwidth(None),
+        progress=lambda _: None,
+    )
+
+
+@pytest.fixture
+def hidden(tmp_path: Path) -> Path:
+    """A directory that the operator may read, and no namespace."""
+    directory = tmp_path / "hidden"
+    directory.mkdir()
+    (directory / "token").write_bytes(b"hidden")
+    (directory / "large").write_bytes(bytes(9 * MIB))
+    return directory
+
+
+@pytest.mark.parametrize("name", ["token", "large"])
+@pytest.mark.parametrize("inner", [False, True])
+async def test_a_link_is_not_read(tmp_path: Path, hidden: Path, name: str, inner: bool) -> None:
+    source = tmp_path / "granted"
+    source.mkdir()
+    if inner:
+        (source / "inner").symlink_to(hidden)
+    else:
+        (source / name).symlink_to(hidden / name)
+    path = f"inner/{name}" if inner else name
+    with pytest.raises(Invalid, match="symbolic link"):
+        await _copy(source, path, tmp_path / "place")
+    with pytest.raises(Invalid, match="symbolic link"):
+        await digest_of(LocalStore(source), path)
+    assert list((tmp_path / "place").iterdir()) == []
+
+
+async def test_a_snapshot_with_a_link_is_not_copied(
+    make_snapshot: Callable[..., Path], tmp_path: Path, hidden: Path
+) -> None:
+    snapshot = make_snapshot({"a": 6})
+    (snapshot / "a").unlink()
+    (snapshot / "a").symlink_to(hidden / "token")
+    place = Place(store=LocalStore(tmp_path / "place", mkdir=True), identity="one", namespace="team", job="clicks")
+    with pytest.raises(Invalid, match="symbolic link"):
+        await copy_snapshot(CopyRequest(source=LocalStore(snapshot), location="file:/x", place=place, token="t"))
+    assert b"hidden" not in b"".join(path.read_bytes() for path in (tmp_path / "place").rglob("*") if path.is_file())
+
+
+async def test_through_a_link_nothing_is_written(tmp_path: Path, hidden: Path) -> None:
+    place = tmp_path / "place"
+    (place / "team").mkdir(parents=True)
+    (place / "team" / "clicks").symlink_to(hidden)
+    with pytest.raises(Invalid, match="symbolic link"):
+        await _copy(hidden, "token", place, "team/clicks/copy")
+    assert sorted(path.name for path in hidden.iterdir()) == ["large", "token"]
+    with pytest.raises(Invalid, match="symbolic link"):
+        refuse_links_below(place / "team")
+    refuse_links_below(place / "missing")
+
+
+@pytest.mark.parametrize("path", ["relative", "/tmp/../etc"])
+def test_a_path_that_is_not_the_same_for_everybody(path: str) -> None:
+    with pytest.raises(FlinkJobError):
+        refuse_links(Path(path))
