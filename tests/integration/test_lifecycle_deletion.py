@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.controlplane import ControlPlane
 from tests.support.kube import Kube
 from tests.support.lab import Lab, submission
+from tests.support.operator import OperatorProcess
 from tests.support.proxy import FlinkProxy
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
@@ -37,6 +39,24 @@ def test_by_cancel(lab: Lab) -> None:
     lab.gone("cancelled", deadline=10)
     assert [job["state"] for job in lab.flink_jobs("cancelled")] == ["CANCELED"]
     assert lab.savepoints_of("cancelled") == []
+
+
+def test_one_whose_cluster_may_not_be_spoken_to_any_more_is_let_go(
+    own_lab: Lab, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    """As when the list of allowed hosts, or a Service's leave, has changed under a running job."""
+    own_lab.start("shut-out", deletion={"policy": "Cancel", "timeout": "3s"})
+    (job,) = own_lab.flink_jobs("shut-out")
+    own_lab.operator.stop()
+    options = {"allowed-hosts": "flink.example.com"}
+    namespace = own_lab.namespace
+    with OperatorProcess(
+        control_plane, tmp_path / "later", namespaces=[namespace], identity=namespace, options=options
+    ):
+        own_lab.delete("shut-out")
+        own_lab.gone("shut-out")
+    own_lab.cancel_in_flink(job["jid"])
+    own_lab.operator.start().wait_ready()
 
 
 def test_orphan_and_apply_again(lab: Lab) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from flinkjob.api.constants import FINALIZER
 from flinkjob.kube.client import KubeClient
 from flinkjob.kube.connection import MERGE_PATCH, Connection, path_of
-from flinkjob.kube.errors import Conflict, Gone, KubeUnavailable
+from flinkjob.kube.errors import Conflict, Gone, KubeRejected, KubeUnavailable
 from flinkjob.kube.kinds import Kind
 
 _LOG = logging.getLogger("flinkjob.uninstall")
@@ -39,14 +39,17 @@ async def uninstall(
 
     Raises:
         KubeUnavailable: no answer, or Pods that do not end.
-        KubeRejected: a right is missing.
+        KubeRejected: a right is missing, or some object cannot be changed; all others are free then.
     """
     connection = await Connection.open(kubeconfig)
     try:
         await _stop(connection, *deployment, timeout)
         client = KubeClient(connection)
-        freed = sum([await _free(client, kind, namespaces) for kind in Kind])
+        refused: list[KubeRejected] = []
+        freed = sum([await _free(client, kind, namespaces, refused) for kind in Kind])
         await _remove_lease(connection, deployment[0], lease)
+        if refused:
+            raise refused[0]
         return freed
     finally:
         await connection.close()
@@ -66,7 +69,8 @@ async def _stop(connection: Connection, namespace: str, name: str, timeout: floa
         )
     except Gone:
         return
-    query = {"labelSelector": scale["status"]["selector"]}
+    running = "status.phase!=Failed,status.phase!=Succeeded"  # evicted Pods stay, whatever the scale is
+    query = {"labelSelector": scale["status"]["selector"], "fieldSelector": running}
     pods = path_of("pods", group_version="v1", namespace=namespace)
     async with _deadline(timeout, f"Pods of {subject} still run"):
         while True:
@@ -77,9 +81,14 @@ async def _stop(connection: Connection, namespace: str, name: str, timeout: floa
     _LOG.info("the operator %s is stopped", subject)
 
 
-async def _free(client: KubeClient, kind: Kind, namespaces: Sequence[str]) -> int:
-    freed = 0
-    while held := [found for found in await client.list_all(kind, namespaces or None) if FINALIZER in _of(found)]:
+async def _free(client: KubeClient, kind: Kind, namespaces: Sequence[str], refused: list[KubeRejected]) -> int:
+    """Takes all finalizers of a kind that can be taken; returns how many, and adds to `refused` what was answered else."""
+    freed, kept = 0, set[tuple[str, str]]()
+    while held := [
+        found
+        for found in await client.list_all(kind, namespaces or None)
+        if FINALIZER in _of(found) and _name(found) not in kept
+    ]:
         for found in held:
             meta = found["metadata"]
             try:
@@ -87,6 +96,11 @@ async def _free(client: KubeClient, kind: Kind, namespaces: Sequence[str]) -> in
                     kind, meta["namespace"], meta["name"], meta["resourceVersion"], _of(found)
                 )
             except Conflict:
+                continue
+            except KubeRejected as error:
+                refused.append(error)
+                kept.add(_name(found))
+                _LOG.error("%s %s/%s keeps its finalizer: %s", kind.kind, *_name(found), error.message)
                 continue
             freed += 1
             _LOG.info("%s %s/%s: finalizer taken", kind.kind, meta["namespace"], meta["name"])
@@ -99,6 +113,10 @@ async def _remove_lease(connection: Connection, namespace: str, name: str) -> No
         await connection.request("delete", "leases", path, subject=f"{namespace}/{name}")
     except Gone:
         return
+
+
+def _name(found: dict[str, Any]) -> tuple[str, str]:
+    return found["metadata"]["namespace"], found["metadata"]["name"]
 
 
 def _of(found: dict[str, Any]) -> list[str]:

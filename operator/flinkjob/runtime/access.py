@@ -122,7 +122,10 @@ class SecretAuth(httpx.Auth):
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         data = await self._vault.secret(self._name)
         if "token" in data:
-            request.headers["Authorization"] = "Bearer " + data["token"].decode().strip()
+            token = data["token"].strip()
+            if not token or any(not 0x21 <= byte <= 0x7E for byte in token):
+                raise Transient("credentials", f"Secret {self._name}: token has other characters than a header may")
+            request.headers["Authorization"] = "Bearer " + token.decode("ascii")
         else:
             pair = b":".join(_required(data, key, f"Secret {self._name}") for key in ("username", "password"))
             request.headers["Authorization"] = "Basic " + base64.b64encode(pair).decode()

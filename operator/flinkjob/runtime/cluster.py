@@ -255,6 +255,9 @@ class Cluster:
                 await self.identify()
         except FlinkJobError as error:
             self._silence(error.message)
+        except Exception as error:
+            log.exception("cluster %s cannot be looked at", self.url)
+            self._silence(f"internal error: {type(error).__name__}")
         else:
             self._take(overview)
         self._polled = time.monotonic()

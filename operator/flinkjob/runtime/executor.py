@@ -36,6 +36,7 @@ from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.identity import jar_name
 from flinkjob.core.model import JobDecision, SavepointDecision
 from flinkjob.kube.client import KubeClient
+from flinkjob.kube.errors import NamespaceTerminating
 from flinkjob.kube.events import EventRecorder
 from flinkjob.kube.kinds import Kind, ObjectRef
 from flinkjob.kube.mergepatch import merge_patch
@@ -147,17 +148,25 @@ class Executor:
                     self._faults.after(Effect.REVISION)
                 case RecordSavepoint():
                     self._faults.before(Effect.RECORD)
-                    created = await self._kube.create_savepoint(records.recorded_savepoint(job, action))
+                    await self._create(records.recorded_savepoint(job, action))
                     self._faults.after(Effect.RECORD)
-                    self._cache.put_savepoint(created)
                 case CreateSavepoint():
                     self._faults.before(Effect.SAVEPOINT_CREATE)
-                    created = await self._kube.create_savepoint(records.wanted_savepoint(job, action))
+                    await self._create(records.wanted_savepoint(job, action))
                     self._faults.after(Effect.SAVEPOINT_CREATE)
-                    self._cache.put_savepoint(created)
                 case _:
                     pass
         return version
+
+    async def _create(self, savepoint: dict[str, Any]) -> None:
+        """Creates a FlinkSavepoint. Where the namespace is being deleted none can be: that must not hold the deletion up."""
+        try:
+            self._cache.put_savepoint(await self._kube.create_savepoint(savepoint))
+        except NamespaceTerminating:
+            status = savepoint.get("status") or {}
+            log.warning(
+                "no FlinkSavepoint for %s: the namespace is being deleted", status.get("location") or "a request"
+            )
 
     async def _add_finalizer(self, kind: Kind, about: FlinkJob | FlinkSavepoint, version: str) -> dict[str, Any]:
         meta = about.meta

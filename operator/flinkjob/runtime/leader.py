@@ -72,9 +72,12 @@ class Leadership:
 
     async def keep(self, lost: Callable[[], None]) -> None:
         """Renew until it fails for longer than the renew deadline; then call `lost` and return."""
-        while self.leads():
-            await asyncio.sleep(RETRY_SECONDS)
-            await self._try()
+        try:
+            while self.leads():
+                await asyncio.sleep(RETRY_SECONDS)
+                await self._try()
+        except Exception:
+            log.exception("the Lease cannot be renewed any more")
         log.error("the Lease was lost")
         lost()
 

@@ -91,7 +91,14 @@ class Observer:
         forbidden = self._forbidden(target_url) or await self._service_refused(job)
         if forbidden and url == target_url:
             nowhere = replace(NOWHERE, url=target_url)
-            return Observation(now=self._now(), cluster=nowhere, target=nowhere, forbidden=forbidden)
+            return Observation(
+                now=self._now(),
+                cluster=nowhere,
+                target=nowhere,
+                forbidden=forbidden,
+                deleting_for=self._deleting_for(key, job),
+                namespace_terminating=await self._terminating(job),
+            )
         cluster = self._clusters.at(url, job.meta.namespace)
         seen = await cluster.seen()
         elsewhere = replace(NOWHERE, url=target_url)

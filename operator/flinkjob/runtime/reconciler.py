@@ -123,7 +123,7 @@ class Reconciler:
             await self._executor.job(key, job, decision)
             if began := downtime(job.status, decision.status):
                 self._metrics.started_again(*began)
-            self._follow(key, decision)
+            await self._follow(key, decision, observation)
         elif job is None and not any(needs_cluster(one, observation.now) for one in self._cache.savepoints_of(key)):
             await self._forget(key)
         waits = [delay for delay in delays if delay is not None]
@@ -252,10 +252,13 @@ class Reconciler:
         found = [url for url in dict.fromkeys(own) if self._observer.may_speak_to(url)]
         return tuple(found[:MOST_DISPOSERS])
 
-    def _follow(self, key: Key, decision: JobDecision) -> None:
-        """Watch the job's cluster, fast while something moves."""
+    async def _follow(self, key: Key, decision: JobDecision, observation: Observation) -> None:
+        """Watch the job's cluster, fast while something moves; not one that may not be spoken to."""
         job = self._cache.job(key)
         if job is None:
+            return
+        if observation.forbidden and observation.cluster.url == observation.target.url:
+            await self._clusters.forget(key)
             return
         soon = decision.requeue_after is not None and decision.requeue_after <= MOVING_BELOW
         calls = any(isinstance(action, RunJob) for action in decision.actions)

@@ -66,6 +66,8 @@ class UnclaimedJobs:
         return found
 
     def _unclaimed(self, mark: Mark) -> bool:
+        if mark.owner.count("/") < 2:
+            return False  # no operator writes that
         identity, namespace, name = mark.owner.split("/", 2)
         return identity == self._identity and self._cache.job((namespace, name)) is None
 

@@ -52,6 +52,13 @@ async def test_basic_and_bearer() -> None:
     assert await authorization(SecretAuth(Vault(shelf, "ns"), "bearer")) == "Bearer t0k"
 
 
+@pytest.mark.parametrize("token", ["", " ", "one\ntwo", "caf\u00e9", "a\x00b"])
+async def test_a_token_that_no_header_can_hold_is_refused_and_not_shown(token: str) -> None:
+    with pytest.raises(Transient) as refused:
+        await authorization(SecretAuth(Vault(Shelf(bearer={"token": token}), "ns"), "bearer"))
+    assert refused.value.message == "Secret bearer: token has other characters than a header may"
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

@@ -213,6 +213,24 @@ def test_a_silence_and_its_end_wake_everybody_once(site: Site) -> None:
     assert site.woken == [KEY, KEY]
 
 
+def test_a_look_that_fails_in_the_operator_itself_is_silence_and_not_the_end(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Secret that is rotated to something that no header can hold, for example."""
+    site.watch()
+    site.world.pass_time(10)
+
+    async def broken() -> None:
+        raise UnicodeError("label too long")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(site.cluster.client, "overview_jobs", broken)
+        site.world.pass_time(60)
+        assert not site.seen().reachable
+    site.world.pass_time(60)
+    assert site.seen().reachable
+
+
 def test_a_job_that_nobody_watches_is_a_stranger(site: Site) -> None:
     gone = "c" * 32
     site.flink.jobs = {JOB: job_overview(JOB), STRANGER: job_overview(STRANGER), gone: job_overview(gone, S.FINISHED)}

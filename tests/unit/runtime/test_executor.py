@@ -34,7 +34,7 @@ from flinkjob.core.errors import Transient, Unreachable
 from flinkjob.core.flinkmodel import JarFile, RunRequest, SavepointFormat, TriggeredCheckpoint
 from flinkjob.core.identity import jar_name
 from flinkjob.core.model import JobDecision, SavepointDecision
-from flinkjob.kube.errors import Conflict, Gone
+from flinkjob.kube.errors import Conflict, Gone, NamespaceTerminating
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
@@ -143,6 +143,17 @@ def test_a_savepoint_is_recorded_before_the_run_forgets_it(bench: Bench) -> None
     recorded = bench.cache.savepoint("default", "s")
     assert recorded is not None
     assert "file:/s" in recorded.meta.annotations["flinkjob.dev/result"]
+
+
+def test_a_namespace_that_is_being_deleted_takes_no_record_and_holds_nothing_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(body: dict[str, Any]) -> dict[str, Any]:
+        raise NamespaceTerminating(403, "the namespace is being terminated")
+
+    monkeypatch.setattr(bench.kube, "create_savepoint", refuse)
+    bench.job(RECORD, RUN)
+    assert bench.log == ["status", "run"]
 
 
 @pytest.mark.parametrize("action", list(CALLS))

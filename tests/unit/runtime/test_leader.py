@@ -108,6 +108,20 @@ def test_a_leader_that_cannot_renew_gives_up_before_another_one_may_lead(world: 
     assert RENEW_DEADLINE <= lost[0] <= LEASE_SECONDS
 
 
+def test_a_leader_that_cannot_even_ask_does_not_stay_silently(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    leases = Leases()
+    first = _replica(leases, "a")
+    world.run(first.acquire())
+
+    async def broken(*_: object) -> None:
+        raise KeyError("metadata")
+
+    monkeypatch.setattr(leases, "read_lease", broken)
+    lost: list[bool] = []
+    world.run(first.keep(lambda: lost.append(True)))
+    assert lost == [True]
+
+
 def test_a_lease_that_is_given_back_is_taken_at_once(world: World) -> None:
     leases = Leases()
     first, second = _replica(leases, "a"), _replica(leases, "b")
