@@ -44,17 +44,19 @@ def test_by_cancel(lab: Lab) -> None:
 def test_one_whose_cluster_may_not_be_spoken_to_any_more_is_let_go(
     own_lab: Lab, control_plane: ControlPlane, tmp_path: Path
 ) -> None:
-    """As when the list of allowed hosts, or a Service's leave, has changed under a running job."""
+    """As when the operator's flags, or what a Service allows, have changed under a running job."""
     own_lab.start("shut-out", deletion={"policy": "Cancel", "timeout": "3s"})
     (job,) = own_lab.flink_jobs("shut-out")
     own_lab.operator.stop()
-    options = {"allowed-hosts": "flink.example.com"}
+    options = {"allow-loopback": "false"}
     namespace = own_lab.namespace
     with OperatorProcess(
         control_plane, tmp_path / "later", namespaces=[namespace], identity=namespace, options=options
     ):
         own_lab.delete("shut-out")
         own_lab.gone("shut-out")
+        own_lab.told("LeftBehind", name="shut-out")
+    assert [each["state"] for each in own_lab.flink_jobs("shut-out")] == ["RUNNING"]
     own_lab.cancel_in_flink(job["jid"])
     own_lab.operator.start().wait_ready()
 
