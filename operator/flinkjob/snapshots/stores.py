@@ -25,7 +25,8 @@ from obstore.store import AzureStore, GCSStore, LocalStore, ObjectStore, S3Store
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected, Transient, one_line
 
 RETRIES = 4
-RETRY_SECONDS = 60
+LONGEST_TRANSFER = timedelta(days=1)
+"""For one object, whose transfer goes on where it was cut; how long a store may say nothing is limited by itself."""
 NOWHERE = "http://127.0.0.1:0"
 """The proxy for all hosts but the store's own: nothing can ever listen there. The library follows redirects, and takes the
 address of the store from a service account's key file; both would lead past the list of allowed hosts."""
@@ -124,7 +125,7 @@ def open_store(address: StoreAddress, *, create: bool = True) -> ObjectStore:
     if not _BUCKET.fullmatch(bucket) or (account and (scheme not in _AZURE or not _HOST.fullmatch(account))):
         raise Invalid(f"{address.uri} names no bucket")
     client: dict[str, Any] = {"allow_http": (address.endpoint or "").startswith("http:"), "read_timeout": "30s"}
-    client["timeout"] = timedelta(minutes=30)
+    client["timeout"] = LONGEST_TRANSFER
     if address.ca:
         client["root_certificate"] = address.ca
     if address.secret and not behind_proxy():
@@ -133,7 +134,7 @@ def open_store(address: StoreAddress, *, create: bool = True) -> ObjectStore:
     common: dict[str, Any] = {
         "prefix": path or None,
         "client_options": client,
-        "retry_config": {"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
+        "retry_config": {"max_retries": RETRIES, "retry_timeout": LONGEST_TRANSFER},
     }
     try:
         with _environment(own=not address.secret):
