@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from flinkjob.api.common import RunResult, SubmissionReason
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Operation, RunEnd, Submission
+from flinkjob.api.words import RunResult, SubmissionReason
 from flinkjob.core import decide_job, down, learn, lost, operation, submit
 from flinkjob.core.actions import RunJob
 from flinkjob.core.draft import FAST, Draft

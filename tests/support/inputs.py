@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint, dump_status, parse_job, parse_savepoint
-from flinkjob.api.common import OperationKind, RunResult, SnapshotKind, SubmissionReason
 from flinkjob.api.constants import FINALIZER
 from flinkjob.api.flinkjob_status import FlinkJobStatus, Operation, RunEnd, Submission
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
+from flinkjob.api.words import OperationKind, RunResult, SnapshotKind, SubmissionReason
 from flinkjob.core.actions import PostEvent
 from flinkjob.core.decide_job import decide_job, digest_of_spec
 from flinkjob.core.decide_savepoint import SavepointInput, decide_savepoint

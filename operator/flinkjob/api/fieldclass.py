@@ -8,13 +8,10 @@ optional field in a later version of the operator (which must not restart every 
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-
-if TYPE_CHECKING:
-    from flinkjob.api.flinkjob_spec import FlinkJobSpec
 
 
 class FieldClass(StrEnum):
@@ -56,13 +53,13 @@ def fields_of_class(spec: BaseModel, wanted: FieldClass) -> dict[str, Any]:
     return _collect(spec, wanted, None)
 
 
-def run_digest_fields(spec: "FlinkJobSpec") -> dict[str, Any]:
-    """All `Run`-class fields, for the run digest: equal for two specs exactly when they ask for the same run."""
+def run_digest_fields(spec: BaseModel) -> dict[str, Any]:
+    """All `Run`-class fields of a FlinkJobSpec: equal for two exactly when they ask for the same run."""
     return fields_of_class(spec, FieldClass.RUN)
 
 
-def scale_fields(spec: "FlinkJobSpec") -> dict[str, Any]:
-    """All `Scale`-class fields that differ from their default (`{}` for a parallelism of 1)."""
+def scale_fields(spec: BaseModel) -> dict[str, Any]:
+    """All `Scale`-class fields of a FlinkJobSpec that differ from their default (`{}` for a parallelism of 1)."""
     return fields_of_class(spec, FieldClass.SCALE)
 
 

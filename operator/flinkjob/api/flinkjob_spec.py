@@ -10,33 +10,14 @@ from typing import Annotated, Final
 from pydantic import Field
 from pydantic.alias_generators import to_snake
 
-from flinkjob.api.common import (
-    ArtifactUri,
-    CheckpointingMode,
-    CheckpointRetention,
-    Claim,
-    ClusterUrl,
-    DeletionPolicy,
-    DesiredState,
-    Duration,
-    Fallback,
-    FormatType,
-    Location,
-    OnLoss,
-    OnMissing,
-    Requirement,
-    RestartPolicy,
-    RollbackPolicy,
-    Sha256,
-    Switch,
-    TimeZone,
-    UpgradeStrategy,
-)
+from flinkjob.api.cluster_spec import ClusterSpec
+from flinkjob.api.common import ArtifactUri, Duration, Location, Sha256, TimeZone
 from flinkjob.api.fieldclass import FieldClass
 from flinkjob.api.initialstate import InitialStateSpec
-from flinkjob.api.model import Rule, SpecModel, one_of
-from flinkjob.api.references import KeyRef, NamedSecret
+from flinkjob.api.model import Rule, SpecModel
+from flinkjob.api.policies_spec import DeletionSpec, RestartSpec, RestoreSpec, UpgradeSpec
 from flinkjob.api.sync import JobSyncToSpec
+from flinkjob.api.words import CheckpointingMode, CheckpointRetention, Claim, DesiredState, FormatType, RollbackPolicy
 
 RESERVED_KEYS: Final[Mapping[str, str]] = {
     "execution.savepoint.path": "use spec.initialState",
@@ -79,93 +60,6 @@ def _duplicate_rule(field: str, key: str) -> Rule:
 CRON_PATTERN: Final = r"^[0-9A-Za-z*/,\-?#]+( [0-9A-Za-z*/,\-?#]+){4}$"
 
 
-class TlsSpec(SpecModel):
-    """How the REST endpoint is trusted, and how the operator shows who it is."""
-
-    ca: Annotated[
-        KeyRef | None, Field(description="Certificates (PEM) that are trusted. Absent: those of the system.")
-    ] = None
-    client_secret_ref: Annotated[
-        NamedSecret | None, Field(description="A Secret with tls.crt and tls.key, shown to the cluster (mTLS).")
-    ] = None
-    server_name: Annotated[
-        Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-.a-zA-Z0-9]+$")] | None,
-        Field(description="The name that the cluster's certificate has, where it is not the one of the address."),
-    ] = None
-    insecure_skip_verify: Annotated[bool, Field(description="Trust any certificate: for tests only.")] = False
-
-
-class ServiceRef(SpecModel):
-    """A Service in front of the JobManager."""
-
-    name: Annotated[
-        Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")],
-        Field(description="Its name."),
-    ]
-    namespace: Annotated[
-        Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] | None,
-        Field(
-            description="Its namespace. Absent: this object's. Another one must allow it by the annotation "
-            "flinkjob.dev/allow-from: ns1,ns2 on the Service."
-        ),
-    ] = None
-    port: Annotated[int, Field(ge=1, le=65535, description="Its port.")] = 8081
-
-
-class ClusterSpec(SpecModel):
-    """The Flink cluster that runs the job."""
-
-    RULES = (
-        Rule(
-            one_of("url", "serviceRef"),
-            "spec.cluster: exactly one of url and serviceRef",
-            lambda cluster: (cluster.url is None) != (cluster.service_ref is None),
-        ),
-        Rule(
-            "!has(self.tls) || !has(self.url) || self.url.startsWith('https://')",
-            "spec.cluster.url: tls needs https",
-            lambda cluster: cluster.tls is None or cluster.url is None or cluster.url.startswith("https://"),
-        ),
-    )
-
-    url: Annotated[
-        ClusterUrl | None,
-        Field(
-            description="The JobManager's REST endpoint, such as http://flink-jobmanager:8081, of any Flink "
-            "cluster from 1.20 to 2.3, whoever runs it. Without user information."
-        ),
-    ] = None
-    service_ref: Annotated[
-        ServiceRef | None,
-        Field(description="The Service in front of it, instead of url; https when tls is present."),
-    ] = None
-    auth_secret_ref: Annotated[
-        NamedSecret | None,
-        Field(description="A Secret with username and password, or with token (bearer)."),
-        FieldClass.LIVE,
-    ] = None
-    tls: Annotated[
-        TlsSpec | None, Field(description="Trust and client certificate of the REST endpoint."), FieldClass.LIVE
-    ] = None
-    require: Annotated[
-        tuple[Requirement, ...],
-        Field(
-            max_length=3,
-            description="What the cluster must offer; not met = ClusterSuitable is False and nothing is submitted.",
-            json_schema_extra={"x-kubernetes-list-type": "atomic"},
-        ),
-        FieldClass.LIVE,
-    ] = ()
-
-    def address(self, namespace: str) -> str:
-        """The address of the REST endpoint, for an object of this namespace."""
-        if self.service_ref is None:
-            return self.url or ""
-        scheme = "http" if self.tls is None else "https"
-        service = self.service_ref
-        return f"{scheme}://{service.name}.{service.namespace or namespace}.svc:{service.port}"
-
-
 class JarSpec(SpecModel):
     """The jar that is run."""
 
@@ -206,85 +100,6 @@ class CheckpointSpec(SpecModel):
     directory: Annotated[
         Location | None, Field(description="`execution.checkpointing.dir`. Absent: the cluster's.")
     ] = None
-
-
-class RestoreSpec(SpecModel):
-    """How every later run starts from its predecessor's state."""
-
-    on_missing: Annotated[
-        OnMissing,
-        Field(
-            description="Fail: when state must exist but none is usable, stop and say so. Fresh: start empty, with a "
-            "warning."
-        ),
-    ] = OnMissing.FAIL
-    max_age: Annotated[
-        Duration | None,
-        Field(description="State older than this when the run before ended counts as missing. Absent: any age."),
-    ] = None
-    allow_non_restored_state: Annotated[
-        bool, Field(description="Start although the snapshot holds state that the job no longer has.")
-    ] = False
-    claim_mode: Annotated[
-        Claim,
-        Field(
-            description="NoClaim: the snapshot stays as it is. Claim: Flink owns and soon deletes it; only with "
-            "initialState.location, for that first start, and without rollback."
-        ),
-    ] = Claim.NO_CLAIM
-
-
-class RollbackSpec(SpecModel):
-    """Back to the last healthy revision when the new run does not get healthy."""
-
-    policy: Annotated[
-        RollbackPolicy,
-        Field(
-            description="Enabled: a run with a new spec that fails, or is not healthy by the deadline, is replaced by "
-            "the last healthy one, from the state before the upgrade; then held until the spec changes."
-        ),
-    ] = RollbackPolicy.DISABLED
-    healthy_after: Annotated[
-        Duration,
-        Field(
-            description="Healthy = all tasks running all that time, no restart and, where checkpointing is on, one "
-            "completed checkpoint."
-        ),
-    ] = "60s"
-    deadline: Annotated[Duration, Field(description="By when the new run must be healthy.")] = "10m"
-
-
-class UpgradeSpec(SpecModel):
-    """How a running job is replaced when a Run field changes."""
-
-    strategy: Annotated[
-        UpgradeStrategy,
-        Field(
-            description="Savepoint: stop with a savepoint, start from it. LastState: cancel, start from the "
-            "newest retained checkpoint. Stateless: cancel, start empty."
-        ),
-    ] = UpgradeStrategy.SAVEPOINT
-    fallback: Annotated[
-        Fallback,
-        Field(
-            description="When strategy Savepoint cannot take one (the job is not running on all tasks, the savepoint "
-            "keeps failing): LastState: as that strategy. Wait: try again. Fail: Stalled, the job runs on."
-        ),
-    ] = Fallback.LAST_STATE
-    preflight: Annotated[
-        Switch,
-        Field(
-            description="Enabled: before the running job is touched the new jar is fetched, checked, uploaded and its "
-            "job graph compiled on the cluster (main() runs once more, without a job); any failure leaves the old "
-            "job running. Disabled: only the jar is fetched and uploaded."
-        ),
-    ] = Switch.ENABLED
-    rollback: Annotated[RollbackSpec, Field(description="What happens when the new run does not get healthy.")] = (
-        RollbackSpec()
-    )
-    timeout: Annotated[
-        Duration, Field(description="How long the stop may take before it is reported; it is never aborted.")
-    ] = "10m"
 
 
 class RetentionSpec(SpecModel):
@@ -347,52 +162,6 @@ class SavepointsSpec(SpecModel):
             "a time."
         ),
     ] = None
-
-
-class RestartSpec(SpecModel):
-    """What happens when the job fails, is lost by its cluster, or is cancelled by somebody else."""
-
-    policy: Annotated[
-        RestartPolicy,
-        Field(description="OnFailure: a FAILED job is started again from its newest state. Never: it stays down."),
-    ] = RestartPolicy.ON_FAILURE
-    max_attempts: Annotated[
-        int | None, Field(ge=1, le=1000, description="How often in a row; then held. Absent: without limit.")
-    ] = None
-    initial_delay: Annotated[Duration, Field(description="The first pause; it doubles with every attempt.")] = "5s"
-    max_delay: Annotated[Duration, Field(description="The longest pause.")] = "5m"
-    reset_after: Annotated[
-        Duration, Field(description="A run that was up for so long makes earlier attempts forgotten.")
-    ] = "10m"
-    on_lost: Annotated[
-        OnLoss,
-        Field(
-            description="The JobManager was restarted without high availability. Restore: start again from the newest "
-            "checkpoint found in the checkpoint directory; where it cannot be read this acts as Hold. Hold: stay down."
-        ),
-    ] = OnLoss.RESTORE
-    on_external_cancel: Annotated[
-        OnLoss, Field(description="Somebody else cancelled or stopped it. Restore: start it again. Hold: stay down.")
-    ] = OnLoss.RESTORE
-
-
-class DeletionSpec(SpecModel):
-    """What becomes of the Flink job when this FlinkJob is deleted."""
-
-    policy: Annotated[
-        DeletionPolicy,
-        Field(
-            description="Savepoint: stop with a savepoint where there is state and a directory, else cancel. Cancel. "
-            "Orphan: the job runs on."
-        ),
-    ] = DeletionPolicy.SAVEPOINT
-    timeout: Annotated[
-        Duration,
-        Field(
-            description="After it the job is cancelled if the cluster answers, else left behind, in any case "
-            'with an Event. At once with the annotation flinkjob.dev/force-delete: "true".'
-        ),
-    ] = "5m"
 
 
 class FlinkJobSpec(SpecModel):

@@ -11,18 +11,10 @@ from pydantic import ConfigDict, Field
 
 from flinkjob.api.common import (
     ConditionMessage,
-    ConditionStatus,
-    FormatType,
-    HoldReason,
     Message,
     ObservedLocation,
-    OperationKind,
-    Phase,
     PreciseTime,
-    RunResult,
     ShortWord,
-    SnapshotKind,
-    SubmissionReason,
     Text,
     Time,
     Url,
@@ -30,6 +22,16 @@ from flinkjob.api.common import (
 )
 from flinkjob.api.model import STATUS_CONFIG
 from flinkjob.api.sync import JobSyncStatus
+from flinkjob.api.words import (
+    ConditionStatus,
+    FormatType,
+    HoldReason,
+    OperationKind,
+    Phase,
+    RunResult,
+    SnapshotKind,
+    SubmissionReason,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

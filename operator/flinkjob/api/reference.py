@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from flinkjob.api import common
+from flinkjob.api import common, words
 from flinkjob.api.fieldclass import FieldClass, classes_by_path
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.schema import Schema
@@ -52,11 +52,11 @@ _CLASSES: Final[Mapping[FieldClass, str]] = {
 }
 
 _WORDS: Final[Mapping[str, type[StrEnum]]] = {
-    "FlinkJob.status.submission.reason": common.SubmissionReason,
-    "FlinkJob.status.submission.end.result": common.RunResult,
-    "FlinkJob.status.submission.end.snapshotKind": common.SnapshotKind,
-    "FlinkJob.status.hold.reason": common.HoldReason,
-    "FlinkSavepoint.status.error.errorCode": common.SavepointErrorCode,
+    "FlinkJob.status.submission.reason": words.SubmissionReason,
+    "FlinkJob.status.submission.end.result": words.RunResult,
+    "FlinkJob.status.submission.end.snapshotKind": words.SnapshotKind,
+    "FlinkJob.status.hold.reason": words.HoldReason,
+    "FlinkSavepoint.status.error.errorCode": words.SavepointErrorCode,
 }
 
 _SPECIAL: Final = {
@@ -95,9 +95,9 @@ def render(job: Mapping[str, Any], savepoint: Mapping[str, Any], reasons: Sequen
     parts += _kind(job, {path: each.value for path, each in classes_by_path(FlinkJobSpec).items()})
     parts += _kind(savepoint, {})
     parts.append("\n## Words in a status\n")
-    for place, words in _WORDS.items():
+    for place, closed in _WORDS.items():
         parts.append(f"\n`{place}`:\n\n| word | meaning |\n| --- | --- |\n")
-        parts += [f"| `{word}` | {_cell(meaning)} |\n" for word, meaning in _explained(words)]
+        parts += [f"| `{word}` | {_cell(meaning)} |\n" for word, meaning in _explained(closed)]
     if reasons:
         parts.append("\n## Reasons\n\nThe same words in conditions, in Events and in metrics.\n\n")
         parts.append("| reason | meaning |\n| --- | --- |\n")

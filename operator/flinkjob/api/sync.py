@@ -8,22 +8,11 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
-from flinkjob.api.common import (
-    ConditionMessage,
-    CopyCheck,
-    Duration,
-    Message,
-    ObservedLocation,
-    SavepointErrorCode,
-    SavepointOrigin,
-    ShortWord,
-    Text,
-    Time,
-    Word,
-)
+from flinkjob.api.common import ConditionMessage, Duration, Message, ObservedLocation, ShortWord, Text, Time, Word
 from flinkjob.api.fieldclass import Marker
 from flinkjob.api.model import STATUS_CONFIG, Rule, SpecModel
 from flinkjob.api.references import NamedSecret, StoreKeyRef
+from flinkjob.api.words import CopyCheck, SavepointErrorCode, SavepointOrigin
 
 StoreUri = Annotated[
     str,

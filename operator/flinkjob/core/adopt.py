@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flinkjob.api.common import SubmissionReason
 from flinkjob.api.constants import FINALIZER
 from flinkjob.api.flinkjob_status import Submission
+from flinkjob.api.words import SubmissionReason
 from flinkjob.core import finished
 from flinkjob.core.actions import CancelJob
 from flinkjob.core.draft import Draft

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flinkjob.api.common import CheckpointRetention, Requirement
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.words import CheckpointRetention, Requirement
 from flinkjob.core.lost import CHECKPOINT_DIRECTORY
 from flinkjob.core.model import ClusterSeen
 

@@ -5,7 +5,7 @@ Used by the job decision and by the one about a FlinkSavepoint whose stop the Fl
 
 from __future__ import annotations
 
-from flinkjob.api.common import SavepointOrigin
+from flinkjob.api.words import SavepointOrigin
 
 SAVEPOINT_PREFIX = "FlinkSavepoint/"
 

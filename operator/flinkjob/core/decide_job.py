@@ -6,11 +6,11 @@ progress, and only when nothing is in progress takes the next step towards what 
 
 from __future__ import annotations
 
-from flinkjob.api.common import DesiredState, OperationKind, RunResult, SnapshotKind
 from flinkjob.api.constants import ANNOTATION_ABANDON, ANNOTATION_RESTARTED_AT, FINALIZER
 from flinkjob.api.fieldclass import run_digest_fields
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Submission
+from flinkjob.api.words import DesiredState, OperationKind, RunResult, SnapshotKind
 from flinkjob.core import adopt, deletion, down, outlook, rescale, rollback, submit, up
 from flinkjob.core.actions import AddFinalizer, RemoveFinalizer
 from flinkjob.core.draft import FAST, Draft

@@ -7,14 +7,9 @@ history below that directory before it is sent again; a finished FlinkSavepoint 
 
 from __future__ import annotations
 
-from flinkjob.api.common import (
-    SavepointErrorCode,
-    SavepointMode,
-    SavepointPhase,
-    SnapshotDeletion,
-)
 from flinkjob.api.constants import ANNOTATION_RESULT, FINALIZER
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
+from flinkjob.api.words import SavepointErrorCode, SavepointMode, SavepointPhase, SnapshotDeletion
 from flinkjob.core.actions import (
     AddFinalizer,
 )

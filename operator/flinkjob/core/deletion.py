@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from flinkjob.api.common import DeletionPolicy, OperationKind, RunResult, duration_seconds
+from flinkjob.api.common import duration_seconds
 from flinkjob.api.constants import ANNOTATION_FORCE_DELETE, FINALIZER
 from flinkjob.api.flinkjob_status import Submission
+from flinkjob.api.words import DeletionPolicy, OperationKind, RunResult
 from flinkjob.core import adopt, submit
 from flinkjob.core.actions import CancelJob, DiscardArtifact, RemoveFinalizer
 from flinkjob.core.cause import Cause

@@ -9,18 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from flinkjob.api.common import (
-    HoldReason,
-    OnLoss,
-    OnMissing,
-    RestartPolicy,
-    RunResult,
-    SnapshotKind,
-    SubmissionReason,
-    duration_seconds,
-)
+from flinkjob.api.common import duration_seconds
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Hold, RestartInfo, RunEnd, Submission
+from flinkjob.api.words import HoldReason, OnLoss, OnMissing, RestartPolicy, RunResult, SnapshotKind, SubmissionReason
 from flinkjob.core import adopt, finished, outlook, rollback, submit
 from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.draft import Draft

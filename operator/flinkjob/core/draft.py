@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from flinkjob.api.codec import FlinkJob
-from flinkjob.api.common import OperationKind, RunResult, SavepointOrigin, SnapshotKind
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import (
     FlinkJobStatus,
@@ -25,6 +24,7 @@ from flinkjob.api.flinkjob_status import (
 )
 from flinkjob.api.initialstate import CopySpec
 from flinkjob.api.sync import SyncToSpec
+from flinkjob.api.words import OperationKind, RunResult, SavepointOrigin, SnapshotKind
 from flinkjob.core.actions import Action, EventType, PostEvent, RecordSavepoint
 from flinkjob.core.errors import one_line
 from flinkjob.core.flinkmodel import CheckpointStats, JobOverview, TriggerResult

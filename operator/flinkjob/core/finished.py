@@ -10,10 +10,10 @@ import json
 from datetime import timedelta
 
 from flinkjob.api.codec import Meta
-from flinkjob.api.common import RunResult, SnapshotKind
 from flinkjob.api.constants import ANNOTATION_RESULT
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import RunEnd, Submission
+from flinkjob.api.words import RunResult, SnapshotKind
 from flinkjob.core.actions import DeleteObject, MarkResult
 from flinkjob.core.draft import Draft
 from flinkjob.core.reasons import Reason

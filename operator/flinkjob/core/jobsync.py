@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from flinkjob.api.codec import FlinkSavepoint
-from flinkjob.api.common import ConditionStatus, SavepointMode, SavepointOrigin, SavepointPhase
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.sync import JobSyncStatus, JobSyncToSpec, SyncFailure, SyncProgress, SyncSuccess
+from flinkjob.api.words import ConditionStatus, SavepointMode, SavepointOrigin, SavepointPhase
 from flinkjob.core.actions import DeleteObject
 from flinkjob.core.draft import Draft
 from flinkjob.core.model import SavepointDecision

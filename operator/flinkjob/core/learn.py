@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flinkjob.api.common import OperationKind, RunResult, SavepointPhase, SnapshotKind, SubmissionReason
 from flinkjob.api.flinkjob_status import CheckpointInfo, FailureInfo, SavepointInfo, Submission
+from flinkjob.api.words import OperationKind, RunResult, SavepointPhase, SnapshotKind, SubmissionReason
 from flinkjob.core import lost
 from flinkjob.core.draft import Draft, is_stop
 from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, FlinkJobState, JobOverview

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from flinkjob.api.codec import FlinkSavepoint
-from flinkjob.api.common import (
+from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.flinkjob_status import Operation, Submission
+from flinkjob.api.words import (
     CheckpointRetention,
     OperationKind,
     RunResult,
@@ -19,8 +21,6 @@ from flinkjob.api.common import (
     SavepointPhase,
     SnapshotKind,
 )
-from flinkjob.api.flinkjob_spec import FlinkJobSpec
-from flinkjob.api.flinkjob_status import Operation, Submission
 from flinkjob.core.draft import Draft, is_stop
 from flinkjob.core.flinkmodel import is_checkpoint_place
 from flinkjob.core.model import Fact, Left, Listing, NeedFact, Needs

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flinkjob.api.common import FormatType, OperationKind, SavepointOrigin
 from flinkjob.api.flinkjob_status import Operation, Submission
+from flinkjob.api.words import FormatType, OperationKind, SavepointOrigin
 from flinkjob.core.actions import CancelJob, StopJob, TakeSavepoint
 from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.cause import ORIGINS, SAVEPOINT_PREFIX, Cause

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flinkjob.api.common import ConditionStatus, DesiredState, Phase, RunResult, SubmissionReason
 from flinkjob.api.constants import LABEL_NAME
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import ClusterInfo, Condition
+from flinkjob.api.words import ConditionStatus, DesiredState, Phase, RunResult, SubmissionReason
 from flinkjob.core import jobsync
 from flinkjob.core.advice import advise
 from flinkjob.core.cause import Cause

@@ -15,10 +15,11 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from flinkjob.api.codec import FlinkSavepoint
-from flinkjob.api.common import SavepointOrigin, SavepointPhase, duration_seconds
+from flinkjob.api.common import duration_seconds
 from flinkjob.api.constants import LABEL_ORIGIN
 from flinkjob.api.flinkjob_spec import FlinkJobSpec, RetentionSpec, SavepointsSpec
 from flinkjob.api.flinkjob_status import PeriodicInfo, Submission
+from flinkjob.api.words import SavepointOrigin, SavepointPhase
 from flinkjob.core import jobsync
 from flinkjob.core.actions import CreateSavepoint, DeleteSavepoint
 from flinkjob.core.draft import Draft

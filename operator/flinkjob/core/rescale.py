@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flinkjob.api.common import OperationKind
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Operation, Submission
+from flinkjob.api.words import OperationKind
 from flinkjob.core.actions import RescaleJob
 from flinkjob.core.cause import Cause
 from flinkjob.core.draft import Draft

@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flinkjob.api.codec import FlinkSavepoint
-from flinkjob.api.common import (
+from flinkjob.api.common import duration_seconds
+from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.flinkjob_status import RestoredCopy, RunEnd, Submission
+from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
+from flinkjob.api.words import (
     Claim,
     InitialStateStrategy,
     OnMissing,
@@ -19,11 +23,7 @@ from flinkjob.api.common import (
     SnapshotKind,
     SnapshotType,
     UpgradeStrategy,
-    duration_seconds,
 )
-from flinkjob.api.flinkjob_spec import FlinkJobSpec
-from flinkjob.api.flinkjob_status import RestoredCopy, RunEnd, Submission
-from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.core import rollback
 from flinkjob.core.draft import Draft
 from flinkjob.core.flinkmodel import Checkpoint, CheckpointKind, CheckpointStats, is_checkpoint_place

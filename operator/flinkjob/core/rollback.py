@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from flinkjob.api.common import RollbackPolicy, SubmissionReason, duration_seconds
+from flinkjob.api.common import duration_seconds
 from flinkjob.api.fieldclass import FieldClass, field_class
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Rollback, Submission
+from flinkjob.api.words import RollbackPolicy, SubmissionReason
 from flinkjob.core.draft import Draft
 from flinkjob.core.model import Fact
 from flinkjob.core.reasons import Reason

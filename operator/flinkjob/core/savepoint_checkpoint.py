@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flinkjob.api.common import SavepointErrorCode
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
+from flinkjob.api.words import SavepointErrorCode
 from flinkjob.core.flinkmodel import CheckpointStats, CheckpointStatus, TriggerResult, TriggerState
 from flinkjob.core.model import Presence, SavepointDecision
 from flinkjob.core.reasons import Reason

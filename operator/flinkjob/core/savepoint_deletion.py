@@ -11,13 +11,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from flinkjob.api.codec import FlinkSavepoint
-from flinkjob.api.common import (
-    SavepointMode,
-    SavepointPhase,
-    SnapshotDeletion,
-    duration_seconds,
-)
+from flinkjob.api.common import duration_seconds
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
+from flinkjob.api.words import SavepointMode, SavepointPhase, SnapshotDeletion
 from flinkjob.core.actions import (
     RemoveFinalizer,
 )

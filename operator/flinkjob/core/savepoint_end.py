@@ -10,8 +10,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from flinkjob.api.codec import FlinkSavepoint
-from flinkjob.api.common import SavepointErrorCode, SavepointPhase
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
+from flinkjob.api.words import SavepointErrorCode, SavepointPhase
 from flinkjob.core.actions import DeleteObject, EventType, PostEvent
 from flinkjob.core.finished import owned_by
 from flinkjob.core.flinkmodel import CheckpointStatus, TriggerResult, TriggerState

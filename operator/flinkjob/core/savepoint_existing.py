@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from flinkjob.api.common import SavepointErrorCode, SavepointPhase, SnapshotKind
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
+from flinkjob.api.words import SavepointErrorCode, SavepointPhase, SnapshotKind
 from flinkjob.core.flinkmodel import Checkpoint, CheckpointStats
 from flinkjob.core.model import Fact, NeedFact, Needs, Presence, SavepointDecision
 from flinkjob.core.reasons import Reason

@@ -10,7 +10,11 @@ import json
 from dataclasses import dataclass, replace
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
-from flinkjob.api.common import (
+from flinkjob.api.constants import ANNOTATION_RESULT, LABEL_ORIGIN
+from flinkjob.api.flinkjob_status import Condition, FlinkJobStatus, Submission
+from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
+from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
+from flinkjob.api.words import (
     ConditionStatus,
     FormatType,
     SavepointErrorCode,
@@ -18,10 +22,6 @@ from flinkjob.api.common import (
     SavepointPhase,
     SnapshotType,
 )
-from flinkjob.api.constants import ANNOTATION_RESULT, LABEL_ORIGIN
-from flinkjob.api.flinkjob_status import Condition, FlinkJobStatus, Submission
-from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
-from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
 from flinkjob.core.actions import (
     Action,
     EventType,

@@ -8,13 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flinkjob.api.common import (
-    SavepointErrorCode,
-    SavepointOrigin,
-    SavepointPhase,
-)
 from flinkjob.api.flinkjob_status import Operation
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
+from flinkjob.api.words import SavepointErrorCode, SavepointOrigin, SavepointPhase
 from flinkjob.core.cause import SAVEPOINT_PREFIX
 from flinkjob.core.draft import FAST
 from flinkjob.core.flinkmodel import (

@@ -7,9 +7,9 @@ job are never at work at the same time, since two stops abort each other.
 
 from __future__ import annotations
 
-from flinkjob.api.common import FormatType, SavepointErrorCode, SavepointMode, SavepointPhase, SubmissionReason
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
+from flinkjob.api.words import FormatType, SavepointErrorCode, SavepointMode, SavepointPhase, SubmissionReason
 from flinkjob.core.actions import CancelJob, StopJob
 from flinkjob.core.draft import FAST
 from flinkjob.core.flinkmodel import FlinkJobState, SavepointFormat, TriggerResult, TriggerState

@@ -9,17 +9,17 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from flinkjob.api.common import (
+from flinkjob.api.common import duration_seconds
+from flinkjob.api.flinkjob_status import Submission
+from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
+from flinkjob.api.words import (
     CheckpointType,
     FormatType,
     SavepointErrorCode,
     SavepointMode,
     SavepointPhase,
     SnapshotType,
-    duration_seconds,
 )
-from flinkjob.api.flinkjob_status import Submission
-from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.core.actions import (
     TakeCheckpoint,
     TakeSavepoint,

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from flinkjob.api.common import HoldReason, OperationKind, RunResult, SnapshotKind
 from flinkjob.api.flinkjob_status import Hold, Operation
+from flinkjob.api.words import HoldReason, OperationKind, RunResult, SnapshotKind
 from flinkjob.core.cause import ORIGINS, SAVEPOINT_PREFIX, Cause
 from flinkjob.core.draft import Draft
 from flinkjob.core.model import OperationOutcome

@@ -9,16 +9,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flinkjob.api.common import (
-    CheckpointingMode,
-    CheckpointRetention,
-    SnapshotKind,
-    SubmissionReason,
-    duration_seconds,
-)
+from flinkjob.api.common import duration_seconds
 from flinkjob.api.constants import FINALIZER
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Submission
+from flinkjob.api.words import CheckpointingMode, CheckpointRetention, SnapshotKind, SubmissionReason
 from flinkjob.core import lost, rollback
 from flinkjob.core.actions import AddFinalizer, DiscardArtifact, RecordRevision, RunJob
 from flinkjob.core.backoff import delay_seconds

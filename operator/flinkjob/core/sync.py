@@ -15,11 +15,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from flinkjob.api.codec import FlinkSavepoint
-from flinkjob.api.common import ConditionStatus, SavepointErrorCode, SavepointPhase
 from flinkjob.api.constants import LABEL_JOB
 from flinkjob.api.flinkjob_status import Condition
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
 from flinkjob.api.sync import SyncError, SyncStatus, SyncToSpec
+from flinkjob.api.words import ConditionStatus, SavepointErrorCode, SavepointPhase
 from flinkjob.core.actions import EventType, PostEvent
 from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.errors import one_line

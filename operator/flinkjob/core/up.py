@@ -10,17 +10,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from flinkjob.api.codec import FlinkSavepoint
-from flinkjob.api.common import (
-    DesiredState,
-    Fallback,
-    SavepointMode,
-    SavepointPhase,
-    Switch,
-    UpgradeStrategy,
-    duration_seconds,
-)
+from flinkjob.api.common import duration_seconds
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Submission
+from flinkjob.api.words import DesiredState, Fallback, SavepointMode, SavepointPhase, Switch, UpgradeStrategy
 from flinkjob.core import adopt, outlook, periodic, rescale, rollback, submit
 from flinkjob.core.cause import SAVEPOINT_PREFIX, Cause
 from flinkjob.core.draft import Draft

@@ -19,8 +19,8 @@ from typing import Any, Protocol
 
 import httpx
 
+from flinkjob.api.cluster_spec import ClusterSpec, TlsSpec
 from flinkjob.api.codec import FlinkJob
-from flinkjob.api.flinkjob_spec import ClusterSpec, TlsSpec
 from flinkjob.api.references import KeyRef
 from flinkjob.core.errors import Transient
 from flinkjob.flink.client import FlinkClient

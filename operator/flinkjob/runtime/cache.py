@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint, parse_job, parse_savepoint
-from flinkjob.api.common import InitialStateStrategy, SavepointPhase
 from flinkjob.api.flinksavepoint_spec import JobRef
+from flinkjob.api.words import InitialStateStrategy, SavepointPhase
 from flinkjob.core.flinkmodel import normalise_location
 from flinkjob.core.restore import completed_in_order, redeploys
 from flinkjob.core.sync import is_being_copied, snapshot_view

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from flinkjob.api.cluster_spec import ServiceRef
 from flinkjob.api.codec import FlinkJob, parse_job
 from flinkjob.api.constants import ANNOTATION_ADOPT, ANNOTATION_ALLOW_FROM
-from flinkjob.api.flinkjob_spec import FlinkJobSpec, ServiceRef
+from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinksavepoint_spec import TargetSpec
 from flinkjob.core.errors import FlinkJobError, Invalid, RescaleUnsupported
 from flinkjob.core.flinkmodel import JobOverview

@@ -18,8 +18,9 @@ from datetime import timedelta
 
 from obstore.store import ObjectStore
 
-from flinkjob.api.common import CopyCheck, SavepointErrorCode, duration_seconds
+from flinkjob.api.common import duration_seconds
 from flinkjob.api.sync import CopyRetentionSpec
+from flinkjob.api.words import CopyCheck, SavepointErrorCode
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected
 from flinkjob.core.identity import UNNAMED
 from flinkjob.core.sync import CopyPhase, CopySeen, CopyWanted

@@ -11,15 +11,6 @@ import yaml
 from pydantic import TypeAdapter
 
 from flinkjob.api.codec import dump_status, parse_job, parse_savepoint
-from flinkjob.api.common import (
-    ConditionStatus,
-    HoldReason,
-    OperationKind,
-    Phase,
-    RunResult,
-    SavepointErrorCode,
-    SnapshotKind,
-)
 from flinkjob.api.constants import MAX_STATUS_BYTES
 from flinkjob.api.flinkjob_status import (
     Condition,
@@ -34,6 +25,15 @@ from flinkjob.api.flinkjob_status import (
     Submission,
 )
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
+from flinkjob.api.words import (
+    ConditionStatus,
+    HoldReason,
+    OperationKind,
+    Phase,
+    RunResult,
+    SavepointErrorCode,
+    SnapshotKind,
+)
 from tests.unit.api.objects import filled, job, savepoint
 
 DATA = Path(__file__).parents[2] / "data" / "manifests"

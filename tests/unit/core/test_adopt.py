@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from flinkjob.api.common import RunResult
 from flinkjob.api.flinkjob_status import FlinkJobStatus
+from flinkjob.api.words import RunResult
 from flinkjob.core.flinkmodel import FlinkJobState, JobOverview
 from flinkjob.core.identity import Mark
 from flinkjob.core.model import JobDecision, Kin

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from flinkjob.api.common import OperationKind, RunResult
 from flinkjob.api.flinkjob_status import FlinkJobStatus
+from flinkjob.api.words import OperationKind, RunResult
 from flinkjob.core.errors import SubmitRejection
 from flinkjob.core.flinkmodel import FlinkJobState, TriggerState
 from flinkjob.core.model import JobDecision, JobSeen, Kin, Presence, RunPhase, RunSeen

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from flinkjob.api.common import HoldReason, RunResult, SnapshotKind
 from flinkjob.api.flinkjob_status import FlinkJobStatus, Hold, RestartInfo, Submission
+from flinkjob.api.words import HoldReason, RunResult, SnapshotKind
 from flinkjob.core.actions import RunJob
 from flinkjob.core.flinkmodel import ClaimMode, FlinkJobState
 from flinkjob.core.model import JobDecision

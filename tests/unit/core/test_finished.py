@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from flinkjob.api.common import RunResult, SnapshotKind
 from flinkjob.api.flinkjob_status import FlinkJobStatus
+from flinkjob.api.words import RunResult, SnapshotKind
 from flinkjob.core.actions import MarkResult
 from flinkjob.core.flinkmodel import FlinkJobState
 from tests.support.inputs import acts, ago, decide, digest, ended, job, present, run, seen, spec, told

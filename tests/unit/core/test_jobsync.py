@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flinkjob.api.codec import FlinkSavepoint, dump_status, parse_job, parse_savepoint
-from flinkjob.api.common import SavepointErrorCode, SavepointOrigin, SavepointPhase
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.api.sync import JobSyncToSpec, SyncError, SyncStatus
+from flinkjob.api.words import SavepointErrorCode, SavepointOrigin, SavepointPhase
 from flinkjob.core.actions import DeleteObject, PostEvent, RecordSavepoint
 from flinkjob.core.flinkmodel import FlinkJobState, TriggerState
 from flinkjob.core.jobsync import kept_until_copied, turn_of, turns

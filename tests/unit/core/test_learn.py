@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from flinkjob.api.common import (
+from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, HistoryEntry, Operation, Submission
+from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
+from flinkjob.api.words import (
     OperationKind,
     RunResult,
     SavepointErrorCode,
@@ -13,8 +15,6 @@ from flinkjob.api.common import (
     SnapshotKind,
     SubmissionReason,
 )
-from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, HistoryEntry, Operation, Submission
-from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
 from flinkjob.core.flinkmodel import (
     CheckpointKind,
     CheckpointStats,

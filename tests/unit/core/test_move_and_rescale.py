@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from flinkjob.api.common import OperationKind, RunResult
 from flinkjob.api.flinkjob_status import FlinkJobStatus
+from flinkjob.api.words import OperationKind, RunResult
 from flinkjob.core.actions import RescaleJob, RunJob
 from flinkjob.core.flinkmodel import (
     ClusterOverview,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from flinkjob.api.common import HoldReason, OperationKind, RunResult, SnapshotKind
 from flinkjob.api.flinkjob_status import FlinkJobStatus, Operation, Plan
+from flinkjob.api.words import HoldReason, OperationKind, RunResult, SnapshotKind
 from flinkjob.core.actions import StopJob, TakeSavepoint
 from flinkjob.core.flinkmodel import (
     Checkpoint,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from flinkjob.api.common import HoldReason, OperationKind, RunResult
 from flinkjob.api.flinkjob_status import FlinkJobStatus, Hold, RestartInfo
+from flinkjob.api.words import HoldReason, OperationKind, RunResult
 from flinkjob.core.flinkmodel import FlinkJobState, TriggerState
 from flinkjob.core.model import ClusterSeen, JobDecision, JobSeen, Observation
 from tests.support.inputs import (

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from flinkjob.api.common import SavepointPhase
 from flinkjob.api.flinkjob_status import FlinkJobStatus, PeriodicInfo
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.api.sync import SyncStatus
+from flinkjob.api.words import SavepointPhase
 from flinkjob.core.actions import CreateSavepoint, DeleteSavepoint
 from flinkjob.core.model import JobDecision
 from tests.support.inputs import (

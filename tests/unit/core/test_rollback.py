@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from flinkjob.api.codec import parse_job
-from flinkjob.api.common import SubmissionReason
 from flinkjob.api.flinkjob_status import FlinkJobStatus, Rollback
+from flinkjob.api.words import SubmissionReason
 from flinkjob.core.actions import RunJob
 from flinkjob.core.flinkmodel import (
     CheckpointConfig,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from flinkjob.api.common import HoldReason, OperationKind, RunResult, SavepointPhase
 from flinkjob.api.flinkjob_status import FlinkJobStatus, Hold
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
+from flinkjob.api.words import HoldReason, OperationKind, RunResult, SavepointPhase
 from flinkjob.core.actions import TakeCheckpoint, TakeSavepoint
 from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStatus, FlinkJobState, TriggerState
 from flinkjob.core.identity import attempt_directory, trigger_id

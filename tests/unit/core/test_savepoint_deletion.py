@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from flinkjob.api.common import RunResult, SavepointErrorCode, SavepointPhase
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
+from flinkjob.api.words import RunResult, SavepointErrorCode, SavepointPhase
 from flinkjob.core.flinkmodel import CheckpointKind, FlinkJobState, TriggerState, normalise_location
 from flinkjob.core.identity import attempt_directory, trigger_id
 from flinkjob.core.model import DisposalPhase, DisposalSeen, JobSeen, Presence

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from flinkjob.api.common import RunResult, SavepointErrorCode, SavepointPhase, SnapshotKind
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
+from flinkjob.api.words import RunResult, SavepointErrorCode, SavepointPhase, SnapshotKind
 from flinkjob.core.actions import StopJob, TakeSavepoint
 from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStatus, FlinkJobState, RestoredCheckpoint, TriggerState
 from flinkjob.core.identity import Mark

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from flinkjob.api.common import RunResult, SavepointPhase
 from flinkjob.api.flinkjob_status import FlinkJobStatus, Plan
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
+from flinkjob.api.words import RunResult, SavepointPhase
 from flinkjob.core.actions import RecordRevision, RunJob
 from flinkjob.core.errors import SubmitRejection
 from flinkjob.core.flinkmodel import FlinkJobState
@@ -207,8 +207,8 @@ def test_a_restart_uses_the_recorded_artifact_and_another_spec_a_new_one() -> No
 
 
 def _cancelled() -> Any:
-    from flinkjob.api.common import SnapshotKind
     from flinkjob.api.flinkjob_status import RunEnd
+    from flinkjob.api.words import SnapshotKind
 
     return RunEnd(result=RunResult.CANCELLED, time=ago(9), snapshot="file:/s", snapshot_kind=SnapshotKind.SAVEPOINT)
 
@@ -371,8 +371,8 @@ def test_when_it_appears_it_is_stopped() -> None:
 
 
 def test_a_run_that_counted_as_never_started_is_taken_up_when_it_appears() -> None:
-    from flinkjob.api.common import SnapshotKind
     from flinkjob.api.flinkjob_status import RunEnd
+    from flinkjob.api.words import SnapshotKind
 
     end = RunEnd(result=RunResult.NEVER_STARTED, time=ago(60), snapshot_kind=SnapshotKind.EMPTY)
     status = FlinkJobStatus(submission=unseen(end=end))

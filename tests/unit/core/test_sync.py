@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flinkjob.api.codec import FlinkSavepoint, dump_status, parse_savepoint
-from flinkjob.api.common import CopyCheck, SavepointErrorCode, SavepointPhase
 from flinkjob.api.constants import MAX_STATUS_BYTES
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
 from flinkjob.api.sync import SyncError, SyncStatus
+from flinkjob.api.words import CopyCheck, SavepointErrorCode, SavepointPhase
 from flinkjob.core.actions import PostEvent
 from flinkjob.core.model import SavepointDecision
 from flinkjob.core.sync import (

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from flinkjob.api.common import OperationKind, RunResult, SavepointPhase
 from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, Plan, RestartInfo
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
+from flinkjob.api.words import OperationKind, RunResult, SavepointPhase
 from flinkjob.core.flinkmodel import (
     CheckpointConfig,
     FlinkJobState,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from flinkjob.api.common import Phase
 from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, ObservedJob
+from flinkjob.api.words import Phase
 from flinkjob.runtime.settle import TICK_SECONDS, settled
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

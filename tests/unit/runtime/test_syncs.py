@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from flinkjob.api.common import SavepointErrorCode
 from flinkjob.api.sync import SyncToSpec
+from flinkjob.api.words import SavepointErrorCode
 from flinkjob.core.errors import Transient
 from flinkjob.core.grants import StoreGrants
 from flinkjob.core.hosts import HostRules
