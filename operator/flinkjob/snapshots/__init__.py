@@ -1,1 +1,1 @@
-"""Reading the places where Flink keeps checkpoints and savepoints."""
+"""The places where Flink keeps checkpoints and savepoints, and copies of them in other stores."""
