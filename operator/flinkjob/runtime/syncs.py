@@ -121,7 +121,7 @@ class Syncs:
             copy = self._copies[wanted.uid] = _Copy(key, wanted, task, progress)
             task.add_done_callback(lambda _: self._ended(wanted))
         await asyncio.wait({copy.task}, timeout=MOMENT)
-        if not copy.task.done():
+        if not copy.task.done() or copy.task.cancelled():  # cancelled: the operator ends, or nobody wants it any more
             return _seen(CopyPhase.WORKING, copy.progress)
         del self._copies[wanted.uid]
         return copy.task.result()
