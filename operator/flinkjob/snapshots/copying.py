@@ -179,12 +179,7 @@ class _Copy:
     async def _resume(self, sizes: dict[str, int]) -> None:
         """Take over what the journal of an earlier attempt lists and the store has in that length."""
         journal = await self.request.place.read_json(f"{self.directory}/{JOURNAL}") or {}
-        present: dict[str, int] = {}
-        with store_errors(self.directory):
-            async for batch in obstore.list(self.request.place.store, prefix=self.directory):
-                present.update(
-                    (str(entry["path"]).removeprefix(f"{self.directory}/"), entry["size"]) for entry in batch
-                )
+        present = await _present(self.request.place, self.directory)
         for name, digest in (journal.get("files") or {}).items():
             if name != METADATA and name in sizes and present.get(name) == sizes[name]:
                 self.done[name] = ManifestFile(name=name, size=sizes[name], sha256=str(digest))
@@ -280,13 +275,19 @@ async def check_copy(place: Place, manifest: Manifest) -> None:
         Transient: the store failed.
     """
     directory = place.directory(manifest.sequence_number, manifest.checkpoint_id)
+    present = await _present(place, directory)
+    for file in manifest.files:
+        if present.get(file.name) != file.size:
+            raise VerifyFailed(f"{directory}/{file.name} is missing or has another length")
+
+
+async def _present(place: Place, directory: str) -> dict[str, int]:
+    """The lengths of the files that lie in the directory of a copy, by their names."""
     present: dict[str, int] = {}
     with store_errors(directory):
         async for batch in obstore.list(place.store, prefix=directory):
             present.update((str(entry["path"]).removeprefix(f"{directory}/"), entry["size"]) for entry in batch)
-    for file in manifest.files:
-        if present.get(file.name) != file.size:
-            raise VerifyFailed(f"{directory}/{file.name} is missing or has another length")
+    return present
 
 
 async def apply_retention(place: Place, *, min_count: int, min_age: timedelta, keep: frozenset[int]) -> list[int]:
