@@ -48,7 +48,7 @@ def test_an_upgrade_that_fails(lab: Lab) -> None:
     manifest = healthy(lab, "breaks")
     old = submission(lab.get("breaks"))
     arguments = manifest["spec"]["args"]  # type: ignore[index]
-    bad = lab.edit(manifest, args=[*arguments, "--fail-after", "1", "--restart", "none"])
+    bad = lab.edit(manifest, args=[*arguments, "--fail-after", "0", "--restart", "none"])
     run = taken_back(lab, "breaks")
     assert run["revision"] == old["revision"]
     assert "fails on purpose" in condition(lab.get("breaks"), "Stalled")["message"]
@@ -90,7 +90,7 @@ def test_reverted_by_the_user_meanwhile(lab: Lab) -> None:
     """Who goes back to the old spec gets it without a second restart's worth of state lost."""
     manifest = healthy(lab, "undone")
     arguments = manifest["spec"]["args"]  # type: ignore[index]
-    lab.edit(manifest, args=[*arguments, "--fail-after", "1", "--restart", "none"])
+    lab.edit(manifest, args=[*arguments, "--fail-after", "0", "--restart", "none"])
     taken_back(lab, "undone")
     lab.edit(manifest)
     found = lab.running("undone", 3)
@@ -100,7 +100,7 @@ def test_reverted_by_the_user_meanwhile(lab: Lab) -> None:
 
 def test_a_first_run_has_nothing_to_go_back_to(lab: Lab) -> None:
     restart = {"initialDelay": "200ms", "maxDelay": "200ms", "maxAttempts": 1}
-    lab.apply(lab.job("firstborn", "--fail-after", "1", "--restart", "none", upgrade=UPGRADE, restart=restart))
+    lab.apply(lab.job("firstborn", "--fail-after", "0", "--restart", "none", upgrade=UPGRADE, restart=restart))
     found = lab.stalled("firstborn", "AttemptsUsedUp")
     assert "rollback" not in found["status"]
     assert "RolledBack" not in lab.reasons("firstborn")
@@ -113,7 +113,7 @@ def test_the_operator_is_killed_meanwhile(own_lab: Lab, point: str) -> None:
     own_lab.operator.stop()
     own_lab.operator.fault_kill_at = point
     own_lab.operator.start().wait_ready()
-    own_lab.edit(manifest, args=[*arguments, "--fail-after", "1", "--restart", "none"])
+    own_lab.edit(manifest, args=[*arguments, "--fail-after", "0", "--restart", "none"])
     own_lab.operator.wait_killed()
     own_lab.operator.restart()
     taken_back(own_lab, "mended")
