@@ -14,7 +14,7 @@ from deploy.local.flink import FlinkCluster
 from deploy.local.processes import ProcessFailed, wait_until
 from tests.integration.conftest import OPTIONS
 from tests.support.apiproxy import ApiProxy
-from tests.support.kube import Kube
+from tests.support.kube import Kube, Refused
 from tests.support.lab import Lab, submission
 from tests.support.operator import OperatorProcess, operator_kubeconfig
 
@@ -115,3 +115,31 @@ def test_etcd_stands_still(place: Lab, own_plane: ControlPlane) -> None:
     assert len(place.flink_jobs("still")) == 2
     assert submission(job)["number"] == 1
     place.exactly_once("still")
+
+
+def test_a_status_of_another_version_does_not_hold_up_a_deletion(place: Lab) -> None:
+    """A word that only a later version knows: nothing is done, but a deletion stops the job as ever and ends."""
+    name = "flinkjobs.flinkjob.dev"
+    definition = place.kube.get("CustomResourceDefinition", "", name)
+    assert definition is not None
+    (version,) = definition["spec"]["versions"]
+    phases = version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]["phase"]["enum"]
+    phases.append("Dancing")
+    place.kube.patch("CustomResourceDefinition", "", name, {"spec": {"versions": [version]}})
+    manifest = place.start("later")
+
+    def spoilt() -> bool:
+        """The API server serves a changed definition after a moment."""
+        try:
+            place.kube.patch("FlinkJob", NAMESPACE, "later", {"status": {"phase": "Dancing"}}, status=True)
+        except Refused:
+            return False
+        return True
+
+    wait_until(spoilt, timeout=30, what="a status of another version")
+    place.told("StatusUnreadable", name="later")
+    place.edit(manifest, restartNonce=1)
+    place.delete("later")
+    place.gone("later", deadline=60)
+    assert [job["state"] for job in place.flink_jobs("later")] == ["FINISHED"]
+    assert len(place.savepoints_on_disk("later")) == 1

@@ -81,6 +81,12 @@ class MemoryKube:
         changed.pop("status", None)
         self._store("MODIFIED", kind, changed)
 
+    def change_status(self, kind: Kind, name: str, patch: Object) -> None:
+        """Change the status by hand, as another version of the operator or a person may."""
+        changed = copy.deepcopy(self._objects[kind, name])
+        changed["status"] = _merge(changed.get("status") or {}, patch)
+        self._store("MODIFIED", kind, changed)
+
     def find(self, kind: Kind, name: str) -> Object | None:
         """The object."""
         return self._objects.get((kind, name))

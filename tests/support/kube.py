@@ -27,6 +27,7 @@ PATHS: Mapping[str, str] = {
     "ControllerRevision": "/apis/apps/v1/namespaces/{namespace}/controllerrevisions",
     "Lease": "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases",
     "Namespace": "/api/v1/namespaces",
+    "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
 }
 DEADLINE = 30.0
 """Seconds after which a wait has failed, unless the caller says otherwise."""

@@ -51,7 +51,7 @@ class FlinkJob:
     spec_error: str | None = None
     status: FlinkJobStatus = field(default_factory=FlinkJobStatus)
     status_error: str | None = None
-    """Set when the status could not be read; `status` is then the default and must not be acted on."""
+    """Set when the status could not be read; `status` is then what of it could be, and must not be acted on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,7 +125,18 @@ def _parse_status(adapter: TypeAdapter[T], default: T, obj: Mapping[str, Any]) -
     try:
         return adapter.validate_python(obj.get("status") or {}), None
     except ValidationError as error:
-        return default, _one_line("status", error)
+        return _readable(adapter, default, obj["status"], error), _one_line("status", error)
+
+
+def _readable(adapter: TypeAdapter[T], default: T, raw: Any, error: ValidationError) -> T:
+    """The status without those of its fields in which something cannot be read."""
+    if not isinstance(raw, Mapping):
+        return default
+    bad = {each["loc"][0] for each in error.errors(include_url=False, include_input=False) if each["loc"]}
+    try:
+        return adapter.validate_python({name: value for name, value in raw.items() if name not in bad})
+    except ValidationError:
+        return default
 
 
 def _one_line(root: str, error: ValidationError) -> str:

@@ -85,7 +85,8 @@ def _nothing_is_left(draft: Draft, policy: DeletionPolicy) -> bool:
 
 def _looked_for(draft: Draft) -> bool:
     """Without a status, but held: a job may run all the same. It is taken over first, then ended as any other."""
-    if expired(draft):
+    unseen = _policy(draft) is DeletionPolicy.ORPHAN and not draft.observation.target.reachable
+    if unseen or expired(draft):
         url = draft.observation.target.url
         draft.event(Reason.LeftBehind, f"whether a job is left at {url} could not be found out", warning=True)
         return True

@@ -132,6 +132,10 @@ class Reason(StrEnum):
     )
     ClusterReachable = "ClusterReachable", "The cluster's REST endpoint answers."
     LeftBehind = "LeftBehind", "The FlinkJob is gone but its Flink job could not be ended; the message names it."
+    StatusUnreadable = (
+        "StatusUnreadable",
+        "The status holds what this version of the operator cannot read: nothing is done until that is mended or taken away, or another version runs. A deletion goes on with the rest of the status.",
+    )
     Orphaned = "Orphaned", "The FlinkJob was deleted with `deletion.policy: Orphan`; its Flink job runs on."
     ValidationFailed = "ValidationFailed", "The new spec was not accepted; the job runs on under its last one."
 

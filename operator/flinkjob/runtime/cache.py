@@ -189,7 +189,7 @@ class ObjectCache:
             if other.status.location
             and other.meta.deletion_time is None
             and other.meta.uid != savepoint.meta.uid
-            and snapshot_view(other).status.phase is SavepointPhase.COMPLETED
+            and (other.status_error is not None or snapshot_view(other).status.phase is SavepointPhase.COMPLETED)
         )
 
     def waiting_for(self, namespace: str, savepoint: str) -> Iterator[Key]:

@@ -179,7 +179,7 @@ class Executor:
         self, kind: Kind, seen: FlinkJob | FlinkSavepoint, status: Any, *, version: str | None = None
     ) -> Mapping[str, Any] | None:
         """One PATCH where the status differs, none where it does not; the object afterwards, None without a PATCH."""
-        patch = merge_patch(dump_status(seen.status), dump_status(status))
+        patch = merge_patch(self._stored(kind, seen), dump_status(status))
         if not patch:
             return None
         effect = Effect.JOB_STATUS if kind is Kind.FLINK_JOB else Effect.SAVEPOINT_STATUS
@@ -192,6 +192,14 @@ class Executor:
         else:
             self._cache.put_savepoint(raw)
         return raw
+
+    def _stored(self, kind: Kind, seen: FlinkJob | FlinkSavepoint) -> Mapping[str, Any]:
+        """The status that the object has; of a FlinkJob with what cannot be read of it, so that it goes."""
+        if kind is Kind.FLINK_JOB and seen.status_error is not None:
+            raw = self._cache.raw_job((seen.meta.namespace, seen.meta.name)) or {}
+            stored = raw.get("status")
+            return stored if isinstance(stored, Mapping) else {}
+        return dump_status(seen.status)
 
     async def _call(self, namespace: str, action: Action) -> None:
         """A call with an effect on Flink. An unclear answer is no error here: the next look resolves it."""
@@ -312,6 +320,10 @@ class Executor:
             self._cache.put_job(raw)
         elif raw is None or not raw["metadata"].get("finalizers"):
             self._cache.drop_job(_stub(job))
+
+    def tell(self, about: FlinkJob | FlinkSavepoint, event: PostEvent) -> None:
+        """Tell of something outside a decision."""
+        self._tell(about, Kind.FLINK_JOB if isinstance(about, FlinkJob) else Kind.FLINK_SAVEPOINT, (event,))
 
     def _tell(self, about: FlinkJob | FlinkSavepoint, kind: Kind, actions: Sequence[Action]) -> None:
         meta = about.meta

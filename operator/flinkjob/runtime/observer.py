@@ -77,6 +77,9 @@ class Observer:
         self._services: dict[str, tuple[float, frozenset[str]]] = {}
         self._deleting: dict[Key, float] = {}
 
+    def now(self) -> datetime:
+        return self._now()
+
     def owner(self, job: FlinkJob) -> Owner:
         return Owner(self._identity, job.meta.namespace, job.meta.name)
 

@@ -23,6 +23,7 @@ from flinkjob.core.jobsync import Turns, kept_until_copied, turns
 from flinkjob.core.model import Fact, JobDecision, JobInput, Needs, Observation, SavepointDecision
 from flinkjob.core.savepoint_end import needs_cluster
 from flinkjob.core.sync import follow_sync, snapshot_view, wanted_copy
+from flinkjob.core.unreadable import let_go, mend, told
 from flinkjob.kube.errors import Conflict, Gone
 from flinkjob.observability.jobmetrics import downtime
 from flinkjob.observability.logging import context
@@ -81,6 +82,7 @@ class Reconciler:
         self._tasks = tasks
         self._syncs = syncs
         self._metrics = metrics
+        self._complaints: set[tuple[str, str]] = set()
 
     async def reconcile(self, key: Key) -> float | None:
         """Work on a key once; after how many seconds to do it again, None: when something changes."""
@@ -107,8 +109,7 @@ class Reconciler:
             await self._forget(key)
             return None
         if job is not None and job.status_error is not None:
-            log.error("the status cannot be read, so nothing is done: %s", job.status_error)
-            return None
+            return await self._unreadable(key, job, savepoints)
         observation = await self._observer.look(key, job)
         decision: JobDecision | None = None
         views = tuple(map(snapshot_view, savepoints))
@@ -128,6 +129,34 @@ class Reconciler:
             await self._forget(key)
         waits = [delay for delay in delays if delay is not None]
         return min(waits) if waits else None
+
+    async def _unreadable(self, key: Key, job: FlinkJob, savepoints: tuple[FlinkSavepoint, ...]) -> float | None:
+        """A FlinkJob with a status that cannot be read: only what is being deleted goes on."""
+        self._complain(job)
+        delays: list[float | None] = []
+        if job.meta.deletion_time is not None:
+            decision = mend(job)
+            await self._executor.job(key, job, decision)
+            delays.append(decision.requeue_after)
+        why = f"FlinkJob {job.meta.name}: {job.status_error}"
+        delays += [await self._let_go(savepoint, savepoint.status_error or why) for savepoint in savepoints]
+        waits = [delay for delay in delays if delay is not None]
+        return min(waits) if waits else None
+
+    async def _let_go(self, savepoint: FlinkSavepoint, why: str) -> float | None:
+        """A FlinkSavepoint of which not everything can be read: it ends when it is being deleted."""
+        if savepoint.meta.deletion_time is None:
+            return None
+        decision = let_go(savepoint, why, self._observer.now())
+        await self._executor.savepoint(savepoint, decision)
+        return decision.requeue_after
+
+    def _complain(self, about: FlinkJob | FlinkSavepoint) -> None:
+        """Say that a status cannot be read, once, until something changes."""
+        complaint = (about.meta.uid, about.status_error or "")
+        if complaint not in self._complaints and about.meta.deletion_time is None:
+            self._executor.tell(about, told(about))
+        self._complaints = {each for each in self._complaints if each[0] != about.meta.uid} | {complaint}
 
     async def _decide(
         self, key: Key, job: FlinkJob, savepoints: tuple[FlinkSavepoint, ...], observation: Observation
@@ -168,8 +197,8 @@ class Reconciler:
         turn: Turns,
     ) -> float | None:
         if savepoint.status_error is not None:
-            log.error("status of FlinkSavepoint %s cannot be read: %s", savepoint.meta.name, savepoint.status_error)
-            return None
+            self._complain(savepoint)
+            return await self._let_go(savepoint, savepoint.status_error)
         spec, deleting = savepoint.spec, savepoint.meta.deletion_time is not None
         observation = replace(
             observation, known=observation.known - _FRESH_FOR_EACH, trigger=None, checkpoints=None, disposal=None

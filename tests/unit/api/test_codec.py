@@ -80,9 +80,9 @@ def test_unknown_fields_of_a_newer_version_are_ignored() -> None:
     assert parsed.status_error is None
 
 
-def test_a_broken_status_is_the_default_and_flagged() -> None:
-    parsed = parse_job(job(status={"phase": "Dancing", "submission": {"number": 3}}))
-    assert parsed.status == FlinkJobStatus()
+def test_a_broken_status_is_flagged_and_the_rest_of_it_read() -> None:
+    parsed = parse_job(job(status={"phase": "Dancing", "submission": {"number": 3}, "hold": {"reason": "Tired"}}))
+    assert parsed.status == FlinkJobStatus(submission=Submission(number=3))
     assert parsed.status_error is not None
     assert parsed.status_error.startswith("status.phase: ")
 
