@@ -30,12 +30,12 @@ from flinkjob.handlers.login import login_handler
 from flinkjob.handlers.registry import build_registry
 from flinkjob.kube.client import KubeClient
 from flinkjob.kube.events import EventRecorder
+from flinkjob.net.checked import CheckedTransport, artifact_client
 from flinkjob.observability.health import HealthServer
 from flinkjob.observability.jobmetrics import oldest_checkpoint_age, oldest_savepoint_age, oldest_sync
 from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.access import Connections
 from flinkjob.runtime.cache import ObjectCache
-from flinkjob.runtime.checkedhttp import CheckedTransport, artifact_client
 from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.copies import Copies

@@ -7,8 +7,10 @@ credentials in a URL are sent to that URL only. Nothing but a complete, checked 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -18,6 +20,7 @@ from flinkjob.artifacts.cache import ArtifactCache, Fetched
 from flinkjob.artifacts.errors import ArtifactInvalid, ArtifactUnavailable, shown
 from flinkjob.artifacts.jarfile import DigestingWriter, check_is_jar, check_size
 from flinkjob.core.errors import Invalid
+from flinkjob.net.exchange import complete
 
 REDIRECTS = 5
 CHUNK_BYTES = 2**20
@@ -75,11 +78,14 @@ class HttpSource:
             ArtifactInvalid: any other answer, a refused host, too large, not a zip archive.
         """
         name = shown(url)
+        begun = time.monotonic()
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                return await self._follow(url, version if isinstance(version, Validators) else None)
+            validators = version if isinstance(version, Validators) else None
+            return await complete(partial(self._follow, url, validators), self._timeout_seconds)
         except (TimeoutError, httpx.TimeoutException) as error:
-            raise ArtifactUnavailable("timeout", f"jar: {name}: {_slow(error, self._timeout_seconds)}") from error
+            over = time.monotonic() - begun >= self._timeout_seconds
+            said = f"not complete within {self._timeout_seconds:g} s" if over else _slow(error)
+            raise ArtifactUnavailable("timeout", f"jar: {name}: {said}") from error
         except httpx.TransportError as error:
             raise ArtifactUnavailable("connection", f"jar: {name}: {error or type(error).__name__}") from error
         except (httpx.InvalidURL, UnicodeError) as error:
@@ -154,11 +160,7 @@ def _check_answer(response: httpx.Response, name: str) -> None:
     raise ArtifactInvalid(_REASONS.get(status, "refused"), message)
 
 
-def _slow(error: Exception, timeout_seconds: float) -> str:
-    match error:
-        case httpx.ConnectTimeout():
-            return f"no connection within {CONNECT_SECONDS:.0f} s"
-        case httpx.TimeoutException():
-            return f"nothing received for {SILENCE_SECONDS:.0f} s"
-        case _:
-            return f"not complete within {timeout_seconds:g} s"
+def _slow(error: Exception) -> str:
+    if isinstance(error, httpx.ConnectTimeout):
+        return f"no connection within {CONNECT_SECONDS:.0f} s"
+    return f"nothing received for {SILENCE_SECONDS:.0f} s"

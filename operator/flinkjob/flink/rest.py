@@ -4,11 +4,11 @@ Used by: the client's parts. Invariants: redirects are not followed; at most `MA
 is not Flink's JSON is `Unreachable`, whatever its status, because a proxy's page says nothing about a job.
 """
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import httpx
@@ -17,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from flinkjob.core.errors import Invalid, Rejected, Transient, Unreachable, one_line, redact_urls
 from flinkjob.flink.causes import root_cause
+from flinkjob.net.exchange import complete
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 """Longest answer that is read, in bytes: about 150,000 jobs in an overview."""
@@ -79,7 +80,7 @@ class FlinkRest:
         limits = httpx.Timeout(timeout) if timeout is not None else httpx.Timeout(self.timeout, read=None, write=None)
         body = None if json is None else orjson.dumps(json)
         headers = {"Accept": "application/json"} | ({"Content-Type": "application/json"} if body is not None else {})
-        async with self._failures(), asyncio.timeout(timeout):
+        async with self._failures():
             request = self._http.build_request(
                 method,
                 self._base_url + path,
@@ -89,12 +90,14 @@ class FlinkRest:
                 files=files,
                 timeout=limits,
             )
-            response = await self._http.send(request, stream=True, follow_redirects=False)
-            try:
-                raw = await self._read(response)
-            finally:
-                await response.aclose()
-        return self._understand(response, raw)
+            return self._understand(*await complete(partial(self._exchange, request), timeout))
+
+    async def _exchange(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+        response = await self._http.send(request, stream=True, follow_redirects=False)
+        try:
+            return response, await self._read(response)
+        finally:
+            await response.aclose()
 
     async def _read(self, response: httpx.Response) -> bytes:
         limit = MAX_ANSWER_BYTES if response.is_success else _MAX_ERROR_BYTES

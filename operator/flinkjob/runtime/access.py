@@ -24,7 +24,7 @@ from flinkjob.api.codec import FlinkJob
 from flinkjob.api.references import KeyRef
 from flinkjob.core.errors import Transient
 from flinkjob.flink.client import FlinkClient
-from flinkjob.runtime.checkedhttp import AddressCheck, CheckedTransport
+from flinkjob.net.checked import AddressCheck, CheckedTransport
 
 FRESH_SECONDS = 60.0
 """How long a Secret that was read is used without looking again."""
@@ -141,25 +141,30 @@ class RotatingTransport(httpx.AsyncBaseTransport):
         self._tls = tls
         self._limits = limits
         self._material: tuple[bytes, ...] | None = None
-        self._inner: httpx.AsyncHTTPTransport | None = None
+        self._inner: CheckedTransport | None = None
+        self._retired: list[CheckedTransport] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         material = await self._read()
         if self._inner is None or material != self._material:
-            before, self._inner = (
-                self._inner,
-                CheckedTransport(self._check, verify=_context(self._tls, material), limits=self._limits),
-            )
+            if self._inner is not None:
+                self._retired.append(self._inner)
+            self._inner = CheckedTransport(self._check, verify=_context(self._tls, material), limits=self._limits)
             self._material = material
-            if before is not None:
-                await before.aclose()
+        await self._close_retired()
         if self._tls.server_name:
             request.extensions["sni_hostname"] = self._tls.server_name
         return await self._inner.handle_async_request(request)
 
     async def aclose(self) -> None:
-        if self._inner is not None:
-            await self._inner.aclose()
+        for transport in (*self._retired, *([self._inner] if self._inner is not None else [])):
+            await transport.aclose()
+
+    async def _close_retired(self) -> None:
+        """What was under way when the certificate changed goes on to its end."""
+        for transport in [transport for transport in self._retired if transport.idle]:
+            self._retired.remove(transport)
+            await transport.aclose()
 
     async def _read(self) -> tuple[bytes, ...]:
         ca = await self._vault.value(self._tls.ca) if self._tls.ca is not None else b""
@@ -176,7 +181,7 @@ class Connections:
     def __init__(self, plain: httpx.AsyncClient, reader: Reader, check: AddressCheck) -> None:
         """
         Args:
-            check: refuses addresses that names resolve to, see `checkedhttp`.
+            check: refuses addresses that names resolve to, see `net.checked`.
         """
         self._plain = plain
         self._reader = reader

@@ -2,7 +2,8 @@
 
 Used by `app` and `access` for everything whose address a person can name. A host name is resolved here, each of its
 addresses is checked, and one of those very addresses is connected to, so that a name cannot change its meaning in between.
-Where a proxy is set for artifacts (HTTP_PROXY, HTTPS_PROXY), it resolves names and has to refuse what it shall not reach.
+Where a proxy is set for artifacts (HTTP_PROXY, HTTPS_PROXY), it resolves names and has to refuse what it shall not reach;
+hosts in NO_PROXY are checked like all others.
 """
 
 from __future__ import annotations
@@ -11,23 +12,30 @@ import asyncio
 import socket
 import ssl
 import urllib.request
+import weakref
 from collections.abc import Callable, Iterable
+from typing import Final
 
 import httpcore
 import httpx
 
 from flinkjob.core.errors import Invalid
+from flinkjob.net.exchange import patience
+from flinkjob.net.stream import SocketStream
 
 AddressCheck = Callable[[str], None]
 """Raises `Invalid` for an address that may not be connected to."""
+
+_PROXY_SCHEMES: Final = ("http", "https", "all")
 
 
 class CheckedBackend(httpcore.AsyncNetworkBackend):
     """Resolves, checks and connects."""
 
-    def __init__(self, check: AddressCheck, inner: httpcore.AsyncNetworkBackend | None = None) -> None:
+    def __init__(self, check: AddressCheck) -> None:
         self._check = check
-        self._inner = inner or httpcore.AnyIOBackend()
+        self._closed = False
+        self._streams: weakref.WeakSet[SocketStream] = weakref.WeakSet()
 
     async def connect_tcp(
         self,
@@ -37,7 +45,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Connects to the first address that answers.
+        """Connects to the first address that answers; `local_address` and `socket_options` are never given here.
 
         Raises:
             httpcore.ConnectError: unknown host, none answers, or one of the addresses is refused.
@@ -47,19 +55,31 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         failure: Exception | None = None
         for address in addresses:
             try:
-                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+                stream = await SocketStream.connect(address, port, timeout)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
-        raise failure or httpcore.ConnectError(f"{host} has no address")
+                continue
+            if self._closed:
+                stream.close()
+                break
+            self._streams.add(stream)
+            return stream
+        raise failure or httpcore.ConnectError("closed meanwhile" if self._closed else f"{host} has no address")
 
     async def sleep(self, seconds: float) -> None:
         """Waits."""
         await asyncio.sleep(seconds)
 
+    def close(self) -> None:
+        """Closes every connection, those in use too, and makes no more."""
+        self._closed = True
+        for stream in tuple(self._streams):
+            stream.close()
+
     async def _resolve(self, host: str, port: int, timeout: float | None) -> list[str]:
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(timeout):
+            async with patience(timeout):
                 found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(f"{host} was not resolved in time") from error
@@ -85,17 +105,49 @@ class CheckedTransport(httpx.AsyncHTTPTransport):
         limits: httpx.Limits | None = None,
     ) -> None:
         bounds = limits or httpx.Limits(max_connections=100, max_keepalive_connections=20)
+        self._backend = CheckedBackend(check)
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=verify or httpx.create_ssl_context(),
             max_connections=bounds.max_connections,
             max_keepalive_connections=bounds.max_keepalive_connections,
             keepalive_expiry=bounds.keepalive_expiry,
-            network_backend=CheckedBackend(check),
+            network_backend=self._backend,
         )
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is sent or received."""
+        return all(connection.is_idle() or connection.is_closed() for connection in self._pool.connections)
+
+    async def aclose(self) -> None:
+        """Closes every connection; what is under way ends as if the connection broke."""
+        await super().aclose()
+        self._backend.close()
+
+
+class _ArtifactTransport(httpx.AsyncBaseTransport):
+    """Through the environment's proxy where it says so for a host, else directly, checked."""
+
+    def __init__(self, check: AddressCheck) -> None:
+        self._direct = CheckedTransport(check)
+        self._proxied = {
+            scheme: httpx.AsyncHTTPTransport(proxy=url if "://" in url else f"http://{url}")
+            for scheme, url in urllib.request.getproxies().items()
+            if scheme in _PROXY_SCHEMES
+        }
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        proxied = self._proxied.get(request.url.scheme) or self._proxied.get("all")
+        if proxied is None or urllib.request.proxy_bypass(request.url.host):
+            return await self._direct.handle_async_request(request)
+        return await proxied.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._direct.aclose()
+        for transport in self._proxied.values():
+            await transport.aclose()
 
 
 def artifact_client(check: AddressCheck) -> httpx.AsyncClient:
     """The client for artifacts: it follows no redirect by itself, and uses the environment's proxy where there is one."""
-    if {"http", "https", "all"} & set(urllib.request.getproxies()):
-        return httpx.AsyncClient(follow_redirects=False)
-    return httpx.AsyncClient(follow_redirects=False, transport=CheckedTransport(check))
+    return httpx.AsyncClient(follow_redirects=False, transport=_ArtifactTransport(check))

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from flinkjob.core.hosts import HostRules
-from flinkjob.runtime.checkedhttp import CheckedTransport, artifact_client
+from flinkjob.net.checked import CheckedTransport, artifact_client
 
 
 class Resolver:
@@ -111,5 +111,18 @@ async def test_artifacts_are_fetched_over_it(server: int, monkeypatch: pytest.Mo
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "example.com")
     async with artifact_client(HostRules().check_address) as http:
+        with pytest.raises(httpx.ConnectError, match="not allowed"):
+            await http.get(f"http://127.0.0.1:{server}/")
+
+
+async def test_a_host_that_no_proxy_names_is_checked_and_others_go_through_the_proxy(
+    server: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTPS_PROXY", "ALL_PROXY", "https_proxy", "all_proxy", "no_proxy", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{server}")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,inside.example")
+    async with artifact_client(HostRules().check_address) as http:
+        assert (await http.get("http://somewhere.example/")).text == "here"
         with pytest.raises(httpx.ConnectError, match="not allowed"):
             await http.get(f"http://127.0.0.1:{server}/")
