@@ -55,7 +55,8 @@ class RollbackSpec(SpecModel):
         RollbackPolicy,
         Field(
             description="Enabled: a run with a new spec that fails, or is not healthy by the deadline, is replaced by "
-            "the last healthy one, from the state before the upgrade; then held until the spec changes."
+            "the last healthy one, from the state before the upgrade; then held until the spec changes. What the "
+            "failed run had committed to its outputs by then is written again."
         ),
     ] = RollbackPolicy.DISABLED
     healthy_after: Annotated[
