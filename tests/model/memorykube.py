@@ -10,10 +10,11 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatch
 from typing import Any
 
 from flinkjob.api.constants import FINALIZER
-from flinkjob.kube.errors import Conflict, Gone
+from flinkjob.kube.errors import Conflict, Forbidden, Gone
 from flinkjob.kube.kinds import Kind
 
 Object = dict[str, Any]
@@ -27,6 +28,7 @@ class MemoryKube:
         listener: told of every change, as a watch tells: (ADDED | MODIFIED | DELETED, kind, object).
         on_status: told of every status that was written.
         status_writes: how many status writes were accepted.
+        refused: names (as of the shell) that a policy lets the operator neither change nor create nor delete.
     """
 
     def __init__(self, now: Callable[[], str]) -> None:
@@ -38,6 +40,7 @@ class MemoryKube:
         self.listener: Listener = lambda *_: None
         self.on_status: Callable[[Kind, Object], object] = lambda *_: None
         self.status_writes = 0
+        self.refused: set[str] = set()
 
     # what people do
 
@@ -100,6 +103,7 @@ class MemoryKube:
     async def patch_status(
         self, kind: Kind, namespace: str, name: str, patch: Mapping[str, Any], resource_version: str
     ) -> Object:
+        self._admit(name)
         changed = self._current(kind, name, resource_version)
         changed["status"] = _merge(changed.get("status") or {}, patch)
         self.status_writes += 1
@@ -141,6 +145,7 @@ class MemoryKube:
 
     async def create_savepoint(self, body: Mapping[str, Any]) -> Object:
         name = body["metadata"]["name"]
+        self._admit(name)
         found = self._objects.get((Kind.FLINK_SAVEPOINT, name))
         if found is not None:
             return copy.deepcopy(found)
@@ -150,6 +155,7 @@ class MemoryKube:
         return self._store("ADDED", Kind.FLINK_SAVEPOINT, made)
 
     async def delete_savepoint(self, namespace: str, name: str, *, uid: str | None = None) -> bool:
+        self._admit(name)
         found = self._objects.get((Kind.FLINK_SAVEPOINT, name))
         if found is None or uid not in (None, found["metadata"]["uid"]):
             return False
@@ -186,6 +192,10 @@ class MemoryKube:
         return None
 
     # inside
+
+    def _admit(self, name: str) -> None:
+        if any(fnmatch(name, refused) for refused in self.refused):
+            raise Forbidden(403, f"{name} is denied by a policy")
 
     def _current(self, kind: Kind, name: str, resource_version: str | None) -> Object:
         found = self._objects.get((kind, name))

@@ -317,12 +317,14 @@ class JobInput:
     Attributes:
         named: FlinkSavepoints that the spec names, by name.
         in_use: normalised places of all snapshots that some FlinkJob was started from or would start from.
+        refused: uids of FlinkSavepoints that cannot be written: what they made counts, but nothing is done or waited for.
     """
 
     identity: str
     job: FlinkJob
     observation: Observation
     savepoints: tuple[FlinkSavepoint, ...] = ()
+    refused: frozenset[str] = frozenset()
     named: Mapping[str, FlinkSavepoint] = field(default_factory=dict)
     in_use: frozenset[str] = frozenset()
 

@@ -56,7 +56,7 @@ def step(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
             draft.status = replace(draft.status, periodic=replace(known, next_time=due))
         draft.again(min((due - draft.now).total_seconds() + 0.05, LONGEST_SLEEP))
         return
-    if any(_unfinished(savepoint) for savepoint in draft.given.savepoints):
+    if any(_unfinished(savepoint) and not _lost(savepoint, draft) for savepoint in draft.given.savepoints):
         draft.again(5.0)
         return
     name = f"{draft.job.meta.name}-periodic-{int(due.timestamp())}"
@@ -112,6 +112,12 @@ def _retain_of(
 
 def _unfinished(savepoint: FlinkSavepoint) -> bool:
     return savepoint.status.phase not in (SavepointPhase.COMPLETED, SavepointPhase.FAILED)
+
+
+def _lost(savepoint: FlinkSavepoint, draft: Draft) -> bool:
+    """Whether it may never finish, since it cannot be written; of the operator's own ones there is one at most."""
+    own = savepoint.meta.labels.get(LABEL_ORIGIN) == SavepointOrigin.PERIODIC
+    return savepoint.meta.uid in draft.given.refused and not own
 
 
 def _kept_by_operator(savepoint: FlinkSavepoint, origins: frozenset[SavepointOrigin]) -> bool:

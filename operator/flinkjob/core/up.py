@@ -238,7 +238,9 @@ def _cancel_with_last_state(draft: Draft, submission: Submission, *, by: str) ->
 
 
 def _can_take_savepoint(draft: Draft) -> bool:
-    busy = next((s for s in draft.given.savepoints if _in_progress(s, draft.submission)), None)
+    refused = draft.given.refused
+    begun = [s for s in draft.given.savepoints if _in_progress(s, draft.submission)]
+    busy = next((s for s in begun if s.meta.uid not in refused), None)
     if busy is not None:
         draft.wait(STOP, Reason.WaitingForSavepoint, f"FlinkSavepoint {busy.meta.name} is in progress", again=0.5)
         return False
@@ -275,6 +277,7 @@ def _is_due(savepoint: FlinkSavepoint, submission: Submission, draft: Draft) -> 
     return (
         spec is not None
         and spec.is_stop
+        and savepoint.meta.uid not in draft.given.refused
         and savepoint.meta.deletion_time is None
         and status.phase not in (None, SavepointPhase.COMPLETED, SavepointPhase.FAILED)
         and (status.retry_time is None or status.retry_time <= draft.now)

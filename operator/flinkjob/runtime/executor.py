@@ -21,6 +21,7 @@ from flinkjob.core.actions import (
     DeleteObject,
     DeleteSavepoint,
     DiscardArtifact,
+    EventType,
     MarkResult,
     PostEvent,
     RecordRevision,
@@ -32,11 +33,12 @@ from flinkjob.core.actions import (
     TakeCheckpoint,
     TakeSavepoint,
 )
-from flinkjob.core.errors import FlinkJobError
+from flinkjob.core.errors import FlinkJobError, one_line
 from flinkjob.core.identity import jar_name
 from flinkjob.core.model import JobDecision, SavepointDecision
+from flinkjob.core.reasons import Reason
 from flinkjob.kube.client import KubeClient
-from flinkjob.kube.errors import NamespaceTerminating
+from flinkjob.kube.errors import Conflict, Gone, KubeRejected, NamespaceTerminating
 from flinkjob.kube.events import EventRecorder
 from flinkjob.kube.kinds import Kind, ObjectRef
 from flinkjob.kube.mergepatch import merge_patch
@@ -148,25 +150,27 @@ class Executor:
                     self._faults.after(Effect.REVISION)
                 case RecordSavepoint():
                     self._faults.before(Effect.RECORD)
-                    await self._create(records.recorded_savepoint(job, action))
+                    await self._create(job, records.recorded_savepoint(job, action), f"savepoint {action.location}")
                     self._faults.after(Effect.RECORD)
                 case CreateSavepoint():
                     self._faults.before(Effect.SAVEPOINT_CREATE)
-                    await self._create(records.wanted_savepoint(job, action))
+                    await self._create(job, records.wanted_savepoint(job, action), "a request")
                     self._faults.after(Effect.SAVEPOINT_CREATE)
                 case _:
                     pass
         return version
 
-    async def _create(self, savepoint: dict[str, Any]) -> None:
-        """Creates a FlinkSavepoint. Where the namespace is being deleted none can be: that must not hold the deletion up."""
+    async def _create(self, job: FlinkJob, savepoint: dict[str, Any], what: str) -> None:
+        """Creates a FlinkSavepoint. Where none can be, by a policy or a quota, its FlinkJob goes on without, and tells."""
         try:
             self._cache.put_savepoint(await self._kube.create_savepoint(savepoint))
         except NamespaceTerminating:
-            status = savepoint.get("status") or {}
-            log.warning(
-                "no FlinkSavepoint for %s: the namespace is being deleted", status.get("location") or "a request"
-            )
+            log.warning("no FlinkSavepoint for %s: the namespace is being deleted", what)
+        except (Conflict, Gone):
+            raise
+        except KubeRejected as error:
+            message = one_line(f"no FlinkSavepoint for {what}: {error.message}")
+            self.tell(job, PostEvent(type=EventType.WARNING, reason=Reason.SavepointFailed, message=message))
 
     async def _add_finalizer(self, kind: Kind, about: FlinkJob | FlinkSavepoint, version: str) -> dict[str, Any]:
         meta = about.meta
@@ -260,15 +264,22 @@ class Executor:
                 case RemoveFinalizer():
                     await self._let_go(key)
                 case DeleteSavepoint():
-                    self._faults.before(Effect.SAVEPOINT_DELETE)
-                    await self._kube.delete_savepoint(key[0], action.name, uid=action.uid)
-                    self._faults.after(Effect.SAVEPOINT_DELETE)
+                    await self._delete_savepoint(key, action)
                 case MarkResult():
                     await self._mark(key, action)
                 case DeleteObject():
                     await self._delete(key)
                 case _:
                     pass
+
+    async def _delete_savepoint(self, key: Key, action: DeleteSavepoint) -> None:
+        """Deletes an outdated FlinkSavepoint; one that may not be deleted stays, and holds up nothing."""
+        self._faults.before(Effect.SAVEPOINT_DELETE)
+        try:
+            await self._kube.delete_savepoint(key[0], action.name, uid=action.uid)
+        except KubeRejected as error:
+            log.warning("FlinkSavepoint %s stays: %s", action.name, error.message)
+        self._faults.after(Effect.SAVEPOINT_DELETE)
 
     async def _discard(self, key: Key, action: DiscardArtifact) -> None:
         """Remove a jar that no other FlinkJob on that cluster was started from; best effort."""

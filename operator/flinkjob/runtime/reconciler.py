@@ -3,7 +3,8 @@
 Called by the work queue, never twice at the same time for one key. A FlinkJob and the FlinkSavepoints that name it are worked
 on together, so that their operations on the Flink job never overlap. FlinkSavepoints of a Flink job that is no
 FlinkJob's have a key of their own; its cluster is polled only as long as one of them is at work. Invariant: a
-FlinkSavepoint's end is written before the FlinkJob forgets the operation that made it.
+FlinkSavepoint's end is written before the FlinkJob forgets the operation that made it, unless the API server refuses that:
+one that cannot be written holds up nothing else.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from flinkjob.core.model import Fact, JobDecision, JobInput, Needs, Observation,
 from flinkjob.core.savepoint_end import needs_cluster
 from flinkjob.core.sync import follow_sync, snapshot_view, wanted_copy
 from flinkjob.core.unreadable import let_go, mend, told
-from flinkjob.kube.errors import Conflict, Gone
+from flinkjob.kube.errors import Conflict, Gone, KubeRejected
 from flinkjob.observability.jobmetrics import downtime
 from flinkjob.observability.logging import context
 from flinkjob.observability.metrics import Metrics
@@ -35,6 +36,7 @@ from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.observer import Observer, addresses
 from flinkjob.runtime.queue import Key
+from flinkjob.runtime.refusals import Refusals
 from flinkjob.runtime.settle import settled
 from flinkjob.runtime.syncs import Syncs
 from flinkjob.runtime.tasks import Tasks
@@ -82,6 +84,7 @@ class Reconciler:
         self._tasks = tasks
         self._syncs = syncs
         self._metrics = metrics
+        self._refusals = Refusals()
         self._complaints: set[tuple[str, str]] = set()
 
     async def reconcile(self, key: Key) -> float | None:
@@ -105,6 +108,7 @@ class Reconciler:
     async def _round(self, key: Key) -> float | None:
         job, savepoints = self._cache.job(key), self._cache.savepoints_of(key)
         self._syncs.retain(key, frozenset(one.meta.uid for one in savepoints if one.meta.deletion_time is None))
+        self._refusals.retain(key, frozenset(one.meta.uid for one in savepoints))
         if job is None and not savepoints:
             await self._forget(key)
             return None
@@ -119,6 +123,9 @@ class Reconciler:
         delays = [decision.requeue_after if decision is not None else None]
         turn = turns(job.spec if job is not None else None, views, observation.now)
         for savepoint in savepoints:
+            if pause := self._refusals.pause(savepoint.meta):
+                delays.append(pause)
+                continue
             delays.append(await self._savepoint(key, job, savepoint, status, observation, decision, turn))
         if job is not None and decision is not None:
             await self._executor.job(key, job, decision)
@@ -139,17 +146,17 @@ class Reconciler:
             await self._executor.job(key, job, decision)
             delays.append(decision.requeue_after)
         why = f"FlinkJob {job.meta.name}: {job.status_error}"
-        delays += [await self._let_go(savepoint, savepoint.status_error or why) for savepoint in savepoints]
+        delays += [await self._let_go(key, savepoint, savepoint.status_error or why) for savepoint in savepoints]
         waits = [delay for delay in delays if delay is not None]
         return min(waits) if waits else None
 
-    async def _let_go(self, savepoint: FlinkSavepoint, why: str) -> float | None:
+    async def _let_go(self, key: Key, savepoint: FlinkSavepoint, why: str) -> float | None:
         """A FlinkSavepoint of which not everything can be read: it ends when it is being deleted."""
         if savepoint.meta.deletion_time is None:
             return None
-        decision = let_go(savepoint, why, self._observer.now())
-        await self._executor.savepoint(savepoint, decision)
-        return decision.requeue_after
+        if pause := self._refusals.pause(savepoint.meta):
+            return pause
+        return await self._carry_out(key, savepoint, let_go(savepoint, why, self._observer.now()))
 
     def _complain(self, about: FlinkJob | FlinkSavepoint) -> None:
         """Say that a status cannot be read, once, until something changes."""
@@ -170,6 +177,7 @@ class Reconciler:
                 job=job,
                 observation=observation,
                 savepoints=savepoints,
+                refused=self._refusals.of(key),
                 named=named,
                 in_use=in_use,
             )
@@ -198,7 +206,7 @@ class Reconciler:
     ) -> float | None:
         if savepoint.status_error is not None:
             self._complain(savepoint)
-            return await self._let_go(savepoint, savepoint.status_error)
+            return await self._let_go(key, savepoint, savepoint.status_error)
         spec, deleting = savepoint.spec, savepoint.meta.deletion_time is not None
         observation = replace(
             observation, known=observation.known - _FRESH_FOR_EACH, trigger=None, checkpoints=None, disposal=None
@@ -246,14 +254,24 @@ class Reconciler:
         seen = await self._syncs.look(key, wanted) if wanted is not None else None
         answer = follow_sync(savepoint, answer, seen, now, by_job, later=later)
         answer = kept_until_copied(savepoint, answer, now, is_awaited=uid in turn.awaited)
-        with context(savepoint=savepoint.meta.name):
+        return await self._carry_out(key, savepoint, answer)
+
+    async def _carry_out(self, key: Key, savepoint: FlinkSavepoint, decision: SavepointDecision) -> float | None:
+        """Carry a decision about a FlinkSavepoint out; one that the API server refuses holds up nothing else."""
+        meta = savepoint.meta
+        with context(savepoint=meta.name):
             try:
-                await self._executor.savepoint(savepoint, answer)
+                await self._executor.savepoint(savepoint, decision)
+            except Conflict:
+                raise
             except Gone:
-                self._cache.drop_savepoint(
-                    {"metadata": {"namespace": key[0], "name": savepoint.meta.name, "uid": savepoint.meta.uid}}
-                )
-        return answer.requeue_after
+                self._cache.drop_savepoint({"metadata": {"namespace": key[0], "name": meta.name, "uid": meta.uid}})
+            except KubeRejected as error:
+                pause = self._refusals.note(key, meta)
+                log.warning("FlinkSavepoint %s, again in %.1f s: %s", meta.name, pause, error.message)
+                return pause
+        self._refusals.accepted(meta)
+        return decision.requeue_after
 
     async def _look_at(self, key: Key, target: TargetSpec) -> Observation:
         cluster = target.cluster.as_cluster()
