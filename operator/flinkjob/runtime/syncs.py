@@ -36,7 +36,9 @@ from flinkjob.snapshots.copying import (
     copy_snapshot,
 )
 from flinkjob.snapshots.metadata import MetadataUnreadable, SnapshotNotSelfContained
-from flinkjob.snapshots.place import OwnedByOther, Place, StoreStep
+from flinkjob.snapshots.objects import StoreStep
+from flinkjob.snapshots.owner import OwnedByOther
+from flinkjob.snapshots.place import Place
 from flinkjob.snapshots.transfer import Bandwidth
 
 log = logging.getLogger(__name__)

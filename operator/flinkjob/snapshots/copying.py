@@ -20,7 +20,8 @@ from obstore.store import ObjectStore
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected
 from flinkjob.snapshots.manifest import Manifest, ManifestFile, manifest_size
 from flinkjob.snapshots.metadata import SnapshotMetadata, SnapshotNotSelfContained, read_metadata
-from flinkjob.snapshots.place import MANIFEST, MOST_TRIES, Place, StoreStep, beside, require_listable
+from flinkjob.snapshots.objects import MOST_TRIES, StoreStep, beside
+from flinkjob.snapshots.place import MANIFEST, Place, require_listable
 from flinkjob.snapshots.stores import store_errors
 from flinkjob.snapshots.transfer import MEMORY, MIB, Bandwidth, Memory, copy_object, digest_of, memory_for
 

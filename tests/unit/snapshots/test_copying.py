@@ -16,7 +16,8 @@ from flinkjob.snapshots import copying
 from flinkjob.snapshots import place as places
 from flinkjob.snapshots.copying import CopyRequest, Progress, apply_retention, check_copy, copy_snapshot
 from flinkjob.snapshots.metadata import SnapshotNotSelfContained
-from flinkjob.snapshots.place import OwnedByOther, Place
+from flinkjob.snapshots.owner import OwnedByOther
+from flinkjob.snapshots.place import Place
 from flinkjob.snapshots.stores import StoreAddress, open_store
 from flinkjob.snapshots.transfer import MEMORY, MIB, Bandwidth, Memory, memory_for
 

@@ -15,10 +15,13 @@ from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
 from flinkjob.core.errors import Invalid, Transient
+from flinkjob.snapshots import objects
 from flinkjob.snapshots import place as places
 from flinkjob.snapshots.copying import outdated
 from flinkjob.snapshots.manifest import Manifest, ManifestFile
-from flinkjob.snapshots.place import OwnedByOther, Place, StoreStep
+from flinkjob.snapshots.objects import StoreStep
+from flinkjob.snapshots.owner import OwnedByOther
+from flinkjob.snapshots.place import Place
 
 ROOT = "team/clicks"
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -115,7 +118,7 @@ def test_a_list_of_copies_does_not_hold_their_files(large: int, monkeypatch: pyt
         assert [copy.files for copy in await at(store).copies()] == [()]
         assert await at(store).find() == manifest(1)
 
-    monkeypatch.setattr(places, "LARGE", large)
+    monkeypatch.setattr(objects, "LARGE", large)
     run(history())
 
 
@@ -201,7 +204,7 @@ def test_what_others_left_in_the_place_is_no_error_of_the_operator(
         await at(store).publish(manifest(3))
         assert latest(store) == 3
 
-    monkeypatch.setattr(places, "LARGEST", 1000)
+    monkeypatch.setattr(objects, "LARGEST", 1000)
     run(history())
 
 
