@@ -1,8 +1,9 @@
 """`savepoints.syncTo` of a FlinkJob: which of its savepoints is copied now, and what its status says of them.
 
 `turns` is called by the reconciler once a round, `awaited` by the retention, `note` by the job decision. Invariants: one
-at a time, in the order in which they were taken, so that a higher number is newer state; none twice; one that is older than a
-copied one is passed over; what waits for its copy stays; a FlinkSavepoint with a `syncTo` of its own is not meant.
+at a time to a place, in the order in which they were taken, so that a higher number is newer state; none twice; one that is
+older than a copied one is passed over; what waits for its copy stays; a FlinkSavepoint with a `syncTo` of its own is not
+meant, but keeps that order with the others.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import datetime, timedelta
 
 from flinkjob.api.codec import FlinkSavepoint
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
-from flinkjob.api.sync import JobSyncStatus, JobSyncToSpec, SyncFailure, SyncProgress, SyncSuccess
+from flinkjob.api.sync import JobSyncStatus, JobSyncToSpec, SyncFailure, SyncProgress, SyncSuccess, SyncToSpec
 from flinkjob.api.words import ConditionStatus, SavepointMode, SavepointOrigin, SavepointPhase
 from flinkjob.core.actions import DeleteObject
 from flinkjob.core.draft import Draft
@@ -36,7 +37,7 @@ class Turns:
     Attributes:
         by_job: that of which the FlinkJob wants a copy now; None where there is none.
         awaited: those of which the FlinkJob wants one some time: they stay until then.
-        later: those with a `syncTo` of their own that an older one to the same place precedes.
+        later: those whose copy another one to the same place precedes, whoever asked for either.
     """
 
     by_job: str | None = None
@@ -47,17 +48,32 @@ class Turns:
 def turns(spec: FlinkJobSpec | None, savepoints: tuple[FlinkSavepoint, ...], now: datetime) -> Turns:
     """Whose turn it is.
 
+    Copies to one place are made one after the other in the order of their snapshots, whoever asks for them, so that the
+    highest number is the newest state. What a FlinkJob asks for is tried for ever: after a failure it lets others go first,
+    since what is newer makes it needless.
+
     Args:
         spec: of the FlinkJob; None where there is none.
         savepoints: as they are without their copies.
     """
-    return Turns(
-        by_job=turn_of(spec, savepoints, now), awaited=awaited(spec, savepoints), later=_later_ones(savepoints)
-    )
+    queues = _own_queues(savepoints)
+    waiting = _waiting(spec, savepoints)
+    head = _begun(waiting) or next(iter(waiting), None)
+    if head is not None and spec is not None and spec.savepoints.sync_to is not None:
+        queues.setdefault(_place(spec.savepoints.sync_to), []).append(head)
+    later: set[str] = set()
+    for queue in queues.values():
+        queue.sort(key=lambda one: (_rank(one), _age(one)))
+        behind = 0 if len(queue) > 1 and _rank(queue[0]) and _undecided(queue[0], queue[1], now) else 1
+        later.update(one.meta.uid for one in queue[behind:])
+    turn = turn_of(spec, savepoints, now)
+    if turn in later and head is not None and head.status.sync is None:
+        turn = None  # it has not begun: nothing is to be said of it yet
+    return Turns(by_job=turn, awaited=awaited(spec, savepoints), later=frozenset(later))
 
 
-def _later_ones(savepoints: tuple[FlinkSavepoint, ...]) -> frozenset[str]:
-    """Copies to one place are made in the order of their snapshots, so that the highest number is the newest state."""
+def _own_queues(savepoints: tuple[FlinkSavepoint, ...]) -> dict[str, list[FlinkSavepoint]]:
+    """Those with a `syncTo` of their own that are to be copied or are being copied, by their places."""
     queues: dict[str, list[FlinkSavepoint]] = {}
     for savepoint in savepoints:
         spec, status = savepoint.spec, savepoint.status
@@ -65,10 +81,22 @@ def _later_ones(savepoints: tuple[FlinkSavepoint, ...]) -> frozenset[str]:
             continue
         over = status.sync is not None and status.sync.end_time is not None
         if savepoint.meta.deletion_time is None and status.location is not None and not over:
-            queues.setdefault(spec.sync_to.uri, []).append(savepoint)
-    for queue in queues.values():
-        queue.sort(key=lambda one: (one.status.sync is None or one.status.sync.sequence_number is None, _age(one)))
-    return frozenset(one.meta.uid for queue in queues.values() for one in queue[1:])
+            queues.setdefault(_place(spec.sync_to), []).append(savepoint)
+    return queues
+
+
+def _place(sync: SyncToSpec) -> str:
+    return sync.uri.rstrip("/")
+
+
+def _rank(savepoint: FlinkSavepoint) -> int:
+    """What has its number comes first; what its FlinkJob asks for comes last after a failure."""
+    sync, own = savepoint.status.sync, savepoint.spec is not None and savepoint.spec.sync_to is not None
+    if own:
+        return 0 if sync is not None and sync.sequence_number is not None else 1
+    if sync is None:
+        return 1
+    return 0 if sync.error is None else 2
 
 
 def turn_of(spec: FlinkJobSpec | None, savepoints: tuple[FlinkSavepoint, ...], now: datetime) -> str | None:
@@ -78,12 +106,16 @@ def turn_of(spec: FlinkJobSpec | None, savepoints: tuple[FlinkSavepoint, ...], n
         savepoints: those of the job, as they are without their copies.
     """
     waiting = _waiting(spec, savepoints)
-    begun = next((savepoint for savepoint in waiting if savepoint.status.sync is not None), None)
+    begun = _begun(waiting)
     if begun is not None:
         return begun.meta.uid  # it has its number
     if not waiting or (len(waiting) > 1 and _undecided(waiting[0], waiting[1], now)):
         return None
     return waiting[0].meta.uid
+
+
+def _begun(waiting: list[FlinkSavepoint]) -> FlinkSavepoint | None:
+    return next((savepoint for savepoint in waiting if savepoint.status.sync is not None), None)
 
 
 def awaited(spec: FlinkJobSpec | None, savepoints: tuple[FlinkSavepoint, ...]) -> frozenset[str]:
@@ -125,7 +157,7 @@ def _waiting(spec: FlinkJobSpec | None, savepoints: tuple[FlinkSavepoint, ...]) 
     waiting: list[FlinkSavepoint] = []
     if sync is None:
         return waiting
-    for savepoint in _taken(savepoints):
+    for savepoint in sorted((*_taken(savepoints), *_copied_to(_place(sync), savepoints)), key=_age):
         done = savepoint.status.sync
         if done is None or done.end_time is None:
             if is_meant(sync, savepoint.status.origin):
@@ -133,6 +165,19 @@ def _waiting(spec: FlinkJobSpec | None, savepoints: tuple[FlinkSavepoint, ...]) 
         elif done.error is None:
             waiting.clear()  # what is older than a copied one would get a higher number
     return waiting
+
+
+def _copied_to(place: str, savepoints: tuple[FlinkSavepoint, ...]) -> list[FlinkSavepoint]:
+    """Those that their own `syncTo` has brought there, and of which is known when they were taken."""
+    found = []
+    for savepoint in savepoints:
+        spec, status = savepoint.spec, savepoint.status
+        if spec is None or spec.sync_to is None or _place(spec.sync_to) != place:
+            continue
+        known = spec.mode is not SavepointMode.EXISTING or status.checkpoint_id is not None
+        if known and status.sync is not None and status.sync.end_time is not None and status.sync.error is None:
+            found.append(savepoint)
+    return found
 
 
 def _undecided(one: FlinkSavepoint, other: FlinkSavepoint, now: datetime) -> bool:

@@ -154,7 +154,7 @@ def follow_sync(
         decision: about the snapshot itself.
         seen: how far the copy is; None where `wanted_copy` gave None.
         by_job: what its FlinkJob asks for, when it is this one's turn.
-        later: its own copy waits for that of an older one.
+        later: it waits for another copy to the same place.
     """
     spec = savepoint.spec
     done = decision.status.phase is SavepointPhase.COMPLETED
@@ -163,7 +163,7 @@ def follow_sync(
     if spec.sync_to is not None:
         return _Follow(savepoint, decision, spec.sync_to, now).decide(seen, later=later)
     if by_job is not None:
-        return _FollowByJob(savepoint, decision, by_job, now).decide(seen)
+        return _FollowByJob(savepoint, decision, by_job, now).decide(seen, later=later)
     return _without_turn(savepoint, decision, now)
 
 
@@ -200,7 +200,7 @@ class _Follow:
         before = self._before
         if later and (before is None or before.end_time is None):
             waits = before or SyncStatus(start_time=self._now, observed_time=self._now)
-            return self._working(waits, Reason.Syncing, "an older savepoint is copied first", again=LOOK_SECONDS)
+            return self._working(waits, Reason.Syncing, "another savepoint is copied there first", again=LOOK_SECONDS)
         if before is None:
             begun = SyncStatus(start_time=self._now, observed_time=self._now)
             return self._working(begun, Reason.Syncing, "the copy is about to begin", again=SOON)

@@ -281,6 +281,9 @@ def test_the_savepoint_of_a_deletion_is_copied_by_itself(origins: list[str] | No
     assert (record.sync_to is not None) is is_copied
 
 
+OWN: dict[str, Any] = {"syncTo": {"uri": URI}}
+
+
 # any history
 
 
@@ -295,11 +298,11 @@ class World:
 
 def _round(world: World, outcome: str) -> None:
     """What the reconciler does for them in one round, with a copy that comes out so."""
-    chosen = turn_of(wanted(), tuple(map(snapshot_view, world.savepoints)), world.now)
+    now = turns(wanted(), tuple(map(snapshot_view, world.savepoints)), world.now)
     at_work = []
     for index, one in enumerate(world.savepoints):
-        by_job = SYNC if one.meta.uid == chosen else None
-        request = wanted_copy(one, one.status, world.now, by_job)
+        by_job, later = SYNC if one.meta.uid == now.by_job else None, one.meta.uid in now.later
+        request = wanted_copy(one, one.status, world.now, by_job) if not later else None
         seen_copy = None
         if request is not None:
             at_work.append(request.uid)
@@ -314,10 +317,11 @@ def _round(world: World, outcome: str) -> None:
                 case _:
                     seen_copy = FAILED
         decided = decide_sp(snapshot_view(one), observation=seen(present(), now=world.now))
-        decision = follow_sync(one, decided, seen_copy, world.now, by_job)
+        decision = follow_sync(one, decided, seen_copy, world.now, by_job, later=later)
+        own = OWN if one.spec is not None and one.spec.sync_to is not None else {}
         raw = {
             "metadata": {"namespace": one.meta.namespace, "name": one.meta.name, "uid": one.meta.uid},
-            "spec": {"jobRef": {"name": "clicks"}},
+            "spec": {"jobRef": {"name": "clicks"}, **own},
             "status": dump_status(decision.status),
         }
         world.savepoints[index] = parse_savepoint(raw)
@@ -325,28 +329,79 @@ def _round(world: World, outcome: str) -> None:
     assert len(at_work) <= 1, at_work
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from(("done", "working", "spoiled", "failed", "taken", "gone", "later")), max_size=40))
+STEPS = ("done", "working", "spoiled", "failed", "taken", "own", "gone", "later")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(STEPS), max_size=40))
 def test_one_at_a_time_in_their_order_and_none_twice(history: list[str]) -> None:
     world, made = World([], NOW, []), 0
     for step in [*history, *["done"] * 60]:
         world.now += timedelta(seconds=70)
-        if step == "taken":
+        if step in ("taken", "own"):
             made += 1
-            world.savepoints.insert(0, taken(f"s{made:02}", -70.0 * made))
+            world.savepoints.insert(0, taken(f"s{made:02}", -70.0 * made, **(OWN if step == "own" else {})))
         elif step == "gone" and world.savepoints:
             world.savepoints.pop()
         elif step != "later":
             _round(world, step)
     assert world.copies == sorted(set(world.copies))
-    left = [one for one in world.savepoints if one.status.sync is None or one.status.sync.end_time is None]
-    assert left == []
+    assert not turns(wanted(), tuple(map(snapshot_view, world.savepoints)), world.now).awaited
+    own = [one for one in world.savepoints if one.spec is not None and one.spec.sync_to is not None]
+    assert all(one.status.sync is not None and one.status.sync.end_time is not None for one in own)
 
 
 # savepoints with a `syncTo` of their own
 
 
-OWN: dict[str, Any] = {"syncTo": {"uri": URI}}
+def test_one_order_for_what_the_job_and_what_savepoints_ask_for() -> None:
+    """The highest number is the newest state, whoever asked for the copy."""
+    older, newer = taken("a", 20), taken("b", 10, **OWN)
+    both = turns(wanted(), (older, newer), NOW)
+    assert (both.by_job, both.later) == ("u-a", {"u-b"})
+    older, newer = taken("a", 20, **OWN), taken("b", 10)
+    both = turns(wanted(), (older, newer), NOW)
+    assert (both.by_job, both.later, both.awaited) == (None, {"u-b"}, {"u-b"})
+    both = turns(wanted(), (taken("a", 20, given_up(), **OWN), newer), NOW)
+    assert (both.by_job, both.later) == ("u-b", frozenset())
+
+
+def test_another_place_has_an_order_of_its_own() -> None:
+    elsewhere = taken("a", 20, syncTo={"uri": "s3://another/place"})
+    now = turns(wanted(), (elsewhere, taken("b", 10)), NOW)
+    assert (now.by_job, now.later) == ("u-b", frozenset())
+    assert turns(wanted(), (taken("c", 20), taken("d", 10, syncTo={"uri": f"{URI}/"})), NOW).later == {"u-d"}
+
+
+def test_what_is_older_than_a_copy_that_a_savepoint_asked_for_is_passed_over() -> None:
+    assert turn(taken("a", 20), taken("b", 10, copied(1), **OWN)) is None
+    assert turn(taken("a", 20), taken("b", 10, given_up(), **OWN)) == "u-a"
+    assert turn(taken("a", 20), taken("b", 10, copied(1), syncTo={"uri": "s3://another/place"})) == "u-a"
+    unknown = taken("b", 10, copied(1), mode="Existing", location="file:/b", **OWN)
+    assert turn(taken("a", 20), unknown) == "u-a", "nobody knows when it was taken"
+
+
+def test_what_fails_for_the_job_lets_others_go_first_and_keeps_its_error() -> None:
+    """It is tried for ever, by access of its own: another savepoint need not wait for that."""
+    error = SyncError(error_code=C.STORE_ERROR, message="403", time=ago(2))
+    failing = taken("a", 20, replace(BEGUN, sequence_number=4, failures=2, error=error))
+    other = taken("b", 10, **OWN)
+    now = turns(wanted(), (failing, other), NOW)
+    assert (now.by_job, now.later) == ("u-a", {"u-a"})
+    held = follow_sync(failing, SavepointDecision(status=failing.status), None, NOW, SYNC, later=True)
+    assert held.status.sync == failing.status.sync
+    assert held.status.phase is SavepointPhase.COMPLETED
+    at_work = taken("a", 20, replace(BEGUN, sequence_number=4))
+    assert turns(wanted(), (at_work, other), NOW).later == {"u-b"}
+
+
+def test_of_the_same_second_neither_goes_until_flink_tells_which_was_first() -> None:
+    pair = (taken("a", 1), taken("b", 1, **OWN))
+    now = turns(wanted(), pair, NOW)
+    assert (now.by_job, now.later) == (None, {"u-a", "u-b"})
+    told_apart = (taken("a", 1, number=8), taken("b", 1, number=7, **OWN))
+    now = turns(wanted(), told_apart, NOW)
+    assert (now.by_job, now.later) == (None, {"u-a"})
 
 
 def test_copies_that_savepoints_ask_for_are_made_in_the_order_of_their_snapshots() -> None:
