@@ -45,6 +45,7 @@ from flinkjob.runtime.leader import Leadership
 from flinkjob.runtime.observer import Observer
 from flinkjob.runtime.queue import Key, WorkQueue
 from flinkjob.runtime.reconciler import Reconciler
+from flinkjob.runtime.services import Services, own_search_list
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.runtime.syncs import Syncs
 from flinkjob.runtime.tasks import Tasks
@@ -167,6 +168,7 @@ class App:
             kube=kube,
             snapshots=lister,
             hosts=hosts,
+            services=Services(kube, search=own_search_list()),
             copies=copies,
         )
         executor = Executor(

@@ -115,8 +115,12 @@ def test_a_wrong_authority_is_not_trusted(place: Lab, guarded: FlinkCluster) -> 
     assert "submission" not in job["status"]
 
 
-def test_a_service_of_another_namespace_must_allow_it(place: Lab) -> None:
-    service = {"serviceRef": {"name": "flink", "namespace": "default"}}
-    place.apply(place.job("foreign", cluster=service))
+@pytest.mark.parametrize(
+    "cluster",
+    [{"serviceRef": {"name": "flink", "namespace": "default"}}, {"url": "http://flink.default.svc.cluster.local:8081"}],
+    ids=["serviceRef", "url"],
+)
+def test_a_service_of_another_namespace_must_allow_it(place: Lab, cluster: dict[str, object]) -> None:
+    place.apply(place.job("foreign", cluster=cluster))
     job = place.stalled("foreign", "InvalidSpec")
     assert "default/flink does not allow namespace access" in condition(job, "Stalled")["message"]

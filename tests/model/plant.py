@@ -35,6 +35,7 @@ from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.observer import Observer
 from flinkjob.runtime.queue import WorkQueue
 from flinkjob.runtime.reconciler import Reconciler
+from flinkjob.runtime.services import Services
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.runtime.syncs import Syncs
 from flinkjob.runtime.tasks import Tasks
@@ -181,6 +182,7 @@ class OperatorInstance:
             kube=kube,
             snapshots=disk,
             hosts=HostRules(),
+            services=Services(kube),
             copies=Copies(identity=IDENTITY, stores=stores, wake=self._wake),
             now=plant.clock.date,
         )

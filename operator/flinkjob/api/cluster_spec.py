@@ -67,7 +67,8 @@ class ClusterSpec(SpecModel):
         ClusterUrl | None,
         Field(
             description="The JobManager's REST endpoint, such as http://flink-jobmanager:8081, of any Flink "
-            "cluster from 1.20 to 2.3, whoever runs it. Without user information."
+            "cluster from 1.20 to 2.3, whoever runs it. Without user information. A Service of another namespace must "
+            "allow this one, as for serviceRef."
         ),
     ] = None
     service_ref: Annotated[

@@ -42,7 +42,11 @@ class TargetClusterSpec(SpecModel):
     )
 
     url: Annotated[
-        ClusterUrl | None, Field(description="The JobManager's REST endpoint, such as http://flink-jobmanager:8081.")
+        ClusterUrl | None,
+        Field(
+            description="The JobManager's REST endpoint, such as http://flink-jobmanager:8081. A Service of another "
+            "namespace must allow this one, as for serviceRef."
+        ),
     ] = None
     service_ref: Annotated[
         ServiceRef | None,

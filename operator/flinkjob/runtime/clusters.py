@@ -90,6 +90,12 @@ class Clusters:
             self._at(before[0], before[1]).unwatch(key, before[2])
         await self.let_go_unwatched()
 
+    async def leave(self, key: Key, url: str) -> None:
+        """`key` follows nothing at this address any more, whatever it follows elsewhere."""
+        before = self._watched.get(key)
+        if before is not None and before[0] == url:
+            await self.forget(key)
+
     async def let_go_unwatched(self) -> None:
         for address in [address for address, cluster in self._clusters.items() if not cluster.watched]:
             await self._clusters.pop(address).close()

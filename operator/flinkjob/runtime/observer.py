@@ -1,7 +1,7 @@
 """Gathers what a decision needs: the cheap part always, facts that cost a call only when the decision asks for them.
 
 Called by the reconciler. Invariants: it decides nothing; an answer that cannot be had makes the cluster unreachable for this
-round, never a job absent or failed.
+round, never a job absent or failed; nothing is asked of a cluster that may not be spoken to.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from flinkjob.api.cluster_spec import ServiceRef
 from flinkjob.api.codec import FlinkJob, parse_job
-from flinkjob.api.constants import ANNOTATION_ADOPT, ANNOTATION_ALLOW_FROM
+from flinkjob.api.constants import ANNOTATION_ADOPT
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinksavepoint_spec import TargetSpec
 from flinkjob.core.errors import FlinkJobError, Invalid, RescaleUnsupported
-from flinkjob.core.flinkmodel import JobOverview
+from flinkjob.core.flinkmodel import CheckpointStats, JobOverview
 from flinkjob.core.hosts import HostRules
 from flinkjob.core.identity import Owner, job_id, read_mark
 from flinkjob.core.model import (
@@ -31,19 +30,19 @@ from flinkjob.core.model import (
     RunPhase,
     RunSeen,
 )
+from flinkjob.flink.client import FlinkClient
 from flinkjob.kube.client import KubeClient
 from flinkjob.runtime.access import access_of
 from flinkjob.runtime.cluster import Cluster
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.copies import Copies
 from flinkjob.runtime.queue import Key
+from flinkjob.runtime.services import Services
 from flinkjob.runtime.tasks import Tasks
 from flinkjob.snapshots.listing import SnapshotLister
 
 log = logging.getLogger(__name__)
 
-SERVICE_FRESH_SECONDS = 60.0
-"""How long it is believed whom a Service of another namespace allows."""
 HIDDEN_RUNS = 50
 """So many runs of an object without a status are asked for by id."""
 MOST_MARKS = 100
@@ -63,6 +62,7 @@ class Observer:
         kube: KubeClient,
         snapshots: SnapshotLister,
         hosts: HostRules,
+        services: Services,
         copies: Copies,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -72,9 +72,9 @@ class Observer:
         self._kube = kube
         self._snapshots = snapshots
         self._hosts = hosts
+        self._services = services
         self._copies = copies
         self._now = now
-        self._services: dict[str, tuple[float, frozenset[str]]] = {}
         self._deleting: dict[Key, float] = {}
 
     def now(self) -> datetime:
@@ -92,57 +92,66 @@ class Observer:
         self._clusters.reach(namespace, target_url, access_of(job))
         if url != target_url:
             self._clusters.reach(namespace, url, access_of(job))
-        forbidden = self._forbidden(target_url) or await self._service_refused(job)
-        if forbidden and url == target_url:
-            nowhere = replace(NOWHERE, url=target_url)
+        forbidden, elsewhere = await self._closed(target_url, namespace)
+        here = elsewhere if url == target_url else (await self._closed(url, namespace))[1]
+        if here is not None and elsewhere is not None:
             return Observation(
                 now=self._now(),
-                cluster=nowhere,
-                target=nowhere,
+                cluster=here,
+                target=elsewhere,
                 forbidden=forbidden,
                 deleting_for=self._deleting_for(key, job),
                 namespace_terminating=await self._terminating(job),
             )
-        cluster = self._clusters.at(url, job.meta.namespace)
-        seen = await cluster.seen()
-        elsewhere = replace(NOWHERE, url=target_url)
-        if target_url != url and not forbidden:
-            elsewhere = await self._clusters.at(target_url, namespace).seen()
-        submission = job.status.submission
-        run, seen_job, latest = RunSeen(), JobSeen(), None
-        if submission is not None and submission.job_id is not None and submission.end is None:
-            run = self._tasks.run_seen(key, submission.job_id, submission.attempts)
-            expected = submission.seen or run.phase is not RunPhase.WORKING
-            try:
-                seen_job = await cluster.job(submission.job_id, expected=expected)
-                if submission.running and seen_job.overview is not None and not seen_job.overview.state.is_terminal:
-                    latest = await cluster.latest(submission.job_id)
-            except FlinkJobError as error:
-                seen = replace(seen, reachable=False, error=error.message)
-            else:
-                seen = replace(await cluster.seen(), unreachable_for=seen.unreachable_for)
+        seen, seen_job, run, latest = here, JobSeen(), RunSeen(), None
+        if seen is None:
+            seen, seen_job, run, latest = await self._look_here(key, job, self._clusters.at(url, namespace))
+        target, kin = seen, tuple[JobOverview, ...]()
+        if elsewhere is not None:
+            target = elsewhere
+        else:
+            cluster = self._clusters.at(target_url, namespace)
+            target = await cluster.seen() if target_url != url else seen
+            kin = cluster.kin(self.owner(job).prefix)
         return Observation(
             now=self._now(),
             cluster=seen,
-            target=elsewhere if target_url != url else seen,
+            target=target,
             job=seen_job,
-            kin=() if forbidden else self._clusters.at(target_url, namespace).kin(self.owner(job).prefix),
+            kin=kin,
             forbidden=forbidden,
             run=run,
-            adoptable=self._adoptable(job, target_url),
+            adoptable=self._adoptable(job, target_url) if elsewhere is None else None,
             latest=latest,
             deleting_for=self._deleting_for(key, job),
             namespace_terminating=await self._terminating(job),
         )
 
+    async def _look_here(
+        self, key: Key, job: FlinkJob, cluster: Cluster
+    ) -> tuple[ClusterSeen, JobSeen, RunSeen, CheckpointStats | None]:
+        """The cluster of the current run, the run's job, the call that started it, and the job's checkpoints."""
+        seen = await cluster.seen()
+        submission = job.status.submission
+        if submission is None or submission.job_id is None or submission.end is not None:
+            return seen, JobSeen(), RunSeen(), None
+        seen_job, latest = JobSeen(), None
+        run = self._tasks.run_seen(key, submission.job_id, submission.attempts)
+        expected = submission.seen or run.phase is not RunPhase.WORKING
+        try:
+            seen_job = await cluster.job(submission.job_id, expected=expected)
+            if submission.running and seen_job.overview is not None and not seen_job.overview.state.is_terminal:
+                latest = await cluster.latest(submission.job_id)
+        except FlinkJobError as error:
+            return replace(seen, reachable=False, error=error.message), seen_job, run, latest
+        return replace(await cluster.seen(), unreachable_for=seen.unreachable_for), seen_job, run, latest
+
     async def look_at(self, namespace: str, target: TargetSpec) -> Observation:
-        """What a decision about a FlinkSavepoint with `target` starts from; the cluster must be watched already."""
-        wanted = target.cluster.as_cluster()
-        url = wanted.address(namespace)
-        forbidden = self._forbidden(url) or await self._refused(wanted.service_ref, namespace)
-        if forbidden:
-            nowhere = replace(NOWHERE, url=url)
-            return Observation(now=self._now(), cluster=nowhere, target=nowhere, forbidden=forbidden)
+        """What a decision about a FlinkSavepoint with `target` starts from; the cluster must be watched, if it may be."""
+        url = target.cluster.as_cluster().address(namespace)
+        forbidden, closed = await self._closed(url, namespace)
+        if closed is not None:
+            return Observation(now=self._now(), cluster=closed, target=closed, forbidden=forbidden)
         cluster = self._clusters.at(url, namespace)
         seen, job = await cluster.seen(), JobSeen()
         try:
@@ -151,40 +160,27 @@ class Observer:
             seen = replace(seen, reachable=False, error=error.message)
         return Observation(now=self._now(), cluster=seen, target=seen, job=job)
 
-    def may_speak_to(self, url: str) -> bool:
-        """Whether the address passes the list of allowed hosts."""
-        return bool(url) and not self._forbidden(url)
+    async def may_speak_to(self, url: str, namespace: str) -> bool:
+        """Whether objects of a namespace may use the address: it passes the list of allowed hosts, and where it leads to
+        a Service of another namespace, that allows it. False also where that cannot be found out now."""
+        return (await self._closed(url, namespace))[1] is None
 
-    def _forbidden(self, url: str) -> str:
-        """Why this address may not be spoken to; "" where it may."""
+    async def _closed(self, url: str, namespace: str) -> tuple[str, ClusterSeen | None]:
+        """Why this address may not be spoken to, "" where it may or where that cannot be found out now; and, for both, what
+        is seen of a cluster that is not asked: None where it may be asked."""
         try:
             self._hosts.check_url(url)
+            forbidden = await self._services.refusal(url, namespace)
         except Invalid as error:
-            return error.message
-        return ""
-
-    async def _service_refused(self, job: FlinkJob) -> str:
-        """Why the Service of another namespace may not be used; "" where it allows it, or is this namespace's own."""
-        return await self._refused(job.spec.cluster.service_ref if job.spec is not None else None, job.meta.namespace)
-
-    async def _refused(self, service: ServiceRef | None, namespace: str) -> str:
-        if service is None or service.namespace in (None, namespace):
-            return ""
-        where = f"Service {service.namespace}/{service.name}"
-        before = self._services.get(where)
-        if before is None or time.monotonic() - before[0] > SERVICE_FRESH_SECONDS:
-            found = await self._kube.read_service(service.namespace or "", service.name)
-            annotations = ((found or {}).get("metadata") or {}).get("annotations") or {}
-            allowed = frozenset(word.strip() for word in str(annotations.get(ANNOTATION_ALLOW_FROM, "")).split(","))
-            before = self._services[where] = (time.monotonic(), allowed)
-        if namespace in before[1]:
-            return ""
-        return f"{where} does not allow namespace {namespace} (annotation {ANNOTATION_ALLOW_FROM})"
+            forbidden = error.message
+        except FlinkJobError as error:
+            return "", replace(NOWHERE, url=url, error=error.message)
+        return forbidden, replace(NOWHERE, url=url) if forbidden else None
 
     def _adoptable(self, job: FlinkJob, url: str) -> JobOverview | None:
         """The live job that the annotation names, where there is no submission yet."""
         named = job.meta.annotations.get(ANNOTATION_ADOPT)
-        if named is None or self._forbidden(url) or job.status.submission is not None:
+        if named is None or job.status.submission is not None:
             return None
         overview = self._clusters.at(url, job.meta.namespace).known(named)
         return overview if overview is not None and not overview.state.is_terminal else None
@@ -209,30 +205,32 @@ class Observer:
             return await self._disposal(key, known, needs)
         if needs.fact is Fact.COPY:
             return replace(known, copy=await self._copies.find(key, needs.copies))
-        cluster = self._clusters.at(observation.cluster.url, key[0])
+        if (url := _asked(observation, needs)) is not None:
+            forbidden, closed = await self._closed(url, key[0])
+            if closed is not None:
+                return _silent(observation, forbidden or closed.error)
         try:
-            return await self._fact(key, job, known, needs, cluster)
+            return await self._fact(key, job, known, needs)
         except FlinkJobError as error:
             log.info("%s cannot be had: %s", needs.fact, error.message)
-            silent = replace(observation.cluster, reachable=False, error=error.message)
-            return replace(observation, cluster=silent, target=silent, job=JobSeen())
+            return _silent(observation, error.message)
 
     async def _disposal(self, key: Key, observation: Observation, needs: Needs) -> Observation:
         seen = await self._tasks.dispose(key[0], needs.urls, needs.directory or "")
         return replace(observation, disposal=seen)
 
-    async def _fact(
-        self, key: Key, job: FlinkJob | None, observation: Observation, needs: Needs, cluster: Cluster
-    ) -> Observation:
-        client = cluster.client
+    async def _fact(self, key: Key, job: FlinkJob | None, observation: Observation, needs: Needs) -> Observation:
+        def here() -> FlinkClient:
+            return self._clusters.at(observation.cluster.url, key[0]).client
+
         job_id = needs.job_id or ""
         match needs.fact:
             case Fact.CHECKPOINTS:
-                return replace(observation, checkpoints=await client.checkpoints(job_id))
+                return replace(observation, checkpoints=await here().checkpoints(job_id))
             case Fact.CHECKPOINT_CONFIG:
-                return replace(observation, checkpoint_config=await client.checkpoint_config(job_id))
+                return replace(observation, checkpoint_config=await here().checkpoint_config(job_id))
             case Fact.TRIGGER:
-                result = client.checkpoint_result if needs.checkpoint else client.savepoint_result
+                result = here().checkpoint_result if needs.checkpoint else here().savepoint_result
                 return replace(observation, trigger=await result(job_id, needs.trigger_id or ""))
             case Fact.ARTIFACT:
                 assert needs.artifact is not None
@@ -243,7 +241,7 @@ class Observer:
                 target = await self._clusters.at(observation.target.url, key[0]).identify()
                 return replace(observation, target=target)
             case Fact.EXCEPTION:
-                exceptions = await client.exceptions(job_id, limit=1)
+                exceptions = await here().exceptions(job_id, limit=1)
                 return replace(observation, exception=exceptions[0] if exceptions else None)
             case Fact.ALIAS:
                 return replace(observation, alias=await self._is_alias(key, job, observation))
@@ -255,10 +253,10 @@ class Observer:
                 assert needs.plan is not None
                 return replace(observation, plan=await self._tasks.plan(key, needs.plan))
             case Fact.SLOTS:
-                return replace(observation, slots=await client.cluster_overview())
+                return replace(observation, slots=await here().cluster_overview())
             case Fact.REQUIREMENTS:
                 try:
-                    return replace(observation, requirements=await client.resource_requirements(job_id))
+                    return replace(observation, requirements=await here().resource_requirements(job_id))
                 except RescaleUnsupported:
                     return replace(observation, requirements=None)
             case Fact.LISTING:
@@ -268,7 +266,7 @@ class Observer:
             case Fact.DISPOSAL | Fact.COPY:
                 raise AssertionError("asked elsewhere, since no cluster answers it")
             case Fact.MARK:
-                config = await client.job_user_config(job_id)
+                config = await here().job_user_config(job_id)
                 return replace(observation, mark=read_mark(config) if config is not None else None)
             case Fact.HIDDEN:
                 return replace(observation, hidden=await self._hidden(key, job, observation))
@@ -312,6 +310,27 @@ class Observer:
         if submission is None or submission.job_id is None:
             return False
         return await self._clusters.at(observation.target.url, key[0]).client.job_status(submission.job_id) is not None
+
+
+def _asked(observation: Observation, needs: Needs) -> str | None:
+    """The address of the cluster that a fact comes from; None where it comes from elsewhere."""
+    match needs.fact:
+        case Fact.REVISION | Fact.LISTING | Fact.DISPOSAL | Fact.COPY:
+            return None
+        case Fact.ARTIFACT:
+            return needs.artifact.url if needs.artifact is not None else None
+        case Fact.PLAN:
+            return needs.plan.url if needs.plan is not None else None
+        case Fact.KIN | Fact.INCARNATION | Fact.ALIAS | Fact.HIDDEN | Fact.STRANGERS:
+            return observation.target.url
+        case _:
+            return observation.cluster.url
+
+
+def _silent(observation: Observation, error: str) -> Observation:
+    """The observation where a cluster gave no answer this round."""
+    silent = replace(observation.cluster, reachable=False, error=error)
+    return replace(observation, cluster=silent, target=silent, job=JobSeen())
 
 
 def addresses(job: FlinkJob) -> tuple[str, str]:

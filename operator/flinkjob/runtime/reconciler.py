@@ -16,7 +16,7 @@ from dataclasses import replace
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.api.flinksavepoint_spec import TargetSpec
-from flinkjob.core.actions import RunJob
+from flinkjob.core.actions import DiscardArtifact, RunJob
 from flinkjob.core.decide_job import decide_job
 from flinkjob.core.decide_savepoint import SavepointInput, decide_savepoint
 from flinkjob.core.flinkmodel import is_local
@@ -128,10 +128,11 @@ class Reconciler:
                 continue
             delays.append(await self._savepoint(key, job, savepoint, status, observation, decision, turn))
         if job is not None and decision is not None:
+            decision = await self._permitted(key, decision)
             await self._executor.job(key, job, decision)
             if began := downtime(job.status, decision.status):
                 self._metrics.started_again(*began)
-            await self._follow(key, decision, observation)
+            await self._follow(key, decision)
         elif job is None and not any(needs_cluster(one, observation.now) for one in self._cache.savepoints_of(key)):
             await self._forget(key)
         waits = [delay for delay in delays if delay is not None]
@@ -222,6 +223,7 @@ class Reconciler:
         others = tuple(
             snapshot_view(one) for one in self._cache.savepoints_of(key) if one.meta.uid != savepoint.meta.uid
         )
+        disposers = await self._disposers(key, job, savepoint) if deleting else ()
         answer: SavepointDecision | Needs
         for _ in range(MOST_FACTS):
             answer = decide_savepoint(
@@ -236,7 +238,7 @@ class Reconciler:
                     claimed_by=claimed_by,
                     unmarked=self._unmarked,
                     others=others,
-                    disposers=self._disposers(key, job, savepoint) if deleting else (),
+                    disposers=disposers,
                 )
             )
             if isinstance(answer, SavepointDecision):
@@ -274,17 +276,21 @@ class Reconciler:
         return decision.requeue_after
 
     async def _look_at(self, key: Key, target: TargetSpec) -> Observation:
+        """The cluster of a target and its job; it is watched from now on, unless it may not be spoken to."""
         cluster = target.cluster.as_cluster()
         url = cluster.address(key[0])
-        if self._observer.may_speak_to(url):
+        if await self._observer.may_speak_to(url, key[0]):
             self._clusters.reach(key[0], url, access_to(cluster, key[0]))
             self._clusters.watch(key, url, frozenset({target.job_id[:PREFIX]}), moving=True)
+        else:
+            await self._clusters.leave(key, url)
         return await self._observer.look_at(key[0], target)
 
-    def _disposers(self, key: Key, job: FlinkJob | None, savepoint: FlinkSavepoint) -> tuple[str, ...]:
+    async def _disposers(self, key: Key, job: FlinkJob | None, savepoint: FlinkSavepoint) -> tuple[str, ...]:
         """Clusters that may dispose of its data: the one that made them, the job's, then others of the namespace.
 
-        What lies on a local path is left to the first two, which see the same files.
+        What lies on a local path is left to the first two, which see the same files. Where the first one is comes from a
+        mark that people can write: like all others it must be one that the namespace may speak to.
         """
         spec, location = savepoint.spec, savepoint.status.location
         own = [savepoint.status.cluster_url or ""]
@@ -296,20 +302,32 @@ class Reconciler:
             own += addresses(job)
         if location is not None and not is_local(location):
             own += [addresses(other)[1] for other in self._cache.jobs() if other.meta.namespace == key[0]]
-        found = [url for url in dict.fromkeys(own) if self._observer.may_speak_to(url)]
-        return tuple(found[:MOST_DISPOSERS])
+        found: list[str] = []
+        for url in dict.fromkeys(own):
+            if len(found) < MOST_DISPOSERS and await self._observer.may_speak_to(url, key[0]):
+                found.append(url)
+        return tuple(found)
 
-    async def _follow(self, key: Key, decision: JobDecision, observation: Observation) -> None:
+    async def _permitted(self, key: Key, decision: JobDecision) -> JobDecision:
+        """Without the removal of jars where nothing may be asked any more: they stay there."""
+        actions = [
+            action
+            for action in decision.actions
+            if not isinstance(action, DiscardArtifact) or await self._observer.may_speak_to(action.url, key[0])
+        ]
+        return replace(decision, actions=tuple(actions))
+
+    async def _follow(self, key: Key, decision: JobDecision) -> None:
         """Watch the job's cluster, fast while something moves; not one that may not be spoken to."""
         job = self._cache.job(key)
         if job is None:
             return
-        if observation.forbidden and observation.cluster.url == observation.target.url:
+        url, _ = addresses(job)
+        if not await self._observer.may_speak_to(url, key[0]):
             await self._clusters.forget(key)
             return
         soon = decision.requeue_after is not None and decision.requeue_after <= MOVING_BELOW
         calls = any(isinstance(action, RunJob) for action in decision.actions)
-        url, _ = addresses(job)
         prefixes = {self._observer.owner(job).prefix}
         if job.status.submission is not None and job.status.submission.job_id:
             prefixes.add(job.status.submission.job_id[:PREFIX])  # an adopted job has somebody else's

@@ -1,0 +1,210 @@
+"""Services of other namespaces may be spoken to only where they say so: annotation `flinkjob.dev/allow-from: ns1,ns2`.
+
+Asked by the observer about every address that a person can name, as `serviceRef` or as the host of a URL. Cluster DNS leads
+to a Service by NAME.NAMESPACE.svc, with the cluster's domain behind it or not, and to one of its Pods by a label before it;
+these are known by their form. Shorter names (`flink`, `flink.streaming`) lead there through the search list of the operator's
+Pod; whether they do, DNS says, so that `example.com` stays what it is. Invariants: what cannot be found out is no permission;
+who was allowed is believed for a minute, and on while it cannot be asked again.
+
+An address (10.0.0.7), and a name that others made for a Service, are not recognised: those are for the list of allowed hosts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import httpx
+
+from flinkjob.api.constants import ANNOTATION_ALLOW_FROM
+from flinkjob.core.errors import FlinkJobError, Transient
+
+SERVICE_SECONDS = 60.0
+"""How long it is believed whom a Service allows."""
+NAME_SECONDS = 5.0
+"""How long it is believed whether a short name leads to a Service."""
+RESOLVE_SECONDS = 5.0
+MOST_KEPT = 2000
+"""So many answers are kept before the old ones are thrown away."""
+USUAL_DOMAIN = "cluster.local"
+RESOLVER_FILE = Path("/etc/resolv.conf")
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Reader(Protocol):
+    """What is needed of `KubeClient`."""
+
+    async def read_service(self, namespace: str, name: str) -> dict[str, Any] | None: ...
+
+
+class Service(NamedTuple):
+    """A Service that a name leads to."""
+
+    namespace: str
+    name: str
+
+
+class Services:
+    """Knows which Services addresses name, and whom those allow."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        *,
+        search: Sequence[str] = (),
+        exists: Callable[[str], Awaitable[bool]] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        Args:
+            search: the domains in which short names are looked for, see `search_list`.
+            exists: whether DNS knows an absolute name; raises `Transient` where it does not answer.
+        """
+        self._search = tuple(search)
+        self._domains = _cluster_domains(search)
+        self._allowed: _Remembered[Service, frozenset[str]] = _Remembered(
+            lambda service: _allowed_by(reader, service), SERVICE_SECONDS, clock
+        )
+        self._exists: _Remembered[str, bool] = _Remembered(exists or _exists, NAME_SECONDS, clock)
+
+    async def refusal(self, url: str, namespace: str) -> str:
+        """Why objects of a namespace may not use an address, as far as Services are concerned; "" where they may.
+
+        Raises:
+            Transient: it cannot be found out now.
+        """
+        host = _host(url)
+        for service, short in self._named(host):
+            if service.namespace == namespace or (short and not await self._exists.get(short)):
+                continue
+            if namespace not in await self._allowed.get(service):
+                where = f"Service {service.namespace}/{service.name}"
+                return f"{where} does not allow namespace {namespace} (annotation {ANNOTATION_ALLOW_FROM})"
+        return ""
+
+    def _named(self, host: str) -> Iterable[tuple[Service, str]]:
+        """The Services that a host may be; with the whole name where only DNS knows whether it is."""
+        if _is_address(host):
+            return
+        if (service := self._of(host.rstrip("."))) is not None:
+            yield service, ""
+        elif not host.endswith("."):
+            for domain in self._search:
+                if (service := self._of(f"{host}.{domain}")) is not None:
+                    yield service, f"{host}.{domain}."
+
+    def _of(self, name: str) -> Service | None:
+        """The Service of [POD.]NAME.NAMESPACE.svc[.DOMAIN]; behind `svc` any domain counts where the own is not known."""
+        labels = name.split(".")
+        for at in range(len(labels) - 1, 1, -1):
+            domain = ".".join(labels[at + 1 :])
+            known = domain in ("", USUAL_DOMAIN, *self._domains) or not self._domains
+            if labels[at] == "svc" and known and labels[at - 1] and labels[at - 2]:
+                return Service(labels[at - 1], labels[at - 2])
+        return None
+
+
+class _Remembered(Generic[K, V]):
+    """Answers that are used again for a while, and for longer where there is no new one to be had."""
+
+    def __init__(self, ask: Callable[[K], Awaitable[V]], seconds: float, clock: Callable[[], float]) -> None:
+        self._ask = ask
+        self._seconds = seconds
+        self._clock = clock
+        self._known: dict[K, tuple[float, V]] = {}
+
+    async def get(self, question: K) -> V:
+        known = self._known.get(question)
+        if known is not None and self._clock() - known[0] < self._seconds:
+            return known[1]
+        try:
+            answer = await self._ask(question)
+        except FlinkJobError:
+            if known is None:
+                raise
+            return known[1]
+        now = self._clock()
+        if len(self._known) >= MOST_KEPT:
+            self._known = {key: kept for key, kept in self._known.items() if now - kept[0] < self._seconds}
+        self._known[question] = (now, answer)
+        return answer
+
+
+def search_list(text: str) -> tuple[str, ...]:
+    """The domains in which a resolver looks for short names: the last `search` line of resolv.conf's text."""
+    found: tuple[str, ...] = ()
+    for line in text.splitlines():
+        words = line.split()
+        if words and words[0] in ("search", "domain"):
+            found = tuple(word.lower().strip(".") for word in words[1:] if word.strip("."))
+    return found
+
+
+def own_search_list(file: Path = RESOLVER_FILE) -> tuple[str, ...]:
+    """The search list of this process; empty where it has none."""
+    try:
+        return search_list(file.read_text(errors="replace"))
+    except OSError:
+        return ()
+
+
+def _cluster_domains(search: Iterable[str]) -> frozenset[str]:
+    """The cluster's domain, from `NAMESPACE.svc.DOMAIN` and `svc.DOMAIN` in the search list of a Pod."""
+    found = set()
+    for name in search:
+        labels = name.split(".")
+        for at in (0, 1):
+            if labels[at : at + 1] == ["svc"] and labels[at + 1 :]:
+                found.add(".".join(labels[at + 1 :]))
+    return frozenset(found)
+
+
+def _host(url: str) -> str:
+    """The host as the HTTP client will ask for it: lower case, and in ASCII whatever full stops it was written with."""
+    try:
+        return httpx.URL(url).raw_host.decode("ascii").lower()
+    except (httpx.InvalidURL, ValueError):
+        return ""
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return not host
+    return True
+
+
+async def _allowed_by(reader: Reader, service: Service) -> frozenset[str]:
+    """The namespaces that a Service allows: none where it does not exist, or may not be read."""
+    found = await reader.read_service(service.namespace, service.name)
+    annotations = ((found or {}).get("metadata") or {}).get("annotations") or {}
+    words = str(annotations.get(ANNOTATION_ALLOW_FROM, "")).split(",")
+    return frozenset(word.strip() for word in words if word.strip())
+
+
+async def _exists(name: str) -> bool:
+    """Whether DNS has addresses of this name.
+
+    Raises:
+        Transient: it does not answer.
+    """
+    try:
+        async with asyncio.timeout(RESOLVE_SECONDS):
+            await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        if error.errno in (socket.EAI_NONAME, socket.EAI_NODATA):
+            return False
+        raise Transient("dns", f"DNS does not answer for {name}") from None
+    except (TimeoutError, OSError):
+        raise Transient("dns", f"DNS does not answer for {name}") from None
+    except UnicodeError:
+        return False  # a label that is longer than DNS has
+    return True
