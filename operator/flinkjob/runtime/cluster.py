@@ -110,6 +110,11 @@ class Cluster:
         self._moving.discard(key)
 
     @property
+    def namespaces(self) -> frozenset[str]:
+        """The namespaces of those who watch it."""
+        return frozenset(key[0] for key in self._watchers.values())
+
+    @property
     def watched(self) -> bool:
         return bool(self._watchers)
 
