@@ -36,7 +36,8 @@ class StoreProxy:
         self.passed = 0
         self.cuts = 0
         self._free = 0.0
-        self._open: set[asyncio.Task[None]] = set()
+        self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._ends = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="store proxy", daemon=True)
 
@@ -56,25 +57,35 @@ class StoreProxy:
         self.status = self.per_second = self.budget = None
 
     async def _start(self) -> asyncio.Server:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._accepted, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         return server
 
     async def _stop(self) -> None:
-        self._server.close()
-        for task in self._open:
+        """End every connection, also those that were accepted but not served yet: a closed server would forget them."""
+        self._ends = True
+        for task, writer in self._open.items():
             task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
+            writer.transport.abort()
+        while rest := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.gather(*rest, return_exceptions=True)
+        self._server.close()
+        await asyncio.sleep(0)  # transports are closed a moment after they were told so
+
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._ends:
+            writer.transport.abort()
+            return
+        task = self._loop.create_task(self._serve(reader, writer))
+        self._open[task] = writer
+        task.add_done_callback(self._open.pop)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._open.add(task)
         try:
-            await (self._pass(reader, writer) if self.status is None else self._answer(reader, writer, self.status))
+            with contextlib.suppress(OSError):
+                await (self._pass(reader, writer) if self.status is None else self._answer(reader, writer, self.status))
         finally:
             await _end(writer)
-            self._open.discard(task)
 
     @staticmethod
     async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, status: int) -> None:
@@ -91,6 +102,7 @@ class StoreProxy:
         finally:
             for pump in pumps:
                 pump.cancel()
+            forth.transport.abort()  # before anything is waited for: this may be cancelled, too
             await asyncio.gather(*pumps, return_exceptions=True)
             await _end(forth)
 
