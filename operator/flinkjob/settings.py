@@ -117,7 +117,12 @@ class Settings(BaseSettings):
         description="where the operator's own store identity and its mounted directories may be used for copies of "
         "savepoints, by namespace (team-a=s3://backup/team-a, *=file:///backup), separated by commas; none: nowhere",
     )
-    max_syncs: int = Field(2, ge=1, le=64, description="savepoints that are copied at the same time")
+    max_syncs: int = Field(
+        2,
+        ge=1,
+        le=64,
+        description="savepoints that are copied at the same time; beyond that one to each store, up to twice as many",
+    )
     sync_mb_per_second: int = Field(0, ge=0, description="limit for all copies of savepoints together, in MiB; 0: none")
     max_artifact_mb: int = Field(1024, ge=1, le=65536, description="largest jar, in MiB")
     max_cache_mb: int = Field(4096, ge=1, description="how much of the cache is kept, in MiB")

@@ -1,8 +1,8 @@
 """Copies of snapshots as tasks beside the workers: started, looked at and cancelled by the reconciler.
 
-Invariants: at most one copy of a FlinkJob at a time, and few of all; every write to a store passes the gate of the Lease and
-the fault points; a copy whose FlinkSavepoint is gone is cancelled, and one that is cut off goes on where it stopped; no
-credential leaves this module but into the store's client.
+Invariants: at most one copy of a FlinkJob at a time, and few of all, but a store that crawls holds up no other; every write
+to a store passes the gate of the Lease and the fault points; a copy whose FlinkSavepoint is gone is cancelled, and one that
+is cut off goes on where it stopped; no credential leaves this module but into the store's client.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from obstore.store import ObjectStore
 
@@ -26,6 +27,7 @@ from flinkjob.core.identity import UNNAMED
 from flinkjob.core.sync import CopyPhase, CopySeen, CopyWanted
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.queue import Key
+from flinkjob.runtime.slots import Slots
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.snapshots.copying import (
     CopyRequest,
@@ -94,7 +96,7 @@ class Syncs:
         Args:
             ended: called with how an attempt ended (`Synced`, or the code of its error), its seconds and bytes written.
             in_use: normalised places of the snapshots that some FlinkJob was started from or would start from.
-            parallel: copies at the same time, over all FlinkJobs.
+            parallel: copies at the same time, over all FlinkJobs; as many again to stores that none is being made to.
             bandwidth: bytes a second, over all copies; None: no limit.
         """
         self._identity = identity
@@ -103,7 +105,7 @@ class Syncs:
         self._wake = wake
         self._in_use = in_use
         self._count = ended
-        self._free = asyncio.Semaphore(parallel)
+        self._slots = Slots(parallel)
         self._bandwidth = Bandwidth(bandwidth)
         self._copies: dict[str, _Copy] = {}
         self._busy: dict[tuple[str, str], asyncio.Lock] = {}
@@ -161,7 +163,7 @@ class Syncs:
     async def _attempt(self, wanted: CopyWanted, progress: Progress) -> CopySeen:
         where: list[str] = []
         try:
-            async with self._turn((wanted.namespace, wanted.job)):
+            async with self._turn((wanted.namespace, wanted.job), _store(wanted)):
                 return await self._copy(wanted, progress, where)
         except VerifyFailed as error:
             return _failed(progress, where, SavepointErrorCode.VERIFY_FAILED, error.message)
@@ -178,12 +180,12 @@ class Syncs:
             return _failed(progress, where, SavepointErrorCode.STORE_ERROR, message)
 
     @asynccontextmanager
-    async def _turn(self, place: tuple[str, str]) -> AsyncIterator[None]:
+    async def _turn(self, place: tuple[str, str], store: str) -> AsyncIterator[None]:
         """One copy of a job at a time, and few of all."""
         lock = self._busy.setdefault(place, asyncio.Lock())
         self._wanting[place] += 1
         try:
-            async with lock, self._free:
+            async with lock, self._slots.hold(store):
                 yield
         finally:
             self._wanting[place] -= 1
@@ -245,6 +247,13 @@ class Syncs:
             if error.code == 404:
                 raise NoSnapshot(error.message) from error
             raise
+
+
+def _store(wanted: CopyWanted) -> str:
+    """What may crawl by itself: a namespace's bucket at an endpoint, or its mounted directory."""
+    parts = urlsplit(wanted.sync.uri)
+    bucket = f"{parts.scheme}://{parts.netloc}" if parts.netloc else wanted.sync.uri
+    return f"{wanted.namespace} {bucket} {wanted.sync.endpoint or ''}"
 
 
 def _seen(phase: CopyPhase, progress: Progress) -> CopySeen:

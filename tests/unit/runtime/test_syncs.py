@@ -136,3 +136,24 @@ async def test_a_copy_that_nobody_wants_is_ended_and_wakes_nobody(tmp_path: Path
         one.retain(KEY, frozenset())
     await one.close()
     assert woken == []
+
+
+async def test_stores_that_crawl_hold_up_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two copies that never end have both slots; a copy to another place is made all the same, those to theirs wait."""
+    crawls = asyncio.Event()
+    copy = Syncs._copy
+
+    async def crawling(self: Syncs, request: CopyWanted, *rest: Any) -> CopySeen:
+        if "crawls" in request.sync.uri:
+            await crawls.wait()
+        return await copy(self, request, *rest)
+
+    monkeypatch.setattr(Syncs, "_copy", crawling)
+    write_snapshot(tmp_path / "savepoint-1", {"a": 1000})
+    one, slow = syncs("east", tmp_path, []), SyncToSpec(uri=f"file://{tmp_path}/crawls")
+    for number in range(3):
+        request = replace(wanted(tmp_path), uid=f"slow-{number}", job=f"slow-{number}", sync=slow)
+        assert (await one.look(("team", request.job), request)).phase is CopyPhase.WORKING
+    async with asyncio.timeout(30):
+        assert (await ended(one, wanted(tmp_path))).phase is CopyPhase.DONE
+    await one.close()
