@@ -22,6 +22,7 @@ from flinkjob.snapshots.manifest import Manifest, ManifestFile, manifest_size
 from flinkjob.snapshots.metadata import SnapshotMetadata, SnapshotNotSelfContained, read_metadata
 from flinkjob.snapshots.objects import MOST_TRIES, StoreStep, beside
 from flinkjob.snapshots.place import MANIFEST, Place, require_listable
+from flinkjob.snapshots.reading import open_object
 from flinkjob.snapshots.stores import store_errors
 from flinkjob.snapshots.transfer import MEMORY, MIB, Bandwidth, Memory, copy_object, digest_of, memory_for
 
@@ -153,15 +154,15 @@ class _Copy:
     async def _metadata(self) -> SnapshotMetadata:
         try:
             with store_errors(f"{self.request.location}/{METADATA}"):
-                got = await obstore.get_async(self.request.source, METADATA)
+                read = await open_object(self.request.source, METADATA)
         except Rejected as error:
             if error.code == 404:
                 raise NoSnapshot(f"there is no snapshot at {self.request.location}") from error
             raise
         with store_errors(f"{self.request.location}/{METADATA}"):
-            if got.meta["size"] > LARGEST_METADATA:
+            if read.size > LARGEST_METADATA:
                 raise SnapshotNotSelfContained(f"its {METADATA} is larger than {LARGEST_METADATA // MIB} MiB")
-            content = bytes(await got.bytes_async())
+            content = bytes(await read.whole())
         metadata = await asyncio.to_thread(read_metadata, content)
         metadata.require_self_contained()
         return metadata

@@ -20,11 +20,11 @@ from obstore.store import LocalStore, ObjectStore
 
 from flinkjob.core.errors import Transient
 from flinkjob.snapshots.links import refuse_links
+from flinkjob.snapshots.reading import CHUNK, open_object
 from flinkjob.snapshots.stores import local_path, store_errors
 
 MIB = 1024 * 1024
 MEMORY = 64 * MIB
-CHUNK = 4 * MIB
 PART = 8 * MIB
 MOST_PARTS = 9000
 """Below the 10,000 that S3 takes."""
@@ -114,14 +114,14 @@ async def copy_object(
     Raises:
         Rejected, Transient: as `store_errors`; a length that differs from the one that the source announced is Transient.
     """
-    await _refuse_links(source, source_path)
-    await _refuse_links(target, target_path)
+    if isinstance(target, LocalStore):
+        await asyncio.to_thread(refuse_links, local_path(target, target_path))
     with store_errors(source_path):
-        got = await obstore.get_async(source, source_path)
-        expected = got.meta["size"]
+        read = await open_object(source, source_path)
+        expected = read.size
         digest = hashlib.sha256()
         if expected <= PART:
-            content = await got.bytes_async()
+            content = await read.whole()
             await bandwidth.take(len(content))
             await asyncio.to_thread(digest.update, content)
             size = len(content)
@@ -131,9 +131,9 @@ async def copy_object(
             part = _part(expected)
             size = 0
 
-            async def chunks() -> AsyncIterator[bytes]:
+            async def chunks() -> AsyncIterator[Bytes | bytes]:
                 nonlocal size
-                async for chunk in got.stream(min_chunk_size=CHUNK):
+                async for chunk in read.chunks():
                     await bandwidth.take(len(chunk))
                     await asyncio.to_thread(digest.update, chunk)
                     size += len(chunk)
@@ -152,10 +152,9 @@ async def copy_object(
 async def digest_of(store: ObjectStore, path: str) -> Copied:
     """Read an object only to know its length and SHA-256. Raises as `copy_object`."""
     digest, size = hashlib.sha256(), 0
-    await _refuse_links(store, path)
     with store_errors(path):
-        got = await obstore.get_async(store, path)
-        async for chunk in got.stream(min_chunk_size=CHUNK):
+        read = await open_object(store, path)
+        async for chunk in read.chunks():
             await asyncio.to_thread(digest.update, chunk)
             size += len(chunk)
     return Copied(size=size, sha256=digest.hexdigest())
@@ -164,8 +163,3 @@ async def digest_of(store: ObjectStore, path: str) -> Copied:
 async def _put(store: ObjectStore, path: str, content: Bytes | bytes) -> None:
     with store_errors(path):
         await obstore.put_async(store, path, content, use_multipart=False)
-
-
-async def _refuse_links(store: ObjectStore, path: str) -> None:
-    if isinstance(store, LocalStore):
-        await asyncio.to_thread(refuse_links, local_path(store, path))
