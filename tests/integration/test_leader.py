@@ -13,7 +13,7 @@ from deploy.local.controlplane import ControlPlane
 from deploy.local.demojob import demo_jar as build_demo_jar
 from deploy.local.flink import FlinkCluster
 from tests.support.kube import Kube
-from tests.support.lab import Lab
+from tests.support.lab import Lab, submission
 from tests.support.operator import OperatorProcess
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink, pytest.mark.slow]
@@ -86,9 +86,11 @@ def test_a_leader_that_was_frozen_beyond_its_lease_ends_without_an_effect(replic
     first.process.signal(signal.SIGSTOP)
     lab.edit(clicks, restartNonce=1)
     lab.running("clicks", 2)
-    before = lab.get("clicks")
+    before, did = submission(lab.get("clicks")), first.said()
     first.process.signal(signal.SIGCONT)
     first.process.wait(15)
-    assert lab.get("clicks")["status"] == before["status"]
+    assert "executor" not in first.said().removeprefix(did)
+    assert [line for line in first.complaints() if "the Lease was lost" not in line] == []
+    assert submission(lab.get("clicks"))["jobId"] == before["jobId"]
     assert len(lab.flink_jobs("clicks")) == 2
     assert second.complaints() == []

@@ -26,6 +26,13 @@ RENEW_DEADLINE = 10.0
 RETRY_SECONDS = 2.0
 
 
+class NotLeading(Transient):
+    """Refused: another replica may lead."""
+
+    def __init__(self) -> None:
+        super().__init__("not-leading", "the Lease was not renewed in time; another replica may lead")
+
+
 class LeaseClient(Protocol):
     """What the election needs of `KubeClient`."""
 
@@ -59,10 +66,10 @@ class Leadership:
         """Refuse to have an effect without a fresh Lease.
 
         Raises:
-            Transient: this process does not lead, or cannot know that it does.
+            NotLeading: this process does not lead, or cannot know that it does.
         """
         if not self.leads():
-            raise Transient("not-leading", "the Lease was not renewed in time; another replica may lead")
+            raise NotLeading
 
     async def acquire(self) -> None:
         """Wait until this process leads."""

@@ -34,6 +34,7 @@ from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.cluster import PREFIX
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.executor import Executor
+from flinkjob.runtime.leader import RETRY_SECONDS, NotLeading
 from flinkjob.runtime.observer import Observer, addresses
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.refusals import Refusals
@@ -102,6 +103,9 @@ class Reconciler:
         except Gone:
             result = "gone"
             return None
+        except NotLeading:
+            result = "not-leading"
+            return RETRY_SECONDS
         finally:
             self._metrics.reconciled("FlinkJob", result, time.monotonic() - begun)
 
