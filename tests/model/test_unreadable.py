@@ -23,7 +23,8 @@ SPEC: dict[str, Any] = {
 DEADLINE = 61
 """Seconds: what the above comes to, one minute more than the savepoint's own."""
 PHASE = {"phase": "Dancing"}
-ALL = {"phase": "Dancing", "submission": {"number": "three"}, "operation": {"kind": "Juggling"}}
+REASON = {"submission": {"reason": "Whim"}}
+ALL = {"phase": "Dancing", "submission": {"number": "three", "jobId": 7}, "operation": {"kind": "Juggling"}}
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_another_version_finds_all_as_it_was(world: Plant) -> None:
     assert job["status"]["submission"]["number"] == 2
 
 
-@pytest.mark.parametrize("status", [PHASE, ALL], ids=["phase", "all"])
+@pytest.mark.parametrize("status", [PHASE, REASON, ALL], ids=["phase", "reason", "all"])
 def test_a_deleted_job_is_stopped_with_a_savepoint(world: Plant, status: dict[str, Any]) -> None:
     _run(world)
     _spoil(world, status)
@@ -102,9 +103,10 @@ def test_a_deleted_job_is_stopped_with_a_savepoint(world: Plant, status: dict[st
     assert _told(world, "LeftBehind") == []
 
 
-def test_without_an_answer_it_ends_at_the_deadline(world: Plant) -> None:
+@pytest.mark.parametrize("status", [PHASE, REASON], ids=["phase", "reason"])
+def test_without_an_answer_it_ends_at_the_deadline(world: Plant, status: dict[str, Any]) -> None:
     job_id = _run(world)
-    _spoil(world, PHASE)
+    _spoil(world, status)
     world.sims["flink-a"].faults.add(FaultKind.REFUSE, times=None)
     world.kube.delete(Kind.FLINK_JOB, "a")
     world.pass_time(DEADLINE - 10)

@@ -5,6 +5,7 @@ Invariants: parsing never raises on what a cluster can hold: a bad spec or statu
 written parses back to an equal status, and never exceeds the bounds of the CRD.
 """
 
+import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -129,14 +130,35 @@ def _parse_status(adapter: TypeAdapter[T], default: T, obj: Mapping[str, Any]) -
 
 
 def _readable(adapter: TypeAdapter[T], default: T, raw: Any, error: ValidationError) -> T:
-    """The status without those of its fields in which something cannot be read."""
+    """The status without what cannot be read of it, and without what then lacks something."""
     if not isinstance(raw, Mapping):
         return default
-    bad = {each["loc"][0] for each in error.errors(include_url=False, include_input=False) if each["loc"]}
-    try:
-        return adapter.validate_python({name: value for name, value in raw.items() if name not in bad})
-    except ValidationError:
-        return default
+    rest = copy.deepcopy(dict(raw))
+    while rest:
+        for each in reversed(error.errors(include_url=False, include_input=False)):  # later entries of a list first
+            _take_out(rest, each["loc"])
+        try:
+            return adapter.validate_python(rest)
+        except ValidationError as again:
+            error = again
+    return default
+
+
+def _take_out(rest: dict[str, Any], path: tuple[int | str, ...]) -> None:
+    """Remove what is at the path, or where nothing is there what lacks it."""
+    within: Any = rest
+    found: list[tuple[Any, int | str]] = []
+    for part in path:
+        there = isinstance(within, list) and isinstance(part, int) and part < len(within)
+        if not there and not (isinstance(within, dict) and part in within):
+            break
+        found.append((within, part))
+        within = within[part]
+    if found:
+        holder, part = found[-1]
+        del holder[part]
+    else:
+        rest.clear()
 
 
 def _one_line(root: str, error: ValidationError) -> str:

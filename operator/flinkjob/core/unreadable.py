@@ -7,6 +7,7 @@ data of a FlinkSavepoint of which not everything is known are never disposed of.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
@@ -31,8 +32,14 @@ def told(about: FlinkJob | FlinkSavepoint) -> PostEvent:
 
 
 def mend(job: FlinkJob) -> JobDecision:
-    """A FlinkJob that is being deleted: take away what cannot be read."""
-    return JobDecision(status=job.status, actions=(told(job),), requeue_after=AT_ONCE)
+    """A FlinkJob that is being deleted: take away what cannot be read.
+
+    A run whose job or place cannot be read is as none: its job is looked for on the cluster.
+    """
+    status, run = job.status, job.status.submission
+    if run is not None and not (run.number and run.job_id and run.cluster_url):
+        status = replace(status, submission=None, operation=None)
+    return JobDecision(status=status, actions=(told(job),), requeue_after=AT_ONCE)
 
 
 def let_go(savepoint: FlinkSavepoint, why: str, now: datetime) -> SavepointDecision:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,26 @@ def test_a_broken_status_is_flagged_and_the_rest_of_it_read() -> None:
     assert parsed.status == FlinkJobStatus(submission=Submission(number=3))
     assert parsed.status_error is not None
     assert parsed.status_error.startswith("status.phase: ")
+
+
+@pytest.mark.parametrize(
+    ("status", "rest"),
+    [
+        ({"submission": {"number": 3, "jobId": "a", "reason": "Whim"}}, {"submission": {"number": 3, "jobId": "a"}}),
+        ({"operation": {"kind": "Juggling", "jobId": "a"}, "observedGeneration": 2}, {"observedGeneration": 2}),
+        ({"history": [{"number": "x"}, {"number": 2}, {"number": "y"}]}, {"history": [{"number": 2}]}),
+        ({"history": [7, {"number": 2}, "y"]}, {"history": [{"number": 2}]}),
+        ({"conditions": [{"type": "Ready"}], "phase": 3}, {}),
+        ({"conditions": "none", "submission": []}, {}),
+    ],
+)
+def test_of_a_broken_status_only_what_is_broken_is_left_out(status: Any, rest: Any) -> None:
+    before = deepcopy(status)
+    parsed = parse_job(job(status=status))
+    assert parsed.status_error is not None
+    assert parsed.status == parse_job(job(status=rest)).status
+    assert parse_job(job(status=rest)).status_error is None
+    assert status == before
 
 
 @pytest.mark.parametrize("status", [None, [], "x", {"conditions": {}}, {"submission": 3}, {"history": [{}]}])
