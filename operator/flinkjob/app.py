@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -45,6 +46,7 @@ from flinkjob.runtime.leader import Leadership
 from flinkjob.runtime.observer import Observer
 from flinkjob.runtime.queue import Key, WorkQueue
 from flinkjob.runtime.reconciler import Reconciler
+from flinkjob.runtime.sending import before_sending
 from flinkjob.runtime.services import Services, own_search_list
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.runtime.syncs import Syncs
@@ -98,9 +100,10 @@ class App:
             metrics.leads(lambda: leadership is None or leadership.leads())
             events = await stack.enter_async_context(EventRecorder(kube, COMPONENT, socket.gethostname()))
             hosts = HostRules.of(settings.allowed_hosts, loopback=settings.allow_loopback)
-            flink_http = await stack.enter_async_context(_http(metrics, hosts))
+            require = leadership.require if leadership is not None else _allowed
+            flink_http = await stack.enter_async_context(_http(metrics, hosts, require))
             artifact_http = await stack.enter_async_context(artifact_client(hosts.check_address))
-            queue = self._build(kube, events, hosts, flink_http, artifact_http, metrics, leadership, stack)
+            queue = self._build(kube, events, hosts, flink_http, artifact_http, metrics, require, stack)
             chores = [
                 asyncio.create_task(self._resync(queue), name="resync"),
                 asyncio.create_task(self._unclaimed.run(), name="unclaimed"),
@@ -122,7 +125,7 @@ class App:
         flink_http: httpx.AsyncClient,
         artifact_http: httpx.AsyncClient,
         metrics: Metrics,
-        leadership: Leadership | None,
+        require: Callable[[], None],
         stack: AsyncExitStack,
     ) -> WorkQueue:
         settings = self._settings
@@ -132,7 +135,7 @@ class App:
         stack.push_async_callback(connections.close)
         clusters = Clusters(connections.connect, pace, self._wake, release=connections.release)
         stack.push_async_callback(clusters.close)
-        faults = Faults(settings.fault_kill_at, require=leadership.require if leadership else _allowed)
+        faults = Faults(settings.fault_kill_at, require=require)
         store = ArtifactStore(
             settings.cache_dir,
             artifact_http,
@@ -217,6 +220,7 @@ class App:
             name=f"{COMPONENT}-{settings.identity}",
             holder=f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}",
         )
+        kube.ask_before_writes(leadership.require)
         self._standing_by = True
         await leadership.acquire()
         self._standing_by = False
@@ -272,8 +276,8 @@ def _end_when_told() -> None:
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
-def _http(metrics: Metrics, hosts: HostRules) -> httpx.AsyncClient:
-    """The client for all Flink clusters; every exchange is counted by endpoint and code."""
+def _http(metrics: Metrics, hosts: HostRules, require: Callable[[], None]) -> httpx.AsyncClient:
+    """The client for all Flink clusters; every exchange is counted by endpoint and code, and asked for when it is sent."""
 
     async def begun(request: httpx.Request) -> None:
         request.extensions["begun"] = time.monotonic()
@@ -287,5 +291,7 @@ def _http(metrics: Metrics, hosts: HostRules) -> httpx.AsyncClient:
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=50)
     transport = CheckedTransport(hosts.check_address, limits=limits)
     return httpx.AsyncClient(
-        transport=transport, event_hooks={"request": [begun], "response": [answered]}, trust_env=False
+        transport=transport,
+        event_hooks={"request": [begun, before_sending(require)], "response": [answered]},
+        trust_env=False,
     )

@@ -83,6 +83,7 @@ def test_a_replica_that_stands_by_ends_when_told(replicas: Replicas) -> None:
 def test_a_leader_that_was_frozen_beyond_its_lease_ends_without_an_effect(replicas: Replicas) -> None:
     first, second, lab = replicas
     clicks = lab.start("clicks")
+    lab.told_once("Running", "clicks")  # the round that wrote the status has ended
     first.process.signal(signal.SIGSTOP)
     lab.edit(clicks, restartNonce=1)
     lab.running("clicks", 2)

@@ -8,7 +8,7 @@ stale one is a `Conflict` and changes nothing; repeating any call is harmless; o
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -44,6 +44,14 @@ class KubeClient:
             KubeUnavailable: no usable credentials.
         """
         return cls(await Connection.open(kubeconfig, on_request=on_request))
+
+    def ask_before_writes(self, require: Callable[[], None]) -> None:
+        """From now on `require` is called right before each request that changes something, repeated ones too.
+
+        What it raises ends the call. Leases are exempt, since by them it is found out who may write, and Events, since they
+        tell what was done already.
+        """
+        self._api.ask_before_writes(require)
 
     async def __aenter__(self) -> Self:
         return self

@@ -53,6 +53,7 @@ class Connection:
     def __init__(self, api: Any, *, on_request: OnRequest | None = None) -> None:
         self._api = api
         self._on_request = on_request or _ignore
+        self._require: Callable[[], None] | None = None
         self._timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS, sock_connect=CONNECT_TIMEOUT_SECONDS)
 
     @classmethod
@@ -72,6 +73,10 @@ class Connection:
         api = _client.ApiClient(configuration)
         api.user_agent = USER_AGENT
         return cls(api, on_request=on_request)
+
+    def ask_before_writes(self, require: Callable[[], None]) -> None:
+        """See `KubeClient`."""
+        self._require = require
 
     async def close(self) -> None:
         """Closes all connections."""
@@ -99,12 +104,13 @@ class Connection:
         Raises:
             KubeUnavailable: still no answer after the retries.
             KubeRejected: a definite no, by its subclasses.
+            Transient: this process may not write now, see `ask_before_writes`.
         """
         what = f"{verb} {resource} {subject}".rstrip()
         url = self._api.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         give_up_at = time.monotonic() + RETRY_BUDGET_SECONDS
         for attempt in range(1, ATTEMPTS + 1):
-            answer = await self._send(verb, url, body, content_type)
+            answer = await self._send(verb, resource, url, body, content_type)
             self._on_request(verb, resource, answer.code)
             if answer.status is not None and not _worth_repeating(answer.status):
                 if answer.status > 299:
@@ -116,10 +122,12 @@ class Connection:
             await asyncio.sleep(delay)
         raise KubeUnavailable("api-server", f"{what}: the API server does not answer: {answer.problem}")
 
-    async def _send(self, verb: str, url: str, body: Any, content_type: str) -> _Answer:
+    async def _send(self, verb: str, resource: str, url: str, body: Any, content_type: str) -> _Answer:
         headers = {"Accept": JSON, "Content-Type": content_type, **self._api.default_headers}
         try:
             await self._api.update_params_for_auth(headers, [], ["BearerToken"], url, verb, body)
+            if self._require is not None and verb not in _READS and resource not in _EXEMPT:
+                self._require()
             response = await self._api.call_api(
                 _METHODS[verb], url, header_params=headers, body=body, _request_timeout=self._timeout
             )
@@ -161,6 +169,8 @@ def _parsed(body: bytes, what: str) -> dict[str, Any]:
     return parsed if isinstance(parsed, dict) else {}
 
 
+_READS = ("get", "list")
+_EXEMPT = ("leases", "events")
 _METHODS = {"get": "GET", "list": "GET", "create": "POST", "patch": "PATCH", "update": "PUT", "delete": "DELETE"}
 
 

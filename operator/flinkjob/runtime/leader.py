@@ -1,9 +1,9 @@
 """One of several replicas leads, by a Lease; a leader that could not renew in time does nothing any more.
 
-Called by `app` (election before anything is watched, exit on loss) and by the gate before every effect. Invariants: another
-replica's Lease counts as expired only after it was seen unchanged for its whole duration by this process's own monotonic
-clock; `require` refuses every effect unless the Lease was renewed less than the renew deadline ago, also after the process
-was frozen and woken.
+Called by `app` (election before anything is watched, exit on loss), by the gate before every effect, and once more when a
+request that changes something is sent. Invariants: another replica's Lease counts as expired only after it was seen unchanged
+for its whole duration by this process's own monotonic clock; `require` refuses every effect unless the Lease was renewed less
+than the renew deadline ago, also after the process was frozen and woken.
 """
 
 from __future__ import annotations

@@ -7,10 +7,12 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
 
+from flinkjob.core.errors import Transient
 from flinkjob.kube import connection
 from flinkjob.kube.client import KubeClient
 from flinkjob.kube.errors import (
@@ -70,6 +72,36 @@ async def test_trouble_is_retried_and_then_told(tmp_path: Path, trouble: Answer,
         with pytest.raises(KubeUnavailable, match=f"get flinkjobs apps/clicks: .*{code}"):
             await client.get(Kind.FLINK_JOB, "apps", "clicks")
     assert [counted_code for _, _, counted_code in counted] == [code] * connection.ATTEMPTS
+
+
+async def test_whoever_lost_the_lease_meanwhile_repeats_no_write(tmp_path: Path) -> None:
+    asked: list[bool] = []
+
+    def require() -> None:
+        asked.append(True)
+        if len(asked) > 1:
+            raise Transient("not-leading", "another replica may lead")
+
+    async with connected(tmp_path, refuses(503, "busy"), says(OBJECT)) as (client, server, _):
+        client.ask_before_writes(require)
+        with pytest.raises(Transient, match="another replica"):
+            await client.patch_status(Kind.FLINK_JOB, "apps", "clicks", {"phase": "Running"}, "8")
+        assert [request.method for request in server.seen] == ["PATCH"]
+        assert await client.get(Kind.FLINK_JOB, "apps", "clicks") == OBJECT, "whoever reads needs no Lease"
+        await client.replace_lease({"metadata": {"namespace": "system", "name": "lease"}})
+        assert await client.create_event(event()), "it tells what was done already"
+    assert [request.method for request in server.seen] == ["PATCH", "GET", "PUT", "POST"]
+
+
+def event() -> dict[str, Any]:
+    """An Event."""
+    about = {"kind": "FlinkJob", "name": "clicks"}
+    return {
+        "metadata": {"namespace": "apps", "name": "e"},
+        "involvedObject": about,
+        "reason": "Running",
+        "message": "m",
+    }
 
 
 async def test_no_repetition_after_the_budget(tmp_path: Path) -> None:
