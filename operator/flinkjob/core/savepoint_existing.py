@@ -17,6 +17,11 @@ from flinkjob.core.reasons import Reason
 from flinkjob.core.savepoint_trigger import TriggerRound
 from flinkjob.core.units import readable_duration, readable_size
 
+LOOK_AGAIN = 0.15
+"""Seconds between two looks for statistics whose newest checkpoint is still there."""
+ALL_DISCARDED_FOR = 60.0
+"""Seconds after its creation for which a FlinkSavepoint waits for those."""
+
 
 class ExistingRound(TriggerRound):
     """Mode Existing."""
@@ -38,8 +43,19 @@ class ExistingRound(TriggerRound):
         newest = next((one for one in stats.snapshots() if one.is_usable), None) if stats is not None else None
         if newest is not None:
             return self._found(newest.external_path, newest, run)
+        if stats is not None and stats.newest_completed() is not None and not self._waited_long():
+            self._again(LOOK_AGAIN)
+            return self._wait(Reason.Pending, "waiting for statistics that are newer than the checkpoints they tell of")
         restored = stats.restored.external_path if stats is not None and stats.restored is not None else None
         return self._found(restored, None, run) if restored is not None else self._nothing(run)
+
+    def _waited_long(self) -> bool:
+        """Whether it was looked for long enough while all that Flink told of was discarded already.
+
+        Its statistics are up to 3 s old, but tell at once which of their checkpoints a newer one has replaced.
+        """
+        begun = self.meta.creation_time or self.now
+        return (self.now - begun).total_seconds() > ALL_DISCARDED_FOR
 
     def _job_or_its_end(self, spec: FlinkSavepointSpec) -> Submission | SavepointDecision:
         run = self._run

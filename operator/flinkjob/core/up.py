@@ -213,13 +213,17 @@ def _impossible(draft: Draft, base: str | None) -> bool:
 
 
 def _has_last_state(draft: Draft, submission: Submission) -> bool:
-    """Whether a cancel leaves a complete, retained checkpoint to start from."""
+    """Whether a cancel leaves a complete, retained checkpoint to start from.
+
+    Where the newest one that is told of is discarded, a newer one of the running job has taken its place meanwhile.
+    """
     assert submission.job_id is not None
     draft.need(Fact.CHECKPOINT_CONFIG, submission.job_id)
     config = draft.observation.checkpoint_config
     stats = draft.need_checkpoints(submission.job_id)
     newest = stats.newest_completed() if stats is not None else None
-    return config is not None and config.retained_on_cancellation and newest is not None and newest.is_usable
+    stays = config is not None and config.retained_on_cancellation
+    return stays and newest is not None and newest.external_path is not None
 
 
 def _cancel_with_last_state(draft: Draft, submission: Submission, *, by: str) -> None:

@@ -201,7 +201,6 @@ NOTHING = FlinkJobStatus(submission=ended(RunResult.FINISHED, None, SnapshotKind
     ("status", "observation", "phase", "place"),
     [
         (RUNNING, seen(present(), checkpoints=stats(chk(7), chk(6))), P.COMPLETED, chk(7).external_path),
-        (RUNNING, seen(present(), checkpoints=stats(replace(chk(7), discarded=True))), P.FAILED, None),
         (RUNNING, seen(present()), P.FAILED, None),
         (
             RUNNING,
@@ -221,6 +220,18 @@ def test_the_newest_snapshot_of_a_job(
     decision = decide_sp(savepoint(**EXISTING), status, observation)
     assert (decision.status.phase, decision.status.location, acts(decision)) == (phase, place, [])
     assert _code(decision) == ("NoSnapshot" if phase is P.FAILED else None)
+
+
+@pytest.mark.parametrize(("age", "phase"), [(1, P.PENDING), (59, P.PENDING), (61, P.FAILED)])
+def test_statistics_may_be_older_than_the_end_of_all_that_they_tell_of(age: float, phase: SavepointPhase) -> None:
+    """Those of a job with an interval below 3 s: a younger answer is waited for, and nothing older taken instead."""
+    meta = {"creationTimestamp": ago(age).strftime("%Y-%m-%dT%H:%M:%SZ")}
+    restored = RestoredCheckpoint(checkpoint_id=2, external_path=MADE)
+    told = stats(replace(chk(7), discarded=True), restored=restored if phase is P.PENDING else None)
+    decision = decide_sp(savepoint(meta=meta, **EXISTING), RUNNING, seen(present(), checkpoints=told))
+    assert (decision.status.phase, decision.status.location, acts(decision)) == (phase, None, [])
+    if phase is P.PENDING:
+        assert decision.requeue_after == pytest.approx(0.15)
 
 
 def test_what_flink_tells_of_it_is_in_the_status() -> None:
