@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
 from flinkjob.api.constants import ANNOTATION_RESULT, LABEL_ORIGIN
@@ -53,6 +54,8 @@ TRUE, FALSE = ConditionStatus.TRUE, ConditionStatus.FALSE
 NO_DIRECTORY = "set spec.directory: neither the FlinkJob nor the cluster names a directory for savepoints"
 SIZE_WAIT = 10.0
 """Seconds after its end within which a snapshot's size is still looked for (Flink's statistics are up to 3 s old)."""
+ALIKE_FOR = timedelta(seconds=60)
+"""No end is put further into the future than this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,12 +110,13 @@ class SavepointRound:
         location = result.location or (snapshot.external_path if snapshot is not None else None)
         begun = self.before.start_time or self.now
         overview = self.given.observation.job.overview
+        number = result.checkpoint_id or (snapshot.checkpoint_id if snapshot is not None else None)
         self.status = replace(
             self.status,
             phase=SavepointPhase.COMPLETED,
             location=location,
-            checkpoint_id=result.checkpoint_id or (snapshot.checkpoint_id if snapshot is not None else None),
-            end_time=self.now,
+            checkpoint_id=number,
+            end_time=self._end_time(number),
             duration=readable_duration(self.now - begun),
             job_state=overview.state if overview is not None else self.status.job_state,
             retry_time=None,
@@ -122,6 +126,23 @@ class SavepointRound:
         whose = f"run {self.status.submission}" if self.status.submission is not None else f"job {self.status.job_id}"
         self._event(Reason.SavepointCompleted, f"{spec.type} {location} of {whose}")
         return self._completed()
+
+    def _end_time(self, number: int | None) -> datetime:
+        """Now, or a second after the end of another savepoint of the run that this one comes after.
+
+        So that the newest can be told: times are kept in whole seconds, and numbers may be told seconds later or never.
+        """
+        second = self.now.replace(microsecond=0)
+        ends = [
+            other.status.end_time
+            for other in self.given.others
+            if other.status.phase is SavepointPhase.COMPLETED
+            and other.status.job_id == self.status.job_id
+            and (number is None or other.status.checkpoint_id is None)
+            and other.status.end_time is not None
+            and second <= other.status.end_time < second + ALIKE_FOR
+        ]
+        return max(ends) + timedelta(seconds=1) if ends else self.now
 
     def _completed_before(self, spec: FlinkSavepointSpec | None) -> SavepointDecision:
         """Fill in size and checkpoint id when Flink's statistics have caught up; nothing else ever changes."""

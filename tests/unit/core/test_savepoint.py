@@ -14,6 +14,7 @@ from flinkjob.core.actions import TakeCheckpoint, TakeSavepoint
 from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStatus, FlinkJobState, TriggerState
 from flinkjob.core.identity import attempt_directory, trigger_id
 from flinkjob.core.model import JobSeen, OperationOutcome, Presence, SavepointDecision
+from flinkjob.core.restore import completed_in_order
 from tests.support.inputs import (
     NAMESPACE,
     NOW,
@@ -188,6 +189,22 @@ def test_a_savepoint_in_progress(
         assert (decision.status.failures, decision.status.trigger_id) == (1, None)
         waiting = decide_sp(savepoint(status=decision.status), RUNNING)
         assert acts(waiting) == []
+
+
+def test_of_two_that_end_in_the_same_second_the_later_one_is_the_newest() -> None:
+    """Also where Flink has told the number of the first and not yet that of the second, and its job is gone by then."""
+    done = replace(
+        WRITING, phase=P.COMPLETED, location="file:/first", checkpoint_id=9, end_time=NOW.replace(microsecond=0)
+    )
+    first = savepoint("first", status=done)
+    observation = seen(present(), trigger=triggered(T.COMPLETED, MADE))
+    for others in ((first,), (savepoint("zero", status=replace(done, location="file:/zero")), first)):
+        second = decide_sp(savepoint("second", status=WRITING), RUNNING, observation, others=others).status
+        known = completed_in_order((savepoint("second", status=second), *others))
+        assert known[-1].status.location == MADE
+    elsewhere = replace(done, job_id="0" * 32)
+    alone = decide_sp(savepoint("second", status=WRITING), RUNNING, observation, others=(savepoint(status=elsewhere),))
+    assert alone.status.end_time == NOW
 
 
 @pytest.mark.parametrize(
