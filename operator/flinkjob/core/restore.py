@@ -6,6 +6,7 @@ have completed; then the answer is `Missing`, which names both.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -231,6 +232,6 @@ def completed_in_order(savepoints: tuple[FlinkSavepoint, ...]) -> list[FlinkSave
         key=lambda savepoint: (
             savepoint.status.end_time.timestamp() if savepoint.status.end_time else 0.0,
             savepoint.status.submission or 0,
-            savepoint.status.checkpoint_id or 0,
+            savepoint.status.checkpoint_id or math.inf,  # a stop's is the last one of its run
         ),
     )
