@@ -8,7 +8,6 @@ meant, but keeps that order with the others.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -20,7 +19,7 @@ from flinkjob.core.actions import DeleteObject
 from flinkjob.core.draft import Draft
 from flinkjob.core.model import SavepointDecision
 from flinkjob.core.reasons import Reason
-from flinkjob.core.restore import completed_in_order
+from flinkjob.core.restore import age_of, completed_in_order
 from flinkjob.core.savepoint_round import SIZE_WAIT
 from flinkjob.core.sync import LOOK_SECONDS
 
@@ -63,13 +62,13 @@ def turns(spec: FlinkJobSpec | None, savepoints: tuple[FlinkSavepoint, ...], now
         queues.setdefault(_place(spec.savepoints.sync_to), []).append(head)
     later: set[str] = set()
     for queue in queues.values():
-        queue.sort(key=lambda one: (_rank(one), _age(one)))
+        queue.sort(key=lambda one: (_rank(one), age_of(one)))
         behind = 0 if len(queue) > 1 and _rank(queue[0]) and _undecided(queue[0], queue[1], now) else 1
         later.update(one.meta.uid for one in queue[behind:])
-    turn = turn_of(spec, savepoints, now)
+    turn = _turn(waiting, now)
     if turn in later and head is not None and head.status.sync is None:
         turn = None  # it has not begun: nothing is to be said of it yet
-    return Turns(by_job=turn, awaited=awaited(spec, savepoints), later=frozenset(later))
+    return Turns(by_job=turn, awaited=_uids(waiting), later=frozenset(later))
 
 
 def _own_queues(savepoints: tuple[FlinkSavepoint, ...]) -> dict[str, list[FlinkSavepoint]]:
@@ -99,13 +98,8 @@ def _rank(savepoint: FlinkSavepoint) -> int:
     return 0 if sync.error is None else 2
 
 
-def turn_of(spec: FlinkJobSpec | None, savepoints: tuple[FlinkSavepoint, ...], now: datetime) -> str | None:
-    """The uid of the FlinkSavepoint that is copied now; None where there is nothing to copy.
-
-    Args:
-        savepoints: those of the job, as they are without their copies.
-    """
-    waiting = _waiting(spec, savepoints)
+def _turn(waiting: list[FlinkSavepoint], now: datetime) -> str | None:
+    """The uid of the one that is copied now; None where there is nothing to copy."""
     begun = _begun(waiting)
     if begun is not None:
         return begun.meta.uid  # it has its number
@@ -120,7 +114,11 @@ def _begun(waiting: list[FlinkSavepoint]) -> FlinkSavepoint | None:
 
 def awaited(spec: FlinkJobSpec | None, savepoints: tuple[FlinkSavepoint, ...]) -> frozenset[str]:
     """The uids of the FlinkSavepoints that are still to be copied: they stay until then."""
-    return frozenset(savepoint.meta.uid for savepoint in _waiting(spec, savepoints))
+    return _uids(_waiting(spec, savepoints))
+
+
+def _uids(savepoints: list[FlinkSavepoint]) -> frozenset[str]:
+    return frozenset(savepoint.meta.uid for savepoint in savepoints)
 
 
 def kept_until_copied(
@@ -157,7 +155,7 @@ def _waiting(spec: FlinkJobSpec | None, savepoints: tuple[FlinkSavepoint, ...]) 
     waiting: list[FlinkSavepoint] = []
     if sync is None:
         return waiting
-    for savepoint in sorted((*_taken(savepoints), *_copied_to(_place(sync), savepoints)), key=_age):
+    for savepoint in sorted((*_taken(savepoints), *_copied_to(_place(sync), savepoints)), key=age_of):
         done = savepoint.status.sync
         if done is None or done.end_time is None:
             if is_meant(sync, savepoint.status.origin):
@@ -228,14 +226,7 @@ def _taken(savepoints: tuple[FlinkSavepoint, ...]) -> list[FlinkSavepoint]:
         and savepoint.spec.mode is not SavepointMode.EXISTING
         and savepoint.meta.deletion_time is None
     ]
-    return sorted(mine, key=_age)
-
-
-def _age(savepoint: FlinkSavepoint) -> tuple[float, int, float, str]:
-    status = savepoint.status
-    ended = status.end_time.timestamp() if status.end_time is not None else 0.0
-    number = float(status.checkpoint_id) if status.checkpoint_id is not None else math.inf  # a stop's is the last one
-    return ended, status.submission or 0, number, savepoint.meta.name
+    return sorted(mine, key=age_of)
 
 
 def _success(mine: list[FlinkSavepoint], known: SyncSuccess | None) -> SyncSuccess | None:

@@ -227,11 +227,12 @@ def completed_in_order(savepoints: tuple[FlinkSavepoint, ...]) -> list[FlinkSave
         and not savepoint.status.deleting
         and (savepoint.spec is None or _is_kept(savepoint.spec, savepoint.status.location))
     ]
-    return sorted(
-        completed,
-        key=lambda savepoint: (
-            savepoint.status.end_time.timestamp() if savepoint.status.end_time else 0.0,
-            savepoint.status.submission or 0,
-            savepoint.status.checkpoint_id or math.inf,  # a stop's is the last one of its run
-        ),
-    )
+    return sorted(completed, key=age_of)
+
+
+def age_of(savepoint: FlinkSavepoint) -> tuple[float, int, float, str]:
+    """What sorts FlinkSavepoints of a job by age, oldest first."""
+    status = savepoint.status
+    ended = status.end_time.timestamp() if status.end_time is not None else 0.0
+    number = float(status.checkpoint_id) if status.checkpoint_id is not None else math.inf  # a stop's is the last one
+    return ended, status.submission or 0, number, savepoint.meta.name

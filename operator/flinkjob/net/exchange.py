@@ -1,6 +1,6 @@
 """One HTTP exchange as a whole: a time limit for all of it, and an end that leaves the pool of connections in order.
 
-Used by `FlinkRest` and `HttpFetcher`. httpx limits each wait by itself (to connect, for each piece of an answer), and
+Used by `FlinkRest` and `HttpSource`. httpx limits each wait by itself (to connect, for each piece of an answer), and
 cancelling a task in the middle of its pool can lose a place in that pool for ever: after a hundred of them nothing is sent
 any more. So an exchange runs in a task of its own, which is not cancelled: its limit, and the end of whoever waits for it,
 end what it waits for on its socket (`patience`), and httpx puts everything away as after any time-out.

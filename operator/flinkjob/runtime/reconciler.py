@@ -86,7 +86,7 @@ class Reconciler:
         self._syncs = syncs
         self._metrics = metrics
         self._refusals = Refusals()
-        self._complaints: set[tuple[str, str]] = set()
+        self._complaints: dict[str, str] = {}
 
     async def reconcile(self, key: Key) -> float | None:
         """Work on a key once; after how many seconds to do it again, None: when something changes."""
@@ -139,8 +139,7 @@ class Reconciler:
             await self._follow(key, decision)
         elif job is None and not any(needs_cluster(one, observation.now) for one in self._cache.savepoints_of(key)):
             await self._forget(key)
-        waits = [delay for delay in delays if delay is not None]
-        return min(waits) if waits else None
+        return _soonest(delays)
 
     async def _unreadable(self, key: Key, job: FlinkJob, savepoints: tuple[FlinkSavepoint, ...]) -> float | None:
         """A FlinkJob with a status that cannot be read: only what is being deleted goes on."""
@@ -152,8 +151,7 @@ class Reconciler:
             delays.append(decision.requeue_after)
         why = f"FlinkJob {job.meta.name}: {job.status_error}"
         delays += [await self._let_go(key, savepoint, savepoint.status_error or why) for savepoint in savepoints]
-        waits = [delay for delay in delays if delay is not None]
-        return min(waits) if waits else None
+        return _soonest(delays)
 
     async def _let_go(self, key: Key, savepoint: FlinkSavepoint, why: str) -> float | None:
         """A FlinkSavepoint of which not everything can be read: it ends when it is being deleted."""
@@ -165,10 +163,10 @@ class Reconciler:
 
     def _complain(self, about: FlinkJob | FlinkSavepoint) -> None:
         """Say that a status cannot be read, once, until something changes."""
-        complaint = (about.meta.uid, about.status_error or "")
-        if complaint not in self._complaints and about.meta.deletion_time is None:
+        uid, error = about.meta.uid, about.status_error or ""
+        if self._complaints.get(uid) != error and about.meta.deletion_time is None:
             self._executor.tell(about, told(about))
-        self._complaints = {each for each in self._complaints if each[0] != about.meta.uid} | {complaint}
+        self._complaints[uid] = error
 
     async def _decide(
         self, key: Key, job: FlinkJob, savepoints: tuple[FlinkSavepoint, ...], observation: Observation
@@ -341,3 +339,8 @@ class Reconciler:
         self._tasks.forget(key)
         self._observer.forget(key)
         await self._clusters.forget(key)
+
+
+def _soonest(delays: list[float | None]) -> float | None:
+    """The shortest of them; None where there is none."""
+    return min((delay for delay in delays if delay is not None), default=None)

@@ -18,7 +18,7 @@ from flinkjob.api.sync import JobSyncToSpec, SyncError, SyncStatus
 from flinkjob.api.words import SavepointErrorCode, SavepointOrigin, SavepointPhase
 from flinkjob.core.actions import DeleteObject, PostEvent, RecordSavepoint
 from flinkjob.core.flinkmodel import FlinkJobState, TriggerState
-from flinkjob.core.jobsync import kept_until_copied, turn_of, turns
+from flinkjob.core.jobsync import kept_until_copied, turns
 from flinkjob.core.model import JobDecision, SavepointDecision
 from flinkjob.core.sync import LOOK_SECONDS, CopyPhase, CopySeen, follow_sync, snapshot_view, wanted_copy
 from tests.support.inputs import (
@@ -80,7 +80,7 @@ BEGUN = SyncStatus(start_time=ago(3), observed_time=ago(3))
 
 
 def turn(*savepoints: FlinkSavepoint, **sync: Any) -> str | None:
-    return turn_of(wanted(**sync), savepoints, NOW)
+    return turns(wanted(**sync), savepoints, NOW).by_job
 
 
 def test_the_oldest_that_was_not_copied() -> None:
@@ -128,8 +128,8 @@ def test_who_is_not_meant(fields: dict[str, Any]) -> None:
 
 def test_nothing_without_the_field() -> None:
     nothing = parse_job({"metadata": {}, "spec": spec()}).spec
-    assert turn_of(nothing, (taken("a", 20),), NOW) is None
-    assert turn_of(None, (taken("a", 20),), NOW) is None
+    assert turns(nothing, (taken("a", 20),), NOW).by_job is None
+    assert turns(None, (taken("a", 20),), NOW).by_job is None
 
 
 # the FlinkSavepoint
