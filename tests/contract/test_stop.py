@@ -6,6 +6,7 @@ from flinkjob.core.flinkmodel import CancelResult, CheckpointKind, FlinkJobState
 from tests.contract.target import Target, new_id
 
 _SUSPENDING = "CheckpointException: Checkpoint Coordinator is suspending."
+_EXPIRED = "CheckpointException: Checkpoint expired before completing."
 _SLOW = ("--snapshot-ms", "2000")
 _OFTEN = {"execution.checkpointing.interval": "500ms"}
 
@@ -72,6 +73,17 @@ async def test_a_failed_stop_leaves_the_job_running(target: Target) -> None:
     second = new_id()
     await target.client.stop_with_savepoint(job_id, second, target.directory())
     assert (await target.savepoint_result(job_id, second)).state is TriggerState.COMPLETED
+
+
+async def test_a_stop_that_takes_longer_than_a_checkpoint_may_fails_and_restarts_the_tasks(target: Target) -> None:
+    limits = {"execution.checkpointing.interval": "1h", "execution.checkpointing.timeout": "2s"}
+    job_id = await target.start("--snapshot-ms", "10000", "--restart", "3", flink_configuration=limits)
+    trigger = new_id()
+    await target.client.stop_with_savepoint(job_id, trigger, target.directory())
+    assert (await target.savepoint_result(job_id, trigger)).failure == _EXPIRED
+    (failure,) = await target.until(lambda: target.client.exceptions(job_id))
+    assert failure.root_cause == "FlinkRuntimeException: Stop-with-savepoint failed."
+    await target.running(job_id)
 
 
 async def test_a_job_whose_tasks_do_not_run_cannot_be_stopped(target: Target) -> None:
@@ -142,14 +154,26 @@ async def test_savepoint_then_stop_stops_and_may_fail_the_savepoint(target: Targ
 async def test_stop_then_savepoint_leaves_the_stop_alone_and_may_hide_it(target: Target) -> None:
     """The plain savepoint succeeds or not; when it does, it and not that of the stop is the latest.
 
-    Flink may also never answer for one of them: its result stays in progress after the job has ended.
+    Flink may also never answer for one of them: its result stays in progress after the job has ended. And the savepoint may
+    overtake that of the stop on its way to the tasks, which then leave out the stop: it ends at the checkpoint timeout.
     """
-    job_id, first, second = await target.start(*_SLOW), new_id(), new_id()
+    limit = {"execution.checkpointing.timeout": "15s"}
+    job_id, first, second = await target.start(*_SLOW, flink_configuration=limit), new_id(), new_id()
     await target.client.stop_with_savepoint(job_id, first, target.directory("stop"))
     await target.client.trigger_savepoint(job_id, second, target.directory("plain"))
-    await target.state(job_id, FlinkJobState.FINISHED)
+
+    async def over() -> bool:
+        result = await target.client.savepoint_result(job_id, first)
+        ended = await target.client.job_status(job_id) is FlinkJobState.FINISHED
+        return ended or result.state is TriggerState.FAILED
+
+    await target.until(over)
     await target.fresh()
     stopped = await target.client.savepoint_result(job_id, first)
+    if stopped.state is TriggerState.FAILED:
+        assert stopped.failure == _EXPIRED
+        await target.running(job_id)
+        return
     plain = await target.client.savepoint_result(job_id, second)
     assert stopped.state in (TriggerState.COMPLETED, TriggerState.IN_PROGRESS)
     assert plain.state in (TriggerState.COMPLETED, TriggerState.IN_PROGRESS) or plain.failure == _SUSPENDING

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flinkjob.core.flinkmodel import CheckpointKind
-from tests.flinksim.javaerrors import JavaError, suspending
+from tests.flinksim.javaerrors import JavaError, expired, suspending
+from tests.flinksim.settings import TIMEOUT, duration
 from tests.flinksim.snapshots import SnapshotRecord
 
 if TYPE_CHECKING:
@@ -55,11 +56,14 @@ class Checkpointing:
         """What a restart continues from: the last checkpoint (savepoints do not count)."""
         return self._job.last_checkpoint
 
-    def begin(self, kind: CheckpointKind, directory: str, done: Done, *, format: str | None = None) -> Entry:
+    def begin(
+        self, kind: CheckpointKind, directory: str, done: Done, *, format: str | None = None, hangs: bool = False
+    ) -> Entry:
         """Start a snapshot; `done` is called when it is complete or has failed.
 
         Args:
             directory: of savepoints; checkpoints have their own below it.
+            hangs: the tasks never take part, so that only the time limit of checkpoints ends it.
         """
         job, events = self._job, self._job.events
         number = self.next_id
@@ -80,8 +84,10 @@ class Checkpointing:
         del self.history[HISTORY:]
         start = max(events.now, self._busy_until)
         takes = job.settings.snapshot_seconds + job.program.snapshot_seconds
-        self._busy_until = start + takes
-        events.after(self._busy_until - events.now, lambda: self._end(entry))
+        events.after(duration(job.config[TIMEOUT]), lambda: self._expire(entry))
+        if not hangs:
+            self._busy_until = start + takes
+            events.after(self._busy_until - events.now, lambda: self._end(entry))
         return entry
 
     def _end(self, entry: Entry) -> None:
@@ -91,6 +97,13 @@ class Checkpointing:
             self._job.task_failed("java.io.IOException", "snapshot fails on purpose")
             return
         self.complete(entry)
+
+    def _expire(self, entry: Entry) -> None:
+        if entry not in self.pending:
+            return
+        self.fail(entry, expired())
+        if entry.kind is not CheckpointKind.SAVEPOINT:
+            self._job.snapshot_expired(entry)
 
     def complete(self, entry: Entry) -> None:
         """The snapshot is made."""

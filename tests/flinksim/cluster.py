@@ -35,7 +35,7 @@ class FlinkSim:
         runs: every submission that was accepted, oldest first, over all JobManagers.
         store: the snapshots that exist.
         omitted: job ids that the overview leaves out, as when a JobMaster does not answer.
-        stop_faults: what the next stop of a job does after its savepoint: `restarts` or `fails`.
+        stop_faults: what the next stop of a job does, see `SimJob.stop`.
         savepoint_failures: the error of the next savepoints or stops of a job.
         requests: the last requests as (method, path).
         slots: of the cluster; change with `set_slots`.

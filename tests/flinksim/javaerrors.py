@@ -17,6 +17,7 @@ INITIALIZATION = "org.apache.flink.runtime.client.JobInitializationException"
 STOPPING = "org.apache.flink.runtime.scheduler.stopwithsavepoint.StopWithSavepointStoppingException"
 _FRAMES = "\tat org.apache.flink.runtime.Simulated.call(Simulated.java:1)\n\t... 1 more\n"
 _SUSPENDING = "Checkpoint Coordinator is suspending."
+_EXPIRED = "Checkpoint expired before completing."
 
 SUPPRESSED = ("org.apache.flink.runtime.JobException", "Recovery is suppressed by NoRestartBackoffTimeStrategy")
 """Outermost cause when the restart strategy gives up."""
@@ -75,6 +76,11 @@ def job_not_found(job_id: str) -> JavaError:
 def suspending() -> JavaError:
     """The job ended or restarted under a snapshot."""
     return error((COMPLETION, f"{CHECKPOINT}: {_SUSPENDING}"), (CHECKPOINT, _SUSPENDING))
+
+
+def expired() -> JavaError:
+    """A snapshot took longer than a checkpoint may."""
+    return error((COMPLETION, f"{CHECKPOINT}: {_EXPIRED}"), (CHECKPOINT, _EXPIRED))
 
 
 def not_running(job_id: str) -> JavaError:

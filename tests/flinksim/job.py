@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from tests.flinksim.cluster import FlinkSim
 
 State = FlinkJobState
+_TOO_MANY = (
+    "Exceeded checkpoint tolerable failure threshold. The latest checkpoint failed due to Checkpoint expired before"
+    " completing., view the Checkpoint History tab or the Job Manager log to find out why continuous checkpoints failed."
+)
 
 
 class SimJob:
@@ -143,13 +147,15 @@ class SimJob:
         """Stop with a savepoint; another stop under way fails, see `SimSettings.second_stop`.
 
         Args:
-            fault: `restarts` or `fails`: the savepoint is made but the job does not finish.
+            fault: `restarts` or `fails`: the savepoint is made but the job does not finish; `hangs`: a snapshot that began
+                later overtook it on its way to the tasks, so they leave it out.
         """
         first = self._stop
         if first is None:
             for entry in tuple(self.checkpointing.pending):
                 self.checkpointing.fail(entry, javaerrors.suspending())
-        entry = self.checkpointing.begin(CheckpointKind.SYNC_SAVEPOINT, directory, self._stopped(done), format=format)
+        made, hangs = self._stopped(done), fault == "hangs"
+        entry = self.checkpointing.begin(CheckpointKind.SYNC_SAVEPOINT, directory, made, format=format, hangs=hangs)
         self._stop_fault = fault
         if first is None:
             self._stop = entry
@@ -177,6 +183,10 @@ class SimJob:
             done(entry)
 
         return made
+
+    def snapshot_expired(self, entry: Entry) -> None:
+        """A stop or a checkpoint took too long, which fails the tasks."""
+        self.task_failed(javaerrors.RUNTIME, "Stop-with-savepoint failed." if entry is self._stop else _TOO_MANY)
 
     def newer_checkpoint(self) -> None:
         """A claimed snapshot is deleted once there is a newer one."""

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 CHECKPOINTS = "execution.checkpointing.dir"
 SAVEPOINTS = "execution.checkpointing.savepoint-dir"
 INTERVAL = "execution.checkpointing.interval"
+TIMEOUT = "execution.checkpointing.timeout"
 RETENTION = "execution.checkpointing.externalized-checkpoint-retention"
 
 _DEFAULTS = {
     CHECKPOINTS: "file:///flink/checkpoints",
     SAVEPOINTS: "file:///flink/savepoints",
     INTERVAL: "5s",
+    TIMEOUT: "10min",
     RETENTION: "RETAIN_ON_CANCELLATION",
 }
 

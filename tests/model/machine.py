@@ -175,7 +175,9 @@ class Machine(RuleBasedStateMachine):
 
     @rule(
         data=st.data(),
-        how=st.sampled_from(("fail", "cancel", "newer_checkpoint", "stop_restarts", "stop_fails", "savepoint")),
+        how=st.sampled_from(
+            ("fail", "cancel", "newer_checkpoint", "stop_restarts", "stop_fails", "stop_hangs", "savepoint")
+        ),
     )
     def to_a_job(self, data: st.DataObject, how: str) -> None:
         """Something happens to a running Flink job."""
@@ -193,8 +195,8 @@ class Machine(RuleBasedStateMachine):
                 job.cancel()
             case "newer_checkpoint":
                 job.newer_checkpoint()
-            case "stop_restarts" | "stop_fails":
-                sim.stop_faults[job.job_id] = "restarts" if how == "stop_restarts" else "fails"
+            case "stop_restarts" | "stop_fails" | "stop_hangs":
+                sim.stop_faults[job.job_id] = how.removeprefix("stop_")
             case _:
                 sim.fail_savepoints(job.job_id, "java.io.IOException", "No space left on device")
         self._soon()

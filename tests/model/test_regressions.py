@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from flinkjob.api.constants import FINALIZER
+from flinkjob.core.flinkmodel import CheckpointKind
 from flinkjob.kube.kinds import Kind
 from tests.flinksim import FaultKind
 from tests.model.plant import Plant, plant
@@ -115,3 +116,31 @@ def test_a_jar_that_cannot_be_had_after_an_unclear_answer_is_held_in_peace(tmp_p
         world.pass_time(60)
         assert world.kube.status_writes - written <= 1
         assert _status(world)["plan"]["reason"] == "ArtifactFailed"  # type: ignore[index]
+
+
+def test_an_upgrade_waits_for_a_stop_that_the_tasks_left_out_and_tries_again(world: Plant) -> None:
+    sim = world.sims["flink-a"]
+    (job_id,) = world.live("a")
+    sim.stop_faults[job_id] = "hangs"
+    world.kube.apply(Kind.FLINK_JOB, "a", SPEC | {"args": ["--rate", "5"]})
+    world.pass_time(500)
+    assert world.live("a") == [job_id]
+    assert _status(world)["plan"]["reason"] == "Upgrading"  # type: ignore[index]
+    world.pass_time(150)
+    (upgraded,) = world.live("a")
+    assert upgraded != job_id
+    assert _status(world)["phase"] == "Running"
+    stops = [path for method, path in sim.requests if method == "POST" and path.endswith("/stop")]
+    assert len(stops) == 2
+    restored = sim.runs[-1].restored_from
+    assert restored is not None
+    assert restored.kind is CheckpointKind.SYNC_SAVEPOINT
+
+
+def test_a_deletion_ends_by_its_deadline_when_the_tasks_leave_out_the_stop(world: Plant) -> None:
+    sim = world.sims["flink-a"]
+    sim.stop_faults[world.live("a")[0]] = "hangs"
+    world.kube.delete(Kind.FLINK_JOB, "a")
+    world.pass_time(690)
+    assert world.job("a") is None
+    assert world.live("a") == []

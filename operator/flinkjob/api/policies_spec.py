@@ -98,7 +98,11 @@ class UpgradeSpec(SpecModel):
         RollbackSpec()
     )
     timeout: Annotated[
-        Duration, Field(description="How long the stop may take before it is reported; it is never aborted.")
+        Duration,
+        Field(
+            description="How long the stop may take before it is reported; it is never aborted. Flink ends one that "
+            "hangs at the job's checkpoint timeout; then it is tried again."
+        ),
     ] = "10m"
 
 

@@ -260,6 +260,19 @@ async def test_a_stop_may_fail_after_its_savepoint(bench: Bench, fault: str, sta
     assert await bench.client.job_status(JOB) is state
 
 
+async def test_a_stop_may_be_left_out_by_the_tasks_until_its_time_is_over(bench: Bench) -> None:
+    await bench.start()
+    bench.sim.stop_faults[JOB] = "hangs"
+    await bench.client.stop_with_savepoint(JOB, TRIGGER, "file:///sp")
+    bench.clock.advance(599)
+    assert (await bench.client.savepoint_result(JOB, TRIGGER)).state is TriggerState.IN_PROGRESS
+    assert bench.sim.job(JOB).tasks_running
+    bench.clock.advance(5)
+    result = await bench.client.savepoint_result(JOB, TRIGGER)
+    assert result.failure == "CheckpointException: Checkpoint expired before completing."
+    assert (bench.sim.job(JOB).restarts, bench.sim.job(JOB).tasks_running) == (1, True)
+
+
 async def test_savepoints_fail_when_told(bench: Bench) -> None:
     await bench.start()
     bench.sim.fail_savepoints(JOB, "org.apache.flink.runtime.checkpoint.CheckpointException", "Checkpoint expired.")
