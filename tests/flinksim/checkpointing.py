@@ -84,9 +84,12 @@ class Checkpointing:
         del self.history[HISTORY:]
         start = max(events.now, self._busy_until)
         takes = job.settings.snapshot_seconds + job.program.snapshot_seconds
-        events.after(duration(job.config[TIMEOUT]), lambda: self._expire(entry))
+        limit = duration(job.config[TIMEOUT])
         if not hangs:
             self._busy_until = start + takes
+        if hangs or self._busy_until - events.now > limit:
+            events.after(limit, lambda: self._expire(entry))
+        else:
             events.after(self._busy_until - events.now, lambda: self._end(entry))
         return entry
 
