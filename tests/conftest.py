@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from deploy.local.controlplane import ControlPlane
@@ -16,6 +17,12 @@ from deploy.local.demojob import demo_jar as build_demo_jar
 from deploy.local.environment import CRDS
 from deploy.local.flink import FlinkCluster
 from deploy.local.flinkdist import DEFAULT_VERSION, full_version
+
+# Examples are the same in every run, and a machine that is busy fails none.
+hypothesis.settings.register_profile(
+    "steady", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("steady")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

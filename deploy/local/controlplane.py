@@ -195,8 +195,8 @@ class ControlPlane(Component):
         return path
 
     def service_account_kubeconfig(self, namespace: str, name: str, path: Path) -> Path:
-        """Writes a kubeconfig with a fresh token (one hour) of a ServiceAccount, which must exist."""
-        token = self.kubectl("create", "token", name, "--namespace", namespace).strip()
+        """Writes a kubeconfig with a fresh token (one day) of a ServiceAccount, which must exist."""
+        token = self.kubectl("create", "token", name, "--namespace", namespace, "--duration=24h").strip()
         return self.write_kubeconfig(path, token, namespace)
 
     def kubectl(self, *arguments: str | Path, stdin: str | None = None) -> str:

@@ -157,7 +157,7 @@ class Process:
             with contextlib.suppress(BrokenPipeError, ValueError):
                 self._supervisor.stdin.write(f"{grace}\n")
                 self._supervisor.stdin.flush()
-        self.wait(grace + 10)
+        self.wait(grace + 60)
 
     def wait_ready(self, attempt: Callable[[], T | None], *, timeout: float, what: str = "ready") -> T:
         """`wait_until` that fails at once when the process ends."""

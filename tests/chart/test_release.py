@@ -110,7 +110,7 @@ def changed_chart(tmp_path: Path) -> Path:
 def clean(bare: ControlPlane) -> Iterator[None]:
     yield
     for name in ("flinkjobs.flinkjob.dev", "flinksavepoints.flinkjob.dev"):
-        bare.kubectl("delete", "crd", name, "--ignore-not-found", "--wait=false")
+        bare.kubectl("delete", "crd", name, "--ignore-not-found", "--timeout=180s")
 
 
 def columns(control_plane: ControlPlane) -> str:

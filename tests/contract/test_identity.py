@@ -66,7 +66,7 @@ async def test_of_five_at_once_one_wins(target: Target) -> None:
 
 async def test_giving_up_does_not_stop_main(target: Target) -> None:
     job_id = new_id()
-    request = RunRequest(job_id=job_id, args=("--main-ms", "2000"))
+    request = RunRequest(job_id=job_id, args=("--main-ms", "6000"))
     with pytest.raises(Unreachable) as lost:
         await target.client.run_jar(await target.jar_id(), request, timeout=0.5)
     assert lost.value.reached
@@ -77,7 +77,7 @@ async def test_giving_up_does_not_stop_main(target: Target) -> None:
 async def test_two_mains_at_once_make_one_job(target: Target) -> None:
     job_id = new_id()
     await target.jar_id()
-    slow = asyncio.create_task(target.run("--main-ms", "1500", job_id=job_id))
+    slow = asyncio.create_task(target.run("--main-ms", "6000", job_id=job_id))
     await target.backend.sleep(0.3)
     assert await target.run(job_id=job_id) == job_id
     with pytest.raises(SubmitRejected) as refused:

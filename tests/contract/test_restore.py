@@ -44,7 +44,7 @@ async def test_a_cancelled_job_leaves_its_last_checkpoint(target: Target) -> Non
 
 
 async def test_a_failed_job_leaves_its_last_checkpoint(target: Target) -> None:
-    arguments = ("--fail-after", "150", "--rate", "50", "--restart", "none")
+    arguments = ("--fail-after", "500", "--rate", "50", "--restart", "none")
     job_id = await target.start(*arguments, flink_configuration=_OFTEN)
     await target.state(job_id, FlinkJobState.FAILED)
     kept = (await _stats(target, job_id)).newest_completed(CheckpointKind.CHECKPOINT)
@@ -105,7 +105,7 @@ async def test_claim_deletes_the_savepoint_soon(target: Target) -> None:
         assert isinstance(outcome, SubmitRejected)
         return outcome.kind is SubmitRejection.RESTORE_FAILED
 
-    await target.until(gone, timeout=15)
+    await target.until(gone)
 
 
 async def test_state_that_does_not_map_is_refused_unless_allowed(target: Target) -> None:
@@ -152,7 +152,9 @@ async def test_a_restarted_job_goes_on_from_its_last_checkpoint(target: Target) 
 
 
 async def test_when_the_first_checkpoint_is_made(target: Target) -> None:
-    job_id = await target.start(flink_configuration={"execution.checkpointing.interval": "1h"})
+    job_id = await target.start(flink_configuration={"execution.checkpointing.interval": "1000h"})
+    if target.expected.first_checkpoint_at_once:
+        await target.checkpointed(job_id)
+        return
     await target.backend.sleep(2.0)
-    stats = await _stats(target, job_id)
-    assert (stats.latest_completed is not None) == target.expected.first_checkpoint_at_once
+    assert (await _stats(target, job_id)).latest_completed is None, "it comes at some time within the interval"

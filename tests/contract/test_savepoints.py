@@ -144,7 +144,7 @@ async def test_a_job_that_does_not_run_is_told_only_by_the_result(target: Target
 
 
 async def test_tasks_that_do_not_run_yet_fail_a_savepoint_at_once(target: Target) -> None:
-    job_id, trigger = await target.run("--open-ms", "4000"), new_id()
+    job_id, trigger = await target.run("--open-ms", "10000"), new_id()
     await target.state(job_id, FlinkJobState.RUNNING)
     await target.client.trigger_savepoint(job_id, trigger, target.directory())
     result = await target.savepoint_result(job_id, trigger)
@@ -157,7 +157,8 @@ async def test_a_cancel_fails_the_savepoint_under_way(target: Target) -> None:
     await target.client.trigger_savepoint(job_id, trigger, target.directory())
     await target.client.cancel(job_id)
     result = await target.savepoint_result(job_id, trigger)
-    assert result.failure == "CheckpointException: Checkpoint Coordinator is suspending."
+    assert result.failure is not None
+    assert result.failure.startswith("CheckpointException: "), "suspending, unless the cancel came before it had begun"
     assert await target.state(job_id, FlinkJobState.CANCELED)
 
 
@@ -240,7 +241,7 @@ async def test_disposal_deletes_and_may_be_repeated(target: Target) -> None:
         async def done(request: str = request) -> bool:
             return (await target.client.disposal_result(request)).state is TriggerState.COMPLETED
 
-        await target.until(done, timeout=5)
+        await target.until(done)
     await target.client.cancel(job_id)
     with pytest.raises(Rejected, match="Cannot find checkpoint or savepoint"):
         await target.run(savepoint_path=location)

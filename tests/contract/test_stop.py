@@ -2,10 +2,9 @@
 
 import pytest
 
-from flinkjob.core.flinkmodel import CancelResult, CheckpointKind, FlinkJobState, TriggerState, is_below
-from tests.contract.target import Target, new_id
+from flinkjob.core.flinkmodel import CancelResult, CheckpointKind, FlinkJobState, TriggerResult, TriggerState, is_below
+from tests.contract.target import REFRESH, Target, new_id
 
-_SUSPENDING = "CheckpointException: Checkpoint Coordinator is suspending."
 _EXPIRED = "CheckpointException: Checkpoint expired before completing."
 _SLOW = ("--snapshot-ms", "2000")
 _OFTEN = {"execution.checkpointing.interval": "500ms"}
@@ -47,12 +46,14 @@ async def test_statistics_are_stale_for_a_while_but_the_state_is_not(target: Tar
     job_id, trigger = await target.start(flink_configuration=_OFTEN), new_id()
     await target.checkpointed(job_id)
     await target.fresh()
+    asked = target.backend.now()
     assert await target.client.checkpoints(job_id) is not None
     await target.client.stop_with_savepoint(job_id, trigger, target.directory())
     await target.state(job_id, FlinkJobState.FINISHED)
     stats = await target.client.checkpoints(job_id)
     assert stats is not None
-    assert stats.newest_completed(CheckpointKind.SYNC_SAVEPOINT) is None
+    if target.backend.now() - asked < REFRESH:
+        assert stats.newest_completed(CheckpointKind.SYNC_SAVEPOINT) is None
     job = await target.overview(job_id)
     assert job is not None
     assert job.state is FlinkJobState.FINISHED
@@ -76,8 +77,12 @@ async def test_a_failed_stop_leaves_the_job_running(target: Target) -> None:
 
 
 async def test_a_stop_that_takes_longer_than_a_checkpoint_may_fails_and_restarts_the_tasks(target: Target) -> None:
-    limits = {"execution.checkpointing.interval": "1h", "execution.checkpointing.timeout": "2s"}
-    job_id = await target.start("--snapshot-ms", "10000", "--restart", "3", flink_configuration=limits)
+    limits = {
+        "execution.checkpointing.interval": "1h",
+        "execution.checkpointing.timeout": "5s",
+        "execution.checkpointing.tolerable-failed-checkpoints": "100",
+    }
+    job_id = await target.start("--snapshot-ms", "20000", "--restart", "3", flink_configuration=limits)
     trigger = new_id()
     await target.client.stop_with_savepoint(job_id, trigger, target.directory())
     assert (await target.savepoint_result(job_id, trigger)).failure == _EXPIRED
@@ -87,7 +92,7 @@ async def test_a_stop_that_takes_longer_than_a_checkpoint_may_fails_and_restarts
 
 
 async def test_a_job_whose_tasks_do_not_run_cannot_be_stopped(target: Target) -> None:
-    job_id, trigger = await target.run("--open-ms", "4000"), new_id()
+    job_id, trigger = await target.run("--open-ms", "10000"), new_id()
     await target.state(job_id, FlinkJobState.RUNNING)
     await target.client.stop_with_savepoint(job_id, trigger, target.directory())
     result = await target.savepoint_result(job_id, trigger)
@@ -97,7 +102,7 @@ async def test_a_job_whose_tasks_do_not_run_cannot_be_stopped(target: Target) ->
 
 
 async def test_a_job_may_end_by_itself_under_a_stop(target: Target) -> None:
-    job_id, trigger = await target.start("--count", "150", "--rate", "100", *_SLOW), new_id()
+    job_id, trigger = await target.start("--count", "600", "--rate", "100", "--snapshot-ms", "8000"), new_id()
     await target.client.stop_with_savepoint(job_id, trigger, target.directory())
     result = await target.savepoint_result(job_id, trigger)
     assert result.state is TriggerState.COMPLETED
@@ -114,7 +119,8 @@ async def test_stopping_what_does_not_run(target: Target, end: str) -> None:
     await target.client.stop_with_savepoint(job_id, trigger, target.directory())
     result = await target.savepoint_result(job_id, trigger)
     assert result.failure is not None
-    assert result.failure.startswith("FlinkJobNotFoundException")
+    # Right after the end the JobMaster may still be there, without the coordinator of checkpoints.
+    assert result.failure.startswith("FlinkJobNotFoundException") or "is not a streaming job" in result.failure
 
 
 async def test_stop_then_stop_with_the_same_trigger_id_is_one_stop(target: Target) -> None:
@@ -125,58 +131,71 @@ async def test_stop_then_stop_with_the_same_trigger_id_is_one_stop(target: Targe
     assert await target.client.job_status(job_id) is FlinkJobState.FINISHED
 
 
-async def test_stop_then_stop_with_another_trigger_id_aborts_the_first(target: Target) -> None:
-    job_id, first, second = await target.start(*_SLOW), new_id(), new_id()
-    await target.client.stop_with_savepoint(job_id, first, target.directory())
-    await target.client.stop_with_savepoint(job_id, second, target.directory())
-    aborted = await target.savepoint_result(job_id, first)
-    other = await target.savepoint_result(job_id, second)
-    assert aborted.failure == _SUSPENDING
-    if other.state is TriggerState.COMPLETED:
-        assert await target.client.job_status(job_id) is FlinkJobState.FINISHED
-    else:
-        assert other.failure is not None
-        assert other.failure.startswith("CheckpointException: "), "aborted too, or declined while tasks come back"
+# What overlaps: Flink takes up requests of the same moment in any order, aborts what has begun, and may never answer for one
+# of them: its result stays in progress after the job has ended. A snapshot may also overtake an earlier one on its way to
+# the tasks, which then leave out the earlier: that one ends at the checkpoint timeout.
+
+_LIMIT = {"execution.checkpointing.timeout": "15s"}
+
+
+async def _outcomes(target: Target, job_id: str, *triggers: str) -> list[TriggerResult]:
+    """The results when all are there, or the job has ended and those are that will be."""
+
+    async def over() -> list[TriggerResult] | None:
+        results = [await target.client.savepoint_result(job_id, each) for each in triggers]
+        all_there = all(each.state is not TriggerState.IN_PROGRESS for each in results)
+        return results if all_there or await target.client.job_status(job_id) is FlinkJobState.FINISHED else None
+
+    await target.until(over)
+    await target.backend.sleep(0.5)
+    return [await target.client.savepoint_result(job_id, each) for each in triggers]
+
+
+def _aborted_or(result: TriggerResult, *states: TriggerState) -> bool:
+    return result.state in states or (result.failure or "").startswith("CheckpointException: ")
+
+
+async def test_of_two_stops_with_different_trigger_ids_one_at_most_succeeds(target: Target) -> None:
+    job_id, triggers = await target.start(*_SLOW, flink_configuration=_LIMIT), (new_id(), new_id())
+    for each in triggers:
+        await target.client.stop_with_savepoint(job_id, each, target.directory())
+    outcomes = await _outcomes(target, job_id, *triggers)
+    states = [each.state for each in outcomes]
+    assert states.count(TriggerState.COMPLETED) <= 1
+    assert all(_aborted_or(each, TriggerState.COMPLETED, TriggerState.IN_PROGRESS) for each in outcomes)
+    if states == [TriggerState.FAILED] * 2:
         await target.running(job_id)
+    else:
+        assert await target.client.job_status(job_id) is FlinkJobState.FINISHED
 
 
 async def test_savepoint_then_stop_stops_and_may_fail_the_savepoint(target: Target) -> None:
-    """The savepoint is aborted unless it was nearly done when the stop came."""
-    job_id, first, second = await target.start(*_SLOW), new_id(), new_id()
+    """The savepoint is aborted unless it was nearly done, or had hardly begun, when the stop came."""
+    job_id, first, second = await target.start(*_SLOW, flink_configuration=_LIMIT), new_id(), new_id()
     await target.client.trigger_savepoint(job_id, first, target.directory())
     await target.client.stop_with_savepoint(job_id, second, target.directory())
-    plain = await target.savepoint_result(job_id, first)
-    assert plain.state is TriggerState.COMPLETED or plain.failure == _SUSPENDING
-    assert (await target.savepoint_result(job_id, second)).state is TriggerState.COMPLETED
-    assert await target.client.job_status(job_id) is FlinkJobState.FINISHED
+    plain, stopped = await _outcomes(target, job_id, first, second)
+    assert _aborted_or(plain, TriggerState.COMPLETED, TriggerState.IN_PROGRESS)
+    if stopped.state is TriggerState.FAILED:
+        assert stopped.failure == _EXPIRED
+        await target.running(job_id)
+    else:
+        assert await target.client.job_status(job_id) is FlinkJobState.FINISHED
 
 
 async def test_stop_then_savepoint_leaves_the_stop_alone_and_may_hide_it(target: Target) -> None:
-    """The plain savepoint succeeds or not; when it does, it and not that of the stop is the latest.
-
-    Flink may also never answer for one of them: its result stays in progress after the job has ended. And the savepoint may
-    overtake that of the stop on its way to the tasks, which then leave out the stop: it ends at the checkpoint timeout.
-    """
-    limit = {"execution.checkpointing.timeout": "15s"}
-    job_id, first, second = await target.start(*_SLOW, flink_configuration=limit), new_id(), new_id()
+    """The plain savepoint succeeds or not; when it does, it and not that of the stop is the latest."""
+    job_id, first, second = await target.start(*_SLOW, flink_configuration=_LIMIT), new_id(), new_id()
     await target.client.stop_with_savepoint(job_id, first, target.directory("stop"))
     await target.client.trigger_savepoint(job_id, second, target.directory("plain"))
-
-    async def over() -> bool:
-        result = await target.client.savepoint_result(job_id, first)
-        ended = await target.client.job_status(job_id) is FlinkJobState.FINISHED
-        return ended or result.state is TriggerState.FAILED
-
-    await target.until(over)
-    await target.fresh()
-    stopped = await target.client.savepoint_result(job_id, first)
+    stopped, plain = await _outcomes(target, job_id, first, second)
     if stopped.state is TriggerState.FAILED:
         assert stopped.failure == _EXPIRED
         await target.running(job_id)
         return
-    plain = await target.client.savepoint_result(job_id, second)
-    assert stopped.state in (TriggerState.COMPLETED, TriggerState.IN_PROGRESS)
-    assert plain.state in (TriggerState.COMPLETED, TriggerState.IN_PROGRESS) or plain.failure == _SUSPENDING
+    assert await target.client.job_status(job_id) is FlinkJobState.FINISHED
+    assert _aborted_or(plain, TriggerState.COMPLETED, TriggerState.IN_PROGRESS)
+    await target.fresh()
     stats = await target.client.checkpoints(job_id)
     assert stats is not None
     newest = stats.newest_completed(CheckpointKind.SYNC_SAVEPOINT)
@@ -185,7 +204,10 @@ async def test_stop_then_savepoint_leaves_the_stop_alone_and_may_hide_it(target:
     assert is_below(newest.external_path, target.directory("stop"))
     assert stopped.location in (None, newest.external_path)
     assert stats.latest_savepoint is not None
-    assert stats.latest_savepoint.external_path == (plain.location or newest.external_path)
+    latest = stats.latest_savepoint.external_path
+    assert latest is not None
+    assert latest == newest.external_path or is_below(latest, target.directory("plain"))
+    assert plain.location in (None, latest)
 
 
 async def test_stop_then_cancel_cancels_without_a_savepoint(target: Target) -> None:
@@ -194,8 +216,7 @@ async def test_stop_then_cancel_cancels_without_a_savepoint(target: Target) -> N
     assert await target.client.cancel(job_id) is CancelResult.ACCEPTED
     result = await target.savepoint_result(job_id, trigger)
     assert result.state is TriggerState.FAILED
-    assert result.failure is not None
-    assert result.failure.startswith("CheckpointException: ")
+    assert _aborted_or(result)
     assert await target.state(job_id, FlinkJobState.CANCELED)
 
 
@@ -217,7 +238,11 @@ async def test_cancel_is_accepted_again_and_refused_for_other_ends(target: Targe
     assert await target.client.cancel(job_id) is CancelResult.ACCEPTED
     finished = await target.run("--count", "1")
     await target.state(finished, FlinkJobState.FINISHED)
-    assert await target.client.cancel(finished) is CancelResult.ALREADY_TERMINAL
+
+    async def refused() -> bool:
+        return await target.client.cancel(finished) is CancelResult.ALREADY_TERMINAL
+
+    await target.until(refused)  # its JobMaster accepts for a few milliseconds more
     assert await target.client.job_status(finished) is FlinkJobState.FINISHED
     assert await target.client.cancel(new_id()) is CancelResult.NOT_FOUND
 

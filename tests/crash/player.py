@@ -12,7 +12,7 @@ from pathlib import Path
 from deploy.local.controlplane import ControlPlane
 from deploy.local.flink import FlinkCluster
 from deploy.local.processes import wait_until
-from tests.crash.stories import NAME, STORIES, Story
+from tests.crash.stories import DEADLINE, NAME, STORIES, Story
 from tests.support.kube import Kube
 from tests.support.lab import Lab
 from tests.support.operator import OperatorProcess
@@ -102,7 +102,7 @@ def play(stage: Stage, case: Case) -> None:
             operator.fault_kill_at = case.point
             with operator, Reviver(operator) as reviver:
                 story.act(lab)
-                assert reviver.died.wait(20), f"{case.point} was not reached:\n{operator.said()[-3000:]}"
+                assert reviver.died.wait(DEADLINE), f"{case.point} was not reached:\n{operator.said()[-3000:]}"
                 story.settle(lab)
                 check(lab, story)
                 lab.clean()

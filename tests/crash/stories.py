@@ -20,7 +20,7 @@ from tests.support.lab import Lab, submission
 
 NAME = "job"
 SAVED = "saved"
-DEADLINE = 40.0
+DEADLINE = 90.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +70,7 @@ def running(**spec: Any) -> Callable[[Lab], None]:
     def prepare(lab: Lab) -> None:
         lab.apply(manifest(lab, **spec))
         lab.checkpointed(submission(lab.running(NAME))["jobId"])
+        lab.wait(NAME, lambda job: "lastCheckpoint" in job["status"], "with its first checkpoint noted")
 
     return prepare
 
@@ -185,8 +186,11 @@ def taken_once(lab: Lab) -> None:
     """A periodic savepoint is complete, and none of them was taken twice."""
     wait_until(lambda: complete(lab), timeout=DEADLINE, what="a periodic savepoint")
     lab.kube.apply(manifest(lab, savepoints=periodic(lab, suspend=True)))
-    wait_until(lambda: len(complete(lab)) == len(lab.savepoints_of(NAME)), timeout=DEADLINE, what="all complete")
-    assert len(lab.savepoints_on_disk(NAME)) == len(complete(lab))
+
+    def none_twice() -> bool:
+        return len(lab.savepoints_on_disk(NAME)) == len(complete(lab)) == len(lab.savepoints_of(NAME))
+
+    wait_until(none_twice, timeout=DEADLINE, what="all complete, and as many on the disk")
 
 
 def complete(lab: Lab) -> list[dict[str, Any]]:

@@ -121,4 +121,5 @@ def test_a_job_that_was_never_accepted_is_deleted_at_once(lab: Lab) -> None:
     lab.apply(lab.job("hopeless", "--main-throw", "never"))
     lab.stalled("hopeless", "SubmitRejected")
     lab.delete("hopeless")
-    lab.gone("hopeless", deadline=5)
+    lab.gone("hopeless")
+    assert "LeftBehind" not in lab.kube.reasons(lab.namespace, "hopeless")

@@ -75,7 +75,7 @@ def test_two_stand_side_by_side(tmp_path: Path, control_plane: ControlPlane, fli
             RestDriver(theirs).upload(other.demo_jar)
             assert len(theirs.get("/jars").json()["files"]) == 1
             assert {jar["name"] for jar in ours.get("/jars").json()["files"]}.isdisjoint({other.demo_jar.parent.name})
-        assert httpx.get(other.demo_jar_url, trust_env=False).content == other.demo_jar.read_bytes()
+        assert httpx.get(other.demo_jar_url, trust_env=False, timeout=60).content == other.demo_jar.read_bytes()
         assert "flinkjobs.flinkjob.dev" in other.controlplane.kubectl("get", "crds", "--output=name")
         pids = [process.pid for process in other.processes]
     assert all(map(gone, pids))
@@ -95,7 +95,7 @@ def test_the_command_line_starts_shows_and_stops_one(tmp_path: Path) -> None:
         assert up.returncode == 0, up.stderr
         variables = dict(line.split("=", 1) for line in (tmp_path / "env").read_text().splitlines())
         assert variables.keys() >= {"KUBECONFIG", "FLINK_URL", "DEMO_JAR", "DEMO_JAR_URL"}
-        assert httpx.get(f"{variables['FLINK_URL']}/overview", trust_env=False).json()["slots-total"] == 2
+        assert httpx.get(f"{variables['FLINK_URL']}/overview", trust_env=False, timeout=60).json()["slots-total"] == 2
         assert "already running" in local("up").stderr
         assert "kube-apiserver" in local("status").stdout
         pids = [pid for _, pid, _, _ in background.process_table(tmp_path)]
@@ -135,7 +135,7 @@ def test_roles_are_enforced_and_requests_are_counted(control_plane: ControlPlane
 @pytest.mark.kube
 def test_a_namespace_comes_to_its_end(control_plane: ControlPlane) -> None:
     control_plane.kubectl("create", "namespace", "short")
-    control_plane.kubectl("delete", "namespace", "short", "--timeout=30s")
+    control_plane.kubectl("delete", "namespace", "short", "--timeout=180s")
     assert "namespace/short" not in control_plane.kubectl("get", "namespaces", "--output=name")
 
 
@@ -270,6 +270,7 @@ def test_processes_of_flink_can_be_killed_and_replaced(tmp_path: Path) -> None:
             timeout=60,
             what="records from the new TaskManager",
         )
+        driver.wait_state(job, ["RUNNING"])
         driver.stop(job)
     assert check_exactly_once(tmp_path / "out").ok
     assert not restores(tmp_path / "out")[-1].fresh

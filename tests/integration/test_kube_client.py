@@ -269,7 +269,7 @@ async def test_a_dying_namespace(
     async with EventRecorder(client, "flinkjob-operator", "test") as events:
         events.post(ObjectRef.of(held), type="Warning", reason="LeftBehind", message="job 0a1b runs on")
     assert "LeftBehind: job 0a1b runs on" in caplog.text
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(180):
         while (seen := await client.get(JOB, namespace, "clicks")) and "deletionTimestamp" not in seen["metadata"]:
             await asyncio.sleep(0.05)
     assert seen

@@ -12,6 +12,7 @@ import pytest
 from deploy.local.controlplane import ControlPlane
 from deploy.local.demojob import demo_jar as build_demo_jar
 from deploy.local.flink import FlinkCluster
+from deploy.local.processes import wait_until
 from tests.support.kube import Kube
 from tests.support.lab import Lab, submission
 from tests.support.operator import OperatorProcess
@@ -43,39 +44,49 @@ def replicas(
     with replica("first") as first, replica("second") as second:
         lab = Lab(kube, flink, first, namespace, build_demo_jar(flink_version), tmp_path)
         yield first, second, lab
+        lab.operator = first if first.running else second
+        lab.clean()
         lab.close()
 
 
 Replicas = tuple[OperatorProcess, OperatorProcess, Lab]
 
 
-def test_a_killed_leader_is_replaced_within_20_seconds(replicas: Replicas) -> None:
+def _holder(lab: Lab) -> str | None:
+    lease = lab.kube.get("Lease", LEASES, f"flinkjob-operator-{lab.namespace}")
+    assert lease is not None
+    holder: str | None = lease["spec"].get("holderIdentity")
+    return holder
+
+
+def test_a_killed_leader_is_replaced_when_its_lease_is_over(replicas: Replicas) -> None:
+    """After 14 to 18 seconds, and what a loaded machine adds."""
     first, second, lab = replicas
     clicks = lab.start("clicks")
     assert "leading as" not in second.said()
+    killed = _holder(lab)
     first.kill()
-    begun = time.monotonic()
+    wait_until(lambda: _holder(lab) != killed, timeout=40, what="another leader")
     lab.edit(clicks, state="Suspended")
     lab.phase("clicks", "Suspended")
-    assert time.monotonic() - begun < 20
     assert len(lab.flink_jobs("clicks")) == 1
 
 
 def test_a_leader_that_ends_hands_over_at_once(replicas: Replicas) -> None:
     first, second, lab = replicas
     clicks = lab.start("clicks")
+    ended = _holder(lab)
     assert first.stop() == 0
-    begun = time.monotonic()
+    assert _holder(lab) != ended
     lab.edit(clicks, state="Suspended")
     lab.phase("clicks", "Suspended")
-    assert time.monotonic() - begun < 8
     assert second.running
 
 
 def test_a_replica_that_stands_by_ends_when_told(replicas: Replicas) -> None:
     """By itself: a signal alone does not end the first process of a container."""
     first, second, lab = replicas
-    assert second.stop(grace=5) == 0
+    assert second.stop() == 0
     lab.start("clicks")
     assert first.running
 
@@ -89,7 +100,7 @@ def test_a_leader_that_was_frozen_beyond_its_lease_ends_without_an_effect(replic
     lab.running("clicks", 2)
     before, did = submission(lab.get("clicks")), first.said()
     first.process.signal(signal.SIGCONT)
-    first.process.wait(15)
+    first.process.wait(60)
     assert "executor" not in first.said().removeprefix(did)
     assert [line for line in first.complaints() if "the Lease was lost" not in line] == []
     assert submission(lab.get("clicks"))["jobId"] == before["jobId"]

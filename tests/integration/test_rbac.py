@@ -56,6 +56,7 @@ def test_exactly_what_is_needed_is_granted(control_plane: ControlPlane, kubeconf
         json={"spec": {"namespace": "default"}},
         verify=False,
         trust_env=False,
+        timeout=60,
     )
     status = answer.raise_for_status().json()["status"]
     assert not status["incomplete"]

@@ -83,7 +83,7 @@ def test_another_right_is_refused(control_plane: ControlPlane) -> None:
 
 def runs_are_replaced(lab: Lab) -> None:
     """Revisions are made, listed and deleted, savepoints recorded; a rollback reads the last healthy one."""
-    rollback = {"rollback": {"policy": "Enabled", "healthyAfter": "500ms", "deadline": "5s"}}
+    rollback = {"rollback": {"policy": "Enabled", "healthyAfter": "500ms", "deadline": "10m"}}
     manifest = lab.start("replaced", revisionHistoryLimit=1, upgrade=rollback)
     for nonce in (1, 2):
         lab.wait("replaced", lambda job: job["status"].get("healthyRevision") == submission(job)["revision"], "healthy")

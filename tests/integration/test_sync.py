@@ -208,6 +208,7 @@ def test_every_savepoint_of_a_job_is_copied_once(sync_lab: Lab, s3: S3Server) ->
     manifest = lab.edit(manifest, savepoints={"directory": directory, "syncTo": sync, "interval": "1s"})
     lab.wait(name, lambda job: job["status"]["sync"]["lastSuccess"]["sequenceNumber"] >= 5, "periodic ones")
     manifest = lab.edit(manifest, savepoints={"directory": directory, "syncTo": sync})
+    lab.running(name, 2)  # so that no further one is begun
 
     def all_told() -> list[Object]:
         status = [each["status"] for each in lab.savepoints_of(name)]

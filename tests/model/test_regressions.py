@@ -144,3 +144,36 @@ def test_a_deletion_ends_by_its_deadline_when_the_tasks_leave_out_the_stop(world
     world.pass_time(690)
     assert world.job("a") is None
     assert world.live("a") == []
+
+
+def test_a_job_that_shall_wait_for_a_person_is_not_stopped_again_and_again(world: Plant) -> None:
+    sim = world.sims["flink-a"]
+    (job_id,) = world.live("a")
+    for _ in range(20):
+        sim.fail_savepoints(job_id, "java.io.IOException", "No space left on device")
+    careful = SPEC | {"upgrade": {"fallback": "Fail"}, "args": ["--rate", "5"]}
+    world.kube.apply(Kind.FLINK_JOB, "a", careful)
+    world.pass_time(300)
+    stops = [path for method, path in sim.requests if method == "POST" and path.endswith("/stop")]
+    assert len(stops) == 3
+    assert world.live("a") == [job_id]
+    assert _status(world)["plan"] | {"reason": "SavepointFailed", "step": "Hold"} == _status(world)["plan"]  # type: ignore[operator]
+    sim.savepoint_failures.clear()
+    world.kube.apply(Kind.FLINK_JOB, "a", careful | {"args": ["--rate", "6"]})
+    world.pass_time(30)
+    assert world.live("a") != [job_id]
+    assert _status(world)["phase"] == "Running"
+
+
+def test_a_finished_job_stays_finished_when_its_cluster_is_gone(world: Plant) -> None:
+    sim = world.sims["flink-a"]
+    sim.job(world.live("a")[0]).finish()
+    world.pass_time(60)
+    assert _status(world)["phase"] == "Finished"
+    ready = next(each for each in _status(world)["conditions"] if each["type"] == "Ready")  # type: ignore[attr-defined]
+    sim.faults.add(FaultKind.REFUSE, times=None)
+    world.restart()
+    world.pass_time(400)
+    assert _status(world)["phase"] == "Finished"
+    assert ready in _status(world)["conditions"]  # type: ignore[operator]
+    assert "plan" not in _status(world)

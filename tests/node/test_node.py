@@ -124,7 +124,11 @@ def test_uninstalled_nothing_is_left(job: World) -> None:
     wait_until(lambda: not job.pods(NAMESPACE, ""), timeout=DEADLINE, what="no Pod left")
     print(f"uninstalled after {time.monotonic() - started:.1f} s")
     kinds = "deployments,replicasets,jobs,services,leases,pdb,networkpolicies,roles,rolebindings,secrets"
-    assert job.node.kubectl("get", kinds, "-n", NAMESPACE, "-o", "name").split() == []
+    wait_until(  # ReplicaSets go a moment after their Deployment
+        lambda: job.node.kubectl("get", kinds, "-n", NAMESPACE, "-o", "name").split() == [],
+        timeout=DEADLINE,
+        what="nothing left",
+    )
     accounts = job.node.kubectl("get", "serviceaccounts", "-n", NAMESPACE, "-o", "name").split()
     assert accounts == ["serviceaccount/default"]
     cluster = "clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingwebhookconfigurations"

@@ -29,7 +29,7 @@ PATHS: Mapping[str, str] = {
     "Namespace": "/api/v1/namespaces",
     "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
 }
-DEADLINE = 30.0
+DEADLINE = 120.0
 """Seconds after which a wait has failed, unless the caller says otherwise."""
 
 Object = dict[str, Any]

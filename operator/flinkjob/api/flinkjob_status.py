@@ -62,6 +62,9 @@ class Plan:
     retry_time: Annotated[Time | None, Field(description="When it is tried again.")] = None
     attempts: Annotated[int, Field(ge=0, description="How often it was tried.")] = 0
     message: Annotated[ConditionMessage | None, Field(description="What a person can do, in one line.")] = None
+    run_digest: Annotated[
+        Word | None, Field(description="The digest of the spec of which no savepoint could be taken (fallback Fail).")
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -90,7 +90,7 @@ def _next_step(draft: Draft) -> None:
         return
     submission = draft.live
     if submission is None:
-        if wanted and draft.target_reachable():
+        if wanted:
             down.step(draft, spec)
     elif draft.observation.job.presence is Presence.PRESENT and submission.seen:
         up.step(draft, spec, submission)

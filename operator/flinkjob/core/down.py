@@ -41,15 +41,30 @@ _REASONS = {
 
 def step(draft: Draft, spec: FlinkJobSpec) -> None:
     """Start the next run, or say why not."""
-    if _blocked_by_stray(draft) or not outlook.suitable(draft, spec):
-        return
     last = draft.submission
+    if last is not None and not draft.observation.target.reachable and _rests(draft, spec, last):
+        _may_start(draft, spec, last)
+        return
+    if not draft.target_reachable() or _blocked_by_stray(draft) or not outlook.suitable(draft, spec):
+        return
     if last is None:
         submit.start(draft, spec, reason=SubmissionReason.INITIAL)
         return
     reason = _may_start(draft, spec, last)
     if reason is not None:
         submit.start(draft, spec, reason=reason)
+
+
+def _rests(draft: Draft, spec: FlinkJobSpec, last: Submission) -> bool:
+    """Whether the job stays down as it is until somebody changes the spec, so that no cluster need be asked."""
+    end, hold = last.end, draft.status.hold
+    if end is None or redeploys(spec, last):
+        return False
+    if hold is not None:
+        return hold.run_digest == draft.digest
+    if end.result is RunResult.FINISHED:
+        return draft.digest == last.run_digest and not end.released
+    return end.result is RunResult.DRAINED
 
 
 def release(draft: Draft) -> None:

@@ -41,11 +41,14 @@ class StoreAccesses:
         self._hosts = hosts
         self._vaults: dict[str, Vault] = {}
 
-    async def open(self, namespace: str, uri: str, access: StoreAccess | None, *, create: bool) -> ObjectStore:
+    async def open(
+        self, namespace: str, uri: str, access: StoreAccess | None, *, create: bool, uploads: bool = False
+    ) -> ObjectStore:
         """The store below a URI.
 
         Args:
             create: make a mounted directory that is missing.
+            uploads: for large objects that are written, see `open_store`.
 
         Raises:
             Invalid: it is not granted, its host is not allowed, or the URI is of no known sort.
@@ -81,7 +84,7 @@ class StoreAccesses:
         self._hosts.check_host(host)
         if not behind_proxy():
             await self._check_addresses(host)
-        return open_store(address, create=create)
+        return open_store(address, create=create, uploads=uploads)
 
     async def _check_addresses(self, host: str) -> None:
         try:

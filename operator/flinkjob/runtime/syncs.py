@@ -210,6 +210,7 @@ class Syncs:
             source=source,
             location=wanted.location,
             place=place,
+            uploads=await self._stores.open(namespace, sync.uri, sync, create=True, uploads=True),
             token=wanted.token,
             job_id=wanted.job_id,
             format_type=wanted.format_type,

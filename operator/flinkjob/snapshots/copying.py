@@ -53,6 +53,7 @@ class CopyRequest:
     Attributes:
         source: the store at the snapshot's own directory.
         location: that directory, as Flink names it.
+        uploads: the place's store for large objects, see `open_store`; None: the same.
         token: of the snapshot: the same token goes on with the same copy, unless another snapshot lies there by now.
         verify: read every copied file back and compare.
     """
@@ -60,6 +61,7 @@ class CopyRequest:
     source: ObjectStore
     location: str
     place: Place
+    uploads: ObjectStore | None = None
     token: str
     job_id: str | None = None
     format_type: str | None = None
@@ -215,7 +217,7 @@ class _Copy:
             copied = await copy_object(
                 self.request.source,
                 name,
-                place.store,
+                self.request.uploads or place.store,
                 f"{self.directory}/{name}",
                 bandwidth=self.bandwidth,
                 progress=passed,

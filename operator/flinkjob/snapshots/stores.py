@@ -27,6 +27,11 @@ from flinkjob.core.errors import FlinkJobError, Invalid, Rejected, Transient, on
 RETRIES = 4
 LONGEST_TRANSFER = timedelta(days=1)
 """For one object, whose transfer goes on where it was cut; how long a store may say nothing is limited by itself."""
+SILENCE = timedelta(seconds=30)
+"""So long a store may say nothing."""
+SILENCE_WHILE_UPLOADING = timedelta(minutes=5)
+"""The same where data go to: a store says nothing while it receives, and all that a copy has under way shares one line
+(64 MiB: so it may be as slow as 1.8 Mbit/s)."""
 NOWHERE = "http://127.0.0.1:0"
 """The proxy for all hosts but the store's own: nothing can ever listen there. The library follows redirects, and takes the
 address of the store from a service account's key file; both would lead past the list of allowed hosts."""
@@ -102,11 +107,12 @@ def _host(address: StoreAddress) -> str:
     return f"{account}.blob.core.windows.net"
 
 
-def open_store(address: StoreAddress, *, create: bool = True) -> ObjectStore:
+def open_store(address: StoreAddress, *, create: bool = True, uploads: bool = False) -> ObjectStore:
     """The store below an address; all paths are relative to it.
 
     Args:
         create: make a mounted directory that is missing; otherwise that is an error.
+        uploads: large objects are written, which may take long before the store says anything.
 
     Raises:
         Invalid: the URI is of no known sort, or names a path that is not the same for every reader.
@@ -124,8 +130,11 @@ def open_store(address: StoreAddress, *, create: bool = True) -> ObjectStore:
     bucket, _, account = parts.netloc.partition("@")
     if not _BUCKET.fullmatch(bucket) or (account and (scheme not in _AZURE or not _HOST.fullmatch(account))):
         raise Invalid(f"{address.uri} names no bucket")
-    client: dict[str, Any] = {"allow_http": (address.endpoint or "").startswith("http:"), "read_timeout": "30s"}
-    client["timeout"] = LONGEST_TRANSFER
+    client: dict[str, Any] = {
+        "allow_http": (address.endpoint or "").startswith("http:"),
+        "read_timeout": SILENCE_WHILE_UPLOADING if uploads else SILENCE,
+        "timeout": LONGEST_TRANSFER,
+    }
     if address.ca:
         client["root_certificate"] = address.ca
     if address.secret and not behind_proxy():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -26,7 +29,7 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, host: str, status: int, headers: dict[str, str], body: bytes) -> None:
+    def __init__(self, host: str, status: int, headers: dict[str, str], body: bytes, pause: float) -> None:
         asked = self.asked = list[str]()
         sent = self.sent = dict[str, str]()
 
@@ -34,11 +37,13 @@ class Server(ThreadingHTTPServer):
             def answer(self) -> None:
                 asked.append(f"{self.command} {self.path}")
                 sent.update(self.headers.items())
+                time.sleep(pause)
                 self.send_response(status)
                 for name, value in {"Content-Length": str(len(body)), **headers}.items():
                     self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
+                with contextlib.suppress(ConnectionError):
+                    self.end_headers()
+                    self.wfile.write(body)
 
             do_GET = do_PUT = do_POST = answer  # noqa: N815
 
@@ -54,8 +59,10 @@ def serve() -> Iterator[Any]:
     """Starts servers."""
     started: list[Server] = []
 
-    def start(host: str, status: int = 200, headers: dict[str, str] | None = None, body: bytes = INNER) -> Server:
-        server = Server(host, status, headers or {}, body)
+    def start(
+        host: str, status: int = 200, headers: dict[str, str] | None = None, body: bytes = INNER, pause: float = 0.0
+    ) -> Server:
+        server = Server(host, status, headers or {}, body, pause)
         started.append(server)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         return server
@@ -78,6 +85,18 @@ async def read(address: StoreAddress) -> bytes:
     with store_errors("object"):
         got = await obstore.get_async(open_store(address), "object")
         return bytes(await got.bytes_async())
+
+
+async def test_a_store_may_say_nothing_for_longer_while_it_receives(
+    serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stores, "SILENCE", timedelta(seconds=0.5))
+    server = serve("127.0.0.1", headers={"ETag": '"1"'}, pause=1.5)
+    address = StoreAddress(uri="s3://bucket", endpoint=server.url, secret=KEYS)
+    with pytest.raises(FlinkJobError), store_errors("object"):
+        await obstore.put_async(open_store(address), "object", b"x", use_multipart=False)
+    await obstore.put_async(open_store(address, uploads=True), "object", b"x", use_multipart=False)
+    assert server.asked == ["PUT /bucket/object"] * 2
 
 
 async def test_a_redirect_to_another_host_is_not_followed(serve: Any) -> None:
