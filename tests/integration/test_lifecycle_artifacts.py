@@ -52,7 +52,7 @@ def test_two_jobs_share_a_jar_that_goes_with_the_last(lab: Lab, tmp_path: Path) 
     assert len(jars_named(lab, content)) == 1, "share-b needs it"
     lab.delete("share-b")
     lab.gone("share-b")
-    wait_until(lambda: not jars_named(lab, content), timeout=10, what="jar removed")
+    wait_until(lambda: not jars_named(lab, content), timeout=120, what="jar removed")
 
 
 def test_the_old_jar_goes_after_an_upgrade(lab: Lab, tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_the_old_jar_goes_after_an_upgrade(lab: Lab, tmp_path: Path) -> None:
     manifest = lab.start("renewed", jar={"uri": f"file://{old}"})
     lab.edit(manifest, jar={"uri": f"file://{lab.jar}"})
     lab.running("renewed", 2)
-    wait_until(lambda: not jars_named(lab, digest(old)), timeout=10, what="jar removed")
+    wait_until(lambda: not jars_named(lab, digest(old)), timeout=120, what="jar removed")
 
 
 def test_a_jar_deleted_by_hand_is_uploaded_again(lab: Lab) -> None:

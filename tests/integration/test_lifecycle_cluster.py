@@ -52,7 +52,7 @@ def test_unknown_after_a_minute(lab: Lab, proxy: FlinkProxy) -> None:
     lab.start("silent")
     jobs = [job["jid"] for job in lab.flink_jobs("silent")]
     proxy.refuse()
-    found = lab.wait("silent", lambda each: each["status"]["phase"] == "Unknown", "Unknown", deadline=90)
+    found = lab.wait("silent", lambda each: each["status"]["phase"] == "Unknown", "Unknown", deadline=180)
     expected = {"Ready": "Unknown", "Reconciling": "False", "Stalled": "False", "Healthy": "Unknown"}
     assert conditions(found).items() >= (expected | {"ClusterReachable": "False"}).items()
     assert found["status"]["job"]["state"] == "RUNNING", "the last word of Flink is kept"

@@ -36,7 +36,7 @@ def test_with_a_savepoint_that_stays(lab: Lab) -> None:
 def test_by_cancel(lab: Lab) -> None:
     lab.start("cancelled", deletion={"policy": "Cancel"})
     lab.delete("cancelled")
-    lab.gone("cancelled", deadline=10)
+    lab.gone("cancelled")
     assert [job["state"] for job in lab.flink_jobs("cancelled")] == ["CANCELED"]
     assert lab.savepoints_of("cancelled") == []
 
@@ -65,7 +65,7 @@ def test_orphan_and_apply_again(lab: Lab) -> None:
     manifest = lab.start("orphan", deletion={"policy": "Orphan"})
     (job,) = lab.flink_jobs("orphan")
     lab.delete("orphan")
-    lab.gone("orphan", deadline=10)
+    lab.gone("orphan")
     assert [each["jid"] for each in lab.live_jobs("orphan")] == [job["jid"]]
     lab.told("Orphaned", name="orphan")
     lab.apply(manifest)
@@ -93,7 +93,7 @@ def test_by_force(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_while_it_is_being_upgraded(lab: Lab) -> None:
-    manifest = lab.start("mid", "--snapshot-ms", "500", checkpoint={"interval": "1h"})
+    manifest = lab.start("mid", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
     lab.edit(manifest, restartNonce=1)
     lab.wait("mid", lambda job: "operation" in job["status"], "being stopped")
     lab.delete("mid")
@@ -106,7 +106,7 @@ def test_before_anything_ran(lab: Lab) -> None:
     lab.apply(lab.job("never", state="Suspended"))
     lab.phase("never", "Suspended")
     lab.delete("never")
-    lab.gone("never", deadline=5)
+    lab.gone("never")
 
 
 def test_where_no_cluster_answers_it_ends_at_the_deadline(lab: Lab, proxy: FlinkProxy) -> None:
@@ -115,7 +115,8 @@ def test_where_no_cluster_answers_it_ends_at_the_deadline(lab: Lab, proxy: Flink
     (job,) = lab.flink_jobs("left")
     proxy.refuse()
     lab.delete("left")
-    lab.gone("left", deadline=40)
+    lab.told("LeftBehind", name="left")
+    lab.gone("left")
     (event,) = [e for e in lab.kube.events(lab.namespace, "left") if e["reason"] == "LeftBehind"]
     assert event["type"] == "Warning"
     assert job["jid"] in event["message"]

@@ -27,7 +27,7 @@ def test_by_savepoint(lab: Lab) -> None:
     assert new["restoredFrom"] == saved["status"]["location"] == found["status"]["history"][0]["to"]
     assert lab.checkpoints(new["jobId"])["latest"]["restored"]["external_path"] == new["restoredFrom"]
     assert found["status"]["history"][0]["result"] == "Stopped"
-    assert float(found["status"]["history"][0]["downtime"].removesuffix("s")) < 15
+    assert float(found["status"]["history"][0]["downtime"].removesuffix("s")) < 60
     assert new["revision"] != old["revision"]
     assert {job["state"] for job in lab.flink_jobs("up")} == {"FINISHED", "RUNNING"}
     lab.checkpointed(new["jobId"], 2)
@@ -109,7 +109,7 @@ def test_a_program_that_does_not_compile_leaves_the_job_alone(lab: Lab) -> None:
 
 
 def test_reverted_while_it_is_stopped(lab: Lab) -> None:
-    manifest = lab.start("revert", "--snapshot-ms", "600", checkpoint={"interval": "1h"})
+    manifest = lab.start("revert", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
     lab.edit(manifest, restartNonce=1)
     lab.wait("revert", lambda job: "operation" in job["status"], "being stopped")
     lab.edit(manifest)

@@ -40,10 +40,13 @@ def test_attempts_are_used_up_and_an_edit_starts_again(lab: Lab, tmp_path: Path)
     lab.exactly_once("limited")
 
 
-def test_never(lab: Lab) -> None:
-    arguments = ("--fail-after", "400", "--restart", "none")  # long enough for a checkpoint
-    manifest = lab.job("never-again", *arguments, restart={"policy": "Never"})
-    lab.apply(manifest)
+def test_never(lab: Lab, tmp_path: Path) -> None:
+    healed = tmp_path / "healed"
+    healed.touch()
+    arguments = ("--fail-after", "150", "--fail-until", str(healed), "--restart", "none")
+    manifest = lab.start("never-again", *arguments, restart={"policy": "Never"})
+    lab.checkpointed(lab.flink_jobs("never-again")[0]["jid"])
+    healed.unlink()
     found = lab.stalled("never-again", "JobFailed")
     assert found["status"]["phase"] == "Failed"
     assert submission(found)["number"] == 1
@@ -55,9 +58,12 @@ def test_never(lab: Lab) -> None:
     assert submission(found).get("restoredFrom"), "from what the failed run left"
 
 
-def test_the_pause_survives_the_operator(own_lab: Lab) -> None:
-    own_lab.apply(own_lab.job("pausing", *FAILING, restart={"initialDelay": "8s", "maxDelay": "8s"}))
+def test_the_pause_survives_the_operator(own_lab: Lab, tmp_path: Path) -> None:
+    healed = tmp_path / "healed"
+    arguments = (*FAILING, "--fail-until", str(healed))
+    own_lab.apply(own_lab.job("pausing", *arguments, restart={"initialDelay": "8s", "maxDelay": "8s"}))
     found = own_lab.wait("pausing", lambda job: attempts(job) == 1, "pausing")
+    healed.touch()
     due = found["status"]["restart"]["nextTime"]
     own_lab.operator.restart(kill=True)
     found = own_lab.wait("pausing", lambda job: submission(job)["number"] == 2, "restarted")
@@ -66,6 +72,8 @@ def test_the_pause_survives_the_operator(own_lab: Lab) -> None:
     intent = datetime.fromisoformat(submission(found)["intentTime"])
     assert intent >= datetime.fromisoformat(due).astimezone(UTC).replace(microsecond=0)
     assert own_lab.reasons("pausing").count("BackOff") <= 1, "told once, or not when it was killed first"
+    own_lab.running("pausing", 2)
+    healed.unlink()
     own_lab.wait("pausing", lambda job: attempts(job) == 2, "failed once more")
 
 

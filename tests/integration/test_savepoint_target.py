@@ -86,8 +86,9 @@ def test_its_cluster_is_left_alone_afterwards(lab: Lab, proxy: FlinkProxy) -> No
     lab.kube.wait_for(
         "FlinkSavepoint", lab.namespace, "quiet", lambda each: each["status"].get("sizeBytes"), what="sized"
     )
+    lab.checkpointed(flink_job, 10)  # the operator lets go of the cluster a moment after it has written the size
     proxy.reset()
-    lab.checkpointed(flink_job, 15)
+    lab.checkpointed(flink_job, 20)
     assert proxy.count("GET", "/jobs/overview") == 0
     lab.cancel_in_flink(flink_job)
 
@@ -193,7 +194,7 @@ def test_the_newest_checkpoint_is_registered_and_started_from(lab: Lab) -> None:
         lab.kube.apply(lab.savepoint("by-reference", "sourced", mode="Existing", location="file:/else"))
 
 
-def test_a_checkpoint_of_a_running_job_and_none(lab: Lab, tmp_path: Path) -> None:
+def test_a_checkpoint_of_a_running_job_and_none(lab: Lab) -> None:
     lab.start("registers")
     flink_job = submission(lab.get("registers"))["jobId"]
     lab.checkpointed(flink_job)
@@ -203,8 +204,7 @@ def test_a_checkpoint_of_a_running_job_and_none(lab: Lab, tmp_path: Path) -> Non
     assert found["status"]["sizeBytes"]
     gone(lab, "registers-1")
     lab.checkpointed(flink_job)
-    (tmp_path / "failing").touch()
-    lab.start("stateless-yet", "--snapshot-fail-while", str(tmp_path / "failing"))
+    lab.start("stateless-yet", checkpoint={})
     lab.apply(lab.savepoint("nothing-yet", "stateless-yet", mode="Existing"))
     assert error(lab.savepoint_phase("nothing-yet", "Failed")) == "NoSnapshot"
 
@@ -213,7 +213,7 @@ def test_a_checkpoint_of_a_running_job_and_none(lab: Lab, tmp_path: Path) -> Non
 
 
 def test_deleted_with_its_data_while_it_is_written(lab: Lab) -> None:
-    lab.start("unwanted", "--snapshot-ms", "700", checkpoint={"interval": "500ms"})
+    lab.start("unwanted", "--snapshot-ms", "2500", checkpoint={"interval": "500ms"})
     lab.apply(lab.savepoint("unwanted-1", "unwanted", deletion={"policy": "Delete"}))
     lab.savepoint_phase("unwanted-1", "InProgress")
     gone(lab, "unwanted-1")
@@ -239,8 +239,8 @@ def test_deleted_with_its_data_when_its_job_is_gone(lab: Lab) -> None:
 
 def test_the_newest_state_of_a_running_job_stays(lab: Lab) -> None:
     lab.start("newest", checkpoint={"interval": "1h"})
-    for name in ("newest-1", "newest-2"):
-        lab.apply(lab.savepoint(name, "newest", deletion={"policy": "Delete", "timeout": "3s"}))
+    for name, timeout in (("newest-1", "60s"), ("newest-2", "3s")):
+        lab.apply(lab.savepoint(name, "newest", deletion={"policy": "Delete", "timeout": timeout}))
         lab.savepoint_phase(name, "Completed")
     saved = {name: lab.savepoint_phase(name, "Completed") for name in ("newest-1", "newest-2")}
     for name in saved:
@@ -269,8 +269,8 @@ def test_its_time_to_live(lab: Lab) -> None:
 
 
 def test_one_that_is_completed_after_its_timeout(lab: Lab) -> None:
-    lab.start("tardy", "--snapshot-ms", "3000", checkpoint={"interval": "1h"})
-    lab.apply(lab.savepoint("tardy-1", "tardy", timeout="1s"))
+    lab.start("tardy", "--snapshot-ms", "8000", checkpoint={"interval": "1h"})
+    lab.apply(lab.savepoint("tardy-1", "tardy", timeout="6s"))
     assert error(lab.savepoint_phase("tardy-1", "Failed")) == "Timeout"
     found = lab.kube.wait_for(
         "FlinkSavepoint", lab.namespace, "tardy-1", lambda each: each["status"].get("location"), what="noted"

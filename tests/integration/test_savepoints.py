@@ -103,7 +103,7 @@ def test_a_hold_is_released_by_state(lab: Lab) -> None:
 
 
 def test_an_edit_during_the_stop_lifts_the_hold(lab: Lab) -> None:
-    manifest = lab.start("lifted", "--snapshot-ms", "700", checkpoint={"interval": "1h"})
+    manifest = lab.start("lifted", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
     lab.apply(lab.savepoint("lifted-1", "lifted", mode="Stop"))
     lab.savepoint_phase("lifted-1", "InProgress")
     lab.edit(manifest, restartNonce=1)
@@ -113,7 +113,7 @@ def test_an_edit_during_the_stop_lifts_the_hold(lab: Lab) -> None:
 
 
 def test_wishes_join_the_stop_in_flight(lab: Lab) -> None:
-    manifest = lab.start("joined", "--snapshot-ms", "700", checkpoint={"interval": "1h"})
+    manifest = lab.start("joined", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
     lab.apply(lab.savepoint("joined-1", "joined", mode="Stop"))
     lab.wait("joined", lambda job: "operation" in job["status"], "being stopped")
     lab.edit(manifest, state="Suspended")
@@ -128,7 +128,7 @@ def test_wishes_join_the_stop_in_flight(lab: Lab) -> None:
 def test_two_stops_at_once(lab: Lab) -> None:
     lab.start("twice", "--snapshot-ms", "300")
     for number in (1, 2):
-        lab.apply(lab.savepoint(f"twice-{number}", "twice", mode="Stop", timeout="4s"))
+        lab.apply(lab.savepoint(f"twice-{number}", "twice", mode="Stop", timeout="12s"))
     first = lab.savepoint_phase("twice-1", "Completed")
     second = lab.savepoint_phase("twice-2", "Failed")
     assert second["status"]["error"]["errorCode"] == "JobNotRunning"
@@ -137,7 +137,7 @@ def test_two_stops_at_once(lab: Lab) -> None:
 
 
 def test_deleted_while_in_progress(lab: Lab) -> None:
-    lab.start("dropped", "--snapshot-ms", "700", checkpoint={"interval": "1h"})
+    lab.start("dropped", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
     lab.apply(lab.savepoint("dropped-1", "dropped"))
     lab.savepoint_phase("dropped-1", "InProgress")
     lab.delete("dropped-1", "FlinkSavepoint")
@@ -148,7 +148,7 @@ def test_deleted_while_in_progress(lab: Lab) -> None:
 
 
 def test_a_stop_goes_on_when_its_object_is_deleted(lab: Lab) -> None:
-    lab.start("goes-on", "--snapshot-ms", "700", checkpoint={"interval": "1h"})
+    lab.start("goes-on", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
     lab.apply(lab.savepoint("goes-on-1", "goes-on", mode="Stop"))
     lab.savepoint_phase("goes-on-1", "InProgress")
     lab.delete("goes-on-1", "FlinkSavepoint")
@@ -158,7 +158,7 @@ def test_a_stop_goes_on_when_its_object_is_deleted(lab: Lab) -> None:
 
 
 def test_an_upgrade_waits_for_a_savepoint(lab: Lab) -> None:
-    manifest = lab.start("waits", "--snapshot-ms", "700", checkpoint={"interval": "1h"})
+    manifest = lab.start("waits", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
     lab.apply(lab.savepoint("waits-1", "waits"))
     lab.savepoint_phase("waits-1", "InProgress")
     lab.edit(manifest, restartNonce=1)

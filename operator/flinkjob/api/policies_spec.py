@@ -83,7 +83,8 @@ class UpgradeSpec(SpecModel):
         Fallback,
         Field(
             description="When strategy Savepoint cannot take one (the job is not running on all tasks, the savepoint "
-            "keeps failing): LastState: as that strategy. Wait: try again. Fail: Stalled, the job runs on."
+            "keeps failing): LastState: as that strategy. Wait: try again. Fail: Stalled, the job runs on until the spec "
+            "changes."
         ),
     ] = Fallback.LAST_STATE
     preflight: Annotated[

@@ -31,7 +31,7 @@ SILENCE = timedelta(seconds=30)
 """So long a store may say nothing."""
 SILENCE_WHILE_UPLOADING = timedelta(minutes=5)
 """The same where data go to: a store says nothing while it receives, and all that a copy has under way shares one line
-(64 MiB: so it may be as slow as 1.8 Mbit/s)."""
+(64 MiB: so it may be as slow as 2 Mbit/s)."""
 NOWHERE = "http://127.0.0.1:0"
 """The proxy for all hosts but the store's own: nothing can ever listen there. The library follows redirects, and takes the
 address of the store from a service account's key file; both would lead past the list of allowed hosts."""
