@@ -204,7 +204,7 @@ def test_a_checkpoint_of_a_running_job_and_none(lab: Lab) -> None:
     assert found["status"]["sizeBytes"]
     gone(lab, "registers-1")
     lab.checkpointed(flink_job)
-    lab.start("stateless-yet", checkpoint={})
+    lab.start("stateless-yet", "--snapshot-ms", "30000")  # the first checkpoint is not complete for long
     lab.apply(lab.savepoint("nothing-yet", "stateless-yet", mode="Existing"))
     assert error(lab.savepoint_phase("nothing-yet", "Failed")) == "NoSnapshot"
 
