@@ -157,6 +157,11 @@ def test_a_job_that_shall_wait_for_a_person_is_not_stopped_again_and_again(world
     stops = [path for method, path in sim.requests if method == "POST" and path.endswith("/stop")]
     assert len(stops) == 3
     assert world.live("a") == [job_id]
+    world.restart()
+    sim.faults.add(FaultKind.REFUSE, times=20)
+    world.pass_time(300)
+    stops = [path for method, path in sim.requests if method == "POST" and path.endswith("/stop")]
+    assert len(stops) == 3, "neither another operator nor a cluster that was away tries again"
     assert _status(world)["plan"] | {"reason": "SavepointFailed", "step": "Hold"} == _status(world)["plan"]  # type: ignore[operator]
     sim.savepoint_failures.clear()
     world.kube.apply(Kind.FLINK_JOB, "a", careful | {"args": ["--rate", "6"]})

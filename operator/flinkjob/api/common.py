@@ -155,7 +155,7 @@ def _format_precise_time(value: datetime) -> str:
 
 
 PreciseTime = Annotated[datetime, AfterValidator(_utc), PlainSerializer(_format_precise_time, return_type=str)]
-"""An instant in UTC, written with milliseconds: where a downtime is computed from it."""
+"""An instant in UTC, written with milliseconds: where a duration is computed from it, such as a downtime or a pause."""
 
 Time = Annotated[datetime, AfterValidator(_utc), PlainSerializer(_format_time, return_type=str)]
 """An instant in UTC, written with whole seconds."""

@@ -59,12 +59,9 @@ class Plan:
     step: Annotated[Word | None, Field(description="The step it is at.")] = None
     reason: Annotated[Word | None, Field(description="Why, in one word.")] = None
     since: Annotated[Time | None, Field(description="Since when.")] = None
-    retry_time: Annotated[Time | None, Field(description="When it is tried again.")] = None
+    retry_time: Annotated[PreciseTime | None, Field(description="When it is tried again.")] = None
     attempts: Annotated[int, Field(ge=0, description="How often it was tried.")] = 0
     message: Annotated[ConditionMessage | None, Field(description="What a person can do, in one line.")] = None
-    run_digest: Annotated[
-        Word | None, Field(description="The digest of the spec of which no savepoint could be taken (fallback Fail).")
-    ] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,6 +169,10 @@ class Submission:
     rejected: Annotated[bool, Field(description="Whether Flink refused the last run call for certain.")] = False
     unanswered: Annotated[bool, Field(description="Whether an earlier run call got no clear answer.")] = False
     operations: Annotated[int, Field(ge=0, description="How many operations were begun on it.")] = 0
+    given_up: Annotated[
+        Word | None,
+        Field(description="Generation and digest of the spec under which no savepoint could be taken (fallback Fail)."),
+    ] = None
     end: Annotated[RunEnd | None, Field(description="How it ended; absent while it has not.")] = None
 
 
@@ -250,7 +251,7 @@ class RestartInfo:
     __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
 
     attempts: Annotated[int, Field(ge=0, description="How many in a row.")] = 0
-    next_time: Annotated[Time | None, Field(description="When the next one is due.")] = None
+    next_time: Annotated[PreciseTime | None, Field(description="When the next one is due.")] = None
     submission: Annotated[int | None, Field(ge=0, description="The run after whose end it is due.")] = None
 
 

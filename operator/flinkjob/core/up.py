@@ -12,7 +12,7 @@ from dataclasses import replace
 from flinkjob.api.codec import FlinkSavepoint
 from flinkjob.api.common import duration_seconds
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
-from flinkjob.api.flinkjob_status import Plan, Submission
+from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.words import DesiredState, Fallback, SavepointMode, SavepointPhase, Switch, UpgradeStrategy
 from flinkjob.core import adopt, outlook, periodic, rescale, rollback, submit
 from flinkjob.core.cause import SAVEPOINT_PREFIX, Cause
@@ -182,10 +182,10 @@ def _stop(draft: Draft, spec: FlinkJobSpec, submission: Submission, *, by: str) 
                     begin_cancel(draft, submission, by=by)
                     return
             case Fallback.FAIL:
-                before = draft.given.job.status.plan  # it gave up already, or failed for the last time
-                draft.stall(Reason.SavepointFailed, (before.message if before else None) or "no savepoint can be taken")
-                assert draft.plan is not None
-                draft.plan = replace(draft.plan, run_digest=draft.digest)
+                before = draft.given.job.status.plan
+                said = before.message if before is not None and before.step in (STOP, HOLD) else None
+                draft.stall(Reason.SavepointFailed, said or "no savepoint can be taken")
+                draft.update(given_up=_wish(draft))
                 return
             case Fallback.WAIT:
                 pass
@@ -205,21 +205,19 @@ def _all_running(draft: Draft) -> bool:
 
 def _impossible(draft: Draft, base: str | None) -> bool:
     """Whether it has been seen often or long enough that no savepoint can be taken."""
-    before = draft.given.job.status.plan
-    if base is None or draft.failures_of(STOP) >= FAILURES_THAT_COUNT or _gave_up(draft, before):
+    gave_up = draft.live is not None and draft.live.given_up == _wish(draft)
+    if base is None or draft.failures_of(STOP) >= FAILURES_THAT_COUNT or gave_up:
         return True
+    before = draft.given.job.status.plan
     waiting = before is not None and before.step == STOP and before.reason == Reason.WaitingForTasks
     if not waiting or before is None or before.since is None or _all_running(draft):
         return False
     return (draft.now - before.since).total_seconds() >= NOT_RUNNING_GRACE
 
 
-def _gave_up(draft: Draft, before: Plan | None) -> bool:
-    """Whether this very spec is held since no savepoint could be taken (`fallback: Fail`)."""
-    if before is None or before.step != HOLD or before.reason != Reason.SavepointFailed:
-        return False
-    unchanged = draft.given.job.status.observed_generation == draft.job.meta.generation
-    return unchanged and before.run_digest == draft.digest
+def _wish(draft: Draft) -> str:
+    """What a person wants: other than the digest, it changes with any field, and comes back with none."""
+    return f"{draft.job.meta.generation}-{draft.digest}"
 
 
 def _has_last_state(draft: Draft, submission: Submission) -> bool:

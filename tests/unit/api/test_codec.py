@@ -181,7 +181,8 @@ def seconds(value: Any) -> Any:
 def test_a_status_is_written_in_camel_case_with_whole_seconds() -> None:
     dumped = dump_status(full_status())
     assert dumped["submission"]["end"]["snapshotKind"] == "Savepoint"
-    assert dumped["plan"]["retryTime"] == "2026-01-01T12:30:05Z"
+    assert dumped["plan"]["since"] == "2026-01-01T12:30:05Z"
+    assert dumped["plan"]["retryTime"] == "2026-01-01T12:30:05.123Z", "unless a duration is computed from it"
     assert dumped["history"][0]["from"] == "file:/s/0"
     assert "job" not in dumped
 
