@@ -27,19 +27,16 @@ prepare: $(VENV) ## Build the control plane and download Flink where they are mi
 	$(BIN)/python -m deploy.local prepare --node 2.3 1.20
 
 .PHONY: check
-check: $(VENV) ## All that is fast: style, types, layers, generated files, unit tests
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/mypy deploy/local tests/conftest.py tests/bench
-	$(BIN)/lint-imports
-	$(BIN)/python -m flinkjob.api.crd --check
-	$(BIN)/pytest -q tests/unit $(PYTEST)
+check: $(VENV) ## All that is fast, in a minute: style, types, layers, generated files, unit tests
+	$(BIN)/pytest tests/static tests/unit -n auto $(PYTEST)
 
 .PHONY: test
-test: prepare ## Every test except the benchmarks, with a real control plane and a real Flink (PYTEST="-k …")
-	$(BIN)/pytest tests --ignore tests/bench $(or $(PYTEST),--ignore tests/node)
-	@$(if $(PYTEST),:,$(MAKE) --no-print-directory node-test)
+test: prepare ## What proves a change, side by side, with real control planes and real Flinks (PYTEST="-k …")
+	$(BIN)/pytest tests --ignore tests/bench -n auto $(PYTEST)
+
+.PHONY: test-all
+test-all: prepare ## Also what make test leaves out: every story, Flink version, long random runs, chaos, small benchmarks
+	$(BIN)/python -m tests.everything
 
 .PHONY: node-test
 node-test: $(VENV) ## Only the tests on a complete Kubernetes node (root); skipped where none can run

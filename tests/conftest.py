@@ -18,16 +18,13 @@ from deploy.local.environment import CRDS
 from deploy.local.flink import FlinkCluster
 from deploy.local.flinkdist import DEFAULT_VERSION, full_version
 
+pytest_plugins = ["tests.parallel.plugin"]
+
 # Examples are the same in every run, and a machine that is busy fails none.
 hypothesis.settings.register_profile(
     "steady", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("steady")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests on a node come last: they load the machine most."""
-    items.sort(key=lambda item: item.get_closest_marker("node") is not None)
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,8 @@ from deploy.local.processes import wait_until
 
 POLL_SECONDS = 0.01
 DEADLINE = 120.0
+SMALL = os.environ.get("FLINKJOB_BENCH") == "small"
+"""Few rounds and few jobs, to see that everything works; the figures then say little."""
 
 
 @dataclass(frozen=True, kw_only=True)

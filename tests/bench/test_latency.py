@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from deploy.local.restdriver import RestDriver
-from tests.bench.measure import Figure, Report, first_all_running, stopwatch, until
+from tests.bench.measure import SMALL, Figure, Report, first_all_running, stopwatch, until
 from tests.support.lab import Lab, submission
 
-ROUNDS = 10
+ROUNDS = 2 if SMALL else 10
 START_GOAL = 1.0
 DOWNTIME_GOAL = 0.5
 

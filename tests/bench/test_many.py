@@ -8,13 +8,13 @@ import pytest
 
 from deploy.local.controlplane import ControlPlane
 from deploy.local.restdriver import RestDriver
-from tests.bench.measure import Figure, Report, Usage, stopwatch, until
+from tests.bench.measure import SMALL, Figure, Report, Usage, stopwatch, until
 from tests.support.lab import Lab
 from tests.support.operator import USER
 from tests.support.proxy import FlinkProxy
 
-JOBS = 50
-IDLE_SECONDS = 60.0
+JOBS = 10 if SMALL else 50
+IDLE_SECONDS = 20.0 if SMALL else 60.0
 SETTLE_SECONDS = 20.0
 WRITES = frozenset({"create", "update", "patch", "delete"})
 

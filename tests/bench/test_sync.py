@@ -16,7 +16,7 @@ from deploy.local.controlplane import ControlPlane
 from deploy.local.flink import FlinkCluster
 from deploy.local.processes import wait_until
 from deploy.local.s3 import S3Server
-from tests.bench.measure import Figure, Report, Usage, lower_priority, most_memory, stopwatch, until
+from tests.bench.measure import SMALL, Figure, Report, Usage, lower_priority, most_memory, stopwatch, until
 from tests.support.kube import Kube
 from tests.support.lab import Lab, observed, submission
 from tests.support.operator import OperatorProcess
@@ -26,8 +26,8 @@ NAMESPACE = "bench-sync"
 SIZES = {f"state-{number:02}": 64 * MIB for number in range(16)} | {
     f"small-{number:02}": 20_000 for number in range(32)
 }
-ROUNDS = 3
-PROBES = 10
+ROUNDS = 1 if SMALL else 3
+PROBES = 3 if SMALL else 10
 MOST_TIME = 1.25
 """Of a plain copy's: a throughput of at least 0.8."""
 MOST_MEMORY = 128.0

@@ -40,9 +40,10 @@ def _real_versions() -> tuple[str, ...]:
 
 
 def _parameters(kind: str) -> list[Any]:
-    simulated = [pytest.param((kind, "sim", version), id=f"sim-{version}") for version in _SIMULATED]
+    suffix = "" if kind == "plain" else f"-{kind}"
+    simulated = [pytest.param((kind, "sim", each), id=f"sim-{each}{suffix}") for each in _SIMULATED]
     marks = (pytest.mark.flink, pytest.mark.slow)
-    real = [pytest.param((kind, "real", each), id=f"flink-{each}", marks=marks) for each in _real_versions()]
+    real = [pytest.param((kind, "real", each), id=f"flink-{each}{suffix}", marks=marks) for each in _real_versions()]
     return simulated + real
 
 

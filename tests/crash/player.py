@@ -31,6 +31,11 @@ class Case:
         """For namespaces and test ids."""
         return f"{self.story}-{self.point}".replace(":", "-").replace("#", "-")
 
+    @property
+    def place(self) -> str:
+        """The fault point without its count."""
+        return self.point.partition("#")[0]
+
 
 @dataclass(frozen=True)
 class Stage:
