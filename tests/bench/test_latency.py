@@ -88,6 +88,7 @@ def test_from_apply_to_running(lab: Lab, rest: RestDriver, jar_id: str, report: 
     assert figure.met, figure
 
 
+@pytest.mark.behaviour(32)
 def test_downtime_of_an_upgrade(lab: Lab, rest: RestDriver, jar_id: str, http: httpx.Client, report: Report) -> None:
     down: list[float] = []
     whole: list[float] = []

@@ -31,6 +31,8 @@ def _phases(lab: Lab, prefix: str) -> list[str]:
     return [str(j.get("status", {}).get("phase")) for j in jobs if j["metadata"]["name"].startswith(prefix)]
 
 
+@pytest.mark.invariant(12)
+@pytest.mark.fault("operator-many-resources")
 def test_many_jobs(lab: Lab, rest: RestDriver, control_plane: ControlPlane, proxy: FlinkProxy, report: Report) -> None:
     bare: list[float] = []
     jar = rest.upload(lab.jar)

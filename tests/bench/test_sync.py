@@ -181,6 +181,8 @@ def copies(sync_lab: Lab, s3: S3Server, snapshot: Path) -> Copies:
     return made
 
 
+@pytest.mark.copying("throughput")
+@pytest.mark.threat("greedy-copy")
 def test_throughput_and_memory(sync_lab: Lab, copies: Copies, report: Report) -> None:
     pid = sync_lab.operator.process.pid
     idle = Usage.of(pid).rss
@@ -203,6 +205,7 @@ def test_throughput_and_memory(sync_lab: Lab, copies: Copies, report: Report) ->
     assert [figure for figure in figures if not figure.met] == []
 
 
+@pytest.mark.copying("throughput")
 def test_reaction_of_other_jobs(sync_lab: Lab, copies: Copies, report: Report) -> None:
     """Taken in turns. What an edit costs that changes no run is told without a goal: of its 20 ms a part is the
     processor's, which a copy by another program on the same machine takes as well."""

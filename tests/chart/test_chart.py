@@ -55,6 +55,7 @@ def test_the_api_server_accepts_every_object(
         print(f"\n  {values.stem}: {len(objects)} objects accepted by the API server")
 
 
+@pytest.mark.threat("container-escape")
 @pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
 def test_every_pod_passes_the_restricted_standard(bare: ControlPlane, helm: Helm, values: Path) -> None:
     for spec in pods(helm.template("--values", values)):
@@ -128,6 +129,7 @@ def test_wrong_values_are_refused(helm: Helm, setting: str, message: str) -> Non
         helm.template("--set", setting)
 
 
+@pytest.mark.threat("misused-account")
 def test_named_namespaces_get_no_cluster_wide_rights(helm: Helm) -> None:
     objects = [
         found for found in helm.template("--values", CHART / "ci" / "namespaces-values.yaml") if not hooks(found)

@@ -118,6 +118,7 @@ def columns(control_plane: ControlPlane) -> str:
     return control_plane.kubectl("get", "crd", "flinkjobs.flinkjob.dev", "-o", path)
 
 
+@pytest.mark.threat("misused-account")
 def test_the_life_of_a_release(
     bare: ControlPlane, helm: Helm, changed_chart: Path, tmp_path: Path, clean: None
 ) -> None:

@@ -17,6 +17,7 @@ async def _refused_as_duplicate(target: Target, job_id: str) -> None:
     assert not refused.value.permanent
 
 
+@pytest.mark.invariant(4)
 async def test_a_repeat_leaves_a_running_job_alone(target: Target) -> None:
     job_id = await target.start()
     before = await target.overview(job_id)
@@ -64,6 +65,7 @@ async def test_of_five_at_once_one_wins(target: Target) -> None:
     assert [job.job_id for job in await target.client.overview_jobs()].count(job_id) == 1
 
 
+@pytest.mark.fault("flink-main-sleeps")
 async def test_giving_up_does_not_stop_main(target: Target) -> None:
     job_id = new_id()
     request = RunRequest(job_id=job_id, args=("--main-ms", "6000"))

@@ -38,6 +38,7 @@ async def test_bounds_out_of_range_are_refused_and_name_the_vertex(target: Targe
         assert any(vertex in refused.value.message for vertex in bounds)
 
 
+@pytest.mark.fault("flink-no-slots")
 async def test_without_slots_a_job_is_created_and_then_runs_with_what_there_is(target: Target) -> None:
     job_id = await target.run(parallelism=40)
     await target.state(job_id, FlinkJobState.CREATED)

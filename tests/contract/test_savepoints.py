@@ -84,6 +84,8 @@ async def test_a_trigger_id_belongs_to_its_job(target: Target) -> None:
     )
 
 
+@pytest.mark.invariant(4)
+@pytest.mark.fault("rest-result-expired")
 async def test_a_result_is_forgotten_and_the_trigger_id_then_makes_another(target: Target) -> None:
     job_id, trigger = await target.start(), new_id()
     first = await _savepoint(target, job_id, target.directory(), trigger)
@@ -201,6 +203,7 @@ async def test_the_field_of_the_other_endpoint_is_silently_ignored(target: Targe
     assert not is_below(result.location, target.directory())
 
 
+@pytest.mark.behaviour(55)
 async def test_a_checkpoint_can_be_asked_for(target: Target) -> None:
     job_id, trigger = await target.start(), new_id()
     await target.client.trigger_checkpoint(job_id, trigger)

@@ -91,6 +91,7 @@ async def test_a_stop_that_takes_longer_than_a_checkpoint_may_fails_and_restarts
     await target.running(job_id)
 
 
+@pytest.mark.behaviour(41)
 async def test_a_job_whose_tasks_do_not_run_cannot_be_stopped(target: Target) -> None:
     job_id, trigger = await target.run("--open-ms", "10000"), new_id()
     await target.state(job_id, FlinkJobState.RUNNING)
@@ -101,6 +102,7 @@ async def test_a_job_whose_tasks_do_not_run_cannot_be_stopped(target: Target) ->
     assert await target.client.job_status(job_id) is FlinkJobState.RUNNING
 
 
+@pytest.mark.fault("flink-finishes-during-a-stop")
 async def test_a_job_may_end_by_itself_under_a_stop(target: Target) -> None:
     job_id, trigger = await target.start("--count", "600", "--rate", "100", "--snapshot-ms", "8000"), new_id()
     await target.client.stop_with_savepoint(job_id, trigger, target.directory())
@@ -183,6 +185,7 @@ async def test_savepoint_then_stop_stops_and_may_fail_the_savepoint(target: Targ
         assert await target.client.job_status(job_id) is FlinkJobState.FINISHED
 
 
+@pytest.mark.copying("never-answered")
 async def test_stop_then_savepoint_leaves_the_stop_alone_and_may_hide_it(target: Target) -> None:
     """The plain savepoint succeeds or not; when it does, it and not that of the stop is the latest."""
     job_id, first, second = await target.start(*_SLOW, flink_configuration=_LIMIT), new_id(), new_id()
@@ -231,6 +234,7 @@ async def test_a_stop_with_the_trigger_id_of_a_savepoint_is_swallowed(target: Ta
     assert await target.client.job_status(job_id) is FlinkJobState.RUNNING
 
 
+@pytest.mark.behaviour(41)
 async def test_cancel_is_accepted_again_and_refused_for_other_ends(target: Target) -> None:
     job_id = await target.start()
     assert await target.client.cancel(job_id) is CancelResult.ACCEPTED

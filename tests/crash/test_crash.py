@@ -38,6 +38,10 @@ COVER = cover(CASES)
 EVERYTHING = pytest.mark.everything("crash cases: other stories at fault points that one story dies at already")
 
 
+@pytest.mark.behaviour(4, 5, 6, 54, 66, 75)
+@pytest.mark.invariant(1, 3)
+@pytest.mark.copying("cut-off", "every-savepoint", "killed-while-starting")
+@pytest.mark.fault("operator-killed", "store-writer-killed")
 @pytest.mark.kube
 @pytest.mark.flink
 @pytest.mark.parametrize(
@@ -48,6 +52,7 @@ def test_killed_and_started_again(case: Case, outcomes: Callable[[Case], None]) 
     outcomes(case)
 
 
+@pytest.mark.fault("operator-killed")
 def test_no_fault_point_is_forgotten() -> None:
     assert {case.place for case in COVER} == set(Faults.points())
 

@@ -55,6 +55,7 @@ def certificates(cluster: FlinkCluster) -> tuple[bytes, bytes, bytes]:
     return tls.ca.read_bytes(), tls.client_certificate.read_bytes(), tls.client_key.read_bytes()
 
 
+@pytest.mark.threat("eavesdropper")
 def test_a_job_on_a_cluster_with_mutual_tls(place: Lab, guarded: FlinkCluster) -> None:
     ca, certificate, key = certificates(guarded)
     place.kube.apply(secret("flink-ca", ca_crt=ca))
@@ -77,6 +78,7 @@ def test_a_job_on_a_cluster_with_mutual_tls(place: Lab, guarded: FlinkCluster) -
     assert "PRIVATE KEY" not in place.operator.said()
 
 
+@pytest.mark.copying("by-job-id")
 def test_a_savepoint_by_job_id_on_a_cluster_with_mutual_tls(place: Lab, guarded: FlinkCluster) -> None:
     ca, certificate, key = certificates(guarded)
     place.kube.apply(secret("flink-ca", ca_crt=ca))
@@ -103,6 +105,7 @@ def test_a_savepoint_by_job_id_on_a_cluster_with_mutual_tls(place: Lab, guarded:
     assert not made.exists()
 
 
+@pytest.mark.threat("eavesdropper")
 def test_a_wrong_authority_is_not_trusted(place: Lab, guarded: FlinkCluster) -> None:
     _, certificate, key = certificates(guarded)
     place.kube.apply(secret("flink-client", tls_crt=certificate, tls_key=key))
@@ -115,6 +118,8 @@ def test_a_wrong_authority_is_not_trusted(place: Lab, guarded: FlinkCluster) -> 
     assert "submission" not in job["status"]
 
 
+@pytest.mark.isolation("service-of-another-namespace")
+@pytest.mark.threat("foreign-service")
 @pytest.mark.parametrize(
     "cluster",
     [{"serviceRef": {"name": "flink", "namespace": "default"}}, {"url": "http://flink.default.svc.cluster.local:8081"}],

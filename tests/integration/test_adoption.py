@@ -45,6 +45,8 @@ def test_a_job_that_somebody_started(lab: Lab) -> None:
     assert lab.started_fresh("adopts") == 1
 
 
+@pytest.mark.behaviour(8)
+@pytest.mark.threat("foreign-job")
 def test_a_job_of_another_flinkjob_is_not_taken(lab: Lab) -> None:
     lab.start("rightful")
     (job,) = lab.flink_jobs("rightful")
@@ -56,6 +58,7 @@ def test_a_job_of_another_flinkjob_is_not_taken(lab: Lab) -> None:
     lab.running("rightful", 1)
 
 
+@pytest.mark.threat("foreign-job")
 def test_a_job_of_the_same_name_of_another_operator(lab: Lab) -> None:
     """Nothing is started beside it, and it is never touched; when it is gone, the job starts."""
     owner = {"owner": "blue/shared/both", "uid": "u-blue", "submission": "4", "digest": "0"}
@@ -77,6 +80,7 @@ def test_a_job_that_does_not_exist(lab: Lab) -> None:
     assert submission(found)["reason"] == "Initial"
 
 
+@pytest.mark.fault("api-status-of-others")
 def test_a_backup_restored_without_status_takes_the_newest_run(lab: Lab) -> None:
     manifest = lab.start("restored")
     lab.edit(manifest, restartNonce=1)
@@ -89,6 +93,7 @@ def test_a_backup_restored_without_status_takes_the_newest_run(lab: Lab) -> None
     assert len(lab.live_jobs("restored")) == 1
 
 
+@pytest.mark.fault("people-backup-without-status")
 def test_a_wiped_status_of_a_job_that_is_down(lab: Lab) -> None:
     """What the last run left is found on the cluster."""
     manifest = lab.start("downed")
@@ -106,6 +111,7 @@ def test_a_wiped_status_of_a_job_that_is_down(lab: Lab) -> None:
     assert lab.started_fresh("downed") == 1
 
 
+@pytest.mark.invariant(1)
 def test_nothing_is_submitted_beside_a_stray(lab: Lab) -> None:
     manifest = lab.start("haunted")
     manifest = lab.edit(manifest, state="Suspended")
@@ -145,6 +151,7 @@ def test_a_stray_beside_a_live_run(lab: Lab) -> None:
     lab.told_once("StrayJob", "beside")
 
 
+@pytest.mark.invariant(1)
 def test_several_live_jobs_and_no_status(lab: Lab) -> None:
     lab.start("twice")
     found = lab.get("twice")

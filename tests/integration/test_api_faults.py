@@ -67,6 +67,7 @@ def place(
         lab.close()
 
 
+@pytest.mark.fault("api-conflicts-and-trouble")
 @pytest.mark.parametrize("code", [409, 429, 500])
 def test_refused_now_and_then(place: Lab, api: ApiProxy, code: int) -> None:
     """A status that is not written is no reason to do anything twice."""
@@ -85,6 +86,7 @@ def test_refused_now_and_then(place: Lab, api: ApiProxy, code: int) -> None:
     assert place.operator.running
 
 
+@pytest.mark.fault("api-watch-or-etcd-stuck")
 def test_watches_are_closed(place: Lab, api: ApiProxy) -> None:
     manifest = place.start("closed")
     assert api.close_watches() >= 2
@@ -92,6 +94,7 @@ def test_watches_are_closed(place: Lab, api: ApiProxy) -> None:
     place.phase("closed", "Suspended", deadline=60)
 
 
+@pytest.mark.fault("api-watch-or-etcd-stuck")
 def test_watches_fall_silent(place: Lab, api: ApiProxy) -> None:
     """A connection that nothing comes through any more is given up after a while, and what was missed is seen."""
     manifest = place.start("silent")
@@ -100,6 +103,7 @@ def test_watches_fall_silent(place: Lab, api: ApiProxy) -> None:
     place.phase("silent", "Suspended", deadline=150)
 
 
+@pytest.mark.fault("api-watch-or-etcd-stuck")
 def test_etcd_stands_still(place: Lab, own_plane: ControlPlane) -> None:
     manifest = place.start("still")
     (etcd,) = (process for process in own_plane.processes if process.name == "etcd")
@@ -117,6 +121,7 @@ def test_etcd_stands_still(place: Lab, own_plane: ControlPlane) -> None:
     place.exactly_once("still")
 
 
+@pytest.mark.fault("api-unreadable-status-deleted")
 def test_a_status_of_another_version_does_not_hold_up_a_deletion(place: Lab) -> None:
     """A word that only a later version knows: nothing is done, but a deletion stops the job as ever and ends."""
     name = "flinkjobs.flinkjob.dev"

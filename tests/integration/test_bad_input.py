@@ -27,6 +27,8 @@ def check_stalled(lab: Lab, name: str, reason: str, words: str) -> None:
     assert lab.live_jobs(name) == []
 
 
+@pytest.mark.behaviour(16)
+@pytest.mark.fault("artifact-cannot-run")
 @pytest.mark.every_flink
 @pytest.mark.parametrize(
     ("name", "args", "spec", "reason", "words"),
@@ -50,6 +52,7 @@ def test_a_program_that_cannot_run(
     lab.running(name)
 
 
+@pytest.mark.fault("artifact-cannot-run")
 def test_no_entry_class_anywhere(lab: Lab, version: str) -> None:
     lab.apply(lab.job("mainless", jar={"uri": f"file://{build_demo_jar(version, manifest=False)}"}))
     check_stalled(lab, "mainless", "SubmitRejected", "")
@@ -84,6 +87,7 @@ def test_a_savepoint_reference_to_nothing(lab: Lab) -> None:
     check_stalled(lab, "no-ref", "SavepointNotFound", "FlinkSavepoint absent does not exist")
 
 
+@pytest.mark.fault("people-wrong-order")
 def test_a_savepoint_reference_that_comes_later(lab: Lab) -> None:
     lab.start("giver")
     lab.apply(lab.job("taker", initialState={"strategy": "Custom", "savepointRef": {"name": "giver-1"}}))
@@ -99,6 +103,8 @@ def test_a_wrong_flink_option(lab: Lab) -> None:
     check_stalled(lab, "option", "SubmitRejected", "soon")
 
 
+@pytest.mark.behaviour(39)
+@pytest.mark.invariant(10)
 def test_what_already_runs_is_left_alone(lab: Lab, tmp_path: Path) -> None:
     manifest = lab.start("steady")
     before = [job["jid"] for job in lab.flink_jobs("steady")]
@@ -117,6 +123,7 @@ def test_what_already_runs_is_left_alone(lab: Lab, tmp_path: Path) -> None:
     assert conditions(found)["Ready"] == "True"
 
 
+@pytest.mark.behaviour(12, 68)
 def test_a_job_that_was_never_accepted_is_deleted_at_once(lab: Lab) -> None:
     lab.apply(lab.job("hopeless", "--main-throw", "never"))
     lab.stalled("hopeless", "SubmitRejected")

@@ -53,6 +53,8 @@ def place(
     lab.close()
 
 
+@pytest.mark.invariant(11)
+@pytest.mark.threat("leaked-secrets")
 def test_canaries(place: Lab, web: FileServer, proxy: FlinkProxy) -> None:
     shutil.copyfile(place.jar, web.directory / "demo.jar")
     plant(place, "basic", username=USER, password=PASSWORD)

@@ -126,6 +126,7 @@ def restored_from(lab: Lab, found: Object) -> str:
     return str(lab.checkpoints(submission(found)["jobId"])["latest"]["restored"]["external_path"])
 
 
+@pytest.mark.copying("second-cluster")
 def test_a_second_cluster_of_another_operator_goes_on_exactly(lab: Lab, other_lab: Lab, s3: S3Server) -> None:
     name = "counter"
     lab.start(name, flinkConfiguration={"execution.checkpointing.data-inline-threshold": "0"})
@@ -162,6 +163,7 @@ def test_a_second_cluster_of_another_operator_goes_on_exactly(lab: Lab, other_la
     assert other_lab.started_fresh(name) == 1  # of the first run alone
 
 
+@pytest.mark.copying("newest-at-submission")
 def test_a_standby_takes_the_newest_when_it_is_needed(lab: Lab) -> None:
     """Created Suspended; which copy is the newest is looked up only when it shall run."""
     lab.start("primary")
@@ -181,6 +183,8 @@ def test_a_standby_takes_the_newest_when_it_is_needed(lab: Lab) -> None:
     assert submission(lab.running("standby", 2))["restoredCopy"]["sequenceNumber"] == 1
 
 
+@pytest.mark.copying("no-copy-no-start")
+@pytest.mark.threat("foreign-store")
 def test_without_a_copy_nothing_runs_until_there_is_one(lab: Lab) -> None:
     place = {**mounted(lab), "job": "late-source"}
     lab.apply(lab.job("late", initialState=from_copies(place, {"uri": "file:///not/granted"})))
@@ -195,6 +199,8 @@ def test_without_a_copy_nothing_runs_until_there_is_one(lab: Lab) -> None:
     assert submission(found)["restoredCopy"]["sequenceNumber"] == 1
 
 
+@pytest.mark.copying("places-in-order")
+@pytest.mark.threat("lying-store")
 def test_what_is_not_whole_is_passed_over(lab: Lab) -> None:
     """A damaged manifest is as good as none; of a copy that lacks a file the next older one is, or the next place."""
     lab.start("torn", flinkConfiguration={"execution.checkpointing.data-inline-threshold": "0"})
@@ -215,6 +221,7 @@ def test_what_is_not_whole_is_passed_over(lab: Lab) -> None:
     assert first.exists()
 
 
+@pytest.mark.copying("no-copy-no-start")
 def test_a_redeployment_that_finds_no_copy_leaves_the_job_alone(lab: Lab) -> None:
     manifest = lab.start("kept")
     lab.edit(manifest, initialState=from_copies(mounted(lab), nonce=1))
@@ -224,6 +231,7 @@ def test_a_redeployment_that_finds_no_copy_leaves_the_job_alone(lab: Lab) -> Non
     assert submission(found)["number"] == 1
 
 
+@pytest.mark.copying("started-from-stays")
 def test_a_copy_that_a_run_started_from_is_not_deleted(lab: Lab) -> None:
     lab.start("giver")
     copied(lab, "giver", "giver-1")
@@ -233,6 +241,7 @@ def test_a_copy_that_a_run_started_from_is_not_deleted(lab: Lab) -> None:
     assert [int(number) for number in left] == [1, 3]
 
 
+@pytest.mark.copying("disposed-of-by-another-cluster")
 def test_data_are_disposed_of_by_another_cluster_when_their_own_is_gone(other_lab: Lab, s3: S3Server) -> None:
     """Both reach the store; the FlinkJob whose cluster does it is another one of the namespace."""
     other_lab.start("neighbour")

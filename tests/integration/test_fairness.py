@@ -16,6 +16,7 @@ HANGING = 12
 """More than the operator has workers."""
 
 
+@pytest.mark.invariant(12)
 def test_others_are_not_delayed(own_lab: Lab, proxy: FlinkProxy, web: FileServer) -> None:
     lab = own_lab
     proxy.add(Fault.DELAY, seconds=300)

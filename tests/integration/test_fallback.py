@@ -28,6 +28,8 @@ def unsavable(lab: Lab, name: str, fallback: str) -> tuple[dict[str, object], Pa
     return manifest, flag
 
 
+@pytest.mark.behaviour(23)
+@pytest.mark.fault("flink-checkpoint-declined")
 def test_last_state(lab: Lab) -> None:
     manifest, flag = unsavable(lab, "falls", "LastState")
     lab.edit(manifest, restartNonce=1)
@@ -42,6 +44,7 @@ def test_last_state(lab: Lab) -> None:
     assert lab.started_fresh("falls") == 1
 
 
+@pytest.mark.behaviour(23, 44)
 def test_fail(lab: Lab) -> None:
     manifest, flag = unsavable(lab, "fails-up", "Fail")
     (job,) = lab.live_jobs("fails-up")
@@ -59,6 +62,7 @@ def test_fail(lab: Lab) -> None:
     lab.exactly_once("fails-up")
 
 
+@pytest.mark.behaviour(23)
 def test_wait(lab: Lab) -> None:
     manifest, flag = unsavable(lab, "waits", "Wait")
     lab.edit(manifest, restartNonce=1)
@@ -70,6 +74,8 @@ def test_wait(lab: Lab) -> None:
     lab.exactly_once("waits")
 
 
+@pytest.mark.behaviour(23)
+@pytest.mark.fault("flink-job-fails-in-a-loop")
 def test_a_job_that_flink_restarts_over_and_over(lab: Lab, tmp_path: Path) -> None:
     """It is not running on all tasks for long: after a while its newest checkpoint is taken, and the mended program runs."""
     broken = tmp_path / "mended"
@@ -96,6 +102,7 @@ def test_suspending_such_a_job(lab: Lab) -> None:
     lab.exactly_once("rests-so")
 
 
+@pytest.mark.invariant(13)
 def test_last_state_waits_for_a_first_checkpoint(lab: Lab) -> None:
     """Nothing is cancelled before there is state to go on from."""
     manifest = lab.start("young", "--snapshot-ms", "8000", upgrade={"strategy": "LastState"})

@@ -16,6 +16,7 @@ MARK = "flinkjob.dev/result"
 BOUNDED = ("--count", "200", "--rate", "0")
 
 
+@pytest.mark.behaviour(71)
 def test_the_object_goes_after_its_time(lab: Lab) -> None:
     lab.apply(lab.job("short-lived", *BOUNDED, ttlSecondsAfterFinished=2))
     lab.gone("short-lived")
@@ -72,6 +73,7 @@ def test_a_mark_that_says_nothing_is_ignored(lab: Lab, mark: str) -> None:
     assert len(lab.flink_jobs(name)) == 1
 
 
+@pytest.mark.fault("flink-finishes-during-a-stop")
 def test_finishing_during_a_stop(lab: Lab) -> None:
     """Whoever is first, nothing is lost or doubled, and it is not run twice to its end."""
     manifest = lab.job("closing", "--count", "500")
@@ -86,6 +88,7 @@ def test_finishing_during_a_stop(lab: Lab) -> None:
     assert lab.started_fresh("closing") == 1
 
 
+@pytest.mark.behaviour(50)
 def test_without_checkpoints(lab: Lab) -> None:
     lab.apply(lab.job("batch", *BOUNDED, checkpoint={}, flinkConfiguration={"execution.runtime-mode": "BATCH"}))
     found = lab.phase("batch", "Finished")

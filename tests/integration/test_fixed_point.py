@@ -21,6 +21,8 @@ TICK = 1.0
 READS = {"get", "list", "watch"}
 
 
+@pytest.mark.behaviour(3, 83)
+@pytest.mark.invariant(9)
 def test_nothing_is_written_when_nothing_changes(own_lab: Lab, control_plane: ControlPlane, proxy: FlinkProxy) -> None:
     lab = own_lab
     lab.cluster_url = proxy.url

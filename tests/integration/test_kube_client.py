@@ -63,6 +63,7 @@ async def test_the_kinds_are_served(client: KubeClient) -> None:
     await client.crds_present()
 
 
+@pytest.mark.fault("api-conflicts-and-trouble")
 async def test_status_is_compare_and_set(client: KubeClient, job: dict[str, Any], namespace: str) -> None:
     written = await client.patch_status(
         JOB, namespace, "clicks", {"phase": "Running", "observedGeneration": 1}, version(job)
@@ -277,6 +278,7 @@ async def test_a_dying_namespace(
     assert await client.namespace_terminating(f"{namespace}-never-was")
 
 
+@pytest.mark.fault("api-watch-or-etcd-stuck")
 @pytest.mark.slow
 async def test_an_outage(tmp_path_factory: pytest.TempPathFactory) -> None:
     with ControlPlane(tmp_path_factory.mktemp("outage")) as own:

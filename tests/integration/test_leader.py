@@ -59,6 +59,7 @@ def _holder(lab: Lab) -> str | None:
     return holder
 
 
+@pytest.mark.behaviour(76)
 def test_a_killed_leader_is_replaced_when_its_lease_is_over(replicas: Replicas) -> None:
     """After 14 to 18 seconds, and what a loaded machine adds."""
     first, second, lab = replicas
@@ -72,6 +73,8 @@ def test_a_killed_leader_is_replaced_when_its_lease_is_over(replicas: Replicas) 
     assert len(lab.flink_jobs("clicks")) == 1
 
 
+@pytest.mark.behaviour(76)
+@pytest.mark.fault("operator-sigterm")
 def test_a_leader_that_ends_hands_over_at_once(replicas: Replicas) -> None:
     first, second, lab = replicas
     clicks = lab.start("clicks")
@@ -91,6 +94,9 @@ def test_a_replica_that_stands_by_ends_when_told(replicas: Replicas) -> None:
     assert first.running
 
 
+@pytest.mark.invariant(3)
+@pytest.mark.fault("operator-frozen-leader")
+@pytest.mark.threat("frozen-replica")
 def test_a_leader_that_was_frozen_beyond_its_lease_ends_without_an_effect(replicas: Replicas) -> None:
     first, second, lab = replicas
     clicks = lab.start("clicks")

@@ -26,6 +26,7 @@ RUNNING = {
 AT_REST = {"Ready": "True", "Reconciling": "False", "Stalled": "False", "Healthy": "Unknown"}
 
 
+@pytest.mark.behaviour(3)
 @pytest.mark.every_flink
 def test_a_job_is_submitted_once(lab: Lab) -> None:
     lab.start("once")
@@ -46,6 +47,7 @@ def test_a_job_is_submitted_once(lab: Lab) -> None:
     assert exchanges[next(name for name in exchanges if "flink" in name and "/run" in name and "count" in name)] >= 1
 
 
+@pytest.mark.behaviour(14)
 @pytest.mark.every_flink
 def test_settings_reach_flink(lab: Lab, version: str) -> None:
     lab.start(
@@ -72,6 +74,7 @@ def test_settings_reach_flink(lab: Lab, version: str) -> None:
     assert lab.get("settings")["status"]["job"]["parallelism"] == 2
 
 
+@pytest.mark.behaviour(34, 67)
 @pytest.mark.every_flink
 def test_suspend_and_resume(lab: Lab) -> None:
     manifest = lab.start("rests")
@@ -97,6 +100,7 @@ def test_suspend_and_resume(lab: Lab) -> None:
     lab.told_exactly("rests", Submitted=2, Suspended=1, Running=2)
 
 
+@pytest.mark.behaviour(48)
 def test_cancel_and_run_again(lab: Lab) -> None:
     manifest = lab.start("cancels")
     lab.checkpointed(lab.flink_jobs("cancels")[0]["jid"])
@@ -112,6 +116,7 @@ def test_cancel_and_run_again(lab: Lab) -> None:
     lab.exactly_once("cancels")
 
 
+@pytest.mark.behaviour(42)
 def test_a_drained_job_runs_again_only_with_a_new_nonce(lab: Lab) -> None:
     manifest = lab.start("drains")
     manifest = lab.edit(manifest, state="Drained")
@@ -125,6 +130,7 @@ def test_a_drained_job_runs_again_only_with_a_new_nonce(lab: Lab) -> None:
     assert "restoredFrom" not in submission(lab.running("drains", 2))
 
 
+@pytest.mark.fault("people-suspend-and-resume")
 def test_suspended_and_resumed_at_once(lab: Lab) -> None:
     manifest = lab.start("hasty")
     manifest = lab.edit(manifest, state="Suspended")
@@ -137,6 +143,7 @@ def test_suspended_and_resumed_at_once(lab: Lab) -> None:
     assert len(lab.live_jobs("hasty")) == 1
 
 
+@pytest.mark.behaviour(35)
 def test_created_suspended(lab: Lab) -> None:
     manifest = lab.job("later", state="Suspended")
     lab.apply(manifest)
@@ -147,12 +154,14 @@ def test_created_suspended(lab: Lab) -> None:
     lab.running("later", 1)
 
 
+@pytest.mark.behaviour(1)
 def test_created_suspended_where_no_cluster_answers(lab: Lab) -> None:
     lab.apply(lab.job("nowhere", state="Suspended", cluster={"url": "http://127.0.0.1:9"}))
     found = lab.phase("nowhere", "Suspended")
     assert conditions(found)["Ready"] == "True"
 
 
+@pytest.mark.behaviour(31, 50)
 @pytest.mark.every_flink
 def test_finished_stays_finished(lab: Lab) -> None:
     manifest = lab.job("ends", "--count", "400")
@@ -180,6 +189,7 @@ def test_finished_is_not_run_again_by_a_restarted_operator(own_lab: Lab) -> None
     assert len(own_lab.flink_jobs("ended")) == 1
 
 
+@pytest.mark.behaviour(37, 49)
 @pytest.mark.every_flink
 def test_a_failed_job_is_restarted_from_its_state(lab: Lab, tmp_path: Path) -> None:
     healed = tmp_path / "healed"
@@ -203,6 +213,7 @@ def test_a_failed_job_is_restarted_from_its_state(lab: Lab, tmp_path: Path) -> N
     assert lab.started_fresh("fails") == 1
 
 
+@pytest.mark.fault("flink-cancelled-by-hand")
 def test_a_job_cancelled_by_somebody_else_is_started_again(lab: Lab) -> None:
     lab.start("taken", restart={"initialDelay": "500ms"})
     (job,) = lab.flink_jobs("taken")

@@ -40,6 +40,7 @@ def test_a_moved_jar_of_the_same_content_touches_nothing_more_than_it_must(lab: 
     assert len(jars_named(lab, name)) == 1, "the same content is uploaded once by one operator"
 
 
+@pytest.mark.behaviour(8, 12)
 def test_two_jobs_share_a_jar_that_goes_with_the_last(lab: Lab, tmp_path: Path) -> None:
     jar = tmp_path / "shared.jar"
     shutil.copyfile(build_demo_jar(lab.flink.version, variant="shared by two"), jar)
@@ -55,6 +56,7 @@ def test_two_jobs_share_a_jar_that_goes_with_the_last(lab: Lab, tmp_path: Path) 
     wait_until(lambda: not jars_named(lab, content), timeout=120, what="jar removed")
 
 
+@pytest.mark.behaviour(12)
 def test_the_old_jar_goes_after_an_upgrade(lab: Lab, tmp_path: Path) -> None:
     old = build_demo_jar(lab.flink.version, variant="old")
     manifest = lab.start("renewed", jar={"uri": f"file://{old}"})
@@ -63,6 +65,7 @@ def test_the_old_jar_goes_after_an_upgrade(lab: Lab, tmp_path: Path) -> None:
     wait_until(lambda: not jars_named(lab, digest(old)), timeout=120, what="jar removed")
 
 
+@pytest.mark.fault("flink-jar-deleted")
 def test_a_jar_deleted_by_hand_is_uploaded_again(lab: Lab) -> None:
     jar = build_demo_jar(lab.flink.version, variant="deleted by hand")
     manifest = lab.start("wiped", jar={"uri": f"file://{jar}"})
@@ -75,6 +78,9 @@ def test_a_jar_deleted_by_hand_is_uploaded_again(lab: Lab) -> None:
     lab.running("wiped", 2)
 
 
+@pytest.mark.behaviour(16)
+@pytest.mark.invariant(13)
+@pytest.mark.fault("artifact-missing-or-wrong")
 @pytest.mark.parametrize(
     ("name", "jar", "words"),
     [

@@ -11,6 +11,7 @@ from tests.support.proxy import Fault, FlinkProxy
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
 
+@pytest.mark.fault("people-backup-without-status")
 def test_adopted_after_the_status_was_wiped(lab: Lab) -> None:
     manifest = lab.start("wiped-status")
     (job,) = lab.flink_jobs("wiped-status")
@@ -27,6 +28,9 @@ def test_adopted_after_the_status_was_wiped(lab: Lab) -> None:
     assert lab.started_fresh("wiped-status") == 1
 
 
+@pytest.mark.behaviour(46)
+@pytest.mark.invariant(5)
+@pytest.mark.fault("rest-refused")
 def test_an_unreachable_cluster_changes_only_its_condition(lab: Lab, proxy: FlinkProxy) -> None:
     lab.cluster_url = proxy.url
     manifest = lab.start("far")
@@ -46,6 +50,7 @@ def test_an_unreachable_cluster_changes_only_its_condition(lab: Lab, proxy: Flin
     assert submission(found)["restoredFrom"]
 
 
+@pytest.mark.behaviour(46)
 @pytest.mark.slow
 def test_unknown_after_a_minute(lab: Lab, proxy: FlinkProxy) -> None:
     lab.cluster_url = proxy.url
@@ -62,6 +67,9 @@ def test_unknown_after_a_minute(lab: Lab, proxy: FlinkProxy) -> None:
     assert [job["jid"] for job in lab.flink_jobs("silent")] == jobs
 
 
+@pytest.mark.behaviour(2, 5, 6, 10)
+@pytest.mark.invariant(1, 4)
+@pytest.mark.fault("rest-cut")
 @pytest.mark.parametrize("fault", [Fault.CUT_AFTER, Fault.CUT_BEFORE, Fault.UNAVAILABLE, Fault.HTML])
 @pytest.mark.parametrize("call", ["run", "stop", "upload"])
 def test_a_call_without_a_clear_answer(lab: Lab, proxy: FlinkProxy, call: str, fault: Fault) -> None:
@@ -90,6 +98,7 @@ def fresh_jar(lab: Lab, name: str) -> dict[str, dict[str, str]]:
     return {"jar": {"uri": f"file://{made}"}}
 
 
+@pytest.mark.fault("rest-cut")
 @pytest.mark.parametrize("path", ["/jobs/overview", "/jobs/:id/savepoints/:id", "/jobs/:id/checkpoints", "/jars"])
 def test_readings_that_fail_now_and_then(lab: Lab, proxy: FlinkProxy, path: str) -> None:
     name = f"flaky{path.count('/')}{path.count(':')}{len(path)}"

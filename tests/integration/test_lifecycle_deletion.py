@@ -16,6 +16,8 @@ from tests.support.proxy import FlinkProxy
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
 
+@pytest.mark.behaviour(70)
+@pytest.mark.invariant(8)
 @pytest.mark.every_flink
 def test_with_a_savepoint_that_stays(lab: Lab) -> None:
     lab.start("saved")
@@ -33,6 +35,7 @@ def test_with_a_savepoint_that_stays(lab: Lab) -> None:
     assert all(r["metadata"]["ownerReferences"][0]["kind"] == "FlinkJob" for r in revisions)
 
 
+@pytest.mark.behaviour(69)
 def test_by_cancel(lab: Lab) -> None:
     lab.start("cancelled", deletion={"policy": "Cancel"})
     lab.delete("cancelled")
@@ -41,6 +44,7 @@ def test_by_cancel(lab: Lab) -> None:
     assert lab.savepoints_of("cancelled") == []
 
 
+@pytest.mark.behaviour(72)
 def test_one_whose_cluster_may_not_be_spoken_to_any_more_is_let_go(
     own_lab: Lab, control_plane: ControlPlane, tmp_path: Path
 ) -> None:
@@ -80,6 +84,7 @@ def test_orphan_and_apply_again(lab: Lab) -> None:
     assert len(lab.live_jobs("orphan")) == 1
 
 
+@pytest.mark.behaviour(72)
 def test_by_force(lab: Lab, tmp_path: Path) -> None:
     flag = tmp_path / "failing"
     lab.start("forced", "--snapshot-fail-while", str(flag), checkpoint={"interval": "1h"})
@@ -92,6 +97,7 @@ def test_by_force(lab: Lab, tmp_path: Path) -> None:
     assert lab.live_jobs("forced") == []
 
 
+@pytest.mark.fault("people-delete-during-an-upgrade")
 def test_while_it_is_being_upgraded(lab: Lab) -> None:
     manifest = lab.start("mid", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
     lab.edit(manifest, restartNonce=1)
@@ -102,6 +108,7 @@ def test_while_it_is_being_upgraded(lab: Lab) -> None:
     assert len(lab.savepoints_on_disk("mid")) == 1, "it joined the stop in flight"
 
 
+@pytest.mark.behaviour(68, 71)
 def test_before_anything_ran(lab: Lab) -> None:
     lab.apply(lab.job("never", state="Suspended"))
     lab.phase("never", "Suspended")
@@ -109,6 +116,8 @@ def test_before_anything_ran(lab: Lab) -> None:
     lab.gone("never")
 
 
+@pytest.mark.behaviour(69, 72)
+@pytest.mark.invariant(8)
 def test_where_no_cluster_answers_it_ends_at_the_deadline(lab: Lab, proxy: FlinkProxy) -> None:
     lab.cluster_url = proxy.url
     lab.start("left", deletion={"policy": "Cancel", "timeout": "1s"})
@@ -125,6 +134,7 @@ def test_where_no_cluster_answers_it_ends_at_the_deadline(lab: Lab, proxy: Flink
     proxy.accept()
 
 
+@pytest.mark.invariant(8)
 def test_with_its_namespace(own_lab: Lab, kube: Kube) -> None:
     own_lab.start("inside")
     own_lab.apply(own_lab.savepoint("inside-1", "inside"))

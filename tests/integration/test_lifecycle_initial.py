@@ -17,6 +17,7 @@ def donor(lab: Lab, name: str) -> str:
     return str(lab.savepoint_phase(f"{name}-1", "Completed")["status"]["location"])
 
 
+@pytest.mark.behaviour(9)
 @pytest.mark.every_flink
 def test_from_a_location(lab: Lab) -> None:
     location = donor(lab, "from")
@@ -28,6 +29,7 @@ def test_from_a_location(lab: Lab) -> None:
     assert lab.started_fresh("into") == 0
 
 
+@pytest.mark.behaviour(9)
 def test_from_a_savepoint_reference(lab: Lab) -> None:
     location = donor(lab, "origin")
     lab.start("fork", initialState={"strategy": "Custom", "savepointRef": {"name": "origin-1"}})
@@ -63,6 +65,7 @@ def test_none_ignores_savepoints(lab: Lab) -> None:
     assert "restoredFrom" not in submission(lab.running("blank", 1))
 
 
+@pytest.mark.behaviour(11, 25, 36)
 def test_read_again_only_with_a_new_nonce(lab: Lab) -> None:
     location = donor(lab, "base")
     state = {"strategy": "Custom", "location": location, "nonce": 1}

@@ -13,6 +13,8 @@ from tests.support.lab import Lab, submission
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
 
+@pytest.mark.behaviour(7, 19, 22, 52)
+@pytest.mark.invariant(2)
 @pytest.mark.every_flink
 def test_by_savepoint(lab: Lab) -> None:
     manifest = lab.start("up")
@@ -36,6 +38,7 @@ def test_by_savepoint(lab: Lab) -> None:
     lab.told_exactly("up", Upgrading=1, Upgraded=1, Submitted=2)
 
 
+@pytest.mark.behaviour(20, 22)
 @pytest.mark.every_flink
 def test_by_last_state(lab: Lab) -> None:
     manifest = lab.start("last", upgrade={"strategy": "LastState"})
@@ -50,6 +53,7 @@ def test_by_last_state(lab: Lab) -> None:
     assert lab.started_fresh("last") == 1
 
 
+@pytest.mark.invariant(13)
 def test_last_state_without_retained_checkpoints_touches_nothing(lab: Lab) -> None:
     manifest = lab.start(
         "unretained",
@@ -62,6 +66,7 @@ def test_last_state_without_retained_checkpoints_touches_nothing(lab: Lab) -> No
     assert [job["state"] for job in lab.flink_jobs("unretained")] == ["RUNNING"]
 
 
+@pytest.mark.behaviour(18)
 @pytest.mark.every_flink
 def test_stateless(lab: Lab) -> None:
     manifest = lab.start("empty", upgrade={"strategy": "Stateless"})
@@ -81,6 +86,7 @@ def test_a_new_jar(lab: Lab, version: str) -> None:
     assert any(after in jar["name"] for jar in lab.jars())
 
 
+@pytest.mark.behaviour(30, 39)
 @pytest.mark.every_flink
 def test_a_bad_jar_leaves_the_job_alone(lab: Lab, tmp_path: Path) -> None:
     manifest = lab.start("bad")
@@ -98,6 +104,8 @@ def test_a_bad_jar_leaves_the_job_alone(lab: Lab, tmp_path: Path) -> None:
     assert [job["jid"] for job in lab.flink_jobs("bad")] == [job["jid"] for job in before]
 
 
+@pytest.mark.behaviour(30)
+@pytest.mark.invariant(10)
 def test_a_program_that_does_not_compile_leaves_the_job_alone(lab: Lab) -> None:
     manifest = lab.start("plan")
     lab.edit(manifest, args=["--main-throw", "no such topic"])
@@ -108,6 +116,8 @@ def test_a_program_that_does_not_compile_leaves_the_job_alone(lab: Lab) -> None:
     lab.running("plan", 1)
 
 
+@pytest.mark.behaviour(40)
+@pytest.mark.fault("people-edit-during-an-upgrade")
 def test_reverted_while_it_is_stopped(lab: Lab) -> None:
     manifest = lab.start("revert", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
     lab.edit(manifest, restartNonce=1)
@@ -118,6 +128,8 @@ def test_reverted_while_it_is_stopped(lab: Lab) -> None:
     assert len(lab.live_jobs("revert")) == 1
 
 
+@pytest.mark.behaviour(27)
+@pytest.mark.fault("people-edit-during-an-upgrade")
 def test_many_edits_in_a_row(lab: Lab) -> None:
     manifest = lab.start("busy")
     for nonce in range(1, 8):
@@ -130,6 +142,7 @@ def test_many_edits_in_a_row(lab: Lab) -> None:
     assert lab.started_fresh("busy") == 1
 
 
+@pytest.mark.behaviour(22, 28, 29, 31)
 def test_a_live_field_touches_nothing(lab: Lab) -> None:
     manifest = lab.start("live")
     lab.edit(manifest, deletion={"policy": "Cancel"}, upgrade={"strategy": "LastState"}, revisionHistoryLimit=3)
@@ -137,6 +150,7 @@ def test_a_live_field_touches_nothing(lab: Lab) -> None:
     assert len(lab.flink_jobs("live")) == 1
 
 
+@pytest.mark.behaviour(27)
 def test_the_restart_annotation(lab: Lab) -> None:
     lab.start("again")
     note = {"metadata": {"annotations": {"flinkjob.dev/restartedAt": "2026-01-01T00:00:00Z"}}}

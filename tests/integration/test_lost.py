@@ -41,6 +41,8 @@ def goes_on(lab: Lab, name: str, number: int = 2) -> dict[str, object]:
     return run
 
 
+@pytest.mark.behaviour(21, 47)
+@pytest.mark.fault("jobmanager-killed")
 def test_a_jobmanager_without_ha_is_killed(spare_lab: Lab) -> None:
     """One restart, three jobs: one is restored, one is held as it asks, of one the state cannot be read."""
     lab = spare_lab
@@ -77,6 +79,7 @@ def test_a_jobmanager_without_ha_is_killed(spare_lab: Lab) -> None:
         assert goes_on(lab, "far")["restoredFrom"] == told["location"]
 
 
+@pytest.mark.fault("operator-down")
 def test_lost_while_the_operator_is_down(spare_lab: Lab) -> None:
     lab = spare_lab
     begin(lab, "unwatched")
@@ -86,6 +89,9 @@ def test_lost_while_the_operator_is_down(spare_lab: Lab) -> None:
     assert "/chk-" in str(goes_on(lab, "unwatched")["restoredFrom"])
 
 
+@pytest.mark.behaviour(21, 47)
+@pytest.mark.invariant(2)
+@pytest.mark.fault("jobmanager-ended")
 def test_an_orderly_restart_of_the_jobmanager(spare_lab: Lab) -> None:
     """A job whose checkpoints go with it is lost, not finished: it is held, never started empty."""
     lab = spare_lab
@@ -106,6 +112,8 @@ def test_an_orderly_restart_of_the_jobmanager(spare_lab: Lab) -> None:
     assert lab.started_fresh("dropped") == 1, (restores(lab.out("dropped")), lab.get("dropped")["status"])
 
 
+@pytest.mark.invariant(2)
+@pytest.mark.fault("jobmanager-killed-during-a-stop")
 def test_killed_during_a_stop(spare_lab: Lab) -> None:
     """The stop is known to have made nothing, so its newest checkpoint counts; then the upgrade is done."""
     lab = spare_lab
@@ -121,6 +129,8 @@ def test_killed_during_a_stop(spare_lab: Lab) -> None:
     goes_on(lab, "stopping")
 
 
+@pytest.mark.invariant(6)
+@pytest.mark.fault("operator-down", "flink-job-store-expired")
 def test_ended_and_forgotten_while_the_operator_is_down(spare_lab: Lab) -> None:
     """Nobody saw how it ended: it is neither run again nor called lost, until somebody says so."""
     lab = spare_lab
@@ -139,6 +149,8 @@ def test_ended_and_forgotten_while_the_operator_is_down(spare_lab: Lab) -> None:
     lab.running("over", 2)
 
 
+@pytest.mark.invariant(6)
+@pytest.mark.fault("flink-job-store-expired")
 def test_cancelled_and_forgotten_while_the_operator_is_down(spare_lab: Lab) -> None:
     lab = spare_lab
     begin(lab, "taken")
@@ -150,6 +162,7 @@ def test_cancelled_and_forgotten_while_the_operator_is_down(spare_lab: Lab) -> N
     assert "/chk-" in str(goes_on(lab, "taken")["restoredFrom"])
 
 
+@pytest.mark.invariant(5)
 def test_two_jobmanagers_at_one_address(lab: Lab, spare_flink: FlinkCluster) -> None:
     with FlinkProxy(lab.flink.url) as proxy:
         lab.cluster_url = proxy.url
@@ -176,6 +189,8 @@ def safe_lab(kube: Kube, spare_operator: OperatorProcess, flink_version: str, tm
         place.close()
 
 
+@pytest.mark.behaviour(74)
+@pytest.mark.fault("jobmanager-killed-with-ha")
 def test_with_ha_the_same_job_comes_back(safe_lab: Lab) -> None:
     """Nothing is done about it; and `cluster.require` is met."""
     lab = safe_lab

@@ -34,6 +34,7 @@ def cancel(cluster: FlinkCluster, job_id: str) -> None:
         http.patch(f"/jobs/{job_id}", params={"mode": "cancel"})
 
 
+@pytest.mark.behaviour(26)
 @pytest.mark.parametrize("strategy", ["Savepoint", "LastState"])
 def test_to_another_cluster_and_back(lab: Lab, spare_flink: FlinkCluster, strategy: str) -> None:
     name = f"moves-{strategy.lower()}"
@@ -86,6 +87,7 @@ def test_while_it_is_suspended(lab: Lab, spare_flink: FlinkCluster) -> None:
     proved(lab, "sleeps", spare_flink)
 
 
+@pytest.mark.behaviour(1)
 def test_a_new_cluster_that_does_not_answer(lab: Lab) -> None:
     manifest = lab.start("stays")
     (job,) = lab.flink_jobs("stays")
@@ -130,6 +132,7 @@ def test_an_old_cluster_that_does_not_answer(lab: Lab, spare_flink: FlinkCluster
     proxy.accept()
 
 
+@pytest.mark.behaviour(75)
 def test_the_operator_is_killed_meanwhile(own_lab: Lab, spare_flink: FlinkCluster) -> None:
     manifest = own_lab.start("carried")
     own_lab.checkpointed(submission(own_lab.get("carried"))["jobId"])

@@ -33,6 +33,7 @@ def taken(lab: Lab, name: str, count: int) -> list[Object]:
     )
 
 
+@pytest.mark.behaviour(56)
 def test_never_two_at_once(lab: Lab) -> None:
     """Each takes longer than the interval."""
     manifest = lab.start("slow-saves", "--snapshot-ms", "1200", checkpoint={"interval": "1h"})
@@ -55,6 +56,7 @@ def test_never_two_at_once(lab: Lab) -> None:
     assert found["status"]["periodic"]["lastTime"]
 
 
+@pytest.mark.behaviour(56)
 def test_missed_times_are_not_made_up_for(own_lab: Lab) -> None:
     own_lab.start("missed", savepoints=wishes(own_lab, "missed", interval="3s"))
     taken(own_lab, "missed", 1)
@@ -69,6 +71,8 @@ def test_missed_times_are_not_made_up_for(own_lab: Lab) -> None:
     assert len(found) <= len(before) + 2, "one for now, none for each time that was missed"
 
 
+@pytest.mark.behaviour(66)
+@pytest.mark.invariant(7)
 def test_retention_keeps_what_is_in_use(lab: Lab) -> None:
     keep = {"minCount": 1, "minAge": "1s"}
     lab.start("keeps", savepoints=wishes(lab, "keeps", interval="2s", retention=keep))
@@ -94,6 +98,7 @@ def test_retention_keeps_what_is_in_use(lab: Lab) -> None:
     assert complete(lab, "keeps")
 
 
+@pytest.mark.behaviour(66)
 def test_a_savepoint_of_a_person_is_never_deleted(lab: Lab) -> None:
     keep = {"minCount": 1, "minAge": "1s"}
     lab.start("mine")
@@ -109,6 +114,8 @@ def test_a_savepoint_of_a_person_is_never_deleted(lab: Lab) -> None:
     assert path_of(own).exists()
 
 
+@pytest.mark.behaviour(64)
+@pytest.mark.invariant(7)
 def test_deletion_of_the_object(lab: Lab) -> None:
     """`deletion.policy` of a FlinkSavepoint: kept, disposed of, and kept since it is in use."""
     lab.start("source")
@@ -132,6 +139,7 @@ def test_deletion_of_the_object(lab: Lab) -> None:
     lab.told("SnapshotKept", name="used")
 
 
+@pytest.mark.behaviour(56)
 def test_a_schedule(lab: Lab) -> None:
     """By cron, in a time zone; the next time is in the status."""
     lab.start("cron", savepoints=wishes(lab, "cron", schedule="30 4 * * *", timeZone="Europe/Berlin"))
@@ -140,6 +148,7 @@ def test_a_schedule(lab: Lab) -> None:
     assert lab.savepoints_of("cron") == []
 
 
+@pytest.mark.behaviour(56)
 @pytest.mark.parametrize(
     "schedule",
     [{"schedule": "61 4 * * *"}, {"schedule": "0 4 * * *", "timeZone": "Mars/Base"}, {"schedule": "0 0 31 2 *"}],

@@ -48,6 +48,7 @@ def deployment(control_plane: ControlPlane, kubeconfig: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.threat("misused-account")
 def test_exactly_what_is_needed_is_granted(control_plane: ControlPlane, kubeconfig: Path) -> None:
     token = yaml.safe_load(kubeconfig.read_text())["users"][0]["user"]["token"]
     answer = httpx.post(
@@ -68,6 +69,7 @@ def test_exactly_what_is_needed_is_granted(control_plane: ControlPlane, kubeconf
     assert {what: verbs for what, verbs in granted.items() if not what.startswith(EVERYBODY)} == GRANTED
 
 
+@pytest.mark.threat("foreign-secret")
 @pytest.mark.parametrize(
     "forbidden",
     [
@@ -99,11 +101,13 @@ def test_nothing_else_is(control_plane: ControlPlane, kubeconfig: Path, forbidde
     assert allowed == "false"
 
 
+@pytest.mark.threat("foreign-secret")
 async def test_secrets_are_read_by_name_only(kubeconfig: Path) -> None:
     async with await KubeClient.connect(kubeconfig) as client:
         assert await client.read_secret("default", "no-such-secret") is None
 
 
+@pytest.mark.threat("container-escape")
 def test_the_pod_passes_the_restricted_standard(control_plane: ControlPlane, deployment: dict[str, Any]) -> None:
     namespace = control_plane.kubectl("get", "namespace", NAMESPACE, "-o", "yaml")
     assert yaml.safe_load(namespace)["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"

@@ -27,6 +27,7 @@ def at(lab: Lab, name: str, parallelism: int, number: int = 1) -> dict[str, obje
     return run
 
 
+@pytest.mark.behaviour(80)
 def test_in_place(spare_lab: Lab) -> None:
     """The same job goes on, up and down, through the field and through the scale subresource."""
     lab = spare_lab
@@ -57,6 +58,8 @@ def test_an_upgrade_after_a_rescale_keeps_both(spare_lab: Lab) -> None:
     lab.exactly_once("both")
 
 
+@pytest.mark.behaviour(80)
+@pytest.mark.fault("flink-no-slots")
 def test_without_the_slots_the_job_runs_on(spare_lab: Lab) -> None:
     lab = spare_lab
     manifest = lab.start("greedy")
@@ -81,6 +84,7 @@ def test_the_operator_is_killed_meanwhile(spare_lab: Lab) -> None:
     assert lab.reasons("cut").count("Rescaled") <= 1, "told once, or not when it was killed first"
 
 
+@pytest.mark.behaviour(80)
 def test_where_the_scheduler_cannot_the_job_is_replaced(lab: Lab) -> None:
     manifest = lab.start("replaced")
     old = submission(lab.get("replaced"))
@@ -95,6 +99,7 @@ def test_where_the_scheduler_cannot_the_job_is_replaced(lab: Lab) -> None:
     assert lab.started_fresh("replaced") == 1
 
 
+@pytest.mark.fault("people-autoscaler")
 def test_a_suspended_job_is_scaled_when_it_resumes(lab: Lab) -> None:
     manifest = lab.start("rests-small")
     manifest = lab.edit(manifest, state="Suspended")

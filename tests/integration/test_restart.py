@@ -19,6 +19,8 @@ def attempts(job: Object) -> int:
     return int(job["status"].get("restart", {}).get("attempts", 0))
 
 
+@pytest.mark.behaviour(38)
+@pytest.mark.fault("flink-job-fails-in-a-loop")
 def test_attempts_are_used_up_and_an_edit_starts_again(lab: Lab, tmp_path: Path) -> None:
     healed = tmp_path / "healed"
     restart = {"initialDelay": "200ms", "maxDelay": "300ms", "maxAttempts": 2}
@@ -40,6 +42,7 @@ def test_attempts_are_used_up_and_an_edit_starts_again(lab: Lab, tmp_path: Path)
     lab.exactly_once("limited")
 
 
+@pytest.mark.behaviour(37, 49, 52)
 def test_never(lab: Lab, tmp_path: Path) -> None:
     healed = tmp_path / "healed"
     healed.touch()
@@ -92,6 +95,7 @@ def test_a_run_that_was_up_long_enough_makes_earlier_attempts_forgotten(lab: Lab
     assert submission(found)["number"] > 1
 
 
+@pytest.mark.behaviour(38)
 def test_a_snapshot_that_is_missing_is_not_tried_again(lab: Lab, tmp_path: Path) -> None:
     nowhere = {"strategy": "Custom", "location": f"file://{tmp_path}/none"}
     lab.apply(lab.job("hopeless", initialState=nowhere, restart={"initialDelay": "100ms", "maxDelay": "100ms"}))
@@ -104,6 +108,7 @@ def test_a_snapshot_that_is_missing_is_not_tried_again(lab: Lab, tmp_path: Path)
     assert submission(lab.get("hopeless"))["number"] == 1
 
 
+@pytest.mark.fault("flink-cancelled-by-hand")
 def test_a_job_cancelled_by_hand_is_held_where_that_is_wanted(lab: Lab) -> None:
     manifest = lab.start("let", restart={"onExternalCancel": "Hold"})
     (job,) = lab.flink_jobs("let")

@@ -51,6 +51,7 @@ def place(
     lab.close()
 
 
+@pytest.mark.threat("misused-account")
 async def test_every_right_is_used(place: Lab, control_plane: ControlPlane) -> None:
     runs_are_replaced(place)
     clusters_are_asked_with_credentials(place)

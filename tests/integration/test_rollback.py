@@ -110,6 +110,7 @@ def test_a_first_run_has_nothing_to_go_back_to(lab: Lab) -> None:
     assert "RolledBack" not in lab.reasons("firstborn")
 
 
+@pytest.mark.behaviour(75)
 @pytest.mark.parametrize("point", ["after:job-status#5", "before:run#2", "after:run#2"])
 def test_the_operator_is_killed_meanwhile(own_lab: Lab, point: str) -> None:
     manifest = healthy(own_lab, "mended")

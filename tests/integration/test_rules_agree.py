@@ -102,6 +102,7 @@ def test_every_combination_of_an_initial_state(server: ApiServer) -> None:
     assert disagreements(server, ({"initialState": state} for state in states)) == []
 
 
+@pytest.mark.threat("smuggled-names")
 def test_every_reserved_or_doubled_key(server: ApiServer) -> None:
     fields = {
         "jobName": {"jobName": "a"},
@@ -140,6 +141,7 @@ VALUES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+@pytest.mark.threat("smuggled-names")
 @pytest.mark.parametrize("kind", VALUES)
 def test_every_kind_of_string(server: ApiServer, kind: str) -> None:
     place = {

@@ -56,6 +56,7 @@ def test_a_job_that_no_flinkjob_has(lab: Lab, mode: str, after: str) -> None:
     lab.cancel_in_flink(flink_job)
 
 
+@pytest.mark.copying("by-job-id")
 @pytest.mark.parametrize("own_lab", [{"allow-unmarked-jobs": "false"}], indirect=True)
 def test_an_operator_that_may_not_act_on_jobs_of_nobody(own_lab: Lab) -> None:
     flink_job = run_by_hand(own_lab, "--rate", "100")
@@ -93,6 +94,7 @@ def test_its_cluster_is_left_alone_afterwards(lab: Lab, proxy: FlinkProxy) -> No
     lab.cancel_in_flink(flink_job)
 
 
+@pytest.mark.fault("people-two-stops")
 def test_two_stops_of_one_job(lab: Lab) -> None:
     flink_job = run_by_hand(lab, "--rate", "100")
     for number in (1, 2):
@@ -175,6 +177,7 @@ def test_a_manifest_that_contradicts_itself_is_refused(lab: Lab, spec: dict[str,
 # what exists already
 
 
+@pytest.mark.behaviour(59)
 def test_the_newest_checkpoint_is_registered_and_started_from(lab: Lab) -> None:
     lab.start("sourced")
     flink_job = submission(lab.get("sourced"))["jobId"]
@@ -212,6 +215,8 @@ def test_a_checkpoint_of_a_running_job_and_none(lab: Lab) -> None:
 # what becomes of the data and of the object
 
 
+@pytest.mark.behaviour(64)
+@pytest.mark.fault("people-delete-a-savepoint")
 def test_deleted_with_its_data_while_it_is_written(lab: Lab) -> None:
     lab.start("unwanted", "--snapshot-ms", "2500", checkpoint={"interval": "500ms"})
     lab.apply(lab.savepoint("unwanted-1", "unwanted", deletion={"policy": "Delete"}))
@@ -221,6 +226,7 @@ def test_deleted_with_its_data_while_it_is_written(lab: Lab) -> None:
     lab.told("SnapshotDeleted", name="unwanted-1")
 
 
+@pytest.mark.behaviour(64)
 def test_deleted_with_its_data_when_its_job_is_gone(lab: Lab) -> None:
     lab.start("left", deletion={"policy": "Cancel"})
     for name in ("left-1", "left-2"):
@@ -237,6 +243,7 @@ def test_deleted_with_its_data_when_its_job_is_gone(lab: Lab) -> None:
     assert not path_of(first).exists()
 
 
+@pytest.mark.invariant(7)
 def test_the_newest_state_of_a_running_job_stays(lab: Lab) -> None:
     lab.start("newest", checkpoint={"interval": "1h"})
     for name, timeout in (("newest-1", "60s"), ("newest-2", "3s")):

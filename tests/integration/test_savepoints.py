@@ -16,6 +16,7 @@ DONE = {"Ready": "True", "Reconciling": "False", "Stalled": "False"}
 FAILED = {"Ready": "False", "Reconciling": "False", "Stalled": "True"}
 
 
+@pytest.mark.behaviour(43, 54, 58)
 @pytest.mark.every_flink
 @pytest.mark.parametrize("format_type", ["Canonical", "Native"])
 def test_a_savepoint_of_a_running_job(lab: Lab, format_type: str) -> None:
@@ -44,6 +45,7 @@ def test_a_savepoint_of_a_running_job(lab: Lab, format_type: str) -> None:
     lab.told_once("SavepointCompleted", f"{name}-1", "FlinkSavepoint")
 
 
+@pytest.mark.behaviour(58, 63)
 @pytest.mark.every_flink
 @pytest.mark.parametrize("kind", ["Full", "Configured"])
 def test_a_checkpoint(lab: Lab, kind: str) -> None:
@@ -102,6 +104,8 @@ def test_a_hold_is_released_by_state(lab: Lab) -> None:
     assert submission(found)["restoredFrom"] == saved["status"]["location"]
 
 
+@pytest.mark.copying("intent-before-stop")
+@pytest.mark.fault("people-edit-during-a-savepoint")
 def test_an_edit_during_the_stop_lifts_the_hold(lab: Lab) -> None:
     manifest = lab.start("lifted", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
     lab.apply(lab.savepoint("lifted-1", "lifted", mode="Stop"))
@@ -112,6 +116,7 @@ def test_an_edit_during_the_stop_lifts_the_hold(lab: Lab) -> None:
     assert submission(found)["restoredFrom"] == saved["status"]["location"]
 
 
+@pytest.mark.fault("people-two-stops")
 def test_wishes_join_the_stop_in_flight(lab: Lab) -> None:
     manifest = lab.start("joined", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
     lab.apply(lab.savepoint("joined-1", "joined", mode="Stop"))
@@ -125,6 +130,7 @@ def test_wishes_join_the_stop_in_flight(lab: Lab) -> None:
     assert lab.live_jobs("joined") == []
 
 
+@pytest.mark.fault("people-two-stops")
 def test_two_stops_at_once(lab: Lab) -> None:
     lab.start("twice", "--snapshot-ms", "300")
     for number in (1, 2):
@@ -136,6 +142,8 @@ def test_two_stops_at_once(lab: Lab) -> None:
     assert len(lab.savepoints_on_disk("twice")) == 1
 
 
+@pytest.mark.behaviour(64)
+@pytest.mark.fault("people-delete-a-savepoint")
 def test_deleted_while_in_progress(lab: Lab) -> None:
     lab.start("dropped", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
     lab.apply(lab.savepoint("dropped-1", "dropped"))
@@ -147,6 +155,7 @@ def test_deleted_while_in_progress(lab: Lab) -> None:
     lab.savepoint_phase("dropped-2", "Completed")
 
 
+@pytest.mark.behaviour(64)
 def test_a_stop_goes_on_when_its_object_is_deleted(lab: Lab) -> None:
     lab.start("goes-on", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
     lab.apply(lab.savepoint("goes-on-1", "goes-on", mode="Stop"))
@@ -157,6 +166,7 @@ def test_a_stop_goes_on_when_its_object_is_deleted(lab: Lab) -> None:
     assert found["status"]["hold"]["location"]
 
 
+@pytest.mark.behaviour(33)
 def test_an_upgrade_waits_for_a_savepoint(lab: Lab) -> None:
     manifest = lab.start("waits", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
     lab.apply(lab.savepoint("waits-1", "waits"))
@@ -167,6 +177,8 @@ def test_an_upgrade_waits_for_a_savepoint(lab: Lab) -> None:
     assert len(lab.savepoints_on_disk("waits")) == 2
 
 
+@pytest.mark.behaviour(44)
+@pytest.mark.fault("flink-directory-not-writable")
 @pytest.mark.every_flink
 def test_a_directory_that_cannot_be_written(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
@@ -184,6 +196,8 @@ def test_a_directory_that_cannot_be_written(lab: Lab, tmp_path: Path) -> None:
     assert lab.running("blocked", 1)["status"].get("hold") is None
 
 
+@pytest.mark.behaviour(57, 60)
+@pytest.mark.fault("flink-checkpoint-declined")
 def test_a_savepoint_that_fails_is_tried_again(lab: Lab, tmp_path: Path) -> None:
     flag = tmp_path / "failing"
     lab.start("flaky", "--snapshot-fail-while", str(flag), checkpoint={"interval": "1h"})
@@ -202,6 +216,7 @@ def test_a_savepoint_that_fails_is_tried_again(lab: Lab, tmp_path: Path) -> None
     assert found["status"]["failures"] >= 1
 
 
+@pytest.mark.behaviour(61)
 def test_an_unknown_job(lab: Lab) -> None:
     lab.kube.apply(lab.savepoint("nobody-1", "nobody", timeout="1s"))
     found = lab.savepoint_phase("nobody-1", "Failed")
@@ -209,6 +224,8 @@ def test_an_unknown_job(lab: Lab) -> None:
     lab.delete("nobody-1", "FlinkSavepoint")
 
 
+@pytest.mark.behaviour(54)
+@pytest.mark.fault("people-wrong-order")
 def test_a_job_that_is_not_running_yet_is_waited_for(lab: Lab) -> None:
     lab.kube.apply(lab.savepoint("early-1", "early"))
     lab.savepoint_phase("early-1", "Pending")
@@ -216,6 +233,7 @@ def test_a_job_that_is_not_running_yet_is_waited_for(lab: Lab) -> None:
     lab.savepoint_phase("early-1", "Completed")
 
 
+@pytest.mark.behaviour(61)
 def test_another_job_by_now(lab: Lab) -> None:
     lab.start("changed")
     lab.apply(lab.savepoint("changed-1", "changed", jobRef={"name": "changed", "jobId": "0" * 32}))
@@ -226,6 +244,7 @@ def test_another_job_by_now(lab: Lab) -> None:
     assert lab.live_jobs("changed")
 
 
+@pytest.mark.behaviour(59)
 def test_created_again_with_its_result(lab: Lab) -> None:
     lab.start("restored")
     lab.apply(lab.savepoint("restored-1", "restored", mode="Stop"))

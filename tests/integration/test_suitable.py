@@ -51,6 +51,7 @@ def test_a_requirement_added_later_leaves_the_running_job_alone(lab: Lab) -> Non
     assert submission(lab.running("demands-later", 2))["restoredFrom"]
 
 
+@pytest.mark.behaviour(52)
 def test_risks_are_told_once(lab: Lab) -> None:
     lab.start("risky")
     found = lab.running("risky", 1)

@@ -91,6 +91,7 @@ def latest(directory: Path) -> int:
     return int(json.loads((directory / "latest.json").read_bytes())["sequenceNumber"])
 
 
+@pytest.mark.copying("complete-and-numbered")
 @pytest.mark.parametrize("target", ["s3", "file"])
 def test_every_copy_is_complete_and_has_the_next_number(sync_lab: Lab, s3: S3Server, target: str) -> None:
     lab, name = sync_lab, f"copied-{target}"
@@ -117,6 +118,7 @@ def test_every_copy_is_complete_and_has_the_next_number(sync_lab: Lab, s3: S3Ser
     assert json.loads((root / "owner.json").read_bytes())["identity"] == SYNC
 
 
+@pytest.mark.fault("store-403-or-another-owner")
 @pytest.mark.parametrize("case", ["denied", "not granted", "no secret", "own identity elsewhere", "another owner"])
 def test_what_goes_wrong_is_in_the_status(sync_lab: Lab, s3: S3Server, case: str) -> None:
     lab, name = sync_lab, f"bad-{case.replace(' ', '-')}"
@@ -161,6 +163,7 @@ def test_a_snapshot_that_is_gone_is_said_so(sync_lab: Lab, s3: S3Server) -> None
     assert found["status"]["error"]["errorCode"] == "NoSnapshot"
 
 
+@pytest.mark.copying("retention-limits")
 def test_retention_of_copies_needs_both_limits(sync_lab: Lab, s3: S3Server) -> None:
     lab, name = sync_lab, "kept"
     lab.start(name)
@@ -187,6 +190,7 @@ def numbers(root: Path) -> list[int]:
     return sorted(int(path.parent.name[:19]) for path in root.glob("*/manifest.json"))
 
 
+@pytest.mark.copying("every-savepoint")
 def test_every_savepoint_of_a_job_is_copied_once(sync_lab: Lab, s3: S3Server) -> None:
     """Those of people, of periods and of upgrades, and one that was there before."""
     lab, name = sync_lab, "always"
@@ -225,6 +229,7 @@ def test_every_savepoint_of_a_job_is_copied_once(sync_lab: Lab, s3: S3Server) ->
     lab.told_once("Synced", "always-asked", "FlinkSavepoint")
 
 
+@pytest.mark.copying("last-of-a-deleted-job")
 def test_the_last_savepoint_of_a_deleted_job_is_copied(sync_lab: Lab, s3: S3Server) -> None:
     lab, name = sync_lab, "parted"
     sync = to_s3(s3, name) | {"origins": ["Deletion"]}
@@ -242,6 +247,7 @@ def test_the_last_savepoint_of_a_deleted_job_is_copied(sync_lab: Lab, s3: S3Serv
     assert "sync" not in asked["status"], "another origin than the one that was named"
 
 
+@pytest.mark.copying("failures-are-told")
 def test_a_place_that_is_refused_is_told_until_it_is_mended(sync_lab: Lab, s3: S3Server) -> None:
     """The savepoints stay complete, wait in their order, and are all copied when the place can be used."""
     lab, name = sync_lab, "mended"

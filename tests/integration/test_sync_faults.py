@@ -112,6 +112,7 @@ def whole(s3: S3Server, name: str, snapshot: Path, number: int = 1) -> None:
         assert (copy / file["name"]).read_bytes() == (snapshot / file["name"]).read_bytes()
 
 
+@pytest.mark.fault("store-403-or-503")
 @pytest.mark.parametrize(("status", "word"), [(403, "denies access"), (503, "503")])
 def test_a_store_that_says_no_is_tried_again_and_told(
     faults_lab: Lab, store: StoreProxy, s3: S3Server, tmp_path: Path, status: int, word: str
@@ -135,6 +136,7 @@ def test_a_store_that_says_no_is_tried_again_and_told(
     whole(s3, f"{name}-again", snapshot)
 
 
+@pytest.mark.fault("store-cut-off")
 def test_cut_in_the_middle_only_what_is_missing_is_brought(
     faults_lab: Lab, store: StoreProxy, s3: S3Server, tmp_path: Path
 ) -> None:
@@ -164,6 +166,8 @@ def test_cut_in_the_middle_only_what_is_missing_is_brought(
     no_secret(lab, s3, name)
 
 
+@pytest.mark.fault("store-slow")
+@pytest.mark.threat("greedy-copy")
 def test_a_store_that_crawls_delays_nobody_else(
     faults_lab: Lab, store: StoreProxy, s3: S3Server, tmp_path: Path
 ) -> None:
@@ -188,6 +192,7 @@ def test_a_store_that_crawls_delays_nobody_else(
     whole(s3, name, snapshot)
 
 
+@pytest.mark.fault("store-bad-snapshot")
 @pytest.mark.parametrize("case", ["absolute", "missing file", "cut metadata", "gone"])
 def test_a_snapshot_that_cannot_be_copied(faults_lab: Lab, s3: S3Server, tmp_path: Path, case: str) -> None:
     lab, name = faults_lab, f"bad-{case.replace(' ', '-')}"
@@ -217,6 +222,7 @@ def test_a_snapshot_that_cannot_be_copied(faults_lab: Lab, s3: S3Server, tmp_pat
     assert not list(place_of(s3, name).rglob("manifest.json"))
 
 
+@pytest.mark.fault("store-damaged-manifest")
 def test_a_damaged_manifest_is_no_copy_and_is_made_again(faults_lab: Lab, s3: S3Server, tmp_path: Path) -> None:
     lab = faults_lab
     snapshot = write_snapshot(tmp_path / "savepoint-1", {"a": 1000})
@@ -233,6 +239,7 @@ def test_a_damaged_manifest_is_no_copy_and_is_made_again(faults_lab: Lab, s3: S3
     whole(s3, "damaged", snapshot)
 
 
+@pytest.mark.fault("store-writer-told-to-end")
 def test_an_operator_that_ends_in_the_middle_ends_in_order_and_goes_on(
     faults_lab: Lab, store: StoreProxy, s3: S3Server, tmp_path: Path
 ) -> None:

@@ -45,6 +45,7 @@ def clusters(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield first, second
 
 
+@pytest.mark.copying("second-cluster")
 @pytest.mark.parametrize("kind", ["CANONICAL", "NATIVE"])
 @pytest.mark.parametrize("target", ["s3", "file"])
 async def test_a_second_cluster_goes_on_from_the_copy(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -14,6 +15,7 @@ STEPS = int(os.environ.get("FLINKJOB_MODEL_STEPS", "10000"))
 AT_ONCE = 50
 
 
+@pytest.mark.invariant(1, 2)
 def test_the_invariants_hold() -> None:
     run_state_machine_as_test(
         Machine,

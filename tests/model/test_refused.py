@@ -43,6 +43,7 @@ def _status(world: Plant, kind: Kind = Kind.FLINK_JOB, name: str = "a") -> dict[
     return status
 
 
+@pytest.mark.fault("api-refuses-a-savepoint")
 def test_the_job_is_upgraded(world: Plant) -> None:
     world.kube.apply(Kind.FLINK_JOB, "a", SPEC | {"args": ["--rate", "5"]})
     world.pass_time(30)
@@ -50,6 +51,7 @@ def test_the_job_is_upgraded(world: Plant) -> None:
     assert _status(world)["phase"] == "Running"
 
 
+@pytest.mark.fault("api-refuses-a-savepoint")
 @pytest.mark.parametrize("mode", ["Trigger", "Stop"])
 def test_one_that_is_refused_half_way_is_not_waited_for(tmp_path: Path, mode: str) -> None:
     with plant(tmp_path) as world:
@@ -68,6 +70,7 @@ def test_one_that_is_refused_half_way_is_not_waited_for(tmp_path: Path, mode: st
         assert _status(world, Kind.FLINK_SAVEPOINT, "denied-1")["phase"] == "InProgress"
 
 
+@pytest.mark.fault("api-refuses-a-savepoint")
 def test_others_are_taken_and_these_when_they_may_be(world: Plant) -> None:
     _ask(world, "allowed")
     world.pass_time(10)
@@ -94,6 +97,7 @@ def test_the_job_is_deleted(world: Plant) -> None:
     assert world.live("a") == []
 
 
+@pytest.mark.fault("api-refuses-a-savepoint")
 def test_records_that_cannot_be_made_hold_nothing_up(world: Plant) -> None:
     world.kube.refused.add("a-*")
     world.kube.apply(Kind.FLINK_JOB, "a", SPEC | {"state": "Suspended"})

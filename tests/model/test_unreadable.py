@@ -64,6 +64,7 @@ def _gone(world: Plant, kind: Kind, name: str) -> bool:
     return world.kube.find(kind, name) is None
 
 
+@pytest.mark.fault("api-status-of-others")
 def test_nothing_is_done_and_it_is_told_once(world: Plant) -> None:
     job_id = _run(world)
     _spoil(world, PHASE)
@@ -90,6 +91,7 @@ def test_another_version_finds_all_as_it_was(world: Plant) -> None:
     assert job["status"]["submission"]["number"] == 2
 
 
+@pytest.mark.fault("api-unreadable-status-deleted")
 @pytest.mark.parametrize("status", [PHASE, REASON, ALL], ids=["phase", "reason", "all"])
 def test_a_deleted_job_is_stopped_with_a_savepoint(world: Plant, status: dict[str, Any]) -> None:
     _run(world)
@@ -103,6 +105,7 @@ def test_a_deleted_job_is_stopped_with_a_savepoint(world: Plant, status: dict[st
     assert _told(world, "LeftBehind") == []
 
 
+@pytest.mark.fault("api-unreadable-status-deleted")
 @pytest.mark.parametrize("status", [PHASE, REASON], ids=["phase", "reason"])
 def test_without_an_answer_it_ends_at_the_deadline(world: Plant, status: dict[str, Any]) -> None:
     job_id = _run(world)
@@ -150,6 +153,7 @@ def test_an_orphan_is_let_go_at_once(world: Plant, status: dict[str, Any]) -> No
     assert _told(world, "Orphaned") + _told(world, "LeftBehind")
 
 
+@pytest.mark.fault("api-unreadable-status-deleted")
 def test_a_savepoint_with_such_a_status_goes_at_its_deadline_and_its_data_stay(world: Plant) -> None:
     _run(world)
     location = _savepoint(world, "s")["location"]

@@ -57,6 +57,8 @@ def test_a_savepoint_is_where_the_pods_share_it(job: World) -> None:
     assert found["status"]["location"].startswith("file:/flink/savepoints/")
 
 
+@pytest.mark.behaviour(76)
+@pytest.mark.fault("operator-pod-and-chart")
 def test_an_upgrade_goes_on_when_the_pod_of_the_leader_is_deleted(job: World) -> None:
     before = job.leader()
     job.change_job("--main-ms", "3000")
@@ -71,6 +73,7 @@ def test_an_upgrade_goes_on_when_the_pod_of_the_leader_is_deleted(job: World) ->
     job.exactly_once()
 
 
+@pytest.mark.fault("operator-pod-and-chart")
 def test_the_chart_is_upgraded_with_another_definition(job: World, later_chart: Path) -> None:
     """The job is not touched, and the operator is never away."""
     assert COLUMN.upper() not in job.node.kubectl("get", "flinkjobs", "-n", TEAM)
@@ -86,6 +89,7 @@ def test_the_chart_is_upgraded_with_another_definition(job: World, later_chart: 
     job.exactly_once()
 
 
+@pytest.mark.fault("operator-pod-and-chart")
 def test_a_drain_leaves_one_replica_that_works(job: World) -> None:
     """There is no other node to go to, so the budget lets one Pod be evicted and not the second."""
     pods = job.operators(2)
@@ -103,6 +107,8 @@ def test_a_drain_leaves_one_replica_that_works(job: World) -> None:
     job.operators(2)
 
 
+@pytest.mark.behaviour(47)
+@pytest.mark.fault("jobmanager-ended")
 def test_a_deleted_jobmanager_pod_costs_no_record(job: World) -> None:
     """Without high availability its jobs are gone with it: the operator starts this one again from its newest checkpoint."""
     before = submission(job.job())
@@ -116,6 +122,7 @@ def test_a_deleted_jobmanager_pod_costs_no_record(job: World) -> None:
     job.exactly_once()
 
 
+@pytest.mark.fault("operator-pod-and-chart")
 def test_uninstalled_nothing_is_left(job: World) -> None:
     """The job runs on, and its FlinkJob, which no operator holds any more, can be deleted at once."""
     run = submission(job.job())

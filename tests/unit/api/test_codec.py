@@ -74,6 +74,7 @@ def test_times_of_metadata_are_utc() -> None:
     assert meta.deletion_time == datetime(2026, 1, 2, tzinfo=UTC)
 
 
+@pytest.mark.fault("api-other-crd")
 def test_unknown_fields_of_a_newer_version_are_ignored() -> None:
     parsed = parse_job(job({"later": {"a": 1}}, {"phase": "Running", "later": 1, "job": {"id": "a", "later": 2}}))
     assert parsed.spec is not None
@@ -81,6 +82,7 @@ def test_unknown_fields_of_a_newer_version_are_ignored() -> None:
     assert parsed.status_error is None
 
 
+@pytest.mark.fault("api-status-of-others")
 def test_a_broken_status_is_flagged_and_the_rest_of_it_read() -> None:
     parsed = parse_job(job(status={"phase": "Dancing", "submission": {"number": 3}, "hold": {"reason": "Tired"}}))
     assert parsed.status == FlinkJobStatus(submission=Submission(number=3))
@@ -137,6 +139,7 @@ def test_what_the_api_server_refuses_is_a_bad_spec(path: Path) -> None:
     assert "\n" not in parsed.spec_error
 
 
+@pytest.mark.threat("leaked-secrets")
 def test_an_error_does_not_show_the_value() -> None:
     error = parse_job(job({"cluster": {"url": "http://admin:hunter2@flink:8081"}})).spec_error
     assert error is not None

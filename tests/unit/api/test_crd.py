@@ -88,6 +88,7 @@ def largest(schema: dict[str, Any]) -> int:
             return 19
 
 
+@pytest.mark.threat("too-large")
 @pytest.mark.parametrize("kind", CRDS)
 def test_a_status_is_bounded_as_a_whole(kind: str) -> None:
     """The history does not count: its oldest entries are dropped when a status is written."""

@@ -68,6 +68,7 @@ def test_a_run_field_changes_the_digest(change: dict[str, Any]) -> None:
     assert run_digest_fields(spec(**change)) != run_digest_fields(spec())
 
 
+@pytest.mark.behaviour(28, 29)
 @pytest.mark.parametrize(
     "change",
     [

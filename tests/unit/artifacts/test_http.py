@@ -39,11 +39,13 @@ async def test_a_pinned_jar_is_asked_for_once(server: JarServer, store: Artifact
     assert len(server.seen) == 1
 
 
+@pytest.mark.threat("swapped-jar")
 async def test_another_content_than_pinned(server: JarServer, store: ArtifactStore) -> None:
     with pytest.raises(ArtifactInvalid, match=r"^jar: http://127.0.0.1:\d+/clicks.jar has sha256 \w{64}, not 0{64}$"):
         await store.get(f"{server.url}/clicks.jar", "0" * 64)
 
 
+@pytest.mark.fault("artifact-changed")
 async def test_an_unpinned_jar_is_fetched_again_only_when_it_changed(server: JarServer, store: ArtifactStore) -> None:
     url = f"{server.url}/clicks.jar"
     first = await store.get(url)
@@ -69,6 +71,7 @@ async def test_without_validators_it_is_always_fetched(server: JarServer, store:
     assert len(server.seen) == 2
 
 
+@pytest.mark.fault("artifact-refused-or-cut-off")
 @pytest.mark.parametrize(
     ("code", "error", "reason"),
     [
@@ -105,11 +108,14 @@ async def test_a_redirect_is_followed(server: JarServer, store: ArtifactStore) -
     assert artifact.digest == sha256(server.content)
 
 
+@pytest.mark.threat("artifact-redirect")
 async def test_credentials_do_not_follow_a_redirect(server: JarServer, store: ArtifactStore) -> None:
     await store.get(with_login(f"{server.url}/redirect") + f"&to={server.url}/clicks.jar")
     assert ["Authorization" in request.headers for request in server.seen] == [True, False]
 
 
+@pytest.mark.fault("artifact-refused-or-cut-off")
+@pytest.mark.threat("artifact-redirect")
 @pytest.mark.parametrize(
     ("target", "reason"),
     [
@@ -126,12 +132,14 @@ async def test_a_redirect_to_a_refused_place(server: JarServer, store: ArtifactS
     assert len(server.seen) == 1
 
 
+@pytest.mark.threat("artifact-redirect")
 async def test_redirects_in_a_circle(server: JarServer, store: ArtifactStore) -> None:
     with pytest.raises(ArtifactInvalid, match="redirects more than 5 times"):
         await store.get(f"{server.url}/circle")
     assert len(server.seen) == 6
 
 
+@pytest.mark.behaviour(82)
 async def test_a_refused_host_is_not_spoken_to(server: JarServer, store: ArtifactStore) -> None:
     with pytest.raises(ArtifactInvalid, match="host localhost is not allowed") as caught:
         await store.get(server.url.replace("127.0.0.1", "localhost") + "/clicks.jar")
@@ -139,6 +147,7 @@ async def test_a_refused_host_is_not_spoken_to(server: JarServer, store: Artifac
     assert not server.seen
 
 
+@pytest.mark.fault("artifact-refused-or-cut-off")
 @pytest.mark.parametrize("path", ["cut.jar", "cut-without-length.jar"])
 async def test_cut_off_in_the_middle(server: JarServer, store: ArtifactStore, tmp_path: Path, path: str) -> None:
     with pytest.raises(ArtifactUnavailable, match=f"^jar: {server.url}/{path}"):
@@ -146,6 +155,8 @@ async def test_cut_off_in_the_middle(server: JarServer, store: ArtifactStore, tm
     assert nothing_left(tmp_path)
 
 
+@pytest.mark.fault("artifact-refused-or-cut-off")
+@pytest.mark.threat("too-large")
 @pytest.mark.parametrize("path", ["clicks.jar", "endless.jar"])
 async def test_larger_than_the_limit(server: JarServer, make_store: MakeStore, tmp_path: Path, path: str) -> None:
     server.content = jar(padding=2**20)
@@ -155,6 +166,7 @@ async def test_larger_than_the_limit(server: JarServer, make_store: MakeStore, t
     assert nothing_left(tmp_path)
 
 
+@pytest.mark.threat("too-slow")
 async def test_slower_than_the_limit(server: JarServer, make_store: MakeStore, tmp_path: Path) -> None:
     with pytest.raises(ArtifactUnavailable, match=r"gated.jar: not complete within 0.05 s"):
         await make_store(timeout_seconds=0.05).get(f"{server.url}/gated.jar")

@@ -47,6 +47,7 @@ async def test_a_link_inside_is_followed(store: ArtifactStore, jars: Path) -> No
     assert (await store.get(f"file://{jars}/current.jar")).digest == sha256(jar())
 
 
+@pytest.mark.threat("file-jar")
 @pytest.mark.parametrize("name", ["../secret.jar", "%2e%2e/secret.jar", "link.jar", "linked/secret.jar", "../nothing"])
 async def test_the_way_out_is_refused(store: ArtifactStore, jars: Path, name: str) -> None:
     (jars / "link.jar").symlink_to(jars.parent / "secret.jar")
@@ -56,6 +57,8 @@ async def test_the_way_out_is_refused(store: ArtifactStore, jars: Path, name: st
     assert caught.value.reason == "not-allowed"
 
 
+@pytest.mark.behaviour(82)
+@pytest.mark.threat("file-jar")
 async def test_nothing_is_allowed_by_default(make_store: MakeStore, jars: Path) -> None:
     with pytest.raises(ArtifactInvalid, match="not below a directory"):
         await make_store().get(f"file://{jars}/my%20clicks.jar")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from flinkjob.api.flinkjob_status import FlinkJobStatus, RestoredCopy
 from flinkjob.core.actions import RunJob
 from flinkjob.core.model import (
@@ -58,6 +60,7 @@ def test_a_copy_of_another_operator_is_warned_of() -> None:
     assert "s3://first: denied" in (decision.status.submission.restored_why or "")
 
 
+@pytest.mark.copying("newest-at-submission")
 def test_the_artifact_is_brought_first_so_that_the_newest_copy_counts() -> None:
     asked: list[Needs] = []
     working = ArtifactSeen(phase=ArtifactPhase.WORKING)

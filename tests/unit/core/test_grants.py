@@ -60,6 +60,7 @@ def test_what_was_not_granted(namespace: str, uri: str) -> None:
         GRANTS.check(namespace, uri)
 
 
+@pytest.mark.threat("foreign-store")
 def test_nothing_is_granted_by_default() -> None:
     with pytest.raises(Invalid, match="--store-grants"):
         StoreGrants().check("team-a", "file:///")
@@ -74,6 +75,7 @@ def test_a_grant_that_cannot_be_read_ends_the_start(text: str) -> None:
 SEGMENT = st.text(st.characters(codec="ascii", categories=["L", "N"], include_characters="-_.%/\\ "), max_size=8)
 
 
+@pytest.mark.threat("foreign-store")
 @given(parts=st.lists(SEGMENT, max_size=5), namespace=st.sampled_from(["team-a", "team-b"]))
 @example(parts=["team-a", "..", "team-b"], namespace="team-a")
 @example(parts=["team-a", "%2e%2e", "team-b"], namespace="team-a")

@@ -26,6 +26,8 @@ def test_listed(url: str) -> None:
     LISTED.check_url(url)
 
 
+@pytest.mark.behaviour(82)
+@pytest.mark.threat("metadata-service")
 @pytest.mark.parametrize(
     "url",
     [
@@ -47,6 +49,7 @@ def test_not_listed(url: str) -> None:
         LISTED.check_url(url)
 
 
+@pytest.mark.threat("metadata-service")
 @pytest.mark.parametrize(
     "url",
     [

@@ -332,6 +332,7 @@ def _round(world: World, outcome: str) -> None:
 STEPS = ("done", "working", "spoiled", "failed", "taken", "own", "gone", "later")
 
 
+@pytest.mark.copying("every-savepoint", "one-order")
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from(STEPS), max_size=40))
 def test_one_at_a_time_in_their_order_and_none_twice(history: list[str]) -> None:
@@ -354,6 +355,7 @@ def test_one_at_a_time_in_their_order_and_none_twice(history: list[str]) -> None
 # savepoints with a `syncTo` of their own
 
 
+@pytest.mark.copying("one-order")
 def test_one_order_for_what_the_job_and_what_savepoints_ask_for() -> None:
     """The highest number is the newest state, whoever asked for the copy."""
     older, newer = taken("a", 20), taken("b", 10, **OWN)
@@ -381,6 +383,7 @@ def test_what_is_older_than_a_copy_that_a_savepoint_asked_for_is_passed_over() -
     assert turn(taken("a", 20), unknown) == "u-a", "nobody knows when it was taken"
 
 
+@pytest.mark.copying("one-order")
 def test_what_fails_for_the_job_lets_others_go_first_and_keeps_its_error() -> None:
     """It is tried for ever, by access of its own: another savepoint need not wait for that."""
     error = SyncError(error_code=C.STORE_ERROR, message="403", time=ago(2))
@@ -404,6 +407,7 @@ def test_of_the_same_second_neither_goes_until_flink_tells_which_was_first() -> 
     assert (now.by_job, now.later) == (None, {"u-a"})
 
 
+@pytest.mark.copying("order-of-snapshots")
 def test_copies_that_savepoints_ask_for_are_made_in_the_order_of_their_snapshots() -> None:
     """Also when the older one's store fails for a while: the highest number is the newest state."""
     waiting = [taken("b", 10, BEGUN, **OWN), taken("a", 20, BEGUN, **OWN), taken("c", 5, **OWN)]
@@ -418,6 +422,7 @@ def test_copies_that_savepoints_ask_for_are_made_in_the_order_of_their_snapshots
     assert held.requeue_after == LOOK_SECONDS
 
 
+@pytest.mark.copying("order-of-snapshots")
 @pytest.mark.parametrize(
     ("sync", "is_awaited", "goes"),
     [

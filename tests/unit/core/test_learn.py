@@ -65,6 +65,7 @@ def _end(decision: JobDecision) -> tuple[RunResult, SnapshotKind | None, str | N
     return end.result, end.snapshot_kind, end.snapshot
 
 
+@pytest.mark.behaviour(41)
 @pytest.mark.parametrize("state", [state for state in S if not state.is_terminal])
 def test_a_job_that_is_not_terminal_has_not_ended(state: FlinkJobState) -> None:
     decision = decide(job(status=_status()), seen(present(state)))
@@ -137,6 +138,7 @@ def test_the_statistics_are_read_when_flinks_cache_has_expired() -> None:
     assert decision.requeue_after == pytest.approx(2.3)
 
 
+@pytest.mark.behaviour(51)
 def test_a_failure_is_told_with_its_cause() -> None:
     cause = JobException(
         time=ago(11), name="java.lang.RuntimeException", root_cause="boom", task="map", taskmanager="tm"
@@ -147,6 +149,7 @@ def test_a_failure_is_told_with_its_cause() -> None:
     assert "JobFailed" in told(decision)
 
 
+@pytest.mark.behaviour(48)
 def test_our_own_cancel_is_no_cancel_by_somebody_else() -> None:
     status = _status(operation=operation(OperationKind.CANCEL, "Upgrade"))
     for state, left in ((S.CANCELED, chk(3)), (S.FINISHED, SYNC)):
@@ -157,6 +160,7 @@ def test_our_own_cancel_is_no_cancel_by_somebody_else() -> None:
         assert "JobCancelledExternally" not in told(decision)
 
 
+@pytest.mark.invariant(5)
 @pytest.mark.parametrize("where", [silent(5), silent(600)])
 def test_not_knowing_is_no_state_of_the_job(where: object) -> None:
     before = _status()
@@ -165,6 +169,8 @@ def test_not_knowing_is_no_state_of_the_job(where: object) -> None:
     assert acts(decision) == []
 
 
+@pytest.mark.invariant(5)
+@pytest.mark.fault("rest-job-omitted")
 @pytest.mark.parametrize(
     ("submission", "presence", "manager"),
     [
@@ -266,6 +272,7 @@ def test_the_newest_checkpoint_and_the_restarts_tick() -> None:
 SEVENTH = Listing(readable=True, found=(Left(location=f"{OWN}/chk-7", number=7, time=ago(40)),))
 
 
+@pytest.mark.behaviour(25)
 @pytest.mark.parametrize(
     ("listing", "fields", "left"),
     [
@@ -372,6 +379,7 @@ def test_a_job_that_is_forgotten_between_two_questions_has_not_left_nothing(
 EMPTY_DIRECTORY = Listing(readable=True)
 
 
+@pytest.mark.invariant(6)
 @pytest.mark.parametrize(
     ("incarnation", "known", "retention", "expected"),
     [

@@ -81,6 +81,7 @@ def test_a_stop_by_flinks_answer(trigger: object, state: FlinkJobState, end: obj
     assert (decision.status.operation is None) == (end is not None)
 
 
+@pytest.mark.copying("never-answered")
 @pytest.mark.parametrize("answer", [T.FORGOTTEN, T.IN_PROGRESS])
 @pytest.mark.parametrize(
     ("history", "state", "end"),

@@ -101,6 +101,7 @@ def test_retention_needs_both_limits_and_spares_the_newest_what_is_used_and_what
     assert acts(decide(job(status=RUNNING), seen(present()), savepoints=known)) == []
 
 
+@pytest.mark.copying("kept-until-copied")
 def test_retention_waits_for_the_copies() -> None:
     """What `savepoints.syncTo` has yet to copy stays, whatever its age; what is older than a copied one is passed over."""
     limits = {"minCount": 1, "minAge": "1h"}

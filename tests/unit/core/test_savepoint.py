@@ -238,6 +238,7 @@ def test_a_forgotten_trigger_is_looked_for_before_it_is_sent_again(
             assert (action.trigger_id, action.directory) == (WRITING.trigger_id, WRITING.directory)
 
 
+@pytest.mark.copying("never-answered")
 @pytest.mark.parametrize(
     ("ended_for", "history", "phase"), [(8.0, (), P.IN_PROGRESS), (60.0, (), P.FAILED), (60.0, (DONE,), P.COMPLETED)]
 )
@@ -285,6 +286,7 @@ ANONYMOUS = replace(chk(8), external_path=None)
 MEMORY = chk(8, CheckpointKind.SAVEPOINT, "file:/elsewhere/savepoint-1")
 
 
+@pytest.mark.behaviour(63)
 @pytest.mark.parametrize(
     ("known", "history", "fields", "phase", "place", "code"),
     [
@@ -351,6 +353,7 @@ def test_what_is_restored_with_its_mark_is_done_already(mode: dict[str, Any]) ->
 # modes Stop and Cancel
 
 
+@pytest.mark.copying("intent-before-stop")
 @pytest.mark.parametrize("mode", [STOP, CANCEL])
 def test_the_flinkjob_stops_and_the_flinksavepoint_mirrors_it(mode: dict[str, Any]) -> None:
     pending = decide_sp(savepoint(**mode), RUNNING)

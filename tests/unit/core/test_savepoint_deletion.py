@@ -155,6 +155,7 @@ def test_one_that_may_come_after_its_timeout_is_waited_for() -> None:
 NEWER = replace(COMPLETE, location="file:/other", checkpoint_id=6)
 
 
+@pytest.mark.invariant(7)
 @pytest.mark.parametrize(
     ("status", "known", "history", "other", "disposed"),
     [

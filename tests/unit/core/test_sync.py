@@ -253,6 +253,7 @@ SEEN = st.one_of(
 )
 
 
+@pytest.mark.copying("status-rules")
 @settings(max_examples=150, deadline=None)
 @given(steps=st.lists(st.tuples(SEEN, st.floats(0.1, 40)), max_size=25), limit=st.integers(0, 3))
 def test_every_history_keeps_the_rules(steps: list[tuple[CopySeen | None, float]], limit: int) -> None:

@@ -266,6 +266,7 @@ def test_of_two_the_older_one_stops_and_the_other_waits() -> None:
     assert acts(decide(job(status=decision.status), observation, savepoints=[second, first])) == []
 
 
+@pytest.mark.copying("intent-before-stop")
 def test_a_stop_that_is_tried_again_holds_down_what_was_wanted_when_it_was_asked_for() -> None:
     """An edit since the first attempt lifts the hold, also when only a later attempt comes to an end."""
     again = _due("bye", status=FlinkSavepointStatus(phase=SavepointPhase.PENDING, failures=1, run_digest="before"))

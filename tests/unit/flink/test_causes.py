@@ -7,6 +7,7 @@ from flinkjob.flink.causes import is_job_not_found, root_cause, savepoint_despit
 from tests.flinksim import javaerrors
 
 
+@pytest.mark.behaviour(17)
 def test_the_innermost_cause_wins_and_packages_are_cut() -> None:
     text = (
         "org.a.Outer: one\n\tat x.Y\nCaused by: java.util.concurrent.CompletionException: org.b.InnerException: two\n"
@@ -47,6 +48,7 @@ def test_suppressed_exceptions_are_not_the_cause() -> None:
     assert root_cause(text) == "XException: real"
 
 
+@pytest.mark.behaviour(17)
 def test_causes_are_capped_and_without_secrets() -> None:
     cause = root_cause("a.XException: cannot read https://user:pw@host/x?sig=abc " + "y" * 2000)
     assert len(cause) == MESSAGE_LIMIT
@@ -110,6 +112,8 @@ def test_only_flinks_words_mean_that_a_job_is_not_there() -> None:
     assert not is_job_not_found([])
 
 
+@pytest.mark.behaviour(45)
+@pytest.mark.fault("flink-savepoint-made-stop-failed")
 def test_the_savepoint_of_a_failed_stop_is_found() -> None:
     location = "file:/savepoints/savepoint-593c7b-e188d3cc6e1e"
     text = javaerrors.stopped_badly("0" * 32, location).text

@@ -45,6 +45,7 @@ class Flink:
         return f"{self.requests[-1].method} {self.requests[-1].url.raw_path.decode()}"
 
 
+@pytest.mark.behaviour(14)
 async def test_run_sends_the_names_flink_knows() -> None:
     flink = Flink({"jobid": JOB})
     request = RunRequest(
@@ -150,6 +151,7 @@ async def test_cancel_asks_for_cancel_and_exceptions_for_few() -> None:
     assert flink.line == f"GET /jobs/{JOB}/exceptions?maxExceptions=2"
 
 
+@pytest.mark.fault("rest-unknown-fields")
 async def test_unknown_words_and_fields_are_tolerated() -> None:
     job = {"jid": JOB, "state": "DREAMING", "start-time": -1, "new": {"field": 1}, "tasks": {"total": 1, "dreaming": 1}}
     (seen,) = await Flink({"jobs": [job], "more": 1}).client.overview_jobs()

@@ -226,6 +226,7 @@ async def test_faults_can_wait_and_repeat(bench: Bench) -> None:
     await bench.client.cluster_config()
 
 
+@pytest.mark.fault("rest-job-omitted")
 async def test_a_job_can_be_left_out_of_the_overview(bench: Bench) -> None:
     await bench.start()
     bench.sim.omitted.add(JOB)
@@ -245,6 +246,7 @@ async def test_triggers_can_be_forgotten_and_expire(bench: Bench) -> None:
     assert (await bench.client.savepoint_result(JOB, TRIGGER)).state is TriggerState.FORGOTTEN
 
 
+@pytest.mark.behaviour(45)
 @pytest.mark.parametrize(("fault", "state"), [("restarts", FlinkJobState.RUNNING), ("fails", FlinkJobState.FAILED)])
 async def test_a_stop_may_fail_after_its_savepoint(bench: Bench, fault: str, state: FlinkJobState) -> None:
     await bench.start()
@@ -319,6 +321,7 @@ async def test_slots_come_and_go(bench: Bench) -> None:
     assert job.state is FlinkJobState.RESTARTING
 
 
+@pytest.mark.fault("flink-uploads-wiped")
 async def test_jars_are_lost_with_a_temporary_upload_directory() -> None:
     bench = Bench(SimSettings(upload_directory=False))
     bench.sim.restart_jobmanager()

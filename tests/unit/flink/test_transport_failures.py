@@ -54,6 +54,8 @@ async def test_a_refused_certificate_never_reached_flink() -> None:
     assert (caught.value.reason, caught.value.reached) == ("tls", False)
 
 
+@pytest.mark.fault("rest-hangs")
+@pytest.mark.threat("too-slow")
 async def test_a_drip_of_bytes_does_not_stretch_the_time_out() -> None:
     class Drip(httpx.AsyncByteStream):
         async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -107,6 +109,7 @@ async def test_redirects_are_not_followed() -> None:
     assert asked == ["flink"]
 
 
+@pytest.mark.threat("too-large")
 async def test_answers_have_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rest, "MAX_ANSWER_BYTES", 1000)
     with pytest.raises(Unreachable) as caught:
@@ -127,6 +130,7 @@ async def test_flinks_own_failures_are_transient_and_its_refusals_are_not() -> N
     assert refused.value.code == 400
 
 
+@pytest.mark.invariant(11)
 async def test_secrets_of_the_address_are_not_shown() -> None:
     client = _client(_raising(httpx.ConnectError("no")), "https://user:secret@flink:8081/path?token=hidden")
     with pytest.raises(Unreachable) as caught:

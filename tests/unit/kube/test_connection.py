@@ -46,6 +46,7 @@ async def connected(tmp_path: Path, *script: Answer) -> AsyncIterator[tuple[Kube
             yield client, server, counted
 
 
+@pytest.mark.fault("api-conflicts-and-trouble")
 async def test_a_busy_server_is_asked_again_after_the_time_it_names(tmp_path: Path) -> None:
     busy = refuses(429, "TooManyRequests")
     busy_for = says({}, 429, {"Retry-After": "0.2"})
@@ -58,6 +59,7 @@ async def test_a_busy_server_is_asked_again_after_the_time_it_names(tmp_path: Pa
     assert server.seen[0].path == "/apis/flinkjob.dev/v1alpha1/namespaces/apps/flinkjobs/clicks"
 
 
+@pytest.mark.fault("api-conflicts-and-trouble")
 @pytest.mark.parametrize(
     ("trouble", "code"),
     [
@@ -74,6 +76,8 @@ async def test_trouble_is_retried_and_then_told(tmp_path: Path, trouble: Answer,
     assert [counted_code for _, _, counted_code in counted] == [code] * connection.ATTEMPTS
 
 
+@pytest.mark.fault("operator-lease-lost")
+@pytest.mark.threat("frozen-replica")
 async def test_whoever_lost_the_lease_meanwhile_repeats_no_write(tmp_path: Path) -> None:
     asked: list[bool] = []
 
@@ -216,6 +220,7 @@ async def test_a_list_is_paged_and_begun_again_when_it_expires(tmp_path: Path) -
     assert [seen.query.get("continue") for seen in server.seen] == [None, "more", None, "more"]
 
 
+@pytest.mark.behaviour(53)
 async def test_an_event_that_is_refused_is_a_log_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     event = {
         "metadata": {"namespace": "apps", "name": "e"},

@@ -58,6 +58,7 @@ async def test_what_is_written() -> None:
     assert body["firstTimestamp"] == body["lastTimestamp"] == "2026-01-02T03:04:05Z"
 
 
+@pytest.mark.behaviour(53)
 async def test_the_same_is_said_once_a_minute() -> None:
     sink = Sink()
     now = [0.0]
@@ -72,6 +73,7 @@ async def test_the_same_is_said_once_a_minute() -> None:
     assert len({body["metadata"]["name"] for body in sink.bodies}) == 4
 
 
+@pytest.mark.threat("too-large")
 async def test_messages_and_names_are_cut() -> None:
     sink = Sink()
     async with recorder(sink) as posting:

@@ -59,6 +59,7 @@ def resolves(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resolver]:
     return to
 
 
+@pytest.mark.threat("rebinding")
 @pytest.mark.parametrize(
     "address", ["169.254.169.254", "127.0.0.1", "0.0.0.0", "100.100.100.200", "::1", "fe80::1", "::ffff:127.0.0.1"]
 )
@@ -70,12 +71,14 @@ async def test_a_name_that_resolves_to_a_refused_address(
         await get(HostRules(), f"http://innocent.example:{server}/")
 
 
+@pytest.mark.threat("rebinding")
 async def test_one_refused_address_among_several_is_enough(resolves: Callable[..., Resolver], server: int) -> None:
     resolves(["127.0.0.1", "169.254.169.254"])
     with pytest.raises(httpx.ConnectError, match="not allowed"):
         await get(HostRules(loopback=True), f"http://innocent.example:{server}/")
 
 
+@pytest.mark.threat("rebinding")
 async def test_what_was_checked_is_connected_to(resolves: Callable[..., Resolver], server: int) -> None:
     resolver = resolves(["127.0.0.1"], ["169.254.169.254"])
     assert await get(HostRules(loopback=True), f"http://rebound.example:{server}/") == "here"
@@ -115,6 +118,7 @@ async def test_artifacts_are_fetched_over_it(server: int, monkeypatch: pytest.Mo
             await http.get(f"http://127.0.0.1:{server}/")
 
 
+@pytest.mark.connection("hosts-without-proxy")
 async def test_a_host_that_no_proxy_names_is_checked_and_others_go_through_the_proxy(
     server: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,6 +80,7 @@ async def line() -> AsyncIterator[Line]:
     await listening.wait_closed()
 
 
+@pytest.mark.connection("ended-at-any-moment")
 @pytest.mark.parametrize("connected", [False, True], ids=["while connecting", "on an open connection"])
 async def test_cancelled_at_any_moment(line: Line, connected: bool) -> None:
     used = line if connected else Line(line.server, line.port, keep=0)
@@ -96,6 +97,7 @@ async def test_cancelled_at_any_moment(line: Line, connected: bool) -> None:
     await used.http.aclose()
 
 
+@pytest.mark.connection("ended-at-any-moment")
 async def test_out_of_time_at_any_moment(line: Line) -> None:
     line.server.pause = 0.001
     chance = random.Random(7)
@@ -106,6 +108,7 @@ async def test_out_of_time_at_any_moment(line: Line) -> None:
     await line.ask()
 
 
+@pytest.mark.connection("one-limit")
 async def test_an_answer_in_drops_does_not_outlast_the_limit(line: Line) -> None:
     line.server.pause = 0.3
     with pytest.raises(Unreachable, match="no answer in time"):
@@ -113,6 +116,7 @@ async def test_an_answer_in_drops_does_not_outlast_the_limit(line: Line) -> None
     assert line.transport.idle
 
 
+@pytest.mark.connection("ended-at-any-moment")
 async def test_closing_ends_what_is_under_way(line: Line) -> None:
     line.server.goes_on.clear()
     asked = [asyncio.create_task(line.ask(None)) for _ in range(3)]
@@ -128,6 +132,7 @@ async def test_closing_ends_what_is_under_way(line: Line) -> None:
     await asyncio.wait({connecting})
 
 
+@pytest.mark.connection("one-limit")
 async def test_what_waits_for_something_else_than_its_socket_is_ended_too() -> None:
     with pytest.raises(TimeoutError):
         await complete(asyncio.Event().wait, 0.01)

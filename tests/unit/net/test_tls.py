@@ -106,6 +106,7 @@ async def test_large_bodies_both_ways(certificates: Certificates, server: tuple[
     await client.http.aclose()
 
 
+@pytest.mark.connection("rotated-certificate")
 async def test_a_certificate_that_rotates_breaks_nothing_under_way(
     certificates: Certificates, server: tuple[Server, int]
 ) -> None:

@@ -39,6 +39,7 @@ async def http(checks: Checks) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+@pytest.mark.behaviour(79)
 async def test_live_and_not_ready(http: httpx.AsyncClient, checks: Checks) -> None:
     assert (await http.get("/healthz")).status_code == 200
     answer = await http.get("/readyz")

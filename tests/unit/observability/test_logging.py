@@ -51,6 +51,8 @@ def test_json_lines_carry_the_context() -> None:
     assert "job" not in second
 
 
+@pytest.mark.invariant(11)
+@pytest.mark.threat("leaked-secrets")
 def test_tracebacks_stay_on_the_line_and_lose_secrets() -> None:
     stream = io.StringIO()
     logs.configure("json", "INFO", stream=stream)

@@ -59,6 +59,7 @@ async def test_a_token_that_no_header_can_hold_is_refused_and_not_shown(token: s
     assert refused.value.message == "Secret bearer: token has other characters than a header may"
 
 
+@pytest.mark.invariant(11)
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -74,6 +75,7 @@ async def test_what_is_missing_is_named_without_values(data: dict[str, str] | No
     assert caught.value.message == message
 
 
+@pytest.mark.threat("eavesdropper")
 async def test_a_rotated_secret_is_used_after_a_minute_and_a_lost_one_for_ever() -> None:
     shelf, clock = Shelf(bearer={"token": "old"}), Clock()
     auth = SecretAuth(Vault(shelf, "ns", clock), "bearer")

@@ -51,6 +51,7 @@ async def found(directory: Path, **fields: Any) -> CopyFound:
     return seen
 
 
+@pytest.mark.copying("places-in-order")
 async def test_of_a_place_whose_newest_copy_lacks_a_file_an_older_one_is_taken(tmp_path: Path) -> None:
     await copied(tmp_path, 1, 2, 3)
     lose(tmp_path, 2, 3)
@@ -61,6 +62,7 @@ async def test_of_a_place_whose_newest_copy_lacks_a_file_an_older_one_is_taken(t
     assert f"file://{tmp_path}/copies: team/clicks/{2:019}-2/a is missing" in seen.message
 
 
+@pytest.mark.copying("places-in-order")
 async def test_a_copy_that_was_named_is_not_replaced_by_another(tmp_path: Path) -> None:
     await copied(tmp_path, 1, 2)
     lose(tmp_path, 2)

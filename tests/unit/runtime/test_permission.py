@@ -158,6 +158,7 @@ def operator(world: World, tmp_path: Path) -> Operator:
     return Operator(world, tmp_path)
 
 
+@pytest.mark.isolation("service-of-another-namespace", "permission-taken-back")
 @pytest.mark.parametrize("cluster", WAYS, ids=str)
 def test_a_cluster_behind_another_namespaces_service(operator: Operator, cluster: dict[str, Any]) -> None:
     operator.put_job({"cluster": cluster})
@@ -177,6 +178,7 @@ def test_a_cluster_behind_another_namespaces_service(operator: Operator, cluster
     assert operator.kube.read == 3
 
 
+@pytest.mark.isolation("needs-no-permission")
 def test_a_cluster_of_the_own_namespace_needs_no_permission(operator: Operator) -> None:
     operator.put_job({"cluster": {"url": OWN}})
     operator.work()
@@ -197,6 +199,8 @@ RUNS = {
 ENDED = {"submission": RUNS["submission"] | {"end": {"result": "Failed", "time": "2026-01-01T00:00:00Z"}}}
 
 
+@pytest.mark.isolation("permission-taken-back")
+@pytest.mark.threat("foreign-service")
 @pytest.mark.parametrize(
     ("spec", "status"),
     [
@@ -223,6 +227,7 @@ def test_a_deletion_asks_nothing_of_a_cluster_that_may_not_be_spoken_to_any_more
     assert operator.kube.objects["demo"]["metadata"]["finalizers"] == [], "it ends all the same"
 
 
+@pytest.mark.isolation("refused-target")
 @pytest.mark.parametrize("cluster", WAYS, ids=str)
 def test_a_target_that_is_refused_is_not_asked(operator: Operator, cluster: dict[str, Any]) -> None:
     operator.put_savepoint({"target": {"cluster": cluster, "jobId": JOB_ID}})
@@ -245,6 +250,7 @@ def being_deleted(operator: Operator) -> tuple[str, str]:
     return "default", f"job:{JOB_ID}"
 
 
+@pytest.mark.isolation("refused-target")
 def test_a_target_that_is_refused_is_not_polled_while_its_savepoint_is_deleted(operator: Operator) -> None:
     operator.work(being_deleted(operator))
     assert operator.kube.objects["demo-1"]["metadata"]["finalizers"], "it is not gone yet"
@@ -252,6 +258,7 @@ def test_a_target_that_is_refused_is_not_polled_while_its_savepoint_is_deleted(o
     assert operator.clusters.all() == ()
 
 
+@pytest.mark.isolation("refused-target")
 def test_a_target_is_not_polled_any_more_when_its_permission_is_taken_back(operator: Operator) -> None:
     operator.kube.allows = "default"
     key = being_deleted(operator)
@@ -274,6 +281,8 @@ def test_a_fact_is_not_asked_of_a_cluster_that_may_not_be_spoken_to(operator: Op
     assert operator.called() == set()
 
 
+@pytest.mark.isolation("forged-mark")
+@pytest.mark.threat("foreign-service")
 @pytest.mark.parametrize(
     "place", [FOREIGN, "http://flink.other.svc:8081", "http://169.254.169.254", "http://localhost"]
 )

@@ -57,6 +57,8 @@ def client(flink: Flink, hosts: HostRules | None = None) -> httpx.AsyncClient:
     return _http(Metrics(CollectorRegistry()), hosts or HostRules(loopback=True), flink.require)
 
 
+@pytest.mark.fault("operator-lease-lost")
+@pytest.mark.threat("frozen-replica")
 async def test_a_lease_that_is_lost_while_the_connection_is_made(flink: Flink) -> None:
     class Slow(HostRules):
         """The connection is being made when its address is checked."""
@@ -77,6 +79,7 @@ async def test_a_lease_that_is_lost_while_the_connection_is_made(flink: Flink) -
     assert flink.got == []
 
 
+@pytest.mark.fault("operator-lease-lost")
 async def test_a_lease_that_is_lost_on_a_connection_that_was_kept(flink: Flink) -> None:
     async with client(flink) as http:
         cluster = FlinkClient(http, flink.url)
@@ -88,6 +91,7 @@ async def test_a_lease_that_is_lost_on_a_connection_that_was_kept(flink: Flink) 
     assert flink.got == ["POST", "GET"]
 
 
+@pytest.mark.fault("operator-lease-lost")
 async def test_a_lease_that_is_lost_before_the_body(flink: Flink) -> None:
     """The process was frozen between the two: Flink does not act on half of a request."""
     flink.lost_at = 2

@@ -44,6 +44,8 @@ class Net:
         return await self.services.refusal(f"http://{host}:8081/path", namespace)
 
 
+@pytest.mark.isolation("service-of-another-namespace")
+@pytest.mark.threat("foreign-service")
 @pytest.mark.parametrize(
     "host",
     [
@@ -72,6 +74,7 @@ async def test_a_name_of_another_namespaces_service_needs_its_permission(host: s
     assert net.resolved == []
 
 
+@pytest.mark.isolation("needs-no-permission")
 @pytest.mark.parametrize(
     "host",
     ["example.com", "flink.example.com", "flink", "10.0.0.7", "[fd00::7]", "svc", "other.svc", "a.b.svc.example.com"],
@@ -85,6 +88,8 @@ async def test_other_hosts_are_as_before(host: str, search: tuple[str, ...]) -> 
     assert net.read == []
 
 
+@pytest.mark.isolation("service-of-another-namespace")
+@pytest.mark.threat("foreign-service")
 @pytest.mark.parametrize(
     ("host", "name", "service"),
     [
@@ -137,6 +142,7 @@ async def test_answers_are_used_again_for_a_while() -> None:
     assert await net.refusal("flink.other") == NO
 
 
+@pytest.mark.isolation("cannot-be-found-out")
 @pytest.mark.parametrize("host", ["flink.other", "flink.other.svc"])
 async def test_what_cannot_be_found_out_is_no_permission_but_an_earlier_one_lasts(host: str) -> None:
     net = Net(*POD)

@@ -65,6 +65,7 @@ async def test_so_many_at_a_time_in_the_order_in_which_they_came() -> None:
     await copies.close()
 
 
+@pytest.mark.copying("crawling-store")
 async def test_beyond_the_limit_only_one_to_each_other_store() -> None:
     copies = Copies(2)
     await copies.ask("a1", "a2", "a3", "b1", "b2", "c1", "d1")

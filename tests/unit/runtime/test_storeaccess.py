@@ -68,6 +68,8 @@ async def test_a_secret_of_the_namespace(names: dict[str, str]) -> None:
     assert store.config["access_key_id"] == "a"
 
 
+@pytest.mark.copying("own-identity")
+@pytest.mark.threat("own-identity-leaked")
 @pytest.mark.parametrize(
     ("secret", "uri", "word"),
     [
@@ -86,6 +88,7 @@ async def test_with_half_of_a_secret_the_own_identity_is_not_used(
         await accesses(f"team={uri}").open("team", uri, access(secret), create=True)
 
 
+@pytest.mark.threat("foreign-store-secret")
 async def test_a_secret_of_another_namespace_does_not_exist() -> None:
     with pytest.raises(Transient, match="team/theirs does not exist"):
         await accesses().open("team", "s3://bucket", access("theirs"), create=True)
@@ -97,6 +100,7 @@ async def test_without_a_grant_the_own_identity_is_not_used(uri: str) -> None:
         await accesses(f"other={uri}").open("team", uri, None, create=True)
 
 
+@pytest.mark.threat("own-identity-leaked")
 async def test_the_own_identity_is_not_sent_to_another_endpoint() -> None:
     with pytest.raises(Invalid, match="credentialsSecretRef"):
         await accesses("team=s3://bucket").open(
@@ -112,6 +116,8 @@ async def test_a_refused_host(endpoint: str) -> None:
         await accesses().open("team", "s3://bucket", access("s3", endpoint=endpoint), create=True)
 
 
+@pytest.mark.copying("only-its-host")
+@pytest.mark.threat("other-host")
 @pytest.mark.parametrize(("address", "fine"), [("169.254.169.254", False), ("127.0.0.1", False), ("203.0.113.7", True)])
 async def test_a_name_that_resolves_to_a_refused_address(names: dict[str, str], address: str, fine: bool) -> None:
     names["store.example"] = address
@@ -140,6 +146,7 @@ async def test_a_mounted_directory_that_was_granted(tmp_path: Path) -> None:
         await opened.open("other", f"file://{tmp_path}/new", None, create=True)
 
 
+@pytest.mark.threat("foreign-store")
 async def test_a_link_does_not_lead_out_of_what_was_granted(tmp_path: Path) -> None:
     (tmp_path / "granted").mkdir()
     (tmp_path / "secret").mkdir()
@@ -150,6 +157,8 @@ async def test_a_link_does_not_lead_out_of_what_was_granted(tmp_path: Path) -> N
         )
 
 
+@pytest.mark.copying("links")
+@pytest.mark.threat("foreign-store")
 @pytest.mark.parametrize(("create", "below"), [(True, "team/clicks/1/data"), (True, "team"), (False, "_metadata")])
 async def test_a_link_below_what_was_granted_is_refused(tmp_path: Path, create: bool, below: str) -> None:
     link = tmp_path / "granted" / below

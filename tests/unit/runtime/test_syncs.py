@@ -61,6 +61,7 @@ async def test_an_attempt_is_counted_by_how_it_ended(tmp_path: Path) -> None:
     assert one.running() == 0
 
 
+@pytest.mark.copying("older-copies-gone")
 async def test_a_copy_that_is_there_is_complete_whatever_becomes_of_older_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,6 +78,7 @@ async def test_a_copy_that_is_there_is_complete_whatever_becomes_of_older_ones(
     assert (seen.phase, seen.sequence_number) == (CopyPhase.DONE, 1)
 
 
+@pytest.mark.fault("store-frozen-writer")
 @pytest.mark.parametrize("writes", range(7))
 async def test_a_writer_that_lost_its_lease_writes_nothing_more(tmp_path: Path, writes: int) -> None:
     """As one that was frozen and woken: before each of its writes it looks whether it still leads."""
@@ -138,6 +140,7 @@ async def test_a_copy_that_nobody_wants_is_ended_and_wakes_nobody(tmp_path: Path
     assert woken == []
 
 
+@pytest.mark.copying("crawling-store")
 async def test_stores_that_crawl_hold_up_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two copies that never end have both slots; a copy to another place is made all the same, those to theirs wait."""
     crawls = asyncio.Event()

@@ -74,6 +74,8 @@ def test_a_job_that_is_left_is_told_once_in_its_namespace(watch: Watch) -> None:
     assert watch.unclaimed.count() == 0
 
 
+@pytest.mark.isolation("job-of-nobody")
+@pytest.mark.threat("forged-owner-mark")
 @pytest.mark.parametrize("owner", ["id/victim/demo", "id/kube-system/x", "id//x"])
 def test_a_forged_mark_posts_nothing_in_another_namespace(watch: Watch, owner: str) -> None:
     watch.watch("tenant", OWN)
@@ -83,6 +85,7 @@ def test_a_forged_mark_posts_nothing_in_another_namespace(watch: Watch, owner: s
     assert watch.unclaimed.count() == 1
 
 
+@pytest.mark.isolation("job-of-nobody")
 def test_a_namespace_that_comes_to_the_cluster_later_hears_of_it_then(watch: Watch) -> None:
     watch.watch("tenant", SHARED)
     watch.runs(SHARED, "id/team/left")
@@ -92,6 +95,7 @@ def test_a_namespace_that_comes_to_the_cluster_later_hears_of_it_then(watch: Wat
     assert watch.scan() == []
 
 
+@pytest.mark.isolation("job-of-nobody")
 def test_the_same_job_id_on_a_tenants_own_cluster_hides_nothing(watch: Watch) -> None:
     watch.watch("tenant", OWN)
     watch.watch("team", SHARED)

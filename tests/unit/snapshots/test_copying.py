@@ -49,6 +49,7 @@ async def test_every_file_arrives_and_the_manifest_tells(make_snapshot: Make, st
     await check_copy(place, manifest)
 
 
+@pytest.mark.copying("one-snapshot-one-copy")
 async def test_numbers_only_grow_and_one_token_is_one_copy(make_snapshot: Make, store: Any) -> None:
     place = _place(store)
     first = make_snapshot({"a": 10}, checkpoint_id=1)
@@ -63,12 +64,14 @@ async def test_numbers_only_grow_and_one_token_is_one_copy(make_snapshot: Make, 
     assert again.sequence_number == 3
 
 
+@pytest.mark.copying("numbers-given-once")
 async def test_numbers_are_taken_once_by_many_at_a_time(store: Any) -> None:
     places = [_place(store) for _ in range(8)]
     numbers = await asyncio.gather(*(place.reserve(f"token-{n}", 1) for n, place in enumerate(places)))
     assert sorted(numbers) == list(range(1, 9))
 
 
+@pytest.mark.copying("cut-off")
 async def test_a_copy_that_was_cut_off_is_invisible_and_goes_on(
     make_snapshot: Make, store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +124,7 @@ async def test_another_operator_is_refused_until_it_takes_over(make_snapshot: Ma
         await copy_snapshot(_request(snapshot, _place(store), token="u"))
 
 
+@pytest.mark.copying("taken-over")
 async def test_a_copy_whose_place_is_taken_over_meanwhile_is_not_published(
     make_snapshot: Make, store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,6 +156,7 @@ async def test_a_copy_that_is_there_is_not_published_again_in_the_place_of_anoth
         await copy_snapshot(_request(snapshot, place))
 
 
+@pytest.mark.copying("taken-over")
 async def test_retention_deletes_nothing_in_a_place_that_was_taken_over(make_snapshot: Make, store: Any) -> None:
     place = _place(store)
     for number in range(1, 4):
@@ -162,6 +167,7 @@ async def test_retention_deletes_nothing_in_a_place_that_was_taken_over(make_sna
     assert len(await place.copies()) == 3
 
 
+@pytest.mark.copying("mended")
 @pytest.mark.parametrize(("change", "verify"), [("delete", False), ("change", True)])
 async def test_a_copy_that_is_there_already_is_looked_at_and_mended(
     make_snapshot: Make, store: Any, change: str, verify: bool
@@ -183,6 +189,7 @@ async def test_a_copy_that_is_there_already_is_looked_at_and_mended(
     assert await place.find() == again
 
 
+@pytest.mark.copying("mended")
 async def test_a_copy_that_cannot_be_mended_is_none(make_snapshot: Make, store: Any) -> None:
     place, snapshot = _place(store), make_snapshot({"a": 1000})
     await copy_snapshot(_request(snapshot, place))
@@ -193,6 +200,7 @@ async def test_a_copy_that_cannot_be_mended_is_none(make_snapshot: Make, store: 
     assert await place.find() is None
 
 
+@pytest.mark.fault("store-damaged-manifest")
 async def test_a_damaged_manifest_is_as_good_as_none(make_snapshot: Make, store: Any) -> None:
     place = _place(store)
     one = await copy_snapshot(_request(make_snapshot({"a": 1}, checkpoint_id=1), place))
@@ -216,6 +224,7 @@ async def test_retention_needs_both_limits(make_snapshot: Make, store: Any) -> N
     assert await place.reserve("new", 9) == 6
 
 
+@pytest.mark.copying("given-up")
 async def test_retention_deletes_what_was_given_up_long_ago(
     make_snapshot: Make, store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +242,7 @@ async def test_retention_deletes_what_was_given_up_long_ago(
     assert {number for number, _ in await place.directories()} == {2, 3, 4, 5}
 
 
+@pytest.mark.copying("given-up-by-the-former-operator")
 async def test_retention_goes_on_with_the_copies_of_the_operator_before(make_snapshot: Make, store: Any) -> None:
     for number in (1, 2):
         await copy_snapshot(_request(make_snapshot({"a": 1}, checkpoint_id=number), _place(store)))
@@ -242,6 +252,7 @@ async def test_retention_goes_on_with_the_copies_of_the_operator_before(make_sna
     assert await apply_retention(place, **limits, keep=frozenset({2})) == [1]
 
 
+@pytest.mark.copying("bounded-manifest")
 async def test_a_snapshot_of_too_many_files_is_refused_before_it_is_copied(
     make_snapshot: Make, store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,6 +287,7 @@ async def test_wrong_credentials_are_a_denial_without_the_secret(
     assert "hidden-secret" not in str(caught.value)
 
 
+@pytest.mark.copying("one-snapshot-one-copy")
 async def test_another_snapshot_at_the_same_place_is_another_copy(make_snapshot: Make, store: Any) -> None:
     place = _place(store)
     one = await copy_snapshot(_request(make_snapshot({"a": 1}, checkpoint_id=1), place, token="here"))
@@ -283,11 +295,14 @@ async def test_another_snapshot_at_the_same_place_is_another_copy(make_snapshot:
     assert [one.sequence_number, two.sequence_number] == [1, 2]
 
 
+@pytest.mark.copying("bounded-memory")
+@pytest.mark.threat("greedy-copy")
 @pytest.mark.parametrize("size", [1, 8 * MIB, 8 * MIB + 1, 100 * 1024 * MIB, 240 * 1024 * MIB])
 def test_an_object_of_any_size_fits_into_the_memory_of_a_copy(size: int) -> None:
     assert 0 < memory_for(size) <= MEMORY
 
 
+@pytest.mark.copying("bounded-memory")
 async def test_who_needs_more_memory_than_is_left_waits() -> None:
     memory, held, most = Memory(10), 0, 0
 

@@ -30,6 +30,7 @@ def _request(snapshot: Path, s3: S3Server, prefix: str, endpoint: str | None = N
     return CopyRequest(source=LocalStore(snapshot), location=f"file:{snapshot}", place=place, token="t", verify=True)
 
 
+@pytest.mark.fault("store-cut-off")
 async def test_a_store_that_is_cut_off_again_and_again(make_snapshot: Make, s3: S3Server, tmp_path: Path) -> None:
     snapshot = make_snapshot(SIZES)
     with StoreProxy(s3.endpoint) as wire:
@@ -44,6 +45,7 @@ async def test_a_store_that_is_cut_off_again_and_again(make_snapshot: Make, s3: 
     await check_copy(_request(snapshot, s3, tmp_path.name).place, manifest)
 
 
+@pytest.mark.fault("store-403-or-503")
 async def test_a_store_that_is_unavailable(make_snapshot: Make, s3: S3Server, tmp_path: Path) -> None:
     snapshot = make_snapshot({"a": 10})
     with StoreProxy(s3.endpoint) as wire:

@@ -40,6 +40,8 @@ def hidden(tmp_path: Path) -> Path:
     return directory
 
 
+@pytest.mark.copying("links")
+@pytest.mark.threat("foreign-store")
 @pytest.mark.parametrize("name", ["token", "large"])
 @pytest.mark.parametrize("inner", [False, True])
 async def test_a_link_is_not_read(tmp_path: Path, hidden: Path, name: str, inner: bool) -> None:
@@ -69,6 +71,8 @@ async def test_a_snapshot_with_a_link_is_not_copied(
     assert b"hidden" not in b"".join(path.read_bytes() for path in (tmp_path / "place").rglob("*") if path.is_file())
 
 
+@pytest.mark.copying("links")
+@pytest.mark.threat("foreign-store")
 @pytest.mark.parametrize("name", ["token", "large"])
 @pytest.mark.parametrize("inner", [False, True])
 async def test_a_link_that_appears_after_the_look_is_not_read(
@@ -128,6 +132,7 @@ async def test_what_is_read_is_one_file_and_none_stays_open(tmp_path: Path) -> N
     assert not any(where.startswith(str(tmp_path)) for where in _open_files())
 
 
+@pytest.mark.copying("links")
 async def test_through_a_link_nothing_is_written(tmp_path: Path, hidden: Path) -> None:
     place = tmp_path / "place"
     (place / "team").mkdir(parents=True)

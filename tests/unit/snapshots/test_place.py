@@ -65,6 +65,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.copying("numbers-only-grow")
 @settings(max_examples=100, deadline=None)
 @given(steps=STEPS)
 def test_numbers_only_grow_and_latest_only_rises(steps: list[tuple[str, int]]) -> None:
@@ -110,6 +111,7 @@ def test_numbers_only_grow_and_latest_only_rises(steps: list[tuple[str, int]]) -
     run(history())
 
 
+@pytest.mark.copying("bounded-manifest")
 @pytest.mark.parametrize("large", [0, 10**9])
 def test_a_list_of_copies_does_not_hold_their_files(large: int, monkeypatch: pytest.MonkeyPatch) -> None:
     async def history() -> None:
@@ -122,6 +124,7 @@ def test_a_list_of_copies_does_not_hold_their_files(large: int, monkeypatch: pyt
     run(history())
 
 
+@pytest.mark.copying("bounded-manifest")
 def test_a_manifest_that_no_reader_would_accept_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     async def history() -> None:
         store = MemoryStore()
@@ -143,6 +146,7 @@ def test_a_late_writer_does_not_pull_latest_down() -> None:
     assert run(history()) == 5
 
 
+@pytest.mark.copying("retention-limits")
 @given(
     ages=st.lists(st.integers(0, 100), max_size=12),
     count=st.integers(0, 12),
@@ -168,6 +172,7 @@ def test_a_manifest_with_a_changed_byte_is_none_or_says_the_same(position: int, 
         assert Manifest.load(bytes(content)) == good
 
 
+@pytest.mark.threat("lying-store")
 @pytest.mark.parametrize(
     "fields",
     [
@@ -186,6 +191,7 @@ def test_a_manifest_of_a_stranger_with_a_right_checksum(fields: dict[str, Any]) 
         Manifest.load(manifest(3, **fields).dump())
 
 
+@pytest.mark.threat("lying-store")
 @pytest.mark.parametrize("content", [b"", b"[]", b"null", b"\xff", b"[" * 100_000, b'{"identity": 5}', b"x" * 200])
 def test_what_others_left_in_the_place_is_no_error_of_the_operator(
     content: bytes, monkeypatch: pytest.MonkeyPatch
@@ -218,6 +224,7 @@ def test_numbers_that_somebody_used_up_are_refused_not_wrapped() -> None:
     run(history())
 
 
+@pytest.mark.copying("conditional-writes")
 @pytest.mark.parametrize("before", ["nobody", "me", "other"])
 def test_a_store_that_ignores_conditions_is_refused(before: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also by whom it let in before, and without replacing another's mark."""

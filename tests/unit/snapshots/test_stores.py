@@ -99,6 +99,8 @@ async def test_a_store_may_say_nothing_for_longer_while_it_receives(
     assert server.asked == ["PUT /bucket/object"] * 2
 
 
+@pytest.mark.copying("only-its-host")
+@pytest.mark.threat("other-host")
 async def test_a_redirect_to_another_host_is_not_followed(serve: Any) -> None:
     inner = serve("127.0.0.2", headers={"Last-Modified": "Tue, 24 Nov 2026 18:00:00 GMT", "ETag": '"1"'})
     outer = serve("127.0.0.1", 307, {"Location": f"{inner.url}/metadata"}, b"")
@@ -107,6 +109,7 @@ async def test_a_redirect_to_another_host_is_not_followed(serve: Any) -> None:
     assert (len(outer.asked) > 0, inner.asked) == (True, [])
 
 
+@pytest.mark.threat("other-host")
 async def test_a_key_file_does_not_choose_the_host(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     inner = serve("127.0.0.2")
     key = {"type": "service_account", "private_key": "x", "private_key_id": "y", "client_email": "z@z"}
@@ -116,6 +119,8 @@ async def test_a_key_file_does_not_choose_the_host(serve: Any, monkeypatch: pyte
     assert inner.asked == []
 
 
+@pytest.mark.copying("own-identity")
+@pytest.mark.threat("own-identity-leaked")
 @pytest.mark.parametrize(
     ("uri", "secret"),
     [("s3://bucket", KEYS), ("az://box", {"accountName": "shop", "accountKey": "aGlkZGVuLXNlY3JldA=="})],
@@ -159,6 +164,7 @@ async def test_a_directory_that_is_empty_again_is_removed(tmp_path: Path) -> Non
     assert [path.name for path in (tmp_path / "place" / "team").iterdir()] == ["other"]
 
 
+@pytest.mark.threat("other-host")
 @pytest.mark.parametrize("status", [400, 500, 404, 403])
 async def test_what_a_server_answered_is_not_told(serve: Any, status: int) -> None:
     server = serve("127.0.0.1", status)
@@ -212,6 +218,7 @@ def test_the_host_that_is_checked(uri: str, fields: dict[str, Any], host: str) -
     assert store_host(StoreAddress(uri=uri, **fields)) == host
 
 
+@pytest.mark.threat("other-host")
 @pytest.mark.parametrize(
     "fields",
     [
