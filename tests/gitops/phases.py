@@ -41,7 +41,6 @@ from tests.support.inputs import (
     unseen,
 )
 
-K, R, S = OperationKind, RunResult, FlinkJobState
 Object = dict[str, Any]
 GENERATION = 3
 RUNNING = FlinkJobStatus(submission=run())
@@ -93,19 +92,19 @@ def _job(
     return _body("FlinkJob", NAME, wanted, dump_status(decision.status), GENERATION, **(meta or {}))
 
 
-def _stopping(by: str, kind: OperationKind = K.STOP, **fields: Any) -> FlinkJobStatus:
+def _stopping(by: str, kind: OperationKind = OperationKind.STOP, **fields: Any) -> FlinkJobStatus:
     return replace(RUNNING, operation=operation(kind, by, **fields))
 
 
 def _stopped(result: RunResult) -> FlinkJobStatus:
-    return FlinkJobStatus(submission=ended(result, None if result is R.CANCELLED else "file:/s"))
+    return FlinkJobStatus(submission=ended(result, None if result is RunResult.CANCELLED else "file:/s"))
 
 
 def jobs() -> list[Case]:
     """FlinkJobs in every phase."""
     well = seen(present())
     stop = seen(present(), **FOLLOWED)
-    rescaled = _stopping("Scale", K.RESCALE, parallelism=2)
+    rescaled = _stopping("Scale", OperationKind.RESCALE, parallelism=2)
     new = _body("FlinkJob", NAME, spec(), {"observedGeneration": 0}, 1)
     unread = _job(spec(), RUNNING, well)
     unread["metadata"]["generation"] = GENERATION + 1
@@ -137,20 +136,20 @@ def jobs() -> list[Case]:
             IN_PROGRESS,
             "Progressing",
         ),
-        ("Suspended", _job(spec(state="Suspended"), _stopped(R.STOPPED), seen()), CURRENT, "Suspended"),
+        ("Suspended", _job(spec(state="Suspended"), _stopped(RunResult.STOPPED), seen()), CURRENT, "Suspended"),
         (
             "Cancelling",
-            _job(spec(state="Cancelled"), _stopping("Cancel", K.CANCEL), well),
+            _job(spec(state="Cancelled"), _stopping("Cancel", OperationKind.CANCEL), well),
             IN_PROGRESS,
             "Progressing",
         ),
-        ("Cancelled", _job(spec(state="Cancelled"), _stopped(R.CANCELLED), seen()), CURRENT, "Healthy"),
+        ("Cancelled", _job(spec(state="Cancelled"), _stopped(RunResult.CANCELLED), seen()), CURRENT, "Healthy"),
         ("Draining", _job(spec(state="Drained"), _stopping("Drain"), stop), IN_PROGRESS, "Progressing"),
-        ("Drained", _job(spec(state="Drained"), _stopped(R.DRAINED), seen()), CURRENT, "Healthy"),
-        ("Restarting", _job(spec(), RUNNING, seen(present(S.RESTARTING))), IN_PROGRESS, "Progressing"),
-        ("Finished", _job(spec(), FlinkJobStatus(submission=ended(R.FINISHED)), seen()), CURRENT, "Healthy"),
-        ("Failed", _job(spec(), replace(_stopped(R.FAILED), hold=HOLD), seen()), FAILED, "Degraded"),
-        ("Held", _job(spec(), replace(_stopped(R.STOPPED), hold=HOLD), seen()), FAILED, "Degraded"),
+        ("Drained", _job(spec(state="Drained"), _stopped(RunResult.DRAINED), seen()), CURRENT, "Healthy"),
+        ("Restarting", _job(spec(), RUNNING, seen(present(FlinkJobState.RESTARTING))), IN_PROGRESS, "Progressing"),
+        ("Finished", _job(spec(), FlinkJobStatus(submission=ended(RunResult.FINISHED)), seen()), CURRENT, "Healthy"),
+        ("Failed", _job(spec(), replace(_stopped(RunResult.FAILED), hold=HOLD), seen()), FAILED, "Degraded"),
+        ("Held", _job(spec(), replace(_stopped(RunResult.STOPPED), hold=HOLD), seen()), FAILED, "Degraded"),
         ("Deleting", _job(spec(), RUNNING, well, deleted()), TERMINATING, "Progressing"),
     ]
     return [_case(*row) for row in rows]

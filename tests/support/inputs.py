@@ -332,7 +332,15 @@ def told(decision: JobDecision | SavepointDecision) -> list[str]:
 
 
 def conditions(decision: JobDecision | SavepointDecision) -> str:
-    """Ready, Reconciling, Stalled and (of a FlinkJob) Healthy, by their initials: `TFFT` is a job that runs well."""
-    wanted = ("Ready", "Reconciling", "Stalled", "Healthy")
+    """What the conditions say, in words: `Ready, healthy` is a job that runs well, `Stalled, not synced` a copy that failed.
+
+    First those of Ready, Reconciling and Stalled that are not False, then a FlinkJob's Healthy or a FlinkSavepoint's Synced.
+    """
     states = {condition.type: condition.status for condition in decision.status.conditions}
-    return "".join(states[name][0] for name in wanted if name in states)
+    kstatus = {name: states[name] for name in ("Ready", "Reconciling", "Stalled")}
+    said = [name if state == "True" else f"{name} unknown" for name, state in kstatus.items() if state != "False"]
+    words = {
+        "Healthy": {"True": "healthy", "False": "unhealthy", "Unknown": "health unknown"},
+        "Synced": {"True": "synced", "False": "not synced"},
+    }
+    return ", ".join([" and ".join(said), *(words[name][states[name]] for name in words if name in states)])

@@ -29,7 +29,6 @@ from tests.support.inputs import (
     told,
 )
 
-S = FlinkJobState
 OTHERS = "f" * 32
 
 
@@ -53,7 +52,7 @@ def test_nothing_there_starts_the_first_run() -> None:
     assert "RunJob" in acts(decide(job(held=False), seen()))
 
 
-@pytest.mark.parametrize("state", [state for state in S if not state.is_terminal])
+@pytest.mark.parametrize("state", [state for state in FlinkJobState if not state.is_terminal])
 @pytest.mark.parametrize("number", [1, 7])
 def test_a_live_job_is_adopted(state: FlinkJobState, number: int) -> None:
     there = seen(**_on_cluster((overview(state, number), _mark(number))))  # type: ignore[arg-type]
@@ -80,12 +79,13 @@ def test_a_live_job_of_the_object_before_is_adopted_and_numbers_go_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "result"), [(S.FINISHED, RunResult.FINISHED), (S.CANCELED, RunResult.CANCELLED_EXTERNALLY)]
+    ("state", "result"),
+    [(FlinkJobState.FINISHED, RunResult.FINISHED), (FlinkJobState.CANCELED, RunResult.CANCELLED_EXTERNALLY)],
 )
 def test_the_newest_ended_run_of_the_same_object_gives_result_and_number(
     state: FlinkJobState, result: RunResult
 ) -> None:
-    there = _on_cluster((overview(S.CANCELED, 2), _mark(2)), (overview(state, 3), _mark(3)))
+    there = _on_cluster((overview(FlinkJobState.CANCELED, 2), _mark(2)), (overview(state, 3), _mark(3)))
     decision = decide(job(), seen(**there))  # type: ignore[arg-type]
     assert _taken(decision) == (3, flink_id(3))
     assert told(decision) == []
@@ -94,7 +94,7 @@ def test_the_newest_ended_run_of_the_same_object_gives_result_and_number(
 
 
 def test_an_ended_run_of_the_object_before_is_nothing_to_go_by() -> None:
-    gone = overview(S.FINISHED, job_id=flink_id(3, "u-before"))
+    gone = overview(FlinkJobState.FINISHED, job_id=flink_id(3, "u-before"))
     assert "RunJob" in acts(decide(job(), seen(**_on_cluster((gone, _mark(3, uid="u-before"))))))  # type: ignore[arg-type]
 
 
@@ -102,7 +102,7 @@ def test_of_several_live_jobs_none_is_chosen() -> None:
     there = _on_cluster((overview(number=1), _mark(1)), (overview(number=2), _mark(2)))
     decision = decide(job(held=False), seen(**there))  # type: ignore[arg-type]
     assert acts(decision) == []
-    assert conditions(decision) == "FFTF"
+    assert conditions(decision) == "Stalled, unhealthy"
     assert decision.status.plan is not None
     assert flink_id(1) in (decision.status.plan.message or "")
     assert flink_id(2) in (decision.status.plan.message or "")
@@ -119,7 +119,7 @@ def test_what_runs_is_adopted_and_then_stopped_as_asked(state: str) -> None:
 def test_created_suspended_has_a_status_at_once_even_without_a_cluster() -> None:
     decision = decide(job(spec(state="Suspended"), held=False), seen(cluster=silent(99)))
     assert decision.status.phase == "Suspended"
-    assert conditions(decision) == "TFFU"
+    assert conditions(decision) == "Ready, health unknown"
 
 
 # another operator
@@ -131,7 +131,7 @@ def test_the_same_name_under_another_identity_keeps_it_from_starting() -> None:
     assert decision.status.plan is not None
     assert decision.status.plan.reason == "OwnedByOther"
     assert (decision.status.submission, acts(decision)) == (None, [])
-    assert conditions(decision) == "FFTF"
+    assert conditions(decision) == "Stalled, unhealthy"
     assert decision.requeue_after == 10
 
 
@@ -153,7 +153,7 @@ def test_what_shall_not_run_need_not_know_whose_jobs_there_are() -> None:
 # the annotation
 
 
-def _named(state: FlinkJobState = S.RUNNING) -> JobOverview:
+def _named(state: FlinkJobState = FlinkJobState.RUNNING) -> JobOverview:
     return overview(state, job_id=OTHERS)
 
 
@@ -182,9 +182,9 @@ def test_never_while_an_own_run_lives() -> None:
 
 
 def test_own_runs_that_ended_do_not_hide_it_and_numbers_only_grow() -> None:
-    own = Kin(overview=overview(S.CANCELED, 6), mark=_mark(6))
+    own = Kin(overview=overview(FlinkJobState.CANCELED, 6), mark=_mark(6))
     named = Kin(overview=_named(), mark=None)
-    decision = decide(job(), seen(kin=(overview(S.CANCELED, 6),), adoptable=_named(), marked=(own, named)))
+    decision = decide(job(), seen(kin=(overview(FlinkJobState.CANCELED, 6),), adoptable=_named(), marked=(own, named)))
     assert _taken(decision) == (6, OTHERS)
 
 

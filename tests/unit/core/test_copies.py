@@ -71,7 +71,7 @@ def test_the_artifact_is_brought_first_so_that_the_newest_copy_counts() -> None:
 def test_without_one_it_stalls_and_looks_again() -> None:
     decision = first(NONE)
     assert acts(decision) == []
-    assert conditions(decision) == "FFTF"
+    assert conditions(decision) == "Stalled, unhealthy"
     assert decision.status.submission is None
     assert decision.requeue_after is not None
     assert decision.requeue_after <= 30
@@ -85,7 +85,7 @@ def test_looking_again_writes_nothing() -> None:
 
 def test_the_first_search_is_no_trouble() -> None:
     decision = first(WORKING)
-    assert conditions(decision) == "FTFU"
+    assert conditions(decision) == "Reconciling, health unknown"
     assert decision.status.plan is not None
     assert decision.status.plan.reason == "LookingForCopy"
 
@@ -97,7 +97,7 @@ def redeployed(copy: CopyFound) -> JobDecision:
 
 def test_a_redeployment_looks_before_it_touches_the_job() -> None:
     assert acts(redeployed(NONE)) == []
-    assert conditions(redeployed(NONE)) == "FFTT"
+    assert conditions(redeployed(NONE)) == "Stalled, healthy"
     assert acts(redeployed(WORKING)) == []
     assert acts(redeployed(FOUND)) == ["CancelJob"]
 

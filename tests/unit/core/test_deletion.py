@@ -35,7 +35,6 @@ from tests.support.inputs import (
     unseen,
 )
 
-K, S = OperationKind, FlinkJobState
 RUNNING = FlinkJobStatus(submission=run())
 DONE = ["DiscardArtifact", "RemoveFinalizer"]
 LEFT = ["RemoveFinalizer"]
@@ -113,8 +112,10 @@ def test_a_job_that_never_ran_and_has_no_state_is_not_waited_for() -> None:
 
 
 def test_the_savepoint_of_a_deletion_survives() -> None:
-    stop = operation(K.STOP, "Deletion")
-    done = seen(present(S.FINISHED), trigger=triggered(TriggerState.COMPLETED, f"{directory()}/savepoint-1"))
+    stop = operation(OperationKind.STOP, "Deletion")
+    done = seen(
+        present(FlinkJobState.FINISHED), trigger=triggered(TriggerState.COMPLETED, f"{directory()}/savepoint-1")
+    )
     decision = decide(job(_policy("Savepoint"), FlinkJobStatus(submission=run(), operation=stop), **deleted()), done)
     assert acts(decision) == ["RecordSavepoint", *DONE]
 
@@ -142,31 +143,36 @@ def test_whatever_the_clock_says_one_full_attempt_is_made(policy: str) -> None:
 
 
 def test_a_stop_that_does_not_end_is_a_cancel_at_the_deadline() -> None:
-    status = FlinkJobStatus(submission=run(), operation=operation(K.STOP, "Deletion", since=ago(700)))
+    status = FlinkJobStatus(submission=run(), operation=operation(OperationKind.STOP, "Deletion", since=ago(700)))
     about = job(_policy("Savepoint"), status, **deleted(700))
     hanging = seen(present(), trigger=triggered(TriggerState.IN_PROGRESS), deleting_for=700.0)
     first = decide(about, hanging)
     assert acts(first) == ["CancelJob"]
     assert first.status.operation is not None
-    assert first.status.operation.kind is K.CANCEL
+    assert first.status.operation.kind is OperationKind.CANCEL
     gone = decide(
-        job(_policy("Savepoint"), first.status, **deleted(700)), seen(present(S.CANCELED), deleting_for=701.0)
+        job(_policy("Savepoint"), first.status, **deleted(700)),
+        seen(present(FlinkJobState.CANCELED), deleting_for=701.0),
     )
     assert acts(gone) == DONE
 
 
 def test_a_cancel_that_does_not_help_is_left_behind_after_one_attempt() -> None:
     for since, expected in ((10, ["CancelJob", "CancelJob"]), (16, [*LEFT])):
-        status = FlinkJobStatus(submission=run(), operation=operation(K.CANCEL, "Deletion", since=ago(since)))
+        status = FlinkJobStatus(
+            submission=run(), operation=operation(OperationKind.CANCEL, "Deletion", since=ago(since))
+        )
         decision = decide(
-            job(_policy("Cancel"), status, **deleted(900)), seen(present(S.CANCELLING), deleting_for=900.0)
+            job(_policy("Cancel"), status, **deleted(900)), seen(present(FlinkJobState.CANCELLING), deleting_for=900.0)
         )
         assert acts(decision)[-1:] == expected[-1:]
         assert ("LeftBehind" in told(decision)) == (since > 15)
 
 
 @pytest.mark.parametrize("known", [present(), UNKNOWN, absent(0.0)])
-@pytest.mark.parametrize("what", [None, operation(K.STOP, "Upgrade"), operation(K.CANCEL, "Upgrade")])
+@pytest.mark.parametrize(
+    "what", [None, operation(OperationKind.STOP, "Upgrade"), operation(OperationKind.CANCEL, "Upgrade")]
+)
 def test_an_orphan_is_never_cancelled_by_the_deadline(known: JobSeen, what: Any) -> None:
     status = FlinkJobStatus(submission=run(), operation=what)
     observation = seen(
@@ -178,7 +184,7 @@ def test_an_orphan_is_never_cancelled_by_the_deadline(known: JobSeen, what: Any)
     decision = decide(job(_policy("Orphan"), status, **deleted(3600)), observation)
     assert acts(decision)[-1] == "RemoveFinalizer"
     assert told(decision) == ["Orphaned"]
-    if what is None or what.kind is K.STOP:
+    if what is None or what.kind is OperationKind.STOP:
         assert "CancelJob" not in acts(decision)
 
 
@@ -214,10 +220,12 @@ def test_a_run_that_may_still_appear_is_waited_for(answer: RunSeen, fields: dict
 
 @pytest.mark.parametrize("by", ["Upgrade", "Suspend", "FlinkSavepoint/bye"])
 def test_a_deletion_joins_the_stop_in_flight(by: str) -> None:
-    status = FlinkJobStatus(submission=run(), operation=operation(K.STOP, by))
+    status = FlinkJobStatus(submission=run(), operation=operation(OperationKind.STOP, by))
     about = job(_policy("Savepoint"), status, **deleted())
     assert acts(decide(about, seen(present(), trigger=triggered(TriggerState.IN_PROGRESS)))) == []
-    done = seen(present(S.FINISHED), trigger=triggered(TriggerState.COMPLETED, f"{directory()}/savepoint-1"))
+    done = seen(
+        present(FlinkJobState.FINISHED), trigger=triggered(TriggerState.COMPLETED, f"{directory()}/savepoint-1")
+    )
     assert acts(decide(about, done))[-1] == "RemoveFinalizer"
 
 
@@ -251,7 +259,7 @@ def test_an_older_run_that_is_still_live_is_ended_too() -> None:
     status = FlinkJobStatus(submission=ended(RunResult.CANCELLED, "file:/s", number=2, job_id=flink_id(2)))
     about = job(_policy("Cancel"), status, **deleted())
     assert acts(decide(about, seen(kin=(overview(number=1),)))) == ["CancelJob"]
-    assert acts(decide(about, seen(kin=(overview(S.CANCELED, number=1),)))) == DONE
+    assert acts(decide(about, seen(kin=(overview(FlinkJobState.CANCELED, number=1),)))) == DONE
     late = job(_policy("Cancel"), status, **deleted(400))
     gone = decide(late, seen(kin=(overview(number=1),), deleting_for=400.0))
     assert acts(gone)[-1] == "RemoveFinalizer"

@@ -28,7 +28,6 @@ from tests.support.inputs import (
     told,
 )
 
-R, KIND = RunResult, SnapshotKind
 SP = "file:/sp/1"
 GIVEN_UP: dict[str, Any] = {"maxAttempts": 1}
 
@@ -48,25 +47,25 @@ STARTS, PAUSES, RESTS = "starts", "pauses", "rests"
 @pytest.mark.parametrize(
     ("result", "snapshot", "restart", "outcome", "reason"),
     [
-        (R.FINISHED, None, {}, RESTS, None),
-        (R.STOPPED, SP, {}, STARTS, "Resume"),
-        (R.CANCELLED, SP, {}, STARTS, "Resume"),
-        (R.DRAINED, SP, {}, RESTS, "Drained"),
-        (R.FAILED, SP, {}, PAUSES, "JobFailed"),
-        (R.FAILED, SP, {"policy": "Never"}, RESTS, "JobFailed"),
-        (R.LOST, SP, {}, PAUSES, "JobLost"),
-        (R.LOST, SP, {"onLost": "Hold"}, RESTS, "JobLost"),
-        (R.LOST, None, {}, RESTS, "JobLost"),
-        (R.CANCELLED_EXTERNALLY, SP, {}, PAUSES, "JobCancelledExternally"),
-        (R.CANCELLED_EXTERNALLY, SP, {"onExternalCancel": "Hold"}, RESTS, "JobHeld"),
-        (R.ENDED_UNSEEN, None, {}, RESTS, "JobEndedUnseen"),
-        (R.SAVEPOINT_UNKNOWN, None, {}, RESTS, "SavepointUnknown"),
+        (RunResult.FINISHED, None, {}, RESTS, None),
+        (RunResult.STOPPED, SP, {}, STARTS, "Resume"),
+        (RunResult.CANCELLED, SP, {}, STARTS, "Resume"),
+        (RunResult.DRAINED, SP, {}, RESTS, "Drained"),
+        (RunResult.FAILED, SP, {}, PAUSES, "JobFailed"),
+        (RunResult.FAILED, SP, {"policy": "Never"}, RESTS, "JobFailed"),
+        (RunResult.LOST, SP, {}, PAUSES, "JobLost"),
+        (RunResult.LOST, SP, {"onLost": "Hold"}, RESTS, "JobLost"),
+        (RunResult.LOST, None, {}, RESTS, "JobLost"),
+        (RunResult.CANCELLED_EXTERNALLY, SP, {}, PAUSES, "JobCancelledExternally"),
+        (RunResult.CANCELLED_EXTERNALLY, SP, {"onExternalCancel": "Hold"}, RESTS, "JobHeld"),
+        (RunResult.ENDED_UNSEEN, None, {}, RESTS, "JobEndedUnseen"),
+        (RunResult.SAVEPOINT_UNKNOWN, None, {}, RESTS, "SavepointUnknown"),
     ],
 )
 def test_the_same_spec_after_an_end(
     result: RunResult, snapshot: str | None, restart: dict[str, Any], outcome: str, reason: str | None
 ) -> None:
-    kind = KIND.EMPTY if result is R.FINISHED else None
+    kind = SnapshotKind.EMPTY if result is RunResult.FINISHED else None
     about = job(spec(restart=restart), _status(ended(result, snapshot, kind)), held=False)
     decision = decide(about, seen())
     assert ("RunJob" in acts(decision)) == (outcome == STARTS)
@@ -79,8 +78,8 @@ def test_the_same_spec_after_an_end(
     if reason is not None:
         assert decision.status.plan is not None
         assert decision.status.plan.reason == reason
-    expected = {RESTS: "FFTF", PAUSES: "FTFF"}[outcome]
-    assert conditions(decision) == ("TFFU" if result is R.FINISHED else expected)
+    expected = {RESTS: "Stalled, unhealthy", PAUSES: "Reconciling, unhealthy"}[outcome]
+    assert conditions(decision) == ("Ready, health unknown" if result is RunResult.FINISHED else expected)
     assert conditions(decide(job(spec(restart=restart), decision.status, held=False), seen())) == conditions(decision)
 
 
@@ -90,7 +89,7 @@ def test_the_same_spec_after_an_end(
 def test_a_run_that_never_started_is_succeeded_only_when_it_cannot_appear_any_more(
     rejected: bool, unanswered: bool, manager: str
 ) -> None:
-    last = ended(R.NEVER_STARTED, SP, KIND.RESTORED, rejected=rejected, unanswered=unanswered)
+    last = ended(RunResult.NEVER_STARTED, SP, SnapshotKind.RESTORED, rejected=rejected, unanswered=unanswered)
     decision = decide(job(status=_status(last)), seen(cluster=cluster(incarnation=manager)))
     assert decision.status.submission is not None
     if manager == "jm-2" or (rejected and not unanswered):
@@ -100,7 +99,9 @@ def test_a_run_that_never_started_is_succeeded_only_when_it_cannot_appear_any_mo
         assert acts(decision) == []
 
 
-@pytest.mark.parametrize("result", [result for result in R if result not in (R.DRAINED, R.NEVER_STARTED)])
+@pytest.mark.parametrize(
+    "result", [result for result in RunResult if result not in (RunResult.DRAINED, RunResult.NEVER_STARTED)]
+)
 @pytest.mark.parametrize("change", [{"args": ["new"]}, {"restartNonce": 2}])
 def test_a_change_of_what_runs_releases_every_latch(result: RunResult, change: dict[str, Any]) -> None:
     hold = Hold(reason=HoldReason.LOST, since=ago(5), run_digest=digest())
@@ -122,48 +123,48 @@ def test_a_change_of_what_runs_releases_every_latch(result: RunResult, change: d
 @pytest.mark.parametrize("reason", [HoldReason.STOPPED, HoldReason.ATTEMPTS_USED_UP, HoldReason.SAVEPOINT_UNKNOWN])
 def test_a_change_that_is_none_of_the_run_releases_no_hold(change: dict[str, Any], reason: HoldReason) -> None:
     hold = Hold(reason=reason, since=ago(5), run_digest=digest(), by="bye", location=SP)
-    decision = decide(job(spec(**change), _status(ended(R.STOPPED, SP), hold=hold), held=False), seen())
+    decision = decide(job(spec(**change), _status(ended(RunResult.STOPPED, SP), hold=hold), held=False), seen())
     assert acts(decision) == []
     assert decision.status.hold == hold
 
 
 def test_state_releases_holds_when_it_leaves_running() -> None:
     hold = Hold(reason=HoldReason.STOPPED, since=ago(5), run_digest=digest(), by="bye", location=SP)
-    before = _status(ended(R.STOPPED, SP), hold=hold)
+    before = _status(ended(RunResult.STOPPED, SP), hold=hold)
     down = decide(job(spec(state="Suspended"), before), seen())
     assert down.status.hold is None
-    assert conditions(down) == "TFFU"
+    assert conditions(down) == "Ready, health unknown"
     up = decide(job(status=down.status), seen())
     assert _restored(up) == SP
 
 
 @pytest.mark.parametrize("state", ["Suspended", "Cancelled", "Drained"])
-@pytest.mark.parametrize("result", list(R))
+@pytest.mark.parametrize("result", list(RunResult))
 def test_what_is_not_wanted_does_not_run(state: str, result: RunResult) -> None:
     decision = decide(job(spec(state=state), _status(ended(result, SP)), held=False), seen())
     assert acts(decision) == []
     assert decision.status.phase == state
-    assert conditions(decision) == "TFFU"
+    assert conditions(decision) == "Ready, health unknown"
 
 
 @pytest.mark.parametrize(
     ("kind", "snapshot", "restore", "start"),
     [
-        (KIND.SAVEPOINT, SP, {}, SP),
-        (KIND.CHECKPOINT, SP, {}, SP),
-        (KIND.RESTORED, SP, {}, SP),
-        (KIND.EMPTY, None, {}, None),
-        (KIND.MISSING, None, {}, "Stalled"),
-        (KIND.MISSING, None, {"onMissing": "Fresh"}, None),
-        (KIND.SAVEPOINT, SP, {"maxAge": "5s"}, "Stalled"),
-        (KIND.SAVEPOINT, SP, {"maxAge": "1h"}, SP),
-        (KIND.SAVEPOINT, SP, {"maxAge": "5s", "onMissing": "Fresh"}, None),
+        (SnapshotKind.SAVEPOINT, SP, {}, SP),
+        (SnapshotKind.CHECKPOINT, SP, {}, SP),
+        (SnapshotKind.RESTORED, SP, {}, SP),
+        (SnapshotKind.EMPTY, None, {}, None),
+        (SnapshotKind.MISSING, None, {}, "Stalled"),
+        (SnapshotKind.MISSING, None, {"onMissing": "Fresh"}, None),
+        (SnapshotKind.SAVEPOINT, SP, {"maxAge": "5s"}, "Stalled"),
+        (SnapshotKind.SAVEPOINT, SP, {"maxAge": "1h"}, SP),
+        (SnapshotKind.SAVEPOINT, SP, {"maxAge": "5s", "onMissing": "Fresh"}, None),
     ],
 )
 def test_where_the_next_run_starts_from(
     kind: SnapshotKind, snapshot: str | None, restore: dict[str, Any], start: str | None
 ) -> None:
-    submission = ended(R.CANCELLED, snapshot, kind)
+    submission = ended(RunResult.CANCELLED, snapshot, kind)
     assert submission.end is not None
     submission = replace(submission, end=replace(submission.end, snapshot_time=ago(60)))
     decision = decide(job(spec(restore=restore), _status(submission)), seen())
@@ -171,7 +172,7 @@ def test_where_the_next_run_starts_from(
         assert acts(decision) == ["RemoveFinalizer"]
         assert decision.status.plan is not None
         assert decision.status.plan.reason == "StateMissing"
-        assert conditions(decision) == "FFTF"
+        assert conditions(decision) == "Stalled, unhealthy"
     else:
         assert _restored(decision) == start
     assert ("StartingFresh" in told(decision)) == (restore.get("onMissing") == "Fresh")
@@ -180,13 +181,13 @@ def test_where_the_next_run_starts_from(
 @pytest.mark.parametrize("changed", [False, True])
 def test_stateless_starts_empty_only_for_another_spec(changed: bool) -> None:
     wanted = spec(upgrade={"strategy": "Stateless"}, args=["new"] if changed else [])
-    decision = decide(job(wanted, _status(ended(R.CANCELLED, SP))), seen())
+    decision = decide(job(wanted, _status(ended(RunResult.CANCELLED, SP))), seen())
     assert _restored(decision) == (None if changed else SP)
 
 
 def test_a_new_nonce_starts_from_what_the_initial_state_says() -> None:
     initial = {"strategy": "Custom", "location": "file:/other", "nonce": 1}
-    about = job(spec(initialState=initial, restore={"claimMode": "Claim"}), _status(ended(R.DRAINED, SP)))
+    about = job(spec(initialState=initial, restore={"claimMode": "Claim"}), _status(ended(RunResult.DRAINED, SP)))
     decision = decide(about, seen())
     assert _restored(decision) == "file:/other"
     run = next(action for action in decision.actions if isinstance(action, RunJob))
@@ -199,7 +200,7 @@ def test_a_new_nonce_starts_from_what_the_initial_state_says() -> None:
 
 
 def test_a_restart_waits_once_and_then_starts() -> None:
-    first = decide(job(status=_status(ended(R.FAILED, SP)), held=False), seen())
+    first = decide(job(status=_status(ended(RunResult.FAILED, SP)), held=False), seen())
     assert first.status.restart is not None
     assert first.status.restart.attempts == 1
     assert told(first) == ["BackOff"]
@@ -218,7 +219,7 @@ def _read(decision: JobDecision) -> FlinkJobStatus:
 @pytest.mark.parametrize("delay", ["100ms", "5s"])
 def test_an_end_counts_as_one_failure_whatever_the_clocks(skew: float, delay: str) -> None:
     """Flink's clock says when the job ended, the operator's when the next attempt is due, in whole seconds."""
-    status = _status(ended(R.FAILED, SP, at=NOW + timedelta(seconds=skew)))
+    status = _status(ended(RunResult.FAILED, SP, at=NOW + timedelta(seconds=skew)))
     wanted = spec(restart={"initialDelay": delay, "maxAttempts": 3})
     for step in range(100):
         decision = decide(job(wanted, status, held=False), seen(now=NOW + timedelta(seconds=step * 0.1)))
@@ -232,16 +233,20 @@ def test_an_end_counts_as_one_failure_whatever_the_clocks(skew: float, delay: st
 
 def test_attempts_are_counted_over_runs_and_used_up() -> None:
     wanted = spec(restart=GIVEN_UP | {"maxAttempts": 2})
-    status = _status(ended(R.FAILED, SP, started_time=ago(20)), restart=RestartInfo(attempts=2, next_time=ago(30)))
+    status = _status(
+        ended(RunResult.FAILED, SP, started_time=ago(20)), restart=RestartInfo(attempts=2, next_time=ago(30))
+    )
     decision = decide(job(wanted, status, held=False), seen())
     assert decision.status.hold is not None
     assert decision.status.hold.reason is HoldReason.ATTEMPTS_USED_UP
-    assert conditions(decision) == "FFTF"
+    assert conditions(decision) == "Stalled, unhealthy"
     assert decision.status.phase == "Failed"
 
 
 def test_a_run_that_lived_long_starts_the_count_again() -> None:
-    status = _status(ended(R.FAILED, SP, started_time=ago(3600)), restart=RestartInfo(attempts=7, next_time=ago(3700)))
+    status = _status(
+        ended(RunResult.FAILED, SP, started_time=ago(3600)), restart=RestartInfo(attempts=7, next_time=ago(3700))
+    )
     decision = decide(job(status=status, held=False), seen())
     assert decision.status.restart is not None
     assert decision.status.restart.attempts == 1
@@ -251,17 +256,17 @@ def test_a_run_that_lived_long_starts_the_count_again() -> None:
     "message", ["Cannot map checkpoint/savepoint state for operator x", "Cannot find checkpoint or savepoint file"]
 )
 def test_a_run_that_could_not_be_restored_is_not_tried_again(message: str) -> None:
-    submission = ended(R.FAILED, SP, KIND.RESTORED, message=message, restored_from=SP, running=False)
+    submission = ended(RunResult.FAILED, SP, SnapshotKind.RESTORED, message=message, restored_from=SP, running=False)
     decision = decide(job(status=_status(submission), held=False), seen())
     assert acts(decision) == []
     assert decision.status.plan is not None
     assert decision.status.plan.reason == "RestoreFailed"
-    assert conditions(decision) == "FFTF"
+    assert conditions(decision) == "Stalled, unhealthy"
 
 
 def test_it_is_tried_again_when_state_may_be_left_behind() -> None:
     message = "Cannot map checkpoint/savepoint state for operator x"
-    submission = ended(R.FAILED, SP, KIND.RESTORED, message=message, restored_from=SP, running=False)
+    submission = ended(RunResult.FAILED, SP, SnapshotKind.RESTORED, message=message, restored_from=SP, running=False)
     wanted = spec(restore={"allowNonRestoredState": True})
     waiting = decide(job(wanted, _status(submission), held=False), seen())
     assert waiting.status.restart is not None
@@ -276,7 +281,7 @@ def test_it_is_tried_again_when_state_may_be_left_behind() -> None:
 
 
 def test_an_older_run_that_is_live_is_cancelled_before_anything_is_submitted() -> None:
-    status = _status(ended(R.CANCELLED, SP, number=2, job_id=flink_id(2)))
+    status = _status(ended(RunResult.CANCELLED, SP, number=2, job_id=flink_id(2)))
     decision = decide(job(status=status), seen(kin=(overview(number=1),)))
     assert acts(decision) == ["CancelJob", "RemoveFinalizer"]
     assert told(decision) == ["StrayJob"]
@@ -285,22 +290,22 @@ def test_an_older_run_that_is_live_is_cancelled_before_anything_is_submitted() -
 
 @pytest.mark.parametrize("number", [1, 3])
 def test_a_live_job_that_is_not_known_to_be_older_blocks_submissions(number: int) -> None:
-    status = _status(ended(R.LOST, SP))
+    status = _status(ended(RunResult.LOST, SP))
     about = overview(number=number) if number == 1 else overview(number=number, job_id=flink_id(1, "another uid"))
     decision = decide(job(status=status, held=False), seen(kin=(about,)))
     assert acts(decision) == []
-    assert conditions(decision) == "FFTF"
+    assert conditions(decision) == "Stalled, unhealthy"
 
 
 @pytest.mark.parametrize("state", [state for state in FlinkJobState if state.is_terminal])
 def test_ended_kin_block_nothing(state: FlinkJobState) -> None:
-    decision = decide(job(status=_status(ended(R.CANCELLED, SP))), seen(kin=(overview(state),)))
+    decision = decide(job(status=_status(ended(RunResult.CANCELLED, SP))), seen(kin=(overview(state),)))
     assert "RunJob" in acts(decision)
 
 
 def test_an_unsuitable_cluster_gets_no_run() -> None:
     wanted = spec(cluster={"url": "http://flink:8081", "require": ["HighAvailability"]})
-    decision = decide(job(wanted, _status(ended(R.CANCELLED, SP)), held=False), seen())
+    decision = decide(job(wanted, _status(ended(RunResult.CANCELLED, SP)), held=False), seen())
     assert acts(decision) == []
     assert decision.status.plan is not None
     assert decision.status.plan.reason == "Unsuitable"
@@ -308,7 +313,7 @@ def test_an_unsuitable_cluster_gets_no_run() -> None:
 
 @pytest.mark.parametrize("where", [cluster(several_managers=True)])
 def test_two_managers_at_one_address_stop_everything(where: Any) -> None:
-    decision = decide(job(status=_status(ended(R.CANCELLED, SP)), held=False), seen(cluster=where))
+    decision = decide(job(status=_status(ended(RunResult.CANCELLED, SP)), held=False), seen(cluster=where))
     assert acts(decision) == []
     assert decision.status.plan is not None
     assert decision.status.plan.reason == "AddressNotUnique"

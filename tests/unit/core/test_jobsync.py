@@ -42,7 +42,6 @@ from tests.support.inputs import (
 URI = "s3://backup/jobs"
 DONE = CopySeen(phase=CopyPhase.DONE, sequence_number=1, uri=f"{URI}/shop/clicks/1-7", objects=2, bytes=9)
 FAILED = CopySeen(phase=CopyPhase.FAILED, message="503")
-C = SavepointErrorCode
 
 
 def wanted(**sync: Any) -> FlinkJobSpec:
@@ -72,7 +71,7 @@ def copied(number: int, age: float = 1.0) -> SyncStatus:
     return SyncStatus(sequence_number=number, uri=f"{URI}/{number}", start_time=ago(age), end_time=ago(age), bytes=5)
 
 
-def given_up(age: float = 1.0, code: SavepointErrorCode = C.SNAPSHOT_NOT_SELF_CONTAINED) -> SyncStatus:
+def given_up(age: float = 1.0, code: SavepointErrorCode = SavepointErrorCode.SNAPSHOT_NOT_SELF_CONTAINED) -> SyncStatus:
     return SyncStatus(end_time=ago(age), error=SyncError(error_code=code, message="why", time=ago(age)))
 
 
@@ -181,7 +180,12 @@ def test_a_failure_is_told_once_and_never_given_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "attempts"), [(C.SNAPSHOT_NOT_SELF_CONTAINED, 1), (C.NO_SNAPSHOT, 5), (C.VERIFY_FAILED, 5)]
+    ("code", "attempts"),
+    [
+        (SavepointErrorCode.SNAPSHOT_NOT_SELF_CONTAINED, 1),
+        (SavepointErrorCode.NO_SNAPSHOT, 5),
+        (SavepointErrorCode.VERIFY_FAILED, 5),
+    ],
 )
 def test_a_spoiled_snapshot_is_given_up(code: SavepointErrorCode, attempts: int) -> None:
     """But after ten minutes only: a volume may be away for a while."""
@@ -195,7 +199,7 @@ def test_a_spoiled_snapshot_is_given_up(code: SavepointErrorCode, attempts: int)
 
 
 def test_a_wrong_place_is_tried_again_since_it_may_be_mended() -> None:
-    decision = follow(taken("a", 20, BEGUN), replace(FAILED, code=C.OWNED_BY_OTHER, permanent=True))
+    decision = follow(taken("a", 20, BEGUN), replace(FAILED, code=SavepointErrorCode.OWNED_BY_OTHER, permanent=True))
     assert decision.status.sync is not None
     assert decision.status.sync.retry_time is not None
 
@@ -227,16 +231,16 @@ def test_the_status_names_the_newest_copy_and_the_one_in_progress() -> None:
     assert sync.in_progress.name == "c"
     assert sync.last_failure is None
     assert synced(decision) == ("True", "Synced")
-    assert conditions(decision) == "TFFT"
+    assert conditions(decision) == "Ready, healthy, synced"
 
 
 def test_a_failure_is_shown_until_a_later_copy() -> None:
-    failing = replace(BEGUN, error=SyncError(error_code=C.STORE_ERROR, message="503", time=ago(2)))
+    failing = replace(BEGUN, error=SyncError(error_code=SavepointErrorCode.STORE_ERROR, message="503", time=ago(2)))
     decision = looked(taken("a", 30, copied(1, 20)), taken("b", 20, failing))
     sync = decision.status.sync
     assert sync is not None
     assert sync.last_failure is not None
-    assert (sync.last_failure.name, sync.last_failure.error_code) == ("b", C.STORE_ERROR)
+    assert (sync.last_failure.name, sync.last_failure.error_code) == ("b", SavepointErrorCode.STORE_ERROR)
     assert sync.last_success is not None
     assert synced(decision) == ("False", "StoreError")
     later = looked(taken("a", 30, copied(1, 20)), taken("b", 20, copied(2, 1)), status=decision.status)
@@ -247,7 +251,7 @@ def test_a_failure_is_shown_until_a_later_copy() -> None:
 
 def test_a_failure_that_repeats_changes_nothing() -> None:
     def failing(age: float) -> FlinkSavepoint:
-        error = SyncError(error_code=C.STORE_ERROR, message="503", time=ago(age))
+        error = SyncError(error_code=SavepointErrorCode.STORE_ERROR, message="503", time=ago(age))
         return taken("a", 30, replace(BEGUN, error=error, failures=int(90 - age)))
 
     first = looked(failing(60))
@@ -313,7 +317,7 @@ def _round(world: World, outcome: str) -> None:
                 case "working":
                     seen_copy = CopySeen(phase=CopyPhase.WORKING, bytes_total=9)
                 case "spoiled":
-                    seen_copy = replace(FAILED, code=C.SNAPSHOT_NOT_SELF_CONTAINED, permanent=True)
+                    seen_copy = replace(FAILED, code=SavepointErrorCode.SNAPSHOT_NOT_SELF_CONTAINED, permanent=True)
                 case _:
                     seen_copy = FAILED
         decided = decide_sp(snapshot_view(one), observation=seen(present(), now=world.now))
@@ -386,7 +390,7 @@ def test_what_is_older_than_a_copy_that_a_savepoint_asked_for_is_passed_over() -
 @pytest.mark.copying("one-order")
 def test_what_fails_for_the_job_lets_others_go_first_and_keeps_its_error() -> None:
     """It is tried for ever, by access of its own: another savepoint need not wait for that."""
-    error = SyncError(error_code=C.STORE_ERROR, message="403", time=ago(2))
+    error = SyncError(error_code=SavepointErrorCode.STORE_ERROR, message="403", time=ago(2))
     failing = taken("a", 20, replace(BEGUN, sequence_number=4, failures=2, error=error))
     other = taken("b", 10, **OWN)
     now = turns(wanted(), (failing, other), NOW)

@@ -49,7 +49,6 @@ from tests.support.inputs import (
     unseen,
 )
 
-S = FlinkJobState
 SYNC = chk(9, CheckpointKind.SYNC_SAVEPOINT, "file:/sp/9")
 OWN = f"{CHECKPOINTS}/{flink_id()}"
 
@@ -66,7 +65,7 @@ def _end(decision: JobDecision) -> tuple[RunResult, SnapshotKind | None, str | N
 
 
 @pytest.mark.behaviour(41)
-@pytest.mark.parametrize("state", [state for state in S if not state.is_terminal])
+@pytest.mark.parametrize("state", [state for state in FlinkJobState if not state.is_terminal])
 def test_a_job_that_is_not_terminal_has_not_ended(state: FlinkJobState) -> None:
     decision = decide(job(status=_status()), seen(present(state)))
     assert decision.status.submission is not None
@@ -78,20 +77,28 @@ def test_a_job_that_is_not_terminal_has_not_ended(state: FlinkJobState) -> None:
 @pytest.mark.parametrize(
     ("state", "history", "end"),
     [
-        (S.FINISHED, (), (RunResult.FINISHED, SnapshotKind.EMPTY, None)),
-        (S.FINISHED, (chk(3, discarded=True),), (RunResult.FINISHED, SnapshotKind.EMPTY, None)),
-        (S.FINISHED, (SYNC, chk(8)), (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.SAVEPOINT, "file:/sp/9")),
+        (FlinkJobState.FINISHED, (), (RunResult.FINISHED, SnapshotKind.EMPTY, None)),
+        (FlinkJobState.FINISHED, (chk(3, discarded=True),), (RunResult.FINISHED, SnapshotKind.EMPTY, None)),
         (
-            S.FINISHED,
+            FlinkJobState.FINISHED,
+            (SYNC, chk(8)),
+            (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.SAVEPOINT, "file:/sp/9"),
+        ),
+        (
+            FlinkJobState.FINISHED,
             (chk(10, discarded=True), SYNC),
             (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.SAVEPOINT, "file:/sp/9"),
         ),
-        (S.CANCELED, (chk(3),), (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.CHECKPOINT, f"{OWN}/chk-3")),
-        (S.CANCELED, (chk(3, discarded=True),), (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.MISSING, None)),
-        (S.FAILED, (), (RunResult.FAILED, SnapshotKind.EMPTY, None)),
-        (S.FAILED, (chk(3), chk(2)), (RunResult.FAILED, SnapshotKind.CHECKPOINT, f"{OWN}/chk-3")),
+        (FlinkJobState.CANCELED, (chk(3),), (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.CHECKPOINT, f"{OWN}/chk-3")),
         (
-            S.FAILED,
+            FlinkJobState.CANCELED,
+            (chk(3, discarded=True),),
+            (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.MISSING, None),
+        ),
+        (FlinkJobState.FAILED, (), (RunResult.FAILED, SnapshotKind.EMPTY, None)),
+        (FlinkJobState.FAILED, (chk(3), chk(2)), (RunResult.FAILED, SnapshotKind.CHECKPOINT, f"{OWN}/chk-3")),
+        (
+            FlinkJobState.FAILED,
             (chk(4, CheckpointKind.SAVEPOINT, "file:/sp/4"), chk(3)),
             (RunResult.FAILED, SnapshotKind.SAVEPOINT, "file:/sp/4"),
         ),
@@ -125,13 +132,15 @@ def test_without_a_snapshot_of_its_own_a_run_leaves_what_it_started_from(
     restored_from: str | None, restored: RestoredCheckpoint | None, left: tuple[object, object]
 ) -> None:
     status = _status(run(restored_from=restored_from))
-    decision = decide(job(status=status), seen(present(S.FAILED), checkpoints=CheckpointStats(restored=restored)))
+    decision = decide(
+        job(status=status), seen(present(FlinkJobState.FAILED), checkpoints=CheckpointStats(restored=restored))
+    )
     assert _end(decision)[1:] == left
 
 
 def test_the_statistics_are_read_when_flinks_cache_has_expired() -> None:
     asked: list[Needs] = []
-    decision = decide(job(status=_status()), seen(present(S.CANCELED, terminal_for=1.0)), asked)
+    decision = decide(job(status=_status()), seen(present(FlinkJobState.CANCELED, terminal_for=1.0)), asked)
     assert decision.status.submission is not None
     assert decision.status.submission.end is None
     assert Fact.CHECKPOINTS not in [needs.fact for needs in asked]
@@ -143,7 +152,9 @@ def test_a_failure_is_told_with_its_cause() -> None:
     cause = JobException(
         time=ago(11), name="java.lang.RuntimeException", root_cause="boom", task="map", taskmanager="tm"
     )
-    decision = decide(job(status=_status()), seen(present(S.FAILED), checkpoints=stats(chk(1)), exception=cause))
+    decision = decide(
+        job(status=_status()), seen(present(FlinkJobState.FAILED), checkpoints=stats(chk(1)), exception=cause)
+    )
     assert decision.status.last_failure is not None
     assert decision.status.last_failure.root_cause == "boom"
     assert "JobFailed" in told(decision)
@@ -152,7 +163,7 @@ def test_a_failure_is_told_with_its_cause() -> None:
 @pytest.mark.behaviour(48)
 def test_our_own_cancel_is_no_cancel_by_somebody_else() -> None:
     status = _status(operation=operation(OperationKind.CANCEL, "Upgrade"))
-    for state, left in ((S.CANCELED, chk(3)), (S.FINISHED, SYNC)):
+    for state, left in ((FlinkJobState.CANCELED, chk(3)), (FlinkJobState.FINISHED, SYNC)):
         about = job(spec(state="Cancelled"), status)
         decision = decide(about, seen(present(state), checkpoints=stats(left)))
         assert _end(decision)[::2] == (RunResult.CANCELLED, left.external_path)
@@ -220,11 +231,11 @@ def test_checkpoints_that_were_there_and_are_gone_mean_finished() -> None:
 
 
 def test_an_end_is_noted_in_the_history_once() -> None:
-    decision = decide(job(status=_status()), seen(present(S.FAILED), checkpoints=stats(chk(1))))
+    decision = decide(job(status=_status()), seen(present(FlinkJobState.FAILED), checkpoints=stats(chk(1))))
     assert [(entry.number, entry.result, entry.to) for entry in decision.status.history] == [
         (1, RunResult.FAILED, f"{OWN}/chk-1")
     ]
-    again = decide(job(status=decision.status), seen(present(S.FAILED), checkpoints=stats(chk(1))))
+    again = decide(job(status=decision.status), seen(present(FlinkJobState.FAILED), checkpoints=stats(chk(1))))
     assert len(again.status.history) == 1
 
 
@@ -364,7 +375,7 @@ def test_a_run_that_is_lost_after_an_edit_is_looked_for_where_its_revision_says(
     assert (lost.result, lost.to) == (RunResult.LOST, f"{OWN}/chk-7")
 
 
-@pytest.mark.parametrize("state", [S.FINISHED, S.FAILED, S.CANCELED])
+@pytest.mark.parametrize("state", [FlinkJobState.FINISHED, FlinkJobState.FAILED, FlinkJobState.CANCELED])
 @pytest.mark.parametrize("what", [None, operation(OperationKind.STOP, "Suspend"), operation(OperationKind.CANCEL)])
 def test_a_job_that_is_forgotten_between_two_questions_has_not_left_nothing(
     state: FlinkJobState, what: Operation | None

@@ -36,7 +36,6 @@ from tests.support.inputs import (
     triggered,
 )
 
-S, K = FlinkJobState, OperationKind
 RUNNING = FlinkJobStatus(submission=run())
 
 
@@ -62,7 +61,7 @@ def test_a_move_stops_here_and_starts_there() -> None:
     assert acts(stop) == ["StopJob"]
     assert stop.status.phase == "Moving"
     made = f"{directory()}/savepoint-1"
-    done = seen(present(S.FINISHED), target=there, trigger=triggered(TriggerState.COMPLETED, made))
+    done = seen(present(FlinkJobState.FINISHED), target=there, trigger=triggered(TriggerState.COMPLETED, made))
     started = decide(job(MOVED, stop.status), done)
     sent = next(action for action in started.actions if isinstance(action, RunJob))
     assert (sent.url, sent.request.savepoint_path) == (ELSEWHERE, made)
@@ -76,7 +75,9 @@ def test_nothing_is_stopped_for_a_cluster_that_does_not_answer() -> None:
     assert _plan(decision) == ("Connect", "ClusterUnreachable")
 
 
-@pytest.mark.parametrize("what", [None, operation(K.STOP, "Move"), operation(K.CANCEL, "Upgrade")])
+@pytest.mark.parametrize(
+    "what", [None, operation(OperationKind.STOP, "Move"), operation(OperationKind.CANCEL, "Upgrade")]
+)
 def test_an_old_cluster_that_is_gone_is_reported_and_can_be_abandoned(what: Any) -> None:
     status = replace(RUNNING, operation=what)
     observation = seen(cluster=silent(700), target=cluster(url=ELSEWHERE))
@@ -101,7 +102,7 @@ def test_in_place_where_the_scheduler_can() -> None:
     decision = decide(job(spec(parallelism=3), RUNNING), seen(present(**ADAPTIVE), slots=SLOTS))
     (sent,) = [action for action in decision.actions if isinstance(action, RescaleJob)]
     assert (sent.before, sent.after) == (1, 3)
-    assert (decision.status.phase, conditions(decision)) == ("Rescaling", "FTFU")
+    assert (decision.status.phase, conditions(decision)) == ("Rescaling", "Reconciling, health unknown")
 
 
 def test_by_replacing_where_it_cannot() -> None:
@@ -115,7 +116,7 @@ def test_missing_slots_are_waited_for_with_the_job_running(known: Any) -> None:
     decision = decide(job(spec(parallelism=5), RUNNING), seen(known, slots=SLOTS))
     assert acts(decision) == []
     assert _plan(decision) == ("Scale", "NotEnoughSlots")
-    assert conditions(decision) == "FTFT"
+    assert conditions(decision) == "Reconciling, healthy"
     smaller = FlinkJobStatus(submission=run(parallelism=9))
     assert acts(decide(job(spec(parallelism=5), smaller), seen(present(**ADAPTIVE), slots=SLOTS))) == ["RescaleJob"]
 
@@ -137,7 +138,7 @@ def _bounds(*upper: int) -> Mapping[str, ParallelismBounds]:
 def test_a_rescale_is_followed_by_what_the_cluster_shows(
     wanted: Mapping[str, ParallelismBounds] | None, tasks: int, since: float, outcome: str
 ) -> None:
-    scaling = operation(K.RESCALE, "Scale", parallelism=3, since=ago(since))
+    scaling = operation(OperationKind.RESCALE, "Scale", parallelism=3, since=ago(since))
     shown = present(**ADAPTIVE)
     assert shown.overview is not None
     shown = replace(shown, overview=replace(shown.overview, tasks=TaskCounts(total=tasks, running=tasks)))

@@ -37,7 +37,6 @@ from tests.support.inputs import (
     triggered,
 )
 
-S, T, K = FlinkJobState, TriggerState, OperationKind
 MADE = f"{directory()}/savepoint-911e-1"
 SUSPENDED = spec(state="Suspended")
 
@@ -47,7 +46,7 @@ def _status(what: Operation, **fields: object) -> FlinkJobStatus:
 
 
 def _stop(by: str = "Suspend", **fields: object) -> FlinkJobStatus:
-    return _status(operation(K.STOP, by, **fields))
+    return _status(operation(OperationKind.STOP, by, **fields))
 
 
 def _end(decision: JobDecision) -> tuple[RunResult, SnapshotKind | None, str | None] | None:
@@ -66,12 +65,17 @@ STOPPED = (RunResult.STOPPED, SnapshotKind.SAVEPOINT, MADE)
 @pytest.mark.parametrize(
     ("trigger", "state", "end", "actions"),
     [
-        (triggered(T.IN_PROGRESS), S.RUNNING, None, []),
-        (triggered(T.IN_PROGRESS), S.FINISHED, None, []),
-        (triggered(T.COMPLETED, MADE), S.RUNNING, None, []),
-        (triggered(T.COMPLETED, MADE), S.FINISHED, STOPPED, ["RecordSavepoint", "RemoveFinalizer"]),
-        (triggered(T.FORGOTTEN), S.RUNNING, None, ["StopJob"]),
-        (triggered(T.FORGOTTEN), S.RESTARTING, None, ["StopJob"]),
+        (triggered(TriggerState.IN_PROGRESS), FlinkJobState.RUNNING, None, []),
+        (triggered(TriggerState.IN_PROGRESS), FlinkJobState.FINISHED, None, []),
+        (triggered(TriggerState.COMPLETED, MADE), FlinkJobState.RUNNING, None, []),
+        (
+            triggered(TriggerState.COMPLETED, MADE),
+            FlinkJobState.FINISHED,
+            STOPPED,
+            ["RecordSavepoint", "RemoveFinalizer"],
+        ),
+        (triggered(TriggerState.FORGOTTEN), FlinkJobState.RUNNING, None, ["StopJob"]),
+        (triggered(TriggerState.FORGOTTEN), FlinkJobState.RESTARTING, None, ["StopJob"]),
     ],
 )
 def test_a_stop_by_flinks_answer(trigger: object, state: FlinkJobState, end: object, actions: list[str]) -> None:
@@ -82,20 +86,24 @@ def test_a_stop_by_flinks_answer(trigger: object, state: FlinkJobState, end: obj
 
 
 @pytest.mark.copying("never-answered")
-@pytest.mark.parametrize("answer", [T.FORGOTTEN, T.IN_PROGRESS])
+@pytest.mark.parametrize("answer", [TriggerState.FORGOTTEN, TriggerState.IN_PROGRESS])
 @pytest.mark.parametrize(
     ("history", "state", "end"),
     [
-        ((_sync(),), S.FINISHED, STOPPED),
-        ((_sync(), chk(8)), S.CANCELED, STOPPED),
-        ((chk(10, discarded=True), _sync()), S.FINISHED, STOPPED),
-        ((chk(8),), S.CANCELED, (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.CHECKPOINT, chk(8).external_path)),
-        ((), S.FINISHED, (RunResult.FINISHED, SnapshotKind.EMPTY, None)),
-        ((_sync("file:///savepoints/another/savepoint-1"), chk(8)), S.FAILED, None),
+        ((_sync(),), FlinkJobState.FINISHED, STOPPED),
+        ((_sync(), chk(8)), FlinkJobState.CANCELED, STOPPED),
+        ((chk(10, discarded=True), _sync()), FlinkJobState.FINISHED, STOPPED),
+        (
+            (chk(8),),
+            FlinkJobState.CANCELED,
+            (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.CHECKPOINT, chk(8).external_path),
+        ),
+        ((), FlinkJobState.FINISHED, (RunResult.FINISHED, SnapshotKind.EMPTY, None)),
+        ((_sync("file:///savepoints/another/savepoint-1"), chk(8)), FlinkJobState.FAILED, None),
     ],
 )
 def test_a_forgotten_stop_of_a_job_that_ended(
-    history: tuple[Checkpoint, ...], state: FlinkJobState, end: tuple[object, ...] | None, answer: T
+    history: tuple[Checkpoint, ...], state: FlinkJobState, end: tuple[object, ...] | None, answer: TriggerState
 ) -> None:
     """Also one whose result stays in progress: Flink answers no more for a job that ended a minute ago."""
     observation = seen(present(state), trigger=triggered(answer), checkpoints=stats(*history))
@@ -108,14 +116,14 @@ def test_a_forgotten_stop_of_a_job_that_ended(
 
 def test_a_forgotten_stop_is_not_sent_again_while_its_savepoint_is_written() -> None:
     writing = _sync(status=CheckpointStatus.IN_PROGRESS)
-    observation = seen(present(), trigger=triggered(T.FORGOTTEN), checkpoints=stats(writing))
+    observation = seen(present(), trigger=triggered(TriggerState.FORGOTTEN), checkpoints=stats(writing))
     decision = decide(job(SUSPENDED, _stop()), observation)
     assert acts(decision) == []
     assert decision.status.operation is not None
 
 
 def test_a_forgotten_stop_whose_savepoint_is_there_while_the_job_runs_has_failed() -> None:
-    observation = seen(present(), trigger=triggered(T.FORGOTTEN), checkpoints=stats(chk(10), _sync()))
+    observation = seen(present(), trigger=triggered(TriggerState.FORGOTTEN), checkpoints=stats(chk(10), _sync()))
     decision = decide(job(SUSPENDED, _stop()), observation)
     assert decision.status.operation is None
     assert told(decision) == ["SavepointCompleted", "SavepointFailed"]
@@ -124,7 +132,7 @@ def test_a_forgotten_stop_whose_savepoint_is_there_while_the_job_runs_has_failed
 
 def test_a_stop_is_repeated_under_its_own_trigger_id() -> None:
     status = _stop()
-    decision = decide(job(SUSPENDED, status), seen(present(), trigger=triggered(T.FORGOTTEN)))
+    decision = decide(job(SUSPENDED, status), seen(present(), trigger=triggered(TriggerState.FORGOTTEN)))
     sent = [action for action in decision.actions if isinstance(action, StopJob)]
     assert status.operation is not None
     assert [(action.trigger_id, action.directory) for action in sent] == [
@@ -135,7 +143,9 @@ def test_a_stop_is_repeated_under_its_own_trigger_id() -> None:
 
 def test_a_later_checkpoint_is_newer_than_a_forgotten_stops_savepoint() -> None:
     """The stop failed after its savepoint, the job ran on and completed another checkpoint before it ended."""
-    observation = seen(present(S.FAILED), trigger=triggered(T.FORGOTTEN), checkpoints=stats(chk(12), _sync()))
+    observation = seen(
+        present(FlinkJobState.FAILED), trigger=triggered(TriggerState.FORGOTTEN), checkpoints=stats(chk(12), _sync())
+    )
     decision = decide(job(SUSPENDED, _stop()), observation)
     assert _end(decision) == (RunResult.FAILED, SnapshotKind.CHECKPOINT, chk(12).external_path)
 
@@ -143,18 +153,23 @@ def test_a_later_checkpoint_is_newer_than_a_forgotten_stops_savepoint() -> None:
 @pytest.mark.parametrize(
     ("state", "history", "path", "end"),
     [
-        (S.FAILED, (chk(8),), None, (RunResult.FAILED, SnapshotKind.CHECKPOINT, chk(8).external_path)),
-        (S.FAILED, (), MADE, (RunResult.FAILED, SnapshotKind.SAVEPOINT, MADE)),
-        (S.FAILED, (_sync(), chk(8)), MADE, (RunResult.FAILED, SnapshotKind.SAVEPOINT, MADE)),
-        (S.FAILED, (chk(12), _sync()), MADE, (RunResult.FAILED, SnapshotKind.CHECKPOINT, chk(12).external_path)),
-        (S.FINISHED, (), MADE, (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.SAVEPOINT, MADE)),
-        (S.FINISHED, (), None, (RunResult.FINISHED, SnapshotKind.EMPTY, None)),
+        (FlinkJobState.FAILED, (chk(8),), None, (RunResult.FAILED, SnapshotKind.CHECKPOINT, chk(8).external_path)),
+        (FlinkJobState.FAILED, (), MADE, (RunResult.FAILED, SnapshotKind.SAVEPOINT, MADE)),
+        (FlinkJobState.FAILED, (_sync(), chk(8)), MADE, (RunResult.FAILED, SnapshotKind.SAVEPOINT, MADE)),
+        (
+            FlinkJobState.FAILED,
+            (chk(12), _sync()),
+            MADE,
+            (RunResult.FAILED, SnapshotKind.CHECKPOINT, chk(12).external_path),
+        ),
+        (FlinkJobState.FINISHED, (), MADE, (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.SAVEPOINT, MADE)),
+        (FlinkJobState.FINISHED, (), None, (RunResult.FINISHED, SnapshotKind.EMPTY, None)),
     ],
 )
 def test_a_failed_stop_of_a_job_that_ended(
     state: FlinkJobState, history: tuple[Checkpoint, ...], path: str | None, end: tuple[object, ...]
 ) -> None:
-    trigger = triggered(T.FAILED, failure="suspending", failure_path=path)
+    trigger = triggered(TriggerState.FAILED, failure="suspending", failure_path=path)
     decision = decide(job(SUSPENDED, _stop()), seen(present(state), trigger=trigger, checkpoints=stats(*history)))
     assert _end(decision) == end
 
@@ -164,13 +179,13 @@ def test_a_failed_stop_of_a_job_that_ended(
     [("Checkpoint Coordinator is suspending.", 1, 2.0), ("Failed to create savepoint directory", 3, 8.0)],
 )
 def test_a_failed_stop_of_a_job_that_runs_on_is_tried_again(cause: str, attempts: int, pause: float) -> None:
-    decision = decide(job(SUSPENDED, _stop()), seen(present(), trigger=triggered(T.FAILED, failure=cause)))
+    decision = decide(job(SUSPENDED, _stop()), seen(present(), trigger=triggered(TriggerState.FAILED, failure=cause)))
     plan = decision.status.plan
     assert plan is not None
     assert (plan.step, plan.attempts, plan.message) == ("Stop", attempts, cause)
     assert decision.requeue_after == pytest.approx(pause, rel=0.21)
     assert decision.status.operation is None
-    assert conditions(decision) == "FTFT"
+    assert conditions(decision) == "Reconciling, healthy"
     pausing = decide(job(SUSPENDED, decision.status), seen(present()))
     assert acts(pausing) == []
     again = decide(job(SUSPENDED, decision.status), seen(present(), now=ago(-60)))
@@ -180,7 +195,7 @@ def test_a_failed_stop_of_a_job_that_runs_on_is_tried_again(cause: str, attempts
 def test_a_new_attempt_has_a_trigger_and_a_directory_of_its_own() -> None:
     status = FlinkJobStatus(submission=run(operations=1))
     decision = decide(job(SUSPENDED, status), seen(present()))
-    first, second = operation(K.STOP, "Suspend"), decision.status.operation
+    first, second = operation(OperationKind.STOP, "Suspend"), decision.status.operation
     assert second is not None
     assert second.attempt == 2
     assert second.trigger_id != first.trigger_id
@@ -195,19 +210,20 @@ def test_when_no_savepoint_can_be_taken(fallback: str) -> None:
     kept = CheckpointConfig(retained=True, retained_on_cancellation=True)
     decision = decide(job(wanted, status), seen(present(), checkpoints=stats(chk(3)), checkpoint_config=kept))
     assert acts(decision) == {"LastState": ["CancelJob"], "Wait": ["StopJob"], "Fail": []}[fallback]
-    assert conditions(decision) == ("FFTT" if fallback == "Fail" else "FTFU")
+    assert conditions(decision) == ("Stalled, healthy" if fallback == "Fail" else "Reconciling, health unknown")
 
 
 # stops that a FlinkSavepoint asked for
 
 
 @pytest.mark.parametrize(
-    ("kind", "reason"), [(K.STOP, HoldReason.STOPPED), (K.SAVEPOINT_AND_CANCEL, HoldReason.CANCELLED)]
+    ("kind", "reason"),
+    [(OperationKind.STOP, HoldReason.STOPPED), (OperationKind.SAVEPOINT_AND_CANCEL, HoldReason.CANCELLED)],
 )
 def test_a_flinksavepoint_that_stopped_the_job_holds_it(kind: OperationKind, reason: HoldReason) -> None:
     status = _status(operation(kind, "FlinkSavepoint/bye"))
-    ends_as = S.FINISHED if kind is K.STOP else S.CANCELED
-    decision = decide(job(status=status), seen(present(ends_as), trigger=triggered(T.COMPLETED, MADE)))
+    ends_as = FlinkJobState.FINISHED if kind is OperationKind.STOP else FlinkJobState.CANCELED
+    decision = decide(job(status=status), seen(present(ends_as), trigger=triggered(TriggerState.COMPLETED, MADE)))
     assert _end(decision) == STOPPED
     hold = decision.status.hold
     assert hold is not None
@@ -215,21 +231,21 @@ def test_a_flinksavepoint_that_stopped_the_job_holds_it(kind: OperationKind, rea
     assert decision.outcome is not None
     assert (decision.outcome.by, decision.outcome.location) == ("FlinkSavepoint/bye", MADE)
     assert acts(decision) == ["RemoveFinalizer"]
-    assert conditions(decision) == "FFTF"
+    assert conditions(decision) == "Stalled, unhealthy"
     edited = spec(args=["--new"])
     assert "RunJob" in acts(decide(job(edited, decision.status), seen()))
     assert acts(decide(job(status=decision.status, held=False), seen())) == []
 
 
 def test_a_savepoint_that_failed_never_cancels_the_job() -> None:
-    status = _status(operation(K.SAVEPOINT_AND_CANCEL, "FlinkSavepoint/bye"))
-    decision = decide(job(status=status), seen(present(), trigger=triggered(T.FAILED, failure="declined")))
+    status = _status(operation(OperationKind.SAVEPOINT_AND_CANCEL, "FlinkSavepoint/bye"))
+    decision = decide(job(status=status), seen(present(), trigger=triggered(TriggerState.FAILED, failure="declined")))
     assert _end(decision) is None
     assert decision.status.operation is None
     assert decision.outcome is not None
     assert (decision.outcome.location, decision.outcome.message) == (None, "declined")
     assert acts(decision) == []
-    forgotten = decide(job(status=status), seen(present(), trigger=triggered(T.FORGOTTEN)))
+    forgotten = decide(job(status=status), seen(present(), trigger=triggered(TriggerState.FORGOTTEN)))
     assert [action.cancel for action in forgotten.actions if isinstance(action, TakeSavepoint)] == [True]
 
 
@@ -237,7 +253,7 @@ GONE = cluster(incarnation="jm-2")
 FOUND = {directory(): Listing(readable=True, found=(Left(location=MADE),))}
 
 
-@pytest.mark.parametrize("kind", [K.STOP, K.SAVEPOINT_AND_CANCEL])
+@pytest.mark.parametrize("kind", [OperationKind.STOP, OperationKind.SAVEPOINT_AND_CANCEL])
 def test_a_job_that_went_away_under_a_flinksavepoint_is_held_all_the_same(kind: OperationKind) -> None:
     """Its savepoint was found in the attempt's own directory: it was stopped as asked, whoever saw it."""
     where = directory(kind)
@@ -315,13 +331,16 @@ def test_a_checkpoint_after_the_savepoint_of_a_stop_shows_that_the_stop_failed(
 @pytest.mark.parametrize("by", ["Upgrade", "Suspend", "Move", "FlinkSavepoint/bye"])
 @pytest.mark.parametrize("wanted", [spec(), SUSPENDED, spec(state="Cancelled"), spec(args=["x"])])
 def test_a_new_wish_sends_no_second_stop(by: str, wanted: dict[str, object]) -> None:
-    decision = decide(job(wanted, _stop(by)), seen(present(), trigger=triggered(T.IN_PROGRESS)))
+    decision = decide(job(wanted, _stop(by)), seen(present(), trigger=triggered(TriggerState.IN_PROGRESS)))
     assert acts(decision) == []
     assert decision.status.operation == _stop(by).operation
 
 
 def test_a_spec_that_was_reverted_during_the_stop_starts_again_from_that_savepoint() -> None:
-    decision = decide(job(status=_stop("Upgrade")), seen(present(S.FINISHED), trigger=triggered(T.COMPLETED, MADE)))
+    decision = decide(
+        job(status=_stop("Upgrade")),
+        seen(present(FlinkJobState.FINISHED), trigger=triggered(TriggerState.COMPLETED, MADE)),
+    )
     submission = decision.status.submission
     assert submission is not None
     assert (submission.number, submission.restored_from, submission.reason) == (2, MADE, "Resume")
@@ -332,7 +351,7 @@ def test_a_spec_that_was_reverted_during_the_stop_starts_again_from_that_savepoi
 @pytest.mark.parametrize("seen_job", [JobSeen(presence=Presence.UNKNOWN), JobSeen()])
 @pytest.mark.parametrize("where", [cluster(), silent(700)])
 def test_without_an_answer_the_operation_stays(seen_job: JobSeen, where: object) -> None:
-    for kind in (K.STOP, K.CANCEL, K.SAVEPOINT_AND_CANCEL):
+    for kind in (OperationKind.STOP, OperationKind.CANCEL, OperationKind.SAVEPOINT_AND_CANCEL):
         status = _status(operation(kind, "Upgrade"))
         decision = decide(job(status=status), seen(seen_job, cluster=where))
         assert decision.status.operation == status.operation
@@ -340,28 +359,30 @@ def test_without_an_answer_the_operation_stays(seen_job: JobSeen, where: object)
 
 
 def test_a_cancel_is_repeated_until_the_job_has_ended() -> None:
-    status = _status(operation(K.CANCEL, "Cancel"))
+    status = _status(operation(OperationKind.CANCEL, "Cancel"))
     wanted = spec(state="Cancelled")
     assert acts(decide(job(wanted, status), seen(present()))) == ["CancelJob"]
-    done = decide(job(wanted, status), seen(present(S.CANCELED), checkpoints=stats(chk(2))))
+    done = decide(job(wanted, status), seen(present(FlinkJobState.CANCELED), checkpoints=stats(chk(2))))
     assert _end(done) == (RunResult.CANCELLED, SnapshotKind.CHECKPOINT, chk(2).external_path)
-    assert conditions(done) == "TFFU"
+    assert conditions(done) == "Ready, health unknown"
 
 
 def test_an_operation_on_another_run_is_over() -> None:
-    status = FlinkJobStatus(submission=run(2, job_id=flink_id(2)), operation=operation(K.STOP, "Upgrade"))
+    status = FlinkJobStatus(submission=run(2, job_id=flink_id(2)), operation=operation(OperationKind.STOP, "Upgrade"))
     decision = decide(job(status=status), seen(present(number=2)))
     assert decision.status.operation is None
     assert acts(decision) == []
 
 
 def test_a_drain_is_a_drain() -> None:
-    status = _status(operation(K.STOP, "Drain", drain=True))
+    status = _status(operation(OperationKind.STOP, "Drain", drain=True))
     drained = spec(state="Drained")
-    decision = decide(job(drained, status), seen(present(S.FINISHED), trigger=triggered(T.COMPLETED, MADE)))
+    decision = decide(
+        job(drained, status), seen(present(FlinkJobState.FINISHED), trigger=triggered(TriggerState.COMPLETED, MADE))
+    )
     assert _end(decision) == (RunResult.DRAINED, SnapshotKind.SAVEPOINT, MADE)
     again = decide(job(status=decision.status, held=False), seen())
     assert acts(again) == []
-    assert conditions(again) == "FFTF"
+    assert conditions(again) == "Stalled, unhealthy"
     fresh = spec(initialState={"nonce": 1})
     assert "RunJob" in acts(decide(job(fresh, decision.status), seen()))

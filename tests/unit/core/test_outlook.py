@@ -33,7 +33,6 @@ from tests.support.inputs import (
     unseen,
 )
 
-K, R, S = OperationKind, RunResult, FlinkJobState
 RUNNING = FlinkJobStatus(submission=run())
 FOLLOWED = {"trigger": triggered(TriggerState.IN_PROGRESS)}
 HOLD = Hold(reason=HoldReason.FAILED, since=ago(5), run_digest=digest())
@@ -47,39 +46,129 @@ def _operation(kind: OperationKind, by: str) -> FlinkJobStatus:
 @pytest.mark.parametrize(
     ("wanted", "status", "observation", "phase", "row"),
     [
-        (spec(), FlinkJobStatus(submission=unseen()), seen(absent(0.1)), "Submitting", "FTFU"),
-        (spec(), FlinkJobStatus(submission=run(running=False)), seen(present(tasks=0)), "Submitting", "FTFU"),
-        (spec(), _operation(K.STOP, "Upgrade"), seen(present(), **FOLLOWED), "Upgrading", "FTFU"),
-        (spec(), _operation(K.CANCEL, "Rollback"), seen(present()), "Upgrading", "FTFU"),
-        (spec(), _operation(K.STOP, "Move"), seen(present(), **FOLLOWED), "Moving", "FTFU"),
-        (spec(parallelism=2), _operation(K.RESCALE, "Scale"), seen(present()), None, None),
-        (spec(state="Suspended"), _operation(K.STOP, "Suspend"), seen(present(), **FOLLOWED), "Suspending", "FTFU"),
-        (spec(), _operation(K.STOP, "FlinkSavepoint/x"), seen(present(), **FOLLOWED), "Suspending", "FTFU"),
-        (spec(state="Drained"), _operation(K.STOP, "Drain"), seen(present(), **FOLLOWED), "Draining", "FTFU"),
-        (spec(state="Cancelled"), _operation(K.CANCEL, "Cancel"), seen(present()), "Cancelling", "FTFU"),
-        (spec(), RUNNING, seen(present()), "Running", "TFFT"),
-        (spec(), RUNNING, seen(present(S.RESTARTING)), "Restarting", "FTFF"),
-        (spec(), RUNNING, seen(present(S.FAILING)), "Restarting", "FTFF"),
-        (spec(), RUNNING, seen(present(tasks=1)), "Restarting", "FTFF"),
-        (spec(), RUNNING, seen(JobSeen(), cluster=silent(5)), "Running", "TFFT"),
-        (spec(), RUNNING, seen(JobSeen(), cluster=silent(61)), "Unknown", "UFFU"),
-        (spec(), FlinkJobStatus(submission=ended(R.FAILED, "file:/s"), restart=WAITING), seen(), "Restarting", "FTFF"),
-        (spec(), FlinkJobStatus(submission=ended(R.FAILED, "file:/s"), hold=HOLD), seen(), "Failed", "FFTF"),
-        (spec(), FlinkJobStatus(submission=ended(R.STOPPED, "file:/s"), hold=HOLD), seen(), "Held", "FFTF"),
-        (spec(restart={"policy": "Never"}), FlinkJobStatus(submission=ended(R.FAILED)), seen(), "Failed", "FFTF"),
-        ({"jar": {}}, RUNNING, seen(present()), "Running", "FFTT"),
-        (spec(state="Suspended"), FlinkJobStatus(submission=ended(R.STOPPED, "file:/s")), seen(), "Suspended", "TFFU"),
-        (spec(state="Cancelled"), FlinkJobStatus(submission=ended(R.CANCELLED)), seen(), "Cancelled", "TFFU"),
-        (spec(state="Drained"), FlinkJobStatus(submission=ended(R.DRAINED, "file:/s")), seen(), "Drained", "TFFU"),
-        (spec(), FlinkJobStatus(submission=ended(R.FINISHED)), seen(), "Finished", "TFFU"),
-        (spec(), FlinkJobStatus(), seen(cluster=silent(900)), "Pending", "FTFU"),
+        (spec(), FlinkJobStatus(submission=unseen()), seen(absent(0.1)), "Submitting", "Reconciling, health unknown"),
+        (
+            spec(),
+            FlinkJobStatus(submission=run(running=False)),
+            seen(present(tasks=0)),
+            "Submitting",
+            "Reconciling, health unknown",
+        ),
+        (
+            spec(),
+            _operation(OperationKind.STOP, "Upgrade"),
+            seen(present(), **FOLLOWED),
+            "Upgrading",
+            "Reconciling, health unknown",
+        ),
+        (
+            spec(),
+            _operation(OperationKind.CANCEL, "Rollback"),
+            seen(present()),
+            "Upgrading",
+            "Reconciling, health unknown",
+        ),
+        (
+            spec(),
+            _operation(OperationKind.STOP, "Move"),
+            seen(present(), **FOLLOWED),
+            "Moving",
+            "Reconciling, health unknown",
+        ),
+        (spec(parallelism=2), _operation(OperationKind.RESCALE, "Scale"), seen(present()), None, None),
+        (
+            spec(state="Suspended"),
+            _operation(OperationKind.STOP, "Suspend"),
+            seen(present(), **FOLLOWED),
+            "Suspending",
+            "Reconciling, health unknown",
+        ),
+        (
+            spec(),
+            _operation(OperationKind.STOP, "FlinkSavepoint/x"),
+            seen(present(), **FOLLOWED),
+            "Suspending",
+            "Reconciling, health unknown",
+        ),
+        (
+            spec(state="Drained"),
+            _operation(OperationKind.STOP, "Drain"),
+            seen(present(), **FOLLOWED),
+            "Draining",
+            "Reconciling, health unknown",
+        ),
+        (
+            spec(state="Cancelled"),
+            _operation(OperationKind.CANCEL, "Cancel"),
+            seen(present()),
+            "Cancelling",
+            "Reconciling, health unknown",
+        ),
+        (spec(), RUNNING, seen(present()), "Running", "Ready, healthy"),
+        (spec(), RUNNING, seen(present(FlinkJobState.RESTARTING)), "Restarting", "Reconciling, unhealthy"),
+        (spec(), RUNNING, seen(present(FlinkJobState.FAILING)), "Restarting", "Reconciling, unhealthy"),
+        (spec(), RUNNING, seen(present(tasks=1)), "Restarting", "Reconciling, unhealthy"),
+        (spec(), RUNNING, seen(JobSeen(), cluster=silent(5)), "Running", "Ready, healthy"),
+        (spec(), RUNNING, seen(JobSeen(), cluster=silent(61)), "Unknown", "Ready unknown, health unknown"),
+        (
+            spec(),
+            FlinkJobStatus(submission=ended(RunResult.FAILED, "file:/s"), restart=WAITING),
+            seen(),
+            "Restarting",
+            "Reconciling, unhealthy",
+        ),
+        (
+            spec(),
+            FlinkJobStatus(submission=ended(RunResult.FAILED, "file:/s"), hold=HOLD),
+            seen(),
+            "Failed",
+            "Stalled, unhealthy",
+        ),
+        (
+            spec(),
+            FlinkJobStatus(submission=ended(RunResult.STOPPED, "file:/s"), hold=HOLD),
+            seen(),
+            "Held",
+            "Stalled, unhealthy",
+        ),
+        (
+            spec(restart={"policy": "Never"}),
+            FlinkJobStatus(submission=ended(RunResult.FAILED)),
+            seen(),
+            "Failed",
+            "Stalled, unhealthy",
+        ),
+        ({"jar": {}}, RUNNING, seen(present()), "Running", "Stalled, healthy"),
+        (
+            spec(state="Suspended"),
+            FlinkJobStatus(submission=ended(RunResult.STOPPED, "file:/s")),
+            seen(),
+            "Suspended",
+            "Ready, health unknown",
+        ),
+        (
+            spec(state="Cancelled"),
+            FlinkJobStatus(submission=ended(RunResult.CANCELLED)),
+            seen(),
+            "Cancelled",
+            "Ready, health unknown",
+        ),
+        (
+            spec(state="Drained"),
+            FlinkJobStatus(submission=ended(RunResult.DRAINED, "file:/s")),
+            seen(),
+            "Drained",
+            "Ready, health unknown",
+        ),
+        (spec(), FlinkJobStatus(submission=ended(RunResult.FINISHED)), seen(), "Finished", "Ready, health unknown"),
+        (spec(), FlinkJobStatus(), seen(cluster=silent(900)), "Pending", "Reconciling, health unknown"),
     ],
 )
 def test_the_table_of_conditions(
     wanted: dict[str, Any], status: FlinkJobStatus, observation: Observation, phase: str | None, row: str | None
 ) -> None:
     if phase is None:
-        observation, phase, row = replace(observation, requirements={}), "Rescaling", "FTFU"
+        observation, phase, row = replace(observation, requirements={}), "Rescaling", "Reconciling, health unknown"
     decision = decide(job(wanted, status), observation)
     assert (decision.status.phase, conditions(decision)) == (phase, row)
 
@@ -88,7 +177,7 @@ def test_the_table_of_conditions(
 def test_what_is_being_deleted_is_deleting(observation: Observation) -> None:
     decision = decide(job(status=RUNNING, **deleted()), observation)
     assert decision.status.phase == "Deleting"
-    assert conditions(decision)[:3] == "FTF"
+    assert conditions(decision).partition(", ")[0] == "Reconciling"
 
 
 def _reachable(decision: JobDecision) -> tuple[str, str]:
@@ -126,7 +215,7 @@ def test_a_transition_has_its_time_once() -> None:
     first = decide(job(status=RUNNING), seen(present()))
     later = decide(job(status=first.status), seen(present(), now=NOW + timedelta(hours=1)))
     assert {c.last_transition_time for c in later.status.conditions} == {NOW}
-    broken = decide(job(status=first.status), seen(present(S.RESTARTING), now=NOW + timedelta(hours=1)))
+    broken = decide(job(status=first.status), seen(present(FlinkJobState.RESTARTING), now=NOW + timedelta(hours=1)))
     changed = {c.type for c in broken.status.conditions if c.last_transition_time != NOW}
     assert changed == {"Ready", "Reconciling", "Healthy"}
 
@@ -168,7 +257,7 @@ def test_what_scale_needs_is_there() -> None:
 
 def test_a_message_of_any_length_is_one_line() -> None:
     trigger = triggered(TriggerState.FAILED, failure="boom\n" * 1000)
-    status = replace(RUNNING, operation=operation(K.STOP, "Suspend"))
+    status = replace(RUNNING, operation=operation(OperationKind.STOP, "Suspend"))
     decision = decide(job(spec(state="Suspended"), status), seen(present(), trigger=trigger, checkpoints=stats()))
     for condition in decision.status.conditions:
         assert "\n" not in condition.message

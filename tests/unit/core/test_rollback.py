@@ -30,7 +30,6 @@ from tests.support.inputs import (
     told,
 )
 
-S = FlinkJobState
 RUNNING = FlinkJobStatus(submission=run())
 NEW: dict[str, Any] = {"args": ["new"]}
 KEPT = CheckpointConfig(retained=True, retained_on_cancellation=True)
@@ -63,7 +62,7 @@ def _upgraded(**fields: Any) -> FlinkJobStatus:
 
 
 def test_a_run_that_is_not_healthy_by_the_deadline_is_taken_back() -> None:
-    failing = seen(present(S.RESTARTING, number=2), revisions=OLD)
+    failing = seen(present(FlinkJobState.RESTARTING, number=2), revisions=OLD)
     decision = decide(job(spec(**NEW, **BACK), _upgraded()), failing)
     assert told(decision) == ["RolledBack"]
     assert decision.status.rollback is not None
@@ -85,7 +84,7 @@ def test_the_healthy_spec_runs_again_from_the_state_before_and_with_its_own_jar(
     stopping = decide(job(spec(**NEW, **BACK), status), seen(present(number=2), revisions=OLD), asked)
     assert acts(stopping) == ["CancelJob"]
     assert [needs.artifact.digest for needs in asked if needs.artifact is not None] == [JAR]
-    ended_now = seen(present(S.CANCELED, number=2), revisions=OLD, checkpoints=stats(chk(9)))
+    ended_now = seen(present(FlinkJobState.CANCELED, number=2), revisions=OLD, checkpoints=stats(chk(9)))
     asked.clear()
     started = decide(job(spec(**NEW, **BACK), stopping.status), ended_now, asked)
     assert [needs.artifact.digest for needs in asked if needs.artifact is not None] == [JAR]
@@ -98,7 +97,7 @@ def test_the_healthy_spec_runs_again_from_the_state_before_and_with_its_own_jar(
         seen(present(number=3), revisions=OLD, checkpoint_config=KEPT),
     )
     assert acts(running) == []
-    assert conditions(running) == "FFTT"
+    assert conditions(running) == "Stalled, healthy"
     assert _plan(running) == ("Hold", "RolledBack")
 
 
@@ -128,12 +127,12 @@ def test_healthy_is_running_for_long_enough_with_a_checkpoint() -> None:
             ("clicks-bad", "b" * 64) if healthy else ("clicks-good", JAR)
         )
     unsteady = _upgraded(steady_since=ago(61), intent_time=ago(100))
-    decision = decide(job(about, unsteady), seen(present(S.RESTARTING, number=2)))
+    decision = decide(job(about, unsteady), seen(present(FlinkJobState.RESTARTING, number=2)))
     assert decision.status.submission is not None
     assert decision.status.submission.steady_since is None
 
 
 def test_a_failed_upgrade_is_taken_back_at_once() -> None:
-    observation = seen(present(S.FAILED, number=2), revisions=OLD)
+    observation = seen(present(FlinkJobState.FAILED, number=2), revisions=OLD)
     decision = decide(job(spec(**NEW, **BACK), _upgraded()), observation)
     assert decision.status.rollback is not None

@@ -41,7 +41,6 @@ from tests.support.inputs import (
     unseen,
 )
 
-S, T, P = FlinkJobState, TriggerState, SavepointPhase
 RUNNING = FlinkJobStatus(submission=run())
 UNKNOWN = JobSeen(presence=Presence.UNKNOWN)
 STOP: dict[str, Any] = {"mode": "Stop"}
@@ -57,7 +56,7 @@ def _where(attempt: int = 1) -> str:
 
 MADE = f"{_where()}/savepoint-911e-1"
 WRITING = FlinkSavepointStatus(
-    phase=P.IN_PROGRESS,
+    phase=SavepointPhase.IN_PROGRESS,
     trigger_id=trigger_id("u-sp", 1, "Savepoint", 1),
     directory=_where(),
     attempt=1,
@@ -90,12 +89,12 @@ def test_a_job_that_does_not_run_is_waited_for_until_the_timeout(
 ) -> None:
     new = savepoint(meta={"creationTimestamp": "2026-01-01T11:55:00Z"}, **mode)
     decision = decide_sp(new, status, seen(UNKNOWN), without_job=missing)
-    assert (decision.status.phase, conditions(decision)) == (P.PENDING, "FTF")
+    assert (decision.status.phase, conditions(decision)) == (SavepointPhase.PENDING, "Reconciling")
     assert decision.status.conditions[0].reason == reason
     assert decision.requeue_after == pytest.approx(300.5)
     late = savepoint(meta={"creationTimestamp": "2026-01-01T11:49:59Z"}, **mode)
     failed = decide_sp(late, status, seen(UNKNOWN), without_job=missing)
-    assert (failed.status.phase, _error(failed), conditions(failed)) == (P.FAILED, code, "FFT")
+    assert (failed.status.phase, _error(failed), conditions(failed)) == (SavepointPhase.FAILED, code, "Stalled")
 
 
 @pytest.mark.parametrize("mode", [STOP, CANCEL])
@@ -115,8 +114,10 @@ def test_the_intent_of_a_savepoint_is_in_the_status_of_its_own_attempt() -> None
     status = decision.status
     assert (take.trigger_id, take.directory, take.cancel) == (status.trigger_id, status.directory, False)
     assert (status.trigger_id, status.directory, status.attempt) == (WRITING.trigger_id, _where(), 1)
-    assert (status.phase, status.submission, status.job_id) == (P.IN_PROGRESS, 1, flink_id())
-    retry = decide_sp(savepoint(status=FlinkSavepointStatus(phase=P.PENDING, attempt=1, failures=1)), RUNNING)
+    assert (status.phase, status.submission, status.job_id) == (SavepointPhase.IN_PROGRESS, 1, flink_id())
+    retry = decide_sp(
+        savepoint(status=FlinkSavepointStatus(phase=SavepointPhase.PENDING, attempt=1, failures=1)), RUNNING
+    )
     assert (retry.status.attempt, retry.status.directory) == (2, _where(2))
     assert retry.status.trigger_id != status.trigger_id
 
@@ -134,7 +135,7 @@ def test_a_checkpoint_has_no_directory() -> None:
     [
         (replace(RUNNING, operation=operation()), seen(present()), "Pending"),
         (RUNNING, seen(present(tasks=1)), "WaitingForTasks"),
-        (RUNNING, seen(present(S.RESTARTING)), "WaitingForTasks"),
+        (RUNNING, seen(present(FlinkJobState.RESTARTING)), "WaitingForTasks"),
         (RUNNING, seen(UNKNOWN, cluster=silent(9)), "WaitingForTasks"),
     ],
 )
@@ -160,17 +161,35 @@ LATE: dict[str, Any] = {"timeout": "10s"}
 @pytest.mark.parametrize(
     ("trigger", "fields", "phase", "actions", "code"),
     [
-        (triggered(T.IN_PROGRESS), {}, P.IN_PROGRESS, [], None),
-        (triggered(T.IN_PROGRESS), LATE, P.FAILED, [], "Timeout"),
-        (triggered(T.COMPLETED, MADE), {}, P.COMPLETED, [], None),
-        (triggered(T.COMPLETED, MADE), LATE, P.COMPLETED, [], None),
-        (triggered(T.FAILED, failure="declined"), {}, P.PENDING, [], None),
-        (triggered(T.FAILED, failure="declined"), LATE, P.FAILED, [], "SavepointFailed"),
-        (triggered(T.FAILED, failure="declined"), {"backoffLimit": 0}, P.FAILED, [], "SavepointFailed"),
-        (triggered(T.FAILED, failure="Failed to create savepoint directory"), {}, P.FAILED, [], "SavepointFailed"),
-        (triggered(T.FAILED, failure="Could not find Flink job (x)"), {}, P.FAILED, [], "JobNotRunning"),
-        (triggered(T.FORGOTTEN), {}, P.IN_PROGRESS, ["TakeSavepoint"], None),
-        (triggered(T.FORGOTTEN), LATE, P.FAILED, [], "Timeout"),
+        (triggered(TriggerState.IN_PROGRESS), {}, SavepointPhase.IN_PROGRESS, [], None),
+        (triggered(TriggerState.IN_PROGRESS), LATE, SavepointPhase.FAILED, [], "Timeout"),
+        (triggered(TriggerState.COMPLETED, MADE), {}, SavepointPhase.COMPLETED, [], None),
+        (triggered(TriggerState.COMPLETED, MADE), LATE, SavepointPhase.COMPLETED, [], None),
+        (triggered(TriggerState.FAILED, failure="declined"), {}, SavepointPhase.PENDING, [], None),
+        (triggered(TriggerState.FAILED, failure="declined"), LATE, SavepointPhase.FAILED, [], "SavepointFailed"),
+        (
+            triggered(TriggerState.FAILED, failure="declined"),
+            {"backoffLimit": 0},
+            SavepointPhase.FAILED,
+            [],
+            "SavepointFailed",
+        ),
+        (
+            triggered(TriggerState.FAILED, failure="Failed to create savepoint directory"),
+            {},
+            SavepointPhase.FAILED,
+            [],
+            "SavepointFailed",
+        ),
+        (
+            triggered(TriggerState.FAILED, failure="Could not find Flink job (x)"),
+            {},
+            SavepointPhase.FAILED,
+            [],
+            "JobNotRunning",
+        ),
+        (triggered(TriggerState.FORGOTTEN), {}, SavepointPhase.IN_PROGRESS, ["TakeSavepoint"], None),
+        (triggered(TriggerState.FORGOTTEN), LATE, SavepointPhase.FAILED, [], "Timeout"),
     ],
 )
 def test_a_savepoint_in_progress(
@@ -180,11 +199,11 @@ def test_a_savepoint_in_progress(
     assert decision.status.phase == phase
     assert acts(decision) == actions
     assert _error(decision) == code
-    if phase is P.COMPLETED:
+    if phase is SavepointPhase.COMPLETED:
         assert decision.status.location == MADE
         assert decision.result_mark is not None
         assert json.loads(decision.result_mark)["location"] == MADE
-    if phase is P.PENDING:
+    if phase is SavepointPhase.PENDING:
         assert decision.status.retry_time is not None
         assert (decision.status.failures, decision.status.trigger_id) == (1, None)
         waiting = decide_sp(savepoint(status=decision.status), RUNNING)
@@ -194,10 +213,14 @@ def test_a_savepoint_in_progress(
 def test_of_two_that_end_in_the_same_second_the_later_one_is_the_newest() -> None:
     """Also where Flink has told the number of the first and not yet that of the second, and its job is gone by then."""
     done = replace(
-        WRITING, phase=P.COMPLETED, location="file:/first", checkpoint_id=9, end_time=NOW.replace(microsecond=0)
+        WRITING,
+        phase=SavepointPhase.COMPLETED,
+        location="file:/first",
+        checkpoint_id=9,
+        end_time=NOW.replace(microsecond=0),
     )
     first = savepoint("first", status=done)
-    observation = seen(present(), trigger=triggered(T.COMPLETED, MADE))
+    observation = seen(present(), trigger=triggered(TriggerState.COMPLETED, MADE))
     for others in ((first,), (savepoint("zero", status=replace(done, location="file:/zero")), first)):
         second = decide_sp(savepoint("second", status=WRITING), RUNNING, observation, others=others).status
         known = completed_in_order((savepoint("second", status=second), *others))
@@ -210,26 +233,26 @@ def test_of_two_that_end_in_the_same_second_the_later_one_is_the_newest() -> Non
 @pytest.mark.parametrize(
     ("known", "history", "status", "phase", "actions"),
     [
-        (present(), (DONE,), RUNNING, P.COMPLETED, []),
-        (present(S.FAILED), (DONE,), RUNNING, P.COMPLETED, []),
+        (present(), (DONE,), RUNNING, SavepointPhase.COMPLETED, []),
+        (present(FlinkJobState.FAILED), (DONE,), RUNNING, SavepointPhase.COMPLETED, []),
         (
             present(),
             (chk(6), chk(5, CheckpointKind.SAVEPOINT, "file:/other")),
             RUNNING,
-            P.IN_PROGRESS,
+            SavepointPhase.IN_PROGRESS,
             ["TakeSavepoint"],
         ),
-        (present(S.FAILED), (), RUNNING, P.FAILED, []),
-        (UNKNOWN, (), RUNNING, P.IN_PROGRESS, []),
-        (absent(1.0), (), RUNNING, P.IN_PROGRESS, []),
-        (absent(), (), FlinkJobStatus(submission=ended(RunResult.LOST)), P.FAILED, []),
-        (present(number=2), (), FlinkJobStatus(submission=run(2, job_id=flink_id(2))), P.FAILED, []),
+        (present(FlinkJobState.FAILED), (), RUNNING, SavepointPhase.FAILED, []),
+        (UNKNOWN, (), RUNNING, SavepointPhase.IN_PROGRESS, []),
+        (absent(1.0), (), RUNNING, SavepointPhase.IN_PROGRESS, []),
+        (absent(), (), FlinkJobStatus(submission=ended(RunResult.LOST)), SavepointPhase.FAILED, []),
+        (present(number=2), (), FlinkJobStatus(submission=run(2, job_id=flink_id(2))), SavepointPhase.FAILED, []),
     ],
 )
 def test_a_forgotten_trigger_is_looked_for_before_it_is_sent_again(
     known: JobSeen, history: tuple[Any, ...], status: FlinkJobStatus, phase: SavepointPhase, actions: list[str]
 ) -> None:
-    observation = seen(known, trigger=triggered(T.FORGOTTEN), checkpoints=stats(*history))
+    observation = seen(known, trigger=triggered(TriggerState.FORGOTTEN), checkpoints=stats(*history))
     decision = decide_sp(savepoint(status=WRITING), status, observation)
     assert decision.status.phase == phase
     assert acts(decision) == actions
@@ -240,21 +263,26 @@ def test_a_forgotten_trigger_is_looked_for_before_it_is_sent_again(
 
 @pytest.mark.copying("never-answered")
 @pytest.mark.parametrize(
-    ("ended_for", "history", "phase"), [(8.0, (), P.IN_PROGRESS), (60.0, (), P.FAILED), (60.0, (DONE,), P.COMPLETED)]
+    ("ended_for", "history", "phase"),
+    [
+        (8.0, (), SavepointPhase.IN_PROGRESS),
+        (60.0, (), SavepointPhase.FAILED),
+        (60.0, (DONE,), SavepointPhase.COMPLETED),
+    ],
 )
 def test_a_result_that_stays_in_progress_after_the_end_of_the_job(
     ended_for: float, history: tuple[Any, ...], phase: SavepointPhase
 ) -> None:
-    ended_job = present(S.FINISHED, terminal_for=ended_for)
-    observation = seen(ended_job, trigger=triggered(T.IN_PROGRESS), checkpoints=stats(*history))
+    ended_job = present(FlinkJobState.FINISHED, terminal_for=ended_for)
+    observation = seen(ended_job, trigger=triggered(TriggerState.IN_PROGRESS), checkpoints=stats(*history))
     decision = decide_sp(savepoint(status=WRITING), RUNNING, observation)
     assert (decision.status.phase, acts(decision)) == (phase, [])
-    assert _error(decision) == ("JobNotRunning" if phase is P.FAILED else None)
+    assert _error(decision) == ("JobNotRunning" if phase is SavepointPhase.FAILED else None)
 
 
 def test_it_is_not_sent_again_while_one_is_written() -> None:
     writing = chk(6, CheckpointKind.SAVEPOINT, None, status=CheckpointStatus.IN_PROGRESS)
-    observation = seen(present(), trigger=triggered(T.FORGOTTEN), checkpoints=stats(writing, in_progress=1))
+    observation = seen(present(), trigger=triggered(TriggerState.FORGOTTEN), checkpoints=stats(writing, in_progress=1))
     assert acts(decide_sp(savepoint(status=WRITING), RUNNING, observation)) == []
 
 
@@ -262,7 +290,7 @@ def test_it_is_not_sent_again_while_one_is_written() -> None:
 def test_a_silent_cluster_changes_nothing_before_the_timeout(fields: dict[str, Any], code: str | None) -> None:
     decision = decide_sp(savepoint(status=WRITING, **fields), RUNNING, seen(UNKNOWN, cluster=silent(99)))
     assert _error(decision) == code
-    assert decision.status.phase == (P.FAILED if code else P.IN_PROGRESS)
+    assert decision.status.phase == (SavepointPhase.FAILED if code else SavepointPhase.IN_PROGRESS)
     assert acts(decision) == []
 
 
@@ -270,7 +298,9 @@ def test_a_silent_cluster_changes_nothing_before_the_timeout(fields: dict[str, A
 
 
 def test_size_and_id_follow_when_the_statistics_show_them() -> None:
-    at_once = decide_sp(savepoint(status=WRITING), RUNNING, seen(present(), trigger=triggered(T.COMPLETED, MADE)))
+    at_once = decide_sp(
+        savepoint(status=WRITING), RUNNING, seen(present(), trigger=triggered(TriggerState.COMPLETED, MADE))
+    )
     assert (at_once.status.size, at_once.status.checkpoint_id) == (None, None)
     done = savepoint(status=at_once.status)
     waiting = decide_sp(done, RUNNING, seen(present()))
@@ -290,19 +320,26 @@ MEMORY = chk(8, CheckpointKind.SAVEPOINT, "file:/elsewhere/savepoint-1")
 @pytest.mark.parametrize(
     ("known", "history", "fields", "phase", "place", "code"),
     [
-        (present(), (), {}, P.IN_PROGRESS, None, None),
-        (present(), (chk(7),), {}, P.IN_PROGRESS, None, None),
-        (present(), (chk(8),), {}, P.COMPLETED, "chk-8", None),
-        (present(), (chk(9), chk(8)), LATE, P.COMPLETED, "chk-8", None),
-        (present(S.FAILED), (chk(8),), {}, P.COMPLETED, "chk-8", None),
-        (present(), tuple(chk(number) for number in range(19, 9, -1)), {}, P.COMPLETED, "chk-8", None),
-        (present(), (replace(MEMORY, checkpoint_id=9),), {}, P.IN_PROGRESS, None, None),
-        (present(), (ANONYMOUS,), {}, P.FAILED, None, "NoSnapshot"),
-        (present(), (replace(ANONYMOUS, status=CheckpointStatus.IN_PROGRESS),), {}, P.IN_PROGRESS, None, None),
-        (UNKNOWN, (), {}, P.IN_PROGRESS, None, None),
-        (UNKNOWN, (), LATE, P.FAILED, None, "NoSnapshot"),
-        (present(), (), LATE, P.FAILED, None, "NoSnapshot"),
-        (absent(), (), {}, P.FAILED, None, "NoSnapshot"),
+        (present(), (), {}, SavepointPhase.IN_PROGRESS, None, None),
+        (present(), (chk(7),), {}, SavepointPhase.IN_PROGRESS, None, None),
+        (present(), (chk(8),), {}, SavepointPhase.COMPLETED, "chk-8", None),
+        (present(), (chk(9), chk(8)), LATE, SavepointPhase.COMPLETED, "chk-8", None),
+        (present(FlinkJobState.FAILED), (chk(8),), {}, SavepointPhase.COMPLETED, "chk-8", None),
+        (present(), tuple(chk(number) for number in range(19, 9, -1)), {}, SavepointPhase.COMPLETED, "chk-8", None),
+        (present(), (replace(MEMORY, checkpoint_id=9),), {}, SavepointPhase.IN_PROGRESS, None, None),
+        (present(), (ANONYMOUS,), {}, SavepointPhase.FAILED, None, "NoSnapshot"),
+        (
+            present(),
+            (replace(ANONYMOUS, status=CheckpointStatus.IN_PROGRESS),),
+            {},
+            SavepointPhase.IN_PROGRESS,
+            None,
+            None,
+        ),
+        (UNKNOWN, (), {}, SavepointPhase.IN_PROGRESS, None, None),
+        (UNKNOWN, (), LATE, SavepointPhase.FAILED, None, "NoSnapshot"),
+        (present(), (), LATE, SavepointPhase.FAILED, None, "NoSnapshot"),
+        (absent(), (), {}, SavepointPhase.FAILED, None, "NoSnapshot"),
     ],
 )
 def test_a_checkpoint_completes_with_its_place(
@@ -314,17 +351,17 @@ def test_a_checkpoint_completes_with_its_place(
     code: str | None,
 ) -> None:
     """Its id, told by the trigger, is kept, so that the trigger need not be asked again."""
-    first = seen(present(), trigger=triggered(T.COMPLETED, checkpoint_id=8))
+    first = seen(present(), trigger=triggered(TriggerState.COMPLETED, checkpoint_id=8))
     noted = decide_sp(savepoint(status=ASKED, type="Checkpoint"), RUNNING, first)
-    assert (noted.status.phase, noted.status.checkpoint_id, noted.requeue_after) == (P.IN_PROGRESS, 8, 0.5)
-    later = seen(known, checkpoints=stats(*history), trigger=triggered(T.FORGOTTEN))
+    assert (noted.status.phase, noted.status.checkpoint_id, noted.requeue_after) == (SavepointPhase.IN_PROGRESS, 8, 0.5)
+    later = seen(known, checkpoints=stats(*history), trigger=triggered(TriggerState.FORGOTTEN))
     decision = decide_sp(savepoint(status=noted.status, type="Checkpoint", **fields), RUNNING, later)
     assert (decision.status.phase, _error(decision), acts(decision)) == (phase, code, [])
     assert (decision.status.location or "").rpartition("/")[2] == (place or "")
-    assert (decision.result_mark is None) == (phase is not P.COMPLETED)
+    assert (decision.result_mark is None) == (phase is not SavepointPhase.COMPLETED)
 
 
-@pytest.mark.parametrize("phase", [P.COMPLETED, P.FAILED])
+@pytest.mark.parametrize("phase", [SavepointPhase.COMPLETED, SavepointPhase.FAILED])
 @pytest.mark.parametrize("mode", [{}, STOP, CANCEL])
 @pytest.mark.parametrize("status", [RUNNING, FlinkJobStatus()])
 def test_what_is_finished_is_never_touched_again(
@@ -343,10 +380,14 @@ def test_what_is_finished_is_never_touched_again(
 def test_what_is_restored_with_its_mark_is_done_already(mode: dict[str, Any]) -> None:
     mark = json.dumps({"location": MADE, "jobId": flink_id(), "checkpointId": 5, "submission": 1})
     decision = decide_sp(savepoint(meta={"annotations": {"flinkjob.dev/result": mark}}, **mode), RUNNING)
-    assert (decision.status.phase, decision.status.location, decision.status.checkpoint_id) == (P.COMPLETED, MADE, 5)
+    assert (decision.status.phase, decision.status.location, decision.status.checkpoint_id) == (
+        SavepointPhase.COMPLETED,
+        MADE,
+        5,
+    )
     assert acts(decision) == []
     damaged = decide_sp(savepoint(meta={"annotations": {"flinkjob.dev/result": "{"}}, **mode), RUNNING)
-    assert damaged.status.phase is P.FAILED
+    assert damaged.status.phase is SavepointPhase.FAILED
     assert acts(damaged) == []
 
 
@@ -358,23 +399,27 @@ def test_what_is_restored_with_its_mark_is_done_already(mode: dict[str, Any]) ->
 def test_the_flinkjob_stops_and_the_flinksavepoint_mirrors_it(mode: dict[str, Any]) -> None:
     pending = decide_sp(savepoint(**mode), RUNNING)
     assert acts(pending) == []
-    assert pending.status.phase is P.PENDING
+    assert pending.status.phase is SavepointPhase.PENDING
     kind = OperationKind.STOP if mode is STOP else OperationKind.SAVEPOINT_AND_CANCEL
     stopping = replace(RUNNING, operation=operation(kind, "FlinkSavepoint/sp"))
     mirrored = decide_sp(savepoint(status=pending.status, **mode), stopping)
     assert stopping.operation is not None
     not_yet = decide_sp(savepoint(status=pending.status, **mode), stopping, owner=job(status=RUNNING))
-    assert not_yet.status.phase is P.PENDING, "an edit from now on releases the hold: first the FlinkJob must know"
-    assert mirrored.status.phase is P.IN_PROGRESS
+    assert not_yet.status.phase is SavepointPhase.PENDING, (
+        "an edit from now on releases the hold: first the FlinkJob must know"
+    )
+    assert mirrored.status.phase is SavepointPhase.IN_PROGRESS
     assert mirrored.status.trigger_id == stopping.operation.trigger_id
     assert acts(mirrored) == []
     outcome = OperationOutcome(by="FlinkSavepoint/sp", location=MADE, message="")
     stopped = FlinkJobStatus(submission=ended(RunResult.STOPPED, MADE))
-    done = decide_sp(savepoint(status=mirrored.status, **mode), stopped, seen(present(S.FINISHED)), outcome=outcome)
-    assert (done.status.phase, done.status.location) == (P.COMPLETED, MADE)
+    done = decide_sp(
+        savepoint(status=mirrored.status, **mode), stopped, seen(present(FlinkJobState.FINISHED)), outcome=outcome
+    )
+    assert (done.status.phase, done.status.location) == (SavepointPhase.COMPLETED, MADE)
 
 
-@pytest.mark.parametrize(("permanent", "phase"), [(False, P.PENDING), (True, P.FAILED)])
+@pytest.mark.parametrize(("permanent", "phase"), [(False, SavepointPhase.PENDING), (True, SavepointPhase.FAILED)])
 def test_a_stop_that_failed_is_tried_again_unless_it_would_fail_again(permanent: bool, phase: SavepointPhase) -> None:
     outcome = OperationOutcome(by="FlinkSavepoint/sp", location=None, message="declined", permanent=permanent)
     decision = decide_sp(savepoint(status=WRITING, **STOP), RUNNING, outcome=outcome)
@@ -385,18 +430,18 @@ def test_a_hold_tells_the_result_after_a_crash() -> None:
     hold = Hold(reason=HoldReason.STOPPED, by="sp", since=ago(5), location=MADE)
     held = FlinkJobStatus(submission=ended(RunResult.STOPPED, MADE), hold=hold)
     decision = decide_sp(savepoint(status=WRITING, **STOP), held)
-    assert (decision.status.phase, decision.status.location) == (P.COMPLETED, MADE)
+    assert (decision.status.phase, decision.status.location) == (SavepointPhase.COMPLETED, MADE)
 
 
 def test_the_outcome_of_another_one_is_none_of_its_business() -> None:
     outcome = OperationOutcome(by="FlinkSavepoint/other", location=MADE, message="")
     decision = decide_sp(savepoint(**STOP), RUNNING, outcome=outcome)
-    assert decision.status.phase is P.PENDING
+    assert decision.status.phase is SavepointPhase.PENDING
 
 
 def test_a_bad_spec_fails() -> None:
     decision = decide_sp(savepoint(mode="Nonsense"), RUNNING)
-    assert decision.status.phase is P.FAILED
+    assert decision.status.phase is SavepointPhase.FAILED
     assert "spec.mode" in (decision.status.error.message if decision.status.error else "")
 
 

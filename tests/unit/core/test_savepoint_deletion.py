@@ -29,7 +29,6 @@ from tests.support.inputs import (
     triggered,
 )
 
-P = SavepointPhase
 RUNNING = FlinkJobStatus(submission=run())
 HELD: dict[str, Any] = {"finalizers": ["flinkjob.dev/job-cleanup"]}
 
@@ -42,7 +41,7 @@ def _where(attempt: int = 1) -> str:
 
 MADE = f"{_where()}/savepoint-911e-1"
 WRITING = FlinkSavepointStatus(
-    phase=P.IN_PROGRESS,
+    phase=SavepointPhase.IN_PROGRESS,
     trigger_id=trigger_id("u-sp", 1, "Savepoint", 1),
     directory=_where(),
     attempt=1,
@@ -53,7 +52,7 @@ WRITING = FlinkSavepointStatus(
 )
 
 
-COMPLETE = replace(WRITING, phase=P.COMPLETED, location=MADE, end_time=ago(3600), checkpoint_id=5)
+COMPLETE = replace(WRITING, phase=SavepointPhase.COMPLETED, location=MADE, end_time=ago(3600), checkpoint_id=5)
 DELETE: dict[str, Any] = {"deletion": {"policy": "Delete"}}
 
 
@@ -102,8 +101,8 @@ def test_the_object_goes_at_its_deadline(phase: DisposalPhase) -> None:
 
 
 def test_without_data_or_with_data_to_retain_it_goes_at_once() -> None:
-    pending = FlinkSavepointStatus(phase=P.PENDING)
-    failed = replace(WRITING, phase=P.FAILED)
+    pending = FlinkSavepointStatus(phase=SavepointPhase.PENDING)
+    failed = replace(WRITING, phase=SavepointPhase.FAILED)
     for status, fields in ((pending, DELETE), (failed, DELETE), (COMPLETE, {}), (WRITING, {})):
         decision = decide_sp(savepoint(status=status, meta=_deleted(), **fields), RUNNING)
         assert acts(decision) == ["RemoveFinalizer"]
@@ -136,7 +135,7 @@ def test_one_in_progress_is_waited_for(
 
 
 TIMED_OUT = replace(
-    WRITING, phase=P.FAILED, end_time=ago(20), error=SavepointError(error_code=SavepointErrorCode.TIMEOUT)
+    WRITING, phase=SavepointPhase.FAILED, end_time=ago(20), error=SavepointError(error_code=SavepointErrorCode.TIMEOUT)
 )
 
 

@@ -39,7 +39,6 @@ from tests.support.inputs import (
     unseen,
 )
 
-S, T, P = FlinkJobState, TriggerState, SavepointPhase
 RUNNING = FlinkJobStatus(submission=run())
 TARGET: dict[str, Any] = {"jobRef": None, "target": {"cluster": {"url": URL}, "jobId": flink_id()}}
 MADE = "file:/savepoints/savepoint-1"
@@ -83,22 +82,26 @@ def test_nothing_is_done_to_the_job_of_another_owner(
 @pytest.mark.parametrize(
     ("observation", "phase", "reason"),
     [
-        (seen(absent(9)), P.FAILED, "UnknownJob"),
-        (seen(absent(1)), P.PENDING, "UnknownJob"),
-        (seen(JobSeen()), P.PENDING, "ClusterUnreachable"),
-        (seen(JobSeen(), cluster=silent(9)), P.PENDING, "ClusterUnreachable"),
-        (seen(JobSeen(), cluster=silent(9), forbidden="host x is not allowed"), P.FAILED, "ClusterUnreachable"),
-        (seen(present(S.FINISHED)), P.FAILED, "JobNotRunning"),
-        (seen(present(S.RESTARTING)), P.PENDING, "WaitingForTasks"),
-        (seen(present(), cluster=cluster(savepoint_directory=None)), P.FAILED, "NoSavepointDirectory"),
-        (seen(present()), P.IN_PROGRESS, "InProgress"),
+        (seen(absent(9)), SavepointPhase.FAILED, "UnknownJob"),
+        (seen(absent(1)), SavepointPhase.PENDING, "UnknownJob"),
+        (seen(JobSeen()), SavepointPhase.PENDING, "ClusterUnreachable"),
+        (seen(JobSeen(), cluster=silent(9)), SavepointPhase.PENDING, "ClusterUnreachable"),
+        (
+            seen(JobSeen(), cluster=silent(9), forbidden="host x is not allowed"),
+            SavepointPhase.FAILED,
+            "ClusterUnreachable",
+        ),
+        (seen(present(FlinkJobState.FINISHED)), SavepointPhase.FAILED, "JobNotRunning"),
+        (seen(present(FlinkJobState.RESTARTING)), SavepointPhase.PENDING, "WaitingForTasks"),
+        (seen(present(), cluster=cluster(savepoint_directory=None)), SavepointPhase.FAILED, "NoSavepointDirectory"),
+        (seen(present()), SavepointPhase.IN_PROGRESS, "InProgress"),
     ],
 )
 @pytest.mark.parametrize("mode", ["Trigger", "Stop", "Cancel"])
 def test_the_job_must_be_there(observation: Any, phase: SavepointPhase, reason: str, mode: str) -> None:
     decision = _decide(_target(mode=mode), observation)
     assert (decision.status.phase, decision.status.conditions[0].reason) == (phase, reason)
-    assert (acts(decision) != []) == (phase is P.IN_PROGRESS)
+    assert (acts(decision) != []) == (phase is SavepointPhase.IN_PROGRESS)
 
 
 def test_at_the_timeout_it_says_what_was_missing() -> None:
@@ -111,13 +114,13 @@ def test_at_the_timeout_it_says_what_was_missing() -> None:
 
 
 def test_two_of_one_job_never_work_at_the_same_time() -> None:
-    other = _target(FlinkSavepointStatus(phase=P.IN_PROGRESS))
+    other = _target(FlinkSavepointStatus(phase=SavepointPhase.IN_PROGRESS))
     waiting = _decide(_target(mode="Stop"), others=(other,))
-    assert (waiting.status.phase, acts(waiting)) == (P.PENDING, [])
+    assert (waiting.status.phase, acts(waiting)) == (SavepointPhase.PENDING, [])
     writing = replace(chk(3, CheckpointKind.SAVEPOINT), status=CheckpointStatus.IN_PROGRESS)
     busy = seen(present(), checkpoints=stats(writing))
-    assert _decide(_target(mode="Stop"), busy).status.phase is P.PENDING
-    assert _decide(_target(), busy).status.phase is P.IN_PROGRESS
+    assert _decide(_target(mode="Stop"), busy).status.phase is SavepointPhase.PENDING
+    assert _decide(_target(), busy).status.phase is SavepointPhase.IN_PROGRESS
 
 
 # the three modes
@@ -142,41 +145,63 @@ def test_the_intent_is_in_the_status(
     assert {name: getattr(action, name) for name in expected} == expected
     assert (action.trigger_id, action.directory) == (status.trigger_id, status.directory)
     assert (status.job_id, status.submission, status.cluster_url) == (flink_id(), None, URL)
-    again = _decide(_target(status, **fields), seen(present(), trigger=triggered(T.FORGOTTEN)))
+    again = _decide(_target(status, **fields), seen(present(), trigger=triggered(TriggerState.FORGOTTEN)))
     assert again.actions == decision.actions
 
 
 @pytest.mark.parametrize(
     ("mode", "state", "trigger", "phase", "actions"),
     [
-        ("Stop", S.RUNNING, triggered(T.COMPLETED, MADE), P.IN_PROGRESS, []),
-        ("Stop", S.FINISHED, triggered(T.COMPLETED, MADE), P.COMPLETED, []),
-        ("Cancel", S.RUNNING, triggered(T.COMPLETED, MADE), P.IN_PROGRESS, ["CancelJob"]),
-        ("Cancel", S.CANCELLING, triggered(T.COMPLETED, MADE), P.IN_PROGRESS, []),
-        ("Cancel", S.CANCELED, triggered(T.COMPLETED, MADE), P.COMPLETED, []),
-        ("Trigger", S.RUNNING, triggered(T.COMPLETED, MADE), P.COMPLETED, []),
-        ("Stop", S.RUNNING, triggered(T.FAILED, failure="no", failure_path=MADE), P.PENDING, []),
-        ("Stop", S.FAILED, triggered(T.FAILED, failure="no", failure_path=MADE), P.COMPLETED, []),
-        ("Stop", S.FINISHED, triggered(T.FORGOTTEN), P.FAILED, []),
+        ("Stop", FlinkJobState.RUNNING, triggered(TriggerState.COMPLETED, MADE), SavepointPhase.IN_PROGRESS, []),
+        ("Stop", FlinkJobState.FINISHED, triggered(TriggerState.COMPLETED, MADE), SavepointPhase.COMPLETED, []),
+        (
+            "Cancel",
+            FlinkJobState.RUNNING,
+            triggered(TriggerState.COMPLETED, MADE),
+            SavepointPhase.IN_PROGRESS,
+            ["CancelJob"],
+        ),
+        ("Cancel", FlinkJobState.CANCELLING, triggered(TriggerState.COMPLETED, MADE), SavepointPhase.IN_PROGRESS, []),
+        ("Cancel", FlinkJobState.CANCELED, triggered(TriggerState.COMPLETED, MADE), SavepointPhase.COMPLETED, []),
+        ("Trigger", FlinkJobState.RUNNING, triggered(TriggerState.COMPLETED, MADE), SavepointPhase.COMPLETED, []),
+        (
+            "Stop",
+            FlinkJobState.RUNNING,
+            triggered(TriggerState.FAILED, failure="no", failure_path=MADE),
+            SavepointPhase.PENDING,
+            [],
+        ),
+        (
+            "Stop",
+            FlinkJobState.FAILED,
+            triggered(TriggerState.FAILED, failure="no", failure_path=MADE),
+            SavepointPhase.COMPLETED,
+            [],
+        ),
+        ("Stop", FlinkJobState.FINISHED, triggered(TriggerState.FORGOTTEN), SavepointPhase.FAILED, []),
     ],
 )
 def test_its_end(mode: str, state: FlinkJobState, trigger: Any, phase: SavepointPhase, actions: list[str]) -> None:
     begun = _decide(_target(mode=mode)).status
     decision = _decide(_target(begun, mode=mode), seen(present(state), trigger=trigger))
     assert (decision.status.phase, acts(decision)) == (phase, actions)
-    if phase is P.COMPLETED:
+    if phase is SavepointPhase.COMPLETED:
         assert (decision.status.location, decision.status.job_state) == (MADE, state)
 
 
 def test_statistics_that_lag_behind_the_end_of_the_job_are_waited_for() -> None:
     begun = _decide(_target(mode="Stop")).status
-    gone = triggered(T.FORGOTTEN)
-    just = seen(present(S.FINISHED, terminal_for=1.0), trigger=gone)
-    assert _decide(_target(begun, mode="Stop"), just).status.phase is P.IN_PROGRESS
+    gone = triggered(TriggerState.FORGOTTEN)
+    just = seen(present(FlinkJobState.FINISHED, terminal_for=1.0), trigger=gone)
+    assert _decide(_target(begun, mode="Stop"), just).status.phase is SavepointPhase.IN_PROGRESS
     made = chk(4, CheckpointKind.SYNC_SAVEPOINT, f"{begun.directory}/savepoint-1")
-    later = seen(present(S.FINISHED), trigger=gone, checkpoints=stats(made))
+    later = seen(present(FlinkJobState.FINISHED), trigger=gone, checkpoints=stats(made))
     done = _decide(_target(begun, mode="Stop"), later)
-    assert (done.status.phase, done.status.location, done.status.checkpoint_id) == (P.COMPLETED, made.external_path, 4)
+    assert (done.status.phase, done.status.location, done.status.checkpoint_id) == (
+        SavepointPhase.COMPLETED,
+        made.external_path,
+        4,
+    )
 
 
 # mode Existing
@@ -188,7 +213,7 @@ EXISTING: dict[str, Any] = {"mode": "Existing"}
 def test_a_place_is_registered_as_it_is() -> None:
     for status, without in ((RUNNING, False), (FlinkJobStatus(), False), (FlinkJobStatus(), True)):
         decision = decide_sp(savepoint(**EXISTING, location=MADE), status, seen(JobSeen()), without_job=without)
-        assert (decision.status.phase, decision.status.location, acts(decision)) == (P.COMPLETED, MADE, [])
+        assert (decision.status.phase, decision.status.location, acts(decision)) == (SavepointPhase.COMPLETED, MADE, [])
         assert decision.result_mark is not None
         assert json.loads(decision.result_mark)["location"] == MADE
 
@@ -200,18 +225,18 @@ NOTHING = FlinkJobStatus(submission=ended(RunResult.FINISHED, None, SnapshotKind
 @pytest.mark.parametrize(
     ("status", "observation", "phase", "place"),
     [
-        (RUNNING, seen(present(), checkpoints=stats(chk(7), chk(6))), P.COMPLETED, chk(7).external_path),
-        (RUNNING, seen(present()), P.FAILED, None),
+        (RUNNING, seen(present(), checkpoints=stats(chk(7), chk(6))), SavepointPhase.COMPLETED, chk(7).external_path),
+        (RUNNING, seen(present()), SavepointPhase.FAILED, None),
         (
             RUNNING,
             seen(present(), checkpoints=stats(restored=RestoredCheckpoint(checkpoint_id=2, external_path=MADE))),
-            P.COMPLETED,
+            SavepointPhase.COMPLETED,
             MADE,
         ),
-        (RUNNING, seen(JobSeen(), cluster=silent(3)), P.PENDING, None),
-        (LEFT, seen(JobSeen()), P.COMPLETED, MADE),
-        (NOTHING, seen(JobSeen()), P.FAILED, None),
-        (FlinkJobStatus(submission=unseen()), seen(JobSeen()), P.PENDING, None),
+        (RUNNING, seen(JobSeen(), cluster=silent(3)), SavepointPhase.PENDING, None),
+        (LEFT, seen(JobSeen()), SavepointPhase.COMPLETED, MADE),
+        (NOTHING, seen(JobSeen()), SavepointPhase.FAILED, None),
+        (FlinkJobStatus(submission=unseen()), seen(JobSeen()), SavepointPhase.PENDING, None),
     ],
 )
 def test_the_newest_snapshot_of_a_job(
@@ -219,18 +244,20 @@ def test_the_newest_snapshot_of_a_job(
 ) -> None:
     decision = decide_sp(savepoint(**EXISTING), status, observation)
     assert (decision.status.phase, decision.status.location, acts(decision)) == (phase, place, [])
-    assert _code(decision) == ("NoSnapshot" if phase is P.FAILED else None)
+    assert _code(decision) == ("NoSnapshot" if phase is SavepointPhase.FAILED else None)
 
 
-@pytest.mark.parametrize(("age", "phase"), [(1, P.PENDING), (59, P.PENDING), (61, P.FAILED)])
+@pytest.mark.parametrize(
+    ("age", "phase"), [(1, SavepointPhase.PENDING), (59, SavepointPhase.PENDING), (61, SavepointPhase.FAILED)]
+)
 def test_statistics_may_be_older_than_the_end_of_all_that_they_tell_of(age: float, phase: SavepointPhase) -> None:
     """Those of a job with an interval below 3 s: a younger answer is waited for, and nothing older taken instead."""
     meta = {"creationTimestamp": ago(age).strftime("%Y-%m-%dT%H:%M:%SZ")}
     restored = RestoredCheckpoint(checkpoint_id=2, external_path=MADE)
-    told = stats(replace(chk(7), discarded=True), restored=restored if phase is P.PENDING else None)
+    told = stats(replace(chk(7), discarded=True), restored=restored if phase is SavepointPhase.PENDING else None)
     decision = decide_sp(savepoint(meta=meta, **EXISTING), RUNNING, seen(present(), checkpoints=told))
     assert (decision.status.phase, decision.status.location, acts(decision)) == (phase, None, [])
-    if phase is P.PENDING:
+    if phase is SavepointPhase.PENDING:
         assert decision.requeue_after == pytest.approx(0.15)
 
 
@@ -242,20 +269,25 @@ def test_what_flink_tells_of_it_is_in_the_status() -> None:
 
 
 def test_by_address_it_may_have_ended() -> None:
-    decision = _decide(_target(**EXISTING), seen(present(S.CANCELED), checkpoints=stats(chk(3))))
-    assert (decision.status.location, decision.status.job_state) == (chk(3).external_path, S.CANCELED)
+    decision = _decide(_target(**EXISTING), seen(present(FlinkJobState.CANCELED), checkpoints=stats(chk(3))))
+    assert (decision.status.location, decision.status.job_state) == (chk(3).external_path, FlinkJobState.CANCELED)
 
 
 # after the end
 
 
 DONE = FlinkSavepointStatus(
-    phase=P.COMPLETED, location=MADE, job_id=flink_id(), end_time=ago(60), observed_generation=1, size_bytes=1
+    phase=SavepointPhase.COMPLETED,
+    location=MADE,
+    job_id=flink_id(),
+    end_time=ago(60),
+    observed_generation=1,
+    size_bytes=1,
 )
 GITOPS = {"argocd.argoproj.io/tracking-id": "x"}
 
 
-@pytest.mark.parametrize("phase", [P.COMPLETED, P.FAILED])
+@pytest.mark.parametrize("phase", [SavepointPhase.COMPLETED, SavepointPhase.FAILED])
 @pytest.mark.parametrize(
     ("ttl", "owned", "actions"), [(61, {}, []), (59, {}, ["DeleteObject"]), (0, {}, ["DeleteObject"]), (0, GITOPS, [])]
 )
@@ -272,7 +304,7 @@ def test_its_time_to_live(phase: SavepointPhase, ttl: int, owned: dict[str, str]
 def test_that_it_is_ignored_is_told_once() -> None:
     begun = replace(decide_sp(savepoint(), RUNNING).status)
     about = savepoint(status=begun, meta={"annotations": GITOPS}, ttlSecondsAfterFinished=0)
-    ending = decide_sp(about, RUNNING, seen(present(), trigger=triggered(T.COMPLETED, MADE)))
+    ending = decide_sp(about, RUNNING, seen(present(), trigger=triggered(TriggerState.COMPLETED, MADE)))
     assert told(ending) == ["SavepointCompleted", "TTLIgnored"]
     after = savepoint(status=ending.status, meta={"annotations": GITOPS}, ttlSecondsAfterFinished=0)
     assert told(decide_sp(after, RUNNING)) == []
@@ -280,7 +312,7 @@ def test_that_it_is_ignored_is_told_once() -> None:
 
 TIMED_OUT = replace(
     DONE,
-    phase=P.FAILED,
+    phase=SavepointPhase.FAILED,
     location=None,
     end_time=ago(20),
     trigger_id="t",
@@ -293,16 +325,22 @@ TIMED_OUT = replace(
 @pytest.mark.parametrize(
     ("status", "trigger", "history", "place", "again"),
     [
-        (TIMED_OUT, triggered(T.IN_PROGRESS), (), None, True),
-        (TIMED_OUT, triggered(T.COMPLETED, MADE), (), MADE, True),
-        (TIMED_OUT, triggered(T.FORGOTTEN), (), None, True),
-        (TIMED_OUT, triggered(T.FORGOTTEN), (chk(4, CheckpointKind.SAVEPOINT, "file:/d/s"),), "file:/d/s", True),
-        (TIMED_OUT, triggered(T.FAILED, failure="x"), (), None, True),
-        (replace(TIMED_OUT, end_time=ago(4000)), triggered(T.COMPLETED, MADE), (), None, False),
-        (replace(TIMED_OUT, cluster_url="http://other:8081"), triggered(T.COMPLETED, MADE), (), None, True),
+        (TIMED_OUT, triggered(TriggerState.IN_PROGRESS), (), None, True),
+        (TIMED_OUT, triggered(TriggerState.COMPLETED, MADE), (), MADE, True),
+        (TIMED_OUT, triggered(TriggerState.FORGOTTEN), (), None, True),
+        (
+            TIMED_OUT,
+            triggered(TriggerState.FORGOTTEN),
+            (chk(4, CheckpointKind.SAVEPOINT, "file:/d/s"),),
+            "file:/d/s",
+            True,
+        ),
+        (TIMED_OUT, triggered(TriggerState.FAILED, failure="x"), (), None, True),
+        (replace(TIMED_OUT, end_time=ago(4000)), triggered(TriggerState.COMPLETED, MADE), (), None, False),
+        (replace(TIMED_OUT, cluster_url="http://other:8081"), triggered(TriggerState.COMPLETED, MADE), (), None, True),
         (
             replace(TIMED_OUT, error=SavepointError(error_code=SavepointErrorCode.SAVEPOINT_FAILED)),
-            triggered(T.COMPLETED, MADE),
+            triggered(TriggerState.COMPLETED, MADE),
             (),
             None,
             False,
@@ -316,7 +354,7 @@ def test_one_that_comes_after_its_timeout_is_noted(
     decision = decide_sp(
         savepoint(status=status), RUNNING, seen(present(), trigger=trigger, checkpoints=stats(*history))
     )
-    assert (decision.status.phase, decision.status.location, acts(decision)) == (P.FAILED, place, [])
+    assert (decision.status.phase, decision.status.location, acts(decision)) == (SavepointPhase.FAILED, place, [])
     assert (decision.requeue_after is not None) == again
     if place is not None:
         later = decide_sp(savepoint(status=decision.status), RUNNING, seen(present(), now=NOW + timedelta(seconds=9)))

@@ -24,15 +24,18 @@ from flinkjob.core.sync import (
     snapshot_view,
     wanted_copy,
 )
-from tests.support.inputs import NOW, ago, savepoint
+from tests.support.inputs import NOW, ago, conditions, savepoint
 
-P, C = SavepointPhase, SavepointErrorCode
 TARGET: dict[str, Any] = {"syncTo": {"uri": "s3://backup/team", "credentialsSecretRef": {"name": "store"}}}
 MADE = FlinkSavepointStatus(
-    phase=P.COMPLETED, location="file:/savepoints/savepoint-1", job_id="a" * 32, checkpoint_id=7, end_time=ago(30)
+    phase=SavepointPhase.COMPLETED,
+    location="file:/savepoints/savepoint-1",
+    job_id="a" * 32,
+    checkpoint_id=7,
+    end_time=ago(30),
 )
 BEGUN = SyncStatus(start_time=ago(20), observed_time=ago(20))
-SYNCING = replace(MADE, phase=P.SYNCING, sync=BEGUN)
+SYNCING = replace(MADE, phase=SavepointPhase.SYNCING, sync=BEGUN)
 WORKING = CopySeen(phase=CopyPhase.WORKING, sequence_number=3, objects=1, objects_total=4, bytes=10, bytes_total=100)
 DONE = CopySeen(
     phase=CopyPhase.DONE,
@@ -45,7 +48,9 @@ DONE = CopySeen(
 )
 
 
-def broken(code: SavepointErrorCode = C.STORE_ERROR, *, permanent: bool = False, message: str = "503") -> CopySeen:
+def broken(
+    code: SavepointErrorCode = SavepointErrorCode.STORE_ERROR, *, permanent: bool = False, message: str = "503"
+) -> CopySeen:
     return replace(WORKING, phase=CopyPhase.FAILED, code=code, message=message, permanent=permanent)
 
 
@@ -56,12 +61,6 @@ def follow(about: FlinkSavepoint, seen: CopySeen | None = None, now: datetime = 
 
 def synced(status: FlinkSavepointStatus, **fields: Any) -> FlinkSavepoint:
     return savepoint(status=status, **TARGET, **fields)
-
-
-def conditions(decision: SavepointDecision) -> str:
-    """Ready, Reconciling, Stalled, Synced, by their initials."""
-    states = {condition.type: condition.status for condition in decision.status.conditions}
-    return "".join(states[name][0] for name in ("Ready", "Reconciling", "Stalled", "Synced"))
 
 
 def told(decision: SavepointDecision) -> list[str]:
@@ -80,7 +79,7 @@ def test_the_intent_is_in_the_status_before_anything_is_copied() -> None:
     complete = synced(MADE)
     assert wanted_copy(complete, MADE, NOW) is None
     decision = follow(complete)
-    assert (decision.status.phase, conditions(decision)) == (P.SYNCING, "FTFF")
+    assert (decision.status.phase, conditions(decision)) == (SavepointPhase.SYNCING, "Reconciling, not synced")
     assert decision.requeue_after is not None
     assert decision.requeue_after < 1
     written = synced(decision.status)
@@ -94,7 +93,7 @@ def test_without_sync_to_nothing_changes() -> None:
     assert wanted_copy(plain, MADE, NOW) is None
 
 
-@pytest.mark.parametrize("phase", [P.PENDING, P.IN_PROGRESS, P.FAILED, None])
+@pytest.mark.parametrize("phase", [SavepointPhase.PENDING, SavepointPhase.IN_PROGRESS, SavepointPhase.FAILED, None])
 def test_a_snapshot_that_is_not_complete_is_not_copied(phase: SavepointPhase | None) -> None:
     status = replace(MADE, phase=phase, location=None)
     decision = SavepointDecision(status=status)
@@ -105,7 +104,7 @@ def test_a_snapshot_that_is_not_complete_is_not_copied(phase: SavepointPhase | N
 def test_a_deleted_object_ends_its_copy() -> None:
     gone = synced(SYNCING, meta={"deletionTimestamp": "2026-01-01T11:59:59Z"})
     assert wanted_copy(gone, gone.status, NOW) is None
-    assert follow(gone, WORKING).status.phase is P.SYNCING
+    assert follow(gone, WORKING).status.phase is SavepointPhase.SYNCING
 
 
 def test_the_same_place_has_the_same_token_whoever_asks() -> None:
@@ -166,7 +165,7 @@ def test_the_length_is_written_as_soon_as_it_is_known() -> None:
 
 def test_a_copy_that_is_done() -> None:
     decision = follow(synced(SYNCING), DONE)
-    assert (decision.status.phase, conditions(decision)) == (P.COMPLETED, "TFFT")
+    assert (decision.status.phase, conditions(decision)) == (SavepointPhase.COMPLETED, "Ready, synced")
     assert told(decision) == ["Synced"]
     sync = sync_of(decision)
     assert (sync.sequence_number, sync.uri, sync.end_time, sync.verified) == (3, DONE.uri, NOW, CopyCheck.SIZE)
@@ -180,7 +179,7 @@ def test_a_success_after_failures_forgets_the_error_and_keeps_the_count() -> Non
     failed = follow(synced(SYNCING), broken())
     good = follow(synced(failed.status), DONE, NOW + timedelta(minutes=5))
     assert (good.status.phase, good.status.error, sync_of(good).error, sync_of(good).failures) == (
-        P.COMPLETED,
+        SavepointPhase.COMPLETED,
         None,
         None,
         1,
@@ -191,7 +190,7 @@ def test_a_success_after_failures_forgets_the_error_and_keeps_the_count() -> Non
 def test_a_permanent_failure_is_final_and_has_code_message_and_details(code: SavepointErrorCode) -> None:
     decision = follow(synced(SYNCING), broken(code, permanent=True, message="it says no\nand more"))
     error = decision.status.error
-    assert (decision.status.phase, conditions(decision)) == (P.FAILED, "FFTF")
+    assert (decision.status.phase, conditions(decision)) == (SavepointPhase.FAILED, "Stalled, not synced")
     assert error is not None
     assert (error.error_code, error.message, error.details) == (code, "it says no and more", "s3://backup/team")
     assert told(decision) == ["SyncFailed"]
@@ -202,7 +201,11 @@ def test_a_permanent_failure_is_final_and_has_code_message_and_details(code: Sav
 def test_a_failure_that_may_pass_is_tried_again_after_a_pause() -> None:
     decision = follow(synced(SYNCING), broken())
     sync = sync_of(decision)
-    assert (decision.status.phase, conditions(decision), sync.failures) == (P.SYNCING, "FTFF", 1)
+    assert (decision.status.phase, conditions(decision), sync.failures) == (
+        SavepointPhase.SYNCING,
+        "Reconciling, not synced",
+        1,
+    )
     assert decision.status.conditions[0].reason == "BackOff"
     assert sync.error is not None
     assert sync.retry_time is not None
@@ -220,18 +223,18 @@ def test_after_the_last_attempt_it_is_given_up() -> None:
         decision = follow(synced(status, backoffLimit=2), broken())
         status = decision.status
         assert sync_of(decision).failures == attempt
-    assert status.phase is P.FAILED
+    assert status.phase is SavepointPhase.FAILED
 
 
 # the snapshot beside its copy
 
 
 def test_the_snapshot_counts_as_complete_whatever_becomes_of_its_copy() -> None:
-    error = SavepointError(error_code=C.STORE_ERROR, message="no")
-    for status in (SYNCING, replace(SYNCING, phase=P.FAILED, error=error)):
+    error = SavepointError(error_code=SavepointErrorCode.STORE_ERROR, message="no")
+    for status in (SYNCING, replace(SYNCING, phase=SavepointPhase.FAILED, error=error)):
         view = snapshot_view(synced(status)).status
-        assert (view.phase, view.error, view.location) == (P.COMPLETED, None, MADE.location)
-    failed = FlinkSavepointStatus(phase=P.FAILED, error=error)
+        assert (view.phase, view.error, view.location) == (SavepointPhase.COMPLETED, None, MADE.location)
+    failed = FlinkSavepointStatus(phase=SavepointPhase.FAILED, error=error)
     assert snapshot_view(synced(failed)).status == failed
 
 
@@ -270,11 +273,15 @@ def test_every_history_keeps_the_rules(steps: list[tuple[CopySeen | None, float]
         decision = follow(about, seen, now)
         sync = sync_of(decision)
         over = sync.end_time is not None
-        assert conditions(decision) in ({"TFFT", "FFTF"} if over else {"FTFF"})
-        assert decision.status.phase in ((P.COMPLETED, P.FAILED) if over else (P.SYNCING,))
+        assert conditions(decision) in (
+            {"Ready, synced", "Stalled, not synced"} if over else {"Reconciling, not synced"}
+        )
+        assert decision.status.phase in (
+            (SavepointPhase.COMPLETED, SavepointPhase.FAILED) if over else (SavepointPhase.SYNCING,)
+        )
         assert (decision.requeue_after is None) == over
         assert sync.failures <= limit + 1
-        assert (decision.status.error is not None) == (decision.status.phase is P.FAILED)
+        assert (decision.status.error is not None) == (decision.status.phase is SavepointPhase.FAILED)
         assert len(json.dumps(dump_status(decision.status))) < MAX_STATUS_BYTES
         if before.sync is not None:
             quiet = seen is None or seen.phase is CopyPhase.WORKING
@@ -291,10 +298,10 @@ def test_every_history_keeps_the_rules(steps: list[tuple[CopySeen | None, float]
         about = synced(decision.status, backoffLimit=limit)
         assert dump_status(about.status) == dump_status(decision.status), "it survives the API server"
     if about.status.sync is not None:
-        good = about.status.phase is P.COMPLETED and about.status.sync.end_time is not None
+        good = about.status.phase is SavepointPhase.COMPLETED and about.status.sync.end_time is not None
         assert events == about.status.sync.failures + good
 
 
 def test_an_error_is_part_of_the_status_while_it_is_tried_again() -> None:
-    kept = SyncError(error_code=C.STORE_ERROR, message="503", time=NOW)
+    kept = SyncError(error_code=SavepointErrorCode.STORE_ERROR, message="503", time=NOW)
     assert sync_of(follow(synced(SYNCING), broken())).error == kept

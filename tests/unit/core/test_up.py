@@ -8,7 +8,7 @@ import pytest
 
 from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, Plan, RestartInfo
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
-from flinkjob.api.words import OperationKind, RunResult, SavepointPhase
+from flinkjob.api.words import RunResult, SavepointPhase
 from flinkjob.core.flinkmodel import (
     CheckpointConfig,
     FlinkJobState,
@@ -40,7 +40,6 @@ from tests.support.inputs import (
     triggered,
 )
 
-S, K = FlinkJobState, OperationKind
 RUNNING = FlinkJobStatus(submission=run())
 NEW: dict[str, Any] = {"args": ["new"]}
 KEPT = CheckpointConfig(retained=True, retained_on_cancellation=True)
@@ -56,7 +55,7 @@ def test_a_steady_job_is_let_be() -> None:
     known = CheckpointInfo(id=3, location=f"file:///checkpoints/{flink_id()}/chk-3", time=ago(20))
     decision = decide(job(status=replace(RUNNING, last_checkpoint=known)), seen(present()))
     assert acts(decision) == []
-    assert (decision.status.phase, conditions(decision)) == ("Running", "TFFT")
+    assert (decision.status.phase, conditions(decision)) == ("Running", "Ready, healthy")
     assert decision.requeue_after is None
 
 
@@ -73,7 +72,7 @@ def test_a_changed_run_is_an_upgrade_with_a_savepoint(change: dict[str, Any]) ->
     assert decision.status.operation is not None
     assert (decision.status.operation.by, decision.status.operation.directory) == ("Upgrade", directory())
     assert decision.status.operation.run_digest == digest(**change)
-    assert (decision.status.phase, conditions(decision)) == ("Upgrading", "FTFU")
+    assert (decision.status.phase, conditions(decision)) == ("Upgrading", "Reconciling, health unknown")
 
 
 def test_the_annotation_for_people_restarts_too() -> None:
@@ -114,8 +113,8 @@ def test_the_running_job_is_not_touched_before_its_successor_is_ready(
     decision = decide(job(spec(**NEW), RUNNING), seen(present(), **facts))
     assert acts(decision) == []
     assert _plan(decision) == step
-    healthy = conditions(decision)[3]
-    assert healthy == ("U" if step[1] in ("FetchingArtifact", "Upgrading") else "T")
+    health = conditions(decision).partition(", ")[2]
+    assert health == ("health unknown" if step[1] in ("FetchingArtifact", "Upgrading") else "healthy")
 
 
 @pytest.mark.parametrize(
@@ -197,7 +196,7 @@ def test_without_a_directory_nothing_is_lost() -> None:
     decision = decide(job(spec(state="Suspended"), RUNNING), observation)
     assert acts(decision) == []
     assert _plan(decision) == ("Hold", "NoSavepointDirectory")
-    assert conditions(decision) == "FFTT"
+    assert conditions(decision) == "Stalled, healthy"
     kept = seen(present(), cluster=nowhere, checkpoint_config=KEPT, checkpoints=stats(chk(3)))
     assert acts(decide(job(spec(state="Suspended"), RUNNING), kept)) == ["CancelJob"]
     drained = decide(job(spec(state="Drained"), RUNNING), kept)
@@ -207,7 +206,7 @@ def test_without_a_directory_nothing_is_lost() -> None:
 def test_a_job_that_restarts_for_long_is_upgraded_by_its_last_state() -> None:
     waiting = Plan(step="Stop", reason="WaitingForTasks", since=ago(11))
     status = replace(RUNNING, plan=waiting)
-    observation = seen(present(S.RESTARTING), checkpoints=stats(chk(3)), checkpoint_config=KEPT)
+    observation = seen(present(FlinkJobState.RESTARTING), checkpoints=stats(chk(3)), checkpoint_config=KEPT)
     assert acts(decide(job(spec(**NEW), status), observation)) == ["CancelJob"]
     early = replace(RUNNING, plan=replace(waiting, since=ago(5)))
     assert acts(decide(job(spec(**NEW), early), observation)) == []
@@ -216,7 +215,7 @@ def test_a_job_that_restarts_for_long_is_upgraded_by_its_last_state() -> None:
 def test_a_bad_spec_touches_nothing() -> None:
     decision = decide(job({"cluster": {"url": URL}, "jar": {"uri": 5}}, RUNNING), seen(present()))
     assert acts(decision) == []
-    assert conditions(decision) == "FFTT"
+    assert conditions(decision) == "Stalled, healthy"
     assert _plan(decision) == ("Hold", "InvalidSpec")
     assert decision.status.phase == "Running"
     assert decision.status.observed_generation == 3

@@ -22,7 +22,6 @@ KEY, OTHER = ("ns", "a"), ("ns", "b")
 PREFIX = "a" * 16
 JOB, STRANGER = PREFIX + "1" * 16, "b" * 32
 URL = "http://flink:8081"
-S = FlinkJobState
 
 
 class Site:
@@ -172,7 +171,7 @@ def test_how_long_a_job_has_been_terminal(site: Site) -> None:
     site.flink.jobs[JOB] = job_overview(JOB)
     site.watch()
     site.world.pass_time(10)
-    site.flink.change(JOB, state=S.FINISHED)
+    site.flink.change(JOB, state=FlinkJobState.FINISHED)
     site.world.pass_time(5.1)
     since = site.job().terminal_for
     site.world.pass_time(3)
@@ -188,10 +187,14 @@ def test_a_key_is_woken_when_its_job_changes_and_only_then(site: Site) -> None:
     site.world.pass_time(20)
     site.woken.clear()
     site.world.pass_time(100)
-    site.flink.change(STRANGER, state=S.FAILED)
+    site.flink.change(STRANGER, state=FlinkJobState.FAILED)
     site.world.pass_time(20)
     assert site.woken == []
-    for change in ({"state": S.RESTARTING}, {"tasks": job_overview(JOB, running=0).tasks}, {"state": S.FAILED}):
+    for change in (
+        {"state": FlinkJobState.RESTARTING},
+        {"tasks": job_overview(JOB, running=0).tasks},
+        {"state": FlinkJobState.FAILED},
+    ):
         site.flink.change(JOB, **change)
         site.world.pass_time(10)
         assert site.woken == [KEY]
@@ -233,7 +236,11 @@ def test_a_look_that_fails_in_the_operator_itself_is_silence_and_not_the_end(
 
 def test_a_job_that_nobody_watches_is_a_stranger(site: Site) -> None:
     gone = "c" * 32
-    site.flink.jobs = {JOB: job_overview(JOB), STRANGER: job_overview(STRANGER), gone: job_overview(gone, S.FINISHED)}
+    site.flink.jobs = {
+        JOB: job_overview(JOB),
+        STRANGER: job_overview(STRANGER),
+        gone: job_overview(gone, FlinkJobState.FINISHED),
+    }
     site.watch()
     site.world.pass_time(10)
     assert [job.job_id for job in site.cluster.strangers()] == [STRANGER]
