@@ -28,6 +28,7 @@ from tests.support.inputs import (
     stats,
     told,
 )
+from tests.support.tables import table
 
 OTHERS = "f" * 32
 
@@ -157,7 +158,7 @@ def _named(state: FlinkJobState = FlinkJobState.RUNNING) -> JobOverview:
     return overview(state, job_id=OTHERS)
 
 
-@pytest.mark.parametrize("mark", [None, _mark(4)])
+@table("mark", "a job without a mark", None, "a job that was the fourth run", _mark(4))
 def test_the_annotation_adopts_a_job(mark: Mark | None) -> None:
     named = Kin(overview=_named(), mark=mark)
     decision = decide(job(), seen(adoptable=_named(), marked=(named,)))

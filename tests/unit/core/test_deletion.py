@@ -34,6 +34,7 @@ from tests.support.inputs import (
     triggered,
     unseen,
 )
+from tests.support.tables import table
 
 RUNNING = FlinkJobStatus(submission=run())
 DONE = ["DiscardArtifact", "RemoveFinalizer"]
@@ -47,7 +48,9 @@ def _policy(policy: str, **fields: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("policy", ["Savepoint", "Cancel", "Orphan"])
 @pytest.mark.parametrize(
-    "status", [FlinkJobStatus(), *(FlinkJobStatus(submission=ended(result, "file:/s")) for result in RunResult)]
+    "status",
+    [FlinkJobStatus(), *(FlinkJobStatus(submission=ended(result, "file:/s")) for result in RunResult)],
+    ids=lambda status: status.submission.end.result if status.submission else "NeverRan",
 )
 def test_what_does_not_run_goes_at_once(policy: str, status: FlinkJobStatus) -> None:
     decision = decide(job(_policy(policy), status, **deleted()), seen(deleting_for=1.0))
@@ -56,8 +59,14 @@ def test_what_does_not_run_goes_at_once(policy: str, status: FlinkJobStatus) -> 
     assert decision.status.phase == "Deleting"
 
 
-@pytest.mark.parametrize(
-    ("policy", "actions"), [("Savepoint", ["StopJob"]), ("Cancel", ["CancelJob"]), ("Orphan", LEFT)]
+@table(
+    ("policy", "actions"),
+    "a savepoint is made where the revision says Savepoint",
+    ("Savepoint", ["StopJob"]),
+    "the job is cancelled where the revision says Cancel",
+    ("Cancel", ["CancelJob"]),
+    "the job is left running where the revision says Orphan",
+    ("Orphan", LEFT),
 )
 def test_a_spec_that_cannot_be_read_is_ended_as_its_revision_says(policy: str, actions: list[str]) -> None:
     status = FlinkJobStatus(submission=run(), current_revision="clicks-1")
@@ -68,20 +77,28 @@ def test_a_spec_that_cannot_be_read_is_ended_as_its_revision_says(policy: str, a
     assert acts(decide(about, seen(present(), deleting_for=1.0))) == ["CancelJob"], "it is gone too"
 
 
-@pytest.mark.parametrize(
+@table(
     ("policy", "known", "actions"),
-    [
-        ("Savepoint", present(), ["StopJob"]),
-        ("Savepoint", present(tasks=1), []),
-        ("Savepoint", absent(0.0), []),
-        ("Savepoint", UNKNOWN, []),
-        ("Cancel", present(), ["CancelJob"]),
-        ("Cancel", present(tasks=1), ["CancelJob"]),
-        ("Cancel", UNKNOWN, []),
-        ("Orphan", present(), LEFT),
-        ("Orphan", UNKNOWN, LEFT),
-        ("Orphan", absent(0.0), LEFT),
-    ],
+    "Savepoint: a running job is stopped",
+    ("Savepoint", present(), ["StopJob"]),
+    "Savepoint: a job whose tasks do not all run is waited for",
+    ("Savepoint", present(tasks=1), []),
+    "Savepoint: a job that has just vanished is waited for",
+    ("Savepoint", absent(0.0), []),
+    "Savepoint: a job that nothing is known of is waited for",
+    ("Savepoint", UNKNOWN, []),
+    "Cancel: a running job is cancelled",
+    ("Cancel", present(), ["CancelJob"]),
+    "Cancel: a job whose tasks do not all run is cancelled",
+    ("Cancel", present(tasks=1), ["CancelJob"]),
+    "Cancel: a job that nothing is known of is waited for",
+    ("Cancel", UNKNOWN, []),
+    "Orphan: a running job is left",
+    ("Orphan", present(), LEFT),
+    "Orphan: a job that nothing is known of is left",
+    ("Orphan", UNKNOWN, LEFT),
+    "Orphan: a job that has just vanished is left",
+    ("Orphan", absent(0.0), LEFT),
 )
 def test_the_first_step(policy: str, known: JobSeen, actions: list[str]) -> None:
     there = cluster(incarnation="jm-2") if known.presence is Presence.ABSENT else cluster()
@@ -169,9 +186,17 @@ def test_a_cancel_that_does_not_help_is_left_behind_after_one_attempt() -> None:
         assert ("LeftBehind" in told(decision)) == (since > 15)
 
 
-@pytest.mark.parametrize("known", [present(), UNKNOWN, absent(0.0)])
-@pytest.mark.parametrize(
-    "what", [None, operation(OperationKind.STOP, "Upgrade"), operation(OperationKind.CANCEL, "Upgrade")]
+@table(
+    "known", "the job runs", present(), "nothing is known of the job", UNKNOWN, "the job has just vanished", absent(0.0)
+)
+@table(
+    "what",
+    "without an operation",
+    None,
+    "during a stop",
+    operation(OperationKind.STOP, "Upgrade"),
+    "during a cancel",
+    operation(OperationKind.CANCEL, "Upgrade"),
 )
 def test_an_orphan_is_never_cancelled_by_the_deadline(known: JobSeen, what: Any) -> None:
     status = FlinkJobStatus(submission=run(), operation=what)
@@ -188,7 +213,13 @@ def test_an_orphan_is_never_cancelled_by_the_deadline(known: JobSeen, what: Any)
         assert "CancelJob" not in acts(decision)
 
 
-@pytest.mark.parametrize("forced", [{"annotations": {"flinkjob.dev/force-delete": "true"}}, {}])
+@table(
+    "forced",
+    "by the annotation",
+    {"annotations": {"flinkjob.dev/force-delete": "true"}},
+    "because its namespace goes too",
+    {},
+)
 def test_a_forced_deletion_cancels_and_goes(forced: dict[str, Any]) -> None:
     terminating = not forced
     about = job(_policy("Savepoint"), RUNNING, **deleted(2, **forced))
@@ -198,15 +229,18 @@ def test_a_forced_deletion_cancels_and_goes(forced: dict[str, Any]) -> None:
     assert acts(decide(about, silent_now)) == LEFT
 
 
-@pytest.mark.parametrize(
+@table(
     ("answer", "fields", "goes"),
-    [
-        (RunSeen(), {}, False),
-        (RunSeen(phase=RunPhase.WORKING), {}, False),
-        (RunSeen(phase=RunPhase.REJECTED, rejection=SubmitRejection.CONFIG), {}, True),
-        (RunSeen(phase=RunPhase.REJECTED, rejection=SubmitRejection.CONFIG), {"unanswered": True}, False),
-        (RunSeen(), {"rejected": True}, True),
-    ],
+    "a call that nobody knows of is waited for",
+    (RunSeen(), {}, False),
+    "a call under way is waited for",
+    (RunSeen(phase=RunPhase.WORKING), {}, False),
+    "a refused call is not waited for",
+    (RunSeen(phase=RunPhase.REJECTED, rejection=SubmitRejection.CONFIG), {}, True),
+    "a refused call after one without an answer is waited for",
+    (RunSeen(phase=RunPhase.REJECTED, rejection=SubmitRejection.CONFIG), {"unanswered": True}, False),
+    "a call that was refused before is not waited for",
+    (RunSeen(), {"rejected": True}, True),
 )
 def test_a_run_that_may_still_appear_is_waited_for(answer: RunSeen, fields: dict[str, Any], goes: bool) -> None:
     status = FlinkJobStatus(submission=unseen(**fields))

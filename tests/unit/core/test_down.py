@@ -27,6 +27,7 @@ from tests.support.inputs import (
     spec,
     told,
 )
+from tests.support.tables import table
 
 SP = "file:/sp/1"
 GIVEN_UP: dict[str, Any] = {"maxAttempts": 1}
@@ -44,23 +45,34 @@ def _restored(decision: JobDecision) -> str | None:
 STARTS, PAUSES, RESTS = "starts", "pauses", "rests"
 
 
-@pytest.mark.parametrize(
+@table(
     ("result", "snapshot", "restart", "outcome", "reason"),
-    [
-        (RunResult.FINISHED, None, {}, RESTS, None),
-        (RunResult.STOPPED, SP, {}, STARTS, "Resume"),
-        (RunResult.CANCELLED, SP, {}, STARTS, "Resume"),
-        (RunResult.DRAINED, SP, {}, RESTS, "Drained"),
-        (RunResult.FAILED, SP, {}, PAUSES, "JobFailed"),
-        (RunResult.FAILED, SP, {"policy": "Never"}, RESTS, "JobFailed"),
-        (RunResult.LOST, SP, {}, PAUSES, "JobLost"),
-        (RunResult.LOST, SP, {"onLost": "Hold"}, RESTS, "JobLost"),
-        (RunResult.LOST, None, {}, RESTS, "JobLost"),
-        (RunResult.CANCELLED_EXTERNALLY, SP, {}, PAUSES, "JobCancelledExternally"),
-        (RunResult.CANCELLED_EXTERNALLY, SP, {"onExternalCancel": "Hold"}, RESTS, "JobHeld"),
-        (RunResult.ENDED_UNSEEN, None, {}, RESTS, "JobEndedUnseen"),
-        (RunResult.SAVEPOINT_UNKNOWN, None, {}, RESTS, "SavepointUnknown"),
-    ],
+    "a finished job rests",
+    (RunResult.FINISHED, None, {}, RESTS, None),
+    "a stopped job resumes from its savepoint",
+    (RunResult.STOPPED, SP, {}, STARTS, "Resume"),
+    "a cancelled job resumes from what it left",
+    (RunResult.CANCELLED, SP, {}, STARTS, "Resume"),
+    "a drained job rests",
+    (RunResult.DRAINED, SP, {}, RESTS, "Drained"),
+    "a failed job is started again after a pause",
+    (RunResult.FAILED, SP, {}, PAUSES, "JobFailed"),
+    "a failed job rests where restarts are not wanted",
+    (RunResult.FAILED, SP, {"policy": "Never"}, RESTS, "JobFailed"),
+    "a lost job is started again after a pause",
+    (RunResult.LOST, SP, {}, PAUSES, "JobLost"),
+    "a lost job rests where it shall be held",
+    (RunResult.LOST, SP, {"onLost": "Hold"}, RESTS, "JobLost"),
+    "a lost job without state rests",
+    (RunResult.LOST, None, {}, RESTS, "JobLost"),
+    "a job that somebody cancelled is started again after a pause",
+    (RunResult.CANCELLED_EXTERNALLY, SP, {}, PAUSES, "JobCancelledExternally"),
+    "a job that somebody cancelled rests where it shall be held",
+    (RunResult.CANCELLED_EXTERNALLY, SP, {"onExternalCancel": "Hold"}, RESTS, "JobHeld"),
+    "a job that ended unseen without state rests",
+    (RunResult.ENDED_UNSEEN, None, {}, RESTS, "JobEndedUnseen"),
+    "a job whose savepoint is unknown rests",
+    (RunResult.SAVEPOINT_UNKNOWN, None, {}, RESTS, "SavepointUnknown"),
 )
 def test_the_same_spec_after_an_end(
     result: RunResult, snapshot: str | None, restart: dict[str, Any], outcome: str, reason: str | None
@@ -102,7 +114,7 @@ def test_a_run_that_never_started_is_succeeded_only_when_it_cannot_appear_any_mo
 @pytest.mark.parametrize(
     "result", [result for result in RunResult if result not in (RunResult.DRAINED, RunResult.NEVER_STARTED)]
 )
-@pytest.mark.parametrize("change", [{"args": ["new"]}, {"restartNonce": 2}])
+@table("change", "other arguments", {"args": ["new"]}, "a new nonce", {"restartNonce": 2})
 def test_a_change_of_what_runs_releases_every_latch(result: RunResult, change: dict[str, Any]) -> None:
     hold = Hold(reason=HoldReason.LOST, since=ago(5), run_digest=digest())
     decision = decide(job(spec(**change), _status(ended(result, SP), hold=hold)), seen())
@@ -111,14 +123,16 @@ def test_a_change_of_what_runs_releases_every_latch(result: RunResult, change: d
     assert decision.status.hold is None
 
 
-@pytest.mark.parametrize(
+@table(
     "change",
-    [
-        {"parallelism": 4},
-        {"savepoints": {"timeout": "5m"}},
-        {"revisionHistoryLimit": 3},
-        {"upgrade": {"timeout": "1h"}},
-    ],
+    "another parallelism",
+    {"parallelism": 4},
+    "another time for savepoints",
+    {"savepoints": {"timeout": "5m"}},
+    "another number of revisions",
+    {"revisionHistoryLimit": 3},
+    "another time for upgrades",
+    {"upgrade": {"timeout": "1h"}},
 )
 @pytest.mark.parametrize("reason", [HoldReason.STOPPED, HoldReason.ATTEMPTS_USED_UP, HoldReason.SAVEPOINT_UNKNOWN])
 def test_a_change_that_is_none_of_the_run_releases_no_hold(change: dict[str, Any], reason: HoldReason) -> None:
@@ -147,19 +161,26 @@ def test_what_is_not_wanted_does_not_run(state: str, result: RunResult) -> None:
     assert conditions(decision) == "Ready, health unknown"
 
 
-@pytest.mark.parametrize(
+@table(
     ("kind", "snapshot", "restore", "start"),
-    [
-        (SnapshotKind.SAVEPOINT, SP, {}, SP),
-        (SnapshotKind.CHECKPOINT, SP, {}, SP),
-        (SnapshotKind.RESTORED, SP, {}, SP),
-        (SnapshotKind.EMPTY, None, {}, None),
-        (SnapshotKind.MISSING, None, {}, "Stalled"),
-        (SnapshotKind.MISSING, None, {"onMissing": "Fresh"}, None),
-        (SnapshotKind.SAVEPOINT, SP, {"maxAge": "5s"}, "Stalled"),
-        (SnapshotKind.SAVEPOINT, SP, {"maxAge": "1h"}, SP),
-        (SnapshotKind.SAVEPOINT, SP, {"maxAge": "5s", "onMissing": "Fresh"}, None),
-    ],
+    "from its savepoint",
+    (SnapshotKind.SAVEPOINT, SP, {}, SP),
+    "from its checkpoint",
+    (SnapshotKind.CHECKPOINT, SP, {}, SP),
+    "from what the run itself started from",
+    (SnapshotKind.RESTORED, SP, {}, SP),
+    "empty where the run left nothing",
+    (SnapshotKind.EMPTY, None, {}, None),
+    "not at all where state is missing",
+    (SnapshotKind.MISSING, None, {}, "Stalled"),
+    "empty where state is missing and that is wanted",
+    (SnapshotKind.MISSING, None, {"onMissing": "Fresh"}, None),
+    "not at all where state is older than allowed",
+    (SnapshotKind.SAVEPOINT, SP, {"maxAge": "5s"}, "Stalled"),
+    "from state that is younger than allowed",
+    (SnapshotKind.SAVEPOINT, SP, {"maxAge": "1h"}, SP),
+    "empty where state is older than allowed and that is wanted",
+    (SnapshotKind.SAVEPOINT, SP, {"maxAge": "5s", "onMissing": "Fresh"}, None),
 )
 def test_where_the_next_run_starts_from(
     kind: SnapshotKind, snapshot: str | None, restore: dict[str, Any], start: str | None
@@ -311,7 +332,7 @@ def test_an_unsuitable_cluster_gets_no_run() -> None:
     assert decision.status.plan.reason == "Unsuitable"
 
 
-@pytest.mark.parametrize("where", [cluster(several_managers=True)])
+@table("where", "two JobManagers answer in turn", cluster(several_managers=True))
 def test_two_managers_at_one_address_stop_everything(where: Any) -> None:
     decision = decide(job(status=_status(ended(RunResult.CANCELLED, SP)), held=False), seen(cluster=where))
     assert acts(decision) == []

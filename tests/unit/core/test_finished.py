@@ -10,6 +10,7 @@ from flinkjob.api.words import RunResult, SnapshotKind
 from flinkjob.core.actions import MarkResult
 from flinkjob.core.flinkmodel import FlinkJobState
 from tests.support.inputs import acts, ago, decide, digest, ended, job, present, run, seen, spec, told
+from tests.support.tables import table
 
 DONE = FlinkJobStatus(submission=ended(RunResult.FINISHED, None, SnapshotKind.EMPTY, at=ago(100)))
 
@@ -34,13 +35,14 @@ def test_the_object_goes_when_its_time_is_over(ttl: int | None, goes: bool) -> N
     assert decision.requeue_after == (pytest.approx(1.1) if ttl == 101 else None)
 
 
-@pytest.mark.parametrize(
+@table(
     "owner",
-    [
-        {"annotations": {"argocd.argoproj.io/tracking-id": "x"}},
-        {"labels": {"kustomize.toolkit.fluxcd.io/name": "x"}},
-        {"annotations": {"meta.helm.sh/release-name": "x"}},
-    ],
+    "Argo CD",
+    {"annotations": {"argocd.argoproj.io/tracking-id": "x"}},
+    "Flux",
+    {"labels": {"kustomize.toolkit.fluxcd.io/name": "x"}},
+    "Helm",
+    {"annotations": {"meta.helm.sh/release-name": "x"}},
 )
 def test_what_a_gitops_tool_owns_stays_and_that_is_told_once(owner: dict[str, Any]) -> None:
     wanted = spec(ttlSecondsAfterFinished=0)

@@ -21,6 +21,7 @@ from flinkjob.core.identity import (
 )
 from flinkjob.core.reasons import Reason
 from flinkjob.core.units import readable_duration, readable_size
+from tests.support.tables import table
 
 OWNER = Owner("default", "shop", "clicks")
 REFERENCE = Path(__file__).parents[3] / "crds" / "README.md"
@@ -47,13 +48,14 @@ def test_the_mark_comes_back() -> None:
     assert (mark.owner, mark.uid, mark.number, mark.digest) == ("default/shop/clicks", "u", 7, "d")
 
 
-@pytest.mark.parametrize(
+@table(
     "change",
-    [
-        {"flinkjob.dev/owner": "no-slashes"},
-        {"flinkjob.dev/owner": "a/b/c/d"},
-        {"flinkjob.dev/submission": "x"},
-    ],
+    "an owner without slashes",
+    {"flinkjob.dev/owner": "no-slashes"},
+    "an owner with too many parts",
+    {"flinkjob.dev/owner": "a/b/c/d"},
+    "a submission that is no number",
+    {"flinkjob.dev/submission": "x"},
 )
 def test_a_damaged_mark_is_none(change: dict[str, str]) -> None:
     assert read_mark(mark_parameters(OWNER, "u", 7, "d") | change) is None

@@ -38,6 +38,7 @@ from tests.support.inputs import (
     told,
     triggered,
 )
+from tests.support.tables import table
 
 URI = "s3://backup/jobs"
 DONE = CopySeen(phase=CopyPhase.DONE, sequence_number=1, uri=f"{URI}/shop/clicks/1-7", objects=2, bytes=9)
@@ -113,13 +114,14 @@ def test_only_the_named_origins() -> None:
     assert turn(taken("c", 5, origin=None), origins=["Manual"]) == "u-c"
 
 
-@pytest.mark.parametrize(
+@table(
     "fields",
-    [
-        {"syncTo": {"uri": URI}},
-        {"mode": "Existing", "location": "file:/elsewhere"},
-        {"type": "Checkpoint"},
-    ],
+    "one with a place of its own",
+    {"syncTo": {"uri": URI}},
+    "one that was made elsewhere",
+    {"mode": "Existing", "location": "file:/elsewhere"},
+    "a checkpoint",
+    {"type": "Checkpoint"},
 )
 def test_who_is_not_meant(fields: dict[str, Any]) -> None:
     assert turn(taken("a", 20, **fields)) is None
@@ -272,7 +274,15 @@ def test_nothing_yet_and_nothing_any_more() -> None:
     assert "Synced" not in {condition.type for condition in after.status.conditions}
 
 
-@pytest.mark.parametrize(("origins", "is_copied"), [(None, True), (["Deletion"], True), (["Periodic"], False)])
+@table(
+    ("origins", "is_copied"),
+    "where all are copied",
+    (None, True),
+    "where those of deletions are copied",
+    (["Deletion"], True),
+    "not where only periodic ones are copied",
+    (["Periodic"], False),
+)
 def test_the_savepoint_of_a_deletion_is_copied_by_itself(origins: list[str] | None, is_copied: bool) -> None:
     sync = {"uri": URI, "retention": {"minCount": 2, "minAge": "1h"}} | ({"origins": origins} if origins else {})
     status = FlinkJobStatus(submission=run(), operation=operation(by="Deletion"))
@@ -427,16 +437,20 @@ def test_copies_that_savepoints_ask_for_are_made_in_the_order_of_their_snapshots
 
 
 @pytest.mark.copying("order-of-snapshots")
-@pytest.mark.parametrize(
+@table(
     ("sync", "is_awaited", "goes"),
-    [
-        (None, False, False),
-        (BEGUN, False, False),
-        (copied(1, age=30), False, False),
-        (copied(1, age=90), False, True),
-        (given_up(age=90), False, True),
-        (given_up(age=90), True, False),
-    ],
+    "a copy that has not begun keeps it",
+    (None, False, False),
+    "a copy under way keeps it",
+    (BEGUN, False, False),
+    "a copy that ended less than its time ago keeps it",
+    (copied(1, age=30), False, False),
+    "a copy that ended longer than its time ago lets it go",
+    (copied(1, age=90), False, True),
+    "a copy that was given up lets it go",
+    (given_up(age=90), False, True),
+    "a copy that was given up keeps it while somebody waits for it",
+    (given_up(age=90), True, False),
 )
 def test_the_time_to_live_counts_from_the_end_of_the_copy(
     sync: SyncStatus | None, is_awaited: bool, goes: bool

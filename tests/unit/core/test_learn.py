@@ -48,6 +48,7 @@ from tests.support.inputs import (
     told,
     unseen,
 )
+from tests.support.tables import table
 
 SYNC = chk(9, CheckpointKind.SYNC_SAVEPOINT, "file:/sp/9")
 OWN = f"{CHECKPOINTS}/{flink_id()}"
@@ -74,35 +75,34 @@ def test_a_job_that_is_not_terminal_has_not_ended(state: FlinkJobState) -> None:
     assert decision.status.job.state == state
 
 
-@pytest.mark.parametrize(
+@table(
     ("state", "history", "end"),
-    [
-        (FlinkJobState.FINISHED, (), (RunResult.FINISHED, SnapshotKind.EMPTY, None)),
-        (FlinkJobState.FINISHED, (chk(3, discarded=True),), (RunResult.FINISHED, SnapshotKind.EMPTY, None)),
-        (
-            FlinkJobState.FINISHED,
-            (SYNC, chk(8)),
-            (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.SAVEPOINT, "file:/sp/9"),
-        ),
-        (
-            FlinkJobState.FINISHED,
-            (chk(10, discarded=True), SYNC),
-            (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.SAVEPOINT, "file:/sp/9"),
-        ),
-        (FlinkJobState.CANCELED, (chk(3),), (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.CHECKPOINT, f"{OWN}/chk-3")),
-        (
-            FlinkJobState.CANCELED,
-            (chk(3, discarded=True),),
-            (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.MISSING, None),
-        ),
-        (FlinkJobState.FAILED, (), (RunResult.FAILED, SnapshotKind.EMPTY, None)),
-        (FlinkJobState.FAILED, (chk(3), chk(2)), (RunResult.FAILED, SnapshotKind.CHECKPOINT, f"{OWN}/chk-3")),
-        (
-            FlinkJobState.FAILED,
-            (chk(4, CheckpointKind.SAVEPOINT, "file:/sp/4"), chk(3)),
-            (RunResult.FAILED, SnapshotKind.SAVEPOINT, "file:/sp/4"),
-        ),
-    ],
+    "finished without checkpoints: it finished",
+    (FlinkJobState.FINISHED, (), (RunResult.FINISHED, SnapshotKind.EMPTY, None)),
+    "finished and its checkpoint discarded: it finished",
+    (FlinkJobState.FINISHED, (chk(3, discarded=True),), (RunResult.FINISHED, SnapshotKind.EMPTY, None)),
+    "finished after the savepoint of a stop: somebody stopped it",
+    (FlinkJobState.FINISHED, (SYNC, chk(8)), (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.SAVEPOINT, "file:/sp/9")),
+    "finished after the savepoint of a stop and a discarded checkpoint: somebody stopped it",
+    (
+        FlinkJobState.FINISHED,
+        (chk(10, discarded=True), SYNC),
+        (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.SAVEPOINT, "file:/sp/9"),
+    ),
+    "cancelled: somebody did, and its checkpoint is left",
+    (FlinkJobState.CANCELED, (chk(3),), (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.CHECKPOINT, f"{OWN}/chk-3")),
+    "cancelled and its checkpoint discarded: somebody did, and state is missing",
+    (FlinkJobState.CANCELED, (chk(3, discarded=True),), (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.MISSING, None)),
+    "failed without checkpoints: nothing is left",
+    (FlinkJobState.FAILED, (), (RunResult.FAILED, SnapshotKind.EMPTY, None)),
+    "failed: its newest checkpoint is left",
+    (FlinkJobState.FAILED, (chk(3), chk(2)), (RunResult.FAILED, SnapshotKind.CHECKPOINT, f"{OWN}/chk-3")),
+    "failed after a savepoint: the savepoint is left",
+    (
+        FlinkJobState.FAILED,
+        (chk(4, CheckpointKind.SAVEPOINT, "file:/sp/4"), chk(3)),
+        (RunResult.FAILED, SnapshotKind.SAVEPOINT, "file:/sp/4"),
+    ),
 )
 def test_the_end_by_flinks_state_and_statistics(
     state: FlinkJobState, history: tuple[object, ...], end: tuple[object, ...]
@@ -111,22 +111,20 @@ def test_the_end_by_flinks_state_and_statistics(
     assert _end(decision) == end
 
 
-@pytest.mark.parametrize(
+@table(
     ("restored_from", "restored", "left"),
-    [
-        ("file:/old", None, (SnapshotKind.RESTORED, "file:/old")),
-        (None, None, (SnapshotKind.EMPTY, None)),
-        (
-            "file:/old",
-            RestoredCheckpoint(checkpoint_id=5, external_path="file:/r5"),
-            (SnapshotKind.CHECKPOINT, "file:/r5"),
-        ),
-        (
-            None,
-            RestoredCheckpoint(checkpoint_id=5, external_path="file:/r5", is_savepoint=True),
-            (SnapshotKind.SAVEPOINT, "file:/r5"),
-        ),
-    ],
+    "what it was asked to start from",
+    ("file:/old", None, (SnapshotKind.RESTORED, "file:/old")),
+    "nothing after an empty start",
+    (None, None, (SnapshotKind.EMPTY, None)),
+    "the checkpoint that it restored meanwhile",
+    ("file:/old", RestoredCheckpoint(checkpoint_id=5, external_path="file:/r5"), (SnapshotKind.CHECKPOINT, "file:/r5")),
+    "the savepoint that it restored though none was asked for",
+    (
+        None,
+        RestoredCheckpoint(checkpoint_id=5, external_path="file:/r5", is_savepoint=True),
+        (SnapshotKind.SAVEPOINT, "file:/r5"),
+    ),
 )
 def test_without_a_snapshot_of_its_own_a_run_leaves_what_it_started_from(
     restored_from: str | None, restored: RestoredCheckpoint | None, left: tuple[object, object]
@@ -172,7 +170,7 @@ def test_our_own_cancel_is_no_cancel_by_somebody_else() -> None:
 
 
 @pytest.mark.invariant(5)
-@pytest.mark.parametrize("where", [silent(5), silent(600)])
+@table("where", "silent for seconds", silent(5), "silent for minutes", silent(600))
 def test_not_knowing_is_no_state_of_the_job(where: object) -> None:
     before = _status()
     decision = decide(job(status=before), seen(JobSeen(), cluster=where))
@@ -182,15 +180,18 @@ def test_not_knowing_is_no_state_of_the_job(where: object) -> None:
 
 @pytest.mark.invariant(5)
 @pytest.mark.fault("rest-job-omitted")
-@pytest.mark.parametrize(
+@table(
     ("submission", "presence", "manager"),
-    [
-        (run(), absent(0.0), "jm-2"),
-        (run(), absent(4.9), "jm-2"),
-        (run(), absent(60.0), None),
-        (unseen(), absent(60.0), "jm-1"),
-        (run(), JobSeen(presence=Presence.UNKNOWN), "jm-2"),
-    ],
+    "absent for the first time",
+    (run(), absent(0.0), "jm-2"),
+    "absent for less than five seconds",
+    (run(), absent(4.9), "jm-2"),
+    "absent from a manager that does not say who it is",
+    (run(), absent(60.0), None),
+    "absent before it was ever seen",
+    (unseen(), absent(60.0), "jm-1"),
+    "asked without an answer",
+    (run(), JobSeen(presence=Presence.UNKNOWN), "jm-2"),
 )
 def test_absence_alone_ends_nothing(submission: Submission, presence: JobSeen, manager: str | None) -> None:
     decision = decide(job(status=_status(submission)), seen(presence, cluster=cluster(incarnation=manager)))
@@ -206,16 +207,20 @@ EMPTY = Listing(readable=True)
 UNREADABLE = Listing(readable=False)
 
 
-@pytest.mark.parametrize(
+@table(
     ("manager", "available", "listing", "end"),
-    [
-        ("jm-2", False, READABLE, (RunResult.LOST, SnapshotKind.CHECKPOINT, f"{OWN}/chk-7")),
-        ("jm-2", False, UNREADABLE, (RunResult.LOST, SnapshotKind.MISSING, None)),
-        ("jm-1", False, UNREADABLE, (RunResult.ENDED_UNSEEN, SnapshotKind.MISSING, None)),
-        ("jm-2", True, UNREADABLE, (RunResult.ENDED_UNSEEN, SnapshotKind.MISSING, None)),
-        ("jm-1", False, READABLE, (RunResult.LOST, SnapshotKind.CHECKPOINT, f"{OWN}/chk-7")),
-        ("jm-2", False, EMPTY, (RunResult.LOST, SnapshotKind.EMPTY, None)),
-    ],
+    "another manager and a readable directory: lost with its checkpoint",
+    ("jm-2", False, READABLE, (RunResult.LOST, SnapshotKind.CHECKPOINT, f"{OWN}/chk-7")),
+    "another manager and no readable directory: lost without state",
+    ("jm-2", False, UNREADABLE, (RunResult.LOST, SnapshotKind.MISSING, None)),
+    "the same manager and no readable directory: it ended unseen",
+    ("jm-1", False, UNREADABLE, (RunResult.ENDED_UNSEEN, SnapshotKind.MISSING, None)),
+    "another manager with high availability and no readable directory: it ended unseen",
+    ("jm-2", True, UNREADABLE, (RunResult.ENDED_UNSEEN, SnapshotKind.MISSING, None)),
+    "the same manager and a readable directory: lost with its checkpoint",
+    ("jm-1", False, READABLE, (RunResult.LOST, SnapshotKind.CHECKPOINT, f"{OWN}/chk-7")),
+    "another manager and an empty directory: lost before its first checkpoint",
+    ("jm-2", False, EMPTY, (RunResult.LOST, SnapshotKind.EMPTY, None)),
 )
 def test_a_job_that_is_gone(manager: str, available: bool, listing: Listing, end: tuple[object, ...]) -> None:
     there = cluster(incarnation=manager, high_availability=available)
@@ -284,19 +289,26 @@ SEVENTH = Listing(readable=True, found=(Left(location=f"{OWN}/chk-7", number=7, 
 
 
 @pytest.mark.behaviour(25)
-@pytest.mark.parametrize(
+@table(
     ("listing", "fields", "left"),
-    [
-        (SEVENTH, {"checkpoint_id": 6}, (SnapshotKind.CHECKPOINT, f"{OWN}/chk-7")),
-        (SEVENTH, {"checkpoint_id": 8}, (SnapshotKind.SAVEPOINT, "file:/sp/mine")),
-        (SEVENTH, {"checkpoint_id": 8, "deleting": True}, (SnapshotKind.MISSING, None)),
-        (SEVENTH, {"end_time": ago(30)}, (SnapshotKind.SAVEPOINT, "file:/sp/mine")),
-        (SEVENTH, {"end_time": ago(50)}, (SnapshotKind.CHECKPOINT, f"{OWN}/chk-7")),
-        (SEVENTH, {"end_time": None}, (SnapshotKind.MISSING, None)),
-        (READABLE, {"end_time": ago(30)}, (SnapshotKind.MISSING, None)),
-        (EMPTY, {"end_time": ago(30)}, (SnapshotKind.SAVEPOINT, "file:/sp/mine")),
-        (SEVENTH, {"checkpoint_id": 8, "job_id": "another"}, (SnapshotKind.CHECKPOINT, f"{OWN}/chk-7")),
-    ],
+    "an older savepoint by number: the checkpoint",
+    (SEVENTH, {"checkpoint_id": 6}, (SnapshotKind.CHECKPOINT, f"{OWN}/chk-7")),
+    "a newer savepoint by number: the savepoint",
+    (SEVENTH, {"checkpoint_id": 8}, (SnapshotKind.SAVEPOINT, "file:/sp/mine")),
+    "a newer savepoint that is being deleted: state is missing",
+    (SEVENTH, {"checkpoint_id": 8, "deleting": True}, (SnapshotKind.MISSING, None)),
+    "a newer savepoint by time: the savepoint",
+    (SEVENTH, {"end_time": ago(30)}, (SnapshotKind.SAVEPOINT, "file:/sp/mine")),
+    "an older savepoint by time: the checkpoint",
+    (SEVENTH, {"end_time": ago(50)}, (SnapshotKind.CHECKPOINT, f"{OWN}/chk-7")),
+    "a savepoint of no known age: state is missing",
+    (SEVENTH, {"end_time": None}, (SnapshotKind.MISSING, None)),
+    "a checkpoint of no known age: state is missing",
+    (READABLE, {"end_time": ago(30)}, (SnapshotKind.MISSING, None)),
+    "no checkpoint: the savepoint",
+    (EMPTY, {"end_time": ago(30)}, (SnapshotKind.SAVEPOINT, "file:/sp/mine")),
+    "a savepoint of another run: the checkpoint",
+    (SEVENTH, {"checkpoint_id": 8, "job_id": "another"}, (SnapshotKind.CHECKPOINT, f"{OWN}/chk-7")),
 )
 def test_a_lost_run_starts_from_the_newer_of_checkpoint_and_savepoint(
     listing: Listing, fields: dict[str, Any], left: tuple[object, object]
@@ -319,21 +331,26 @@ TIMED_OUT = FlinkSavepointStatus(
 CAME = Listing(readable=True, found=(Left(location="file:/sp/tried/savepoint-1", time=ago(10)),))
 
 
-@pytest.mark.parametrize(
+@table(
     ("status", "there", "left"),
-    [
-        (replace(TIMED_OUT, location="file:/sp/late", checkpoint_id=8), EMPTY, "file:/sp/late"),
-        (replace(TIMED_OUT, location="file:/sp/late", checkpoint_id=6), EMPTY, f"{OWN}/chk-7"),
-        (TIMED_OUT, CAME, "file:/sp/tried/savepoint-1"),
-        (TIMED_OUT, EMPTY, f"{OWN}/chk-7"),
-        (replace(TIMED_OUT, phase=SavepointPhase.IN_PROGRESS, error=None), CAME, "file:/sp/tried/savepoint-1"),
-        (replace(TIMED_OUT, error=None), CAME, f"{OWN}/chk-7"),
-        (
-            replace(TIMED_OUT, phase=SavepointPhase.COMPLETED, location=f"{OWN}/chk-9", checkpoint_id=9),
-            EMPTY,
-            f"{OWN}/chk-7",
-        ),
-    ],
+    "it came after its timeout and is newer: it counts",
+    (replace(TIMED_OUT, location="file:/sp/late", checkpoint_id=8), EMPTY, "file:/sp/late"),
+    "it came after its timeout and is older: the checkpoint counts",
+    (replace(TIMED_OUT, location="file:/sp/late", checkpoint_id=6), EMPTY, f"{OWN}/chk-7"),
+    "it timed out and is in its directory: it counts",
+    (TIMED_OUT, CAME, "file:/sp/tried/savepoint-1"),
+    "it timed out and its directory is empty: the checkpoint counts",
+    (TIMED_OUT, EMPTY, f"{OWN}/chk-7"),
+    "it is in progress and in its directory: it counts",
+    (replace(TIMED_OUT, phase=SavepointPhase.IN_PROGRESS, error=None), CAME, "file:/sp/tried/savepoint-1"),
+    "it failed for another reason: the checkpoint counts",
+    (replace(TIMED_OUT, error=None), CAME, f"{OWN}/chk-7"),
+    "it names a checkpoint that is gone: the checkpoint that is there counts",
+    (
+        replace(TIMED_OUT, phase=SavepointPhase.COMPLETED, location=f"{OWN}/chk-9", checkpoint_id=9),
+        EMPTY,
+        f"{OWN}/chk-7",
+    ),
 )
 def test_a_savepoint_whose_outcome_nobody_saw_counts_when_the_job_is_lost(
     status: FlinkSavepointStatus, there: Listing, left: str
@@ -376,7 +393,15 @@ def test_a_run_that_is_lost_after_an_edit_is_looked_for_where_its_revision_says(
 
 
 @pytest.mark.parametrize("state", [FlinkJobState.FINISHED, FlinkJobState.FAILED, FlinkJobState.CANCELED])
-@pytest.mark.parametrize("what", [None, operation(OperationKind.STOP, "Suspend"), operation(OperationKind.CANCEL)])
+@table(
+    "what",
+    "without an operation",
+    None,
+    "during a suspension",
+    operation(OperationKind.STOP, "Suspend"),
+    "during a cancel",
+    operation(OperationKind.CANCEL),
+)
 def test_a_job_that_is_forgotten_between_two_questions_has_not_left_nothing(
     state: FlinkJobState, what: Operation | None
 ) -> None:
@@ -391,17 +416,22 @@ EMPTY_DIRECTORY = Listing(readable=True)
 
 
 @pytest.mark.invariant(6)
-@pytest.mark.parametrize(
+@table(
     ("incarnation", "known", "retention", "expected"),
-    [
-        ("jm-1", True, "RetainOnCancellation", (RunResult.FINISHED, SnapshotKind.EMPTY)),
-        ("jm-1", True, "DeleteOnCancellation", (RunResult.ENDED_UNSEEN, SnapshotKind.MISSING)),
-        ("jm-1", False, "RetainOnCancellation", (RunResult.ENDED_UNSEEN, SnapshotKind.MISSING)),
-        ("jm-2", True, "RetainOnCancellation", (RunResult.FINISHED, SnapshotKind.EMPTY)),
-        ("jm-2", True, "DeleteOnCancellation", (RunResult.LOST, SnapshotKind.MISSING)),
-        ("jm-2", False, "RetainOnCancellation", (RunResult.LOST, SnapshotKind.EMPTY)),
-        ("jm-2", False, "DeleteOnCancellation", (RunResult.LOST, SnapshotKind.MISSING)),
-    ],
+    "same manager, one was seen, retained: it finished",
+    ("jm-1", True, "RetainOnCancellation", (RunResult.FINISHED, SnapshotKind.EMPTY)),
+    "same manager, one was seen, not retained: it ended unseen",
+    ("jm-1", True, "DeleteOnCancellation", (RunResult.ENDED_UNSEEN, SnapshotKind.MISSING)),
+    "same manager, none was seen, retained: it ended unseen",
+    ("jm-1", False, "RetainOnCancellation", (RunResult.ENDED_UNSEEN, SnapshotKind.MISSING)),
+    "another manager, one was seen, retained: it finished",
+    ("jm-2", True, "RetainOnCancellation", (RunResult.FINISHED, SnapshotKind.EMPTY)),
+    "another manager, one was seen, not retained: lost, state is missing",
+    ("jm-2", True, "DeleteOnCancellation", (RunResult.LOST, SnapshotKind.MISSING)),
+    "another manager, none was seen, retained: lost before its first checkpoint",
+    ("jm-2", False, "RetainOnCancellation", (RunResult.LOST, SnapshotKind.EMPTY)),
+    "another manager, none was seen, not retained: lost, state is missing",
+    ("jm-2", False, "DeleteOnCancellation", (RunResult.LOST, SnapshotKind.MISSING)),
 )
 def test_a_job_that_is_gone_and_left_no_checkpoint(
     incarnation: str, known: bool, retention: str, expected: tuple[RunResult, SnapshotKind]

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.api.words import OperationKind, RunResult
 from flinkjob.core.actions import RescaleJob, RunJob
@@ -35,6 +33,7 @@ from tests.support.inputs import (
     told,
     triggered,
 )
+from tests.support.tables import table
 
 RUNNING = FlinkJobStatus(submission=run())
 
@@ -75,8 +74,14 @@ def test_nothing_is_stopped_for_a_cluster_that_does_not_answer() -> None:
     assert _plan(decision) == ("Connect", "ClusterUnreachable")
 
 
-@pytest.mark.parametrize(
-    "what", [None, operation(OperationKind.STOP, "Move"), operation(OperationKind.CANCEL, "Upgrade")]
+@table(
+    "what",
+    "before the stop",
+    None,
+    "during the stop",
+    operation(OperationKind.STOP, "Move"),
+    "during a cancel",
+    operation(OperationKind.CANCEL, "Upgrade"),
 )
 def test_an_old_cluster_that_is_gone_is_reported_and_can_be_abandoned(what: Any) -> None:
     status = replace(RUNNING, operation=what)
@@ -111,7 +116,7 @@ def test_by_replacing_where_it_cannot() -> None:
     assert acts(decide(job(spec(parallelism=3), refused), seen(present(**ADAPTIVE), slots=SLOTS))) == ["StopJob"]
 
 
-@pytest.mark.parametrize("known", [present(), present(**ADAPTIVE)])
+@table("known", "the default scheduler", present(), "the adaptive scheduler", present(**ADAPTIVE))
 def test_missing_slots_are_waited_for_with_the_job_running(known: Any) -> None:
     decision = decide(job(spec(parallelism=5), RUNNING), seen(known, slots=SLOTS))
     assert acts(decision) == []
@@ -125,15 +130,18 @@ def _bounds(*upper: int) -> Mapping[str, ParallelismBounds]:
     return {f"v{n}": ParallelismBounds(lower=1, upper=bound) for n, bound in enumerate(upper)}
 
 
-@pytest.mark.parametrize(
+@table(
     ("wanted", "tasks", "since", "outcome"),
-    [
-        (_bounds(1, 1), 2, 5, "sent again"),
-        (_bounds(3, 3), 2, 5, "waits"),
-        (_bounds(3, 3), 6, 5, "done"),
-        (_bounds(3, 3), 2, 121, "replace"),
-        (None, 2, 5, "replace"),
-    ],
+    "bounds that are not ours are sent again",
+    (_bounds(1, 1), 2, 5, "sent again"),
+    "bounds that are ours and too few tasks: it waits",
+    (_bounds(3, 3), 2, 5, "waits"),
+    "bounds that are ours and all tasks: it is done",
+    (_bounds(3, 3), 6, 5, "done"),
+    "bounds that are ours and too few tasks after two minutes: the job is replaced",
+    (_bounds(3, 3), 2, 121, "replace"),
+    "a scheduler that knows no bounds: the job is replaced",
+    (None, 2, 5, "replace"),
 )
 def test_a_rescale_is_followed_by_what_the_cluster_shows(
     wanted: Mapping[str, ParallelismBounds] | None, tasks: int, since: float, outcome: str

@@ -36,6 +36,7 @@ from tests.support.inputs import (
     told,
     triggered,
 )
+from tests.support.tables import table
 
 MADE = f"{directory()}/savepoint-911e-1"
 SUSPENDED = spec(state="Suspended")
@@ -62,21 +63,20 @@ def _sync(path: str = MADE, number: int = 9, **fields: object) -> Checkpoint:
 STOPPED = (RunResult.STOPPED, SnapshotKind.SAVEPOINT, MADE)
 
 
-@pytest.mark.parametrize(
+@table(
     ("trigger", "state", "end", "actions"),
-    [
-        (triggered(TriggerState.IN_PROGRESS), FlinkJobState.RUNNING, None, []),
-        (triggered(TriggerState.IN_PROGRESS), FlinkJobState.FINISHED, None, []),
-        (triggered(TriggerState.COMPLETED, MADE), FlinkJobState.RUNNING, None, []),
-        (
-            triggered(TriggerState.COMPLETED, MADE),
-            FlinkJobState.FINISHED,
-            STOPPED,
-            ["RecordSavepoint", "RemoveFinalizer"],
-        ),
-        (triggered(TriggerState.FORGOTTEN), FlinkJobState.RUNNING, None, ["StopJob"]),
-        (triggered(TriggerState.FORGOTTEN), FlinkJobState.RESTARTING, None, ["StopJob"]),
-    ],
+    "in progress and running: it waits",
+    (triggered(TriggerState.IN_PROGRESS), FlinkJobState.RUNNING, None, []),
+    "in progress and finished a moment ago: it waits",
+    (triggered(TriggerState.IN_PROGRESS), FlinkJobState.FINISHED, None, []),
+    "completed and still running: it waits",
+    (triggered(TriggerState.COMPLETED, MADE), FlinkJobState.RUNNING, None, []),
+    "completed and finished: stopped",
+    (triggered(TriggerState.COMPLETED, MADE), FlinkJobState.FINISHED, STOPPED, ["RecordSavepoint", "RemoveFinalizer"]),
+    "forgotten and running: the stop is sent again",
+    (triggered(TriggerState.FORGOTTEN), FlinkJobState.RUNNING, None, ["StopJob"]),
+    "forgotten and restarting: the stop is sent again",
+    (triggered(TriggerState.FORGOTTEN), FlinkJobState.RESTARTING, None, ["StopJob"]),
 )
 def test_a_stop_by_flinks_answer(trigger: object, state: FlinkJobState, end: object, actions: list[str]) -> None:
     decision = decide(job(SUSPENDED, _stop()), seen(present(state, terminal_for=8.0), trigger=trigger))
@@ -87,20 +87,24 @@ def test_a_stop_by_flinks_answer(trigger: object, state: FlinkJobState, end: obj
 
 @pytest.mark.copying("never-answered")
 @pytest.mark.parametrize("answer", [TriggerState.FORGOTTEN, TriggerState.IN_PROGRESS])
-@pytest.mark.parametrize(
+@table(
     ("history", "state", "end"),
-    [
-        ((_sync(),), FlinkJobState.FINISHED, STOPPED),
-        ((_sync(), chk(8)), FlinkJobState.CANCELED, STOPPED),
-        ((chk(10, discarded=True), _sync()), FlinkJobState.FINISHED, STOPPED),
-        (
-            (chk(8),),
-            FlinkJobState.CANCELED,
-            (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.CHECKPOINT, chk(8).external_path),
-        ),
-        ((), FlinkJobState.FINISHED, (RunResult.FINISHED, SnapshotKind.EMPTY, None)),
-        ((_sync("file:///savepoints/another/savepoint-1"), chk(8)), FlinkJobState.FAILED, None),
-    ],
+    "its savepoint is in the history: stopped",
+    ((_sync(),), FlinkJobState.FINISHED, STOPPED),
+    "cancelled after its savepoint: stopped",
+    ((_sync(), chk(8)), FlinkJobState.CANCELED, STOPPED),
+    "its savepoint is older than a discarded checkpoint: stopped",
+    ((chk(10, discarded=True), _sync()), FlinkJobState.FINISHED, STOPPED),
+    "cancelled without a savepoint: somebody did",
+    (
+        (chk(8),),
+        FlinkJobState.CANCELED,
+        (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.CHECKPOINT, chk(8).external_path),
+    ),
+    "finished without a savepoint: it finished",
+    ((), FlinkJobState.FINISHED, (RunResult.FINISHED, SnapshotKind.EMPTY, None)),
+    "failed after a savepoint elsewhere: that savepoint is left",
+    ((_sync("file:///savepoints/another/savepoint-1"), chk(8)), FlinkJobState.FAILED, None),
 )
 def test_a_forgotten_stop_of_a_job_that_ended(
     history: tuple[Checkpoint, ...], state: FlinkJobState, end: tuple[object, ...] | None, answer: TriggerState
@@ -150,21 +154,25 @@ def test_a_later_checkpoint_is_newer_than_a_forgotten_stops_savepoint() -> None:
     assert _end(decision) == (RunResult.FAILED, SnapshotKind.CHECKPOINT, chk(12).external_path)
 
 
-@pytest.mark.parametrize(
+@table(
     ("state", "history", "path", "end"),
-    [
-        (FlinkJobState.FAILED, (chk(8),), None, (RunResult.FAILED, SnapshotKind.CHECKPOINT, chk(8).external_path)),
-        (FlinkJobState.FAILED, (), MADE, (RunResult.FAILED, SnapshotKind.SAVEPOINT, MADE)),
-        (FlinkJobState.FAILED, (_sync(), chk(8)), MADE, (RunResult.FAILED, SnapshotKind.SAVEPOINT, MADE)),
-        (
-            FlinkJobState.FAILED,
-            (chk(12), _sync()),
-            MADE,
-            (RunResult.FAILED, SnapshotKind.CHECKPOINT, chk(12).external_path),
-        ),
-        (FlinkJobState.FINISHED, (), MADE, (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.SAVEPOINT, MADE)),
-        (FlinkJobState.FINISHED, (), None, (RunResult.FINISHED, SnapshotKind.EMPTY, None)),
-    ],
+    "failed without a savepoint: its checkpoint is left",
+    (FlinkJobState.FAILED, (chk(8),), None, (RunResult.FAILED, SnapshotKind.CHECKPOINT, chk(8).external_path)),
+    "failed with a savepoint: the savepoint is left",
+    (FlinkJobState.FAILED, (), MADE, (RunResult.FAILED, SnapshotKind.SAVEPOINT, MADE)),
+    "failed with a savepoint newer than its checkpoint: the savepoint is left",
+    (FlinkJobState.FAILED, (_sync(), chk(8)), MADE, (RunResult.FAILED, SnapshotKind.SAVEPOINT, MADE)),
+    "failed with a savepoint older than its checkpoint: the checkpoint is left",
+    (
+        FlinkJobState.FAILED,
+        (chk(12), _sync()),
+        MADE,
+        (RunResult.FAILED, SnapshotKind.CHECKPOINT, chk(12).external_path),
+    ),
+    "finished with a savepoint: somebody stopped it",
+    (FlinkJobState.FINISHED, (), MADE, (RunResult.CANCELLED_EXTERNALLY, SnapshotKind.SAVEPOINT, MADE)),
+    "finished without a savepoint: it finished",
+    (FlinkJobState.FINISHED, (), None, (RunResult.FINISHED, SnapshotKind.EMPTY, None)),
 )
 def test_a_failed_stop_of_a_job_that_ended(
     state: FlinkJobState, history: tuple[Checkpoint, ...], path: str | None, end: tuple[object, ...]
@@ -174,9 +182,12 @@ def test_a_failed_stop_of_a_job_that_ended(
     assert _end(decision) == end
 
 
-@pytest.mark.parametrize(
+@table(
     ("cause", "attempts", "pause"),
-    [("Checkpoint Coordinator is suspending.", 1, 2.0), ("Failed to create savepoint directory", 3, 8.0)],
+    "after a cause that passes",
+    ("Checkpoint Coordinator is suspending.", 1, 2.0),
+    "more slowly after a cause that stays",
+    ("Failed to create savepoint directory", 3, 8.0),
 )
 def test_a_failed_stop_of_a_job_that_runs_on_is_tried_again(cause: str, attempts: int, pause: float) -> None:
     decision = decide(job(SUSPENDED, _stop()), seen(present(), trigger=triggered(TriggerState.FAILED, failure=cause)))
@@ -216,9 +227,12 @@ def test_when_no_savepoint_can_be_taken(fallback: str) -> None:
 # stops that a FlinkSavepoint asked for
 
 
-@pytest.mark.parametrize(
+@table(
     ("kind", "reason"),
-    [(OperationKind.STOP, HoldReason.STOPPED), (OperationKind.SAVEPOINT_AND_CANCEL, HoldReason.CANCELLED)],
+    "by a stop",
+    (OperationKind.STOP, HoldReason.STOPPED),
+    "by a savepoint and a cancel",
+    (OperationKind.SAVEPOINT_AND_CANCEL, HoldReason.CANCELLED),
 )
 def test_a_flinksavepoint_that_stopped_the_job_holds_it(kind: OperationKind, reason: HoldReason) -> None:
     status = _status(operation(kind, "FlinkSavepoint/bye"))
@@ -304,13 +318,14 @@ def test_a_stop_that_is_known_to_have_made_nothing_is_no_stop() -> None:
     assert _end(decision) == (RunResult.LOST, SnapshotKind.CHECKPOINT, f"{own}/chk-4")
 
 
-@pytest.mark.parametrize(
+@table(
     ("later", "left"),
-    [
-        (1, (RunResult.LOST, SnapshotKind.CHECKPOINT, f"{CHECKPOINTS}/{flink_id()}/chk-4")),
-        (-1, (RunResult.STOPPED, SnapshotKind.SAVEPOINT, MADE)),
-        (None, (RunResult.STOPPED, SnapshotKind.SAVEPOINT, MADE)),
-    ],
+    "a checkpoint after the savepoint: lost with the checkpoint",
+    (1, (RunResult.LOST, SnapshotKind.CHECKPOINT, f"{CHECKPOINTS}/{flink_id()}/chk-4")),
+    "a checkpoint before the savepoint: stopped",
+    (-1, (RunResult.STOPPED, SnapshotKind.SAVEPOINT, MADE)),
+    "a checkpoint of no known age: stopped",
+    (None, (RunResult.STOPPED, SnapshotKind.SAVEPOINT, MADE)),
 )
 def test_a_checkpoint_after_the_savepoint_of_a_stop_shows_that_the_stop_failed(
     later: int | None, left: tuple[RunResult, SnapshotKind, str]
@@ -329,7 +344,17 @@ def test_a_checkpoint_after_the_savepoint_of_a_stop_shows_that_the_stop_failed(
 
 
 @pytest.mark.parametrize("by", ["Upgrade", "Suspend", "Move", "FlinkSavepoint/bye"])
-@pytest.mark.parametrize("wanted", [spec(), SUSPENDED, spec(state="Cancelled"), spec(args=["x"])])
+@table(
+    "wanted",
+    "Running is wanted again",
+    spec(),
+    "Suspended is wanted",
+    SUSPENDED,
+    "Cancelled is wanted",
+    spec(state="Cancelled"),
+    "other arguments are wanted",
+    spec(args=["x"]),
+)
 def test_a_new_wish_sends_no_second_stop(by: str, wanted: dict[str, object]) -> None:
     decision = decide(job(wanted, _stop(by)), seen(present(), trigger=triggered(TriggerState.IN_PROGRESS)))
     assert acts(decision) == []
@@ -348,8 +373,14 @@ def test_a_spec_that_was_reverted_during_the_stop_starts_again_from_that_savepoi
     assert acts(decision)[-1] == "RunJob"
 
 
-@pytest.mark.parametrize("seen_job", [JobSeen(presence=Presence.UNKNOWN), JobSeen()])
-@pytest.mark.parametrize("where", [cluster(), silent(700)])
+@table(
+    "seen_job",
+    "nothing is known of the job",
+    JobSeen(presence=Presence.UNKNOWN),
+    "the job was not asked for",
+    JobSeen(),
+)
+@table("where", "the cluster answers", cluster(), "the cluster is silent", silent(700))
 def test_without_an_answer_the_operation_stays(seen_job: JobSeen, where: object) -> None:
     for kind in (OperationKind.STOP, OperationKind.CANCEL, OperationKind.SAVEPOINT_AND_CANCEL):
         status = _status(operation(kind, "Upgrade"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flinkjob.api.flinkjob_status import FlinkJobStatus, Hold, RestartInfo
+from flinkjob.api.flinkjob_status import FlinkJobStatus, Hold, RestartInfo, Submission
 from flinkjob.api.words import HoldReason, OperationKind, RunResult
 from flinkjob.core.flinkmodel import FlinkJobState, TriggerState
 from flinkjob.core.model import ClusterSeen, JobDecision, JobSeen, Observation
@@ -32,148 +32,110 @@ from tests.support.inputs import (
     triggered,
     unseen,
 )
+from tests.support.tables import table
 
 RUNNING = FlinkJobStatus(submission=run())
-FOLLOWED = {"trigger": triggered(TriggerState.IN_PROGRESS)}
+STOPPING = seen(present(), trigger=triggered(TriggerState.IN_PROGRESS))
+SAVEPOINT = "file:/s"
 HOLD = Hold(reason=HoldReason.FAILED, since=ago(5), run_digest=digest())
 WAITING = RestartInfo(attempts=1, next_time=NOW + timedelta(seconds=30), submission=1)
+
+
+def _run(submission: Submission, **fields: Any) -> FlinkJobStatus:
+    return FlinkJobStatus(submission=submission, **fields)
 
 
 def _operation(kind: OperationKind, by: str) -> FlinkJobStatus:
     return replace(RUNNING, operation=operation(kind, by, parallelism=2))
 
 
-@pytest.mark.parametrize(
-    ("wanted", "status", "observation", "phase", "row"),
-    [
-        (spec(), FlinkJobStatus(submission=unseen()), seen(absent(0.1)), "Submitting", "Reconciling, health unknown"),
-        (
-            spec(),
-            FlinkJobStatus(submission=run(running=False)),
-            seen(present(tasks=0)),
-            "Submitting",
-            "Reconciling, health unknown",
-        ),
-        (
-            spec(),
-            _operation(OperationKind.STOP, "Upgrade"),
-            seen(present(), **FOLLOWED),
-            "Upgrading",
-            "Reconciling, health unknown",
-        ),
-        (
-            spec(),
-            _operation(OperationKind.CANCEL, "Rollback"),
-            seen(present()),
-            "Upgrading",
-            "Reconciling, health unknown",
-        ),
-        (
-            spec(),
-            _operation(OperationKind.STOP, "Move"),
-            seen(present(), **FOLLOWED),
-            "Moving",
-            "Reconciling, health unknown",
-        ),
-        (spec(parallelism=2), _operation(OperationKind.RESCALE, "Scale"), seen(present()), None, None),
-        (
-            spec(state="Suspended"),
-            _operation(OperationKind.STOP, "Suspend"),
-            seen(present(), **FOLLOWED),
-            "Suspending",
-            "Reconciling, health unknown",
-        ),
-        (
-            spec(),
-            _operation(OperationKind.STOP, "FlinkSavepoint/x"),
-            seen(present(), **FOLLOWED),
-            "Suspending",
-            "Reconciling, health unknown",
-        ),
-        (
-            spec(state="Drained"),
-            _operation(OperationKind.STOP, "Drain"),
-            seen(present(), **FOLLOWED),
-            "Draining",
-            "Reconciling, health unknown",
-        ),
-        (
-            spec(state="Cancelled"),
-            _operation(OperationKind.CANCEL, "Cancel"),
-            seen(present()),
-            "Cancelling",
-            "Reconciling, health unknown",
-        ),
-        (spec(), RUNNING, seen(present()), "Running", "Ready, healthy"),
-        (spec(), RUNNING, seen(present(FlinkJobState.RESTARTING)), "Restarting", "Reconciling, unhealthy"),
-        (spec(), RUNNING, seen(present(FlinkJobState.FAILING)), "Restarting", "Reconciling, unhealthy"),
-        (spec(), RUNNING, seen(present(tasks=1)), "Restarting", "Reconciling, unhealthy"),
-        (spec(), RUNNING, seen(JobSeen(), cluster=silent(5)), "Running", "Ready, healthy"),
-        (spec(), RUNNING, seen(JobSeen(), cluster=silent(61)), "Unknown", "Ready unknown, health unknown"),
-        (
-            spec(),
-            FlinkJobStatus(submission=ended(RunResult.FAILED, "file:/s"), restart=WAITING),
-            seen(),
-            "Restarting",
-            "Reconciling, unhealthy",
-        ),
-        (
-            spec(),
-            FlinkJobStatus(submission=ended(RunResult.FAILED, "file:/s"), hold=HOLD),
-            seen(),
-            "Failed",
-            "Stalled, unhealthy",
-        ),
-        (
-            spec(),
-            FlinkJobStatus(submission=ended(RunResult.STOPPED, "file:/s"), hold=HOLD),
-            seen(),
-            "Held",
-            "Stalled, unhealthy",
-        ),
-        (
-            spec(restart={"policy": "Never"}),
-            FlinkJobStatus(submission=ended(RunResult.FAILED)),
-            seen(),
-            "Failed",
-            "Stalled, unhealthy",
-        ),
-        ({"jar": {}}, RUNNING, seen(present()), "Running", "Stalled, healthy"),
-        (
-            spec(state="Suspended"),
-            FlinkJobStatus(submission=ended(RunResult.STOPPED, "file:/s")),
-            seen(),
-            "Suspended",
-            "Ready, health unknown",
-        ),
-        (
-            spec(state="Cancelled"),
-            FlinkJobStatus(submission=ended(RunResult.CANCELLED)),
-            seen(),
-            "Cancelled",
-            "Ready, health unknown",
-        ),
-        (
-            spec(state="Drained"),
-            FlinkJobStatus(submission=ended(RunResult.DRAINED, "file:/s")),
-            seen(),
-            "Drained",
-            "Ready, health unknown",
-        ),
-        (spec(), FlinkJobStatus(submission=ended(RunResult.FINISHED)), seen(), "Finished", "Ready, health unknown"),
-        (spec(), FlinkJobStatus(), seen(cluster=silent(900)), "Pending", "Reconciling, health unknown"),
-    ],
+@table(
+    ("wanted", "status", "observation", "phase", "said"),
+    "submitted and not seen yet: Submitting",
+    (spec(), _run(unseen()), seen(absent(0.1)), "Submitting", "Reconciling, health unknown"),
+    "not all tasks have run yet: Submitting",
+    (spec(), _run(run(running=False)), seen(present(tasks=0)), "Submitting", "Reconciling, health unknown"),
+    "stopped for an upgrade: Upgrading",
+    (spec(), _operation(OperationKind.STOP, "Upgrade"), STOPPING, "Upgrading", "Reconciling, health unknown"),
+    "cancelled for a rollback: Upgrading",
+    (spec(), _operation(OperationKind.CANCEL, "Rollback"), seen(present()), "Upgrading", "Reconciling, health unknown"),
+    "stopped for a move: Moving",
+    (spec(), _operation(OperationKind.STOP, "Move"), STOPPING, "Moving", "Reconciling, health unknown"),
+    "scaled in place: Rescaling",
+    (
+        spec(parallelism=2),
+        _operation(OperationKind.RESCALE, "Scale"),
+        seen(present(), requirements={}),
+        "Rescaling",
+        "Reconciling, health unknown",
+    ),
+    "stopped to be suspended: Suspending",
+    (
+        spec(state="Suspended"),
+        _operation(OperationKind.STOP, "Suspend"),
+        STOPPING,
+        "Suspending",
+        "Reconciling, health unknown",
+    ),
+    "stopped by a FlinkSavepoint: Suspending",
+    (spec(), _operation(OperationKind.STOP, "FlinkSavepoint/x"), STOPPING, "Suspending", "Reconciling, health unknown"),
+    "stopped to be drained: Draining",
+    (
+        spec(state="Drained"),
+        _operation(OperationKind.STOP, "Drain"),
+        STOPPING,
+        "Draining",
+        "Reconciling, health unknown",
+    ),
+    "cancelled on demand: Cancelling",
+    (
+        spec(state="Cancelled"),
+        _operation(OperationKind.CANCEL, "Cancel"),
+        seen(present()),
+        "Cancelling",
+        "Reconciling, health unknown",
+    ),
+    "all tasks run: Running",
+    (spec(), RUNNING, seen(present()), "Running", "Ready, healthy"),
+    "restarted by Flink: Restarting",
+    (spec(), RUNNING, seen(present(FlinkJobState.RESTARTING)), "Restarting", "Reconciling, unhealthy"),
+    "failing: Restarting",
+    (spec(), RUNNING, seen(present(FlinkJobState.FAILING)), "Restarting", "Reconciling, unhealthy"),
+    "not all tasks run any more: Restarting",
+    (spec(), RUNNING, seen(present(tasks=1)), "Restarting", "Reconciling, unhealthy"),
+    "the cluster is silent for seconds: Running",
+    (spec(), RUNNING, seen(JobSeen(), cluster=silent(5)), "Running", "Ready, healthy"),
+    "the cluster is silent for a minute: Unknown",
+    (spec(), RUNNING, seen(JobSeen(), cluster=silent(61)), "Unknown", "Ready unknown, health unknown"),
+    "a failed run with attempts left: Restarting",
+    (spec(), _run(ended(RunResult.FAILED, SAVEPOINT), restart=WAITING), seen(), "Restarting", "Reconciling, unhealthy"),
+    "a failed run that is held: Failed",
+    (spec(), _run(ended(RunResult.FAILED, SAVEPOINT), hold=HOLD), seen(), "Failed", "Stalled, unhealthy"),
+    "a stopped run that is held: Held",
+    (spec(), _run(ended(RunResult.STOPPED, SAVEPOINT), hold=HOLD), seen(), "Held", "Stalled, unhealthy"),
+    "a failed run without restarts: Failed",
+    (spec(restart={"policy": "Never"}), _run(ended(RunResult.FAILED)), seen(), "Failed", "Stalled, unhealthy"),
+    "a running job with a bad spec: Running",
+    ({"jar": {}}, RUNNING, seen(present()), "Running", "Stalled, healthy"),
+    "a suspended job: Suspended",
+    (spec(state="Suspended"), _run(ended(RunResult.STOPPED, SAVEPOINT)), seen(), "Suspended", "Ready, health unknown"),
+    "a cancelled job: Cancelled",
+    (spec(state="Cancelled"), _run(ended(RunResult.CANCELLED)), seen(), "Cancelled", "Ready, health unknown"),
+    "a drained job: Drained",
+    (spec(state="Drained"), _run(ended(RunResult.DRAINED, SAVEPOINT)), seen(), "Drained", "Ready, health unknown"),
+    "a finished job: Finished",
+    (spec(), _run(ended(RunResult.FINISHED)), seen(), "Finished", "Ready, health unknown"),
+    "never submitted to a silent cluster: Pending",
+    (spec(), FlinkJobStatus(), seen(cluster=silent(900)), "Pending", "Reconciling, health unknown"),
 )
 def test_the_table_of_conditions(
-    wanted: dict[str, Any], status: FlinkJobStatus, observation: Observation, phase: str | None, row: str | None
+    wanted: dict[str, Any], status: FlinkJobStatus, observation: Observation, phase: str, said: str
 ) -> None:
-    if phase is None:
-        observation, phase, row = replace(observation, requirements={}), "Rescaling", "Reconciling, health unknown"
     decision = decide(job(wanted, status), observation)
-    assert (decision.status.phase, conditions(decision)) == (phase, row)
+    assert (decision.status.phase, conditions(decision)) == (phase, said)
 
 
-@pytest.mark.parametrize("observation", [seen(present()), seen(JobSeen(), cluster=silent(900))])
+@table("observation", "the job runs", seen(present()), "the cluster is silent", seen(JobSeen(), cluster=silent(900)))
 def test_what_is_being_deleted_is_deleting(observation: Observation) -> None:
     decision = decide(job(status=RUNNING, **deleted()), observation)
     assert decision.status.phase == "Deleting"

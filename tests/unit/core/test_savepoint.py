@@ -40,6 +40,7 @@ from tests.support.inputs import (
     triggered,
     unseen,
 )
+from tests.support.tables import table
 
 RUNNING = FlinkJobStatus(submission=run())
 UNKNOWN = JobSeen(presence=Presence.UNKNOWN)
@@ -74,15 +75,17 @@ def _error(decision: SavepointDecision) -> str | None:
 # waiting for the job
 
 
-@pytest.mark.parametrize("mode", [{}, STOP, CANCEL])
-@pytest.mark.parametrize(
+@table("mode", "Trigger", {}, "Stop", STOP, "Cancel", CANCEL)
+@table(
     ("status", "missing", "reason", "code"),
-    [
-        (FlinkJobStatus(), True, "UnknownJob", "UnknownJob"),
-        (FlinkJobStatus(), False, "JobNotRunning", "JobNotRunning"),
-        (FlinkJobStatus(submission=unseen()), False, "JobNotRunning", "JobNotRunning"),
-        (FlinkJobStatus(submission=ended(RunResult.STOPPED, "file:/s")), False, "JobNotRunning", "JobNotRunning"),
-    ],
+    "there is no FlinkJob",
+    (FlinkJobStatus(), True, "UnknownJob", "UnknownJob"),
+    "the FlinkJob has never run",
+    (FlinkJobStatus(), False, "JobNotRunning", "JobNotRunning"),
+    "the run was never seen",
+    (FlinkJobStatus(submission=unseen()), False, "JobNotRunning", "JobNotRunning"),
+    "the run has stopped",
+    (FlinkJobStatus(submission=ended(RunResult.STOPPED, "file:/s")), False, "JobNotRunning", "JobNotRunning"),
 )
 def test_a_job_that_does_not_run_is_waited_for_until_the_timeout(
     mode: dict[str, Any], status: FlinkJobStatus, missing: bool, reason: str, code: str
@@ -97,7 +100,7 @@ def test_a_job_that_does_not_run_is_waited_for_until_the_timeout(
     assert (failed.status.phase, _error(failed), conditions(failed)) == (SavepointPhase.FAILED, code, "Stalled")
 
 
-@pytest.mark.parametrize("mode", [STOP, CANCEL])
+@table("mode", "Stop", STOP, "Cancel", CANCEL)
 def test_another_run_than_the_one_that_was_named(mode: dict[str, Any]) -> None:
     assert _error(decide_sp(savepoint(**mode, submission=2), RUNNING)) == "JobChanged"
     by_id = savepoint(**mode, jobRef={"name": "clicks", "jobId": "0" * 32})
@@ -130,14 +133,16 @@ def test_a_checkpoint_has_no_directory() -> None:
         assert decision.status.directory is None
 
 
-@pytest.mark.parametrize(
+@table(
     ("status", "observation", "reason"),
-    [
-        (replace(RUNNING, operation=operation()), seen(present()), "Pending"),
-        (RUNNING, seen(present(tasks=1)), "WaitingForTasks"),
-        (RUNNING, seen(present(FlinkJobState.RESTARTING)), "WaitingForTasks"),
-        (RUNNING, seen(UNKNOWN, cluster=silent(9)), "WaitingForTasks"),
-    ],
+    "while the job is being stopped",
+    (replace(RUNNING, operation=operation()), seen(present()), "Pending"),
+    "while not all tasks run",
+    (RUNNING, seen(present(tasks=1)), "WaitingForTasks"),
+    "while the job restarts",
+    (RUNNING, seen(present(FlinkJobState.RESTARTING)), "WaitingForTasks"),
+    "while the cluster is silent",
+    (RUNNING, seen(UNKNOWN, cluster=silent(9)), "WaitingForTasks"),
 )
 def test_a_savepoint_waits_its_turn(status: FlinkJobStatus, observation: Any, reason: str) -> None:
     decision = decide_sp(savepoint(), status, observation)
@@ -158,39 +163,48 @@ DONE = chk(5, CheckpointKind.SAVEPOINT, MADE, state_bytes=3 * 1024**2)
 LATE: dict[str, Any] = {"timeout": "10s"}
 
 
-@pytest.mark.parametrize(
+@table(
     ("trigger", "fields", "phase", "actions", "code"),
-    [
-        (triggered(TriggerState.IN_PROGRESS), {}, SavepointPhase.IN_PROGRESS, [], None),
-        (triggered(TriggerState.IN_PROGRESS), LATE, SavepointPhase.FAILED, [], "Timeout"),
-        (triggered(TriggerState.COMPLETED, MADE), {}, SavepointPhase.COMPLETED, [], None),
-        (triggered(TriggerState.COMPLETED, MADE), LATE, SavepointPhase.COMPLETED, [], None),
-        (triggered(TriggerState.FAILED, failure="declined"), {}, SavepointPhase.PENDING, [], None),
-        (triggered(TriggerState.FAILED, failure="declined"), LATE, SavepointPhase.FAILED, [], "SavepointFailed"),
-        (
-            triggered(TriggerState.FAILED, failure="declined"),
-            {"backoffLimit": 0},
-            SavepointPhase.FAILED,
-            [],
-            "SavepointFailed",
-        ),
-        (
-            triggered(TriggerState.FAILED, failure="Failed to create savepoint directory"),
-            {},
-            SavepointPhase.FAILED,
-            [],
-            "SavepointFailed",
-        ),
-        (
-            triggered(TriggerState.FAILED, failure="Could not find Flink job (x)"),
-            {},
-            SavepointPhase.FAILED,
-            [],
-            "JobNotRunning",
-        ),
-        (triggered(TriggerState.FORGOTTEN), {}, SavepointPhase.IN_PROGRESS, ["TakeSavepoint"], None),
-        (triggered(TriggerState.FORGOTTEN), LATE, SavepointPhase.FAILED, [], "Timeout"),
-    ],
+    "in progress: it waits",
+    (triggered(TriggerState.IN_PROGRESS), {}, SavepointPhase.IN_PROGRESS, [], None),
+    "in progress after the timeout: it has failed",
+    (triggered(TriggerState.IN_PROGRESS), LATE, SavepointPhase.FAILED, [], "Timeout"),
+    "completed: it is complete",
+    (triggered(TriggerState.COMPLETED, MADE), {}, SavepointPhase.COMPLETED, [], None),
+    "completed after the timeout: it is complete",
+    (triggered(TriggerState.COMPLETED, MADE), LATE, SavepointPhase.COMPLETED, [], None),
+    "declined: it is tried again",
+    (triggered(TriggerState.FAILED, failure="declined"), {}, SavepointPhase.PENDING, [], None),
+    "declined after the timeout: it has failed",
+    (triggered(TriggerState.FAILED, failure="declined"), LATE, SavepointPhase.FAILED, [], "SavepointFailed"),
+    "declined with no attempts left: it has failed",
+    (
+        triggered(TriggerState.FAILED, failure="declined"),
+        {"backoffLimit": 0},
+        SavepointPhase.FAILED,
+        [],
+        "SavepointFailed",
+    ),
+    "no directory can be made: it has failed",
+    (
+        triggered(TriggerState.FAILED, failure="Failed to create savepoint directory"),
+        {},
+        SavepointPhase.FAILED,
+        [],
+        "SavepointFailed",
+    ),
+    "Flink does not know the job: it has failed",
+    (
+        triggered(TriggerState.FAILED, failure="Could not find Flink job (x)"),
+        {},
+        SavepointPhase.FAILED,
+        [],
+        "JobNotRunning",
+    ),
+    "forgotten: it is sent again",
+    (triggered(TriggerState.FORGOTTEN), {}, SavepointPhase.IN_PROGRESS, ["TakeSavepoint"], None),
+    "forgotten after the timeout: it has failed",
+    (triggered(TriggerState.FORGOTTEN), LATE, SavepointPhase.FAILED, [], "Timeout"),
 )
 def test_a_savepoint_in_progress(
     trigger: Any, fields: dict[str, Any], phase: SavepointPhase, actions: list[str], code: str | None
@@ -230,24 +244,30 @@ def test_of_two_that_end_in_the_same_second_the_later_one_is_the_newest() -> Non
     assert alone.status.end_time == NOW
 
 
-@pytest.mark.parametrize(
+@table(
     ("known", "history", "status", "phase", "actions"),
-    [
-        (present(), (DONE,), RUNNING, SavepointPhase.COMPLETED, []),
-        (present(FlinkJobState.FAILED), (DONE,), RUNNING, SavepointPhase.COMPLETED, []),
-        (
-            present(),
-            (chk(6), chk(5, CheckpointKind.SAVEPOINT, "file:/other")),
-            RUNNING,
-            SavepointPhase.IN_PROGRESS,
-            ["TakeSavepoint"],
-        ),
-        (present(FlinkJobState.FAILED), (), RUNNING, SavepointPhase.FAILED, []),
-        (UNKNOWN, (), RUNNING, SavepointPhase.IN_PROGRESS, []),
-        (absent(1.0), (), RUNNING, SavepointPhase.IN_PROGRESS, []),
-        (absent(), (), FlinkJobStatus(submission=ended(RunResult.LOST)), SavepointPhase.FAILED, []),
-        (present(number=2), (), FlinkJobStatus(submission=run(2, job_id=flink_id(2))), SavepointPhase.FAILED, []),
-    ],
+    "it is in the history of a running job: complete",
+    (present(), (DONE,), RUNNING, SavepointPhase.COMPLETED, []),
+    "it is in the history of a failed job: complete",
+    (present(FlinkJobState.FAILED), (DONE,), RUNNING, SavepointPhase.COMPLETED, []),
+    "others are in the history: it is sent again",
+    (
+        present(),
+        (chk(6), chk(5, CheckpointKind.SAVEPOINT, "file:/other")),
+        RUNNING,
+        SavepointPhase.IN_PROGRESS,
+        ["TakeSavepoint"],
+    ),
+    "the job failed: it has failed",
+    (present(FlinkJobState.FAILED), (), RUNNING, SavepointPhase.FAILED, []),
+    "nothing is known of the job: it waits",
+    (UNKNOWN, (), RUNNING, SavepointPhase.IN_PROGRESS, []),
+    "the job has just vanished: it waits",
+    (absent(1.0), (), RUNNING, SavepointPhase.IN_PROGRESS, []),
+    "the job is lost: it has failed",
+    (absent(), (), FlinkJobStatus(submission=ended(RunResult.LOST)), SavepointPhase.FAILED, []),
+    "another run is there: it has failed",
+    (present(number=2), (), FlinkJobStatus(submission=run(2, job_id=flink_id(2))), SavepointPhase.FAILED, []),
 )
 def test_a_forgotten_trigger_is_looked_for_before_it_is_sent_again(
     known: JobSeen, history: tuple[Any, ...], status: FlinkJobStatus, phase: SavepointPhase, actions: list[str]
@@ -262,13 +282,14 @@ def test_a_forgotten_trigger_is_looked_for_before_it_is_sent_again(
 
 
 @pytest.mark.copying("never-answered")
-@pytest.mark.parametrize(
+@table(
     ("ended_for", "history", "phase"),
-    [
-        (8.0, (), SavepointPhase.IN_PROGRESS),
-        (60.0, (), SavepointPhase.FAILED),
-        (60.0, (DONE,), SavepointPhase.COMPLETED),
-    ],
+    "the job ended seconds ago: it waits",
+    (8.0, (), SavepointPhase.IN_PROGRESS),
+    "the job ended a minute ago without it: it has failed",
+    (60.0, (), SavepointPhase.FAILED),
+    "the job ended a minute ago and it is in the history: complete",
+    (60.0, (DONE,), SavepointPhase.COMPLETED),
 )
 def test_a_result_that_stays_in_progress_after_the_end_of_the_job(
     ended_for: float, history: tuple[Any, ...], phase: SavepointPhase
@@ -286,7 +307,7 @@ def test_it_is_not_sent_again_while_one_is_written() -> None:
     assert acts(decide_sp(savepoint(status=WRITING), RUNNING, observation)) == []
 
 
-@pytest.mark.parametrize(("fields", "code"), [({}, None), (LATE, "Timeout")])
+@table(("fields", "code"), "before the timeout", ({}, None), "after the timeout", (LATE, "Timeout"))
 def test_a_silent_cluster_changes_nothing_before_the_timeout(fields: dict[str, Any], code: str | None) -> None:
     decision = decide_sp(savepoint(status=WRITING, **fields), RUNNING, seen(UNKNOWN, cluster=silent(99)))
     assert _error(decision) == code
@@ -317,30 +338,34 @@ MEMORY = chk(8, CheckpointKind.SAVEPOINT, "file:/elsewhere/savepoint-1")
 
 
 @pytest.mark.behaviour(63)
-@pytest.mark.parametrize(
+@table(
     ("known", "history", "fields", "phase", "place", "code"),
-    [
-        (present(), (), {}, SavepointPhase.IN_PROGRESS, None, None),
-        (present(), (chk(7),), {}, SavepointPhase.IN_PROGRESS, None, None),
-        (present(), (chk(8),), {}, SavepointPhase.COMPLETED, "chk-8", None),
-        (present(), (chk(9), chk(8)), LATE, SavepointPhase.COMPLETED, "chk-8", None),
-        (present(FlinkJobState.FAILED), (chk(8),), {}, SavepointPhase.COMPLETED, "chk-8", None),
-        (present(), tuple(chk(number) for number in range(19, 9, -1)), {}, SavepointPhase.COMPLETED, "chk-8", None),
-        (present(), (replace(MEMORY, checkpoint_id=9),), {}, SavepointPhase.IN_PROGRESS, None, None),
-        (present(), (ANONYMOUS,), {}, SavepointPhase.FAILED, None, "NoSnapshot"),
-        (
-            present(),
-            (replace(ANONYMOUS, status=CheckpointStatus.IN_PROGRESS),),
-            {},
-            SavepointPhase.IN_PROGRESS,
-            None,
-            None,
-        ),
-        (UNKNOWN, (), {}, SavepointPhase.IN_PROGRESS, None, None),
-        (UNKNOWN, (), LATE, SavepointPhase.FAILED, None, "NoSnapshot"),
-        (present(), (), LATE, SavepointPhase.FAILED, None, "NoSnapshot"),
-        (absent(), (), {}, SavepointPhase.FAILED, None, "NoSnapshot"),
-    ],
+    "nothing is in the history: it waits",
+    (present(), (), {}, SavepointPhase.IN_PROGRESS, None, None),
+    "an older one is in the history: it waits",
+    (present(), (chk(7),), {}, SavepointPhase.IN_PROGRESS, None, None),
+    "it is in the history: complete",
+    (present(), (chk(8),), {}, SavepointPhase.COMPLETED, "chk-8", None),
+    "it is in the history after the timeout: complete",
+    (present(), (chk(9), chk(8)), LATE, SavepointPhase.COMPLETED, "chk-8", None),
+    "it is in the history of a failed job: complete",
+    (present(FlinkJobState.FAILED), (chk(8),), {}, SavepointPhase.COMPLETED, "chk-8", None),
+    "newer ones have driven it out of the history: complete",
+    (present(), tuple(chk(number) for number in range(19, 9, -1)), {}, SavepointPhase.COMPLETED, "chk-8", None),
+    "a newer savepoint elsewhere is in the history: it waits",
+    (present(), (replace(MEMORY, checkpoint_id=9),), {}, SavepointPhase.IN_PROGRESS, None, None),
+    "it is in the history without a place: it has failed",
+    (present(), (ANONYMOUS,), {}, SavepointPhase.FAILED, None, "NoSnapshot"),
+    "it is in the history and in progress: it waits",
+    (present(), (replace(ANONYMOUS, status=CheckpointStatus.IN_PROGRESS),), {}, SavepointPhase.IN_PROGRESS, None, None),
+    "nothing is known of the job: it waits",
+    (UNKNOWN, (), {}, SavepointPhase.IN_PROGRESS, None, None),
+    "nothing is known of the job after the timeout: it has failed",
+    (UNKNOWN, (), LATE, SavepointPhase.FAILED, None, "NoSnapshot"),
+    "nothing is in the history after the timeout: it has failed",
+    (present(), (), LATE, SavepointPhase.FAILED, None, "NoSnapshot"),
+    "the job is gone: it has failed",
+    (absent(), (), {}, SavepointPhase.FAILED, None, "NoSnapshot"),
 )
 def test_a_checkpoint_completes_with_its_place(
     known: JobSeen,
@@ -362,8 +387,8 @@ def test_a_checkpoint_completes_with_its_place(
 
 
 @pytest.mark.parametrize("phase", [SavepointPhase.COMPLETED, SavepointPhase.FAILED])
-@pytest.mark.parametrize("mode", [{}, STOP, CANCEL])
-@pytest.mark.parametrize("status", [RUNNING, FlinkJobStatus()])
+@table("mode", "Trigger", {}, "Stop", STOP, "Cancel", CANCEL)
+@table("status", "the job runs", RUNNING, "the job has never run", FlinkJobStatus())
 def test_what_is_finished_is_never_touched_again(
     phase: SavepointPhase, mode: dict[str, Any], status: FlinkJobStatus
 ) -> None:
@@ -376,7 +401,7 @@ def test_what_is_finished_is_never_touched_again(
     assert savepoint(status=again.status).status == savepoint(status=first.status).status
 
 
-@pytest.mark.parametrize("mode", [{}, STOP, CANCEL])
+@table("mode", "Trigger", {}, "Stop", STOP, "Cancel", CANCEL)
 def test_what_is_restored_with_its_mark_is_done_already(mode: dict[str, Any]) -> None:
     mark = json.dumps({"location": MADE, "jobId": flink_id(), "checkpointId": 5, "submission": 1})
     decision = decide_sp(savepoint(meta={"annotations": {"flinkjob.dev/result": mark}}, **mode), RUNNING)
@@ -395,7 +420,7 @@ def test_what_is_restored_with_its_mark_is_done_already(mode: dict[str, Any]) ->
 
 
 @pytest.mark.copying("intent-before-stop")
-@pytest.mark.parametrize("mode", [STOP, CANCEL])
+@table("mode", "Stop", STOP, "Cancel", CANCEL)
 def test_the_flinkjob_stops_and_the_flinksavepoint_mirrors_it(mode: dict[str, Any]) -> None:
     pending = decide_sp(savepoint(**mode), RUNNING)
     assert acts(pending) == []

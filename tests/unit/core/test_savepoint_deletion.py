@@ -28,6 +28,7 @@ from tests.support.inputs import (
     told,
     triggered,
 )
+from tests.support.tables import table
 
 RUNNING = FlinkJobStatus(submission=run())
 HELD: dict[str, Any] = {"finalizers": ["flinkjob.dev/job-cleanup"]}
@@ -80,7 +81,15 @@ def test_disposal_has_an_intent() -> None:
     assert acts(decide_sp(then, RUNNING, _disposal(DisposalPhase.DONE))) == ["RemoveFinalizer"]
 
 
-@pytest.mark.parametrize("place", [MADE, MADE.replace("file:///", "file:/"), f"{MADE}/_metadata"])
+@table(
+    "place",
+    "spelled as it is",
+    MADE,
+    "spelled with fewer slashes",
+    MADE.replace("file:///", "file:/"),
+    "spelled with its metadata",
+    f"{MADE}/_metadata",
+)
 def test_a_snapshot_in_use_is_kept_until_the_deadline_and_then_for_good(place: str) -> None:
 
     used = [normalise_location(place)]
@@ -113,14 +122,16 @@ def test_without_data_or_with_data_to_retain_it_goes_at_once() -> None:
 # in progress
 
 
-@pytest.mark.parametrize(
+@table(
     ("state", "actions", "events", "location"),
-    [
-        (TriggerState.IN_PROGRESS, [], [], None),
-        (TriggerState.COMPLETED, [], ["SavepointCompleted"], MADE),
-        (TriggerState.FAILED, [], ["SavepointFailed"], None),
-        (TriggerState.FORGOTTEN, [], ["SavepointFailed"], None),
-    ],
+    "while it is in progress",
+    (TriggerState.IN_PROGRESS, [], [], None),
+    "until it completes",
+    (TriggerState.COMPLETED, [], ["SavepointCompleted"], MADE),
+    "until it fails",
+    (TriggerState.FAILED, [], ["SavepointFailed"], None),
+    "until it is forgotten",
+    (TriggerState.FORGOTTEN, [], ["SavepointFailed"], None),
 )
 def test_one_in_progress_is_waited_for(
     state: TriggerState, actions: list[str], events: list[str], location: str | None
@@ -155,21 +166,30 @@ NEWER = replace(COMPLETE, location="file:/other", checkpoint_id=6)
 
 
 @pytest.mark.invariant(7)
-@pytest.mark.parametrize(
+@table(
     ("status", "known", "history", "other", "disposed"),
-    [
-        (RUNNING, present(), (), None, False),
-        (RUNNING, present(), (chk(4),), None, False),
-        (RUNNING, present(), (chk(6),), None, True),
-        (RUNNING, present(), (replace(chk(6), discarded=True),), None, False),
-        (RUNNING, present(), (chk(6, CheckpointKind.SAVEPOINT, "file:/theirs"),), None, False),
-        (RUNNING, present(), (), NEWER, True),
-        (RUNNING, present(), (), replace(NEWER, checkpoint_id=4), False),
-        (RUNNING, present(), (), replace(NEWER, deleting=True), False),
-        (RUNNING, JobSeen(presence=Presence.UNKNOWN), (chk(6),), None, False),
-        (FlinkJobStatus(submission=run(2, job_id=flink_id(2))), present(number=2), (), None, True),
-        (RUNNING, present(FlinkJobState.FAILING), (chk(6),), None, True),
-    ],
+    "nothing newer: it stays",
+    (RUNNING, present(), (), None, False),
+    "an older checkpoint: it stays",
+    (RUNNING, present(), (chk(4),), None, False),
+    "a newer checkpoint: it goes",
+    (RUNNING, present(), (chk(6),), None, True),
+    "a newer checkpoint that is discarded: it stays",
+    (RUNNING, present(), (replace(chk(6), discarded=True),), None, False),
+    "a newer savepoint of somebody else: it stays",
+    (RUNNING, present(), (chk(6, CheckpointKind.SAVEPOINT, "file:/theirs"),), None, False),
+    "a newer FlinkSavepoint: it goes",
+    (RUNNING, present(), (), NEWER, True),
+    "an older FlinkSavepoint: it stays",
+    (RUNNING, present(), (), replace(NEWER, checkpoint_id=4), False),
+    "a newer FlinkSavepoint that is being deleted: it stays",
+    (RUNNING, present(), (), replace(NEWER, deleting=True), False),
+    "a newer checkpoint of a job that nothing is known of: it stays",
+    (RUNNING, JobSeen(presence=Presence.UNKNOWN), (chk(6),), None, False),
+    "a later run: it goes",
+    (FlinkJobStatus(submission=run(2, job_id=flink_id(2))), present(number=2), (), None, True),
+    "a newer checkpoint of a job that is failing: it goes",
+    (RUNNING, present(FlinkJobState.FAILING), (chk(6),), None, True),
 )
 def test_what_a_lost_job_would_start_from_stays(
     status: FlinkJobStatus, known: JobSeen, history: tuple[Any, ...], other: FlinkSavepointStatus | None, disposed: bool

@@ -38,6 +38,7 @@ from tests.support.inputs import (
     triggered,
     unseen,
 )
+from tests.support.tables import table
 
 RUNNING = FlinkJobStatus(submission=run())
 TARGET: dict[str, Any] = {"jobRef": None, "target": {"cluster": {"url": URL}, "jobId": flink_id()}}
@@ -59,16 +60,20 @@ def _decide(about: Any, observation: Any = None, **fields: Any) -> SavepointDeci
 # whose job it is
 
 
-@pytest.mark.parametrize(
+@table(
     ("mark", "fields", "code"),
-    [
-        (None, {}, None),
-        (None, {"unmarked": False}, "OwnedByOther"),
-        (Mark(f"default/{NAMESPACE}/gone", "u", 1, ""), {"unmarked": False}, None),
-        (Mark("default/other/clicks", "u", 1, ""), {}, "OwnedByOther"),
-        (Mark(f"another/{NAMESPACE}/clicks", "u", 1, ""), {}, "OwnedByOther"),
-        (None, {"claimed_by": "other/clicks"}, "OwnedByOther"),
-    ],
+    "a job without a mark may be used",
+    (None, {}, None),
+    "a job without a mark may not be used where that is forbidden",
+    (None, {"unmarked": False}, "OwnedByOther"),
+    "a job whose FlinkJob of this namespace is gone may be used",
+    (Mark(f"default/{NAMESPACE}/gone", "u", 1, ""), {"unmarked": False}, None),
+    "a job of another namespace may not be used",
+    (Mark("default/other/clicks", "u", 1, ""), {}, "OwnedByOther"),
+    "a job of another operator may not be used",
+    (Mark(f"another/{NAMESPACE}/clicks", "u", 1, ""), {}, "OwnedByOther"),
+    "a job that another namespace's FlinkJob runs may not be used",
+    (None, {"claimed_by": "other/clicks"}, "OwnedByOther"),
 )
 @pytest.mark.parametrize("mode", ["Trigger", "Stop", "Cancel", "Existing"])
 def test_nothing_is_done_to_the_job_of_another_owner(
@@ -79,23 +84,30 @@ def test_nothing_is_done_to_the_job_of_another_owner(
     assert (acts(decision) == []) == (code is not None or mode == "Existing")
 
 
-@pytest.mark.parametrize(
+@table(
     ("observation", "phase", "reason"),
-    [
-        (seen(absent(9)), SavepointPhase.FAILED, "UnknownJob"),
-        (seen(absent(1)), SavepointPhase.PENDING, "UnknownJob"),
-        (seen(JobSeen()), SavepointPhase.PENDING, "ClusterUnreachable"),
-        (seen(JobSeen(), cluster=silent(9)), SavepointPhase.PENDING, "ClusterUnreachable"),
-        (
-            seen(JobSeen(), cluster=silent(9), forbidden="host x is not allowed"),
-            SavepointPhase.FAILED,
-            "ClusterUnreachable",
-        ),
-        (seen(present(FlinkJobState.FINISHED)), SavepointPhase.FAILED, "JobNotRunning"),
-        (seen(present(FlinkJobState.RESTARTING)), SavepointPhase.PENDING, "WaitingForTasks"),
-        (seen(present(), cluster=cluster(savepoint_directory=None)), SavepointPhase.FAILED, "NoSavepointDirectory"),
-        (seen(present()), SavepointPhase.IN_PROGRESS, "InProgress"),
-    ],
+    "gone for seconds: it fails",
+    (seen(absent(9)), SavepointPhase.FAILED, "UnknownJob"),
+    "gone for a moment: it waits",
+    (seen(absent(1)), SavepointPhase.PENDING, "UnknownJob"),
+    "nothing is known of the job: it waits",
+    (seen(JobSeen()), SavepointPhase.PENDING, "ClusterUnreachable"),
+    "the cluster is silent: it waits",
+    (seen(JobSeen(), cluster=silent(9)), SavepointPhase.PENDING, "ClusterUnreachable"),
+    "the cluster is forbidden: it fails",
+    (
+        seen(JobSeen(), cluster=silent(9), forbidden="host x is not allowed"),
+        SavepointPhase.FAILED,
+        "ClusterUnreachable",
+    ),
+    "the job has finished: it fails",
+    (seen(present(FlinkJobState.FINISHED)), SavepointPhase.FAILED, "JobNotRunning"),
+    "the job restarts: it waits",
+    (seen(present(FlinkJobState.RESTARTING)), SavepointPhase.PENDING, "WaitingForTasks"),
+    "there is no directory: it fails",
+    (seen(present(), cluster=cluster(savepoint_directory=None)), SavepointPhase.FAILED, "NoSavepointDirectory"),
+    "the job runs: it is asked for",
+    (seen(present()), SavepointPhase.IN_PROGRESS, "InProgress"),
 )
 @pytest.mark.parametrize("mode", ["Trigger", "Stop", "Cancel"])
 def test_the_job_must_be_there(observation: Any, phase: SavepointPhase, reason: str, mode: str) -> None:
@@ -126,14 +138,16 @@ def test_two_of_one_job_never_work_at_the_same_time() -> None:
 # the three modes
 
 
-@pytest.mark.parametrize(
+@table(
     ("fields", "kind", "expected"),
-    [
-        ({}, TakeSavepoint, {"cancel": False}),
-        ({"mode": "Cancel"}, TakeSavepoint, {"cancel": True}),
-        ({"mode": "Stop"}, StopJob, {"drain": False}),
-        ({"mode": "Stop", "drain": True}, StopJob, {"drain": True}),
-    ],
+    "a savepoint",
+    ({}, TakeSavepoint, {"cancel": False}),
+    "a savepoint and a cancel",
+    ({"mode": "Cancel"}, TakeSavepoint, {"cancel": True}),
+    "a stop",
+    ({"mode": "Stop"}, StopJob, {"drain": False}),
+    "a stop that drains",
+    ({"mode": "Stop", "drain": True}, StopJob, {"drain": True}),
 )
 def test_the_intent_is_in_the_status(
     fields: dict[str, Any], kind: type[StopJob] | type[TakeSavepoint], expected: dict[str, Any]
@@ -149,37 +163,44 @@ def test_the_intent_is_in_the_status(
     assert again.actions == decision.actions
 
 
-@pytest.mark.parametrize(
+@table(
     ("mode", "state", "trigger", "phase", "actions"),
-    [
-        ("Stop", FlinkJobState.RUNNING, triggered(TriggerState.COMPLETED, MADE), SavepointPhase.IN_PROGRESS, []),
-        ("Stop", FlinkJobState.FINISHED, triggered(TriggerState.COMPLETED, MADE), SavepointPhase.COMPLETED, []),
-        (
-            "Cancel",
-            FlinkJobState.RUNNING,
-            triggered(TriggerState.COMPLETED, MADE),
-            SavepointPhase.IN_PROGRESS,
-            ["CancelJob"],
-        ),
-        ("Cancel", FlinkJobState.CANCELLING, triggered(TriggerState.COMPLETED, MADE), SavepointPhase.IN_PROGRESS, []),
-        ("Cancel", FlinkJobState.CANCELED, triggered(TriggerState.COMPLETED, MADE), SavepointPhase.COMPLETED, []),
-        ("Trigger", FlinkJobState.RUNNING, triggered(TriggerState.COMPLETED, MADE), SavepointPhase.COMPLETED, []),
-        (
-            "Stop",
-            FlinkJobState.RUNNING,
-            triggered(TriggerState.FAILED, failure="no", failure_path=MADE),
-            SavepointPhase.PENDING,
-            [],
-        ),
-        (
-            "Stop",
-            FlinkJobState.FAILED,
-            triggered(TriggerState.FAILED, failure="no", failure_path=MADE),
-            SavepointPhase.COMPLETED,
-            [],
-        ),
-        ("Stop", FlinkJobState.FINISHED, triggered(TriggerState.FORGOTTEN), SavepointPhase.FAILED, []),
-    ],
+    "Stop: a savepoint of a job that still runs is not the end",
+    ("Stop", FlinkJobState.RUNNING, triggered(TriggerState.COMPLETED, MADE), SavepointPhase.IN_PROGRESS, []),
+    "Stop: a savepoint of a finished job is the end",
+    ("Stop", FlinkJobState.FINISHED, triggered(TriggerState.COMPLETED, MADE), SavepointPhase.COMPLETED, []),
+    "Cancel: a savepoint of a job that still runs is followed by a cancel",
+    (
+        "Cancel",
+        FlinkJobState.RUNNING,
+        triggered(TriggerState.COMPLETED, MADE),
+        SavepointPhase.IN_PROGRESS,
+        ["CancelJob"],
+    ),
+    "Cancel: a job that is being cancelled is waited for",
+    ("Cancel", FlinkJobState.CANCELLING, triggered(TriggerState.COMPLETED, MADE), SavepointPhase.IN_PROGRESS, []),
+    "Cancel: a cancelled job is the end",
+    ("Cancel", FlinkJobState.CANCELED, triggered(TriggerState.COMPLETED, MADE), SavepointPhase.COMPLETED, []),
+    "Trigger: a savepoint of a running job is the end",
+    ("Trigger", FlinkJobState.RUNNING, triggered(TriggerState.COMPLETED, MADE), SavepointPhase.COMPLETED, []),
+    "Stop: a failure of a job that runs on is tried again",
+    (
+        "Stop",
+        FlinkJobState.RUNNING,
+        triggered(TriggerState.FAILED, failure="no", failure_path=MADE),
+        SavepointPhase.PENDING,
+        [],
+    ),
+    "Stop: a failed job with its savepoint is the end",
+    (
+        "Stop",
+        FlinkJobState.FAILED,
+        triggered(TriggerState.FAILED, failure="no", failure_path=MADE),
+        SavepointPhase.COMPLETED,
+        [],
+    ),
+    "Stop: a finished job without a savepoint is a failure",
+    ("Stop", FlinkJobState.FINISHED, triggered(TriggerState.FORGOTTEN), SavepointPhase.FAILED, []),
 )
 def test_its_end(mode: str, state: FlinkJobState, trigger: Any, phase: SavepointPhase, actions: list[str]) -> None:
     begun = _decide(_target(mode=mode)).status
@@ -222,22 +243,27 @@ LEFT = FlinkJobStatus(submission=ended(RunResult.STOPPED, MADE))
 NOTHING = FlinkJobStatus(submission=ended(RunResult.FINISHED, None, SnapshotKind.EMPTY))
 
 
-@pytest.mark.parametrize(
+@table(
     ("status", "observation", "phase", "place"),
-    [
-        (RUNNING, seen(present(), checkpoints=stats(chk(7), chk(6))), SavepointPhase.COMPLETED, chk(7).external_path),
-        (RUNNING, seen(present()), SavepointPhase.FAILED, None),
-        (
-            RUNNING,
-            seen(present(), checkpoints=stats(restored=RestoredCheckpoint(checkpoint_id=2, external_path=MADE))),
-            SavepointPhase.COMPLETED,
-            MADE,
-        ),
-        (RUNNING, seen(JobSeen(), cluster=silent(3)), SavepointPhase.PENDING, None),
-        (LEFT, seen(JobSeen()), SavepointPhase.COMPLETED, MADE),
-        (NOTHING, seen(JobSeen()), SavepointPhase.FAILED, None),
-        (FlinkJobStatus(submission=unseen()), seen(JobSeen()), SavepointPhase.PENDING, None),
-    ],
+    "the newest checkpoint of a running job",
+    (RUNNING, seen(present(), checkpoints=stats(chk(7), chk(6))), SavepointPhase.COMPLETED, chk(7).external_path),
+    "none of a running job without checkpoints",
+    (RUNNING, seen(present()), SavepointPhase.FAILED, None),
+    "what a running job has restored",
+    (
+        RUNNING,
+        seen(present(), checkpoints=stats(restored=RestoredCheckpoint(checkpoint_id=2, external_path=MADE))),
+        SavepointPhase.COMPLETED,
+        MADE,
+    ),
+    "wait for a cluster that is silent",
+    (RUNNING, seen(JobSeen(), cluster=silent(3)), SavepointPhase.PENDING, None),
+    "what a stopped job left",
+    (LEFT, seen(JobSeen()), SavepointPhase.COMPLETED, MADE),
+    "none of a finished job that left nothing",
+    (NOTHING, seen(JobSeen()), SavepointPhase.FAILED, None),
+    "wait for a run that was never seen",
+    (FlinkJobStatus(submission=unseen()), seen(JobSeen()), SavepointPhase.PENDING, None),
 )
 def test_the_newest_snapshot_of_a_job(
     status: FlinkJobStatus, observation: Any, phase: SavepointPhase, place: str | None
@@ -288,8 +314,16 @@ GITOPS = {"argocd.argoproj.io/tracking-id": "x"}
 
 
 @pytest.mark.parametrize("phase", [SavepointPhase.COMPLETED, SavepointPhase.FAILED])
-@pytest.mark.parametrize(
-    ("ttl", "owned", "actions"), [(61, {}, []), (59, {}, ["DeleteObject"]), (0, {}, ["DeleteObject"]), (0, GITOPS, [])]
+@table(
+    ("ttl", "owned", "actions"),
+    "stays before it is over",
+    (61, {}, []),
+    "goes when it is over",
+    (59, {}, ["DeleteObject"]),
+    "goes at once with none",
+    (0, {}, ["DeleteObject"]),
+    "stays where a GitOps tool owns it",
+    (0, GITOPS, []),
 )
 def test_its_time_to_live(phase: SavepointPhase, ttl: int, owned: dict[str, str], actions: list[str]) -> None:
     meta = {"annotations": {"flinkjob.dev/result": "{}"} | owned}
@@ -322,30 +356,30 @@ TIMED_OUT = replace(
 )
 
 
-@pytest.mark.parametrize(
+@table(
     ("status", "trigger", "history", "place", "again"),
-    [
-        (TIMED_OUT, triggered(TriggerState.IN_PROGRESS), (), None, True),
-        (TIMED_OUT, triggered(TriggerState.COMPLETED, MADE), (), MADE, True),
-        (TIMED_OUT, triggered(TriggerState.FORGOTTEN), (), None, True),
-        (
-            TIMED_OUT,
-            triggered(TriggerState.FORGOTTEN),
-            (chk(4, CheckpointKind.SAVEPOINT, "file:/d/s"),),
-            "file:/d/s",
-            True,
-        ),
-        (TIMED_OUT, triggered(TriggerState.FAILED, failure="x"), (), None, True),
-        (replace(TIMED_OUT, end_time=ago(4000)), triggered(TriggerState.COMPLETED, MADE), (), None, False),
-        (replace(TIMED_OUT, cluster_url="http://other:8081"), triggered(TriggerState.COMPLETED, MADE), (), None, True),
-        (
-            replace(TIMED_OUT, error=SavepointError(error_code=SavepointErrorCode.SAVEPOINT_FAILED)),
-            triggered(TriggerState.COMPLETED, MADE),
-            (),
-            None,
-            False,
-        ),
-    ],
+    "in progress: it is looked for again",
+    (TIMED_OUT, triggered(TriggerState.IN_PROGRESS), (), None, True),
+    "completed: its place is noted",
+    (TIMED_OUT, triggered(TriggerState.COMPLETED, MADE), (), MADE, True),
+    "forgotten and not in the history: it is looked for again",
+    (TIMED_OUT, triggered(TriggerState.FORGOTTEN), (), None, True),
+    "forgotten and in the history: its place is noted",
+    (TIMED_OUT, triggered(TriggerState.FORGOTTEN), (chk(4, CheckpointKind.SAVEPOINT, "file:/d/s"),), "file:/d/s", True),
+    "failed: it is looked for again",
+    (TIMED_OUT, triggered(TriggerState.FAILED, failure="x"), (), None, True),
+    "an hour later: nobody looks any more",
+    (replace(TIMED_OUT, end_time=ago(4000)), triggered(TriggerState.COMPLETED, MADE), (), None, False),
+    "at another cluster: it is looked for again",
+    (replace(TIMED_OUT, cluster_url="http://other:8081"), triggered(TriggerState.COMPLETED, MADE), (), None, True),
+    "after another failure: nobody looks",
+    (
+        replace(TIMED_OUT, error=SavepointError(error_code=SavepointErrorCode.SAVEPOINT_FAILED)),
+        triggered(TriggerState.COMPLETED, MADE),
+        (),
+        None,
+        False,
+    ),
 )
 def test_one_that_comes_after_its_timeout_is_noted(
     status: FlinkSavepointStatus, trigger: Any, history: tuple[Any, ...], place: str | None, again: bool

@@ -49,6 +49,7 @@ from tests.support.inputs import (
     told,
     unseen,
 )
+from tests.support.tables import table
 
 REJECTED = RunPhase.REJECTED
 CHECKPOINTING = {
@@ -130,26 +131,28 @@ def test_the_run_call_says_what_the_spec_says() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@table(
     ("artifact", "step", "seen_conditions"),
-    [
-        (ArtifactSeen(phase=ArtifactPhase.WORKING), ("Fetch", "FetchingArtifact"), "Reconciling, health unknown"),
-        (
-            ArtifactSeen(phase=ArtifactPhase.FAILED, message="timeout"),
-            ("Fetch", "ArtifactFailed"),
-            "Reconciling, unhealthy",
-        ),
-        (
-            ArtifactSeen(phase=ArtifactPhase.FAILED, message="404", permanent=True),
-            ("Hold", "ArtifactFailed"),
-            "Stalled, unhealthy",
-        ),
-        (
-            ArtifactSeen(phase=ArtifactPhase.FAILED, message="x", permanent=True, other_content=True),
-            ("Hold", "ArtifactChanged"),
-            "Stalled, unhealthy",
-        ),
-    ],
+    "a jar on its way is waited for",
+    (ArtifactSeen(phase=ArtifactPhase.WORKING), ("Fetch", "FetchingArtifact"), "Reconciling, health unknown"),
+    "a jar that cannot be had now is tried again",
+    (
+        ArtifactSeen(phase=ArtifactPhase.FAILED, message="timeout"),
+        ("Fetch", "ArtifactFailed"),
+        "Reconciling, unhealthy",
+    ),
+    "a jar that is not there stalls",
+    (
+        ArtifactSeen(phase=ArtifactPhase.FAILED, message="404", permanent=True),
+        ("Hold", "ArtifactFailed"),
+        "Stalled, unhealthy",
+    ),
+    "a jar that has changed stalls",
+    (
+        ArtifactSeen(phase=ArtifactPhase.FAILED, message="x", permanent=True, other_content=True),
+        ("Hold", "ArtifactChanged"),
+        "Stalled, unhealthy",
+    ),
 )
 def test_nothing_is_intended_before_the_artifact_is_on_the_cluster(
     artifact: ArtifactSeen, step: tuple[str, str], seen_conditions: str
@@ -161,7 +164,13 @@ def test_nothing_is_intended_before_the_artifact_is_on_the_cluster(
     assert conditions(decision) == seen_conditions
 
 
-@pytest.mark.parametrize("known", [cluster(reachable=False, error="refused"), silent(900)])
+@table(
+    "known",
+    "that has just fallen silent",
+    cluster(reachable=False, error="refused"),
+    "that is silent for long",
+    silent(900),
+)
 def test_a_cluster_that_does_not_answer_is_waited_for(known: Any) -> None:
     decision = decide(job(held=False), seen(cluster=known))
     assert acts(decision) == []
@@ -179,18 +188,24 @@ def _done(name: str, minutes: int, **fields: Any) -> Any:
 OLD, NEW = _done("old", 20), _done("new", 10)
 
 
-@pytest.mark.parametrize(
+@table(
     ("initial", "start"),
-    [
-        ({}, "file:/sp/new"),
-        ({"strategy": "Earliest"}, "file:/sp/old"),
-        ({"strategy": "None"}, None),
-        ({"strategy": "Custom", "location": "file:/c"}, "file:/c"),
-        ({"strategy": "Custom", "savepointRef": {"name": "old"}}, "file:/sp/old"),
-        ({"strategy": "Custom", "savepointRef": {"name": "deleting"}}, "Stalled"),
-        ({"strategy": "Custom", "savepointRef": {"name": "pending"}}, "Stalled"),
-        ({"strategy": "Custom", "savepointRef": {"name": "nobody"}}, "Stalled"),
-    ],
+    "the newest savepoint by default",
+    ({}, "file:/sp/new"),
+    "the oldest where Earliest is wanted",
+    ({"strategy": "Earliest"}, "file:/sp/old"),
+    "none where None is wanted",
+    ({"strategy": "None"}, None),
+    "the location that is given",
+    ({"strategy": "Custom", "location": "file:/c"}, "file:/c"),
+    "the savepoint that is named",
+    ({"strategy": "Custom", "savepointRef": {"name": "old"}}, "file:/sp/old"),
+    "nothing while the named one is being deleted",
+    ({"strategy": "Custom", "savepointRef": {"name": "deleting"}}, "Stalled"),
+    "nothing while the named one is pending",
+    ({"strategy": "Custom", "savepointRef": {"name": "pending"}}, "Stalled"),
+    "nothing while the named one does not exist",
+    ({"strategy": "Custom", "savepointRef": {"name": "nobody"}}, "Stalled"),
 )
 def test_the_initial_state(initial: dict[str, Any], start: str | None) -> None:
     deleting, pending = _done("deleting", 1, deleting=True), savepoint("pending")
@@ -223,28 +238,44 @@ def _cancelled() -> Any:
 # a run that was never seen
 
 
-@pytest.mark.parametrize(
+@table(
     ("answer", "seen_job", "actions", "plan"),
-    [
-        (RunSeen(phase=RunPhase.WORKING), absent(0.0), [], ("Submit", "Submitting")),
-        (RunSeen(phase=RunPhase.ACCEPTED), absent(0.5), [], ("Submit", "Submitting")),
-        (RunSeen(phase=RunPhase.ACCEPTED), absent(3.0), ["RecordRevision", "RunJob"], ("Submit", "Submitting")),
-        (RunSeen(phase=RunPhase.UNCLEAR, message="cut"), absent(), [], ("Submit", "SubmitFailed")),
-        (RunSeen(phase=RunPhase.NONE), absent(), ["RecordRevision", "RunJob"], ("Submit", "Submitting")),
-        (RunSeen(phase=RunPhase.NONE), JobSeen(presence=Presence.UNKNOWN), [], ("Submit", "Submitting")),
-        (_refused(SubmitRejection.DUPLICATE), absent(0.5), [], ("Submit", "Submitting")),
-        (_refused(SubmitRejection.JAR_NOT_FOUND), absent(), ["RecordRevision", "RunJob"], ("Submit", "Submitting")),
-        (_refused(SubmitRejection.MAIN_THREW), absent(), [], ("Submit", "SubmitFailed")),
-        (_refused(SubmitRejection.OTHER), absent(), [], ("Submit", "SubmitFailed")),
-        (_refused(SubmitRejection.ENTRY_CLASS), absent(), [], ("Hold", "SubmitRejected")),
-        (_refused(SubmitRejection.NOT_A_JAR), absent(), [], ("Hold", "SubmitRejected")),
-        (_refused(SubmitRejection.NO_JOB), absent(), [], ("Hold", "SubmitRejected")),
-        (_refused(SubmitRejection.EXIT), absent(), [], ("Hold", "SubmitRejected")),
-        (_refused(SubmitRejection.CONFIG), absent(), [], ("Hold", "SubmitRejected")),
-        (_refused(SubmitRejection.RESTORE_FAILED), absent(1.0), [], ("Submit", "Submitting")),
-        (_refused(SubmitRejection.RESTORE_FAILED), absent(6.0), [], ("Hold", "RestoreFailed")),
-        (_refused(SubmitRejection.MULTIPLE_JOBS), absent(1.0), [], ("Submit", "Submitting")),
-    ],
+    "under way: it waits",
+    (RunSeen(phase=RunPhase.WORKING), absent(0.0), [], ("Submit", "Submitting")),
+    "accepted and absent for a moment: it waits",
+    (RunSeen(phase=RunPhase.ACCEPTED), absent(0.5), [], ("Submit", "Submitting")),
+    "accepted and absent for seconds: it is sent again",
+    (RunSeen(phase=RunPhase.ACCEPTED), absent(3.0), ["RecordRevision", "RunJob"], ("Submit", "Submitting")),
+    "no clear answer: it pauses",
+    (RunSeen(phase=RunPhase.UNCLEAR, message="cut"), absent(), [], ("Submit", "SubmitFailed")),
+    "no call known: it is sent",
+    (RunSeen(phase=RunPhase.NONE), absent(), ["RecordRevision", "RunJob"], ("Submit", "Submitting")),
+    "no call known and nothing known of the job: it waits",
+    (RunSeen(phase=RunPhase.NONE), JobSeen(presence=Presence.UNKNOWN), [], ("Submit", "Submitting")),
+    "refused as a duplicate: it waits",
+    (_refused(SubmitRejection.DUPLICATE), absent(0.5), [], ("Submit", "Submitting")),
+    "refused for want of the jar: it is sent again",
+    (_refused(SubmitRejection.JAR_NOT_FOUND), absent(), ["RecordRevision", "RunJob"], ("Submit", "Submitting")),
+    "refused because main threw: it pauses",
+    (_refused(SubmitRejection.MAIN_THREW), absent(), [], ("Submit", "SubmitFailed")),
+    "refused for an unknown reason: it pauses",
+    (_refused(SubmitRejection.OTHER), absent(), [], ("Submit", "SubmitFailed")),
+    "refused for its entry class: it stalls",
+    (_refused(SubmitRejection.ENTRY_CLASS), absent(), [], ("Hold", "SubmitRejected")),
+    "refused because it is no jar: it stalls",
+    (_refused(SubmitRejection.NOT_A_JAR), absent(), [], ("Hold", "SubmitRejected")),
+    "refused because main made no job: it stalls",
+    (_refused(SubmitRejection.NO_JOB), absent(), [], ("Hold", "SubmitRejected")),
+    "refused because main exits: it stalls",
+    (_refused(SubmitRejection.EXIT), absent(), [], ("Hold", "SubmitRejected")),
+    "refused for its configuration: it stalls",
+    (_refused(SubmitRejection.CONFIG), absent(), [], ("Hold", "SubmitRejected")),
+    "refused for its state, absent for a moment: it waits",
+    (_refused(SubmitRejection.RESTORE_FAILED), absent(1.0), [], ("Submit", "Submitting")),
+    "refused for its state, absent for seconds: it stalls",
+    (_refused(SubmitRejection.RESTORE_FAILED), absent(6.0), [], ("Hold", "RestoreFailed")),
+    "refused because main made several jobs: it waits",
+    (_refused(SubmitRejection.MULTIPLE_JOBS), absent(1.0), [], ("Submit", "Submitting")),
 )
 def test_an_unseen_run_by_the_answer_to_its_call(
     answer: RunSeen, seen_job: JobSeen, actions: list[str], plan: tuple[str, str]
@@ -264,13 +295,14 @@ def test_an_unseen_run_by_the_answer_to_its_call(
 OWN = f"{CHECKPOINTS}/{flink_id()}"
 
 
-@pytest.mark.parametrize(
+@table(
     ("listing", "result", "left"),
-    [
-        (Listing(readable=False), RunResult.ENDED_UNSEEN, None),
-        (Listing(readable=True), RunResult.ENDED_UNSEEN, None),
-        (Listing(readable=True, found=(Left(location=f"{OWN}/chk-2", number=2),)), RunResult.LOST, f"{OWN}/chk-2"),
-    ],
+    "unseen where its directory cannot be read",
+    (Listing(readable=False), RunResult.ENDED_UNSEEN, None),
+    "unseen where its directory is empty",
+    (Listing(readable=True), RunResult.ENDED_UNSEEN, None),
+    "lost where it left a checkpoint",
+    (Listing(readable=True, found=(Left(location=f"{OWN}/chk-2", number=2),)), RunResult.LOST, f"{OWN}/chk-2"),
 )
 def test_a_duplicate_that_is_not_there_has_ended_unseen(listing: Listing, result: RunResult, left: str | None) -> None:
     observation = seen(absent(), run=_refused(SubmitRejection.DUPLICATE), listings={OWN: listing})
@@ -309,7 +341,13 @@ def test_another_spec_is_tried_at_once_under_the_same_id(phase: RunPhase) -> Non
     assert decision.status.submission.run_digest == digest(args=["fixed"])
 
 
-@pytest.mark.parametrize("change", [{"cluster": {"url": "http://other:8081"}}, {"initialState": {"nonce": 5}}])
+@table(
+    "change",
+    "another cluster",
+    {"cluster": {"url": "http://other:8081"}},
+    "another initial state",
+    {"initialState": {"nonce": 5}},
+)
 def test_a_run_that_was_refused_for_certain_is_given_up_for_another_cluster_or_state(change: dict[str, Any]) -> None:
     """Neither is part of the digest, so the same id at the same place would be refused for ever."""
     before = _unseen(Plan(step="Hold", reason="SubmitRejected", message="no"), rejected=True)
@@ -327,20 +365,28 @@ def test_a_run_that_was_refused_for_certain_is_given_up_for_another_cluster_or_s
 
 
 @pytest.mark.parametrize("state", ["Suspended", "Cancelled", "Drained"])
-@pytest.mark.parametrize(
+@table(
     ("answer", "fields", "given_up"),
-    [
-        (RunSeen(), {}, False),
-        (RunSeen(), {"intent_time": ago(601)}, True),
-        (RunSeen(phase=RunPhase.WORKING), {"intent_time": ago(601)}, False),
-        (RunSeen(phase=RunPhase.UNCLEAR), {}, False),
-        (_refused(SubmitRejection.DUPLICATE), {}, False),
-        (_refused(SubmitRejection.CONFIG), {}, True),
-        (RunSeen(), {"rejected": True}, True),
-        (RunSeen(), {"rejected": True, "unanswered": True}, False),
-        (_refused(SubmitRejection.CONFIG), {"unanswered": True}, False),
-        (_refused(SubmitRejection.CONFIG), {"unanswered": True, "intent_time": ago(601)}, True),
-    ],
+    "no call known: it is waited for",
+    (RunSeen(), {}, False),
+    "no call known for ten minutes: it is given up",
+    (RunSeen(), {"intent_time": ago(601)}, True),
+    "under way for ten minutes: it is waited for",
+    (RunSeen(phase=RunPhase.WORKING), {"intent_time": ago(601)}, False),
+    "no clear answer: it is waited for",
+    (RunSeen(phase=RunPhase.UNCLEAR), {}, False),
+    "refused as a duplicate: it is waited for",
+    (_refused(SubmitRejection.DUPLICATE), {}, False),
+    "refused: it is given up",
+    (_refused(SubmitRejection.CONFIG), {}, True),
+    "refused before: it is given up",
+    (RunSeen(), {"rejected": True}, True),
+    "refused before and one call without an answer: it is waited for",
+    (RunSeen(), {"rejected": True, "unanswered": True}, False),
+    "refused and one call without an answer: it is waited for",
+    (_refused(SubmitRejection.CONFIG), {"unanswered": True}, False),
+    "refused and one call without an answer for ten minutes: it is given up",
+    (_refused(SubmitRejection.CONFIG), {"unanswered": True, "intent_time": ago(601)}, True),
 )
 def test_an_unseen_run_that_nobody_wants_any_more(
     state: str, answer: RunSeen, fields: dict[str, Any], given_up: bool
@@ -353,15 +399,18 @@ def test_an_unseen_run_that_nobody_wants_any_more(
         assert acts(decision) == []
 
 
-@pytest.mark.parametrize(
+@table(
     ("answer", "fields", "unanswered"),
-    [
-        (RunSeen(), {}, True),
-        (RunSeen(), {"rejected": True}, False),
-        (_refused(SubmitRejection.JAR_NOT_FOUND), {}, False),
-        (_refused(SubmitRejection.JAR_NOT_FOUND), {"unanswered": True}, True),
-        (RunSeen(phase=RunPhase.ACCEPTED), {}, True),
-    ],
+    "no call known: one may be without an answer",
+    (RunSeen(), {}, True),
+    "no call known and refused before: none is without an answer",
+    (RunSeen(), {"rejected": True}, False),
+    "refused for want of the jar: none is without an answer",
+    (_refused(SubmitRejection.JAR_NOT_FOUND), {}, False),
+    "refused for want of the jar after one without an answer: that one still is",
+    (_refused(SubmitRejection.JAR_NOT_FOUND), {"unanswered": True}, True),
+    "accepted and absent: it may be without an answer",
+    (RunSeen(phase=RunPhase.ACCEPTED), {}, True),
 )
 def test_a_repeat_remembers_a_call_that_was_not_answered(
     answer: RunSeen, fields: dict[str, Any], unanswered: bool

@@ -25,6 +25,7 @@ from flinkjob.core.sync import (
     wanted_copy,
 )
 from tests.support.inputs import NOW, ago, conditions, savepoint
+from tests.support.tables import table
 
 TARGET: dict[str, Any] = {"syncTo": {"uri": "s3://backup/team", "credentialsSecretRef": {"name": "store"}}}
 MADE = FlinkSavepointStatus(
@@ -116,17 +117,14 @@ def test_the_same_place_has_the_same_token_whoever_asks() -> None:
     assert tokens[0] == tokens[1] == tokens[2] != tokens[3]
 
 
-@pytest.mark.parametrize(
+@table(
     ("fields", "labels", "job"),
-    [
-        ({"jobRef": {"name": "clicks"}}, {"flinkjob.dev/job": "other"}, "clicks"),
-        ({"jobRef": None, "target": {"cluster": {"url": "http://f:1"}, "jobId": "b" * 32}}, {}, "a" * 32),
-        (
-            {"jobRef": None, "target": {"cluster": {"url": "http://f:1"}, "jobId": "b" * 32}},
-            {"flinkjob.dev/job": "x"},
-            "x",
-        ),
-    ],
+    "the job that it names",
+    ({"jobRef": {"name": "clicks"}}, {"flinkjob.dev/job": "other"}, "clicks"),
+    "the id of the job without a name",
+    ({"jobRef": None, "target": {"cluster": {"url": "http://f:1"}, "jobId": "b" * 32}}, {}, "a" * 32),
+    "the job in its label",
+    ({"jobRef": None, "target": {"cluster": {"url": "http://f:1"}, "jobId": "b" * 32}}, {"flinkjob.dev/job": "x"}, "x"),
 )
 def test_the_place_is_named_after_the_job(fields: dict[str, Any], labels: dict[str, str], job: str) -> None:
     given_fields = {"jobRef": {"name": "clicks"}} | fields

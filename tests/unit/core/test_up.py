@@ -39,6 +39,7 @@ from tests.support.inputs import (
     stats,
     triggered,
 )
+from tests.support.tables import table
 
 RUNNING = FlinkJobStatus(submission=run())
 NEW: dict[str, Any] = {"args": ["new"]}
@@ -65,7 +66,17 @@ def test_a_job_whose_first_checkpoint_was_not_seen_is_looked_at_ever_more_rarely
     assert decision.requeue_after == pytest.approx(pause)
 
 
-@pytest.mark.parametrize("change", [NEW, {"restartNonce": 1}, {"flinkConfiguration": {"a.b": "c"}}, {"jobName": "x"}])
+@table(
+    "change",
+    "other arguments",
+    NEW,
+    "a new nonce",
+    {"restartNonce": 1},
+    "another configuration",
+    {"flinkConfiguration": {"a.b": "c"}},
+    "another name of the job",
+    {"jobName": "x"},
+)
 def test_a_changed_run_is_an_upgrade_with_a_savepoint(change: dict[str, Any]) -> None:
     decision = decide(job(spec(**change), RUNNING), seen(present()))
     assert acts(decision) == ["StopJob"]
@@ -83,28 +94,33 @@ def test_the_annotation_for_people_restarts_too() -> None:
     assert acts(decide(about, seen(present()))) == []
 
 
-@pytest.mark.parametrize(
+@table(
     "change",
-    [
-        {"savepoints": {"timeout": "1h"}},
-        {"upgrade": {"timeout": "1h"}},
-        {"restart": {"policy": "Never"}},
-        {"deletion": {"policy": "Cancel"}},
-    ],
+    "another time for savepoints",
+    {"savepoints": {"timeout": "1h"}},
+    "another time for upgrades",
+    {"upgrade": {"timeout": "1h"}},
+    "other restarts",
+    {"restart": {"policy": "Never"}},
+    "another deletion",
+    {"deletion": {"policy": "Cancel"}},
 )
 def test_a_live_field_touches_nothing(change: dict[str, Any]) -> None:
     assert acts(decide(job(spec(**change), RUNNING), seen(present()))) == []
 
 
-@pytest.mark.parametrize(
+@table(
     ("artifact", "plan", "step"),
-    [
-        (ArtifactSeen(phase=ArtifactPhase.WORKING), None, ("Fetch", "FetchingArtifact")),
-        (ArtifactSeen(phase=ArtifactPhase.FAILED, permanent=True, message="404"), None, ("Hold", "ArtifactFailed")),
-        (None, PlanSeen(phase=PlanPhase.WORKING), ("Preflight", "Upgrading")),
-        (None, PlanSeen(phase=PlanPhase.REFUSED, message="no class"), ("Hold", "PreflightFailed")),
-        (None, PlanSeen(phase=PlanPhase.UNCLEAR, message="cut"), ("Preflight", "PreflightFailed")),
-    ],
+    "the jar is on its way",
+    (ArtifactSeen(phase=ArtifactPhase.WORKING), None, ("Fetch", "FetchingArtifact")),
+    "the jar is not there",
+    (ArtifactSeen(phase=ArtifactPhase.FAILED, permanent=True, message="404"), None, ("Hold", "ArtifactFailed")),
+    "the program is being compiled",
+    (None, PlanSeen(phase=PlanPhase.WORKING), ("Preflight", "Upgrading")),
+    "the program does not compile",
+    (None, PlanSeen(phase=PlanPhase.REFUSED, message="no class"), ("Hold", "PreflightFailed")),
+    "the compilation has no clear answer",
+    (None, PlanSeen(phase=PlanPhase.UNCLEAR, message="cut"), ("Preflight", "PreflightFailed")),
 )
 def test_the_running_job_is_not_touched_before_its_successor_is_ready(
     artifact: ArtifactSeen | None, plan: PlanSeen | None, step: tuple[str, str]
@@ -117,8 +133,14 @@ def test_the_running_job_is_not_touched_before_its_successor_is_ready(
     assert health == ("health unknown" if step[1] in ("FetchingArtifact", "Upgrading") else "healthy")
 
 
-@pytest.mark.parametrize(
-    ("preflight", "intercepts", "asks"), [("Enabled", True, True), ("Enabled", False, False), ("Disabled", True, False)]
+@table(
+    ("preflight", "intercepts", "asks"),
+    "exits are intercepted",
+    ("Enabled", True, True),
+    "exits are not intercepted",
+    ("Enabled", False, False),
+    "it is not wanted",
+    ("Disabled", True, False),
 )
 def test_preflight_runs_main_only_where_it_cannot_end_the_jobmanager(
     preflight: str, intercepts: bool, asks: bool
@@ -129,17 +151,22 @@ def test_preflight_runs_main_only_where_it_cannot_end_the_jobmanager(
     assert (Fact.PLAN in [needs.fact for needs in asked]) == asks
 
 
-@pytest.mark.parametrize(
+@table(
     ("config", "history", "running", "actions", "reason"),
-    [
-        (KEPT, (chk(3),), True, ["CancelJob"], "Upgrading"),
-        (DROPPED, (chk(3),), True, [], "NotRetained"),
-        (KEPT, (), True, [], "WaitingForCheckpoint"),
-        (KEPT, (chk(3, discarded=True),), True, ["CancelJob"], "Upgrading"),
-        (KEPT, (chk(3, external_path=None),), True, [], "WaitingForCheckpoint"),
-        (None, (chk(3),), True, [], "WaitingForCheckpoint"),
-        (KEPT, (), False, ["CancelJob"], "Upgrading"),
-    ],
+    "a checkpoint that is kept: the job is cancelled",
+    (KEPT, (chk(3),), True, ["CancelJob"], "Upgrading"),
+    "a checkpoint that is not kept: nothing happens",
+    (DROPPED, (chk(3),), True, [], "NotRetained"),
+    "no checkpoint yet: it is waited for",
+    (KEPT, (), True, [], "WaitingForCheckpoint"),
+    "a checkpoint that is already discarded: the job is cancelled",
+    (KEPT, (chk(3, discarded=True),), True, ["CancelJob"], "Upgrading"),
+    "a checkpoint without a place: another is waited for",
+    (KEPT, (chk(3, external_path=None),), True, [], "WaitingForCheckpoint"),
+    "retention is not known: it is waited for",
+    (None, (chk(3),), True, [], "WaitingForCheckpoint"),
+    "a job that never ran: it is cancelled",
+    (KEPT, (), False, ["CancelJob"], "Upgrading"),
 )
 def test_last_state_looks_before_it_leaps(
     config: CheckpointConfig | None, history: tuple[Any, ...], running: bool, actions: list[str], reason: str
@@ -183,7 +210,7 @@ def test_stopping_waits_for_all_tasks_and_for_a_savepoint_in_progress(state: str
     assert acts(decide(job(wanted, RUNNING), seen(present()), savepoints=[backing_off])) == ["StopJob"]
 
 
-@pytest.mark.parametrize("wanted", [spec(state="Suspended"), spec(**NEW)])
+@table("wanted", "to suspend it", spec(state="Suspended"), "to upgrade it", spec(**NEW))
 def test_what_never_ran_and_has_no_state_is_cancelled(wanted: dict[str, Any]) -> None:
     status = FlinkJobStatus(submission=run(running=False, started_time=None))
     assert acts(decide(job(wanted, status), seen(present(tasks=0)))) == ["CancelJob"]
@@ -229,21 +256,30 @@ def _due(name: str = "bye", mode: str = "Stop", **fields: Any) -> Any:
     return savepoint(name, status, mode=mode, **fields)
 
 
-@pytest.mark.parametrize(
+@table(
     ("asked", "actions"),
-    [
-        (_due(), ["StopJob"]),
-        (_due(mode="Cancel"), ["TakeSavepoint"]),
-        (_due(submission=1), ["StopJob"]),
-        (_due(submission=2), []),
-        (_due(jobRef={"name": "clicks", "jobId": "0" * 32}), []),
-        (_due(mode="Trigger"), []),
-        (_due(status=FlinkSavepointStatus()), []),
-        (_due(status=FlinkSavepointStatus(phase=SavepointPhase.COMPLETED)), []),
-        (_due(status=FlinkSavepointStatus(phase=SavepointPhase.FAILED)), []),
-        (_due(status=FlinkSavepointStatus(phase=SavepointPhase.PENDING, retry_time=NOW + timedelta(seconds=9))), []),
-        (_due(meta={"deletionTimestamp": "2026-01-01T11:59:00Z"}), []),
-    ],
+    "Stop stops it",
+    (_due(), ["StopJob"]),
+    "Cancel takes a savepoint first",
+    (_due(mode="Cancel"), ["TakeSavepoint"]),
+    "one of this run stops it",
+    (_due(submission=1), ["StopJob"]),
+    "one of another run does nothing",
+    (_due(submission=2), []),
+    "one of another job id does nothing",
+    (_due(jobRef={"name": "clicks", "jobId": "0" * 32}), []),
+    "one that only triggers does nothing",
+    (_due(mode="Trigger"), []),
+    "one that nobody has looked at does nothing",
+    (_due(status=FlinkSavepointStatus()), []),
+    "one that is complete does nothing",
+    (_due(status=FlinkSavepointStatus(phase=SavepointPhase.COMPLETED)), []),
+    "one that has failed does nothing",
+    (_due(status=FlinkSavepointStatus(phase=SavepointPhase.FAILED)), []),
+    "one that pauses does nothing",
+    (_due(status=FlinkSavepointStatus(phase=SavepointPhase.PENDING, retry_time=NOW + timedelta(seconds=9))), []),
+    "one that is being deleted does nothing",
+    (_due(meta={"deletionTimestamp": "2026-01-01T11:59:00Z"}), []),
 )
 def test_a_flinksavepoint_stops_the_job_when_it_is_due(asked: Any, actions: list[str]) -> None:
     decision = decide(job(status=RUNNING), seen(present()), savepoints=[asked])
