@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from deploy.local.flink import FlinkCluster
 from deploy.local.processes import wait_until
 from deploy.local.s3 import S3Server
 from tests.bench.measure import SMALL, Figure, Report, Usage, lower_priority, most_memory, stopwatch, until
-from tests.support.kube import Kube
+from tests.support.kube import Kube, secret
 from tests.support.lab import Lab, observed, submission
 from tests.support.operator import OperatorProcess
 from tests.support.snapshots import MIB, write_snapshot
@@ -94,17 +93,9 @@ def sync_lab(
         artifact_dirs=[demo_jar.parents[1]],
         options={"store-grants": f"{NAMESPACE}=file://{snapshot.parent}"},
     )
-    data = {"accessKeyId": s3.access_key, "secretAccessKey": s3.secret_key}
     with Kube(control_plane.kubeconfig) as kube:
         kube.create_namespace(NAMESPACE)
-        kube.apply(
-            {
-                "apiVersion": "v1",
-                "kind": "Secret",
-                "metadata": {"name": "store", "namespace": NAMESPACE},
-                "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
-            }
-        )
+        kube.apply(secret(NAMESPACE, "store", accessKeyId=s3.access_key, secretAccessKey=s3.secret_key))
         with operator:
             place = Lab(kube, flink, operator, NAMESPACE, demo_jar, directory)
             place.start("saved")

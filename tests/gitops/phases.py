@@ -20,6 +20,7 @@ from tests.support.inputs import (
     NAME,
     NAMESPACE,
     NOW,
+    RUNNING,
     UID,
     absent,
     ago,
@@ -43,7 +44,6 @@ from tests.support.inputs import (
 
 Object = dict[str, Any]
 GENERATION = 3
-RUNNING = FlinkJobStatus(submission=run())
 FOLLOWED: dict[str, Any] = {"trigger": triggered(TriggerState.IN_PROGRESS)}
 HOLD = Hold(reason=HoldReason.FAILED, since=ago(5), run_digest=digest())
 

@@ -12,10 +12,12 @@ from deploy.local.demojob import demo_jar as build_demo_jar
 from deploy.local.fileserver import FileServer
 from deploy.local.flink import FlinkCluster
 from deploy.local.flinkdist import full_version
+from deploy.local.s3 import S3Server
 from tests.support.kube import Kube
 from tests.support.lab import Lab
 from tests.support.operator import OperatorProcess
 from tests.support.proxy import FlinkProxy
+from tests.support.site import Site
 
 SHARED = "shared"
 SPARE = "spare"
@@ -174,6 +176,19 @@ def web(tmp_path: Path) -> Iterator[FileServer]:
     """An artifact server; its `directory` is the test's own."""
     with FileServer(tmp_path / "web", tmp_path / "web.log") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def site(control_plane: ControlPlane, kube: Kube, demo_jar: Path, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """For operators of a test's own."""
+    return Site(control_plane, kube, demo_jar, tmp_path_factory, OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A store with a bucket for Flink and one for copies."""
+    with S3Server(tmp_path_factory.mktemp("s3"), buckets=("flink", "backup")) as started:
+        yield started
 
 
 def own_namespace(kube: Kube, test: str) -> str:

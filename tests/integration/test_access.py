@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from deploy.local.controlplane import ControlPlane
-from deploy.local.demojob import demo_jar as build_demo_jar
-from deploy.local.flink import FlinkCluster
-from tests.support.kube import Kube, condition
-from tests.support.lab import Lab, submission
-from tests.support.operator import OperatorProcess
+from tests.support.integration import FlinkCluster, Lab, Site, condition, secret, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink, pytest.mark.slow]
 
@@ -28,24 +22,10 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
 
 
 @pytest.fixture
-def place(
-    control_plane: ControlPlane, kube: Kube, guarded: FlinkCluster, flink_version: str, tmp_path: Path
-) -> Iterator[Lab]:
+def place(site: Site, guarded: FlinkCluster, tmp_path: Path) -> Iterator[Lab]:
     """A place of work at the guarded cluster."""
-    kube.create_namespace(NAMESPACE)
-    jar = build_demo_jar(flink_version)
-    with OperatorProcess(
-        control_plane, tmp_path / "operator", namespaces=[NAMESPACE], identity="access", artifact_dirs=[jar.parent]
-    ) as operator:
-        lab = Lab(kube, guarded, operator, NAMESPACE, jar, tmp_path)
+    with site.operator(NAMESPACE) as operator, site.lab(operator, guarded, tmp_path) as lab:
         yield lab
-        lab.clean()
-        lab.close()
-
-
-def secret(name: str, **values: bytes) -> dict[str, object]:
-    data = {key.replace("_", "."): base64.b64encode(value).decode() for key, value in values.items()}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": NAMESPACE}, "data": data}
 
 
 def certificates(cluster: FlinkCluster) -> tuple[bytes, bytes, bytes]:
@@ -58,7 +38,7 @@ def certificates(cluster: FlinkCluster) -> tuple[bytes, bytes, bytes]:
 @pytest.mark.threat("eavesdropper")
 def test_a_job_on_a_cluster_with_mutual_tls(place: Lab, guarded: FlinkCluster) -> None:
     ca, certificate, key = certificates(guarded)
-    place.kube.apply(secret("flink-ca", ca_crt=ca))
+    place.kube.apply(secret(NAMESPACE, "flink-ca", **{"ca.crt": ca}))
     tls = {
         "ca": {"secretKeyRef": {"name": "flink-ca", "key": "ca.crt"}},
         "clientSecretRef": {"name": "flink-client"},
@@ -70,7 +50,7 @@ def test_a_job_on_a_cluster_with_mutual_tls(place: Lab, guarded: FlinkCluster) -
         "guarded", lambda job: condition(job, "ClusterReachable").get("status") == "False", "no client certificate yet"
     )
     assert "flink-client does not exist" in condition(unreached, "ClusterReachable")["message"]
-    place.kube.apply(secret("flink-client", tls_crt=certificate, tls_key=key))
+    place.kube.apply(secret(NAMESPACE, "flink-client", **{"tls.crt": certificate, "tls.key": key}))
     place.running("guarded")
     place.edit(manifest, state="Suspended")
     place.phase("guarded", "Suspended")
@@ -81,8 +61,8 @@ def test_a_job_on_a_cluster_with_mutual_tls(place: Lab, guarded: FlinkCluster) -
 @pytest.mark.copying("by-job-id")
 def test_a_savepoint_by_job_id_on_a_cluster_with_mutual_tls(place: Lab, guarded: FlinkCluster) -> None:
     ca, certificate, key = certificates(guarded)
-    place.kube.apply(secret("flink-ca", ca_crt=ca))
-    place.kube.apply(secret("flink-client", tls_crt=certificate, tls_key=key))
+    place.kube.apply(secret(NAMESPACE, "flink-ca", **{"ca.crt": ca}))
+    place.kube.apply(secret(NAMESPACE, "flink-client", **{"tls.crt": certificate, "tls.key": key}))
     tls = {
         "ca": {"secretKeyRef": {"name": "flink-ca", "key": "ca.crt"}},
         "clientSecretRef": {"name": "flink-client"},
@@ -108,7 +88,7 @@ def test_a_savepoint_by_job_id_on_a_cluster_with_mutual_tls(place: Lab, guarded:
 @pytest.mark.threat("eavesdropper")
 def test_a_wrong_authority_is_not_trusted(place: Lab, guarded: FlinkCluster) -> None:
     _, certificate, key = certificates(guarded)
-    place.kube.apply(secret("flink-client", tls_crt=certificate, tls_key=key))
+    place.kube.apply(secret(NAMESPACE, "flink-client", **{"tls.crt": certificate, "tls.key": key}))
     tls = {"clientSecretRef": {"name": "flink-client"}}
     place.apply(place.job("untrusted", cluster={"url": guarded.url, "tls": tls}))
     job = place.wait(

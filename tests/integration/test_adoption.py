@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 
-from deploy.local.processes import wait_until
 from flinkjob.core.identity import Owner, job_id
 from tests.support.byhand import run_by_hand
-from tests.support.kube import condition
-from tests.support.lab import Lab, submission
+from tests.support.integration import Lab, condition, submission, wait_until
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from deploy.local.controlplane import ControlPlane
 from deploy.local.environment import CRDS
-from deploy.local.flink import FlinkCluster
-from deploy.local.processes import ProcessFailed, wait_until
-from tests.integration.conftest import OPTIONS
 from tests.support.apiproxy import ApiProxy
-from tests.support.kube import Kube, Refused
-from tests.support.lab import Lab, submission
-from tests.support.operator import OperatorProcess, operator_kubeconfig
+from tests.support.integration import (
+    ControlPlane,
+    FlinkCluster,
+    Kube,
+    Lab,
+    OperatorProcess,
+    ProcessFailed,
+    Refused,
+    Site,
+    operator_kubeconfig,
+    submission,
+    wait_until,
+)
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink, pytest.mark.slow]
 
@@ -39,32 +46,22 @@ def api(own_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture(scope="module")
-def faulty_operator(
-    own_plane: ControlPlane, api: ApiProxy, demo_jar: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[OperatorProcess]:
-    """An operator that sees the API server through the proxy only."""
+def faulty_site(site: Site, own_plane: ControlPlane) -> Iterator[Site]:
     with Kube(own_plane.kubeconfig) as kube:
-        kube.create_namespace(NAMESPACE)
-    with OperatorProcess(
-        own_plane,
-        tmp_path_factory.mktemp("faulty-operator"),
-        namespaces=[NAMESPACE],
-        identity=NAMESPACE,
-        artifact_dirs=[demo_jar.parent],
-        options={**OPTIONS, "kubeconfig": str(api.kubeconfig)},
-    ) as operator:
+        yield replace(site, control_plane=own_plane, kube=kube)
+
+
+@pytest.fixture(scope="module")
+def faulty_operator(faulty_site: Site, api: ApiProxy) -> Iterator[OperatorProcess]:
+    """An operator that sees the API server through the proxy only."""
+    with faulty_site.operator(NAMESPACE, kubeconfig=str(api.kubeconfig)) as operator:
         yield operator
 
 
 @pytest.fixture
-def place(
-    own_plane: ControlPlane, faulty_operator: OperatorProcess, flink: FlinkCluster, demo_jar: Path, tmp_path: Path
-) -> Iterator[Lab]:
-    with Kube(own_plane.kubeconfig) as kube:
-        lab = Lab(kube, flink, faulty_operator, NAMESPACE, demo_jar, tmp_path)
+def place(faulty_site: Site, faulty_operator: OperatorProcess, flink: FlinkCluster, tmp_path: Path) -> Iterator[Lab]:
+    with faulty_site.lab(faulty_operator, flink, tmp_path) as lab:
         yield lab
-        lab.clean()
-        lab.close()
 
 
 @pytest.mark.fault("api-conflicts-and-trouble")

@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 
-from deploy.local.demojob import demo_jar as build_demo_jar
-from tests.support.kube import condition, conditions
-from tests.support.lab import Lab
+from tests.support.integration import Lab, build_demo_jar, condition, conditions
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 

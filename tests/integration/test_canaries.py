@@ -6,7 +6,6 @@ configuration are no secrets: Flink itself shows them to everybody who can read 
 
 from __future__ import annotations
 
-import base64
 import json
 import shutil
 from collections.abc import Iterator
@@ -15,15 +14,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deploy.local.controlplane import ControlPlane
-from deploy.local.fileserver import FileServer
-from deploy.local.flink import FlinkCluster
-from deploy.local.ports import free_port
-from tests.integration.conftest import OPTIONS, own_namespace
-from tests.support.kube import Kube, condition
-from tests.support.lab import Lab
-from tests.support.operator import OperatorProcess
-from tests.support.proxy import Fault, FlinkProxy
+from tests.support.integration import (
+    Fault,
+    FileServer,
+    FlinkCluster,
+    FlinkProxy,
+    Lab,
+    Site,
+    condition,
+    free_port,
+    secret,
+)
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
@@ -34,23 +35,10 @@ SIGNATURE, MISSING, THROWN = IN_URLS
 
 
 @pytest.fixture
-def place(
-    kube: Kube, control_plane: ControlPlane, flink: FlinkCluster, demo_jar: Path, tmp_path: Path
-) -> Iterator[Lab]:
+def place(site: Site, flink: FlinkCluster, tmp_path: Path) -> Iterator[Lab]:
     """A place of work whose operator says all that it can say."""
-    namespace = own_namespace(kube, "canaries")
-    operator = OperatorProcess(
-        control_plane,
-        tmp_path / "operator",
-        namespaces=[namespace],
-        identity=namespace,
-        options={**OPTIONS, "log-level": "DEBUG"},
-    )
-    with operator:
-        lab = Lab(kube, flink, operator, namespace, demo_jar, tmp_path)
+    with site.operator("t-canaries", log_level="DEBUG") as operator, site.lab(operator, flink, tmp_path) as lab:
         yield lab
-        lab.clean()
-    lab.close()
 
 
 @pytest.mark.invariant(11)
@@ -92,9 +80,7 @@ def test_canaries(place: Lab, web: FileServer, proxy: FlinkProxy) -> None:
 
 def plant(lab: Lab, name: str, **values: str) -> None:
     """A Secret."""
-    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
-    meta = {"name": name, "namespace": lab.namespace}
-    lab.kube.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": data})
+    lab.kube.apply(secret(lab.namespace, name, **values))
 
 
 def everything(lab: Lab) -> dict[str, str]:

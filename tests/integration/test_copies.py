@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy.local.controlplane import ControlPlane
-from deploy.local.flink import FlinkCluster
-from deploy.local.processes import wait_until
-from deploy.local.records import committed_records
-from deploy.local.s3 import S3Server
-from tests.integration.conftest import OPTIONS
-from tests.support.kube import Kube, Object, condition
-from tests.support.lab import Lab, submission
-from tests.support.operator import OperatorProcess
-from tests.support.proxy import FlinkProxy
+from tests.support.integration import (
+    FlinkCluster,
+    FlinkProxy,
+    Lab,
+    Object,
+    OperatorProcess,
+    S3Server,
+    Site,
+    committed_records,
+    condition,
+    submission,
+    wait_until,
+)
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
 EAST, WEST = "copies-east", "copies-west"
 TOLD = ("Ready", "Stalled", "SourceMayStillRun")
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with S3Server(tmp_path_factory.mktemp("s3"), buckets=("flink", "backup")) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -42,61 +39,38 @@ def second_flink(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield cluster
 
 
-def _operator(
-    name: str, control_plane: ControlPlane, kube: Kube, jar: Path, s3: S3Server, paths: pytest.TempPathFactory
-) -> OperatorProcess:
+@contextmanager
+def _operator(name: str, site: Site, s3: S3Server) -> Iterator[OperatorProcess]:
     """An operator of its own identity, in a namespace of its own with the store's credentials."""
-    kube.create_namespace(name)
-    keys = {"accessKeyId": s3.access_key, "secretAccessKey": s3.secret_key}
-    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in keys.items()}
-    kube.apply(
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "store", "namespace": name}, "data": encoded}
-    )
-    base = paths.getbasetemp()
-    return OperatorProcess(
-        control_plane,
-        paths.mktemp(name),
-        namespaces=[name],
-        identity=name,
-        artifact_dirs=[jar.parents[2], base],
-        options={**OPTIONS, "store-grants": f"{name}=file://{base}"},
-    )
-
-
-@pytest.fixture(scope="module")
-def east(
-    control_plane: ControlPlane, kube: Kube, demo_jar: Path, s3: S3Server, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[OperatorProcess]:
-    with _operator(EAST, control_plane, kube, demo_jar, s3, tmp_path_factory) as operator:
+    operator = site.operator(name, store_grants=site.grants(name))
+    site.store(name, s3)
+    with operator:
         yield operator
     assert operator.complaints() == []
 
 
 @pytest.fixture(scope="module")
-def west(
-    control_plane: ControlPlane, kube: Kube, demo_jar: Path, s3: S3Server, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[OperatorProcess]:
-    with _operator(WEST, control_plane, kube, demo_jar, s3, tmp_path_factory) as operator:
+def east(site: Site, s3: S3Server) -> Iterator[OperatorProcess]:
+    with _operator(EAST, site, s3) as operator:
         yield operator
-    assert operator.complaints() == []
+
+
+@pytest.fixture(scope="module")
+def west(site: Site, s3: S3Server) -> Iterator[OperatorProcess]:
+    with _operator(WEST, site, s3) as operator:
+        yield operator
 
 
 @pytest.fixture
-def lab(kube: Kube, flink: FlinkCluster, east: OperatorProcess, demo_jar: Path, tmp_path: Path) -> Iterator[Lab]:
-    place = Lab(kube, flink, east, EAST, demo_jar, tmp_path)
-    yield place
-    place.clean()
-    place.close()
+def lab(site: Site, east: OperatorProcess, flink: FlinkCluster, tmp_path: Path) -> Iterator[Lab]:
+    with site.lab(east, flink, tmp_path) as place:
+        yield place
 
 
 @pytest.fixture
-def other_lab(
-    kube: Kube, second_flink: FlinkCluster, west: OperatorProcess, demo_jar: Path, tmp_path: Path
-) -> Iterator[Lab]:
-    place = Lab(kube, second_flink, west, WEST, demo_jar, tmp_path)
-    yield place
-    place.clean()
-    place.close()
+def other_lab(site: Site, west: OperatorProcess, second_flink: FlinkCluster, tmp_path: Path) -> Iterator[Lab]:
+    with site.lab(west, second_flink, tmp_path) as place:
+        yield place
 
 
 def from_copies(*copies: dict[str, Any], **more: Any) -> dict[str, Any]:

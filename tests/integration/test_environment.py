@@ -11,13 +11,19 @@ import httpx
 import pytest
 
 from deploy.local import background
-from deploy.local.controlplane import ControlPlane
-from deploy.local.demojob import demo_jar as build_demo_jar
 from deploy.local.environment import REPOSITORY, Environment
-from deploy.local.flink import FlinkCluster, FlinkOptions
-from deploy.local.processes import ProcessFailed, wait_until
-from deploy.local.records import check_exactly_once, committed_records, restores
-from deploy.local.restdriver import RestDriver
+from deploy.local.flink import FlinkOptions
+from tests.support.integration import (
+    ControlPlane,
+    FlinkCluster,
+    ProcessFailed,
+    RestDriver,
+    build_demo_jar,
+    check_exactly_once,
+    committed_records,
+    restores,
+    wait_until,
+)
 
 FAST_CHECKPOINTS = {"execution.checkpointing.interval": "300ms"}
 HOLDER = """

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.local.fileserver import FileServer
-from deploy.local.ports import free_port
-from tests.support.lab import Lab, submission
-from tests.support.proxy import Fault, FlinkProxy
+from tests.support.integration import Fault, FileServer, FlinkProxy, Lab, free_port, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink, pytest.mark.slow]
 

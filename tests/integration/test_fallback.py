@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.kube import condition
-from tests.support.lab import Lab, submission
+from tests.support.integration import Lab, condition, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 

@@ -6,9 +6,7 @@ import json
 
 import pytest
 
-from deploy.local.records import check_exactly_once
-from tests.support.kube import condition
-from tests.support.lab import Lab, submission
+from tests.support.integration import Lab, check_exactly_once, condition, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 

@@ -6,12 +6,7 @@ import time
 
 import pytest
 
-from deploy.local.controlplane import ControlPlane
-from deploy.local.processes import ProcessFailed, wait_until
-from tests.support.kube import Object
-from tests.support.lab import Lab
-from tests.support.operator import USER
-from tests.support.proxy import FlinkProxy
+from tests.support.integration import USER, ControlPlane, FlinkProxy, Lab, Object, ProcessFailed, wait_until
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink, pytest.mark.slow]
 

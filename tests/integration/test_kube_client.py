@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.local.controlplane import ControlPlane
 from flinkjob.api.constants import FINALIZER
 from flinkjob.kube.client import KubeClient
 from flinkjob.kube.errors import Conflict, Gone, KubeRejected, KubeUnavailable, NamespaceTerminating
 from flinkjob.kube.events import EventRecorder
 from flinkjob.kube.kinds import Kind, ObjectRef
-from tests.support.rbac import operator_kubeconfig
+from tests.support.integration import ControlPlane, operator_kubeconfig
 
 pytestmark = pytest.mark.kube
 

@@ -9,13 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.controlplane import ControlPlane
-from deploy.local.demojob import demo_jar as build_demo_jar
-from deploy.local.flink import FlinkCluster
-from deploy.local.processes import wait_until
-from tests.support.kube import Kube
-from tests.support.lab import Lab, submission
-from tests.support.operator import OperatorProcess
+from tests.support.integration import FlinkCluster, Lab, OperatorProcess, Site, submission, wait_until
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink, pytest.mark.slow]
 
@@ -23,30 +17,13 @@ LEASES = "flinkjob-system"
 
 
 @pytest.fixture
-def replicas(
-    control_plane: ControlPlane, kube: Kube, flink: FlinkCluster, flink_version: str, tmp_path: Path
-) -> Iterator[tuple[OperatorProcess, OperatorProcess, Lab]]:
+def replicas(site: Site, flink: FlinkCluster, tmp_path: Path) -> Iterator[tuple[OperatorProcess, OperatorProcess, Lab]]:
     """A leader, a replica that stands by, and a place of work that both watch."""
     namespace = f"leader-{int(time.time() * 1000)}"
-    kube.create_namespace(namespace)
-    options: dict[str, str | int] = {"lease-namespace": LEASES, "poll-fast-ms": 100, "poll-slow-ms": 500}
-
-    def replica(name: str) -> OperatorProcess:
-        return OperatorProcess(
-            control_plane,
-            tmp_path / name,
-            namespaces=[namespace],
-            identity=namespace,
-            artifact_dirs=[build_demo_jar(flink_version).parent],
-            options=options,
-        )
-
-    with replica("first") as first, replica("second") as second:
-        lab = Lab(kube, flink, first, namespace, build_demo_jar(flink_version), tmp_path)
+    first, second = (site.operator(namespace, lease_namespace=LEASES, poll_slow_ms=500) for _ in range(2))
+    with first, second, site.lab(first, flink, tmp_path) as lab:
         yield first, second, lab
         lab.operator = first if first.running else second
-        lab.clean()
-        lab.close()
 
 
 Replicas = tuple[OperatorProcess, OperatorProcess, Lab]

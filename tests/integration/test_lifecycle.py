@@ -7,11 +7,16 @@ from pathlib import Path
 import pytest
 
 from deploy.local.demojob import ENTRY_CLASS
-from deploy.local.demojob import demo_jar as build_demo_jar
-from deploy.local.records import check_exactly_once, restores
 from flinkjob.core.identity import Owner
-from tests.support.kube import condition, conditions
-from tests.support.lab import Lab, submission
+from tests.support.integration import (
+    Lab,
+    build_demo_jar,
+    check_exactly_once,
+    condition,
+    conditions,
+    restores,
+    submission,
+)
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 

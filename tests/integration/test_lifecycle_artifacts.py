@@ -8,11 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.demojob import demo_jar as build_demo_jar
-from deploy.local.fileserver import FileServer
-from deploy.local.processes import wait_until
-from tests.support.kube import condition
-from tests.support.lab import Lab, submission
+from tests.support.integration import FileServer, Lab, build_demo_jar, condition, submission, wait_until
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.kube import condition, conditions
-from tests.support.lab import Lab, submission
-from tests.support.proxy import Fault, FlinkProxy
+from tests.support.integration import Fault, FlinkProxy, Lab, condition, conditions, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 

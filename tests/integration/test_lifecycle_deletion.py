@@ -7,11 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.controlplane import ControlPlane
-from tests.support.kube import Kube
-from tests.support.lab import Lab, submission
-from tests.support.operator import OperatorProcess
-from tests.support.proxy import FlinkProxy
+from tests.support.integration import ControlPlane, FlinkProxy, Kube, Lab, OperatorProcess, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import shutil
 from pathlib import Path
@@ -11,12 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.local.controlplane import ControlPlane
 from deploy.local.demojob import ENTRY_CLASS
-from deploy.local.fileserver import FileServer
-from deploy.local.s3 import S3Server
 from tests.support.drift import assert_no_drift
-from tests.support.lab import Lab, submission
+from tests.support.integration import ControlPlane, FileServer, Lab, S3Server, secret, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
@@ -113,10 +109,8 @@ def test_copies_and_a_start_from_them(
     restored = submission(lab.running("clicks-standby", 1))["restoredFrom"]
     assert restored.replace("file://", "file:").startswith(copy)
     with S3Server(tmp_path_factory.mktemp("s3"), buckets=("backups",)) as s3:
-        data = {"accessKeyId": s3.access_key, "secretAccessKey": s3.secret_key}
-        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
-        meta = {"name": "backup-store", "namespace": lab.namespace}
-        lab.kube.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": encoded})
+        keys = {"accessKeyId": s3.access_key, "secretAccessKey": s3.secret_key}
+        lab.kube.apply(secret(lab.namespace, "backup-store", **keys))
         saved = example(lab, shop, "flinksavepoint-synced", **{"https://s3.example.com": s3.endpoint})
         lab.apply(saved)
         sync = lab.savepoint_phase("clicks-offsite-1", "Completed")["status"]["sync"]

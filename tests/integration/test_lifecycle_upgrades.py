@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.demojob import demo_jar as build_demo_jar
-from tests.support.kube import condition, conditions
-from tests.support.lab import Lab, submission
+from tests.support.integration import Lab, build_demo_jar, condition, conditions, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 

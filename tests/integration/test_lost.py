@@ -8,15 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.demojob import demo_jar as build_demo_jar
-from deploy.local.flink import FlinkCluster
-from deploy.local.processes import wait_until
-from deploy.local.records import check_exactly_once, restores
 from tests.integration.conftest import RESTARTABLE, SPARE
-from tests.support.kube import Kube, condition
-from tests.support.lab import Lab, submission
-from tests.support.operator import OperatorProcess
-from tests.support.proxy import FlinkProxy
+from tests.support.integration import (
+    FlinkCluster,
+    FlinkProxy,
+    Kube,
+    Lab,
+    OperatorProcess,
+    build_demo_jar,
+    check_exactly_once,
+    condition,
+    restores,
+    submission,
+    wait_until,
+)
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from deploy.local.processes import wait_until
-from tests.support.lab import Lab
+from tests.support.integration import Lab, wait_until
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 

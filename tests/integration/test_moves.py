@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.local.flink import FlinkCluster
-from tests.support.kube import condition, conditions
-from tests.support.lab import TERMINAL, Lab, submission
-from tests.support.proxy import FlinkProxy
+from tests.support.integration import TERMINAL, FlinkCluster, FlinkProxy, Lab, condition, conditions, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 

@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from deploy.local.processes import wait_until
-from tests.support.kube import Object, Refused, condition
-from tests.support.lab import Lab, submission
+from tests.support.integration import Lab, Object, Refused, condition, submission, wait_until
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 

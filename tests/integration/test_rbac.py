@@ -12,10 +12,10 @@ import httpx
 import pytest
 import yaml
 
-from deploy.local.controlplane import ControlPlane
 from flinkjob.kube.client import KubeClient
 from flinkjob.settings import load
-from tests.support.rbac import BASE, NAMESPACE, operator_kubeconfig
+from tests.support.integration import ControlPlane, operator_kubeconfig
+from tests.support.rbac import BASE, NAMESPACE
 
 pytestmark = pytest.mark.kube
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.local.records import restores
-from tests.support.kube import Refused, condition, conditions
-from tests.support.lab import Lab, submission
+from tests.support.integration import Lab, Refused, condition, conditions, restores, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 

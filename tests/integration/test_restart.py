@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.kube import Object, condition
-from tests.support.lab import Lab, submission
+from tests.support.integration import Lab, Object, condition, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 

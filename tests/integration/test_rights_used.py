@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,42 +12,36 @@ import pytest
 import yaml
 
 from deploy.local.audit import AuditEvent
-from deploy.local.controlplane import ControlPlane
-from deploy.local.flink import FlinkCluster
-from deploy.local.ports import free_port
-from deploy.local.processes import wait_until
 from flinkjob.kube.client import KubeClient
 from flinkjob.kube.kinds import Kind
-from tests.integration.conftest import OPTIONS, own_namespace
-from tests.support.kube import Kube, Refused, condition
-from tests.support.lab import Lab, submission
-from tests.support.operator import USER, OperatorProcess, operator_kubeconfig
+from tests.support.integration import (
+    USER,
+    ControlPlane,
+    FlinkCluster,
+    Kube,
+    Lab,
+    Refused,
+    Site,
+    condition,
+    free_port,
+    operator_kubeconfig,
+    secret,
+    submission,
+    wait_until,
+)
 from tests.support.rbac import BASE, NAMESPACE
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink, pytest.mark.slow]
 
 
 @pytest.fixture
-def place(
-    kube: Kube, control_plane: ControlPlane, flink: FlinkCluster, demo_jar: Path, tmp_path: Path
-) -> Iterator[Lab]:
+def place(site: Site, flink: FlinkCluster, tmp_path: Path) -> Iterator[Lab]:
     """A place of work whose operator leads by a Lease."""
-    namespace = own_namespace(kube, "rights")
-    operator = OperatorProcess(
-        control_plane,
-        tmp_path / "operator",
-        namespaces=[namespace],
-        identity=namespace,
-        artifact_dirs=[demo_jar.parent],
-        options={**OPTIONS, "lease-namespace": NAMESPACE},
-    )
-    with operator:
-        lab = Lab(kube, flink, operator, namespace, demo_jar, tmp_path)
+    operator = site.operator("t-rights", lease_namespace=NAMESPACE)
+    with operator, site.lab(operator, flink, tmp_path) as lab:
         yield lab
         if not operator.running:
             operator.restart()
-        lab.clean()
-    lab.close()
 
 
 @pytest.mark.threat("misused-account")
@@ -101,8 +94,7 @@ def runs_are_replaced(lab: Lab) -> None:
 def clusters_are_asked_with_credentials(lab: Lab) -> None:
     """A Secret, a ConfigMap and a Service are read."""
     meta = {"name": "cluster", "namespace": lab.namespace}
-    token = base64.b64encode(b"token").decode()
-    lab.kube.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": {"token": token}})
+    lab.kube.apply(secret(lab.namespace, "cluster", token="token"))
     lab.kube.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"ca.crt": "none"}})
     tls = {"ca": {"configMapKeyRef": {"name": "cluster", "key": "ca.crt"}}}
     guarded = {"url": f"https://127.0.0.1:{free_port()}", "tls": tls, "authSecretRef": {"name": "cluster"}}

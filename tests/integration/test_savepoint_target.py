@@ -9,9 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.byhand import run_by_hand
-from tests.support.kube import Object, Refused
-from tests.support.lab import Lab, submission
-from tests.support.proxy import FlinkProxy
+from tests.support.integration import FlinkProxy, Lab, Object, Refused, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 

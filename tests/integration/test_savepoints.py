@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.kube import condition, conditions
-from tests.support.lab import Lab, submission
+from tests.support.integration import Lab, condition, conditions, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 

@@ -8,11 +8,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from deploy.local.demojob import demo_jar
-from deploy.local.flink import FlinkCluster
 from deploy.local.flinkdist import full_version
-from deploy.local.processes import wait_until
-from deploy.local.restdriver import RestDriver
 from flinkjob.snapshots.metadata import SnapshotMetadata, SnapshotNotSelfContained, read_metadata
+from tests.support.integration import FlinkCluster, RestDriver, wait_until
 
 pytestmark = [pytest.mark.flink, pytest.mark.slow]
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.kube import Refused, condition, conditions
-from tests.support.lab import Lab, submission
+from tests.support.integration import Lab, Refused, condition, conditions, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterator
 from functools import partial
@@ -12,15 +11,19 @@ from typing import Any
 import obstore
 import pytest
 
-from deploy.local.controlplane import ControlPlane
-from deploy.local.flink import FlinkCluster
-from deploy.local.processes import wait_until
-from deploy.local.s3 import S3Server
 from flinkjob.snapshots.stores import StoreAddress, open_store
-from tests.integration.conftest import OPTIONS
-from tests.support.kube import Kube, Object, condition, conditions
-from tests.support.lab import Lab
-from tests.support.operator import OperatorProcess
+from tests.support.integration import (
+    FlinkCluster,
+    Lab,
+    Object,
+    OperatorProcess,
+    S3Server,
+    Site,
+    condition,
+    conditions,
+    secret,
+    wait_until,
+)
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
@@ -30,28 +33,11 @@ FAILED = {"Ready": "False", "Reconciling": "False", "Stalled": "True", "Synced":
 
 
 @pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with S3Server(tmp_path_factory.mktemp("s3"), buckets=("backup",)) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def sync_operator(
-    control_plane: ControlPlane, kube: Kube, demo_jar: Path, s3: S3Server, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[OperatorProcess]:
+def sync_operator(site: Site, s3: S3Server) -> Iterator[OperatorProcess]:
     """An operator that may use what lies below the tests' directory for the namespace, and nothing else."""
-    kube.create_namespace(SYNC)
-    base = tmp_path_factory.getbasetemp()
-    kube.apply(secret("store", accessKeyId=s3.access_key, secretAccessKey=s3.secret_key))
-    kube.apply(secret("wrong", accessKeyId=s3.access_key, secretAccessKey="hidden-secret"))
-    with OperatorProcess(
-        control_plane,
-        tmp_path_factory.mktemp("operator-sync"),
-        namespaces=[SYNC],
-        identity=SYNC,
-        artifact_dirs=[demo_jar.parents[2], base],
-        options={**OPTIONS, "store-grants": f"{SYNC}=file://{base}"},
-    ) as operator:
+    with site.operator(SYNC, store_grants=site.grants(SYNC)) as operator:
+        site.store(SYNC, s3)
+        site.kube.apply(secret(SYNC, "wrong", accessKeyId=s3.access_key, secretAccessKey="hidden-secret"))
         yield operator
     said = operator.said()
     assert s3.secret_key not in said
@@ -59,19 +45,9 @@ def sync_operator(
 
 
 @pytest.fixture
-def sync_lab(
-    kube: Kube, flink: FlinkCluster, sync_operator: OperatorProcess, demo_jar: Path, tmp_path: Path
-) -> Iterator[Lab]:
-    place = Lab(kube, flink, sync_operator, SYNC, demo_jar, tmp_path)
-    yield place
-    place.clean()
-    place.close()
-
-
-def secret(name: str, **data: str) -> dict[str, Any]:
-    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
-    meta = {"name": name, "namespace": SYNC}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": encoded}
+def sync_lab(site: Site, sync_operator: OperatorProcess, flink: FlinkCluster, tmp_path: Path) -> Iterator[Lab]:
+    with site.lab(sync_operator, flink, tmp_path) as lab:
+        yield lab
 
 
 def to_s3(s3: S3Server, prefix: str, credentials: str = "store") -> dict[str, Any]:

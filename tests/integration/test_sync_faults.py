@@ -6,7 +6,6 @@ server.
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,14 +13,7 @@ from typing import Any
 
 import pytest
 
-from deploy.local.controlplane import ControlPlane
-from deploy.local.flink import FlinkCluster
-from deploy.local.processes import wait_until
-from deploy.local.s3 import S3Server
-from tests.integration.conftest import OPTIONS
-from tests.support.kube import Kube, Object, condition, conditions
-from tests.support.lab import Lab
-from tests.support.operator import OperatorProcess
+from tests.support.integration import FlinkCluster, Lab, Object, S3Server, Site, condition, conditions, wait_until
 from tests.support.snapshots import MIB, write_snapshot
 from tests.support.storeproxy import StoreProxy
 
@@ -33,12 +25,6 @@ FAILED = {"Ready": "False", "Reconciling": "False", "Stalled": "True", "Synced":
 PARTS = {f"part-{number}": 6 * MIB for number in range(8)}
 
 
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with S3Server(tmp_path_factory.mktemp("s3"), buckets=("backup",)) as started:
-        yield started
-
-
 @pytest.fixture
 def store(s3: S3Server) -> Iterator[StoreProxy]:
     with StoreProxy(s3.endpoint) as proxy:
@@ -47,34 +33,14 @@ def store(s3: S3Server) -> Iterator[StoreProxy]:
 
 @pytest.fixture(scope="module")
 def faults_lab(
-    control_plane: ControlPlane,
-    kube: Kube,
-    flink: FlinkCluster,
-    demo_jar: Path,
-    s3: S3Server,
-    tmp_path_factory: pytest.TempPathFactory,
+    site: Site, flink: FlinkCluster, s3: S3Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Lab]:
     """One FlinkJob that runs, and an operator that may read what lies below the tests' directory."""
-    kube.create_namespace(NAMESPACE)
-    base = tmp_path_factory.getbasetemp()
-    keys = {"accessKeyId": s3.access_key, "secretAccessKey": s3.secret_key}
-    data = {key: base64.b64encode(value.encode()).decode() for key, value in keys.items()}
-    meta = {"name": "store", "namespace": NAMESPACE}
-    kube.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": data})
-    directory = tmp_path_factory.mktemp("sync-faults")
-    with OperatorProcess(
-        control_plane,
-        directory / "operator",
-        namespaces=[NAMESPACE],
-        identity=NAMESPACE,
-        artifact_dirs=[demo_jar.parents[2]],
-        options={**OPTIONS, "store-grants": f"{NAMESPACE}=file://{base}"},
-    ) as operator:
-        lab = Lab(kube, flink, operator, NAMESPACE, demo_jar, directory)
+    operator = site.operator(NAMESPACE, store_grants=site.grants(NAMESPACE))
+    site.store(NAMESPACE, s3)
+    with operator, site.lab(operator, flink, tmp_path_factory.mktemp("sync-faults")) as lab:
         lab.start("saved")
         yield lab
-        lab.clean()
-        lab.close()
     assert s3.secret_key not in operator.said()
     assert operator.complaints() == []
 

@@ -11,14 +11,18 @@ from typing import Any
 import pytest
 
 from deploy.local.demojob import demo_jar
-from deploy.local.flink import FlinkCluster
-from deploy.local.processes import wait_until
-from deploy.local.records import check_exactly_once, committed_records, restores
-from deploy.local.restdriver import RestDriver
-from deploy.local.s3 import S3Server
 from flinkjob.snapshots.copying import CopyRequest, check_copy, copy_snapshot
 from flinkjob.snapshots.place import Place
 from flinkjob.snapshots.stores import StoreAddress, open_store
+from tests.support.integration import (
+    FlinkCluster,
+    RestDriver,
+    S3Server,
+    check_exactly_once,
+    committed_records,
+    restores,
+    wait_until,
+)
 
 pytestmark = [pytest.mark.flink, pytest.mark.slow]
 
@@ -29,12 +33,6 @@ CONFIG = {
     "execution.checkpointing.interval": "300",
     "web.refresh-interval": "200",
 }
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with S3Server(tmp_path_factory.mktemp("s3"), buckets=("flink", "backup")) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -161,6 +161,10 @@ def job(
     )
 
 
+RUNNING = FlinkJobStatus(submission=run())
+"""The status of a job that runs."""
+
+
 def deleted(seconds: float = 1.0, **meta: Any) -> dict[str, Any]:
     """The metadata of an object whose deletion was asked for so long ago."""
     return {"deletionTimestamp": ago(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")} | meta
@@ -197,6 +201,10 @@ def overview(state: FlinkJobState = FlinkJobState.RUNNING, number: int = 1, **fi
 def present(state: FlinkJobState = FlinkJobState.RUNNING, *, terminal_for: float = 60.0, **fields: Any) -> JobSeen:
     """The job of the current run is on the cluster."""
     return JobSeen(presence=Presence.PRESENT, overview=overview(state, **fields), terminal_for=terminal_for)
+
+
+UNKNOWN = JobSeen(presence=Presence.UNKNOWN)
+"""The question for the job was not answered."""
 
 
 def absent(seconds: float = 60.0) -> JobSeen:
@@ -329,6 +337,17 @@ def told(decision: JobDecision | SavepointDecision) -> list[str]:
     """The reasons of the Events, without the advice on the cluster."""
     events = [action.reason for action in decision.actions if isinstance(action, PostEvent)]
     return [reason for reason in events if reason != Reason.ClusterUnsuitable]
+
+
+def plan_of(decision: JobDecision) -> tuple[str | None, str | None]:
+    """Step and reason of the plan."""
+    plan = decision.status.plan
+    return (plan.step, plan.reason) if plan is not None else (None, None)
+
+
+def error_of(decision: SavepointDecision) -> str | None:
+    """The code of a FlinkSavepoint's error."""
+    return decision.status.error.error_code if decision.status.error is not None else None
 
 
 def conditions(decision: JobDecision | SavepointDecision) -> str:

@@ -6,6 +6,7 @@ there cannot hide here.
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -190,6 +191,14 @@ class Kube:
             kind = Absent if answer.status_code == 404 else Refused
             raise kind(f"{answer.status_code}: {message}")
         return dict(answer.json())
+
+
+def secret(namespace: str, name: str, **data: str | bytes) -> Object:
+    """A Secret with these values."""
+    plain = {key: value.encode() if isinstance(value, str) else value for key, value in data.items()}
+    encoded = {key: base64.b64encode(value).decode() for key, value in plain.items()}
+    meta = {"name": name, "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": encoded}
 
 
 def conditions(obj: Mapping[str, Any]) -> dict[str, str]:

@@ -10,7 +10,9 @@ from flinkjob.core.errors import SubmitRejection
 from flinkjob.core.flinkmodel import FlinkJobState, TriggerState
 from flinkjob.core.model import JobDecision, JobSeen, Kin, Presence, RunPhase, RunSeen
 from tests.support.inputs import (
+    RUNNING,
     SAVEPOINTS,
+    UNKNOWN,
     absent,
     acts,
     ago,
@@ -36,10 +38,8 @@ from tests.support.inputs import (
 )
 from tests.support.tables import table
 
-RUNNING = FlinkJobStatus(submission=run())
 DONE = ["DiscardArtifact", "RemoveFinalizer"]
 LEFT = ["RemoveFinalizer"]
-UNKNOWN = JobSeen(presence=Presence.UNKNOWN)
 
 
 def _policy(policy: str, **fields: Any) -> dict[str, Any]:

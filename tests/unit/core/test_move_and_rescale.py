@@ -14,8 +14,8 @@ from flinkjob.core.flinkmodel import (
     TaskCounts,
     TriggerState,
 )
-from flinkjob.core.model import JobDecision
 from tests.support.inputs import (
+    RUNNING,
     acts,
     ago,
     cluster,
@@ -25,6 +25,7 @@ from tests.support.inputs import (
     flink_id,
     job,
     operation,
+    plan_of,
     present,
     run,
     seen,
@@ -34,14 +35,6 @@ from tests.support.inputs import (
     triggered,
 )
 from tests.support.tables import table
-
-RUNNING = FlinkJobStatus(submission=run())
-
-
-def _plan(decision: JobDecision) -> tuple[str | None, str | None]:
-    plan = decision.status.plan
-    return (plan.step, plan.reason) if plan is not None else (None, None)
-
 
 ELSEWHERE = "http://elsewhere:8081"
 MOVED = spec(cluster={"url": ELSEWHERE})
@@ -71,7 +64,7 @@ def test_a_move_stops_here_and_starts_there() -> None:
 def test_nothing_is_stopped_for_a_cluster_that_does_not_answer() -> None:
     decision = decide(job(MOVED, RUNNING), seen(present(), target=replace(silent(5), url=ELSEWHERE)))
     assert acts(decision) == []
-    assert _plan(decision) == ("Connect", "ClusterUnreachable")
+    assert plan_of(decision) == ("Connect", "ClusterUnreachable")
 
 
 @table(
@@ -87,10 +80,10 @@ def test_an_old_cluster_that_is_gone_is_reported_and_can_be_abandoned(what: Any)
     status = replace(RUNNING, operation=what)
     observation = seen(cluster=silent(700), target=cluster(url=ELSEWHERE))
     held = decide(job(MOVED, status), observation)
-    assert _plan(held) == ("Hold", "OldClusterUnreachable")
+    assert plan_of(held) == ("Hold", "OldClusterUnreachable")
     assert acts(held) == []
     wrong = decide(job(MOVED, status, annotations={"flinkjob.dev/abandon": "0" * 32}), observation)
-    assert _plan(wrong) == ("Hold", "OldClusterUnreachable")
+    assert plan_of(wrong) == ("Hold", "OldClusterUnreachable")
     given_up = decide(job(MOVED, status, annotations={"flinkjob.dev/abandon": flink_id()}), observation)
     assert given_up.status.submission is not None
     assert given_up.status.submission.end is not None
@@ -120,7 +113,7 @@ def test_by_replacing_where_it_cannot() -> None:
 def test_missing_slots_are_waited_for_with_the_job_running(known: Any) -> None:
     decision = decide(job(spec(parallelism=5), RUNNING), seen(known, slots=SLOTS))
     assert acts(decision) == []
-    assert _plan(decision) == ("Scale", "NotEnoughSlots")
+    assert plan_of(decision) == ("Scale", "NotEnoughSlots")
     assert conditions(decision) == "Reconciling, healthy"
     smaller = FlinkJobStatus(submission=run(parallelism=9))
     assert acts(decide(job(spec(parallelism=5), smaller), seen(present(**ADAPTIVE), slots=SLOTS))) == ["RescaleJob"]

@@ -12,6 +12,7 @@ from flinkjob.core.flinkmodel import FlinkJobState, TriggerState
 from flinkjob.core.model import ClusterSeen, JobDecision, JobSeen, Observation
 from tests.support.inputs import (
     NOW,
+    RUNNING,
     absent,
     ago,
     cluster,
@@ -34,7 +35,6 @@ from tests.support.inputs import (
 )
 from tests.support.tables import table
 
-RUNNING = FlinkJobStatus(submission=run())
 STOPPING = seen(present(), trigger=triggered(TriggerState.IN_PROGRESS))
 SAVEPOINT = "file:/s"
 HOLD = Hold(reason=HoldReason.FAILED, since=ago(5), run_digest=digest())

@@ -6,26 +6,13 @@ from typing import Any
 
 import pytest
 
-from flinkjob.api.flinkjob_status import FlinkJobStatus, PeriodicInfo
+from flinkjob.api.flinkjob_status import PeriodicInfo
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.api.sync import SyncStatus
 from flinkjob.api.words import SavepointPhase
 from flinkjob.core.actions import CreateSavepoint, DeleteSavepoint
 from flinkjob.core.model import JobDecision
-from tests.support.inputs import (
-    NOW,
-    acts,
-    ago,
-    decide,
-    job,
-    present,
-    run,
-    savepoint,
-    seen,
-    spec,
-)
-
-RUNNING = FlinkJobStatus(submission=run())
+from tests.support.inputs import NOW, RUNNING, acts, ago, decide, job, present, run, savepoint, seen, spec
 
 EVERY: dict[str, Any] = {"savepoints": {"interval": "1h"}}
 

@@ -11,7 +11,7 @@ from flinkjob.core.flinkmodel import (
     CheckpointConfig,
     FlinkJobState,
 )
-from flinkjob.core.model import JobDecision, Needs
+from flinkjob.core.model import Needs
 from tests.support.inputs import (
     JAR,
     acts,
@@ -22,6 +22,7 @@ from tests.support.inputs import (
     digest,
     flink_id,
     job,
+    plan_of,
     present,
     run,
     seen,
@@ -30,14 +31,8 @@ from tests.support.inputs import (
     told,
 )
 
-RUNNING = FlinkJobStatus(submission=run())
 NEW: dict[str, Any] = {"args": ["new"]}
 KEPT = CheckpointConfig(retained=True, retained_on_cancellation=True)
-
-
-def _plan(decision: JobDecision) -> tuple[str | None, str | None]:
-    plan = decision.status.plan
-    return (plan.step, plan.reason) if plan is not None else (None, None)
 
 
 BACK: dict[str, Any] = {"upgrade": {"rollback": {"policy": "Enabled"}}}
@@ -98,7 +93,7 @@ def test_the_healthy_spec_runs_again_from_the_state_before_and_with_its_own_jar(
     )
     assert acts(running) == []
     assert conditions(running) == "Stalled, healthy"
-    assert _plan(running) == ("Hold", "RolledBack")
+    assert plan_of(running) == ("Hold", "RolledBack")
 
 
 def test_another_spec_ends_the_rollback() -> None:

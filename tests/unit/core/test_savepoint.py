@@ -13,12 +13,14 @@ from flinkjob.api.words import HoldReason, OperationKind, RunResult, SavepointPh
 from flinkjob.core.actions import TakeCheckpoint, TakeSavepoint
 from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStatus, FlinkJobState, TriggerState
 from flinkjob.core.identity import attempt_directory, trigger_id
-from flinkjob.core.model import JobSeen, OperationOutcome, Presence, SavepointDecision
+from flinkjob.core.model import JobSeen, OperationOutcome
 from flinkjob.core.restore import completed_in_order
 from tests.support.inputs import (
     NAMESPACE,
     NOW,
+    RUNNING,
     SAVEPOINTS,
+    UNKNOWN,
     absent,
     acts,
     ago,
@@ -27,6 +29,7 @@ from tests.support.inputs import (
     conditions,
     decide_sp,
     ended,
+    error_of,
     flink_id,
     job,
     operation,
@@ -42,8 +45,6 @@ from tests.support.inputs import (
 )
 from tests.support.tables import table
 
-RUNNING = FlinkJobStatus(submission=run())
-UNKNOWN = JobSeen(presence=Presence.UNKNOWN)
 STOP: dict[str, Any] = {"mode": "Stop"}
 CANCEL: dict[str, Any] = {"mode": "Cancel"}
 HELD: dict[str, Any] = {"finalizers": ["flinkjob.dev/job-cleanup"]}
@@ -66,10 +67,6 @@ WRITING = FlinkSavepointStatus(
     start_time=ago(30),
     cluster_url="http://flink:8081",
 )
-
-
-def _error(decision: SavepointDecision) -> str | None:
-    return decision.status.error.error_code if decision.status.error is not None else None
 
 
 # waiting for the job
@@ -97,15 +94,15 @@ def test_a_job_that_does_not_run_is_waited_for_until_the_timeout(
     assert decision.requeue_after == pytest.approx(300.5)
     late = savepoint(meta={"creationTimestamp": "2026-01-01T11:49:59Z"}, **mode)
     failed = decide_sp(late, status, seen(UNKNOWN), without_job=missing)
-    assert (failed.status.phase, _error(failed), conditions(failed)) == (SavepointPhase.FAILED, code, "Stalled")
+    assert (failed.status.phase, error_of(failed), conditions(failed)) == (SavepointPhase.FAILED, code, "Stalled")
 
 
 @table("mode", "Stop", STOP, "Cancel", CANCEL)
 def test_another_run_than_the_one_that_was_named(mode: dict[str, Any]) -> None:
-    assert _error(decide_sp(savepoint(**mode, submission=2), RUNNING)) == "JobChanged"
+    assert error_of(decide_sp(savepoint(**mode, submission=2), RUNNING)) == "JobChanged"
     by_id = savepoint(**mode, jobRef={"name": "clicks", "jobId": "0" * 32})
-    assert _error(decide_sp(by_id, RUNNING)) == "JobChanged"
-    assert _error(decide_sp(savepoint(**mode, submission=1), RUNNING)) is None
+    assert error_of(decide_sp(by_id, RUNNING)) == "JobChanged"
+    assert error_of(decide_sp(savepoint(**mode, submission=1), RUNNING)) is None
 
 
 # mode Trigger
@@ -153,7 +150,7 @@ def test_a_savepoint_waits_its_turn(status: FlinkJobStatus, observation: Any, re
 def test_without_a_directory_there_is_no_savepoint() -> None:
     nowhere = seen(present(), cluster=cluster(savepoint_directory=None))
     for mode in ({}, STOP, CANCEL):
-        assert _error(decide_sp(savepoint(**mode), RUNNING, nowhere)) == "NoSavepointDirectory"
+        assert error_of(decide_sp(savepoint(**mode), RUNNING, nowhere)) == "NoSavepointDirectory"
     own = job(spec(savepoints={"directory": "file:///own"}), RUNNING)
     assert acts(decide_sp(savepoint(), RUNNING, nowhere, owner=own)) == ["TakeSavepoint"]
     assert acts(decide_sp(savepoint(directory="file:///sp"), RUNNING, nowhere)) == ["TakeSavepoint"]
@@ -212,7 +209,7 @@ def test_a_savepoint_in_progress(
     decision = decide_sp(savepoint(status=WRITING, **fields), RUNNING, seen(present(), trigger=trigger))
     assert decision.status.phase == phase
     assert acts(decision) == actions
-    assert _error(decision) == code
+    assert error_of(decision) == code
     if phase is SavepointPhase.COMPLETED:
         assert decision.status.location == MADE
         assert decision.result_mark is not None
@@ -298,7 +295,7 @@ def test_a_result_that_stays_in_progress_after_the_end_of_the_job(
     observation = seen(ended_job, trigger=triggered(TriggerState.IN_PROGRESS), checkpoints=stats(*history))
     decision = decide_sp(savepoint(status=WRITING), RUNNING, observation)
     assert (decision.status.phase, acts(decision)) == (phase, [])
-    assert _error(decision) == ("JobNotRunning" if phase is SavepointPhase.FAILED else None)
+    assert error_of(decision) == ("JobNotRunning" if phase is SavepointPhase.FAILED else None)
 
 
 def test_it_is_not_sent_again_while_one_is_written() -> None:
@@ -310,7 +307,7 @@ def test_it_is_not_sent_again_while_one_is_written() -> None:
 @table(("fields", "code"), "before the timeout", ({}, None), "after the timeout", (LATE, "Timeout"))
 def test_a_silent_cluster_changes_nothing_before_the_timeout(fields: dict[str, Any], code: str | None) -> None:
     decision = decide_sp(savepoint(status=WRITING, **fields), RUNNING, seen(UNKNOWN, cluster=silent(99)))
-    assert _error(decision) == code
+    assert error_of(decision) == code
     assert decision.status.phase == (SavepointPhase.FAILED if code else SavepointPhase.IN_PROGRESS)
     assert acts(decision) == []
 
@@ -381,7 +378,7 @@ def test_a_checkpoint_completes_with_its_place(
     assert (noted.status.phase, noted.status.checkpoint_id, noted.requeue_after) == (SavepointPhase.IN_PROGRESS, 8, 0.5)
     later = seen(known, checkpoints=stats(*history), trigger=triggered(TriggerState.FORGOTTEN))
     decision = decide_sp(savepoint(status=noted.status, type="Checkpoint", **fields), RUNNING, later)
-    assert (decision.status.phase, _error(decision), acts(decision)) == (phase, code, [])
+    assert (decision.status.phase, error_of(decision), acts(decision)) == (phase, code, [])
     assert (decision.status.location or "").rpartition("/")[2] == (place or "")
     assert (decision.result_mark is None) == (phase is not SavepointPhase.COMPLETED)
 

@@ -13,6 +13,7 @@ from flinkjob.core.identity import attempt_directory, trigger_id
 from flinkjob.core.model import DisposalPhase, DisposalSeen, JobSeen, Presence
 from tests.support.inputs import (
     NAMESPACE,
+    RUNNING,
     SAVEPOINTS,
     acts,
     ago,
@@ -30,7 +31,6 @@ from tests.support.inputs import (
 )
 from tests.support.tables import table
 
-RUNNING = FlinkJobStatus(submission=run())
 HELD: dict[str, Any] = {"finalizers": ["flinkjob.dev/job-cleanup"]}
 
 

@@ -19,6 +19,7 @@ from flinkjob.core.model import JobSeen, SavepointDecision
 from tests.support.inputs import (
     NAMESPACE,
     NOW,
+    RUNNING,
     URL,
     absent,
     acts,
@@ -27,9 +28,9 @@ from tests.support.inputs import (
     cluster,
     decide_sp,
     ended,
+    error_of,
     flink_id,
     present,
-    run,
     savepoint,
     seen,
     silent,
@@ -40,13 +41,8 @@ from tests.support.inputs import (
 )
 from tests.support.tables import table
 
-RUNNING = FlinkJobStatus(submission=run())
 TARGET: dict[str, Any] = {"jobRef": None, "target": {"cluster": {"url": URL}, "jobId": flink_id()}}
 MADE = "file:/savepoints/savepoint-1"
-
-
-def _code(decision: SavepointDecision) -> str | None:
-    return decision.status.error.error_code if decision.status.error is not None else None
 
 
 def _target(status: FlinkSavepointStatus | None = None, **fields: Any) -> Any:
@@ -80,7 +76,7 @@ def test_nothing_is_done_to_the_job_of_another_owner(
     mark: Mark | None, fields: dict[str, Any], code: str | None, mode: str
 ) -> None:
     decision = _decide(_target(mode=mode), seen(present(), mark=mark, checkpoints=stats(chk(1))), **fields)
-    assert _code(decision) == code
+    assert error_of(decision) == code
     assert (acts(decision) == []) == (code is not None or mode == "Existing")
 
 
@@ -118,8 +114,8 @@ def test_the_job_must_be_there(observation: Any, phase: SavepointPhase, reason: 
 
 def test_at_the_timeout_it_says_what_was_missing() -> None:
     old = {"creationTimestamp": "2026-01-01T11:00:00Z"}
-    assert _code(_decide(_target(meta=old), seen(JobSeen(), cluster=silent(99)))) == "ClusterUnreachable"
-    assert _code(_decide(_target(meta=old), seen(JobSeen()))) == "Timeout"
+    assert error_of(_decide(_target(meta=old), seen(JobSeen(), cluster=silent(99)))) == "ClusterUnreachable"
+    assert error_of(_decide(_target(meta=old), seen(JobSeen()))) == "Timeout"
 
 
 # one at a time
@@ -270,7 +266,7 @@ def test_the_newest_snapshot_of_a_job(
 ) -> None:
     decision = decide_sp(savepoint(**EXISTING), status, observation)
     assert (decision.status.phase, decision.status.location, acts(decision)) == (phase, place, [])
-    assert _code(decision) == ("NoSnapshot" if phase is SavepointPhase.FAILED else None)
+    assert error_of(decision) == ("NoSnapshot" if phase is SavepointPhase.FAILED else None)
 
 
 @pytest.mark.parametrize(

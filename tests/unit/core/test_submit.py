@@ -40,6 +40,7 @@ from tests.support.inputs import (
     flink_id,
     job,
     overview,
+    plan_of,
     present,
     run,
     savepoint,
@@ -62,11 +63,6 @@ CHECKPOINTING = {
 
 def _run(decision: JobDecision) -> RunJob:
     return next(action for action in decision.actions if isinstance(action, RunJob))
-
-
-def _plan(decision: JobDecision) -> tuple[str | None, str | None]:
-    plan = decision.status.plan
-    return (plan.step, plan.reason) if plan is not None else (None, None)
 
 
 def _refused(kind: SubmitRejection, message: str = "no") -> RunSeen:
@@ -160,7 +156,7 @@ def test_nothing_is_intended_before_the_artifact_is_on_the_cluster(
     decision = decide(job(held=False), seen(artifact=artifact))
     assert decision.status.submission is None
     assert acts(decision) == []
-    assert _plan(decision) == step
+    assert plan_of(decision) == step
     assert conditions(decision) == seen_conditions
 
 
@@ -174,7 +170,7 @@ def test_nothing_is_intended_before_the_artifact_is_on_the_cluster(
 def test_a_cluster_that_does_not_answer_is_waited_for(known: Any) -> None:
     decision = decide(job(held=False), seen(cluster=known))
     assert acts(decision) == []
-    assert _plan(decision) == ("Connect", "ClusterUnreachable")
+    assert plan_of(decision) == ("Connect", "ClusterUnreachable")
     assert decision.status.phase == "Pending"
 
 
@@ -214,7 +210,7 @@ def test_the_initial_state(initial: dict[str, Any], start: str | None) -> None:
     decision = decide(job(spec(initialState=initial), held=False), seen(), savepoints=known, named=named)
     if start == "Stalled":
         assert acts(decision) == []
-        assert _plan(decision) == ("Hold", "SavepointNotFound")
+        assert plan_of(decision) == ("Hold", "SavepointNotFound")
     else:
         assert _run(decision).request.savepoint_path == start
 
@@ -286,7 +282,7 @@ def test_an_unseen_run_by_the_answer_to_its_call(
     assert submission is not None
     assert (submission.number, submission.job_id, submission.end) == (1, flink_id(), None)
     assert acts(decision) == actions
-    assert _plan(decision) == plan
+    assert plan_of(decision) == plan
     if actions:
         sent = _run(decision)
         assert (sent.request.job_id, sent.request.savepoint_path, sent.attempt) == (flink_id(), "file:/s", 1)
@@ -324,10 +320,10 @@ def test_a_main_that_throws_is_tried_three_times() -> None:
         if "Stalled" in conditions(decision):
             break
     assert tries == 2
-    assert _plan(decision) == ("Hold", "SubmitRejected")
+    assert plan_of(decision) == ("Hold", "SubmitRejected")
     restarted = decide(job(status=status), seen(absent()))
     assert acts(restarted) == []
-    assert _plan(restarted) == ("Hold", "SubmitRejected")
+    assert plan_of(restarted) == ("Hold", "SubmitRejected")
 
 
 @pytest.mark.parametrize("phase", [REJECTED, RunPhase.NONE])
@@ -395,7 +391,7 @@ def test_an_unseen_run_that_nobody_wants_any_more(
     assert decision.status.submission is not None
     assert (decision.status.submission.end is not None) == given_up
     if not given_up:
-        assert _plan(decision) == ("Submit", "WaitingForSubmission")
+        assert plan_of(decision) == ("Submit", "WaitingForSubmission")
         assert acts(decision) == []
 
 

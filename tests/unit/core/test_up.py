@@ -14,9 +14,10 @@ from flinkjob.core.flinkmodel import (
     FlinkJobState,
     TriggerState,
 )
-from flinkjob.core.model import ArtifactPhase, ArtifactSeen, Fact, JobDecision, Needs, PlanPhase, PlanSeen
+from flinkjob.core.model import ArtifactPhase, ArtifactSeen, Fact, Needs, PlanPhase, PlanSeen
 from tests.support.inputs import (
     NOW,
+    RUNNING,
     URL,
     absent,
     acts,
@@ -31,6 +32,7 @@ from tests.support.inputs import (
     flink_id,
     job,
     overview,
+    plan_of,
     present,
     run,
     savepoint,
@@ -41,15 +43,9 @@ from tests.support.inputs import (
 )
 from tests.support.tables import table
 
-RUNNING = FlinkJobStatus(submission=run())
 NEW: dict[str, Any] = {"args": ["new"]}
 KEPT = CheckpointConfig(retained=True, retained_on_cancellation=True)
 DROPPED = CheckpointConfig(retained=True, retained_on_cancellation=False)
-
-
-def _plan(decision: JobDecision) -> tuple[str | None, str | None]:
-    plan = decision.status.plan
-    return (plan.step, plan.reason) if plan is not None else (None, None)
 
 
 def test_a_steady_job_is_let_be() -> None:
@@ -128,7 +124,7 @@ def test_the_running_job_is_not_touched_before_its_successor_is_ready(
     facts = {name: value for name, value in (("artifact", artifact), ("plan", plan)) if value is not None}
     decision = decide(job(spec(**NEW), RUNNING), seen(present(), **facts))
     assert acts(decision) == []
-    assert _plan(decision) == step
+    assert plan_of(decision) == step
     health = conditions(decision).partition(", ")[2]
     assert health == ("health unknown" if step[1] in ("FetchingArtifact", "Upgrading") else "healthy")
 
@@ -176,7 +172,7 @@ def test_last_state_looks_before_it_leaps(
     wanted = spec(**NEW, upgrade={"strategy": "LastState"})
     decision = decide(job(wanted, status), seen(known, checkpoint_config=config, checkpoints=stats(*history)))
     assert acts(decision) == actions
-    assert _plan(decision)[1] == reason
+    assert plan_of(decision)[1] == reason
 
 
 def test_stateless_cancels() -> None:
@@ -200,10 +196,10 @@ def test_a_nonce_that_is_taken_away_changes_nothing() -> None:
 @pytest.mark.parametrize("state", ["Suspended", "Drained"])
 def test_stopping_waits_for_all_tasks_and_for_a_savepoint_in_progress(state: str) -> None:
     wanted = spec(state=state)
-    assert _plan(decide(job(wanted, RUNNING), seen(present(tasks=1)))) == ("Stop", "WaitingForTasks")
+    assert plan_of(decide(job(wanted, RUNNING), seen(present(tasks=1)))) == ("Stop", "WaitingForTasks")
     writing = savepoint(status=FlinkSavepointStatus(phase=SavepointPhase.IN_PROGRESS, job_id=flink_id()))
     decision = decide(job(wanted, RUNNING), seen(present()), savepoints=[writing])
-    assert _plan(decision) == ("Stop", "WaitingForSavepoint")
+    assert plan_of(decision) == ("Stop", "WaitingForSavepoint")
     other = savepoint(status=FlinkSavepointStatus(phase=SavepointPhase.IN_PROGRESS, job_id="another"))
     assert acts(decide(job(wanted, RUNNING), seen(present()), savepoints=[other])) == ["StopJob"]
     backing_off = savepoint(status=FlinkSavepointStatus(phase=SavepointPhase.PENDING, job_id=flink_id()))
@@ -222,12 +218,12 @@ def test_without_a_directory_nothing_is_lost() -> None:
     observation = seen(present(), cluster=nowhere, checkpoint_config=DROPPED)
     decision = decide(job(spec(state="Suspended"), RUNNING), observation)
     assert acts(decision) == []
-    assert _plan(decision) == ("Hold", "NoSavepointDirectory")
+    assert plan_of(decision) == ("Hold", "NoSavepointDirectory")
     assert conditions(decision) == "Stalled, healthy"
     kept = seen(present(), cluster=nowhere, checkpoint_config=KEPT, checkpoints=stats(chk(3)))
     assert acts(decide(job(spec(state="Suspended"), RUNNING), kept)) == ["CancelJob"]
     drained = decide(job(spec(state="Drained"), RUNNING), kept)
-    assert _plan(drained) == ("Hold", "NoSavepointDirectory")
+    assert plan_of(drained) == ("Hold", "NoSavepointDirectory")
 
 
 def test_a_job_that_restarts_for_long_is_upgraded_by_its_last_state() -> None:
@@ -243,7 +239,7 @@ def test_a_bad_spec_touches_nothing() -> None:
     decision = decide(job({"cluster": {"url": URL}, "jar": {"uri": 5}}, RUNNING), seen(present()))
     assert acts(decision) == []
     assert conditions(decision) == "Stalled, healthy"
-    assert _plan(decision) == ("Hold", "InvalidSpec")
+    assert plan_of(decision) == ("Hold", "InvalidSpec")
     assert decision.status.phase == "Running"
     assert decision.status.observed_generation == 3
 
