@@ -33,7 +33,6 @@ from tests.support.inputs import (
     job,
     operation,
     present,
-    run,
     savepoint,
     seen,
     silent,

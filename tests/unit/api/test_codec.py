@@ -35,6 +35,7 @@ from flinkjob.api.words import (
     SavepointErrorCode,
     SnapshotKind,
 )
+from tests.support.tables import table
 from tests.unit.api.objects import filled, job, savepoint
 
 DATA = Path(__file__).parents[2] / "data" / "manifests"
@@ -90,16 +91,20 @@ def test_a_broken_status_is_flagged_and_the_rest_of_it_read() -> None:
     assert parsed.status_error.startswith("status.phase: ")
 
 
-@pytest.mark.parametrize(
+@table(
     ("status", "rest"),
-    [
-        ({"submission": {"number": 3, "jobId": "a", "reason": "Whim"}}, {"submission": {"number": 3, "jobId": "a"}}),
-        ({"operation": {"kind": "Juggling", "jobId": "a"}, "observedGeneration": 2}, {"observedGeneration": 2}),
-        ({"history": [{"number": "x"}, {"number": 2}, {"number": "y"}]}, {"history": [{"number": 2}]}),
-        ({"history": [7, {"number": 2}, "y"]}, {"history": [{"number": 2}]}),
-        ({"conditions": [{"type": "Ready"}], "phase": 3}, {}),
-        ({"conditions": "none", "submission": []}, {}),
-    ],
+    "a reason that does not exist",
+    ({"submission": {"number": 3, "jobId": "a", "reason": "Whim"}}, {"submission": {"number": 3, "jobId": "a"}}),
+    "an operation that does not exist",
+    ({"operation": {"kind": "Juggling", "jobId": "a"}, "observedGeneration": 2}, {"observedGeneration": 2}),
+    "entries of the history with bad numbers",
+    ({"history": [{"number": "x"}, {"number": 2}, {"number": "y"}]}, {"history": [{"number": 2}]}),
+    "entries of the history that are none",
+    ({"history": [7, {"number": 2}, "y"]}, {"history": [{"number": 2}]}),
+    "a condition without a status and a phase that is a number",
+    ({"conditions": [{"type": "Ready"}], "phase": 3}, {}),
+    "conditions that are text and a submission that is a list",
+    ({"conditions": "none", "submission": []}, {}),
 )
 def test_of_a_broken_status_only_what_is_broken_is_left_out(status: Any, rest: Any) -> None:
     before = deepcopy(status)
@@ -110,7 +115,7 @@ def test_of_a_broken_status_only_what_is_broken_is_left_out(status: Any, rest: A
     assert status == before
 
 
-@pytest.mark.parametrize("status", [None, [], "x", {"conditions": {}}, {"submission": 3}, {"history": [{}]}])
+@pytest.mark.parametrize("status", [None, [], "x", {"conditions": {}}, {"submission": 3}, {"history": [{}]}], ids=str)
 def test_no_status_makes_parsing_raise(status: Any) -> None:
     parse_job({**job(), "status": status})
     parse_savepoint({**savepoint(), "status": status})

@@ -63,6 +63,7 @@ def test_the_order_of_a_map_does_not_matter_and_that_of_arguments_does() -> None
         {"restartNonce": 0},
         {"restartNonce": 1},
     ],
+    ids=str,
 )
 def test_a_run_field_changes_the_digest(change: dict[str, Any]) -> None:
     assert run_digest_fields(spec(**change)) != run_digest_fields(spec())
@@ -82,6 +83,7 @@ def test_a_run_field_changes_the_digest(change: dict[str, Any]) -> None:
         {"deletion": {"policy": "Cancel"}},
         {"revisionHistoryLimit": 3},
     ],
+    ids=str,
 )
 def test_another_field_does_not(change: dict[str, Any]) -> None:
     assert run_digest_fields(spec(**change)) == run_digest_fields(spec())

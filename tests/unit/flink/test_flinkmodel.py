@@ -16,6 +16,7 @@ from flinkjob.core.flinkmodel import (
     is_below,
     normalise_location,
 )
+from tests.support.tables import table
 
 
 def test_only_three_states_are_terminal() -> None:
@@ -94,15 +95,18 @@ def test_snapshots_are_ordered_by_id_wherever_they_are_found() -> None:
     assert stats.below("file:///s/sync_savepoint") == (stop,)
 
 
-@pytest.mark.parametrize(
+@table(
     ("state", "tasks", "running"),
-    [
-        (FlinkJobState.RUNNING, TaskCounts(total=2, running=2), True),
-        (FlinkJobState.RUNNING, TaskCounts(total=2, running=1, finished=1), True),
-        (FlinkJobState.RUNNING, TaskCounts(total=2, scheduled=2), False),
-        (FlinkJobState.RUNNING, TaskCounts(), False),
-        (FlinkJobState.RESTARTING, TaskCounts(total=2, running=2), False),
-    ],
+    "all tasks run",
+    (FlinkJobState.RUNNING, TaskCounts(total=2, running=2), True),
+    "some tasks run and the others have finished",
+    (FlinkJobState.RUNNING, TaskCounts(total=2, running=1, finished=1), True),
+    "all tasks are scheduled",
+    (FlinkJobState.RUNNING, TaskCounts(total=2, scheduled=2), False),
+    "no task is known",
+    (FlinkJobState.RUNNING, TaskCounts(), False),
+    "all tasks run and the job restarts",
+    (FlinkJobState.RESTARTING, TaskCounts(total=2, running=2), False),
 )
 def test_running_means_all_tasks(state: FlinkJobState, tasks: TaskCounts, running: bool) -> None:
     assert JobOverview(job_id="j", name="n", state=state, tasks=tasks).all_tasks_running is running

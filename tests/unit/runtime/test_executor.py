@@ -63,6 +63,11 @@ TELL = PostEvent(type=EventType.NORMAL, reason="Submitted", message="m")
 CALLS = {STOP: "stop", TAKE: "savepoint", CHECKPOINT: "checkpoint", CANCEL: "cancel", RESCALE: "rescale"}
 
 
+def kind_of(case: object) -> str:
+    """The name of a case: what is done, or what goes wrong."""
+    return type(case).__name__
+
+
 class Bench:
     """An executor whose every call is noted in one log."""
 
@@ -156,14 +161,14 @@ def test_a_namespace_that_is_being_deleted_takes_no_record_and_holds_nothing_up(
     assert bench.log == ["status", "run"]
 
 
-@pytest.mark.parametrize("action", list(CALLS))
+@pytest.mark.parametrize("action", list(CALLS), ids=kind_of)
 def test_a_call_follows_its_intent(bench: Bench, action: Action) -> None:
     bench.job(action)
     assert bench.log == ["status", CALLS[action]]
 
 
-@pytest.mark.parametrize("action", [*CALLS, RUN])
-@pytest.mark.parametrize("error", [Conflict(409, "changed"), Gone(404, "gone")])
+@pytest.mark.parametrize("action", [*CALLS, RUN], ids=kind_of)
+@pytest.mark.parametrize("error", [Conflict(409, "changed"), Gone(404, "gone")], ids=kind_of)
 def test_without_the_intent_nothing_is_called(bench: Bench, action: Action, error: Exception) -> None:
     bench.kube.fails["status"] = lambda: error
     with pytest.raises(type(error)):
@@ -195,14 +200,16 @@ def test_when_nothing_changed_nothing_is_written(bench: Bench) -> None:
     assert bench.log == ["cancel"]
 
 
-@pytest.mark.parametrize("action", list(CALLS))
+@pytest.mark.parametrize("action", list(CALLS), ids=kind_of)
 def test_a_call_without_a_clear_answer_is_no_error(bench: Bench, action: Action) -> None:
     bench.flink.errors[CALLS[action]] = Unreachable("timeout", "timed out")
     bench.job(action, TELL)
     assert bench.log == ["status", CALLS[action], "event Submitted"]
 
 
-@pytest.mark.parametrize("action", [*CALLS, RUN, RECORD, REVISION, AddFinalizer(), RemoveFinalizer(), DeleteObject()])
+@pytest.mark.parametrize(
+    "action", [*CALLS, RUN, RECORD, REVISION, AddFinalizer(), RemoveFinalizer(), DeleteObject()], ids=kind_of
+)
 def test_who_does_not_lead_has_no_effect(bench: Bench, action: Action) -> None:
     bench.may = False
     with pytest.raises(Transient):
@@ -210,7 +217,7 @@ def test_who_does_not_lead_has_no_effect(bench: Bench, action: Action) -> None:
     assert bench.log == []
 
 
-@pytest.mark.parametrize("action", list(CALLS))
+@pytest.mark.parametrize("action", list(CALLS), ids=kind_of)
 def test_who_lost_the_lease_between_intent_and_call_does_not_call(bench: Bench, action: Action) -> None:
     bench.may = False
     bench.job(action, status=FlinkJobStatus())

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-import pytest
-
 from flinkjob.core.actions import RecordRevision
 from flinkjob.kube.client import KubeClient
 from flinkjob.runtime.records import keep_revision
+from tests.support.tables import table
 
 UID = "u-1"
 
@@ -46,16 +45,20 @@ async def kept(before: list[str], keep: int, status: Mapping[str, Any], new: str
     return kube.names
 
 
-@pytest.mark.parametrize(
+@table(
     ("before", "keep", "status", "after"),
-    [
-        (["a", "b"], 10, {}, ["a", "b", "new"]),
-        (["a", "b", "c"], 2, {}, ["c", "new"]),
-        (["a", "b"], 1, {"healthyRevision": "b", "submission": {"revision": "b"}}, ["b", "new"]),
-        (["a", "b"], 1, {"healthyRevision": "a", "submission": {"revision": "b"}}, ["a", "b", "new"]),
-        (["a", "b", "c"], 2, {"healthyRevision": "a", "submission": {"revision": "c"}}, ["a", "c", "new"]),
-        (["a", "b"], 1, {"rollback": {"revision": "a"}, "submission": {"revision": "b"}}, ["a", "b", "new"]),
-    ],
+    "all of them below the limit",
+    (["a", "b"], 10, {}, ["a", "b", "new"]),
+    "as many as the limit says",
+    (["a", "b", "c"], 2, {}, ["c", "new"]),
+    "the one that runs is among them",
+    (["a", "b"], 1, {"healthyRevision": "b", "submission": {"revision": "b"}}, ["b", "new"]),
+    "the healthy one and the one that runs are kept beyond the limit",
+    (["a", "b"], 1, {"healthyRevision": "a", "submission": {"revision": "b"}}, ["a", "b", "new"]),
+    "the healthy one is kept and an unused one goes",
+    (["a", "b", "c"], 2, {"healthyRevision": "a", "submission": {"revision": "c"}}, ["a", "c", "new"]),
+    "the one of a rollback is kept beyond the limit",
+    (["a", "b"], 1, {"rollback": {"revision": "a"}, "submission": {"revision": "b"}}, ["a", "b", "new"]),
 )
 async def test_what_is_kept(before: list[str], keep: int, status: Mapping[str, Any], after: list[str]) -> None:
     assert await kept(before, keep, status) == after

@@ -4,11 +4,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
 from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, ObservedJob
 from flinkjob.api.words import Phase
 from flinkjob.runtime.settle import TICK_SECONDS, settled
+from tests.support.tables import table
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 FIRST = CheckpointInfo(id=1, location="file:/c/job/chk-1", time=NOW)
@@ -24,19 +23,26 @@ def _later(seconds: float, **fields: Any) -> FlinkJobStatus:
     return replace(BEFORE, last_checkpoint=checkpoint, **fields)
 
 
-@pytest.mark.parametrize(
+@table(
     ("after", "written"),
-    [
-        (BEFORE, False),
-        (_later(10), False),
-        (_later(TICK_SECONDS), True),
-        (_later(10, phase=Phase.RESTARTING), True),
-        (replace(BEFORE, job=ObservedJob(id="a", state="RUNNING", observed_time=NOW, restarts=3)), False),
-        (replace(BEFORE, job=ObservedJob(id="a", state="RUNNING", observed_time=NOW + timedelta(seconds=9))), False),
-        (replace(BEFORE, job=ObservedJob(id="a", state="FAILED", observed_time=NOW)), True),
-        (replace(BEFORE, job=None), True),
-        (replace(BEFORE, last_checkpoint=None), False),
-    ],
+    "nothing else is not written",
+    (BEFORE, False),
+    "a later look is not written",
+    (_later(10), False),
+    "a look a whole tick later is written",
+    (_later(TICK_SECONDS), True),
+    "another phase is written",
+    (_later(10, phase=Phase.RESTARTING), True),
+    "another number of restarts is not written",
+    (replace(BEFORE, job=ObservedJob(id="a", state="RUNNING", observed_time=NOW, restarts=3)), False),
+    "a later time of observation is not written",
+    (replace(BEFORE, job=ObservedJob(id="a", state="RUNNING", observed_time=NOW + timedelta(seconds=9))), False),
+    "another state of the job is written",
+    (replace(BEFORE, job=ObservedJob(id="a", state="FAILED", observed_time=NOW)), True),
+    "a job that is gone is written",
+    (replace(BEFORE, job=None), True),
+    "another checkpoint is not written",
+    (replace(BEFORE, last_checkpoint=None), False),
 )
 def test_ticks_alone_are_not_written(after: FlinkJobStatus, written: bool) -> None:
     assert settled(BEFORE, after) is (after if written else BEFORE)

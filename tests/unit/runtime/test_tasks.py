@@ -30,6 +30,7 @@ from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.tasks import FAILED_FOR, READY_FOR, Tasks
+from tests.support.tables import table
 from tests.unit.runtime.conftest import World
 from tests.unit.runtime.stubs import StubFlink
 
@@ -178,15 +179,18 @@ def test_a_pinned_content_is_the_one_that_is_brought(desk: Desk) -> None:
     assert (seen.phase, seen.permanent, seen.other_content) == (ArtifactPhase.FAILED, True, True)
 
 
-@pytest.mark.parametrize(
+@table(
     ("error", "permanent", "message"),
-    [
-        (ArtifactInvalid("not-found", "jar: 404"), True, "jar: 404"),
-        (Transient("timeout", "jar: timed out"), False, "jar: timed out"),
-        (Rejected(413, "too large", permanent=True), True, "too large"),
-        (Rejected(400, "no", permanent=False), False, "no"),
-        (RuntimeError("a secret"), False, "internal error: RuntimeError"),
-    ],
+    "a jar that is not there stays so",
+    (ArtifactInvalid("not-found", "jar: 404"), True, "jar: 404"),
+    "a time-out passes",
+    (Transient("timeout", "jar: timed out"), False, "jar: timed out"),
+    "a refusal for good stays so",
+    (Rejected(413, "too large", permanent=True), True, "too large"),
+    "a refusal for now passes",
+    (Rejected(400, "no", permanent=False), False, "no"),
+    "an error of the operator passes and is not shown",
+    (RuntimeError("a secret"), False, "internal error: RuntimeError"),
 )
 def test_a_failure_is_an_outcome(
     desk: Desk, error: Exception, permanent: bool, message: str, caplog: pytest.LogCaptureFixture
@@ -239,15 +243,18 @@ def test_a_run_call_by_its_outcome(desk: Desk) -> None:
     assert desk.passed == ["after:run"]
 
 
-@pytest.mark.parametrize(
+@table(
     ("error", "phase", "rejection"),
-    [
-        (SubmitRejected(400, SubmitRejection.MAIN_THREW, "boom"), RunPhase.REJECTED, SubmitRejection.MAIN_THREW),
-        (SubmitRejected(400, SubmitRejection.DUPLICATE, "again"), RunPhase.REJECTED, SubmitRejection.DUPLICATE),
-        (Unreachable("cut", "cut off"), RunPhase.UNCLEAR, None),
-        (Rejected(500, "html"), RunPhase.UNCLEAR, None),
-        (RuntimeError("x"), RunPhase.UNCLEAR, None),
-    ],
+    "main threw: refused",
+    (SubmitRejected(400, SubmitRejection.MAIN_THREW, "boom"), RunPhase.REJECTED, SubmitRejection.MAIN_THREW),
+    "a duplicate: refused",
+    (SubmitRejected(400, SubmitRejection.DUPLICATE, "again"), RunPhase.REJECTED, SubmitRejection.DUPLICATE),
+    "cut off: not clear",
+    (Unreachable("cut", "cut off"), RunPhase.UNCLEAR, None),
+    "an error of the server: not clear",
+    (Rejected(500, "html"), RunPhase.UNCLEAR, None),
+    "an error of the operator: not clear",
+    (RuntimeError("x"), RunPhase.UNCLEAR, None),
 )
 def test_what_is_no_clear_answer_says_nothing(
     desk: Desk,
@@ -309,12 +316,12 @@ def test_a_program_is_compiled_once(desk: Desk) -> None:
     assert desk.flink.calls.count("plan") == 2
 
 
-@pytest.mark.parametrize(
+@table(
     ("error", "phase", "kept"),
-    [
-        (SubmitRejected(400, SubmitRejection.ENTRY_CLASS, "no class"), PlanPhase.REFUSED, FAILED_FOR),
-        (Unreachable("cut", "cut off"), PlanPhase.UNCLEAR, 1.0),
-    ],
+    "refused: after minutes",
+    (SubmitRejected(400, SubmitRejection.ENTRY_CLASS, "no class"), PlanPhase.REFUSED, FAILED_FOR),
+    "cut off: at once",
+    (Unreachable("cut", "cut off"), PlanPhase.UNCLEAR, 1.0),
 )
 def test_a_program_that_was_not_compiled_is_tried_again(
     desk: Desk, error: Exception, phase: PlanPhase, kept: float
@@ -337,17 +344,16 @@ def test_a_main_that_never_returns_holds_up_nobody(desk: Desk) -> None:
 # disposals
 
 
-@pytest.mark.parametrize(
+@table(
     ("results", "phase"),
-    [
-        ([TriggerResult(state=TriggerState.COMPLETED)], DisposalPhase.DONE),
-        (
-            [TriggerResult(state=TriggerState.FAILED, failure="Cannot find checkpoint or savepoint x")],
-            DisposalPhase.DONE,
-        ),
-        ([TriggerResult(state=TriggerState.FAILED, failure="denied")], DisposalPhase.FAILED),
-        ([TriggerResult(state=TriggerState.FORGOTTEN)], DisposalPhase.FAILED),
-    ],
+    "completed: done",
+    ([TriggerResult(state=TriggerState.COMPLETED)], DisposalPhase.DONE),
+    "failed because the snapshot is gone: done",
+    ([TriggerResult(state=TriggerState.FAILED, failure="Cannot find checkpoint or savepoint x")], DisposalPhase.DONE),
+    "failed for another reason: failed",
+    ([TriggerResult(state=TriggerState.FAILED, failure="denied")], DisposalPhase.FAILED),
+    "forgotten: failed",
+    ([TriggerResult(state=TriggerState.FORGOTTEN)], DisposalPhase.FAILED),
 )
 def test_a_disposal_by_its_outcome(desk: Desk, results: list[TriggerResult], phase: DisposalPhase) -> None:
     desk.flink.results = results

@@ -185,6 +185,7 @@ def test_a_manifest_with_a_changed_byte_is_none_or_says_the_same(position: int, 
         {"identity": 7},
         {"identity": "x" * 64},
     ],
+    ids=str,
 )
 def test_a_manifest_of_a_stranger_with_a_right_checksum(fields: dict[str, Any]) -> None:
     with pytest.raises(Invalid):

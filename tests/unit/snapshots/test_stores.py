@@ -227,6 +227,7 @@ def test_the_host_that_is_checked(uri: str, fields: dict[str, Any], host: str) -
         {"uri": "az://box", "secret": {"accountName": "169.254.169.254/#"}},
         {"uri": "az://box", "secret": {"accountName": "x,*"}},
     ],
+    ids=str,
 )
 def test_a_host_that_readers_of_urls_disagree_about(fields: dict[str, Any]) -> None:
     with pytest.raises(Invalid):
