@@ -9,7 +9,7 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from deploy.local.progress import say
@@ -29,7 +29,8 @@ def locked(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"waiting for another process that makes {path.stem}")
+            made = path.parent.name if path.stem == "all" else path.stem
+            say(f"waiting for {made}, which is being made")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -45,12 +46,40 @@ def cached(name: str, make: Callable[[Path], None]) -> Path:
     if entry.exists():
         return entry
     with locked(entry.with_name(f"{entry.name}.lock")):
-        if entry.exists():
-            return entry
-        work = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=entry.parent))
-        try:
-            make(work / "entry")
-            (work / "entry").rename(entry)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+        if not entry.exists():
+            with _workshop(entry) as work:
+                make(work / "entry")
+                (work / "entry").rename(entry)
     return entry
+
+
+def cached_files(group: str, names: Sequence[str], make: Callable[[Path, Sequence[str]], None]) -> dict[str, Path]:
+    """Several entries of one directory of the cache, of which the missing ones are made together.
+
+    Args:
+        group: relative path of their directory; holds all that the content depends on.
+        names: of the entries.
+        make: is given a directory and the names that it must create there.
+    """
+    directory = cache_root() / group
+    entries = {name: directory / name for name in names}
+    if all(entry.exists() for entry in entries.values()):
+        return entries
+    with locked(directory / "all.lock"):
+        missing = [name for name, entry in entries.items() if not entry.exists()]
+        if missing:
+            with _workshop(directory / "all") as work:
+                make(work, missing)
+                for name in missing:
+                    (work / name).rename(entries[name])
+    return entries
+
+
+@contextlib.contextmanager
+def _workshop(entry: Path) -> Iterator[Path]:
+    """A directory beside an entry, for making it."""
+    work = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=entry.parent))
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

@@ -7,8 +7,9 @@ import hashlib
 import zipfile
 from pathlib import Path
 
-from deploy.local.cache import cached
-from deploy.local.flinkdist import DEFAULT_VERSION, distribution, full_version
+from deploy.local.cache import cache_root, cached
+from deploy.local.flinkdist import DEFAULT_VERSION, distribution, distribution_steps, full_version
+from deploy.local.plan import Step
 from deploy.local.prerequisites import require
 from deploy.local.progress import run_step
 
@@ -31,10 +32,6 @@ def demo_jar(version: str = DEFAULT_VERSION, *, variant: str = "", manifest: boo
         StepFailed: it does not compile.
     """
     version = full_version(version)
-    sources = sorted(SOURCES.rglob("*.java"))
-    digest = hashlib.sha256(repr((version, variant, manifest)).encode())
-    for source in sources:
-        digest.update(source.read_bytes())
 
     def build(target: Path) -> None:
         javac = require("javac", "the demo job is compiled here")
@@ -42,8 +39,8 @@ def demo_jar(version: str = DEFAULT_VERSION, *, variant: str = "", manifest: boo
         options = ["-nowarn", "--release", _JAVA_RELEASE, "-J-XX:TieredStopAtLevel=1"]
         classpath = f"{distribution(version) / 'lib'}/*"
         run_step(
-            f"compiling the demo job for Flink {version}",
-            [javac, *options, "-cp", classpath, "-d", classes, *sources],
+            _compiling(version),
+            [javac, *options, "-cp", classpath, "-d", classes, *_sources()],
         )
         with zipfile.ZipFile(target, "w") as jar:
             main = f"Main-Class: {ENTRY_CLASS}\n" if manifest else ""
@@ -53,7 +50,29 @@ def demo_jar(version: str = DEFAULT_VERSION, *, variant: str = "", manifest: boo
             for compiled in sorted(classes.rglob("*.class")):
                 _add(jar, compiled.relative_to(classes).as_posix(), compiled.read_bytes())
 
-    return cached(f"demo-{version}/{digest.hexdigest()[:16]}/demo.jar", build)
+    return cached(_entry(version, variant, manifest), build)
+
+
+def demo_jar_steps(version: str = DEFAULT_VERSION) -> list[Step]:
+    """What `demo_jar` would do, Flink included."""
+    version = full_version(version)
+    entry = cache_root() / _entry(version)
+    return [*distribution_steps(version), Step(_compiling(version), lambda: not entry.exists())]
+
+
+def _compiling(version: str) -> str:
+    return f"compiling the demo job for Flink {version}"
+
+
+def _sources() -> list[Path]:
+    return sorted(SOURCES.rglob("*.java"))
+
+
+def _entry(version: str, variant: str = "", manifest: bool = True) -> str:
+    digest = hashlib.sha256(repr((version, variant, manifest)).encode())
+    for source in _sources():
+        digest.update(source.read_bytes())
+    return f"demo-{version}/{digest.hexdigest()[:16]}/demo.jar"
 
 
 def _add(jar: zipfile.ZipFile, name: str, content: bytes) -> None:

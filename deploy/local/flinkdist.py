@@ -7,7 +7,8 @@ system plugin comes from Maven Central. Both are installed once into the cache.
 import sys
 from pathlib import Path
 
-from deploy.local.cache import cached
+from deploy.local.cache import cache_root, cached
+from deploy.local.plan import Step
 from deploy.local.prerequisites import require
 from deploy.local.progress import run_step
 
@@ -50,7 +51,7 @@ def distribution(version: str) -> Path:
         requirements = target.with_name("requirements.txt")
         requirements.write_text(f"apache-flink-libraries=={version} --hash=sha256:{DIGESTS[version]}\n")
         run_step(
-            f"installing Flink {version} (once)",
+            _installing(version),
             [
                 *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--no-cache-dir"),
                 *("--require-hashes", "--disable-pip-version-check", "--target", target, "-r", requirements),
@@ -58,6 +59,16 @@ def distribution(version: str) -> Path:
         )
 
     return cached(f"flink-{version}", install) / "pyflink"
+
+
+def _installing(version: str) -> str:
+    return f"installing Flink {version} (once)"
+
+
+def distribution_steps(version: str) -> list[Step]:
+    """What `distribution` would do."""
+    entry = cache_root() / f"flink-{version}"
+    return [Step(_installing(version), lambda: not entry.exists())]
 
 
 def s3_plugins(version: str) -> Path:

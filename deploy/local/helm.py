@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from deploy.local.binaries import module_directory, tool_binary
+from deploy.local.binaries import module_files, tool_binary
 from deploy.local.controlplane import ControlPlane
 from deploy.local.processes import ProcessFailed
 
@@ -102,5 +102,5 @@ def kubeconform(schemas: Path, objects: list[dict[str, Any]]) -> str:
 
 def monitoring_crds() -> list[Path]:
     """The definitions of ServiceMonitor and PrometheusRule, from the Prometheus operator's own sources."""
-    directory = module_directory(*PROMETHEUS_OPERATOR) / "example" / "prometheus-operator-crd"
+    directory = module_files(*PROMETHEUS_OPERATOR, "example/prometheus-operator-crd")
     return [directory / f"monitoring.coreos.com_{name}.yaml" for name in ("servicemonitors", "prometheusrules")]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 
-from deploy.local.binaries import s3_server_binary
+from deploy.local.binaries import tool_binary
 from deploy.local.ports import free_port
 from deploy.local.processes import Component, Process
 
@@ -37,7 +37,7 @@ class S3Server(Component):
             MissingPrerequisite, StepFailed: the program cannot be built.
             ProcessFailed: the server did not start.
         """
-        program = s3_server_binary()
+        program = tool_binary("versitygw")
         for bucket in self._buckets:
             self.bucket(bucket)
         self._process = Process(
