@@ -8,18 +8,21 @@ start afterwards wait for nothing; what only the node needs is said, and left ou
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from deploy.local import background, nodeup
-from deploy.local.binaries import control_plane_binary
-from deploy.local.demojob import demo_jar
+from deploy.local.binaries import control_plane_binaries, control_plane_steps, tool_binary
+from deploy.local.controlplane import CONTROLLER_MANAGER, PROGRAMS
+from deploy.local.demojob import demo_jar, demo_jar_steps
 from deploy.local.environment import REPOSITORY, Environment
 from deploy.local.flink import FlinkOptions
 from deploy.local.flinkdist import DEFAULT_VERSION, DIGESTS, full_version
-from deploy.local.prerequisites import MissingPrerequisite, require
+from deploy.local.gobuild import build_caches
+from deploy.local.prerequisites import MissingPrerequisite, require_java
 from deploy.local.processes import ProcessFailed
-from deploy.local.progress import StepFailed, say
+from deploy.local.progress import StepFailed, plan, say
 
 ROOT = REPOSITORY / ".local"
 NODE_ROOT = ROOT / "node"
@@ -78,25 +81,30 @@ def _environment(directory: Path, arguments: argparse.Namespace) -> Environment:
     return Environment(directory, options, with_s3=arguments.s3)
 
 
-def _up(root: Path, arguments: Sequence[str], down: str, hold: str) -> None:
+def _up(root: Path, arguments: Sequence[str], down: str, hold: str, prepare: Callable[[], object]) -> None:
     if background.is_running(root):
         say(f"already running: {root}/env (python -m deploy.local {down} stops it)")
         return
     started = time.monotonic()
+    prepare()  # here and not in the holder, so that its progress is seen
     background.start(root, arguments, hold)
     say(f"ready after {time.monotonic() - started:.1f} s; {root}/env:")
     print((root / "env").read_text(), end="")
 
 
-def _prepare(versions: Sequence[str], node: bool) -> None:
-    for program in ("java", "javac"):
-        require(program, "Flink runs on Java 17, and the demo job is compiled")
-    for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl"):
-        control_plane_binary(name)
-    for version in versions:
-        demo_jar(version)
-    if node:
-        nodeup.prepare()
+def _prepare(versions: Sequence[str], *, node: bool = False, s3: bool = False) -> None:
+    require_java()
+    programs = (*PROGRAMS, CONTROLLER_MANAGER)
+    plan.expect([*control_plane_steps(programs), *(step for version in versions for step in demo_jar_steps(version))])
+    with build_caches(), ThreadPoolExecutor(2) as threads:
+        jars = [threads.submit(demo_jar, version) for version in versions]
+        control_plane_binaries(programs)
+        if node:
+            nodeup.prepare()
+        if s3:
+            tool_binary("versitygw")
+        for jar in jars:
+            jar.result()
 
 
 def _status(root: Path) -> int:
@@ -115,10 +123,11 @@ def main(raw: list[str]) -> int:
     try:
         match arguments.command:
             case "up":
-                full_version(arguments.flink_version)
-                _up(root, [argument for argument in raw if argument != "up"], "down", "hold")
+                version = full_version(arguments.flink_version)
+                passed = [argument for argument in raw if argument != "up"]
+                _up(root, passed, "down", "hold", lambda: _prepare([version], s3=arguments.s3))
             case "node-up":
-                _up(root, (), "node-down", "node-hold")
+                _up(root, (), "node-down", "node-hold", nodeup.make)
             case "node-hold":
                 background.hold(root, nodeup.whole_node)
             case "hold":
@@ -126,7 +135,7 @@ def main(raw: list[str]) -> int:
             case "down" | "node-down":
                 say("stopped" if background.stop(root) else "not running")
             case "prepare":
-                _prepare(arguments.versions, arguments.node)
+                _prepare(arguments.versions, node=arguments.node)
             case _:
                 return _status(root)
     except (MissingPrerequisite, ProcessFailed, StepFailed, ValueError) as error:

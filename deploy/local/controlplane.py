@@ -1,8 +1,9 @@
-"""A real Kubernetes control plane without nodes: etcd, kube-apiserver and kube-controller-manager.
+"""A real Kubernetes control plane without nodes: etcd, kube-apiserver and, when asked for, kube-controller-manager.
 
 Used by `environment.py` and by the fixtures of the tests. It runs no Pods; everything else is as in any cluster: RBAC,
 ServiceAccount tokens, garbage collection, the end of namespaces, admission, the audit log. Ready in about 3 s.
-Everything it writes lies below its directory.
+Without the controllers it needs no kube-controller-manager, which ready-made sets of programs do not hold: nothing is
+garbage-collected then, and namespaces do not end. Everything it writes lies below its directory.
 """
 
 import functools
@@ -16,7 +17,8 @@ import httpx
 import yaml
 
 from deploy.local.audit import POLICY, AuditEvent, audit_events
-from deploy.local.binaries import control_plane_binary
+from deploy.local.binaries import OLDEST, control_plane_binaries, control_plane_steps
+from deploy.local.plan import Step
 from deploy.local.ports import free_port
 from deploy.local.prerequisites import require
 from deploy.local.processes import Component, Process, ProcessFailed, wait_until
@@ -31,6 +33,8 @@ CONTROLLERS = (
     "replicaset-controller",
     "endpointslice-controller",
 )
+PROGRAMS = ("etcd", "kube-apiserver", "kubectl")
+CONTROLLER_MANAGER = "kube-controller-manager"
 START_TIMEOUT = 90.0
 
 
@@ -41,6 +45,7 @@ class ControlPlane(Component):
         directory: for data, logs, keys and the kubeconfig; made when missing.
         crds: directory of CustomResourceDefinitions to apply before the controllers start, or None. The garbage collector
             notices kinds that come later only after half a minute.
+        controllers: whether a kube-controller-manager runs `CONTROLLERS`.
 
     Attributes:
         kubeconfig: file with the administrator's credentials (user `admin`, group `system:masters`).
@@ -48,8 +53,11 @@ class ControlPlane(Component):
         audit_log: file, see `audit.py`.
     """
 
-    def __init__(self, directory: Path, crds: Path | None = None) -> None:
+    def __init__(self, directory: Path, crds: Path | None = None, *, controllers: bool = True) -> None:
         self.directory = directory
+        self._names = (*PROGRAMS, CONTROLLER_MANAGER) if controllers else PROGRAMS
+        self._oldest = None if controllers else OLDEST
+        self._programs: dict[str, Path] = {}
         self._crds = crds
         self.kubeconfig = directory / "kubeconfig"
         self.audit_log = directory / "audit.log"
@@ -62,14 +70,13 @@ class ControlPlane(Component):
         self.url = f"https://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Starts all three and waits until namespaces and ServiceAccounts work.
+        """Starts all and waits until namespaces and ServiceAccounts work.
 
         Raises:
             MissingPrerequisite, StepFailed: a program has to be built and cannot be.
             ProcessFailed: one of them ended or was not ready in time.
         """
-        for name in ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl"):
-            control_plane_binary(name)
+        self._programs = control_plane_binaries(self._names, self._oldest)
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / "tokens.csv").write_text(f'{self._admin_token},admin,admin,"system:masters"\n')
         (self.directory / "audit-policy.yaml").write_text(POLICY)
@@ -82,12 +89,24 @@ class ControlPlane(Component):
         self.start_apiserver()
         if self._crds is not None:
             self.apply_crds(self._crds)
+        if CONTROLLER_MANAGER in self._names:
+            self._start_controllers()
+
+    def program(self, name: str) -> Path:
+        """The path of one of `PROGRAMS`, as it runs here; only after the start."""
+        return self._programs[name]
+
+    def steps(self) -> list[Step]:
+        """What `start` has to make before."""
+        return control_plane_steps(self._names, self._oldest)
+
+    def _start_controllers(self) -> None:
         self._controllers = Process(
-            "kube-controller-manager",
+            CONTROLLER_MANAGER,
             [
-                control_plane_binary("kube-controller-manager"),
+                self.program(CONTROLLER_MANAGER),
                 f"--kubeconfig={self.kubeconfig}",
-                f"--service-account-private-key-file={key}",
+                f"--service-account-private-key-file={self.directory / 'sa.key'}",
                 f"--root-ca-file={self._certificate}",
                 "--use-service-account-credentials=true",
                 "--leader-elect=false",
@@ -105,7 +124,7 @@ class ControlPlane(Component):
         )
 
     def stop(self) -> None:
-        """Ends all three at once; the data stays in the directory."""
+        """Ends all at once; the data stays in the directory."""
         for process in (self._controllers, self._apiserver, self._etcd):
             if process is not None:
                 process.stop(grace=0)
@@ -119,7 +138,7 @@ class ControlPlane(Component):
         self._etcd = Process(
             "etcd",
             [
-                control_plane_binary("etcd"),
+                self.program("etcd"),
                 f"--data-dir={self.directory / 'etcd'}",
                 f"--listen-client-urls={client}",
                 f"--advertise-client-urls={client}",
@@ -136,7 +155,7 @@ class ControlPlane(Component):
         self._apiserver = Process(
             "kube-apiserver",
             [
-                control_plane_binary("kube-apiserver"),
+                self.program("kube-apiserver"),
                 f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
                 "--bind-address=127.0.0.1",
                 f"--secure-port={self._port}",
@@ -206,7 +225,7 @@ class ControlPlane(Component):
             ProcessFailed: the exit code is not 0; the message is what kubectl printed on standard error.
         """
         done = subprocess.run(
-            [control_plane_binary("kubectl"), f"--kubeconfig={self.kubeconfig}", *map(str, arguments)],
+            [self.program("kubectl"), f"--kubeconfig={self.kubeconfig}", *map(str, arguments)],
             input=stdin,
             capture_output=True,
             text=True,

@@ -17,7 +17,6 @@ from types import FrameType
 import httpx
 from rich.console import Console
 
-from deploy.local.binaries import control_plane_binary
 from deploy.local.demostory import JOB, NAMESPACE, Disproved, Story
 from deploy.local.environment import Environment
 from deploy.local.operatorprocess import Operator
@@ -60,7 +59,7 @@ def _tell(story: Story) -> None:
 def _stay(story: Story, environment: Environment, operator: Operator, directory: Path) -> None:
     """Puts the job back and waits for Ctrl-C."""
     story.apply("flinkjob.yaml", story.job())
-    kubectl = control_plane_binary("kubectl")
+    kubectl = environment.controlplane.program("kubectl")
     console.print(
         f"""
 [bold]All of it stays up until Ctrl-C, and the job was applied once more.[/] In another terminal:
@@ -92,9 +91,14 @@ def _stay(story: Story, environment: Environment, operator: Operator, directory:
     raise ProcessFailed(f"the operator has ended; see {operator.log}")
 
 
+def make_environment(directory: Path) -> Environment:
+    """What the story runs in: without the controllers, whose program takes minutes to build and of which it needs none."""
+    return Environment(directory / "environment", controllers=False)
+
+
 def _run(directory: Path, *, stay: bool) -> None:
     started = time.monotonic()
-    environment = Environment(directory / "environment")
+    environment = make_environment(directory)
     with environment, Operator(environment.controlplane, directory / "operator") as operator:
         parts = f"Kubernetes {_kubernetes(environment)}, Flink {environment.flink.version}"
         _say("start", f"{parts} and the operator are ready after {time.monotonic() - started:.1f} s")

@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from deploy.local.binaries import control_plane_binary
 from deploy.local.controlplane import ControlPlane
-from deploy.local.demojob import demo_jar
+from deploy.local.demojob import demo_jar, demo_jar_steps
 from deploy.local.fileserver import FileServer
 from deploy.local.flink import FlinkCluster, FlinkOptions
+from deploy.local.prerequisites import require_java
 from deploy.local.processes import Component, Process
+from deploy.local.progress import plan
 from deploy.local.s3 import S3Server
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -31,6 +32,7 @@ class Environment(Component):
         flink: how Flink is started; `s3` is filled in when `with_s3`.
         with_s3: also start the S3 server, and keep Flink's state in it.
         crds: directory with CustomResourceDefinitions to apply, or None.
+        controllers: see `ControlPlane`.
 
     Attributes:
         controlplane, flink, fileserver, s3: the parts; `s3` is None without `with_s3`.
@@ -44,12 +46,14 @@ class Environment(Component):
         *,
         with_s3: bool = False,
         crds: Path | None = CRDS,
+        controllers: bool = True,
     ) -> None:
         self.directory = directory.resolve()
         self.s3 = S3Server(self.directory / "s3") if with_s3 else None
         options = flink or FlinkOptions()
         self.flink = FlinkCluster(self.directory / "flink", replace(options, s3=self.s3) if self.s3 else options)
-        self.controlplane = ControlPlane(self.directory / "controlplane", crds if crds and crds.is_dir() else None)
+        applied = crds if crds and crds.is_dir() else None
+        self.controlplane = ControlPlane(self.directory / "controlplane", applied, controllers=controllers)
         self.fileserver = FileServer(self.directory / "files", self.directory / "fileserver.log")
         self.demo_jar = self.directory / "files" / "demo.jar"
 
@@ -65,8 +69,10 @@ class Environment(Component):
         return (*self.controlplane.processes, *self.flink.processes, *self.fileserver.processes, *s3)
 
     def start(self) -> None:
-        """Starts the control plane and Flink at the same time. Raises what the parts raise."""
+        """Starts the control plane and Flink at the same time, each as soon as it is made. Raises what the parts raise."""
         self.directory.mkdir(parents=True, exist_ok=True)
+        require_java()
+        plan.expect([*self.controlplane.steps(), *demo_jar_steps(self.flink.version)])
         parts: list[Callable[[], Any]] = [self.controlplane.start, self._start_flink, self._start_files]
         with ThreadPoolExecutor(len(parts)) as threads:
             for started in [threads.submit(part) for part in parts]:
@@ -94,7 +100,7 @@ class Environment(Component):
         """What a person or a script needs to use it, as environment variables."""
         found = {
             "KUBECONFIG": str(self.controlplane.kubeconfig),
-            "KUBECTL": str(control_plane_binary("kubectl")),
+            "KUBECTL": str(self.controlplane.program("kubectl")),
             "KUBE_AUDIT_LOG": str(self.controlplane.audit_log),
             "FLINK_URL": self.flink.url,
             "FLINK_VERSION": self.flink.version,

@@ -18,16 +18,23 @@ from pathlib import Path
 import httpx
 
 from deploy.local import nodeconfig
-from deploy.local.binaries import control_plane_binary, program_binary
+from deploy.local.binaries import (
+    PACKAGES,
+    control_plane_binaries,
+    control_plane_binary,
+    control_plane_steps,
+    program_binary,
+)
 from deploy.local.image import SMALL, archive, build_pause, pause_program
 from deploy.local.nodecgroup import make_cgroup, remove_cgroup, sweep
 from deploy.local.nodecheck import obstacle
 from deploy.local.ports import free_port
 from deploy.local.prerequisites import MissingPrerequisite
 from deploy.local.processes import Component, Process, ProcessFailed, wait_until
+from deploy.local.progress import plan
 
 SCRIPTS = Path(__file__).with_name("node")
-BINARIES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
+BINARIES = tuple(PACKAGES)
 START_TIMEOUT = 180.0
 KUBECTL_SECONDS = 400.0
 _NAMESPACES = ("--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private")
@@ -36,8 +43,8 @@ _numbers = itertools.count()
 
 def prepare() -> None:
     """Builds the programs of a node that are missing. Raises MissingPrerequisite, StepFailed."""
-    for name in BINARIES:
-        control_plane_binary(name)
+    plan.expect(control_plane_steps(BINARIES))
+    control_plane_binaries(BINARIES)
     program_binary("coredns")
 
 

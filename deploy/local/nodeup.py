@@ -12,6 +12,7 @@ from pathlib import Path
 from deploy.local.binaries import tool_binary
 from deploy.local.flinkdist import DEFAULT_VERSION
 from deploy.local.flinkimage import flink_image
+from deploy.local.gobuild import build_caches
 from deploy.local.node import Node
 from deploy.local.node import prepare as prepare_programs
 from deploy.local.nodecheck import missing_packages, obstacle
@@ -22,6 +23,16 @@ from deploy.local.progress import StepFailed, run_step, say
 OPERATOR = "docker.io/library/flinkjob-operator:0.1.0"
 FLINK = f"docker.io/library/flink:{DEFAULT_VERSION}-java21"
 _INSTALL_SECONDS = "300"
+
+
+def make() -> None:
+    """Builds what a node and its images are made of, where it is missing. Raises MissingPrerequisite, StepFailed."""
+    if why := obstacle():
+        raise MissingPrerequisite(f"no node can run here: {why}")
+    with build_caches():
+        prepare_programs()
+        tool_binary("helm")
+        images()
 
 
 def images() -> dict[str, str]:
@@ -43,9 +54,8 @@ class WholeNode(Node):
 
 
 def whole_node(directory: Path) -> Node:
-    """A node that is not started yet; its images are. Raises MissingPrerequisite, StepFailed."""
-    if why := obstacle():
-        raise MissingPrerequisite(f"no node can run here: {why}")
+    """A node that is not started yet; all that it needs is made. Raises MissingPrerequisite, StepFailed."""
+    make()
     return WholeNode(directory, images())
 
 

@@ -32,3 +32,9 @@ def require(program: str, purpose: str) -> str:
         return found
     package = _PACKAGES.get(program, program)
     raise MissingPrerequisite(f"{program} is missing ({purpose}): sudo apt-get install -y {package}")
+
+
+def require_java() -> None:
+    """Asks for a JDK before anything is made that takes minutes. Raises MissingPrerequisite."""
+    for program in ("java", "javac"):
+        require(program, "Flink runs on Java 17, and the demo job is compiled")
