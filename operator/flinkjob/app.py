@@ -98,7 +98,9 @@ class App:
             log.info("health and metrics on port %d", health.port)
             leadership = await self._lead(kube, stack)
             metrics.leads(lambda: leadership is None or leadership.leads())
-            events = await stack.enter_async_context(EventRecorder(kube, COMPONENT, socket.gethostname()))
+            events = await stack.enter_async_context(
+                EventRecorder(kube, COMPONENT, socket.gethostname(), dropped=metrics.events_dropped_total.inc)
+            )
             hosts = HostRules.of(settings.allowed_hosts, loopback=settings.allow_loopback)
             require = leadership.require if leadership is not None else _allowed
             flink_http = await stack.enter_async_context(_http(metrics, hosts, require))
@@ -133,7 +135,9 @@ class App:
         pace = Pace(fast=settings.poll_fast_ms / 1000, slow=settings.poll_slow_ms / 1000)
         connections = Connections(flink_http, kube, hosts.check_address)
         stack.push_async_callback(connections.close)
-        clusters = Clusters(connections.connect, pace, self._wake, release=connections.release)
+        clusters = Clusters(
+            connections.connect, pace, self._wake, release=connections.release, polled=metrics.poll_seconds.observe
+        )
         stack.push_async_callback(clusters.close)
         faults = Faults(settings.fault_kill_at, require=require)
         store = ArtifactStore(

@@ -114,7 +114,7 @@ class Jars:
             raise ArtifactInvalid("digest-mismatch", f"jar: {uri} has sha256 {digest}, not {sha256}")
         path = self._directory / f"{digest}.jar"
         path.write_bytes(content)
-        return Artifact(digest=digest, path=path, size=len(content))
+        return Artifact(digest=digest, path=path)
 
 
 class Disk:

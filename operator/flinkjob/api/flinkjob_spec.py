@@ -136,7 +136,15 @@ class SavepointsSpec(SpecModel):
         FormatType,
         Field(description="Canonical: readable by every state backend. Native: faster, the same backend only."),
     ] = FormatType.CANONICAL
-    timeout: Annotated[Duration, Field(description="How long one may take before it is reported.")] = "10m"
+    timeout: Annotated[
+        Duration,
+        Field(
+            description="How long one may take. A periodic savepoint fails after it. The stop of a suspended or drained "
+            "job gets at least one minute more than the job's own checkpoint timeout, then an Event reports the delay, "
+            "and for a suspended job upgrade.fallback counts. deletion.timeout is never shorter than this plus one "
+            "minute."
+        ),
+    ] = "10m"
     interval: Annotated[
         Duration | None, Field(description="Take one so often while the job runs; the last time is kept in status.")
     ] = None

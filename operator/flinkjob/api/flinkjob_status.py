@@ -171,7 +171,7 @@ class Submission:
     operations: Annotated[int, Field(ge=0, description="How many operations were begun on it.")] = 0
     given_up: Annotated[
         Word | None,
-        Field(description="Generation and digest of the spec under which no savepoint could be taken (fallback Fail)."),
+        Field(description="Generation and digest of the spec under which no savepoint could be taken, or not in time."),
     ] = None
     end: Annotated[RunEnd | None, Field(description="How it ended; absent while it has not.")] = None
 
@@ -194,7 +194,7 @@ class Operation:
     format_type: Annotated[FormatType | None, Field(description="Savepoint format.")] = None
     parallelism: Annotated[int | None, Field(ge=0, description="The parallelism that is being set.")] = None
     attempt: Annotated[int, Field(ge=0, description="Which attempt this is.")] = 0
-    sent: Annotated[bool, Field(description="Whether Flink is known to have accepted it.")] = False
+    overdue: Annotated[bool, Field(description="Whether it was reported to take longer than its timeout.")] = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

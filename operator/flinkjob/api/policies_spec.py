@@ -83,8 +83,8 @@ class UpgradeSpec(SpecModel):
         Fallback,
         Field(
             description="When strategy Savepoint cannot take one (the job is not running on all tasks, the savepoint "
-            "keeps failing): LastState: as that strategy. Wait: try again. Fail: Stalled, the job runs on until the spec "
-            "changes."
+            "keeps failing or takes longer than timeout): LastState: as that strategy. Wait: try again. Fail: Stalled, "
+            "the job runs on until the spec changes."
         ),
     ] = Fallback.LAST_STATE
     preflight: Annotated[
@@ -101,8 +101,9 @@ class UpgradeSpec(SpecModel):
     timeout: Annotated[
         Duration,
         Field(
-            description="How long the stop may take before it is reported; it is never aborted. Flink ends one that "
-            "hangs at the job's checkpoint timeout; then it is tried again."
+            description="How long the stop with a savepoint may take, and at least one minute more than the job's own "
+            "checkpoint timeout. Flink cannot abort a stop: after it an Event reports the delay, and fallback counts. "
+            "LastState cancels the job, Wait and Fail wait for the stop, which Fail does not repeat."
         ),
     ] = "10m"
 

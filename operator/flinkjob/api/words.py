@@ -105,7 +105,6 @@ class OperationKind(StrEnum):
     STOP = "Stop"
     SAVEPOINT_AND_CANCEL = "SavepointAndCancel"
     CANCEL = "Cancel"
-    SAVEPOINT = "Savepoint"
     RESCALE = "Rescale"
 
 
@@ -128,8 +127,6 @@ class HoldReason(StrEnum):
     """It ended while nobody looked, and its result is not known."""
     SAVEPOINT_UNKNOWN = "SavepointUnknown"
     """It went away under a stop of the operator, and where its savepoint lies is not known."""
-    STATE_MISSING = "StateMissing"
-    """State must exist but nothing usable was found."""
 
 
 class InitialStateStrategy(StrEnum):

@@ -33,8 +33,6 @@ class Artifact:
     digest: str
     """SHA-256, 64 hex digits."""
     path: Path
-    size: int
-    """Bytes."""
 
 
 class ArtifactStore:
@@ -133,7 +131,7 @@ class ArtifactStore:
 
     def _artifact(self, digest: str, path: Path) -> Artifact:
         """Wraps an acquired file of the cache: it is released when the result is no longer referenced."""
-        artifact = Artifact(digest=digest, path=path, size=path.stat().st_size)
+        artifact = Artifact(digest=digest, path=path)
         weakref.finalize(artifact, self._cache.release, digest)
         return artifact
 

@@ -28,7 +28,6 @@ class RecordRevision:
     """Keep the spec that is about to run as a ControllerRevision; the oldest beyond `keep` are deleted."""
 
     name: str
-    digest: str
     number: int
     keep: int
 
@@ -58,6 +57,7 @@ class CreateSavepoint:
     name: str
     origin: str
     delete_data: bool
+    timeout: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,11 +82,10 @@ class MarkResult:
 
 @dataclass(frozen=True, kw_only=True)
 class RunJob:
-    """`POST /jars/:id/run`: start submission `number` under a job id that is already in the status."""
+    """`POST /jars/:id/run`: start a job under an id that is already in the status."""
 
     url: str
     jar_id: str
-    number: int
     attempt: int
     request: RunRequest
 

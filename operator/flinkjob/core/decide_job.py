@@ -75,10 +75,10 @@ def _next_step(draft: Draft) -> None:
         return
     spec = draft.spec
     if spec is None:
-        draft.stall(Reason.InvalidSpec, draft.job.spec_error or "the spec cannot be read")
+        draft.refuse(draft.job.spec_error or "the spec cannot be read")
         return
     if draft.observation.forbidden:
-        draft.stall(Reason.InvalidSpec, f"spec.cluster: {draft.observation.forbidden}")
+        draft.refuse(f"spec.cluster: {draft.observation.forbidden}")
         return
     wanted = spec.state is DesiredState.RUNNING
     if not wanted:

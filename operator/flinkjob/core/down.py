@@ -35,7 +35,6 @@ _REASONS = {
     HoldReason.LOST: Reason.JobLost,
     HoldReason.ENDED_UNSEEN: Reason.JobEndedUnseen,
     HoldReason.SAVEPOINT_UNKNOWN: Reason.SavepointUnknown,
-    HoldReason.STATE_MISSING: Reason.StateMissing,
 }
 
 

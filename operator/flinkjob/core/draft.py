@@ -215,6 +215,13 @@ class Draft:
         self.again((before.retry_time - self.now).total_seconds() + 0.05)
         return True
 
+    def refuse(self, message: str) -> None:
+        """Say that the spec cannot be run as it is; an Event tells it once."""
+        before = self.given.job.status.plan
+        if before is None or before.reason != Reason.InvalidSpec or before.message != one_line(message):
+            self.event(Reason.ValidationFailed, message, warning=True)
+        self.stall(Reason.InvalidSpec, message)
+
     def stall(self, reason: Reason, message: str) -> None:
         """Say that nothing is tried again until the spec or the world changes."""
         self.trouble = Trouble(reason=reason, message=one_line(message), stalled=True)
@@ -308,6 +315,11 @@ class Draft:
         sync = self.spec.savepoints.sync_to if self.spec is not None else None
         meant = sync is not None and (not sync.origins or SavepointOrigin.DELETION in sync.origins)
         return sync if meant and origin == SavepointOrigin.DELETION else None
+
+
+def wish(draft: Draft) -> str:
+    """What a person wants: other than the digest, it changes with any field, and comes back with none."""
+    return f"{draft.job.meta.generation}-{draft.digest}"
 
 
 def is_stop(operation: Operation | None) -> bool:

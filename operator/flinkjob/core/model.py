@@ -58,7 +58,6 @@ class ClusterSeen:
     refresh_interval: float = 3.0
     savepoint_directory: str | None = None
     checkpoint_directory: str | None = None
-    retains_checkpoints: bool = False
     intercepts_exit: bool = False
     allows_submission: bool = True
     keeps_uploads: bool = True

@@ -14,7 +14,8 @@ from flinkjob.api.words import FormatType, OperationKind, SavepointOrigin
 from flinkjob.core.actions import CancelJob, StopJob, TakeSavepoint
 from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.cause import ORIGINS, SAVEPOINT_PREFIX, Cause
-from flinkjob.core.draft import FAST, Draft, is_stop
+from flinkjob.core.draft import FAST, Draft, is_stop, wish
+from flinkjob.core.fallback import may_cancel_instead, time_is_up, timeout_of
 from flinkjob.core.flinkmodel import (
     Checkpoint,
     CheckpointKind,
@@ -127,6 +128,8 @@ def describe(draft: Draft) -> None:
     }.get(operation.by or "", Reason.Suspending)
     what = _DOING.get(operation.kind, "stopping the job with a savepoint")
     where = f" below {operation.directory}" if operation.directory else ""
+    if operation.overdue:
+        reason, what = Reason.Timeout, f"{what}, for longer than its timeout allows: Flink may still complete it"
     draft.wait(operation.kind, reason, f"{what}{where} (asked for by {operation.by})")
 
 
@@ -164,8 +167,7 @@ def _conclude_stop(draft: Draft, operation: Operation, submission: Submission) -
         case TriggerState.IN_PROGRESS if draft.observation.job.answers_no_more:
             _forgotten(draft, operation, submission, overview)
         case TriggerState.IN_PROGRESS:
-            describe(draft)
-            draft.again(FAST)
+            _still_in_progress(draft, operation, submission, again=FAST)
         case TriggerState.COMPLETED if result.location is not None:
             if overview.state.is_terminal:
                 stopped(draft, operation, result.location, time=overview.end_time)
@@ -176,6 +178,20 @@ def _conclude_stop(draft: Draft, operation: Operation, submission: Submission) -
             _forgotten(draft, operation, submission, overview)
         case TriggerState.FAILED | TriggerState.COMPLETED:
             _failed(draft, operation, submission, overview, result)
+
+
+def _still_in_progress(draft: Draft, operation: Operation, submission: Submission, *, again: float) -> None:
+    """Wait; when its time is up that is told once, and the job is cancelled where `upgrade.fallback` says so."""
+    if not operation.overdue and time_is_up(draft, operation, submission):
+        draft.update(given_up=wish(draft))
+        draft.status = replace(draft.status, operation=replace(operation, overdue=True))
+        late = f"the savepoint below {operation.directory} takes longer than {timeout_of(draft, operation)}"
+        draft.event(Reason.Timeout, f"{operation.by}: {late}", warning=True)
+    elif operation.overdue and may_cancel_instead(draft, operation, submission):
+        begin_cancel(draft, submission, by=operation.by or "")
+        return
+    describe(draft)
+    draft.again(max(again, 1.0) if operation.overdue else again)
 
 
 def _forgotten(draft: Draft, operation: Operation, submission: Submission, overview: JobOverview) -> None:
@@ -194,8 +210,7 @@ def _forgotten(draft: Draft, operation: Operation, submission: Submission, overv
             report(draft, operation, None, "the job ended before the savepoint was complete")
             end_by_state(draft, overview, cancelled_by_us=False)
     elif stats is not None and stats.savepoint_in_progress:
-        describe(draft)
-        draft.again(1.0)
+        _still_in_progress(draft, operation, submission, again=1.0)
     elif done is not None:
         if done.external_path:
             _keep(draft, operation, done.external_path)

@@ -24,7 +24,6 @@ from flinkjob.core import jobsync
 from flinkjob.core.actions import CreateSavepoint, DeleteSavepoint
 from flinkjob.core.draft import Draft
 from flinkjob.core.flinkmodel import normalise_location
-from flinkjob.core.reasons import Reason
 
 JITTER_SHARE, JITTER_MOST = 0.1, 30.0
 """Each savepoint is late by up to a tenth of its period, at most so many seconds: many jobs do not start at once."""
@@ -49,7 +48,7 @@ def step(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
     try:
         due = next_time(wanted, last, seed=draft.job.meta.uid)
     except (CronSimError, ValueError) as error:
-        draft.stall(Reason.InvalidSpec, f"spec.savepoints.schedule: {error}")
+        draft.refuse(f"spec.savepoints.schedule: {error}")
         return
     if draft.now < due:
         if known.next_time is None or abs((known.next_time - due).total_seconds()) >= 1:
@@ -60,7 +59,14 @@ def step(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
         draft.again(5.0)
         return
     name = f"{draft.job.meta.name}-periodic-{int(due.timestamp())}"
-    draft.act(CreateSavepoint(name=name, origin=SavepointOrigin.PERIODIC, delete_data=wanted.retention is not None))
+    draft.act(
+        CreateSavepoint(
+            name=name,
+            origin=SavepointOrigin.PERIODIC,
+            delete_data=wanted.retention is not None,
+            timeout=wanted.timeout,
+        )
+    )
     following = next_time(wanted, draft.now, seed=draft.job.meta.uid)
     draft.status = replace(draft.status, periodic=PeriodicInfo(last_time=draft.now, next_time=following))
     draft.again(min((following - draft.now).total_seconds() + 0.05, LONGEST_SLEEP))

@@ -137,7 +137,7 @@ class Reason(StrEnum):
         "The status holds what this version of the operator cannot read: nothing is done until that is mended or taken away, or another version runs. A deletion goes on with the rest of the status.",
     )
     Orphaned = "Orphaned", "The FlinkJob was deleted with `deletion.policy: Orphan`; its Flink job runs on."
-    ValidationFailed = "ValidationFailed", "The new spec was not accepted; the job runs on under its last one."
+    ValidationFailed = "ValidationFailed", "The spec was not accepted; a running job goes on under its last one."
 
     PreflightFailed = (
         "PreflightFailed",
@@ -200,4 +200,3 @@ class Reason(StrEnum):
     JobNotRunning = "JobNotRunning", "The job is not running, so no savepoint of it can be taken."
     JobChanged = "JobChanged", "The FlinkJob runs another Flink job by now than the one that was named."
     Timeout = "Timeout", "Not done within `timeout`; Flink cannot abort it, so it may still complete."
-    Unknown = "Unknown", "The cluster does not answer, so the state of the job is not known."

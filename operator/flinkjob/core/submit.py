@@ -112,7 +112,7 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> None
     draft.status = replace(draft.status, submission=submission, current_revision=revision, hold=None, operation=None)
     if FINALIZER not in meta.finalizers:
         draft.act(AddFinalizer())
-    draft.act(RecordRevision(name=revision, digest=draft.digest, number=number, keep=spec.revision_history_limit))
+    draft.act(RecordRevision(name=revision, number=number, keep=spec.revision_history_limit))
     if last is not None and last.artifact_digest and last.artifact_digest != artifact.digest and last.cluster_url:
         draft.act(DiscardArtifact(url=last.cluster_url, digest=last.artifact_digest))
     if source.fresh:
@@ -286,9 +286,7 @@ def _repeat(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
         allow_non_restored_state=spec.restore.allow_non_restored_state,
     )
     draft.status = replace(draft.status, current_revision=revision)
-    draft.act(
-        RecordRevision(name=revision, digest=draft.digest, number=submission.number, keep=spec.revision_history_limit)
-    )
+    draft.act(RecordRevision(name=revision, number=submission.number, keep=spec.revision_history_limit))
     current = draft.submission
     assert current is not None
     _send(draft, spec, current)
@@ -302,7 +300,6 @@ def _send(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
         RunJob(
             url=submission.cluster_url,
             jar_id=submission.jar_id,
-            number=submission.number,
             attempt=submission.attempts,
             request=run_request(draft, spec, submission),
         )

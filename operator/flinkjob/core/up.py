@@ -16,7 +16,8 @@ from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.words import DesiredState, Fallback, SavepointMode, SavepointPhase, Switch, UpgradeStrategy
 from flinkjob.core import adopt, outlook, periodic, rescale, rollback, submit
 from flinkjob.core.cause import SAVEPOINT_PREFIX, Cause
-from flinkjob.core.draft import HOLD, Draft
+from flinkjob.core.draft import HOLD, Draft, wish
+from flinkjob.core.fallback import has_last_state
 from flinkjob.core.model import ArtifactSeen, Fact, NeedFact, Needs, PlanPhase, PlanRequest
 from flinkjob.core.operation import FAILURES_THAT_COUNT, begin_cancel, begin_stop
 from flinkjob.core.reasons import Reason
@@ -178,14 +179,14 @@ def _stop(draft: Draft, spec: FlinkJobSpec, submission: Submission, *, by: str) 
     if by != Cause.DRAIN and _impossible(draft, base):
         match spec.upgrade.fallback:
             case Fallback.LAST_STATE:
-                if _has_last_state(draft, submission):
+                if has_last_state(draft, submission):
                     begin_cancel(draft, submission, by=by)
                     return
             case Fallback.FAIL:
                 before = draft.given.job.status.plan
                 said = before.message if before is not None and before.step in (STOP, HOLD) else None
                 draft.stall(Reason.SavepointFailed, said or "no savepoint can be taken")
-                draft.update(given_up=_wish(draft))
+                draft.update(given_up=wish(draft))
                 return
             case Fallback.WAIT:
                 pass
@@ -205,7 +206,7 @@ def _all_running(draft: Draft) -> bool:
 
 def _impossible(draft: Draft, base: str | None) -> bool:
     """Whether it has been seen often or long enough that no savepoint can be taken."""
-    gave_up = draft.live is not None and draft.live.given_up == _wish(draft)
+    gave_up = draft.live is not None and draft.live.given_up == wish(draft)
     if base is None or draft.failures_of(STOP) >= FAILURES_THAT_COUNT or gave_up:
         return True
     before = draft.given.job.status.plan
@@ -215,27 +216,8 @@ def _impossible(draft: Draft, base: str | None) -> bool:
     return (draft.now - before.since).total_seconds() >= NOT_RUNNING_GRACE
 
 
-def _wish(draft: Draft) -> str:
-    """What a person wants: other than the digest, it changes with any field, and comes back with none."""
-    return f"{draft.job.meta.generation}-{draft.digest}"
-
-
-def _has_last_state(draft: Draft, submission: Submission) -> bool:
-    """Whether a cancel leaves a complete, retained checkpoint to start from.
-
-    Where the newest one that is told of is discarded, a newer one of the running job has taken its place meanwhile.
-    """
-    assert submission.job_id is not None
-    draft.need(Fact.CHECKPOINT_CONFIG, submission.job_id)
-    config = draft.observation.checkpoint_config
-    stats = draft.need_checkpoints(submission.job_id)
-    newest = stats.newest_completed() if stats is not None else None
-    stays = config is not None and config.retained_on_cancellation
-    return stays and newest is not None and newest.external_path is not None
-
-
 def _cancel_with_last_state(draft: Draft, submission: Submission, *, by: str) -> None:
-    if _has_last_state(draft, submission):
+    if has_last_state(draft, submission):
         begin_cancel(draft, submission, by=by)
         return
     config = draft.observation.checkpoint_config

@@ -45,6 +45,7 @@ class EventRecorder:
         component: str,
         host: str,
         *,
+        dropped: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -52,19 +53,19 @@ class EventRecorder:
         Args:
             component: who reports, `flinkjob-operator`.
             host: the Pod or machine that reports.
+            dropped: called for each Event that is lost because the queue is full.
             clock: seconds, monotonic; for deduplication.
             now: wall clock; for the Event's time stamps.
         """
         self._client = client
         self._source = {"component": component, "host": host}
+        self._dropped = dropped
         self._clock = clock
         self._now = now
         self._queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(QUEUE_SIZE)
         self._recent: OrderedDict[tuple[str, str, str], float] = OrderedDict()
         self._sequence = time.time_ns()
         self._task: asyncio.Task[None] | None = None
-        self.dropped = 0
-        """Events lost because the queue was full."""
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._send_all(), name="events")
@@ -88,7 +89,7 @@ class EventRecorder:
         try:
             self._queue.put_nowait(self._body(ref, type, str(reason), message))
         except asyncio.QueueFull:
-            self.dropped += 1
+            self._dropped()
             log.warning("event dropped, too many: %s %s/%s %s: %s", ref.kind, ref.namespace, ref.name, reason, message)
             return False
         return True

@@ -27,7 +27,6 @@ class Metrics:
     """All metrics of the process."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.registry = registry
         self.reconcile_total = Counter(
             "flinkjob_reconcile", "Reconciliations, by how they ended.", ["kind", "result"], registry=registry
         )
@@ -65,6 +64,11 @@ class Metrics:
             "flinkjob_events",
             "Transitions of FlinkJobs and FlinkSavepoints, by the reason of their Event (Submitted, JobFailed, LeftBehind).",
             ["kind", "reason"],
+            registry=registry,
+        )
+        self.events_dropped_total = Counter(
+            "flinkjob_events_dropped",
+            "Events that were not sent because too many waited; each is a line in the log.",
             registry=registry,
         )
         self.watch_event_timestamp_seconds = Gauge(

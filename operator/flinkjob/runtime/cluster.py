@@ -30,10 +30,6 @@ FIRST_ANSWER = 0.5
 """Seconds, from the first look at a cluster on, for which observations wait for its first answer."""
 SAVEPOINT_DIRECTORY = ("execution.checkpointing.savepoint-dir", "state.savepoints.dir")
 CHECKPOINT_DIRECTORY = ("execution.checkpointing.dir", "state.checkpoints.dir")
-RETENTION = (
-    "execution.checkpointing.externalized-checkpoint-retention",
-    "execution.checkpointing.externalized-checkpoint",
-)
 LATEST_FOR = 240.0
 """Seconds for which a job's checkpoint statistics are not read again just to show them."""
 LATEST_RATE = 2.0
@@ -61,11 +57,24 @@ class _Absence:
 class Cluster:
     """What one cluster says, kept fresh by its poller."""
 
-    def __init__(self, client: FlinkClient, url: str, pace: Pace, wake: Callable[[Key], None]) -> None:
+    def __init__(
+        self,
+        client: FlinkClient,
+        url: str,
+        pace: Pace,
+        wake: Callable[[Key], None],
+        polled: Callable[[float], None],
+    ) -> None:
+        """
+        Args:
+            wake: called with the keys whose jobs changed.
+            polled: called with the seconds that each look took, answered or not.
+        """
         self.client = client
         self.url = url
         self._pace = pace
         self._wake = wake
+        self._note_poll = polled
         self._seen = ClusterSeen(url=url, reachable=False)
         self._jobs: dict[str, JobOverview] = {}
         self._by_prefix: dict[str, list[JobOverview]] = {}
@@ -254,6 +263,7 @@ class Cluster:
             await self._poll()
 
     async def _poll(self) -> None:
+        begun = time.monotonic()
         try:
             overview = await self.client.overview_jobs()
             if not self._seen.reachable or self._seen.incarnation is None:
@@ -266,6 +276,7 @@ class Cluster:
         else:
             self._take(overview)
         self._polled = time.monotonic()
+        self._note_poll(self._polled - begun)
         self._answered.set()
 
     def _silence(self, message: str) -> None:
@@ -329,7 +340,6 @@ def configured(config: Mapping[str, str]) -> dict[str, Any]:
     return {
         "savepoint_directory": first(*SAVEPOINT_DIRECTORY),
         "checkpoint_directory": first(*CHECKPOINT_DIRECTORY),
-        "retains_checkpoints": (first(*RETENTION) or "").upper() == "RETAIN_ON_CANCELLATION",
         "intercepts_exit": (first("cluster.intercept-user-system-exit") or "DISABLED").upper() != "DISABLED",
         "keeps_uploads": uploads is not None,
     }

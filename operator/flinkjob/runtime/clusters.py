@@ -24,15 +24,18 @@ class Clusters:
         wake: Callable[[Key], None],
         *,
         release: Callable[[str, Access | None], Awaitable[None]] | None = None,
+        polled: Callable[[float], None] = lambda _: None,
     ) -> None:
         """
         Args:
             connect: makes the client for an address and a way of access.
             wake: called with the keys whose jobs changed.
             release: called when a cluster is let go.
+            polled: called with the seconds that each look at a cluster took.
         """
         self._connect = connect
         self._release = release
+        self._polled = polled
         self._pace = pace
         self._wake = wake
         self._clusters: dict[tuple[str, Access | None], Cluster] = {}
@@ -53,7 +56,7 @@ class Clusters:
         cluster = self._clusters.get((url, access))
         if cluster is None:
             client = self._connect(url, access)
-            cluster = self._clusters[url, access] = Cluster(client, url, self._pace, self._wake)
+            cluster = self._clusters[url, access] = Cluster(client, url, self._pace, self._wake, self._polled)
         return cluster
 
     def watch(self, key: Key, url: str, prefixes: frozenset[str], *, moving: bool) -> None:

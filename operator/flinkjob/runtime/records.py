@@ -80,7 +80,9 @@ def recorded_savepoint(job: FlinkJob, action: RecordSavepoint) -> dict[str, Any]
 
 def wanted_savepoint(job: FlinkJob, action: CreateSavepoint) -> dict[str, Any]:
     """A FlinkSavepoint that asks for a savepoint."""
-    return _savepoint(job, action.name, action.origin, delete_data=action.delete_data)
+    body = _savepoint(job, action.name, action.origin, delete_data=action.delete_data)
+    body["spec"]["timeout"] = action.timeout
+    return body
 
 
 def _savepoint(job: FlinkJob, name: str, origin: str, *, delete_data: bool) -> dict[str, Any]:

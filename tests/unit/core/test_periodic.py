@@ -21,6 +21,14 @@ def _created(decision: JobDecision) -> list[str]:
     return [action.name for action in decision.actions if isinstance(action, CreateSavepoint)]
 
 
+def test_a_periodic_savepoint_may_take_as_long_as_the_spec_says() -> None:
+    due = replace(RUNNING, periodic=PeriodicInfo(last_time=ago(3700)), submission=run(started_time=ago(9000)))
+    for savepoints, timeout in (({"interval": "1h"}, "10m"), ({"interval": "1h", "timeout": "45m"}, "45m")):
+        decision = decide(job(spec(savepoints=savepoints), due), seen(present()))
+        created = [action.timeout for action in decision.actions if isinstance(action, CreateSavepoint)]
+        assert created == [timeout]
+
+
 def test_a_periodic_savepoint_is_taken_when_it_is_due_and_the_next_one_is_planned() -> None:
     due = replace(RUNNING, periodic=PeriodicInfo(last_time=ago(3700)), submission=run(started_time=ago(9000)))
     decision = decide(job(spec(**EVERY), due), seen(present()))

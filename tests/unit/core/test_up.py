@@ -39,6 +39,7 @@ from tests.support.inputs import (
     seen,
     spec,
     stats,
+    told,
     triggered,
 )
 from tests.support.tables import table
@@ -242,6 +243,15 @@ def test_a_bad_spec_touches_nothing() -> None:
     assert plan_of(decision) == ("Hold", "InvalidSpec")
     assert decision.status.phase == "Running"
     assert decision.status.observed_generation == 3
+
+
+def test_a_bad_spec_is_told_once_for_each_fault() -> None:
+    bad = job({"cluster": {"url": URL}, "jar": {"uri": 5}}, RUNNING)
+    first = decide(bad, seen(present()))
+    assert told(first) == ["ValidationFailed"]
+    assert told(decide(replace(bad, status=first.status), seen(present()))) == []
+    worse = job({"cluster": {"url": 7}, "jar": {"uri": 5}}, first.status)
+    assert told(decide(worse, seen(present()))) == ["ValidationFailed"]
 
 
 # FlinkSavepoints that stop

@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from flinkjob.kube import events
 from flinkjob.kube.events import EventRecorder
 from flinkjob.kube.kinds import ObjectRef
+from flinkjob.observability.metrics import Metrics
 
 JOB = ObjectRef(kind="FlinkJob", namespace="apps", name="clicks", uid="u1", resource_version="5")
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -87,10 +89,12 @@ async def test_a_full_queue_drops_and_says_so(
 ) -> None:
     monkeypatch.setattr(events, "QUEUE_SIZE", 1)
     sink = Sink()
-    posting = recorder(sink)
+    metrics = Metrics(registry := CollectorRegistry())
+    posting = EventRecorder(sink, "flinkjob-operator", "pod-1", dropped=metrics.events_dropped_total.inc)
     assert posting.post(JOB, reason="Running", message="a")
+    assert registry.get_sample_value("flinkjob_events_dropped_total") == 0
     assert not posting.post(JOB, reason="Running", message="b")
-    assert posting.dropped == 1
+    assert registry.get_sample_value("flinkjob_events_dropped_total") == 1
     assert "apps/clicks Running: b" in caplog.text
 
 

@@ -9,29 +9,34 @@ from flinkjob.observability.metrics import Metrics, endpoint_label
 
 
 @pytest.fixture
-def metrics() -> Metrics:
-    return Metrics(CollectorRegistry())
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
 
 
-def test_names(metrics: Metrics) -> None:
-    names = {family.name for family in metrics.registry.collect()}
+@pytest.fixture
+def metrics(registry: CollectorRegistry) -> Metrics:
+    return Metrics(registry)
+
+
+def test_names(metrics: Metrics, registry: CollectorRegistry) -> None:
+    names = {family.name for family in registry.collect()}
     assert all(name.startswith("flinkjob_") for name in names)
     assert {"flinkjob_reconcile", "flinkjob_jobs", "flinkjob_queue_depth", "flinkjob_kube_requests"} <= names
 
 
-def test_times_are_in_seconds_and_counters_end_in_total(metrics: Metrics) -> None:
-    for family in metrics.registry.collect():
+def test_times_are_in_seconds_and_counters_end_in_total(metrics: Metrics, registry: CollectorRegistry) -> None:
+    for family in registry.collect():
         assert not family.name.endswith(("_ms", "_minutes", "_milliseconds", "_total")), family.name
         assert family.documentation.endswith("."), family.name
         if family.type == "histogram":
             assert family.name.endswith("_seconds"), family.name
 
 
-def test_leader_ages_and_downtimes(metrics: Metrics) -> None:
+def test_leader_ages_and_downtimes(metrics: Metrics, registry: CollectorRegistry) -> None:
     metrics.leads(lambda: True)
     metrics.watch_ages(lambda: 30.0, lambda: 3600.0)
     metrics.started_again("Upgrade", 1.4)
-    value = metrics.registry.get_sample_value
+    value = registry.get_sample_value
     assert value("flinkjob_leader") == 1
     assert value("flinkjob_oldest_checkpoint_age_seconds") == 30
     assert value("flinkjob_oldest_savepoint_age_seconds") == 3600
@@ -44,13 +49,13 @@ def test_labels_name_no_resource(metrics: Metrics) -> None:
         assert set(getattr(metric, "_labelnames", ())) <= bounded
 
 
-def test_counting(metrics: Metrics) -> None:
+def test_counting(metrics: Metrics, registry: CollectorRegistry) -> None:
     metrics.kube_request("patch", "flinkjobs/status", "200")
     metrics.flink_request("GET /jobs/" + "0a" * 16, "200", 0.02)
     metrics.reconciled("FlinkJob", "ok", 0.01)
     metrics.watch_queue(lambda: 3, lambda: 1.5)
     metrics.count_jobs(lambda: ["Running", "Failed", "Running", ""])
-    text = generate_latest(metrics.registry).decode()
+    text = generate_latest(registry).decode()
     for line in (
         'flinkjob_kube_requests_total{code="200",resource="flinkjobs/status",verb="patch"} 1.0',
         'flinkjob_flink_requests_total{code="200",endpoint="GET /jobs/:id"} 1.0',
@@ -81,8 +86,8 @@ def test_two_in_one_process_do_not_clash() -> None:
     Metrics(CollectorRegistry())
 
 
-def test_transitions_are_counted_by_reason(metrics: Metrics) -> None:
+def test_transitions_are_counted_by_reason(metrics: Metrics, registry: CollectorRegistry) -> None:
     metrics.told("FlinkJob", "LeftBehind")
     metrics.told("FlinkJob", "LeftBehind")
     labels = {"kind": "FlinkJob", "reason": "LeftBehind"}
-    assert metrics.registry.get_sample_value("flinkjob_events_total", labels) == 2
+    assert registry.get_sample_value("flinkjob_events_total", labels) == 2

@@ -32,12 +32,14 @@ class Site:
         self.flink = StubFlink()
         self.woken: list[Key] = []
         self.released: list[str] = []
+        self.looks: list[float] = []
         client: Any = self.flink
 
         async def release(url: str, access: Access | None) -> None:
             self.released.append(url)
 
-        self.clusters = Clusters(lambda url, access: client, Pace(fast, slow), self.woken.append, release=release)
+        pace, wake, note = Pace(fast, slow), self.woken.append, self.looks.append
+        self.clusters = Clusters(lambda url, access: client, pace, wake, release=release, polled=note)
         self.cluster = self.ask(lambda: _ready(self.clusters.at(URL, "ns")))
 
     def ask(self, what: Callable[[], Awaitable[Any]]) -> Any:
@@ -74,6 +76,16 @@ def site(world: World) -> Site:
 def test_the_first_answer_is_waited_for(site: Site) -> None:
     seen = site.seen()
     assert (seen.reachable, seen.incarnation, seen.flink_version, seen.refresh_interval) == (True, "jm-1", "2.3.0", 1.5)
+
+
+def test_every_look_is_timed_answered_or_not(site: Site) -> None:
+    looks = len(site.looks)
+    assert looks > 0
+    site.ask(site.cluster.poll)
+    site.flink.down = True
+    site.ask(site.cluster.poll)
+    assert len(site.looks) == looks + 2
+    assert min(site.looks) >= 0
 
 
 def test_a_cluster_that_never_answers_is_waited_for_a_moment_only(world: World) -> None:

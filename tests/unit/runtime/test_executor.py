@@ -47,7 +47,7 @@ from tests.unit.runtime.stubs import StubEvents, StubFlink, StubKube
 
 KEY = ("default", "demo")
 URL = "http://flink:8081"
-RUN = RunJob(url=URL, jar_id="j", number=1, attempt=0, request=RunRequest(job_id="a" * 32))
+RUN = RunJob(url=URL, jar_id="j", attempt=0, request=RunRequest(job_id="a" * 32))
 STOP = StopJob(
     url=URL, job_id="a", trigger_id="t", directory="file:/d", format_type=SavepointFormat.CANONICAL, drain=True
 )
@@ -58,7 +58,7 @@ CHECKPOINT = TakeCheckpoint(url=URL, job_id="a", trigger_id="t", checkpoint_type
 CANCEL = CancelJob(url=URL, job_id="a")
 RESCALE = RescaleJob(url=URL, job_id="a", before=1, after=2)
 RECORD = RecordSavepoint(name="s", origin="Upgrade", location="file:/s", flink_job_id="a", submission=1)
-REVISION = RecordRevision(name="demo-1", digest="d", number=1, keep=3)
+REVISION = RecordRevision(name="demo-1", number=1, keep=3)
 TELL = PostEvent(type=EventType.NORMAL, reason="Submitted", message="m")
 CALLS = {STOP: "stop", TAKE: "savepoint", CHECKPOINT: "checkpoint", CANCEL: "cancel", RESCALE: "rescale"}
 
@@ -143,11 +143,15 @@ def test_the_stages_of_a_first_run(bench: Bench) -> None:
 
 
 def test_a_savepoint_is_recorded_before_the_run_forgets_it(bench: Bench) -> None:
-    bench.job(RECORD, CreateSavepoint(name="p", origin="Periodic", delete_data=True), RUN)
+    bench.job(RECORD, CreateSavepoint(name="p", origin="Periodic", delete_data=True, timeout="7m"), RUN)
     assert bench.log == ["record", "record", "status", "run"]
     recorded = bench.cache.savepoint("default", "s")
     assert recorded is not None
     assert "file:/s" in recorded.meta.annotations["flinkjob.dev/result"]
+    asked = bench.cache.savepoint("default", "p")
+    assert asked is not None
+    assert asked.spec is not None
+    assert asked.spec.timeout == "7m"
 
 
 def test_a_namespace_that_is_being_deleted_takes_no_record_and_holds_nothing_up(

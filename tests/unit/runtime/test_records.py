@@ -40,7 +40,7 @@ class Revisions:
 async def kept(before: list[str], keep: int, status: Mapping[str, Any], new: str = "new") -> list[str]:
     kube = Revisions(*before)
     meta = {"namespace": "shop", "name": "clicks", "uid": UID}
-    action = RecordRevision(name=new, digest="d", number=len(before) + 1, keep=keep)
+    action = RecordRevision(name=new, number=len(before) + 1, keep=keep)
     await keep_revision(cast("KubeClient", kube), {"metadata": meta, "spec": {}, "status": status}, action)
     return kube.names
 

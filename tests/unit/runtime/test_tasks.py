@@ -98,7 +98,7 @@ class Desk:
     def run(self, attempt: int = 0, job_id: str = "a" * 32) -> None:
         async def send() -> None:
             request = RunRequest(job_id=job_id)
-            self.tasks.run(KEY, RunJob(url=URL, jar_id="j", number=1, attempt=attempt, request=request))
+            self.tasks.run(KEY, RunJob(url=URL, jar_id="j", attempt=attempt, request=request))
 
         self.world.run(send())
 
