@@ -30,7 +30,6 @@ class AuditEvent:
     name: str
     code: int
     uri: str
-    user_agent: str
 
 
 def audit_events(log: Path, offset: int = 0) -> Iterator[AuditEvent]:
@@ -60,5 +59,4 @@ def _parse(raw: dict[str, object]) -> AuditEvent:
         name=target.get("name", ""),
         code=int(part("responseStatus").get("code", 0)),
         uri=str(raw.get("requestURI", "")),
-        user_agent=str(raw.get("userAgent", "")),
     )

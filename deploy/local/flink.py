@@ -159,10 +159,6 @@ class FlinkCluster(Component):
         """SIGKILL to a TaskManager, by default the oldest one, which is then forgotten."""
         self._taskmanagers.pop(name or next(iter(self._taskmanagers))).kill()
 
-    def stop_taskmanager(self, name: str | None = None, grace: float = 20.0) -> None:
-        """SIGTERM to a TaskManager, by default the oldest one, which is then forgotten."""
-        self._taskmanagers.pop(name or next(iter(self._taskmanagers))).stop(grace)
-
     def wait_slots(self, timeout: float = START_TIMEOUT) -> None:
         """Waits until the JobManager knows the slots of all running TaskManagers. Raises ProcessFailed."""
         wanted = sum(p.running for p in self._taskmanagers.values()) * self.options.slots

@@ -154,7 +154,6 @@ def _record_unknown(recorder: Recorder, job: str) -> None:
         "checkpoints-config-unknown": f"/jobs/{unknown}/checkpoints/config",
         "exceptions-unknown": f"/jobs/{unknown}/exceptions",
         "resource-requirements-unknown": f"/jobs/{unknown}/resource-requirements",
-        "checkpoint-details-unknown": f"/jobs/{job}/checkpoints/details/999",
         "savepoint-forgotten": f"/jobs/{job}/savepoints/{unknown}",
         "checkpoint-forgotten": f"/jobs/{job}/checkpoints/{unknown}",
         "disposal-forgotten": f"/savepoint-disposal/{unknown}",
@@ -187,7 +186,7 @@ def _record_snapshots(recorder: Recorder, jar_id: str, job: str) -> None:
     recorder.until("GET", f"/jobs/{slow}/savepoints/{second}", lambda body: body["status"]["id"] == "COMPLETED")
     ask(None, "PATCH", f"/jobs/{slow}?mode=cancel")
     made = trigger("checkpoint", f"/jobs/{job}/checkpoints", checkpointType="FULL")
-    number = finished("checkpoint-completed", f"/jobs/{job}/checkpoints/{made}")["operation"]["checkpointId"]
+    finished("checkpoint-completed", f"/jobs/{job}/checkpoints/{made}")
     unknown = uuid.uuid4().hex
     missing = trigger(None, f"/jobs/{unknown}/checkpoints")
     finished("checkpoint-failed", f"/jobs/{unknown}/checkpoints/{missing}")
@@ -195,7 +194,6 @@ def _record_snapshots(recorder: Recorder, jar_id: str, job: str) -> None:
     finished("stop-completed", f"/jobs/{job}/savepoints/{stopped}")
     recorder.until("GET", f"/jobs/{job}/checkpoints", lambda body: body["latest"]["savepoint"] is not None)
     ask("checkpoints", "GET", f"/jobs/{job}/checkpoints")
-    ask("checkpoint-details", "GET", f"/jobs/{job}/checkpoints/details/{number}")
     late = trigger(None, f"/jobs/{job}/stop", targetDirectory=directory)
     finished("stop-not-found", f"/jobs/{job}/savepoints/{late}")
     body = {"jobId": uuid.uuid4().hex, "savepointPath": location, "programArgsList": ["--uid", "another"]}

@@ -120,18 +120,6 @@ def _told(part: str) -> Handler:
     return handle
 
 
-def _checkpoint_details(sim: FlinkSim, request: Request, at: Mapping[str, str]) -> Response:
-    answer = _told("checkpoints")(sim, request, at)
-    if not isinstance(answer, Response) or answer.status != 200:
-        return answer  # type: ignore[return-value]
-    wanted = int(at["number"])
-    found = next((each for each in answer.body["history"] if each["id"] == wanted), None)
-    if found is None:
-        text = f"Could not find checkpointing statistics for checkpoint {wanted}."
-        return Response(404, javaerrors.told(javaerrors.error((javaerrors.REST, text))))
-    return Response(200, found)
-
-
 _Route = tuple[str, str, Callable[[FlinkSim, Request, Mapping[str, str]], Response | Reply]]
 _ROUTES: tuple[_Route, ...] = (
     ("GET", "/config", _config),
@@ -143,7 +131,6 @@ _ROUTES: tuple[_Route, ...] = (
     ("GET", _JOB, _told("details")),
     ("GET", f"{_JOB}/checkpoints", _told("checkpoints")),
     ("GET", f"{_JOB}/checkpoints/config", _told("checkpoints/config")),
-    ("GET", rf"{_JOB}/checkpoints/details/(?P<number>\d+)", _checkpoint_details),
     ("GET", f"{_JOB}/config", _told("config")),
     ("GET", f"{_JOB}/exceptions", _told("exceptions")),
     *jar_routes(),

@@ -17,7 +17,7 @@ import httpx
 
 from deploy.local.controlplane import ControlPlane
 from deploy.local.ports import free_port
-from deploy.local.processes import Process, wait_until
+from deploy.local.processes import Process
 from tests.support.prefork import Forked, Prefork
 from tests.support.rbac import operator_kubeconfig
 
@@ -156,15 +156,6 @@ class OperatorProcess:
     def said(self) -> str:
         """Its log so far, of all starts."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
-
-    def wait_said(self, pattern: str, *, timeout: float = 30.0, offset: int = 0) -> str:
-        """Waits until a line of the log (after `offset` characters) matches; returns what matched."""
-
-        def attempt() -> str | None:
-            found = re.search(pattern, self.said()[offset:])
-            return found.group(0) if found else None
-
-        return wait_until(attempt, timeout=timeout, what=f"{pattern!r} in the log", log=self.log)
 
     def complaints(self) -> list[str]:
         """Lines of the log that must never be there: tracebacks, internal errors, Python's warnings."""

@@ -58,11 +58,6 @@ def run_digest_fields(spec: BaseModel) -> dict[str, Any]:
     return fields_of_class(spec, FieldClass.RUN)
 
 
-def scale_fields(spec: BaseModel) -> dict[str, Any]:
-    """All `Scale`-class fields of a FlinkJobSpec that differ from their default (`{}` for a parallelism of 1)."""
-    return fields_of_class(spec, FieldClass.SCALE)
-
-
 def classes_by_path(model: type[BaseModel]) -> dict[str, FieldClass]:
     """The class of every field, nested ones too, by its dotted path in YAML (`upgrade.timeout`).
 

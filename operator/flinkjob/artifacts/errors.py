@@ -31,10 +31,6 @@ class ArtifactInvalid(Invalid):
         self.reason = reason
 
 
-ArtifactError = (ArtifactUnavailable, ArtifactInvalid)
-"""For `except`: both families."""
-
-
 def shown(uri: str) -> str:
     """The URI as it may be printed: no userinfo, query or fragment."""
     try:

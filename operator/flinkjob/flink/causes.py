@@ -141,11 +141,6 @@ def is_operation_not_found(texts: Sequence[str]) -> bool:
     return any(_OPERATION_NOT_FOUND.search(text) for text in texts)
 
 
-def is_checkpoint_not_found(texts: Sequence[str]) -> bool:
-    """True when Flink knows the job but has no (longer any) statistics of the snapshot."""
-    return any("Could not find checkpointing statistics" in text for text in texts)
-
-
 def is_checkpointing_off(texts: Sequence[str]) -> bool:
     """True when there are no statistics because the job never checkpoints."""
     return any(_CHECKPOINTING_OFF.search(text) for text in texts)

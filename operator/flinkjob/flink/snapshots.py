@@ -11,7 +11,6 @@ from pydantic import TypeAdapter
 
 from flinkjob.core.errors import Rejected
 from flinkjob.core.flinkmodel import (
-    Checkpoint,
     CheckpointConfig,
     CheckpointStats,
     SavepointFormat,
@@ -22,7 +21,6 @@ from flinkjob.core.flinkmodel import (
 from flinkjob.flink import wire
 from flinkjob.flink.calls import Calls, segment
 from flinkjob.flink.causes import (
-    is_checkpoint_not_found,
     is_checkpointing_off,
     is_job_not_found,
     is_operation_not_found,
@@ -32,7 +30,6 @@ from flinkjob.flink.rest import Answer
 
 _STATS = TypeAdapter(wire.Checkpoints)
 _SETTINGS = TypeAdapter(wire.CheckpointSettings)
-_SNAPSHOT = TypeAdapter(wire.Snapshot)
 _TRIGGERED = TypeAdapter(wire.Triggered)
 _REQUEST = TypeAdapter(wire.RequestId)
 
@@ -60,18 +57,6 @@ class SnapshotCalls(Calls):
             return None
         if is_checkpointing_off(answer.errors):
             return CheckpointConfig()
-        raise self._rest.refusal(answer)
-
-    async def checkpoint_details(self, job_id: str, checkpoint_id: int) -> Checkpoint | None:
-        """One snapshot; None when job or snapshot is not known (any more).
-
-        Flink REST: `GET /jobs/:id/checkpoints/details/:checkpointId`.
-        """
-        answer = await self._get(f"/jobs/{segment(job_id)}/checkpoints/details/{checkpoint_id}")
-        if answer.ok:
-            return self._rest.parse(_SNAPSHOT, answer).value()
-        if is_job_not_found(answer.errors) or is_checkpoint_not_found(answer.errors):
-            return None
         raise self._rest.refusal(answer)
 
     async def trigger_savepoint(

@@ -36,11 +36,6 @@ def context(**fields: str) -> Iterator[None]:
         _fields.reset(token)
 
 
-def current_context() -> Mapping[str, str]:
-    """The fields that are in force."""
-    return _fields.get()
-
-
 def configure(format: Format, level: str, *, stream: IO[str] | None = None) -> None:
     """Replaces all handlers of the root logger.
 

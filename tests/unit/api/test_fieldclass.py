@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flinkjob.api.codec import parse_job
-from flinkjob.api.fieldclass import FieldClass, classes_by_path, fields_of_class, run_digest_fields, scale_fields
+from flinkjob.api.fieldclass import FieldClass, classes_by_path, fields_of_class, run_digest_fields
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from tests.unit.api.objects import job
 
@@ -39,7 +39,7 @@ def test_writing_a_default_down_changes_nothing() -> None:
         state="Running",
     )
     assert run_digest_fields(explicit) == run_digest_fields(spec())
-    assert scale_fields(explicit) == scale_fields(spec()) == {}
+    assert fields_of_class(explicit, FieldClass.SCALE) == fields_of_class(spec(), FieldClass.SCALE) == {}
 
 
 def test_the_order_of_a_map_does_not_matter_and_that_of_arguments_does() -> None:
@@ -90,7 +90,7 @@ def test_another_field_does_not(change: dict[str, Any]) -> None:
 
 
 def test_parallelism_is_the_scale_field() -> None:
-    assert scale_fields(spec(parallelism=4)) == {"parallelism": 4}
+    assert fields_of_class(spec(parallelism=4), FieldClass.SCALE) == {"parallelism": 4}
 
 
 def test_start_fields_keep_an_object_within_an_object() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flinkjob.artifacts import http as http_source
-from flinkjob.artifacts.errors import ArtifactError, ArtifactInvalid, ArtifactUnavailable
+from flinkjob.artifacts.errors import ArtifactInvalid, ArtifactUnavailable
 from flinkjob.artifacts.fetch import ArtifactStore
 from tests.unit.artifacts.conftest import MakeStore
 from tests.unit.artifacts.jarserver import JarServer, jar, sha256
@@ -97,7 +97,7 @@ async def test_answers_that_are_no_jar(
 ) -> None:
     with pytest.raises(error) as caught:
         await store.get(with_login(f"{server.url}/status/{code}/clicks.jar"))
-    assert isinstance(caught.value, ArtifactError)
+    assert isinstance(caught.value, ArtifactUnavailable | ArtifactInvalid)
     assert str(caught.value) == f"jar: {code} from {server.url}/status/{code}/clicks.jar"
     assert caught.value.reason == reason
     assert nothing_left(tmp_path)

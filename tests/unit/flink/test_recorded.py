@@ -57,7 +57,6 @@ async def test_jobs(version: str) -> None:
         ("job-config-unknown", lambda client: client.job_user_config(JOB)),
         ("checkpoints-unknown", lambda client: client.checkpoints(JOB)),
         ("checkpoints-config-unknown", lambda client: client.checkpoint_config(JOB)),
-        ("checkpoint-details-unknown", lambda client: client.checkpoint_details(JOB, 999)),
         ("resource-requirements-unknown", lambda client: client.resource_requirements(JOB)),
     ],
 )
@@ -89,9 +88,6 @@ async def test_checkpoints(version: str) -> None:
     assert [each.checkpoint_id for each in stats.snapshots()] == sorted(
         (each.checkpoint_id for each in stats.snapshots()), reverse=True
     )
-    details = await playing(version, "checkpoint-details").checkpoint_details(JOB, 1)
-    assert details is not None
-    assert details.kind is CheckpointKind.CHECKPOINT
     config = await playing(version, "checkpoints-config").checkpoint_config(JOB)
     assert config is not None
     assert (config.interval_ms, config.timeout_ms, config.retained_on_cancellation) == (5000, 600_000, True)

@@ -230,7 +230,6 @@ EVERY_CALL = {
     "job_user_config": (JOB,),
     "checkpoints": (JOB,),
     "checkpoint_config": (JOB,),
-    "checkpoint_details": (JOB, 1),
     "exceptions": (JOB,),
     "list_jars": (),
     "upload_jar": (Path(__file__), "x.jar"),

@@ -92,13 +92,18 @@ def test_noisy_libraries_are_capped() -> None:
 
 
 async def test_tasks_inherit_the_context_and_do_not_leak_theirs() -> None:
-    async def work(name: str) -> dict[str, str]:
+    stream = io.StringIO()
+    logs.configure("json", "INFO", stream=stream)
+
+    async def work(name: str) -> None:
         with logs.context(task=name):
             await asyncio.sleep(0)
-            return dict(logs.current_context())
+            logging.getLogger("flinkjob").info("works")
 
     with logs.context(job="apps/clicks"):
-        found = await asyncio.gather(work("a"), work("b"))
-        assert logs.current_context() == {"job": "apps/clicks"}
-    assert list(found) == [{"job": "apps/clicks", "task": "a"}, {"job": "apps/clicks", "task": "b"}]
-    assert logs.current_context() == {}
+        await asyncio.gather(work("a"), work("b"))
+        logging.getLogger("flinkjob").info("ends")
+    logging.getLogger("flinkjob").info("outside")
+    told = [(line["message"], line.get("job"), line.get("task")) for line in lines(stream)]
+    job = "apps/clicks"
+    assert told == [("works", job, "a"), ("works", job, "b"), ("ends", job, None), ("outside", None, None)]
