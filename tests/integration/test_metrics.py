@@ -21,6 +21,8 @@ def test_metrics_of_an_upgrade(lab: Lab) -> None:
     assert found[seconds] > before.get(seconds, 0.0)
     assert found["flinkjob_leader"] == 1, "without a Lease the only replica leads"
     assert found['flinkjob_jobs{phase="Running"}'] >= 1
+    assert found["flinkjob_poll_seconds_count"] > before.get("flinkjob_poll_seconds_count", 0.0)
+    assert found["flinkjob_events_dropped_total"] == 0
     wait_until(lambda: lab.operator.metrics()["flinkjob_oldest_checkpoint_age_seconds"] > 0, timeout=30, what="an age")
     assert found['flinkjob_events_total{kind="FlinkJob",reason="Upgraded"}'] >= 1
     assert any(
