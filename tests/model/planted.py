@@ -56,7 +56,7 @@ def _new_number(patch: pytest.MonkeyPatch) -> None:
     right = submit.resume_unseen
 
     def wrong(draft: Draft, spec: FlinkJobSpec) -> None:
-        submission = draft.live
+        submission = draft.live_run
         assert submission is not None
         if draft.observation.run.phase not in (RunPhase.UNCLEAR, RunPhase.NONE):
             right(draft, spec)

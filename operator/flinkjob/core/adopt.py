@@ -91,7 +91,7 @@ def _adopt(draft: Draft, kin: Kin) -> None:
     known = own_number(draft, overview) or (mark.number if mark is not None else 1)
     number = max([known, *(own_number(draft, job) or 0 for job in draft.observation.kin)])  # they only grow
     cluster = draft.observation.target
-    submission = Submission(
+    run = Submission(
         number=number,
         reason=SubmissionReason.ADOPTED,
         job_id=overview.job_id,
@@ -103,15 +103,15 @@ def _adopt(draft: Draft, kin: Kin) -> None:
         intent_time=draft.now,
         seen=True,
     )
-    draft.status = replace(draft.status, submission=submission)
+    draft.status = replace(draft.status, submission=run)
     if not overview.state.is_terminal:
         draft.event(Reason.Adopted, f"job {overview.job_id} was found on the cluster and is run {number}")
     draft.wait("Adopt", Reason.Adopted, f"job {overview.job_id} was found on the cluster", again=0.05)
 
 
-def has_stray_beside(draft: Draft, submission: Submission) -> bool:
+def has_stray_beside(draft: Draft, run: Submission) -> bool:
     """Whether another live job of this FlinkJob runs beside its current run; deals with it."""
-    strays = [job for job in draft.observation.kin if job.job_id != submission.job_id and not job.state.is_terminal]
+    strays = [job for job in draft.observation.kin if job.job_id != run.job_id and not job.state.is_terminal]
     if strays:
         deal_with_stray(draft, strays[0])
     return bool(strays)
@@ -120,7 +120,7 @@ def has_stray_beside(draft: Draft, submission: Submission) -> bool:
 def deal_with_stray(draft: Draft, stray: JobOverview) -> None:
     """A live job of ours that is not the current run: an older run is cancelled, anything else is reported."""
     number = own_number(draft, stray)
-    current = draft.submission.number if draft.submission else 0
+    current = draft.run.number if draft.run else 0
     url = draft.observation.target.url
     message = f"job {stray.job_id} of this FlinkJob is live on {url}"
     if number is not None and number < current:

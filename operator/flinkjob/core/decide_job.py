@@ -39,8 +39,8 @@ def decide_job(given: JobInput) -> JobDecision | Needs:
         deletion.recover_spec(draft)
         learn(draft)
         _follow_operation(draft)
-        if deletion.overdue(draft) and draft.live is not None:
-            deletion.give_up(draft, draft.live)
+        if deletion.overdue(draft) and draft.live_run is not None:
+            deletion.give_up(draft, draft.live_run)
         elif draft.plan is None:
             _next_step(draft)
         else:
@@ -52,21 +52,21 @@ def decide_job(given: JobInput) -> JobDecision | Needs:
 
 
 def _follow_operation(draft: Draft) -> None:
-    operation, submission = draft.status.operation, draft.live
-    if operation is not None and operation.kind is OperationKind.RESCALE and submission is not None:
+    operation, run = draft.status.operation, draft.live_run
+    if operation is not None and operation.kind is OperationKind.RESCALE and run is not None:
         if draft.plan is None:
-            rescale.conclude(draft, operation, submission)
+            rescale.conclude(draft, operation, run)
     else:
         conclude(draft)
 
 
 def _operation_out_of_reach(draft: Draft) -> None:
     """An operation is in progress where nobody answers any more, while the job shall go elsewhere."""
-    spec, submission = draft.spec, draft.live
-    if draft.status.operation is None or spec is None or submission is None or draft.job.meta.deletion_time is not None:
+    spec, run = draft.spec, draft.live_run
+    if draft.status.operation is None or spec is None or run is None or draft.job.meta.deletion_time is not None:
         return
-    if _left_cluster(draft, spec, submission):
-        _without_old_cluster(draft, spec, submission)
+    if _left_cluster(draft, spec, run):
+        _without_old_cluster(draft, spec, run)
 
 
 def _next_step(draft: Draft) -> None:
@@ -86,18 +86,18 @@ def _next_step(draft: Draft) -> None:
     if draft.observation.cluster.several_managers or draft.observation.target.several_managers:
         draft.stall(Reason.AddressNotUnique, f"two JobManagers answer at {draft.observation.cluster.url} in turn")
         return
-    if draft.submission is None and not _first_look(draft, wanted=wanted):
+    if draft.run is None and not _first_look(draft, wanted=wanted):
         return
-    submission = draft.live
-    if submission is None:
+    run = draft.live_run
+    if run is None:
         if wanted:
             down.step(draft, spec)
-    elif draft.observation.job.presence is Presence.PRESENT and submission.seen:
-        up.step(draft, spec, submission)
-    elif _left_cluster(draft, spec, submission):
-        _without_old_cluster(draft, spec, submission)
-    elif not submission.seen:
-        _while_unseen(draft, spec, submission, wanted=wanted)
+    elif draft.observation.job.presence is Presence.PRESENT and run.seen:
+        up.step(draft, spec, run)
+    elif _left_cluster(draft, spec, run):
+        _without_old_cluster(draft, spec, run)
+    elif not run.seen:
+        _while_unseen(draft, spec, run, wanted=wanted)
 
 
 def _first_look(draft: Draft, *, wanted: bool) -> bool:
@@ -108,47 +108,45 @@ def _first_look(draft: Draft, *, wanted: bool) -> bool:
     return draft.looked and not (wanted and adopt.of_another_operator(draft))
 
 
-def _while_unseen(draft: Draft, spec: FlinkJobSpec, submission: Submission, *, wanted: bool) -> None:
+def _while_unseen(draft: Draft, spec: FlinkJobSpec, run: Submission, *, wanted: bool) -> None:
     """A run is intended but was never seen on the cluster."""
     if draft.observation.job.presence is not Presence.ABSENT:
         if not draft.observation.cluster.reachable:
             draft.wait("Connect", Reason.ClusterUnreachable, draft.observation.cluster.error, again=5.0)
         else:
-            draft.wait(submit.SUBMIT, Reason.Submitting, f"looking for job {submission.job_id}", again=FAST)
-    elif wanted and not submit.is_superseded(draft, spec, submission):
+            draft.wait(submit.SUBMIT, Reason.Submitting, f"looking for job {run.job_id}", again=FAST)
+    elif wanted and not submit.is_superseded(draft, spec, run):
         submit.resume_unseen(draft, spec)
-    elif submit.was_refused(draft, submission) or submit.is_unanswered(draft, submission):
-        draft.end_run(RunResult.NEVER_STARTED, snapshot=submission.restored_from, kind=submit.same_state(submission))
+    elif submit.was_refused(draft, run) or submit.is_unanswered(draft, run):
+        draft.end_run(RunResult.NEVER_STARTED, snapshot=run.restored_from, kind=submit.same_state(run))
         draft.again(FAST)
     else:
-        text = f"job {submission.job_id} may still appear; it is stopped then"
+        text = f"job {run.job_id} may still appear; it is stopped then"
         draft.wait(submit.SUBMIT, Reason.WaitingForSubmission, text, again=5.0)
 
 
-def _left_cluster(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> bool:
+def _left_cluster(draft: Draft, spec: FlinkJobSpec, run: Submission) -> bool:
     """The job shall go to another cluster, and where it is nobody answers."""
     return (
-        draft.wanted_url != submission.cluster_url
+        draft.wanted_url != run.cluster_url
         and not draft.observation.cluster.reachable
         and draft.observation.target.reachable
     )
 
 
-def _without_old_cluster(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
+def _without_old_cluster(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
     draft.need(Fact.ALIAS)
     if draft.observation.alias:
         draft.update(cluster_url=draft.wanted_url)
         draft.again(FAST)
         return
-    if draft.job.meta.annotations.get(ANNOTATION_ABANDON) == submission.job_id:
-        message = f"run {submission.number} was abandoned at {submission.cluster_url}, and what it left is not known"
+    if draft.job.meta.annotations.get(ANNOTATION_ABANDON) == run.job_id:
+        message = f"run {run.number} was abandoned at {run.cluster_url}, and what it left is not known"
         draft.end_run(RunResult.LOST, snapshot=None, kind=SnapshotKind.MISSING, message=message)
-        draft.event(
-            Reason.LeftBehind, f"job {submission.job_id} was abandoned at {submission.cluster_url}", warning=True
-        )
+        draft.event(Reason.LeftBehind, f"job {run.job_id} was abandoned at {run.cluster_url}", warning=True)
         draft.again(FAST)
         return
-    text = f"{submission.cluster_url} does not answer, so job {submission.job_id} cannot be stopped there"
+    text = f"{run.cluster_url} does not answer, so job {run.job_id} cannot be stopped there"
     draft.stall(Reason.OldClusterUnreachable, text)
     draft.again(10.0)
 
@@ -159,7 +157,7 @@ def _tidy(draft: Draft) -> None:
     held = FINALIZER in meta.finalizers
     if meta.deletion_time is not None:
         return
-    if draft.live is not None and not held and not any(isinstance(a, AddFinalizer) for a in draft.actions):
+    if draft.live_run is not None and not held and not any(isinstance(a, AddFinalizer) for a in draft.actions):
         draft.act(AddFinalizer())
-    if draft.live is None and held and (draft.submission is not None or draft.looked):
+    if draft.live_run is None and held and (draft.run is not None or draft.looked):
         draft.act(RemoveFinalizer())

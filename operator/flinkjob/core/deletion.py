@@ -36,39 +36,39 @@ def recover_spec(draft: Draft) -> None:
 
 def step(draft: Draft) -> None:
     """The next step of a deletion when no operation is in progress."""
-    submission = draft.live
+    run = draft.live_run
     policy = _policy(draft)
-    if submission is None:
+    if run is None:
         if _nothing_is_left(draft, policy):
             _let_go(draft)
         return
     if policy is DeletionPolicy.ORPHAN:
-        _orphan(draft, submission)
+        _orphan(draft, run)
         return
     if expired(draft):
-        give_up(draft, submission)
+        give_up(draft, run)
         return
     draft.again(1.0)
-    if _never_came(draft, submission):
-        draft.end_run(RunResult.NEVER_STARTED, snapshot=submission.restored_from, kind=submit.same_state(submission))
+    if _never_came(draft, run):
+        draft.end_run(RunResult.NEVER_STARTED, snapshot=run.restored_from, kind=submit.same_state(run))
         _let_go(draft)
         return
     if draft.observation.job.presence is not Presence.PRESENT:
-        draft.wait("Delete", Reason.Deleting, f"waiting for an answer about job {submission.job_id}")
+        draft.wait("Delete", Reason.Deleting, f"waiting for an answer about job {run.job_id}")
         return
     if policy is DeletionPolicy.SAVEPOINT and not draft.pausing("Stop"):
-        _stop(draft, submission)
+        _stop(draft, run)
     elif policy is DeletionPolicy.CANCEL:
-        begin_cancel(draft, submission, by=Cause.DELETION)
+        begin_cancel(draft, run, by=Cause.DELETION)
 
 
 def _nothing_is_left(draft: Draft, policy: DeletionPolicy) -> bool:
     """Whether the cluster surely has no job of this FlinkJob that its status does not tell of; deals with what it has."""
     if draft.observation.forbidden or FINALIZER not in draft.job.meta.finalizers:
         return True
-    if draft.submission is None:
+    if draft.run is None:
         return _looked_for(draft)
-    number, kin = draft.submission.number, draft.observation.kin
+    number, kin = draft.run.number, draft.observation.kin
     mine = [job for job in kin if not job.state.is_terminal and (adopt.own_number(draft, job) or number + 1) <= number]
     if not mine or policy is DeletionPolicy.ORPHAN:
         return True
@@ -98,42 +98,42 @@ def _looked_for(draft: Draft) -> bool:
     return False
 
 
-def _orphan(draft: Draft, submission: Submission) -> None:
-    draft.event(Reason.Orphaned, f"job {submission.job_id} runs on at {submission.cluster_url}")
+def _orphan(draft: Draft, run: Submission) -> None:
+    draft.event(Reason.Orphaned, f"job {run.job_id} runs on at {run.cluster_url}")
     _let_go(draft, keep_artifact=True)
 
 
-def _never_came(draft: Draft, submission: Submission) -> bool:
+def _never_came(draft: Draft, run: Submission) -> bool:
     """Flink refused the run call for certain, and does not know the job: there is nothing to wait for."""
     absent = draft.observation.job.presence is Presence.ABSENT
-    return absent and not submission.seen and submit.was_refused(draft, submission)
+    return absent and not run.seen and submit.was_refused(draft, run)
 
 
 def overdue(draft: Draft) -> bool:
     """Whether a deletion's deadline has passed while an operation is still in progress."""
-    return draft.job.meta.deletion_time is not None and draft.live is not None and expired(draft)
+    return draft.job.meta.deletion_time is not None and draft.live_run is not None and expired(draft)
 
 
-def give_up(draft: Draft, submission: Submission) -> None:
+def give_up(draft: Draft, run: Submission) -> None:
     """At the deadline: cancel if the cluster answers (for one more attempt's time), else leave the job behind."""
     if _policy(draft) is DeletionPolicy.ORPHAN:
-        _orphan(draft, submission)
+        _orphan(draft, run)
         return
     operation = draft.status.operation
     present = draft.observation.cluster.reachable and draft.observation.job.presence is Presence.PRESENT
     if present and (operation is None or operation.kind is not OperationKind.CANCEL):
-        begin_cancel(draft, submission, by=Cause.DELETION)
+        begin_cancel(draft, run, by=Cause.DELETION)
         return
     since = operation.since if operation is not None and operation.kind is OperationKind.CANCEL else None
     if present and since is not None and (draft.now - since).total_seconds() < ATTEMPT_SECONDS:
-        assert submission.job_id is not None
-        draft.act(CancelJob(url=submission.cluster_url or "", job_id=submission.job_id))
-        draft.wait("Delete", Reason.Deleting, f"cancelling job {submission.job_id}", again=0.5)
+        assert run.job_id is not None
+        draft.act(CancelJob(url=run.cluster_url or "", job_id=run.job_id))
+        draft.wait("Delete", Reason.Deleting, f"cancelling job {run.job_id}", again=0.5)
         return
     stop = f"; a savepoint may lie below {operation.directory}" if operation is not None and operation.directory else ""
     draft.event(
         Reason.LeftBehind,
-        f"job {submission.job_id} at {submission.cluster_url} could not be ended by the deadline{stop}",
+        f"job {run.job_id} at {run.cluster_url} could not be ended by the deadline{stop}",
         warning=True,
     )
     _let_go(draft, keep_artifact=True)
@@ -165,33 +165,33 @@ def _policy(draft: Draft) -> DeletionPolicy:
     return policy
 
 
-def _stop(draft: Draft, submission: Submission) -> None:
+def _stop(draft: Draft, run: Submission) -> None:
     """With a savepoint where there is a directory and all tasks run, else by a cancel."""
     spec = draft.spec
     assert spec is not None
     base = directory_for(draft.observation.cluster, spec.savepoints.directory)
     overview = draft.observation.job.overview
     if base is None or overview is None:
-        begin_cancel(draft, submission, by=Cause.DELETION)
+        begin_cancel(draft, run, by=Cause.DELETION)
     elif overview.all_tasks_running:
-        begin_stop(draft, submission, by=Cause.DELETION, base=base, format_type=spec.savepoints.format_type)
-    elif not submission.running and _has_no_state(draft, submission):
-        begin_cancel(draft, submission, by=Cause.DELETION)
+        begin_stop(draft, run, by=Cause.DELETION, base=base, format_type=spec.savepoints.format_type)
+    elif not run.running and _has_no_state(draft, run):
+        begin_cancel(draft, run, by=Cause.DELETION)
     else:
         draft.wait("Delete", Reason.WaitingForTasks, "a savepoint needs all tasks running", again=1.0)
 
 
-def _has_no_state(draft: Draft, submission: Submission) -> bool:
+def _has_no_state(draft: Draft, run: Submission) -> bool:
     """Whether the job certainly completed nothing that a savepoint could save."""
-    assert submission.job_id is not None
-    stats = draft.need_checkpoints(submission.job_id)
+    assert run.job_id is not None
+    stats = draft.need_checkpoints(run.job_id)
     return stats is not None and stats.newest_completed() is None
 
 
 def _let_go(draft: Draft, *, keep_artifact: bool = False) -> None:
-    submission = draft.submission
-    if submission is not None and submission.artifact_digest and submission.cluster_url and not keep_artifact:
-        draft.act(DiscardArtifact(url=submission.cluster_url, digest=submission.artifact_digest))
+    run = draft.run
+    if run is not None and run.artifact_digest and run.cluster_url and not keep_artifact:
+        draft.act(DiscardArtifact(url=run.cluster_url, digest=run.artifact_digest))
     if FINALIZER in draft.job.meta.finalizers:
         draft.act(RemoveFinalizer())
     draft.wait("Delete", Reason.Deleting, "nothing is left to do")

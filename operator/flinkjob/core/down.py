@@ -41,7 +41,7 @@ _REASONS = {
 
 def step(draft: Draft, spec: FlinkJobSpec) -> None:
     """Start the next run, or say why not."""
-    last = draft.submission
+    last = draft.run
     if last is not None and not draft.observation.target.reachable and _rests(draft, spec, last):
         _may_start(draft, spec, last)
         return
@@ -71,9 +71,9 @@ def release(draft: Draft) -> None:
     """A change of `state` releases holds and latches."""
     if draft.status.hold is not None:
         draft.status = replace(draft.status, hold=None)
-    submission = draft.submission
-    if submission is not None and submission.end is not None and not submission.end.released:
-        draft.update(end=replace(submission.end, released=True))
+    run = draft.run
+    if run is not None and run.end is not None and not run.end.released:
+        draft.update(end=replace(run.end, released=True))
     if draft.status.restart is not None:
         draft.status = replace(draft.status, restart=None)
 
@@ -213,7 +213,7 @@ def _blocked_by_stray(draft: Draft) -> bool:
     strays = [job for job in draft.observation.kin if not job.state.is_terminal]
     if not strays:
         return False
-    current = draft.submission.job_id if draft.submission else None
+    current = draft.run.job_id if draft.run else None
     back = next((job for job in strays if job.job_id == current), None)
     if back is not None:
         url = draft.observation.target.url

@@ -103,14 +103,14 @@ class Draft:
         return self.spec.cluster.address(self.job.meta.namespace) if self.spec is not None else ""
 
     @property
-    def submission(self) -> Submission | None:
+    def run(self) -> Submission | None:
         return self.status.submission
 
     @property
-    def live(self) -> Submission | None:
+    def live_run(self) -> Submission | None:
         """The submission whose job may be running: intended and not known to have ended."""
-        submission = self.status.submission
-        return submission if submission is not None and submission.end is None else None
+        run = self.status.submission
+        return run if run is not None and run.end is None else None
 
     # facts that cost a call
 
@@ -172,9 +172,9 @@ class Draft:
         seconds = max(seconds, SOONEST)
         self.requeue_after = seconds if self.requeue_after is None else min(self.requeue_after, seconds)
 
-    def start_from(self, submission: Submission) -> None:
+    def start_from(self, run: Submission) -> None:
         """Take a submission over that the status did not know."""
-        self.status = replace(self.status, submission=submission)
+        self.status = replace(self.status, submission=run)
 
     def update(self, **changes: object) -> None:
         """Change fields of the current submission."""
@@ -222,7 +222,7 @@ class Draft:
 
     def see(self, overview: JobOverview) -> None:
         """Note the Flink job as the cluster shows it."""
-        url = self.submission.cluster_url if self.submission else self.observation.cluster.url
+        url = self.run.cluster_url if self.run else self.observation.cluster.url
         before = self.status.job
         self.status = replace(
             self.status,
@@ -235,7 +235,7 @@ class Draft:
                 else before.observed_time,
                 start_time=overview.start_time,
                 end_time=overview.end_time if overview.state.is_terminal else None,
-                parallelism=self.submission.parallelism if self.submission else None,
+                parallelism=self.run.parallelism if self.run else None,
                 tasks_running=overview.tasks.running,
                 tasks_total=overview.tasks.total,
                 restarts=before.restarts if before and before.id == overview.job_id else None,
@@ -254,9 +254,9 @@ class Draft:
         taken: datetime | None = None,
     ) -> None:
         """Latch how the current submission ended; the operation on it, if any, is over too."""
-        submission = self.status.submission
-        assert submission is not None
-        assert submission.end is None
+        run = self.status.submission
+        assert run is not None
+        assert run.end is None
         end = RunEnd(
             result=result,
             time=time or self.now,
@@ -267,18 +267,18 @@ class Draft:
             incarnation=self.observation.cluster.incarnation,
         )
         entry = HistoryEntry(
-            number=submission.number,
-            job_id=submission.job_id,
-            digest=submission.run_digest,
-            from_=submission.restored_from,
+            number=run.number,
+            job_id=run.job_id,
+            digest=run.run_digest,
+            from_=run.restored_from,
             to=snapshot,
-            started=submission.started_time,
+            started=run.started_time,
             ended=end.time,
             result=result,
         )
         self.status = replace(
             self.status,
-            submission=replace(submission, end=end),
+            submission=replace(run, end=end),
             operation=None,
             history=(entry, *self.status.history)[:HISTORY_LIMIT],
         )

@@ -31,23 +31,23 @@ def learn(draft: Draft) -> None:
     """Fold the observation of the current submission's job, and its newest FlinkSavepoint, into the status."""
     _savepoints_seen(draft)
     _take_up_again(draft)
-    submission = draft.live
-    if submission is None:
+    run = draft.live_run
+    if run is None:
         return
     seen = draft.observation.job
     match seen.presence:
         case Presence.PRESENT:
             assert seen.overview is not None
-            _present(draft, submission, seen.overview)
+            _present(draft, run, seen.overview)
         case Presence.ABSENT:
-            _absent(draft, submission)
+            _absent(draft, run)
         case Presence.UNKNOWN:
             pass
 
 
 def _take_up_again(draft: Draft) -> None:
     """A run that counted as never started has started after all: it is the current run again."""
-    last = draft.submission
+    last = draft.run
     if last is None or last.end is None or last.end.result is not RunResult.NEVER_STARTED:
         return
     if any(job.job_id == last.job_id and not job.state.is_terminal for job in draft.observation.kin):
@@ -55,22 +55,22 @@ def _take_up_again(draft: Draft) -> None:
         draft.wait("Adopt", Reason.Adopted, f"job {last.job_id} has appeared after all", again=0.05)
 
 
-def _present(draft: Draft, submission: Submission, overview: JobOverview) -> None:
+def _present(draft: Draft, run: Submission, overview: JobOverview) -> None:
     draft.see(overview)
-    if not submission.seen:
-        if submission.attempts > 0:
-            _check_content(draft, submission)
-        manager = draft.observation.cluster.incarnation or submission.incarnation
+    if not run.seen:
+        if run.attempts > 0:
+            _check_content(draft, run)
+        manager = draft.observation.cluster.incarnation or run.incarnation
         draft.update(seen=True, rejected=False, incarnation=manager)
-    if overview.all_tasks_running and not submission.running:
+    if overview.all_tasks_running and not run.running:
         _started(draft)
     if draft.observation.latest is not None:
-        _checkpoint_seen(draft, submission, draft.observation.latest)
-    if submission.running and submission.started_time is not None and not lost.had_checkpoint(draft, submission):
-        age = (draft.now - submission.started_time).total_seconds()
+        _checkpoint_seen(draft, run, draft.observation.latest)
+    if run.running and run.started_time is not None and not lost.had_checkpoint(draft, run):
+        age = (draft.now - run.started_time).total_seconds()
         draft.again(min(max(age / 4, FIRST_CHECKPOINT[0]), FIRST_CHECKPOINT[1]))
     if overview.state.is_terminal:
-        _terminal(draft, submission, overview)
+        _terminal(draft, run, overview)
 
 
 def _savepoints_seen(draft: Draft) -> None:
@@ -88,7 +88,7 @@ def _savepoints_seen(draft: Draft) -> None:
         draft.status = replace(draft.status, last_savepoint=known)
 
 
-def _checkpoint_seen(draft: Draft, submission: Submission, stats: CheckpointStats) -> None:
+def _checkpoint_seen(draft: Draft, run: Submission, stats: CheckpointStats) -> None:
     """Note the newest checkpoint and how often Flink restarted the job; both only tick, and go along with a change."""
     newest = stats.newest_completed(CheckpointKind.CHECKPOINT)
     if newest is not None:
@@ -101,63 +101,61 @@ def _checkpoint_seen(draft: Draft, submission: Submission, stats: CheckpointStat
         )
         draft.status = replace(draft.status, last_checkpoint=info)
     if draft.status.job is not None:
-        restarts = max(stats.restored_count - (1 if submission.restored_from else 0), 0)
+        restarts = max(stats.restored_count - (1 if run.restored_from else 0), 0)
         draft.status = replace(draft.status, job=replace(draft.status.job, restarts=restarts))
 
 
-def _check_content(draft: Draft, submission: Submission) -> None:
+def _check_content(draft: Draft, run: Submission) -> None:
     """After a repeated run call, which may have had another content, the job itself says what it is."""
-    mark = next((kin.mark for kin in draft.need_marks() if kin.overview.job_id == submission.job_id), None)
-    if mark is not None and mark.digest and mark.digest != submission.run_digest:
+    mark = next((kin.mark for kin in draft.need_marks() if kin.overview.job_id == run.job_id), None)
+    if mark is not None and mark.digest and mark.digest != run.run_digest:
         draft.update(run_digest=mark.digest)
 
 
 def _started(draft: Draft) -> None:
     draft.update(running=True, started_time=draft.now)
-    submission = draft.submission
-    assert submission is not None
+    run = draft.run
+    assert run is not None
     draft.status = replace(draft.status, last_failure=None)
     if draft.status.job is not None and draft.status.job.restarts is None:
         draft.status = replace(draft.status, job=replace(draft.status.job, restarts=0))
     history = draft.status.history
     downtime = ""
-    if history and history[0].ended is not None and history[0].number == submission.number - 1:
+    if history and history[0].ended is not None and history[0].number == run.number - 1:
         seconds = max((draft.now - history[0].ended).total_seconds(), 0.0)
         downtime = f"{seconds:.1f}s"
         draft.status = replace(draft.status, history=(replace(history[0], downtime=downtime), *history[1:]))
-    source = f" from {submission.restored_from}" if submission.restored_from else ""
-    match submission.reason:
+    source = f" from {run.restored_from}" if run.restored_from else ""
+    match run.reason:
         case SubmissionReason.UPGRADE | SubmissionReason.MOVE:
-            draft.event(
-                Reason.Upgraded, f"run {submission.number} is running{source} after {downtime or 'an unknown time'}"
-            )
+            draft.event(Reason.Upgraded, f"run {run.number} is running{source} after {downtime or 'an unknown time'}")
         case _:
-            draft.event(Reason.Running, f"run {submission.number} is running{source}")
+            draft.event(Reason.Running, f"run {run.number} is running{source}")
 
 
-def _terminal(draft: Draft, submission: Submission, overview: JobOverview) -> None:
+def _terminal(draft: Draft, run: Submission, overview: JobOverview) -> None:
     operation = draft.status.operation
     if is_stop(operation):
         return  # the outcome of the stop decides
     if operation is not None and operation.by == "Deletion":
         draft.end_run(RunResult.CANCELLED, snapshot=None, kind=SnapshotKind.MISSING, time=overview.end_time)
         return
-    if not left_state_known(draft, submission):
+    if not left_state_known(draft, run):
         return
     end_by_state(draft, overview, cancelled_by_us=operation is not None and operation.kind is OperationKind.CANCEL)
 
 
-def left_state_known(draft: Draft, submission: Submission) -> bool:
+def left_state_known(draft: Draft, run: Submission) -> bool:
     """Whether the statistics of an ended job are there and can be trusted; if not, the plan says what is waited for.
 
     Where Flink forgets the job between two questions the next look finds it gone, which `lost` deals with.
     """
-    assert submission.job_id is not None
+    assert run.job_id is not None
     remaining = draft.observation.cluster.refresh_interval + CACHE_MARGIN - draft.observation.job.terminal_for
     if remaining > 0:
         draft.wait("ReadState", Reason.ReadingLastState, "the job has ended; reading what it left", again=remaining)
         return False
-    if draft.need_checkpoints(submission.job_id) is None:
+    if draft.need_checkpoints(run.job_id) is None:
         draft.wait("ReadState", Reason.ReadingLastState, "the cluster has just forgotten the job", again=1.0)
         return False
     return True
@@ -169,11 +167,11 @@ def end_by_state(draft: Draft, overview: JobOverview, *, cancelled_by_us: bool, 
     Args:
         made: a savepoint that a failed stop left, by its error.
     """
-    submission = draft.live
-    assert submission is not None
-    assert submission.job_id is not None
-    stats = draft.need_checkpoints(submission.job_id)
-    left = left_state(stats, submission.restored_from, other=made)
+    run = draft.live_run
+    assert run is not None
+    assert run.job_id is not None
+    stats = draft.need_checkpoints(run.job_id)
+    left = left_state(stats, run.restored_from, other=made)
     if overview.state is FlinkJobState.FINISHED:
         if (saved := _stop_of_a_finished_job(stats) or made) is not None:
             left = LeftState(kind=SnapshotKind.SAVEPOINT, location=saved)
@@ -189,7 +187,7 @@ def end_by_state(draft: Draft, overview: JobOverview, *, cancelled_by_us: bool, 
         result = RunResult.FAILED
     message = left.message
     if result is RunResult.FAILED:
-        message = _failure(draft, submission.job_id) or message
+        message = _failure(draft, run.job_id) or message
     draft.end_run(
         result, snapshot=left.location, kind=left.kind, message=message, time=overview.end_time, taken=left.time
     )
@@ -221,7 +219,7 @@ def _failure(draft: Draft, job_id: str) -> str | None:
 
 
 def _tell_end(draft: Draft, result: RunResult, message: str | None) -> None:
-    number = draft.submission.number if draft.submission else 0
+    number = draft.run.number if draft.run else 0
     match result:
         case RunResult.FINISHED:
             draft.event(Reason.Finished, f"run {number} finished")
@@ -235,10 +233,10 @@ def _tell_end(draft: Draft, result: RunResult, message: str | None) -> None:
             pass
 
 
-def _absent(draft: Draft, submission: Submission) -> None:
+def _absent(draft: Draft, run: Submission) -> None:
     cluster = draft.observation.cluster
-    same = cluster.incarnation is not None and cluster.incarnation == submission.incarnation
-    if not submission.seen and (same or cluster.high_availability):
+    same = cluster.incarnation is not None and cluster.incarnation == run.incarnation
+    if not run.seen and (same or cluster.high_availability):
         return  # it may still appear, or its run call is repeated under the same id
     if cluster.incarnation is None:
         return
@@ -246,4 +244,4 @@ def _absent(draft: Draft, submission: Submission) -> None:
         remaining = LOST_AFTER - draft.observation.job.absent_for
         draft.wait("Confirm", Reason.JobLost, "the cluster does not know the job; asking again", again=remaining + 0.1)
         return
-    lost.conclude(draft, submission, forgotten=same or cluster.high_availability)
+    lost.conclude(draft, run, forgotten=same or cluster.high_availability)

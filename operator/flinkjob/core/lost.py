@@ -44,17 +44,17 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CHECKPOINT_DIRECTORY = ("execution.checkpointing.dir", "state.checkpoints.dir")
 
 
-def conclude(draft: Draft, submission: Submission, *, forgotten: bool) -> None:
+def conclude(draft: Draft, run: Submission, *, forgotten: bool) -> None:
     """Latch the end of a job that is certainly gone.
 
     Args:
         forgotten: the JobManager (or its high availability) is the same: the job ended and was forgotten, not lost.
     """
-    operation, number = draft.status.operation, submission.number
-    if operation is not None and is_stop(operation) and not _stop_ended_nothing(draft, submission, operation):
-        _under_stop(draft, submission, operation)
+    operation, number = draft.status.operation, run.number
+    if operation is not None and is_stop(operation) and not _stop_ended_nothing(draft, run, operation):
+        _under_stop(draft, run, operation)
         return
-    left = _left(draft, submission, forgotten=forgotten)
+    left = _left(draft, run, forgotten=forgotten)
     if operation is not None and operation.kind is OperationKind.CANCEL:
         text = left.message or "it was cancelled, and the cluster forgot it"
         draft.end_run(RunResult.CANCELLED, snapshot=left.location, kind=left.kind, message=text, taken=left.time)
@@ -76,7 +76,7 @@ def conclude(draft: Draft, submission: Submission, *, forgotten: bool) -> None:
     draft.event(reason, message, warning=True)
 
 
-def _stop_ended_nothing(draft: Draft, submission: Submission, operation: Operation) -> bool:
+def _stop_ended_nothing(draft: Draft, run: Submission, operation: Operation) -> bool:
     """Whether the stop is known to have failed: its directory was really read and holds no complete savepoint, or the job
     completed a checkpoint after it."""
     made = _listing(draft, operation.directory or "")
@@ -85,13 +85,13 @@ def _stop_ended_nothing(draft: Draft, submission: Submission, operation: Operati
     saved = max((one.time for one in made.found if one.time is not None), default=None)
     if not made.found or saved is None:
         return not made.found
-    directory = _directory_of(draft, submission)
+    directory = _directory_of(draft, run)
     newest = next(iter(_listing(draft, directory).found), None) if directory is not None else None
     return newest is not None and newest.time is not None and newest.time > saved
 
 
-def _under_stop(draft: Draft, submission: Submission, operation: Operation) -> None:
-    number, directory = submission.number, operation.directory or ""
+def _under_stop(draft: Draft, run: Submission, operation: Operation) -> None:
+    number, directory = run.number, operation.directory or ""
     listing = _listing(draft, directory)
     if listing.readable and len(listing.found) == 1:
         found = listing.found[0]
@@ -103,10 +103,10 @@ def _under_stop(draft: Draft, submission: Submission, operation: Operation) -> N
     draft.event(Reason.SavepointUnknown, message, warning=True)
 
 
-def _left(draft: Draft, submission: Submission, *, forgotten: bool) -> LeftState:
+def _left(draft: Draft, run: Submission, *, forgotten: bool) -> LeftState:
     """What can be found of the job's checkpoints and savepoints."""
-    directory = _directory_of(draft, submission)
-    saved = _newest_savepoint(draft, submission)
+    directory = _directory_of(draft, run)
+    saved = _newest_savepoint(draft, run)
     if directory is None:
         return LeftState(kind=SnapshotKind.MISSING, message="no checkpoint directory is known to look into")
     listing = _listing(draft, directory)
@@ -115,18 +115,18 @@ def _left(draft: Draft, submission: Submission, *, forgotten: bool) -> LeftState
         return LeftState(kind=SnapshotKind.MISSING, message=text)
     if listing.found:
         return _newer(listing.found[0], saved)
-    if had_checkpoint(draft, submission) and _retained(draft, submission):
+    if had_checkpoint(draft, run) and _retained(draft, run):
         return LeftState(kind=SnapshotKind.EMPTY, message="its checkpoints are gone, as Flink leaves them at the end")
     if forgotten:
         text = f"no checkpoint is left below {directory}, so it may have finished"
         return LeftState(kind=SnapshotKind.MISSING, message=text)
     if saved is not None:
         return _saved(saved)
-    if had_checkpoint(draft, submission) or not _retained(draft, submission):
+    if had_checkpoint(draft, run) or not _retained(draft, run):
         text = f"no checkpoint is left below {directory}, nor need it be; see checkpoint.retention"
         return LeftState(kind=SnapshotKind.MISSING, message=text)
-    kind = SnapshotKind.RESTORED if submission.restored_from else SnapshotKind.EMPTY
-    return LeftState(kind=kind, location=submission.restored_from)
+    kind = SnapshotKind.RESTORED if run.restored_from else SnapshotKind.EMPTY
+    return LeftState(kind=kind, location=run.restored_from)
 
 
 def _newer(checkpoint: Left, saved: _Saved | None) -> LeftState:
@@ -150,38 +150,38 @@ def _saved(saved: _Saved) -> LeftState:
     return LeftState(kind=SnapshotKind.SAVEPOINT, location=saved.location)
 
 
-def had_checkpoint(draft: Draft, submission: Submission) -> bool:
+def had_checkpoint(draft: Draft, run: Submission) -> bool:
     """Whether a checkpoint of this very run was seen."""
     known = draft.status.last_checkpoint
-    return known is not None and f"/{submission.job_id}/" in (known.location or "")
+    return known is not None and f"/{run.job_id}/" in (known.location or "")
 
 
-def _retained(draft: Draft, submission: Submission) -> bool:
+def _retained(draft: Draft, run: Submission) -> bool:
     """Whether the newest checkpoint is kept unless the job comes to its own end."""
-    spec = _spec_of_run(draft, submission)
+    spec = _spec_of_run(draft, run)
     return spec is not None and spec.checkpoint.retention is CheckpointRetention.RETAIN_ON_CANCELLATION
 
 
-def _spec_of_run(draft: Draft, submission: Submission) -> FlinkJobSpec | None:
+def _spec_of_run(draft: Draft, run: Submission) -> FlinkJobSpec | None:
     """The spec that the run was started with: this one, or what its revision holds."""
-    if draft.spec is not None and submission.run_digest == draft.digest:
+    if draft.spec is not None and run.run_digest == draft.digest:
         return draft.spec
-    return draft.need_revision(submission.revision) if submission.revision is not None else None
+    return draft.need_revision(run.revision) if run.revision is not None else None
 
 
-def _directory_of(draft: Draft, submission: Submission) -> str | None:
+def _directory_of(draft: Draft, run: Submission) -> str | None:
     """Where the run's checkpoints lie: beside the one that was seen, else where the spec that it was started with says."""
     known = draft.status.last_checkpoint
-    if known is not None and known.location is not None and had_checkpoint(draft, submission):
+    if known is not None and known.location is not None and had_checkpoint(draft, run):
         return known.location.rstrip("/").rpartition("/")[0]
-    spec = _spec_of_run(draft, submission)
+    spec = _spec_of_run(draft, run)
     if spec is None:
         return None
     own = spec.checkpoint.directory or next(
         (spec.flink_configuration[name] for name in CHECKPOINT_DIRECTORY if name in spec.flink_configuration), None
     )
     base = own or draft.observation.cluster.checkpoint_directory
-    return f"{base.rstrip('/')}/{submission.job_id}" if base is not None else None
+    return f"{base.rstrip('/')}/{run.job_id}" if base is not None else None
 
 
 def _listing(draft: Draft, directory: str) -> Listing:
@@ -190,9 +190,9 @@ def _listing(draft: Draft, directory: str) -> Listing:
     return draft.observation.listings[directory]
 
 
-def _newest_savepoint(draft: Draft, submission: Submission) -> _Saved | None:
+def _newest_savepoint(draft: Draft, run: Submission) -> _Saved | None:
     """The newest savepoint of this very run that is complete, whatever became of its FlinkSavepoint."""
-    found = [_savepoint_of(draft, one) for one in draft.given.savepoints if one.status.job_id == submission.job_id]
+    found = [_savepoint_of(draft, one) for one in draft.given.savepoints if one.status.job_id == run.job_id]
     mine = [saved for saved in found if saved is not None]
     if all(saved.number is not None for saved in mine):
         return max(mine, key=lambda saved: saved.number or 0, default=None)

@@ -43,7 +43,7 @@ _DOING = {OperationKind.CANCEL: "cancelling the job", OperationKind.RESCALE: "re
 
 def begin_stop(
     draft: Draft,
-    submission: Submission,
+    run: Submission,
     *,
     by: str,
     base: str,
@@ -59,23 +59,23 @@ def begin_stop(
         holds: the run digest to be held down afterwards, when an earlier attempt has noted it; else the present one.
     """
     kind = OperationKind.SAVEPOINT_AND_CANCEL if cancel else OperationKind.STOP
-    attempt = submission.operations + 1
+    attempt = run.operations + 1
     meta = draft.job.meta
     operation = Operation(
         kind=kind,
         by=by,
-        trigger_id=trigger_id(meta.uid, submission.number, kind, attempt),
+        trigger_id=trigger_id(meta.uid, run.number, kind, attempt),
         directory=attempt_directory(
             base,
             namespace=meta.namespace,
             name=meta.name,
             uid=meta.uid,
-            submission=submission.number,
+            submission=run.number,
             kind=kind,
             attempt=attempt,
         ),
-        submission=submission.number,
-        job_id=submission.job_id,
+        submission=run.number,
+        job_id=run.job_id,
         run_digest=holds or draft.digest,
         since=draft.now,
         drain=drain,
@@ -85,16 +85,16 @@ def begin_stop(
     _begin(draft, operation)
 
 
-def begin_cancel(draft: Draft, submission: Submission, *, by: str) -> None:
+def begin_cancel(draft: Draft, run: Submission, *, by: str) -> None:
     """Write the intent of a cancel and send it."""
     operation = Operation(
         kind=OperationKind.CANCEL,
         by=by,
-        submission=submission.number,
-        job_id=submission.job_id,
+        submission=run.number,
+        job_id=run.job_id,
         run_digest=draft.digest,
         since=draft.now,
-        attempt=submission.operations + 1,
+        attempt=run.operations + 1,
     )
     _begin(draft, operation)
 
@@ -135,8 +135,8 @@ def conclude(draft: Draft) -> None:
     operation = draft.status.operation
     if operation is None:
         return
-    submission = draft.live
-    if submission is None or submission.number != operation.submission:
+    run = draft.live_run
+    if run is None or run.number != operation.submission:
         draft.status = replace(draft.status, operation=None)
         return
     if draft.plan is not None:
@@ -146,14 +146,14 @@ def conclude(draft: Draft) -> None:
         draft.again(1.0)
         return
     if is_stop(operation):
-        _conclude_stop(draft, operation, submission)
+        _conclude_stop(draft, operation, run)
     elif draft.observation.job.presence is Presence.PRESENT:
         describe(draft)
         _send(draft, operation)
         draft.again(CANCEL_AGAIN)
 
 
-def _conclude_stop(draft: Draft, operation: Operation, submission: Submission) -> None:
+def _conclude_stop(draft: Draft, operation: Operation, run: Submission) -> None:
     overview = draft.observation.job.overview
     if overview is None:
         describe(draft)
@@ -162,7 +162,7 @@ def _conclude_stop(draft: Draft, operation: Operation, submission: Submission) -
     result = draft.need_trigger(operation)
     match result.state:
         case TriggerState.IN_PROGRESS if draft.observation.job.answers_no_more:
-            _forgotten(draft, operation, submission, overview)
+            _forgotten(draft, operation, run, overview)
         case TriggerState.IN_PROGRESS:
             describe(draft)
             draft.again(FAST)
@@ -173,18 +173,18 @@ def _conclude_stop(draft: Draft, operation: Operation, submission: Submission) -
                 describe(draft)
                 draft.again(FAST)
         case TriggerState.FORGOTTEN:
-            _forgotten(draft, operation, submission, overview)
+            _forgotten(draft, operation, run, overview)
         case TriggerState.FAILED | TriggerState.COMPLETED:
-            _failed(draft, operation, submission, overview, result)
+            _failed(draft, operation, run, overview, result)
 
 
-def _forgotten(draft: Draft, operation: Operation, submission: Submission, overview: JobOverview) -> None:
+def _forgotten(draft: Draft, operation: Operation, run: Submission, overview: JobOverview) -> None:
     """The trigger is unknown: never sent, expired, or the JobManager is another one. The history tells."""
     assert operation.directory is not None
-    assert submission.job_id is not None
-    if overview.state.is_terminal and not left_state_known(draft, submission):
+    assert run.job_id is not None
+    if overview.state.is_terminal and not left_state_known(draft, run):
         return
-    stats = draft.need_checkpoints(submission.job_id)
+    stats = draft.need_checkpoints(run.job_id)
     mine = stats.below(operation.directory) if stats is not None else ()
     done = next((snapshot for snapshot in mine if snapshot.status is CheckpointStatus.COMPLETED), None)
     if overview.state.is_terminal:
@@ -221,12 +221,10 @@ def _went_on(overview: JobOverview, stats: CheckpointStats | None, stop: Checkpo
     return later and overview.state is not FlinkJobState.FINISHED
 
 
-def _failed(
-    draft: Draft, operation: Operation, submission: Submission, overview: JobOverview, result: TriggerResult
-) -> None:
+def _failed(draft: Draft, operation: Operation, run: Submission, overview: JobOverview, result: TriggerResult) -> None:
     cause = result.failure or "Flink gave no cause"
     if overview.state.is_terminal:
-        if not left_state_known(draft, submission):
+        if not left_state_known(draft, run):
             return
         report(draft, operation, None, cause)
         end_by_state(draft, overview, cancelled_by_us=False, made=result.failure_path)
@@ -256,11 +254,11 @@ def _fail(draft: Draft, operation: Operation, cause: str, *, permanent: bool) ->
 
 
 def _send(draft: Draft, operation: Operation) -> None:
-    submission = draft.submission
-    assert submission is not None
-    assert submission.cluster_url is not None
+    run = draft.run
+    assert run is not None
+    assert run.cluster_url is not None
     assert operation.job_id is not None
-    url = submission.cluster_url
+    url = run.cluster_url
     if operation.kind is OperationKind.CANCEL:
         draft.act(CancelJob(url=url, job_id=operation.job_id))
         return

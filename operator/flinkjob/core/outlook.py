@@ -58,7 +58,7 @@ def finish(draft: Draft) -> JobDecision:
     phase = _phase(draft)
     reason, message = _why(draft, phase)
     cluster = draft.observation.cluster
-    if draft.live is not None and not cluster.reachable:
+    if draft.live_run is not None and not cluster.reachable:
         draft.again(min(max(cluster.unreachable_for, LOOK_AGAIN[0]), LOOK_AGAIN[1]))
     status = replace(
         draft.status,
@@ -85,19 +85,19 @@ def _phase(draft: Draft) -> Phase:
     operation = draft.status.operation
     if operation is not None:
         return _BUSY.get(operation.by or "", Phase.SUSPENDING)
-    if draft.live is not None:
+    if draft.live_run is not None:
         return _live_phase(draft)
     return _down_phase(draft)
 
 
 def _live_phase(draft: Draft) -> Phase:
-    submission = draft.live
-    assert submission is not None
+    run = draft.live_run
+    assert run is not None
     if _silent(draft):
         return Phase.UNKNOWN
     overview = draft.observation.job.overview
-    if not submission.running:
-        match submission.reason:
+    if not run.running:
+        match run.reason:
             case SubmissionReason.UPGRADE | SubmissionReason.REDEPLOY | SubmissionReason.ROLLBACK:
                 return Phase.UPGRADING
             case SubmissionReason.MOVE:
@@ -120,7 +120,7 @@ def _live_phase(draft: Draft) -> Phase:
 
 
 def _down_phase(draft: Draft) -> Phase:
-    submission = draft.submission
+    run = draft.run
     wanted = draft.spec.state if draft.spec is not None else DesiredState.RUNNING
     match wanted:
         case DesiredState.SUSPENDED:
@@ -131,10 +131,10 @@ def _down_phase(draft: Draft) -> Phase:
             return Phase.DRAINED
         case DesiredState.RUNNING:
             pass
-    if submission is None or submission.end is None:
+    if run is None or run.end is None:
         return Phase.PENDING
     stalled = draft.trouble is not None and draft.trouble.stalled
-    match submission.end.result:
+    match run.end.result:
         case RunResult.FINISHED if draft.plan is None:
             return Phase.FINISHED
         case RunResult.DRAINED if stalled:
@@ -158,7 +158,7 @@ def _silent(draft: Draft) -> bool:
 
 def _running_well(draft: Draft) -> bool:
     overview = draft.observation.job.overview
-    live = draft.live
+    live = draft.live_run
     if live is None or not live.running:
         return False
     return overview.all_tasks_running if overview is not None else not _silent(draft)
@@ -166,7 +166,7 @@ def _running_well(draft: Draft) -> bool:
 
 def _row(draft: Draft, phase: Phase) -> Row:
     well = _running_well(draft)
-    if draft.live is not None and _silent(draft) and draft.job.meta.deletion_time is None:
+    if draft.live_run is not None and _silent(draft) and draft.job.meta.deletion_time is None:
         return U, F, F, U
     if draft.trouble is not None:
         if draft.trouble.stalled:
@@ -182,7 +182,7 @@ def _row(draft: Draft, phase: Phase) -> Row:
 
 
 def _why(draft: Draft, phase: Phase) -> tuple[str, str]:
-    if draft.live is not None and _silent(draft):
+    if draft.live_run is not None and _silent(draft):
         return Reason.ClusterUnreachable, draft.observation.cluster.error or "the cluster does not answer"
     if draft.trouble is not None:
         return draft.trouble.reason, draft.trouble.message
@@ -195,7 +195,7 @@ def _why(draft: Draft, phase: Phase) -> tuple[str, str]:
         case Phase.RESTARTING:
             return Reason.Restarting, f"Flink: {overview.state}" if overview else ""
         case Phase.SUSPENDED | Phase.DRAINED:
-            end = draft.submission.end if draft.submission else None
+            end = draft.run.end if draft.run else None
             return phase, f"savepoint {end.snapshot}" if end and end.snapshot else "not running, as asked"
         case Phase.CANCELLED:
             return phase, "not running, as asked"
@@ -215,7 +215,7 @@ def _conditions(draft: Draft, row: Row, reason: str, message: str) -> tuple[Cond
     ]
     if (copies := jobsync.synced(draft)) is not None:
         wanted.append(copies)
-    copy = draft.submission.restored_copy if draft.submission is not None else None
+    copy = draft.run.restored_copy if draft.run is not None else None
     if copy is not None and copy.identity != draft.given.identity:
         text = (
             f"started from a copy of {copy.namespace}/{copy.job} by operator {copy.identity}: does that job still run?"

@@ -36,7 +36,7 @@ _OWN = (
 """The operator's own savepoints: each sort is counted by itself, so that many upgrades cost no periodic one."""
 
 
-def step(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
+def step(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
     """Take the savepoint that is due; sleep until the next one otherwise."""
     wanted = spec.savepoints
     if wanted.suspend or (wanted.interval is None and wanted.schedule is None):
@@ -44,7 +44,7 @@ def step(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
             draft.status = replace(draft.status, periodic=replace(draft.status.periodic, next_time=None))
         return
     known = draft.status.periodic or PeriodicInfo()
-    begun = submission.started_time or draft.now
+    begun = run.started_time or draft.now
     last = max(known.last_time, begun) if known.last_time is not None else begun
     try:
         due = next_time(wanted, last, seed=draft.job.meta.uid)

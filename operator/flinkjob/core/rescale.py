@@ -23,21 +23,21 @@ DEADLINE = 120.0
 """Seconds for a rescale in place: several of the scheduler's cool-downs (30 s by default)."""
 
 
-def possible(draft: Draft, submission: Submission) -> bool:
+def possible(draft: Draft, run: Submission) -> bool:
     """Whether the running job's parallelism can be changed in place."""
     overview = draft.observation.job.overview
     return (
         overview is not None
         and overview.scheduler_type == ADAPTIVE
         and overview.all_tasks_running
-        and not submission.replace_to_rescale
-        and submission.parallelism is not None
+        and not run.replace_to_rescale
+        and run.parallelism is not None
     )
 
 
-def enough_slots(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> bool:
+def enough_slots(draft: Draft, spec: FlinkJobSpec, run: Submission) -> bool:
     """Whether the cluster has the slots that the new parallelism needs; if not, the plan says so."""
-    have = submission.parallelism or 0
+    have = run.parallelism or 0
     if spec.parallelism <= have:
         return True
     draft.need(Fact.SLOTS)
@@ -50,24 +50,24 @@ def enough_slots(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> bo
     return False
 
 
-def begin(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
+def begin(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
     """Write the intent of a rescale and send it."""
     operation = Operation(
         kind=OperationKind.RESCALE,
         by=Cause.SCALE,
-        submission=submission.number,
-        job_id=submission.job_id,
+        submission=run.number,
+        job_id=run.job_id,
         run_digest=draft.digest,
         since=draft.now,
         parallelism=spec.parallelism,
-        attempt=submission.operations + 1,
+        attempt=run.operations + 1,
     )
     draft.update(operations=operation.attempt)
     draft.status = replace(draft.status, operation=operation)
-    _send(draft, operation, submission)
+    _send(draft, operation, run)
 
 
-def conclude(draft: Draft, operation: Operation, submission: Submission) -> None:
+def conclude(draft: Draft, operation: Operation, run: Submission) -> None:
     """Follow a rescale until the tasks run with the new parallelism, or its deadline."""
     seen = draft.observation.job
     if seen.presence is not Presence.PRESENT or seen.overview is None or draft.spec is None:
@@ -77,16 +77,16 @@ def conclude(draft: Draft, operation: Operation, submission: Submission) -> None
     if draft.job.meta.deletion_time is not None:
         draft.status = replace(draft.status, operation=None)
         return
-    draft.need(Fact.REQUIREMENTS, submission.job_id)
+    draft.need(Fact.REQUIREMENTS, run.job_id)
     wanted = draft.observation.requirements
-    before, after = submission.parallelism or 1, operation.parallelism or 1
+    before, after = run.parallelism or 1, operation.parallelism or 1
     asked = wanted is not None and all(bounds.upper != before for bounds in wanted.values()) and before != after
     total = sum(bounds.upper for bounds in wanted.values()) if wanted is not None else None
     if asked and seen.overview.all_tasks_running and seen.overview.tasks.total == total:
         draft.update(parallelism=after)
         shown = replace(draft.status.job, parallelism=after) if draft.status.job is not None else None
         draft.status = replace(draft.status, operation=None, job=shown)
-        draft.event(Reason.Rescaled, f"run {submission.number} runs with parallelism {after} instead of {before}")
+        draft.event(Reason.Rescaled, f"run {run.number} runs with parallelism {after} instead of {before}")
         return
     late = operation.since is not None and (draft.now - operation.since).total_seconds() > DEADLINE
     if wanted is None or late:
@@ -97,17 +97,17 @@ def conclude(draft: Draft, operation: Operation, submission: Submission) -> None
         describe(draft)
         draft.again(1.0)
     else:
-        _send(draft, operation, submission)
+        _send(draft, operation, run)
 
 
-def _send(draft: Draft, operation: Operation, submission: Submission) -> None:
-    assert submission.job_id is not None
-    assert submission.cluster_url is not None
+def _send(draft: Draft, operation: Operation, run: Submission) -> None:
+    assert run.job_id is not None
+    assert run.cluster_url is not None
     draft.act(
         RescaleJob(
-            url=submission.cluster_url,
-            job_id=submission.job_id,
-            before=submission.parallelism or 1,
+            url=run.cluster_url,
+            job_id=run.job_id,
+            before=run.parallelism or 1,
             after=operation.parallelism or 1,
         )
     )

@@ -120,7 +120,7 @@ def redeploys(spec: FlinkJobSpec, last: Submission) -> bool:
 
 def start_of_next(draft: Draft, spec: FlinkJobSpec) -> StartFrom | Missing:
     """Where the next run starts from, `restore.onMissing` applied."""
-    last = draft.submission
+    last = draft.run
     if last is None or redeploys(spec, last):
         return find_copy(draft, spec) if spec.initial_state.copies else _initial(spec, draft.given)
     assert last.end is not None

@@ -42,59 +42,59 @@ def recorded_artifact(draft: Draft) -> str | None:
     return draft.status.healthy_artifact if taken_back is not None and taken_back.run_digest != draft.digest else None
 
 
-def is_bad(draft: Draft, submission: Submission) -> bool:
+def is_bad(draft: Draft, run: Submission) -> bool:
     """Whether this run is the one that is being taken back."""
     taken_back = draft.status.rollback
-    return taken_back is not None and taken_back.from_submission == submission.number
+    return taken_back is not None and taken_back.from_submission == run.number
 
 
-def prove(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
+def prove(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
     """Follow a run until it has proved healthy, whatever else is to be done with it."""
-    if submission.healthy:
+    if run.healthy:
         return
     if spec.upgrade.rollback.policy is RollbackPolicy.DISABLED:
-        if submission.running:
-            _healthy(draft, submission)
-    elif _proved(draft, spec, submission):
-        _healthy(draft, submission)
+        if run.running:
+            _healthy(draft, run)
+    elif _proved(draft, spec, run):
+        _healthy(draft, run)
     else:
         draft.again(1.0)
 
 
-def give_up(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> bool:
+def give_up(draft: Draft, spec: FlinkJobSpec, run: Submission) -> bool:
     """Take the spec back when its run did not get healthy by the deadline. True when it was."""
     deadline = duration_seconds(spec.upgrade.rollback.deadline)
-    late = submission.intent_time is not None and draft.now >= submission.intent_time + timedelta(seconds=deadline)
-    if late and may_take_back(draft, submission):
-        take_back(draft, submission, f"not healthy within {spec.upgrade.rollback.deadline}")
+    late = run.intent_time is not None and draft.now >= run.intent_time + timedelta(seconds=deadline)
+    if late and may_take_back(draft, run):
+        take_back(draft, run, f"not healthy within {spec.upgrade.rollback.deadline}")
         return True
     return False
 
 
-def may_take_back(draft: Draft, submission: Submission) -> bool:
+def may_take_back(draft: Draft, run: Submission) -> bool:
     """Whether there is a healthy revision to go back to, and this run is an upgrade that never was healthy."""
     healthy = draft.status.healthy_revision
     return (
         draft.spec is not None
         and draft.spec.upgrade.rollback.policy is RollbackPolicy.ENABLED
-        and submission.reason is SubmissionReason.UPGRADE
-        and not submission.healthy
+        and run.reason is SubmissionReason.UPGRADE
+        and not run.healthy
         and healthy is not None
-        and healthy != submission.revision
-        and submission.run_digest == draft.digest
+        and healthy != run.revision
+        and run.run_digest == draft.digest
         and draft.status.rollback is None
     )
 
 
-def take_back(draft: Draft, submission: Submission, why: str) -> None:
+def take_back(draft: Draft, run: Submission, why: str) -> None:
     """Note that the wanted spec is taken back; the next steps replace the run."""
-    message = f"run {submission.number} is taken back: {why}; the spec of {draft.status.healthy_revision} runs instead"
+    message = f"run {run.number} is taken back: {why}; the spec of {draft.status.healthy_revision} runs instead"
     draft.status = replace(
         draft.status,
         rollback=Rollback(
             run_digest=draft.digest,
             revision=draft.status.healthy_revision,
-            from_submission=submission.number,
+            from_submission=run.number,
             since=draft.now,
             message=message,
         ),
@@ -112,32 +112,32 @@ def hold_back(draft: Draft) -> None:
         )
 
 
-def _proved(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> bool:
+def _proved(draft: Draft, spec: FlinkJobSpec, run: Submission) -> bool:
     overview = draft.observation.job.overview
     steady = overview is not None and overview.all_tasks_running
     if not steady:
-        if submission.steady_since is not None:
+        if run.steady_since is not None:
             draft.update(steady_since=None)
         return False
-    if submission.steady_since is None:
+    if run.steady_since is None:
         draft.update(steady_since=draft.now)
         return False
     window = duration_seconds(spec.upgrade.rollback.healthy_after)
-    return (draft.now - submission.steady_since).total_seconds() >= window and _checkpointed(draft, submission)
+    return (draft.now - run.steady_since).total_seconds() >= window and _checkpointed(draft, run)
 
 
-def _checkpointed(draft: Draft, submission: Submission) -> bool:
-    assert submission.job_id is not None
-    draft.need(Fact.CHECKPOINT_CONFIG, submission.job_id)
+def _checkpointed(draft: Draft, run: Submission) -> bool:
+    assert run.job_id is not None
+    draft.need(Fact.CHECKPOINT_CONFIG, run.job_id)
     config = draft.observation.checkpoint_config
     if config is None or config.interval_ms is None:
         return True
-    stats = draft.need_checkpoints(submission.job_id)
+    stats = draft.need_checkpoints(run.job_id)
     return stats is not None and stats.completed > 0
 
 
-def _healthy(draft: Draft, submission: Submission) -> None:
+def _healthy(draft: Draft, run: Submission) -> None:
     draft.update(healthy=True, steady_since=None)
-    if submission.revision is not None:
-        artifact = submission.artifact_digest
-        draft.status = replace(draft.status, healthy_revision=submission.revision, healthy_artifact=artifact)
+    if run.revision is not None:
+        artifact = run.artifact_digest
+        draft.status = replace(draft.status, healthy_revision=run.revision, healthy_artifact=artifact)

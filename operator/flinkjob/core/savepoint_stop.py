@@ -64,9 +64,9 @@ class StopRound(ExistingRound):
             return self._in_progress()
         if self.before.phase is SavepointPhase.IN_PROGRESS:
             self.status = replace(self.before, phase=SavepointPhase.PENDING, trigger_id=None)
-        submission = self._job(spec)
-        if isinstance(submission, SavepointDecision):
-            return submission
+        run = self._job(spec)
+        if isinstance(run, SavepointDecision):
+            return run
         if self.before.retry_time is not None and self.before.retry_time > self.now:
             self._again((self.before.retry_time - self.now).total_seconds() + 0.05)
             return self._done()

@@ -55,24 +55,24 @@ class TriggerRound(CheckpointRound):
         assert spec.job_ref is not None
         if self.given.job is None:
             return self._wait(Reason.UnknownJob, f"FlinkJob {spec.job_ref.name} does not exist")
-        submission = self._run
-        if submission is not None:
-            if spec.submission is not None and spec.submission != submission.number:
-                message = f"FlinkJob {spec.job_ref.name} is at run {submission.number}, not {spec.submission}"
+        run = self._run
+        if run is not None:
+            if spec.submission is not None and spec.submission != run.number:
+                message = f"FlinkJob {spec.job_ref.name} is at run {run.number}, not {spec.submission}"
                 return self._fail(SavepointErrorCode.JOB_CHANGED, message)
-            if spec.job_ref.job_id is not None and spec.job_ref.job_id != submission.job_id:
-                message = f"FlinkJob {spec.job_ref.name} runs job {submission.job_id}, not {spec.job_ref.job_id}"
+            if spec.job_ref.job_id is not None and spec.job_ref.job_id != run.job_id:
+                message = f"FlinkJob {spec.job_ref.name} runs job {run.job_id}, not {spec.job_ref.job_id}"
                 return self._fail(SavepointErrorCode.JOB_CHANGED, message)
-        if submission is None or submission.end is not None or not submission.seen:
+        if run is None or run.end is not None or not run.seen:
             return self._wait(Reason.JobNotRunning, f"FlinkJob {spec.job_ref.name} is not running")
-        return submission
+        return run
 
     def _give_up(self, spec: FlinkSavepointSpec) -> SavepointDecision:
         assert spec.job_ref is not None
         if self.given.job is None:
             return self._fail(SavepointErrorCode.UNKNOWN_JOB, f"FlinkJob {spec.job_ref.name} does not exist")
-        submission = self._run
-        if submission is None or submission.end is not None or not submission.seen:
+        run = self._run
+        if run is None or run.end is not None or not run.seen:
             return self._fail(SavepointErrorCode.JOB_NOT_RUNNING, f"FlinkJob {spec.job_ref.name} is not running")
         if not self.given.observation.cluster.reachable:
             return self._fail(SavepointErrorCode.CLUSTER_UNREACHABLE, self.given.observation.cluster.error)
@@ -88,9 +88,9 @@ class TriggerRound(CheckpointRound):
     # mode Trigger
 
     def _begin(self, spec: FlinkSavepointSpec) -> SavepointDecision:
-        submission = self._job(spec)
-        if isinstance(submission, SavepointDecision):
-            return submission
+        run = self._job(spec)
+        if isinstance(run, SavepointDecision):
+            return run
         if self.before.retry_time is not None and self.before.retry_time > self.now:
             self._again((self.before.retry_time - self.now).total_seconds() + 0.05)
             return self._done()
@@ -111,7 +111,7 @@ class TriggerRound(CheckpointRound):
                 namespace=self.meta.namespace,
                 name=self.meta.name,
                 uid=self.meta.uid,
-                submission=submission.number,
+                submission=run.number,
                 kind="savepoint" if spec.mode is SavepointMode.TRIGGER else spec.mode,
                 attempt=attempt,
             )
@@ -120,14 +120,14 @@ class TriggerRound(CheckpointRound):
             phase=SavepointPhase.IN_PROGRESS,
             trigger_id=trigger_id(
                 self.meta.uid,
-                submission.number,
+                run.number,
                 spec.type if spec.mode is SavepointMode.TRIGGER else spec.mode,
                 attempt,
             ),
             directory=where,
             attempt=attempt,
-            job_id=submission.job_id,
-            submission=submission.number or None,
+            job_id=run.job_id,
+            submission=run.number or None,
             origin=self._origin(),
             start_time=self.before.start_time or self.now,
             format_type=self._format(spec) if spec.type is SnapshotType.SAVEPOINT else None,
@@ -197,11 +197,11 @@ class TriggerRound(CheckpointRound):
 
     def _forgotten(self, spec: FlinkSavepointSpec, *, late: bool) -> SavepointDecision:
         """Never sent, expired, or another JobManager: the history below the attempt's own directory tells."""
-        submission = self._run
-        same = submission is not None and submission.job_id == self.before.job_id
+        run = self._run
+        same = run is not None and run.job_id == self.before.job_id
         presence = self.given.observation.job.presence
-        if not same or submission is None or presence is Presence.ABSENT:
-            if same and submission is not None and submission.end is None and not late:
+        if not same or run is None or presence is Presence.ABSENT:
+            if same and run is not None and run.end is None and not late:
                 self._again(1.0)
                 return self._in_progress()
             return self._fail(SavepointErrorCode.JOB_NOT_RUNNING, f"job {self.before.job_id} went away meanwhile")

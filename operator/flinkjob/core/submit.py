@@ -70,7 +70,7 @@ def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str 
 
 def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> None:
     """Intend and send the next run."""
-    last = draft.submission
+    last = draft.run
     url = draft.wanted_url
     same = last is not None and last.run_digest == draft.digest
     recorded = last.artifact_digest if last is not None and same else rollback.recorded_artifact(draft)
@@ -89,7 +89,7 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> None
     nonce = spec.initial_state.nonce
     meta = draft.job.meta
     revision = revision_name(meta.name, draft.digest)
-    submission = Submission(
+    run = Submission(
         number=number,
         reason=reason,
         job_id=job_id(draft.owner, meta.uid, number),
@@ -109,7 +109,7 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> None
         parallelism=spec.parallelism,
         intent_time=draft.now,
     )
-    draft.status = replace(draft.status, submission=submission, current_revision=revision, hold=None, operation=None)
+    draft.status = replace(draft.status, submission=run, current_revision=revision, hold=None, operation=None)
     if FINALIZER not in meta.finalizers:
         draft.act(AddFinalizer())
     draft.act(RecordRevision(name=revision, digest=draft.digest, number=number, keep=spec.revision_history_limit))
@@ -117,10 +117,10 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> None
         draft.act(DiscardArtifact(url=last.cluster_url, digest=last.artifact_digest))
     if source.fresh:
         draft.event(Reason.StartingFresh, source.why, warning=True)
-    if foreign(draft, submission):
+    if foreign(draft, run):
         draft.event(Reason.SourceMayStillRun, f"started from {source.why}: does its job still run?", warning=True)
-    draft.event(Reason.Submitted, f"run {number} ({reason.lower()}) as job {submission.job_id}, state: {source.why}")
-    _send(draft, spec, submission)
+    draft.event(Reason.Submitted, f"run {number} ({reason.lower()}) as job {run.job_id}, state: {source.why}")
+    _send(draft, spec, run)
 
 
 def reads_copies(spec: FlinkJobSpec, last: Submission | None) -> bool:
@@ -141,19 +141,19 @@ def not_found(draft: Draft, missing: Missing) -> None:
         draft.again(missing.again)
 
 
-def foreign(draft: Draft, submission: Submission) -> bool:
+def foreign(draft: Draft, run: Submission) -> bool:
     """Whether a run was started from a copy that another operator made, whose job may still run."""
-    copy = submission.restored_copy
+    copy = run.restored_copy
     return copy is not None and copy.identity != draft.given.identity
 
 
 def resume_unseen(draft: Draft, spec: FlinkJobSpec) -> None:
     """The live submission was never seen on the cluster: wait for its answer, or repeat it under the same id."""
-    submission = draft.live
-    assert submission is not None
-    run = draft.observation.run
-    changed = submission.run_digest != draft.digest or submission.parallelism != spec.parallelism
-    match run.phase:
+    run = draft.live_run
+    assert run is not None
+    call = draft.observation.run
+    changed = run.run_digest != draft.digest or run.parallelism != spec.parallelism
+    match call.phase:
         case RunPhase.WORKING:
             draft.wait(SUBMIT, Reason.Submitting, "the run call was sent and has not been answered", again=FAST)
         case RunPhase.ACCEPTED:
@@ -161,46 +161,46 @@ def resume_unseen(draft: Draft, spec: FlinkJobSpec) -> None:
                 SUBMIT, Reason.Submitting, "the run call was accepted; waiting for the job to appear", again=FAST
             )
             if draft.observation.job.absent_for > 2.0:
-                _repeat(draft, spec, submission)
+                _repeat(draft, spec, run)
         case RunPhase.REJECTED:
-            _rejected(draft, spec, submission, changed=changed)
+            _rejected(draft, spec, run, changed=changed)
         case RunPhase.UNCLEAR:
             if not draft.pausing(SUBMIT):
-                _retry_or_repeat(draft, spec, submission, Reason.SubmitFailed, run.message)
+                _retry_or_repeat(draft, spec, run, Reason.SubmitFailed, call.message)
         case RunPhase.NONE:
-            if submission.rejected and not changed and _stalled_before(draft):
+            if run.rejected and not changed and _stalled_before(draft):
                 return
             if not draft.pausing(SUBMIT):
-                _repeat(draft, spec, submission)
+                _repeat(draft, spec, run)
 
 
-def was_refused(draft: Draft, submission: Submission) -> bool:
+def was_refused(draft: Draft, run: Submission) -> bool:
     """Whether Flink refused every run call for certain, so that the job will not appear any more."""
-    run = draft.observation.run
-    if submission.unanswered:
+    call = draft.observation.run
+    if run.unanswered:
         return False
     exists = (SubmitRejection.DUPLICATE, SubmitRejection.RESTORE_FAILED, SubmitRejection.MULTIPLE_JOBS)
-    return submission.rejected or (run.phase is RunPhase.REJECTED and run.rejection not in exists)
+    return run.rejected or (call.phase is RunPhase.REJECTED and call.rejection not in exists)
 
 
-def is_superseded(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> bool:
+def is_superseded(draft: Draft, spec: FlinkJobSpec, run: Submission) -> bool:
     """Whether all of a run's calls were refused and another cluster or other state is wanted: repeating it is no use."""
-    elsewhere = draft.wanted_url != submission.cluster_url or redeploys(spec, submission)
-    return elsewhere and was_refused(draft, submission)
+    elsewhere = draft.wanted_url != run.cluster_url or redeploys(spec, run)
+    return elsewhere and was_refused(draft, run)
 
 
-def is_unanswered(draft: Draft, submission: Submission) -> bool:
+def is_unanswered(draft: Draft, run: Submission) -> bool:
     """Whether an unanswered run call has had so long to show its job that it is no longer waited for.
 
     Should the job appear all the same it is taken up again (`learn`), and the next run repeats the same id (`down`).
     """
-    waited = (draft.now - submission.intent_time).total_seconds() if submission.intent_time is not None else 0.0
+    waited = (draft.now - run.intent_time).total_seconds() if run.intent_time is not None else 0.0
     return draft.observation.run.phase in (RunPhase.NONE, RunPhase.REJECTED) and waited >= UNANSWERED_SECONDS
 
 
-def same_state(submission: Submission) -> SnapshotKind:
+def same_state(run: Submission) -> SnapshotKind:
     """What a run that never started leaves: the state that it would have started from."""
-    return SnapshotKind.RESTORED if submission.restored_from else SnapshotKind.EMPTY
+    return SnapshotKind.RESTORED if run.restored_from else SnapshotKind.EMPTY
 
 
 def _held_before(draft: Draft) -> bool:
@@ -217,66 +217,66 @@ def _stalled_before(draft: Draft) -> bool:
     return True
 
 
-def _rejected(draft: Draft, spec: FlinkJobSpec, submission: Submission, *, changed: bool) -> None:
-    run = draft.observation.run
-    kind = run.rejection or SubmitRejection.OTHER
+def _rejected(draft: Draft, spec: FlinkJobSpec, run: Submission, *, changed: bool) -> None:
+    call = draft.observation.run
+    kind = call.rejection or SubmitRejection.OTHER
     if kind is SubmitRejection.DUPLICATE:
         if draft.observation.job.absent_for < LOST_AFTER:
             draft.wait(SUBMIT, Reason.Submitting, "the cluster knows the job id; looking for the job", again=0.5)
             return
-        lost.conclude(draft, submission, forgotten=True)  # it ran, and ended before it was seen: what is left decides
+        lost.conclude(draft, run, forgotten=True)  # it ran, and ended before it was seen: what is left decides
         draft.again(FAST)
         return
     if kind is SubmitRejection.RESTORE_FAILED or kind is SubmitRejection.MULTIPLE_JOBS:
-        draft.wait(SUBMIT, Reason.Submitting, run.message, again=0.5)  # the job exists; it says how it went
+        draft.wait(SUBMIT, Reason.Submitting, call.message, again=0.5)  # the job exists; it says how it went
         if draft.observation.job.absent_for > 5.0:
             draft.update(rejected=True)
-            draft.stall(Reason.RestoreFailed, run.message)
+            draft.stall(Reason.RestoreFailed, call.message)
         return
     draft.update(rejected=True)
     if changed or kind is SubmitRejection.JAR_NOT_FOUND:
-        _repeat(draft, spec, submission)
+        _repeat(draft, spec, run)
         return
-    if kind.permanent or _failed_calls(draft, submission) >= MAIN_ATTEMPTS or _held_before(draft):
+    if kind.permanent or _failed_calls(draft, run) >= MAIN_ATTEMPTS or _held_before(draft):
         if not _held_before(draft):
-            draft.event(Reason.SubmitRejected, run.message, warning=True)
-        draft.stall(Reason.SubmitRejected, run.message)
+            draft.event(Reason.SubmitRejected, call.message, warning=True)
+        draft.stall(Reason.SubmitRejected, call.message)
         return
     if not draft.pausing(SUBMIT):
-        _retry_or_repeat(draft, spec, submission, Reason.SubmitFailed, run.message)
+        _retry_or_repeat(draft, spec, run, Reason.SubmitFailed, call.message)
 
 
-def _failed_calls(draft: Draft, submission: Submission) -> int:
+def _failed_calls(draft: Draft, run: Submission) -> int:
     """How many run calls in a row have failed, this one included, which the plan counts when its pause begins."""
     failures = draft.failures_of(SUBMIT)
-    return failures if failures > submission.attempts else failures + 1
+    return failures if failures > run.attempts else failures + 1
 
 
-def _retry_or_repeat(draft: Draft, spec: FlinkJobSpec, submission: Submission, reason: Reason, message: str) -> None:
+def _retry_or_repeat(draft: Draft, spec: FlinkJobSpec, run: Submission, reason: Reason, message: str) -> None:
     """First pause (once for each attempt: it is over where the artifact is waited for already), then repeat."""
     before = draft.given.job.status.plan
-    paused = draft.failures_of(SUBMIT) > submission.attempts or (before is not None and before.step in (FETCH, HOLD))
+    paused = draft.failures_of(SUBMIT) > run.attempts or (before is not None and before.step in (FETCH, HOLD))
     if not paused:
-        pause = delay_seconds(submission.attempts + 1, seed=draft.job.meta.uid)
+        pause = delay_seconds(run.attempts + 1, seed=draft.job.meta.uid)
         draft.event(reason, message, warning=True)
-        draft.retry(SUBMIT, reason, message, pause=pause, attempts=submission.attempts + 1)
+        draft.retry(SUBMIT, reason, message, pause=pause, attempts=run.attempts + 1)
         return
-    _repeat(draft, spec, submission)
+    _repeat(draft, spec, run)
 
 
-def _repeat(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
+def _repeat(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
     """Send the run call again under the same id and from the same state, with what the spec says now."""
-    same = submission.run_digest == draft.digest
-    recorded = submission.artifact_digest if same else None
-    assert submission.cluster_url is not None
-    artifact = artifact_ready(draft, spec, url=submission.cluster_url, recorded=recorded)
+    same = run.run_digest == draft.digest
+    recorded = run.artifact_digest if same else None
+    assert run.cluster_url is not None
+    artifact = artifact_ready(draft, spec, url=run.cluster_url, recorded=recorded)
     if artifact is None:
         return
     revision = revision_name(draft.job.meta.name, draft.digest)
-    refused = submission.rejected or draft.observation.run.phase is RunPhase.REJECTED
+    refused = run.rejected or draft.observation.run.phase is RunPhase.REJECTED
     draft.update(
-        unanswered=submission.unanswered or not refused,
-        attempts=submission.attempts + 1,
+        unanswered=run.unanswered or not refused,
+        attempts=run.attempts + 1,
         rejected=False,
         run_digest=draft.digest,
         parallelism=spec.parallelism,
@@ -286,33 +286,31 @@ def _repeat(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
         allow_non_restored_state=spec.restore.allow_non_restored_state,
     )
     draft.status = replace(draft.status, current_revision=revision)
-    draft.act(
-        RecordRevision(name=revision, digest=draft.digest, number=submission.number, keep=spec.revision_history_limit)
-    )
-    current = draft.submission
+    draft.act(RecordRevision(name=revision, digest=draft.digest, number=run.number, keep=spec.revision_history_limit))
+    current = draft.run
     assert current is not None
     _send(draft, spec, current)
 
 
-def _send(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> None:
-    assert submission.job_id is not None
-    assert submission.jar_id is not None
-    assert submission.cluster_url is not None
+def _send(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
+    assert run.job_id is not None
+    assert run.jar_id is not None
+    assert run.cluster_url is not None
     draft.act(
         RunJob(
-            url=submission.cluster_url,
-            jar_id=submission.jar_id,
-            number=submission.number,
-            attempt=submission.attempts,
-            request=run_request(draft, spec, submission),
+            url=run.cluster_url,
+            jar_id=run.jar_id,
+            number=run.number,
+            attempt=run.attempts,
+            request=run_request(draft, spec, run),
         )
     )
-    draft.wait(SUBMIT, Reason.Submitting, f"starting job {submission.job_id}", again=FAST)
+    draft.wait(SUBMIT, Reason.Submitting, f"starting job {run.job_id}", again=FAST)
 
 
-def run_request(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> RunRequest:
+def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission) -> RunRequest:
     """The run call's body: the spec's own configuration, its checkpoint settings and the owner mark."""
-    assert submission.job_id is not None
+    assert run.job_id is not None
     meta = draft.job.meta
     configuration = {
         "pipeline.name": spec.job_name or meta.name,
@@ -325,18 +323,18 @@ def run_request(draft: Draft, spec: FlinkJobSpec, submission: Submission) -> Run
     if spec.checkpoint.directory is not None:
         configuration["execution.checkpointing.dir"] = spec.checkpoint.directory
     configuration.update(spec.flink_configuration)
-    mark = mark_parameters(draft.owner, meta.uid, submission.number, submission.run_digest or "")
+    mark = mark_parameters(draft.owner, meta.uid, run.number, run.run_digest or "")
     parameters = ",".join(f"{key}:{value}" for key, value in mark.items())
     own = configuration.get(GLOBAL_PARAMETERS)
     configuration[GLOBAL_PARAMETERS] = f"{own},{parameters}" if own else parameters
     return RunRequest(
-        job_id=submission.job_id,
+        job_id=run.job_id,
         entry_class=spec.jar.entry_class,
         args=spec.args,
         parallelism=spec.parallelism,
-        savepoint_path=submission.restored_from,
-        allow_non_restored_state=submission.allow_non_restored_state,
-        claim_mode=ClaimMode.CLAIM if submission.claim else ClaimMode.NO_CLAIM,
+        savepoint_path=run.restored_from,
+        allow_non_restored_state=run.allow_non_restored_state,
+        claim_mode=ClaimMode.CLAIM if run.claim else ClaimMode.NO_CLAIM,
         flink_configuration=configuration,
     )
 
