@@ -24,8 +24,8 @@ from prometheus_client import CollectorRegistry
 
 from flinkjob import __version__
 from flinkjob.artifacts.fetch import ArtifactStore
-from flinkjob.core.grants import StoreGrants
-from flinkjob.core.hosts import HostRules
+from flinkjob.core.access.grants import StoreGrants
+from flinkjob.core.access.hosts import HostRules
 from flinkjob.handlers.kopf_settings import operator_settings
 from flinkjob.handlers.login import login_handler
 from flinkjob.handlers.registry import build_registry
@@ -39,19 +39,19 @@ from flinkjob.runtime.access import Connections
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
-from flinkjob.runtime.copies import Copies
+from flinkjob.runtime.copy_search import Copies
+from flinkjob.runtime.copy_tasks import Syncs
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.faults import Faults
 from flinkjob.runtime.leader import Leadership
 from flinkjob.runtime.observer import Observer
+from flinkjob.runtime.orphaned_jobs import UnclaimedJobs
 from flinkjob.runtime.queue import Key, WorkQueue
 from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.sending import before_sending
 from flinkjob.runtime.services import Services, own_search_list
 from flinkjob.runtime.storeaccess import StoreAccesses
-from flinkjob.runtime.syncs import Syncs
 from flinkjob.runtime.tasks import Tasks
-from flinkjob.runtime.unclaimed import UnclaimedJobs
 from flinkjob.settings import Settings
 from flinkjob.snapshots.listing import SnapshotLister
 from flinkjob.snapshots.malloc import give_blocks_back

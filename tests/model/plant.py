@@ -18,9 +18,9 @@ from prometheus_client import CollectorRegistry
 
 from flinkjob.artifacts.errors import ArtifactInvalid
 from flinkjob.artifacts.fetch import Artifact
+from flinkjob.core.access.grants import StoreGrants
+from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.flinkmodel import is_below, normalise_location
-from flinkjob.core.grants import StoreGrants
-from flinkjob.core.hosts import HostRules
 from flinkjob.core.identity import Owner
 from flinkjob.core.model import Left, Listing
 from flinkjob.flink.client import FlinkClient
@@ -29,7 +29,8 @@ from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
-from flinkjob.runtime.copies import Copies
+from flinkjob.runtime.copy_search import Copies
+from flinkjob.runtime.copy_tasks import Syncs
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.observer import Observer
@@ -37,7 +38,6 @@ from flinkjob.runtime.queue import WorkQueue
 from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.services import Services
 from flinkjob.runtime.storeaccess import StoreAccesses
-from flinkjob.runtime.syncs import Syncs
 from flinkjob.runtime.tasks import Tasks
 from tests.flinksim import FlinkSim, SimSettings, SimTransport, make_jar
 from tests.model.memorykube import MemoryKube, Object

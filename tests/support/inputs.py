@@ -13,12 +13,11 @@ from typing import Any
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint, dump_status, parse_job, parse_savepoint
 from flinkjob.api.constants import FINALIZER
+from flinkjob.api.enums import OperationKind, RunResult, SnapshotKind, SubmissionReason
 from flinkjob.api.flinkjob_status import FlinkJobStatus, Operation, RunEnd, Submission
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
-from flinkjob.api.words import OperationKind, RunResult, SnapshotKind, SubmissionReason
+from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import PostEvent
-from flinkjob.core.decide_job import decide_job, digest_of_spec
-from flinkjob.core.decide_savepoint import SavepointInput, decide_savepoint
 from flinkjob.core.flinkmodel import (
     Checkpoint,
     CheckpointKind,
@@ -31,6 +30,7 @@ from flinkjob.core.flinkmodel import (
     TriggerState,
 )
 from flinkjob.core.identity import Owner, attempt_directory, job_id, trigger_id
+from flinkjob.core.job.decide import decide_job, digest_of_spec
 from flinkjob.core.model import (
     ArtifactPhase,
     ArtifactSeen,
@@ -48,7 +48,7 @@ from flinkjob.core.model import (
     Presence,
     SavepointDecision,
 )
-from flinkjob.core.reasons import Reason
+from flinkjob.core.savepoint.decide import SavepointInput, decide_savepoint
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 URL = "http://flink:8081"

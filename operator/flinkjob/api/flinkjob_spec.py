@@ -12,12 +12,12 @@ from pydantic.alias_generators import to_snake
 
 from flinkjob.api.cluster_spec import ClusterSpec
 from flinkjob.api.common import ArtifactUri, Duration, Location, Sha256, TimeZone
+from flinkjob.api.enums import CheckpointingMode, CheckpointRetention, Claim, DesiredState, FormatType, RollbackPolicy
 from flinkjob.api.fieldclass import FieldClass
 from flinkjob.api.initialstate import InitialStateSpec
 from flinkjob.api.model import Rule, SpecModel
 from flinkjob.api.policies_spec import DeletionSpec, RestartSpec, RestoreSpec, UpgradeSpec
 from flinkjob.api.sync import JobSyncToSpec
-from flinkjob.api.words import CheckpointingMode, CheckpointRetention, Claim, DesiredState, FormatType, RollbackPolicy
 
 RESERVED_KEYS: Final[Mapping[str, str]] = {
     "execution.savepoint.path": "use spec.initialState",

@@ -20,9 +20,7 @@ from flinkjob.api.common import (
     Url,
     Word,
 )
-from flinkjob.api.model import STATUS_CONFIG
-from flinkjob.api.sync import JobSyncStatus
-from flinkjob.api.words import (
+from flinkjob.api.enums import (
     ConditionStatus,
     FormatType,
     HoldReason,
@@ -32,6 +30,8 @@ from flinkjob.api.words import (
     SnapshotKind,
     SubmissionReason,
 )
+from flinkjob.api.model import STATUS_CONFIG
+from flinkjob.api.sync import JobSyncStatus
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

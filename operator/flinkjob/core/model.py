@@ -64,6 +64,10 @@ class ClusterSeen:
     keeps_uploads: bool = True
     several_managers: bool = False
 
+    def directory_for(self, wanted: str | None) -> str | None:
+        """The base directory of a savepoint: the one asked for, else the cluster's own; None when there is neither."""
+        return wanted or self.savepoint_directory
+
 
 NO_ANSWER_AFTER = 30.0
 """Seconds after the end of a job at which a savepoint in progress counts as one that Flink has forgotten."""

@@ -1,8 +1,6 @@
-"""Rules that the job and the savepoint decision share: where savepoints go, which failures are final."""
+"""Which failures of savepoints are final."""
 
 from __future__ import annotations
-
-from flinkjob.core.model import ClusterSeen
 
 _FINAL = (
     "Failed to create savepoint directory",
@@ -16,11 +14,6 @@ _FINAL = (
     "UnsupportedFileSystemScheme",
     "Could not find a file system implementation",
 )
-
-
-def directory_for(cluster: ClusterSeen, wanted: str | None) -> str | None:
-    """The base directory of a savepoint: the one asked for, else the cluster's own; None when there is neither."""
-    return wanted or cluster.savepoint_directory
 
 
 def is_final(cause: str) -> bool:

@@ -13,11 +13,11 @@ from datetime import datetime
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
 from flinkjob.api.common import duration_seconds
 from flinkjob.api.constants import FINALIZER
-from flinkjob.api.words import SnapshotDeletion
+from flinkjob.api.enums import SnapshotDeletion
+from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import EventType, PostEvent, RemoveFinalizer
 from flinkjob.core.errors import one_line
 from flinkjob.core.model import JobDecision, SavepointDecision
-from flinkjob.core.reasons import Reason
 
 AT_ONCE = 0.02
 """Seconds until the look that decides by the rest of the status."""

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from flinkjob.core import flinkmodel as model
 from flinkjob.core.errors import one_line, redact_urls
-from flinkjob.flink.causes import root_cause, savepoint_despite_failure
+from flinkjob.flink.error_texts import root_cause, savepoint_despite_failure
 
 _NO_INTERVAL = 2**63 - 1
 _STACKTRACE_LINES = 12

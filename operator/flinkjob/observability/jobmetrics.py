@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
+from flinkjob.api.enums import Phase, SavepointPhase
 from flinkjob.api.flinkjob_status import FlinkJobStatus
-from flinkjob.api.words import Phase, SavepointPhase
 
 
 def oldest_checkpoint_age(jobs: Iterable[FlinkJob], now: datetime) -> float:

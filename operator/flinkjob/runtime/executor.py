@@ -13,6 +13,7 @@ from typing import Any, assert_never
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint, dump_status
 from flinkjob.api.constants import ANNOTATION_RESULT
+from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import (
     Action,
     AddFinalizer,
@@ -36,7 +37,6 @@ from flinkjob.core.actions import (
 from flinkjob.core.errors import FlinkJobError, one_line
 from flinkjob.core.identity import jar_name
 from flinkjob.core.model import JobDecision, SavepointDecision
-from flinkjob.core.reasons import Reason
 from flinkjob.kube.client import KubeClient
 from flinkjob.kube.errors import Conflict, Gone, KubeRejected, NamespaceTerminating
 from flinkjob.kube.events import EventRecorder

@@ -16,9 +16,9 @@ from flinkjob.api.codec import FlinkJob, parse_job
 from flinkjob.api.constants import ANNOTATION_ADOPT
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinksavepoint_spec import TargetSpec
+from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.errors import FlinkJobError, Invalid, RescaleUnsupported
 from flinkjob.core.flinkmodel import CheckpointStats, JobOverview
-from flinkjob.core.hosts import HostRules
 from flinkjob.core.identity import Owner, job_id, read_mark
 from flinkjob.core.model import (
     ClusterSeen,
@@ -35,7 +35,7 @@ from flinkjob.kube.client import KubeClient
 from flinkjob.runtime.access import access_of
 from flinkjob.runtime.cluster import Cluster
 from flinkjob.runtime.clusters import Clusters
-from flinkjob.runtime.copies import Copies
+from flinkjob.runtime.copy_search import Copies
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.services import Services
 from flinkjob.runtime.tasks import Tasks

@@ -17,13 +17,14 @@ from flinkjob.api.codec import FlinkJob, FlinkSavepoint
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.api.flinksavepoint_spec import TargetSpec
 from flinkjob.core.actions import DiscardArtifact, RunJob
-from flinkjob.core.decide_job import decide_job
-from flinkjob.core.decide_savepoint import SavepointInput, decide_savepoint
+from flinkjob.core.copies.queue import Turns, kept_until_copied, turns
+from flinkjob.core.copies.savepoint_copy import follow_sync, snapshot_view, wanted_copy
 from flinkjob.core.flinkmodel import is_local
-from flinkjob.core.jobsync import Turns, kept_until_copied, turns
+from flinkjob.core.job.decide import decide_job
+from flinkjob.core.job.status_noise import settled
 from flinkjob.core.model import Fact, JobDecision, JobInput, Needs, Observation, SavepointDecision
-from flinkjob.core.savepoint_end import needs_cluster
-from flinkjob.core.sync import follow_sync, snapshot_view, wanted_copy
+from flinkjob.core.savepoint.after_end import needs_cluster
+from flinkjob.core.savepoint.decide import SavepointInput, decide_savepoint
 from flinkjob.core.unreadable import let_go, mend, told
 from flinkjob.kube.errors import Conflict, Gone, KubeRejected
 from flinkjob.observability.jobmetrics import downtime
@@ -33,13 +34,12 @@ from flinkjob.runtime.access import access_to
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.cluster import PREFIX
 from flinkjob.runtime.clusters import Clusters
+from flinkjob.runtime.copy_tasks import Syncs
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.leader import RETRY_SECONDS, NotLeading
 from flinkjob.runtime.observer import Observer, addresses
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.refusals import Refusals
-from flinkjob.runtime.settle import settled
-from flinkjob.runtime.syncs import Syncs
 from flinkjob.runtime.tasks import Tasks
 
 log = logging.getLogger(__name__)

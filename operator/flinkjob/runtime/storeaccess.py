@@ -15,9 +15,9 @@ from urllib.parse import unquote, urlsplit
 from obstore.store import ObjectStore
 
 from flinkjob.api.sync import StoreAccess
+from flinkjob.core.access.grants import StoreGrants
+from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.errors import Invalid
-from flinkjob.core.grants import StoreGrants
-from flinkjob.core.hosts import HostRules
 from flinkjob.runtime.access import Reader, Vault
 from flinkjob.snapshots.links import refuse_links_below
 from flinkjob.snapshots.listing import METADATA

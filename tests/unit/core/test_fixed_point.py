@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint, dump_status
+from flinkjob.api.enums import HoldReason, OperationKind, RunResult, SavepointPhase, SnapshotKind, SubmissionReason
 from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, Hold, PeriodicInfo, Plan, RestartInfo
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
-from flinkjob.api.words import HoldReason, OperationKind, RunResult, SavepointPhase, SnapshotKind, SubmissionReason
 from flinkjob.core.errors import SubmitRejection
 from flinkjob.core.flinkmodel import CheckpointConfig, CheckpointKind, FlinkJobState, TriggerState
+from flinkjob.core.job.status_noise import settled
 from flinkjob.core.model import (
     ArtifactPhase,
     ArtifactSeen,
@@ -31,7 +32,6 @@ from flinkjob.core.model import (
     RunPhase,
     RunSeen,
 )
-from flinkjob.runtime.settle import settled
 from tests.support.inputs import (
     CHECKPOINTS,
     NOW,

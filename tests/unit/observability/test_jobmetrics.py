@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from flinkjob.api.enums import Phase, SavepointPhase, SubmissionReason
 from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, HistoryEntry, SavepointInfo
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.api.sync import JobSyncStatus, SyncProgress, SyncStatus
-from flinkjob.api.words import Phase, SavepointPhase, SubmissionReason
 from flinkjob.observability.jobmetrics import downtime, oldest_checkpoint_age, oldest_savepoint_age, oldest_sync
 from tests.support.inputs import NOW, ago, job, run, savepoint
 

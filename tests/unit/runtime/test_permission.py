@@ -11,22 +11,22 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from flinkjob.core.access.grants import StoreGrants
+from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.flinkmodel import TriggerResult, TriggerState
-from flinkjob.core.grants import StoreGrants
-from flinkjob.core.hosts import HostRules
 from flinkjob.core.model import ClusterSeen, Fact, Needs, Observation
 from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
-from flinkjob.runtime.copies import Copies
+from flinkjob.runtime.copy_search import Copies
+from flinkjob.runtime.copy_tasks import Syncs
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.faults import Faults
 from flinkjob.runtime.observer import Observer
 from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.services import SERVICE_SECONDS, Services
 from flinkjob.runtime.storeaccess import StoreAccesses
-from flinkjob.runtime.syncs import Syncs
 from flinkjob.runtime.tasks import Tasks
 from flinkjob.snapshots.listing import SnapshotLister
 from tests.unit.api import objects

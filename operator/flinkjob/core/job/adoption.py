@@ -1,0 +1,138 @@
+"""Jobs of this FlinkJob that its status does not know: adopted when there is no status, else reported or cancelled.
+
+Called by the job decision. Invariants: a job of another operator or namespace is reported, never touched; while a live job
+of this FlinkJob is on the cluster that is not its current run, nothing is submitted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flinkjob.api.constants import FINALIZER
+from flinkjob.api.enums import SubmissionReason
+from flinkjob.api.flinkjob_status import Submission
+from flinkjob.api.reasons import Reason
+from flinkjob.core.actions import CancelJob
+from flinkjob.core.flinkmodel import JobOverview
+from flinkjob.core.identity import number_of
+from flinkjob.core.job import finished
+from flinkjob.core.job.draft import Draft
+from flinkjob.core.model import Fact, Kin
+
+
+def look(draft: Draft) -> bool:
+    """Without a status: find the newest own job on the cluster and take it over. True when one may go on deciding."""
+    if finished.from_mark(draft):
+        return False
+    lives = any(not job.state.is_terminal for job in draft.observation.kin)
+    if (named := draft.observation.adoptable) is not None and not lives:
+        return _take_named(draft, named)
+    mine = [job for job in draft.observation.kin if not job.state.is_terminal or own_number(draft, job) is not None]
+    if not mine:
+        return not _hides_one(draft)
+    ours = {job.job_id for job in draft.observation.kin}
+    kin = [one for one in draft.need_marks() if one.overview.job_id in ours]
+    live = [one for one in kin if not one.overview.state.is_terminal]
+    ended = [one for one in kin if one.overview.state.is_terminal and own_number(draft, one.overview) is not None]
+    if len(live) > 1:
+        names = ", ".join(sorted(one.overview.job_id for one in live))
+        draft.stall(
+            Reason.StrayJob, f"several live jobs of this FlinkJob are on the cluster, cancel all but one: {names}"
+        )
+        return False
+    chosen = live[0] if live else max(ended, key=lambda one: own_number(draft, one.overview) or 0, default=None)
+    if chosen is None:
+        return True
+    _adopt(draft, chosen)
+    return False
+
+
+def _hides_one(draft: Draft) -> bool:
+    """The object is held, so a run of it may live: the overview leaves out jobs whose JobMaster does not answer."""
+    if FINALIZER not in draft.job.meta.finalizers:
+        return False
+    draft.need(Fact.HIDDEN)
+    hidden = draft.observation.hidden
+    if hidden is not None:
+        draft.wait("Adopt", Reason.Adopted, f"job {hidden} is on the cluster, but does not answer", again=2.0)
+    return hidden is not None
+
+
+def of_another_operator(draft: Draft) -> bool:
+    """Whether an operator with another identity runs a job of this namespace and name here; says so, touches nothing."""
+    draft.need(Fact.STRANGERS)
+    marks = draft.observation.strangers
+    if marks is None:
+        draft.wait("Adopt", Reason.Adopted, "reading whose jobs are on the cluster", again=0.1)
+        return True
+    mine = draft.owner
+    for job_id, mark in sorted(marks.items()):
+        identity, _, name = mark.owner.partition("/")
+        if name == f"{mine.namespace}/{mine.name}" and identity != mine.identity:
+            draft.stall(Reason.OwnedByOther, f"job {job_id} of {name} runs here under the operator identity {identity}")
+            draft.again(10.0)
+            return True
+    return False
+
+
+def _take_named(draft: Draft, overview: JobOverview) -> bool:
+    """Adopt the job that the annotation names, unless its owner mark names somebody else."""
+    mark = next((one.mark for one in draft.need_marks() if one.overview.job_id == overview.job_id), None)
+    if mark is not None and mark.owner != str(draft.owner):
+        draft.stall(Reason.OwnedByOther, f"job {overview.job_id} belongs to {mark.owner}; it is not adopted")
+        return False
+    _adopt(draft, Kin(overview=overview, mark=mark))
+    return False
+
+
+def _adopt(draft: Draft, kin: Kin) -> None:
+    """Take the job over as the current submission; the next look decides whether it must be replaced."""
+    overview, mark = kin.overview, kin.mark
+    known = own_number(draft, overview) or (mark.number if mark is not None else 1)
+    number = max([known, *(own_number(draft, job) or 0 for job in draft.observation.kin)])  # they only grow
+    cluster = draft.observation.target
+    run = Submission(
+        number=number,
+        reason=SubmissionReason.ADOPTED,
+        job_id=overview.job_id,
+        cluster_url=cluster.url,
+        incarnation=cluster.incarnation,
+        high_availability=cluster.high_availability,
+        run_digest=mark.digest if mark is not None and mark.digest else draft.digest,
+        nonce=draft.spec.initial_state.nonce if draft.spec else None,
+        intent_time=draft.now,
+        seen=True,
+    )
+    draft.status = replace(draft.status, submission=run)
+    if not overview.state.is_terminal:
+        draft.event(Reason.Adopted, f"job {overview.job_id} was found on the cluster and is run {number}")
+    draft.wait("Adopt", Reason.Adopted, f"job {overview.job_id} was found on the cluster", again=0.05)
+
+
+def has_stray_beside(draft: Draft, run: Submission) -> bool:
+    """Whether another live job of this FlinkJob runs beside its current run; deals with it."""
+    strays = [job for job in draft.observation.kin if job.job_id != run.job_id and not job.state.is_terminal]
+    if strays:
+        deal_with_stray(draft, strays[0])
+    return bool(strays)
+
+
+def deal_with_stray(draft: Draft, stray: JobOverview) -> None:
+    """A live job of ours that is not the current run: an older run is cancelled, anything else is reported."""
+    number = own_number(draft, stray)
+    current = draft.run.number if draft.run else 0
+    url = draft.observation.target.url
+    message = f"job {stray.job_id} of this FlinkJob is live on {url}"
+    if number is not None and number < current:
+        if draft.given.job.status.plan is None or draft.given.job.status.plan.reason != Reason.StrayJob:
+            draft.event(Reason.StrayJob, f"{message}; it is an older run and is cancelled", warning=True)
+        draft.act(CancelJob(url=url, job_id=stray.job_id))
+        draft.wait("Stray", Reason.StrayJob, f"{message}; it is being cancelled", again=0.5)
+        return
+    draft.stall(Reason.StrayJob, f"{message} but is not its current run; cancel it to go on")
+    draft.again(10.0)
+
+
+def own_number(draft: Draft, job: JobOverview) -> int | None:
+    """Which run of this very FlinkJob (by uid) the job is; None: of none."""
+    return number_of(job.job_id, draft.owner, draft.job.meta.uid)

@@ -1,0 +1,143 @@
+"""How the end of a run is latched: by Flink's terminal state and what it left, or by a stop of ours and its savepoint.
+
+Called where an end is seen (`observe_run`, `stopping`) and where it is found out later (`lost_run`). Invariants: what a run
+left is read after Flink's cache of the statistics has expired; a job that a FlinkSavepoint stopped is held down, however its
+end came to be known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from flinkjob.api.enums import HoldReason, OperationKind, RunResult, SnapshotKind
+from flinkjob.api.flinkjob_status import FailureInfo, Hold, Operation, Submission
+from flinkjob.api.reasons import Reason
+from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, FlinkJobState, JobOverview
+from flinkjob.core.job.draft import Draft
+from flinkjob.core.job.restore_point import LeftState, left_state
+from flinkjob.core.model import Fact, OperationOutcome
+from flinkjob.core.requester import ORIGINS, SAVEPOINT_PREFIX, Cause
+
+CACHE_MARGIN = 0.3
+"""Seconds on top of Flink's refresh interval after which its statistics are surely newer than the job's end."""
+
+
+def stopped(
+    draft: Draft, operation: Operation, location: str, *, time: datetime | None = None, taken: datetime | None = None
+) -> None:
+    """Latch that the job was stopped by this operation, with its savepoint at `location`."""
+    result = RunResult.DRAINED if operation.drain else RunResult.STOPPED
+    by = operation.by or ""
+    draft.end_run(result, snapshot=location, kind=SnapshotKind.SAVEPOINT, time=time, taken=taken)
+    report(draft, operation, location, "")
+    if by.startswith(SAVEPOINT_PREFIX):
+        reason = HoldReason.CANCELLED if operation.kind is OperationKind.SAVEPOINT_AND_CANCEL else HoldReason.STOPPED
+        draft.status = replace(
+            draft.status,
+            hold=Hold(
+                reason=reason,
+                by=by.removeprefix(SAVEPOINT_PREFIX),
+                since=draft.now,
+                run_digest=operation.run_digest,
+                location=location,
+            ),
+        )
+    else:
+        draft.record_savepoint(operation, location, ORIGINS[by])
+        if by in (Cause.SUSPEND, Cause.DRAIN):
+            now = Reason.Drained if operation.drain else Reason.Suspended
+            draft.event(now, f"run {operation.submission} was stopped with {location}")
+
+
+def report(draft: Draft, operation: Operation, location: str | None, message: str, *, permanent: bool = False) -> None:
+    """Tell the FlinkSavepoint that asked for the operation, if one did, how it ended."""
+    draft.outcome = OperationOutcome(by=operation.by or "", location=location, message=message, permanent=permanent)
+
+
+def left_state_known(draft: Draft, run: Submission) -> bool:
+    """Whether the statistics of an ended job are there and can be trusted; if not, the plan says what is waited for.
+
+    Where Flink forgets the job between two questions the next look finds it gone, which `lost_run` deals with.
+    """
+    assert run.job_id is not None
+    remaining = draft.observation.cluster.refresh_interval + CACHE_MARGIN - draft.observation.job.terminal_for
+    if remaining > 0:
+        draft.wait("ReadState", Reason.ReadingLastState, "the job has ended; reading what it left", again=remaining)
+        return False
+    if draft.need_checkpoints(run.job_id) is None:
+        draft.wait("ReadState", Reason.ReadingLastState, "the cluster has just forgotten the job", again=1.0)
+        return False
+    return True
+
+
+def end_by_state(draft: Draft, overview: JobOverview, *, cancelled_by_us: bool, made: str | None = None) -> None:
+    """Latch the end of a run by Flink's terminal state and its statistics.
+
+    Args:
+        made: a savepoint that a failed stop left, by its error.
+    """
+    run = draft.live_run
+    assert run is not None
+    assert run.job_id is not None
+    stats = draft.need_checkpoints(run.job_id)
+    left = left_state(stats, run.restored_from, other=made)
+    if overview.state is FlinkJobState.FINISHED:
+        if (saved := _stop_of_a_finished_job(stats) or made) is not None:
+            left = LeftState(kind=SnapshotKind.SAVEPOINT, location=saved)
+            result = RunResult.CANCELLED if cancelled_by_us else RunResult.CANCELLED_EXTERNALLY
+        else:
+            left = LeftState(kind=SnapshotKind.EMPTY)
+            result = RunResult.FINISHED
+    elif cancelled_by_us:
+        result = RunResult.CANCELLED
+    elif overview.state is FlinkJobState.CANCELED:
+        result = RunResult.CANCELLED_EXTERNALLY
+    else:
+        result = RunResult.FAILED
+    message = left.message
+    if result is RunResult.FAILED:
+        message = _failure(draft, run.job_id) or message
+    draft.end_run(
+        result, snapshot=left.location, kind=left.kind, message=message, time=overview.end_time, taken=left.time
+    )
+    _tell_end(draft, result, message)
+
+
+def _stop_of_a_finished_job(stats: CheckpointStats | None) -> str | None:
+    """The savepoint of a stop, if one completed: a later checkpoint may have been asked for during the stop."""
+    synchronous = stats.newest_completed(CheckpointKind.SYNC_SAVEPOINT) if stats is not None else None
+    return synchronous.external_path if synchronous is not None else None
+
+
+def _failure(draft: Draft, job_id: str) -> str | None:
+    draft.need(Fact.EXCEPTION, job_id)
+    exception = draft.observation.exception
+    if exception is None:
+        return None
+    draft.status = replace(
+        draft.status,
+        last_failure=FailureInfo(
+            time=exception.time or draft.now,
+            exception=exception.name[:256],
+            root_cause=exception.root_cause,
+            task=exception.task[:256] if exception.task else None,
+            task_manager=exception.taskmanager[:256] if exception.taskmanager else None,
+        ),
+    )
+    return exception.root_cause
+
+
+def _tell_end(draft: Draft, result: RunResult, message: str | None) -> None:
+    number = draft.run.number if draft.run else 0
+    match result:
+        case RunResult.FINISHED:
+            draft.event(Reason.Finished, f"run {number} finished")
+        case RunResult.FAILED:
+            draft.event(Reason.JobFailed, f"run {number} failed: {message or 'no cause given'}", warning=True)
+        case RunResult.CANCELLED_EXTERNALLY:
+            draft.event(
+                Reason.JobCancelledExternally, f"run {number} was cancelled or stopped by somebody else", warning=True
+            )
+        case _:
+            pass

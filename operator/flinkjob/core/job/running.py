@@ -1,0 +1,317 @@
+"""A run is on the cluster: stop it as asked, replace it when the spec changed, rescale it, or let it be.
+
+Called by the job decision when no operation is in progress. Invariants: nothing is done to the running job before its
+replacement's artifact is on the cluster and (with preflight) its job graph compiled; `LastState` cancels only after the job's
+checkpoints were seen to be retained and one is complete; a FlinkSavepoint in progress is waited for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flinkjob.api.codec import FlinkSavepoint
+from flinkjob.api.common import duration_seconds
+from flinkjob.api.enums import DesiredState, Fallback, SavepointMode, SavepointPhase, Switch, UpgradeStrategy
+from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.flinkjob_status import Submission
+from flinkjob.api.reasons import Reason
+from flinkjob.core.job import adoption, cluster_requirements, periodic, rescale, rollback, submission
+from flinkjob.core.job.draft import HOLD, Draft
+from flinkjob.core.job.restore_point import Missing, find_copy, redeploys
+from flinkjob.core.job.stopping import FAILURES_THAT_COUNT, begin_cancel, begin_stop
+from flinkjob.core.model import ArtifactSeen, Fact, NeedFact, Needs, PlanPhase, PlanRequest
+from flinkjob.core.requester import SAVEPOINT_PREFIX, Cause
+
+STOP = "Stop"
+PREFLIGHT = "Preflight"
+NOT_RUNNING_GRACE = 10.0
+"""Seconds that a job may be short of running tasks before it counts as one of which no savepoint can be taken."""
+
+
+def step(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
+    """The next step for a run that is on the cluster."""
+    match spec.state:
+        case DesiredState.SUSPENDED:
+            _stop(draft, spec, run, by=Cause.SUSPEND)
+        case DesiredState.DRAINED:
+            _stop(draft, spec, run, by=Cause.DRAIN)
+        case DesiredState.CANCELLED:
+            begin_cancel(draft, run, by=Cause.CANCEL)
+        case DesiredState.RUNNING:
+            _keep_running(draft, spec, run)
+
+
+def _keep_running(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
+    rollback.prove(draft, spec, run)
+    run = draft.live_run or run
+    if adoption.has_stray_beside(draft, run):
+        return
+    asked = _asked_to_stop(draft, run)
+    if asked is not None:
+        _stop_for(draft, spec, run, asked)
+        return
+    moved = _moved(draft, spec, run)
+    if moved or _other_run_wanted(draft, spec, run):
+        _replace(draft, spec, run, by=Cause.MOVE if moved else Cause.UPGRADE)
+    elif run.parallelism is not None and spec.parallelism != run.parallelism:
+        _scale(draft, spec, run)
+    else:
+        _steady(draft, spec, run)
+
+
+def _steady(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
+    if rollback.give_up(draft, spec, run):
+        return
+    if not run.running:
+        draft.wait(submission.SUBMIT, Reason.Submitting, "waiting until all tasks are running", again=1.0)
+    elif draft.status.restart is not None:
+        remaining = duration_seconds(spec.restart.reset_after) - _age(draft, run)
+        if remaining <= 0:
+            draft.status = replace(draft.status, restart=None)
+        else:
+            draft.again(min(remaining + 0.1, periodic.LONGEST_SLEEP))
+    if draft.status.rollback is not None and run.running:
+        rollback.hold_back(draft)
+    if run.running and _all_running(draft):
+        periodic.step(draft, spec, run)
+        periodic.retain(draft, spec)
+
+
+def _age(draft: Draft, run: Submission) -> float:
+    return (draft.now - run.started_time).total_seconds() if run.started_time else 0.0
+
+
+# replacing
+
+
+def _moved(draft: Draft, spec: FlinkJobSpec, run: Submission) -> bool:
+    """Whether the job must go to another cluster; the same cluster under another name only changes the address."""
+    if draft.wanted_url == run.cluster_url:
+        return False
+    if not draft.observation.target.reachable:
+        return True  # nobody there to ask; the move waits for it
+    draft.need(Fact.ALIAS)
+    if draft.observation.alias:
+        draft.update(cluster_url=draft.wanted_url)
+        return False
+    return True
+
+
+def _other_run_wanted(draft: Draft, spec: FlinkJobSpec, run: Submission) -> bool:
+    return draft.digest != run.run_digest or redeploys(spec, run)
+
+
+def _replace(draft: Draft, spec: FlinkJobSpec, run: Submission, *, by: str) -> None:
+    """Replace the running job."""
+    if not draft.target_reachable() or not cluster_requirements.suitable(draft, spec):
+        return
+    same = draft.digest == run.run_digest
+    recorded = run.artifact_digest if same else rollback.recorded_artifact(draft)
+    artifact = submission.artifact_ready(draft, spec, url=draft.wanted_url, recorded=recorded)
+    if artifact is None:
+        return
+    if rollback.is_bad(draft, run):
+        begin_cancel(draft, run, by=Cause.ROLLBACK)
+        return
+    if not same and not _compiles(draft, spec, run, artifact):
+        return
+    redeploy = redeploys(spec, run)
+    if submission.reads_copies(spec, run) and isinstance(missing := find_copy(draft, spec), Missing):
+        submission.not_found(draft, missing)
+        return
+    if redeploy or (spec.upgrade.strategy is UpgradeStrategy.STATELESS and not same):
+        begin_cancel(draft, run, by=by)
+    elif spec.upgrade.strategy is UpgradeStrategy.LAST_STATE:
+        _cancel_with_last_state(draft, run, by=by)
+    else:
+        _stop(draft, spec, run, by=by)
+
+
+def _compiles(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: ArtifactSeen) -> bool:
+    """Preflight: whether the new program compiles to a job graph on the cluster."""
+    if spec.upgrade.preflight is Switch.DISABLED or not draft.observation.target.intercepts_exit:
+        return True
+    if Fact.PLAN not in draft.observation.known or draft.observation.plan is None:
+        request = submission.run_request(draft, spec, run)
+        raise NeedFact(
+            Needs(
+                fact=Fact.PLAN,
+                plan=PlanRequest(url=draft.wanted_url, jar_id=artifact.jar_id or "", request=request),
+            )
+        )
+    plan = draft.observation.plan
+    match plan.phase:
+        case PlanPhase.COMPILED:
+            return True
+        case PlanPhase.WORKING:
+            draft.wait(PREFLIGHT, Reason.Upgrading, "compiling the new program on the cluster", again=0.5)
+        case PlanPhase.REFUSED:
+            draft.stall(Reason.PreflightFailed, plan.message)
+        case PlanPhase.UNCLEAR:
+            attempts = draft.failures_of(PREFLIGHT) + 1
+            draft.retry(PREFLIGHT, Reason.PreflightFailed, plan.message, pause=5.0, attempts=attempts)
+    return False
+
+
+def _scale(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
+    if not rescale.enough_slots(draft, spec, run):
+        return
+    if rescale.possible(draft, run):
+        rescale.begin(draft, spec, run)
+    else:
+        _replace(draft, spec, run, by=Cause.UPGRADE)
+
+
+# stopping
+
+
+def _stop(draft: Draft, spec: FlinkJobSpec, run: Submission, *, by: str) -> None:
+    """Stop with a savepoint for a reason of our own; when none can be taken, as `upgrade.fallback` says."""
+    assert run.job_id is not None
+    if not run.running and not _all_running(draft):
+        stats = draft.need_checkpoints(run.job_id)
+        if stats is None or stats.newest_completed() is None:
+            begin_cancel(draft, run, by=by)  # it never ran: there is nothing to save
+            return
+    base = draft.observation.cluster.directory_for(spec.savepoints.directory)
+    if by != Cause.DRAIN and _impossible(draft, base):
+        match spec.upgrade.fallback:
+            case Fallback.LAST_STATE:
+                if _has_last_state(draft, run):
+                    begin_cancel(draft, run, by=by)
+                    return
+            case Fallback.FAIL:
+                before = draft.given.job.status.plan
+                said = before.message if before is not None and before.step in (STOP, HOLD) else None
+                draft.stall(Reason.SavepointFailed, said or "no savepoint can be taken")
+                draft.update(given_up=_wish(draft))
+                return
+            case Fallback.WAIT:
+                pass
+    if draft.pausing(STOP) or not _can_take_savepoint(draft):
+        return
+    if base is None:
+        text = "set savepoints.directory: the cluster has no savepoint directory of its own"
+        draft.stall(Reason.NoSavepointDirectory, text)
+        return
+    begin_stop(draft, run, by=by, base=base, format_type=spec.savepoints.format_type, drain=by == Cause.DRAIN)
+
+
+def _all_running(draft: Draft) -> bool:
+    overview = draft.observation.job.overview
+    return overview is not None and overview.all_tasks_running
+
+
+def _impossible(draft: Draft, base: str | None) -> bool:
+    """Whether it has been seen often or long enough that no savepoint can be taken."""
+    gave_up = draft.live_run is not None and draft.live_run.given_up == _wish(draft)
+    if base is None or draft.failures_of(STOP) >= FAILURES_THAT_COUNT or gave_up:
+        return True
+    before = draft.given.job.status.plan
+    waiting = before is not None and before.step == STOP and before.reason == Reason.WaitingForTasks
+    if not waiting or before is None or before.since is None or _all_running(draft):
+        return False
+    return (draft.now - before.since).total_seconds() >= NOT_RUNNING_GRACE
+
+
+def _wish(draft: Draft) -> str:
+    """What a person wants: other than the digest, it changes with any field, and comes back with none."""
+    return f"{draft.job.meta.generation}-{draft.digest}"
+
+
+def _has_last_state(draft: Draft, run: Submission) -> bool:
+    """Whether a cancel leaves a complete, retained checkpoint to start from.
+
+    Where the newest one that is told of is discarded, a newer one of the running job has taken its place meanwhile.
+    """
+    assert run.job_id is not None
+    draft.need(Fact.CHECKPOINT_CONFIG, run.job_id)
+    config = draft.observation.checkpoint_config
+    stats = draft.need_checkpoints(run.job_id)
+    newest = stats.newest_completed() if stats is not None else None
+    stays = config is not None and config.retained_on_cancellation
+    return stays and newest is not None and newest.external_path is not None
+
+
+def _cancel_with_last_state(draft: Draft, run: Submission, *, by: str) -> None:
+    if _has_last_state(draft, run):
+        begin_cancel(draft, run, by=by)
+        return
+    config = draft.observation.checkpoint_config
+    if config is not None and not config.retained_on_cancellation:
+        draft.stall(Reason.NotRetained, "upgrade.strategy LastState: the job's checkpoints are not kept after a cancel")
+        return
+    stats = draft.observation.checkpoints
+    if not run.running and (stats is None or stats.newest_completed() is None):
+        begin_cancel(draft, run, by=by)
+        return
+    draft.wait("Upgrade", Reason.WaitingForCheckpoint, "no retained checkpoint is complete yet", again=3.2)
+
+
+def _can_take_savepoint(draft: Draft) -> bool:
+    refused = draft.given.refused
+    begun = [s for s in draft.given.savepoints if _in_progress(s, draft.run)]
+    busy = next((s for s in begun if s.meta.uid not in refused), None)
+    if busy is not None:
+        draft.wait(STOP, Reason.WaitingForSavepoint, f"FlinkSavepoint {busy.meta.name} is in progress", again=0.5)
+        return False
+    if not _all_running(draft):
+        draft.wait(STOP, Reason.WaitingForTasks, "a savepoint needs all tasks running", again=1.0)
+        return False
+    return True
+
+
+def _in_progress(savepoint: FlinkSavepoint, run: Submission | None) -> bool:
+    spec, status = savepoint.spec, savepoint.status
+    return (
+        spec is not None
+        and spec.mode is SavepointMode.TRIGGER
+        and status.phase is SavepointPhase.IN_PROGRESS
+        and run is not None
+        and status.job_id == run.job_id
+    )
+
+
+# FlinkSavepoints that stop the job
+
+
+def _asked_to_stop(draft: Draft, run: Submission) -> FlinkSavepoint | None:
+    """The oldest FlinkSavepoint with mode Stop or Cancel that is due; none while one has yet to note how it went."""
+    if draft.outcome is not None:
+        return None
+    due = [s for s in draft.given.savepoints if _is_due(s, run, draft)]
+    return min(due, key=lambda s: (s.meta.creation_time or draft.now, s.meta.name), default=None)
+
+
+def _is_due(savepoint: FlinkSavepoint, run: Submission, draft: Draft) -> bool:
+    spec, status = savepoint.spec, savepoint.status
+    return (
+        spec is not None
+        and spec.is_stop
+        and savepoint.meta.uid not in draft.given.refused
+        and savepoint.meta.deletion_time is None
+        and status.phase not in (None, SavepointPhase.COMPLETED, SavepointPhase.FAILED)
+        and (status.retry_time is None or status.retry_time <= draft.now)
+        and (spec.submission is None or spec.submission == run.number)
+        and (spec.job_ref is None or spec.job_ref.job_id is None or spec.job_ref.job_id == run.job_id)
+    )
+
+
+def _stop_for(draft: Draft, spec: FlinkJobSpec, run: Submission, savepoint: FlinkSavepoint) -> None:
+    wanted = savepoint.spec
+    assert wanted is not None
+    if not _can_take_savepoint(draft):
+        return
+    base = draft.observation.cluster.directory_for(wanted.directory or spec.savepoints.directory)
+    if base is None:
+        return  # the FlinkSavepoint itself says so
+    begin_stop(
+        draft,
+        run,
+        by=f"{SAVEPOINT_PREFIX}{savepoint.meta.name}",
+        base=base,
+        format_type=wanted.format_type or spec.savepoints.format_type,
+        drain=wanted.drain,
+        cancel=wanted.mode is SavepointMode.CANCEL,
+        holds=savepoint.status.run_digest,
+    )

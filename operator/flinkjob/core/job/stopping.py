@@ -1,0 +1,288 @@
+"""The operation in progress on the running job: sent, waited for, concluded. One at a time, intent first.
+
+Called by the job decision after `observe_run`. Invariants: a stop is sent again only under its own trigger id, and only when
+Flink has forgotten the trigger, no snapshot lies below the attempt's directory and the job runs; its outcome is taken from
+Flink's definite answer; a job that is terminal under our stop is stopped, never "ended by itself".
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flinkjob.api.enums import FormatType, OperationKind, SavepointOrigin
+from flinkjob.api.flinkjob_status import Operation, Submission
+from flinkjob.api.reasons import Reason
+from flinkjob.core.actions import CancelJob, StopJob, TakeSavepoint
+from flinkjob.core.backoff import delay_seconds
+from flinkjob.core.flinkmodel import (
+    Checkpoint,
+    CheckpointKind,
+    CheckpointStats,
+    CheckpointStatus,
+    FlinkJobState,
+    JobOverview,
+    SavepointFormat,
+    TriggerResult,
+    TriggerState,
+)
+from flinkjob.core.identity import attempt_directory, trigger_id
+from flinkjob.core.job.draft import FAST, Draft, is_stop
+from flinkjob.core.job.run_end import end_by_state, left_state_known, report, stopped
+from flinkjob.core.model import Presence
+from flinkjob.core.requester import ORIGINS, SAVEPOINT_PREFIX, Cause
+from flinkjob.core.savepoint_rules import is_final
+
+CANCEL_AGAIN = 1.0
+"""Seconds between repeats of a cancel, which is harmless to repeat."""
+FAILURES_THAT_COUNT = 3
+"""So many failures in a row, or one that would repeat whatever the job does, mean that no savepoint can be taken."""
+
+_DOING = {OperationKind.CANCEL: "cancelling the job", OperationKind.RESCALE: "rescaling the job in place"}
+
+
+def begin_stop(
+    draft: Draft,
+    run: Submission,
+    *,
+    by: str,
+    base: str,
+    format_type: FormatType,
+    drain: bool = False,
+    cancel: bool = False,
+    holds: str | None = None,
+) -> None:
+    """Write the intent of a stop with savepoint and send it.
+
+    Args:
+        cancel: a savepoint that cancels when complete.
+        holds: the run digest to be held down afterwards, when an earlier attempt has noted it; else the present one.
+    """
+    kind = OperationKind.SAVEPOINT_AND_CANCEL if cancel else OperationKind.STOP
+    attempt = run.operations + 1
+    meta = draft.job.meta
+    operation = Operation(
+        kind=kind,
+        by=by,
+        trigger_id=trigger_id(meta.uid, run.number, kind, attempt),
+        directory=attempt_directory(
+            base,
+            namespace=meta.namespace,
+            name=meta.name,
+            uid=meta.uid,
+            submission=run.number,
+            kind=kind,
+            attempt=attempt,
+        ),
+        submission=run.number,
+        job_id=run.job_id,
+        run_digest=holds or draft.digest,
+        since=draft.now,
+        drain=drain,
+        format_type=format_type,
+        attempt=attempt,
+    )
+    _begin(draft, operation)
+
+
+def begin_cancel(draft: Draft, run: Submission, *, by: str) -> None:
+    """Write the intent of a cancel and send it."""
+    operation = Operation(
+        kind=OperationKind.CANCEL,
+        by=by,
+        submission=run.number,
+        job_id=run.job_id,
+        run_digest=draft.digest,
+        since=draft.now,
+        attempt=run.operations + 1,
+    )
+    _begin(draft, operation)
+
+
+def _begin(draft: Draft, operation: Operation) -> None:
+    draft.update(operations=operation.attempt)
+    draft.status = replace(draft.status, operation=operation)
+    if operation.by in (Cause.UPGRADE, Cause.MOVE):
+        reason = Reason.Upgrading if operation.by == Cause.UPGRADE else Reason.Moving
+        draft.event(reason, f"run {operation.submission} is being replaced ({operation.kind})")
+    _send(draft, operation)
+    draft.again(FAST)
+    describe(draft)
+
+
+def describe(draft: Draft) -> None:
+    """Say what the operation is waiting for."""
+    operation = draft.status.operation
+    if operation is None:
+        return
+    reason = {
+        Cause.UPGRADE: Reason.Upgrading,
+        Cause.ROLLBACK: Reason.RolledBack,
+        Cause.MOVE: Reason.Moving,
+        Cause.SCALE: Reason.Rescaling,
+        Cause.SUSPEND: Reason.Suspending,
+        Cause.DRAIN: Reason.Draining,
+        Cause.CANCEL: Reason.Cancelling,
+        Cause.DELETION: Reason.Deleting,
+    }.get(operation.by or "", Reason.Suspending)
+    what = _DOING.get(operation.kind, "stopping the job with a savepoint")
+    where = f" below {operation.directory}" if operation.directory else ""
+    draft.wait(operation.kind, reason, f"{what}{where} (asked for by {operation.by})")
+
+
+def conclude(draft: Draft) -> None:
+    """Follow the operation to its end: fold its outcome into the status, or wait and send again."""
+    operation = draft.status.operation
+    if operation is None:
+        return
+    run = draft.live_run
+    if run is None or run.number != operation.submission:
+        draft.status = replace(draft.status, operation=None)
+        return
+    if draft.plan is not None:
+        return  # learn is still reading how the job ended
+    if not draft.observation.cluster.reachable or draft.observation.job.presence is Presence.UNKNOWN:
+        describe(draft)
+        draft.again(1.0)
+        return
+    if is_stop(operation):
+        _conclude_stop(draft, operation, run)
+    elif draft.observation.job.presence is Presence.PRESENT:
+        describe(draft)
+        _send(draft, operation)
+        draft.again(CANCEL_AGAIN)
+
+
+def _conclude_stop(draft: Draft, operation: Operation, run: Submission) -> None:
+    overview = draft.observation.job.overview
+    if overview is None:
+        describe(draft)
+        draft.again(1.0)
+        return  # absent: `observe_run` counts the time until the job is known to be gone
+    result = draft.need_trigger(operation)
+    match result.state:
+        case TriggerState.IN_PROGRESS if draft.observation.job.answers_no_more:
+            _forgotten(draft, operation, run, overview)
+        case TriggerState.IN_PROGRESS:
+            describe(draft)
+            draft.again(FAST)
+        case TriggerState.COMPLETED if result.location is not None:
+            if overview.state.is_terminal:
+                stopped(draft, operation, result.location, time=overview.end_time)
+            else:
+                describe(draft)
+                draft.again(FAST)
+        case TriggerState.FORGOTTEN:
+            _forgotten(draft, operation, run, overview)
+        case TriggerState.FAILED | TriggerState.COMPLETED:
+            _failed(draft, operation, run, overview, result)
+
+
+def _forgotten(draft: Draft, operation: Operation, run: Submission, overview: JobOverview) -> None:
+    """The trigger is unknown: never sent, expired, or the JobManager is another one. The history tells."""
+    assert operation.directory is not None
+    assert run.job_id is not None
+    if overview.state.is_terminal and not left_state_known(draft, run):
+        return
+    stats = draft.need_checkpoints(run.job_id)
+    mine = stats.below(operation.directory) if stats is not None else ()
+    done = next((snapshot for snapshot in mine if snapshot.status is CheckpointStatus.COMPLETED), None)
+    if overview.state.is_terminal:
+        if done is not None and done.external_path and not _went_on(overview, stats, done):
+            stopped(draft, operation, done.external_path, time=overview.end_time)
+        else:
+            report(draft, operation, None, "the job ended before the savepoint was complete")
+            end_by_state(draft, overview, cancelled_by_us=False)
+    elif stats is not None and stats.savepoint_in_progress:
+        describe(draft)
+        draft.again(1.0)
+    elif done is not None:
+        if done.external_path:
+            _keep(draft, operation, done.external_path)
+        _fail(
+            draft,
+            operation,
+            f"a savepoint was made at {done.external_path}, but the job was not stopped",
+            permanent=False,
+        )
+    else:
+        describe(draft)
+        _send(draft, operation)
+        draft.again(FAST)
+
+
+def _went_on(overview: JobOverview, stats: CheckpointStats | None, stop: Checkpoint) -> bool:
+    """Whether the job completed a checkpoint after the savepoint of its stop, which had failed then.
+
+    A job that has finished was stopped all the same: Flink also completes a checkpoint that is asked for during a stop.
+    """
+    newest = stats.newest_completed(CheckpointKind.CHECKPOINT) if stats is not None else None
+    later = newest is not None and newest.checkpoint_id > stop.checkpoint_id
+    return later and overview.state is not FlinkJobState.FINISHED
+
+
+def _failed(draft: Draft, operation: Operation, run: Submission, overview: JobOverview, result: TriggerResult) -> None:
+    cause = result.failure or "Flink gave no cause"
+    if overview.state.is_terminal:
+        if not left_state_known(draft, run):
+            return
+        report(draft, operation, None, cause)
+        end_by_state(draft, overview, cancelled_by_us=False, made=result.failure_path)
+        return
+    permanent = is_final(cause)
+    if result.failure_path is not None:
+        _keep(draft, operation, result.failure_path)
+    _fail(draft, operation, cause, permanent=permanent)
+
+
+def _keep(draft: Draft, operation: Operation, location: str) -> None:
+    """A stop that failed has made a savepoint all the same: the job may be gone before its next checkpoint."""
+    draft.record_savepoint(operation, location, ORIGINS.get(operation.by or "", SavepointOrigin.MANUAL))
+
+
+def _fail(draft: Draft, operation: Operation, cause: str, *, permanent: bool) -> None:
+    """The stop failed and the job runs on: the operation is over, whoever wanted it may try again."""
+    draft.status = replace(draft.status, operation=None)
+    draft.event(Reason.SavepointFailed, f"{operation.by}: {cause}", warning=True)
+    if (operation.by or "").startswith(SAVEPOINT_PREFIX):
+        report(draft, operation, None, cause, permanent=permanent)
+        draft.again(FAST)
+        return
+    attempts = draft.failures_of(operation.kind) + (FAILURES_THAT_COUNT if permanent else 1)
+    pause = delay_seconds(attempts, seed=draft.job.meta.uid, initial=2.0)
+    draft.retry(operation.kind, Reason.SavepointFailed, cause, pause=pause, attempts=attempts)
+
+
+def _send(draft: Draft, operation: Operation) -> None:
+    run = draft.run
+    assert run is not None
+    assert run.cluster_url is not None
+    assert operation.job_id is not None
+    url = run.cluster_url
+    if operation.kind is OperationKind.CANCEL:
+        draft.act(CancelJob(url=url, job_id=operation.job_id))
+        return
+    assert operation.trigger_id is not None
+    assert operation.directory is not None
+    format_type = SavepointFormat((operation.format_type or FormatType.CANONICAL).upper())
+    if operation.kind is OperationKind.SAVEPOINT_AND_CANCEL:
+        draft.act(
+            TakeSavepoint(
+                url=url,
+                job_id=operation.job_id,
+                trigger_id=operation.trigger_id,
+                directory=operation.directory,
+                format_type=format_type,
+                cancel=True,
+            )
+        )
+    else:
+        draft.act(
+            StopJob(
+                url=url,
+                job_id=operation.job_id,
+                trigger_id=operation.trigger_id,
+                directory=operation.directory,
+                format_type=format_type,
+                drain=operation.drain,
+            )
+        )
