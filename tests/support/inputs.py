@@ -117,7 +117,14 @@ def ended(
     """A submission whose end is latched."""
     kind = kind or (SnapshotKind.SAVEPOINT if snapshot else SnapshotKind.MISSING)
     message = fields.pop("message", None)
-    end = RunEnd(result=result, time=fields.pop("at", ago(10)), snapshot=snapshot, snapshot_kind=kind, message=message)
+    end = RunEnd(
+        result=result,
+        time=fields.pop("at", ago(10)),
+        snapshot=snapshot,
+        snapshot_kind=kind,
+        message=message,
+        cause=fields.pop("cause", None),
+    )
     return run(end=replace(end, released=fields.pop("released", False)), **fields)
 
 

@@ -63,6 +63,13 @@ class RunResult(StrEnum):
     """It went away under a stop of the operator, and where its savepoint lies is not known."""
 
 
+class EndCause(StrEnum):
+    """What made a run fail, where that decides what follows (`status.submission.end.cause`)."""
+
+    RESTORE_FAILED = "RestoreFailed"
+    """Its snapshot is missing or does not fit the program, so that another attempt cannot help."""
+
+
 class SubmissionReason(StrEnum):
     """Why a run was started (`status.submission.reason`)."""
 

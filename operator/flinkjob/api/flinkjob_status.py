@@ -22,6 +22,7 @@ from flinkjob.api.common import (
 )
 from flinkjob.api.enums import (
     ConditionStatus,
+    EndCause,
     FormatType,
     HoldReason,
     OperationKind,
@@ -111,6 +112,7 @@ class RunEnd:
     snapshot_time: Annotated[Time | None, Field(description="When that state was taken.")] = None
     released: Annotated[bool, Field(description="Whether state left Running since, which lets it run again.")] = False
     message: Annotated[Message | None, Field(description="Why, in one line.")] = None
+    cause: Annotated[EndCause | None, Field(description="What made it fail, where that decides what follows.")] = None
     incarnation: Annotated[Word | None, Field(description="The JobManager process that showed it.")] = None
 
 

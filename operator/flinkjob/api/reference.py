@@ -54,6 +54,7 @@ _CLASSES: Final[Mapping[FieldClass, str]] = {
 _WORDS: Final[Mapping[str, type[StrEnum]]] = {
     "FlinkJob.status.submission.reason": enums.SubmissionReason,
     "FlinkJob.status.submission.end.result": enums.RunResult,
+    "FlinkJob.status.submission.end.cause": enums.EndCause,
     "FlinkJob.status.submission.end.snapshotKind": enums.SnapshotKind,
     "FlinkJob.status.hold.reason": enums.HoldReason,
     "FlinkSavepoint.status.error.errorCode": enums.SavepointErrorCode,

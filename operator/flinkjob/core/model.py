@@ -26,6 +26,7 @@ from flinkjob.core.flinkmodel import (
     JobOverview,
     ParallelismBounds,
     RunRequest,
+    SavepointFailure,
     TriggerResult,
 )
 from flinkjob.core.identity import Mark
@@ -364,7 +365,7 @@ class OperationOutcome:
     by: str
     location: str | None
     message: str
-    permanent: bool = False
+    failure: SavepointFailure = SavepointFailure.OTHER
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 
 from flinkjob.core.errors import SubmitRejection, one_line, redact_urls
+from flinkjob.core.flinkmodel import SavepointFailure
 
 _CAUSE = re.compile(r"^\s*Caused by: (.*)$", re.MULTILINE)
 _STACK_LINE = re.compile(r"^\s*(at |\.\.\. \d+ (more|common frames)|Suppressed: )")
@@ -30,6 +31,26 @@ _CHECKPOINTING_OFF = re.compile(r"Checkpointing (?:is|was|has) not (?:been )?ena
 _SAVEPOINT_DESPITE_FAILURE = re.compile(r"A savepoint has been created at: ([^\s,]+)")
 _MISSING_SNAPSHOT = re.compile(
     r"Cannot find (?:checkpoint or savepoint|meta data) file|Cannot find checkpoint or savepoint"
+)
+
+_CANNOT_BE_WRITTEN = (
+    "Failed to create savepoint directory",
+    "Mkdirs failed to create",
+    "FileAlreadyExistsException",
+    "AccessDeniedException",
+    "NotDirectoryException",
+    "Not a directory",
+    "Permission denied",
+    "Read-only file system",
+    "UnsupportedFileSystemScheme",
+    "Could not find a file system implementation",
+)
+_CANNOT_RESTORE = (
+    "Cannot map checkpoint/savepoint state",
+    "Failed to rollback to checkpoint/savepoint",
+    "Cannot find checkpoint or savepoint",
+    "Could not find a file system implementation",
+    "cannot be mapped to the new program",
 )
 
 _SUBMIT: tuple[tuple[SubmitRejection, re.Pattern[str]], ...] = (
@@ -83,16 +104,21 @@ def root_cause(*texts: str) -> str:
         texts: the elements of `errors[]`, or one stack trace. The last one that says something is looked at; in it the
             last `Caused by:`, or its first line.
     """
+    return one_line(_innermost(*texts))
+
+
+def _innermost(*texts: str) -> str:
+    """The root cause in its full length."""
     best = ""
     for text in texts:
         if text.strip() and text.strip() not in _WRAPPERS:
             best = text
     telling = _TELLING.search(best)
     if telling:
-        return one_line(redact_urls(telling.group()))
+        return redact_urls(telling.group())
     found = list(_CAUSE.finditer(best))
     tail = best[found[-1].start(1) :] if found else best.lstrip("< \n").removeprefix("Exception on server side:")
-    return one_line(redact_urls(_shorten(_message_lines(tail))))
+    return redact_urls(_shorten(_message_lines(tail)))
 
 
 def _message_lines(text: str) -> str:
@@ -154,6 +180,22 @@ def is_checkpointing_off(texts: Sequence[str]) -> bool:
 def is_rescale_unsupported(texts: Sequence[str]) -> bool:
     """True when the scheduler of the job cannot rescale it."""
     return any("does not support changing the parallelism" in text for text in texts)
+
+
+def savepoint_failure(stacktrace: str) -> SavepointFailure:
+    """What the failure of a savepoint, by its stack trace, means for another attempt."""
+    cause = _innermost(stacktrace)
+    if "Could not find Flink job" in cause:
+        return SavepointFailure.JOB_NOT_FOUND
+    if any(words in cause for words in _CANNOT_BE_WRITTEN):
+        return SavepointFailure.PERMANENT
+    return SavepointFailure.OTHER
+
+
+def is_restore_failure(stacktrace: str) -> bool:
+    """True when a job failed because its snapshot is missing or does not fit the program."""
+    cause = _innermost(stacktrace)
+    return any(words in cause for words in _CANNOT_RESTORE)
 
 
 def is_snapshot_missing(text: str) -> bool:

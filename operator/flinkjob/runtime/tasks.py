@@ -320,9 +320,8 @@ def _patience(attempt: int) -> float:
 
 def _disposed(result: TriggerResult, *, believed: bool) -> DisposalSeen:
     cause = result.failure or ""
-    missing = result.missing or "Cannot find checkpoint or savepoint" in cause
-    if missing and not believed:
+    if result.missing and not believed:
         return DisposalSeen(phase=DisposalPhase.FAILED, message="it does not find it, but others may")
-    if result.state is TriggerState.COMPLETED or missing:
+    if result.state is TriggerState.COMPLETED:
         return DisposalSeen(phase=DisposalPhase.DONE)
     return DisposalSeen(phase=DisposalPhase.FAILED, message=cause or "Flink has forgotten the disposal")

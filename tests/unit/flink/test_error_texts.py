@@ -3,7 +3,15 @@
 import pytest
 
 from flinkjob.core.errors import MESSAGE_LIMIT, FlinkJobError, SubmitRejection, one_line, redact_urls
-from flinkjob.flink.error_texts import is_job_not_found, root_cause, savepoint_despite_failure, submit_rejection
+from flinkjob.core.flinkmodel import SavepointFailure
+from flinkjob.flink.error_texts import (
+    is_job_not_found,
+    is_restore_failure,
+    root_cause,
+    savepoint_despite_failure,
+    savepoint_failure,
+    submit_rejection,
+)
 from tests.flinksim import javaerrors
 
 
@@ -110,6 +118,36 @@ def test_only_flinks_words_mean_that_a_job_is_not_there() -> None:
     assert not is_job_not_found(["Not found: /jobs"])
     assert not is_job_not_found(["Unable to load requested file /x."])
     assert not is_job_not_found([])
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("java.io.IOException: Failed to create savepoint directory at file:/x", SavepointFailure.PERMANENT),
+        (
+            f"java.lang.Exception: x\nCaused by: java.io.IOException: {'y' * 600} Permission denied",
+            SavepointFailure.PERMANENT,
+        ),
+        (f"org.apache.flink.X: Could not find Flink job ({'0' * 32})", SavepointFailure.JOB_NOT_FOUND),
+        ("java.lang.Exception: Permission denied\nCaused by: java.lang.Exception: declined", SavepointFailure.OTHER),
+        (javaerrors.suspending().text, SavepointFailure.OTHER),
+    ],
+)
+def test_what_the_failure_of_a_savepoint_means_for_another_attempt(text: str, kind: SavepointFailure) -> None:
+    assert savepoint_failure(text) is kind
+
+
+@pytest.mark.parametrize(
+    ("text", "is_failure"),
+    [
+        ("java.lang.IllegalStateException: Cannot map checkpoint/savepoint state for operator x", True),
+        ("java.io.FileNotFoundException: Cannot find checkpoint or savepoint file/directory 'x'", True),
+        (f"java.io.IOException: {'y' * 600} cannot be mapped to the new program", True),
+        ("java.lang.IllegalStateException: fails on purpose", False),
+    ],
+)
+def test_a_job_that_could_not_be_restored(text: str, is_failure: bool) -> None:
+    assert is_restore_failure(text) is is_failure
 
 
 @pytest.mark.behaviour(45)

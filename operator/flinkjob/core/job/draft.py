@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from flinkjob.api.codec import FlinkJob
-from flinkjob.api.enums import OperationKind, RunResult, SavepointOrigin, SnapshotKind
+from flinkjob.api.enums import EndCause, OperationKind, RunResult, SavepointOrigin, SnapshotKind
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import (
     FlinkJobStatus,
@@ -250,6 +250,7 @@ class Draft:
         snapshot: str | None,
         kind: SnapshotKind,
         message: str | None = None,
+        cause: EndCause | None = None,
         time: datetime | None = None,
         taken: datetime | None = None,
     ) -> None:
@@ -264,6 +265,7 @@ class Draft:
             snapshot_kind=kind,
             snapshot_time=taken,
             message=one_line(message) if message else None,
+            cause=cause,
             incarnation=self.observation.cluster.incarnation,
         )
         entry = HistoryEntry(

@@ -22,7 +22,7 @@ from flinkjob.api.enums import (
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Operation, Submission
 from flinkjob.api.reasons import Reason
-from flinkjob.core.flinkmodel import is_checkpoint_place
+from flinkjob.core.flinkmodel import SavepointFailure, is_checkpoint_place
 from flinkjob.core.job.draft import Draft, is_stop
 from flinkjob.core.job.restore_point import LeftState
 from flinkjob.core.job.run_end import report, stopped
@@ -98,7 +98,7 @@ def _under_stop(draft: Draft, run: Submission, operation: Operation) -> None:
         stopped(draft, operation, found.location, taken=found.time)
         return
     message = f"run {number} went away while it was being stopped; look for its savepoint below {directory}"
-    report(draft, operation, None, message, permanent=True)
+    report(draft, operation, None, message, failure=SavepointFailure.PERMANENT)
     draft.end_run(RunResult.SAVEPOINT_UNKNOWN, snapshot=None, kind=SnapshotKind.MISSING, message=message)
     draft.event(Reason.SavepointUnknown, message, warning=True)
 

@@ -10,7 +10,16 @@ from dataclasses import replace
 from datetime import timedelta
 
 from flinkjob.api.common import duration_seconds
-from flinkjob.api.enums import HoldReason, OnLoss, OnMissing, RestartPolicy, RunResult, SnapshotKind, SubmissionReason
+from flinkjob.api.enums import (
+    EndCause,
+    HoldReason,
+    OnLoss,
+    OnMissing,
+    RestartPolicy,
+    RunResult,
+    SnapshotKind,
+    SubmissionReason,
+)
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Hold, RestartInfo, RunEnd, Submission
 from flinkjob.api.reasons import Reason
@@ -19,13 +28,6 @@ from flinkjob.core.job import adoption, cluster_requirements, finished, rollback
 from flinkjob.core.job.draft import Draft
 from flinkjob.core.job.restore_point import redeploys
 
-_RESTORE_FAULTS = (
-    "Cannot map checkpoint/savepoint state",
-    "Failed to rollback to checkpoint/savepoint",
-    "Cannot find checkpoint or savepoint",
-    "Could not find a file system implementation",
-    "cannot be mapped to the new program",
-)
 _REASONS = {
     HoldReason.STOPPED: Reason.SavepointStop,
     HoldReason.CANCELLED: Reason.SavepointStop,
@@ -170,8 +172,8 @@ def _cannot_restore(spec: FlinkJobSpec, last: Submission) -> bool:
     """Failed before any task ran, since its snapshot is missing or does not fit: trying again cannot help."""
     if spec.restore.allow_non_restored_state and not last.allow_non_restored_state:
         return False  # the person lets it leave state behind now
-    message = (last.end.message if last.end else None) or ""
-    return not last.running and last.restored_from is not None and any(fault in message for fault in _RESTORE_FAULTS)
+    restore_failed = last.end is not None and last.end.cause is EndCause.RESTORE_FAILED
+    return not last.running and last.restored_from is not None and restore_failed
 
 
 def _pause_over(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) -> bool:

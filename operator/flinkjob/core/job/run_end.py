@@ -10,10 +10,17 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from flinkjob.api.enums import HoldReason, OperationKind, RunResult, SnapshotKind
+from flinkjob.api.enums import EndCause, HoldReason, OperationKind, RunResult, SnapshotKind
 from flinkjob.api.flinkjob_status import FailureInfo, Hold, Operation, Submission
 from flinkjob.api.reasons import Reason
-from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, FlinkJobState, JobOverview
+from flinkjob.core.flinkmodel import (
+    CheckpointKind,
+    CheckpointStats,
+    FlinkJobState,
+    JobException,
+    JobOverview,
+    SavepointFailure,
+)
 from flinkjob.core.job.draft import Draft
 from flinkjob.core.job.restore_point import LeftState, left_state
 from flinkjob.core.model import Fact, OperationOutcome
@@ -50,9 +57,16 @@ def stopped(
             draft.event(now, f"run {operation.submission} was stopped with {location}")
 
 
-def report(draft: Draft, operation: Operation, location: str | None, message: str, *, permanent: bool = False) -> None:
+def report(
+    draft: Draft,
+    operation: Operation,
+    location: str | None,
+    message: str,
+    *,
+    failure: SavepointFailure = SavepointFailure.OTHER,
+) -> None:
     """Tell the FlinkSavepoint that asked for the operation, if one did, how it ended."""
-    draft.outcome = OperationOutcome(by=operation.by or "", location=location, message=message, permanent=permanent)
+    draft.outcome = OperationOutcome(by=operation.by or "", location=location, message=message, failure=failure)
 
 
 def left_state_known(draft: Draft, run: Submission) -> bool:
@@ -95,11 +109,17 @@ def end_by_state(draft: Draft, overview: JobOverview, *, cancelled_by_us: bool, 
         result = RunResult.CANCELLED_EXTERNALLY
     else:
         result = RunResult.FAILED
-    message = left.message
-    if result is RunResult.FAILED:
-        message = _failure(draft, run.job_id) or message
+    exception = _failure(draft, run.job_id) if result is RunResult.FAILED else None
+    message = (exception.root_cause if exception is not None else None) or left.message
+    cause = EndCause.RESTORE_FAILED if exception is not None and exception.cannot_restore else None
     draft.end_run(
-        result, snapshot=left.location, kind=left.kind, message=message, time=overview.end_time, taken=left.time
+        result,
+        snapshot=left.location,
+        kind=left.kind,
+        message=message,
+        cause=cause,
+        time=overview.end_time,
+        taken=left.time,
     )
     _tell_end(draft, result, message)
 
@@ -110,7 +130,8 @@ def _stop_of_a_finished_job(stats: CheckpointStats | None) -> str | None:
     return synchronous.external_path if synchronous is not None else None
 
 
-def _failure(draft: Draft, job_id: str) -> str | None:
+def _failure(draft: Draft, job_id: str) -> JobException | None:
+    """The exception that ended the job, noted in the status."""
     draft.need(Fact.EXCEPTION, job_id)
     exception = draft.observation.exception
     if exception is None:
@@ -125,7 +146,7 @@ def _failure(draft: Draft, job_id: str) -> str | None:
             task_manager=exception.taskmanager[:256] if exception.taskmanager else None,
         ),
     )
-    return exception.root_cause
+    return exception
 
 
 def _tell_end(draft: Draft, result: RunResult, message: str | None) -> None:

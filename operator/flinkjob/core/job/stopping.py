@@ -21,6 +21,7 @@ from flinkjob.core.flinkmodel import (
     CheckpointStatus,
     FlinkJobState,
     JobOverview,
+    SavepointFailure,
     SavepointFormat,
     TriggerResult,
     TriggerState,
@@ -30,7 +31,6 @@ from flinkjob.core.job.draft import FAST, Draft, is_stop
 from flinkjob.core.job.run_end import end_by_state, left_state_known, report, stopped
 from flinkjob.core.model import Presence
 from flinkjob.core.requester import ORIGINS, SAVEPOINT_PREFIX, Cause
-from flinkjob.core.savepoint_rules import is_final
 
 CANCEL_AGAIN = 1.0
 """Seconds between repeats of a cancel, which is harmless to repeat."""
@@ -202,7 +202,6 @@ def _forgotten(draft: Draft, operation: Operation, run: Submission, overview: Jo
             draft,
             operation,
             f"a savepoint was made at {done.external_path}, but the job was not stopped",
-            permanent=False,
         )
     else:
         describe(draft)
@@ -225,13 +224,12 @@ def _failed(draft: Draft, operation: Operation, run: Submission, overview: JobOv
     if overview.state.is_terminal:
         if not left_state_known(draft, run):
             return
-        report(draft, operation, None, cause)
+        report(draft, operation, None, cause, failure=result.failure_kind)
         end_by_state(draft, overview, cancelled_by_us=False, made=result.failure_path)
         return
-    permanent = is_final(cause)
     if result.failure_path is not None:
         _keep(draft, operation, result.failure_path)
-    _fail(draft, operation, cause, permanent=permanent)
+    _fail(draft, operation, cause, result.failure_kind)
 
 
 def _keep(draft: Draft, operation: Operation, location: str) -> None:
@@ -239,15 +237,15 @@ def _keep(draft: Draft, operation: Operation, location: str) -> None:
     draft.record_savepoint(operation, location, ORIGINS.get(operation.by or "", SavepointOrigin.MANUAL))
 
 
-def _fail(draft: Draft, operation: Operation, cause: str, *, permanent: bool) -> None:
+def _fail(draft: Draft, operation: Operation, cause: str, failure: SavepointFailure = SavepointFailure.OTHER) -> None:
     """The stop failed and the job runs on: the operation is over, whoever wanted it may try again."""
     draft.status = replace(draft.status, operation=None)
     draft.event(Reason.SavepointFailed, f"{operation.by}: {cause}", warning=True)
     if (operation.by or "").startswith(SAVEPOINT_PREFIX):
-        report(draft, operation, None, cause, permanent=permanent)
+        report(draft, operation, None, cause, failure=failure)
         draft.again(FAST)
         return
-    attempts = draft.failures_of(operation.kind) + (FAILURES_THAT_COUNT if permanent else 1)
+    attempts = draft.failures_of(operation.kind) + (FAILURES_THAT_COUNT if failure is SavepointFailure.PERMANENT else 1)
     pause = delay_seconds(attempts, seed=draft.job.meta.uid, initial=2.0)
     draft.retry(operation.kind, Reason.SavepointFailed, cause, pause=pause, attempts=attempts)
 

@@ -36,7 +36,7 @@ class StopRound(ExistingRound):
         if outcome is not None and outcome.by == me:
             if outcome.location is not None:
                 return self._complete(spec, TriggerResult(state=TriggerState.COMPLETED, location=outcome.location))
-            return self._failed_once(spec, outcome.message, final=True if outcome.permanent else None)
+            return self._failed_once(spec, outcome.message, outcome.failure)
         hold = self.given.job_status.hold
         if hold is not None and hold.by == self.meta.name and hold.location is not None:
             return self._complete(spec, TriggerResult(state=TriggerState.COMPLETED, location=hold.location))

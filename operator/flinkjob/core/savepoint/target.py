@@ -12,7 +12,7 @@ from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import CancelJob, StopJob
-from flinkjob.core.flinkmodel import FlinkJobState, SavepointFormat, TriggerResult, TriggerState
+from flinkjob.core.flinkmodel import FlinkJobState, SavepointFailure, SavepointFormat, TriggerResult, TriggerState
 from flinkjob.core.job.draft import FAST
 from flinkjob.core.model import Fact, NeedFact, Needs, Presence, SavepointDecision
 from flinkjob.core.savepoint.existing import ExistingRound
@@ -129,10 +129,12 @@ class TargetRound(ExistingRound):
         self._again(FAST)
         return self._in_progress()
 
-    def _failed_once(self, spec: FlinkSavepointSpec, cause: str, *, final: bool | None = None) -> SavepointDecision:
+    def _failed_once(
+        self, spec: FlinkSavepointSpec, cause: str, failure: SavepointFailure, *, late: bool = False
+    ) -> SavepointDecision:
         """A stop that failed may have made its savepoint, and ended the job, all the same."""
         made = self.given.observation.trigger.failure_path if self.given.observation.trigger is not None else None
         overview = self.given.observation.job.overview
         if made is not None and overview is not None and overview.state.is_terminal:
             return super()._complete(spec, TriggerResult(state=TriggerState.COMPLETED, location=made))
-        return super()._failed_once(spec, cause, final=final)
+        return super()._failed_once(spec, cause, failure, late=late)

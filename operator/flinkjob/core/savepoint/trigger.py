@@ -28,6 +28,7 @@ from flinkjob.core.actions import (
 from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.flinkmodel import (
     CheckpointStatus,
+    SavepointFailure,
     SavepointFormat,
     TriggeredCheckpoint,
     TriggerResult,
@@ -40,7 +41,6 @@ from flinkjob.core.model import (
 )
 from flinkjob.core.savepoint.checkpoint import CheckpointRound
 from flinkjob.core.savepoint.draft import FALSE, NO_DIRECTORY, TRUE
-from flinkjob.core.savepoint_rules import is_final
 
 
 class TriggerRound(CheckpointRound):
@@ -186,7 +186,7 @@ class TriggerRound(CheckpointRound):
             case TriggerState.COMPLETED:
                 return self._complete(spec, result)
             case TriggerState.FAILED:
-                return self._failed_once(spec, result.failure or "Flink gave no cause", final=True if late else None)
+                return self._failed_once(spec, result.failure or "Flink gave no cause", result.failure_kind, late=late)
             case TriggerState.FORGOTTEN:
                 return self._forgotten(spec, late=late)
 
@@ -235,12 +235,13 @@ class TriggerRound(CheckpointRound):
         """Whether the job has ended so recently that the statistics may not show its last savepoint."""
         return self.given.observation.job.terminal_for < self.given.observation.cluster.refresh_interval + 0.5
 
-    def _failed_once(self, spec: FlinkSavepointSpec, cause: str, *, final: bool | None = None) -> SavepointDecision:
+    def _failed_once(
+        self, spec: FlinkSavepointSpec, cause: str, failure: SavepointFailure, *, late: bool = False
+    ) -> SavepointDecision:
         failures = self.before.failures + 1
-        gone = "Could not find Flink job" in cause
-        if gone:
+        if failure is SavepointFailure.JOB_NOT_FOUND:
             return self._fail(SavepointErrorCode.JOB_NOT_RUNNING, cause, failures=failures)
-        if (is_final(cause) if final is None else final) or failures > spec.backoff_limit:
+        if late or failure is SavepointFailure.PERMANENT or failures > spec.backoff_limit:
             return self._fail(SavepointErrorCode.SAVEPOINT_FAILED, cause, failures=failures)
         pause = delay_seconds(failures, seed=self.meta.uid, initial=2.0)
         self._event(Reason.SavepointFailed, f"attempt {self.before.attempt}: {cause}", warning=True)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from flinkjob.api.enums import (
+    EndCause,
     OperationKind,
     RunResult,
     SavepointErrorCode,
@@ -156,6 +157,17 @@ def test_a_failure_is_told_with_its_cause() -> None:
     assert decision.status.last_failure is not None
     assert decision.status.last_failure.root_cause == "boom"
     assert "JobFailed" in told(decision)
+
+
+@pytest.mark.parametrize(("cannot_restore", "cause"), [(True, EndCause.RESTORE_FAILED), (False, None)])
+def test_a_failure_to_restore_is_noted_with_the_end(cannot_restore: bool, cause: EndCause | None) -> None:
+    failure = JobException(time=None, name="x", root_cause="y" * 600, cannot_restore=cannot_restore)
+    decision = decide(
+        job(status=_status()), seen(present(FlinkJobState.FAILED), checkpoints=stats(), exception=failure)
+    )
+    assert decision.status.submission is not None
+    assert decision.status.submission.end is not None
+    assert decision.status.submission.end.cause is cause
 
 
 @pytest.mark.behaviour(48)

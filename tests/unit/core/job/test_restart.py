@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flinkjob.api.enums import HoldReason, RunResult, SnapshotKind
+from flinkjob.api.enums import EndCause, HoldReason, RunResult, SnapshotKind
 from flinkjob.api.flinkjob_status import FlinkJobStatus, Hold, RestartInfo, Submission
 from flinkjob.core.actions import RunJob
 from flinkjob.core.flinkmodel import ClaimMode, FlinkJobState
@@ -273,11 +273,10 @@ def test_a_run_that_lived_long_starts_the_count_again() -> None:
     assert decision.status.restart.attempts == 1
 
 
-@pytest.mark.parametrize(
-    "message", ["Cannot map checkpoint/savepoint state for operator x", "Cannot find checkpoint or savepoint file"]
-)
-def test_a_run_that_could_not_be_restored_is_not_tried_again(message: str) -> None:
-    submission = ended(RunResult.FAILED, SP, SnapshotKind.RESTORED, message=message, restored_from=SP, running=False)
+def test_a_run_that_could_not_be_restored_is_not_tried_again() -> None:
+    submission = ended(
+        RunResult.FAILED, SP, SnapshotKind.RESTORED, cause=EndCause.RESTORE_FAILED, restored_from=SP, running=False
+    )
     decision = decide(job(status=_status(submission), held=False), seen())
     assert acts(decision) == []
     assert decision.status.plan is not None
@@ -286,8 +285,9 @@ def test_a_run_that_could_not_be_restored_is_not_tried_again(message: str) -> No
 
 
 def test_it_is_tried_again_when_state_may_be_left_behind() -> None:
-    message = "Cannot map checkpoint/savepoint state for operator x"
-    submission = ended(RunResult.FAILED, SP, SnapshotKind.RESTORED, message=message, restored_from=SP, running=False)
+    submission = ended(
+        RunResult.FAILED, SP, SnapshotKind.RESTORED, cause=EndCause.RESTORE_FAILED, restored_from=SP, running=False
+    )
     wanted = spec(restore={"allowNonRestoredState": True})
     waiting = decide(job(wanted, _status(submission), held=False), seen())
     assert waiting.status.restart is not None

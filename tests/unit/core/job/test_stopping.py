@@ -11,6 +11,7 @@ from flinkjob.core.flinkmodel import (
     CheckpointKind,
     CheckpointStatus,
     FlinkJobState,
+    SavepointFailure,
     TriggerState,
 )
 from flinkjob.core.model import JobDecision, JobSeen, Left, Listing, Presence
@@ -183,17 +184,22 @@ def test_a_failed_stop_of_a_job_that_ended(
 
 
 @table(
-    ("cause", "attempts", "pause"),
+    ("kind", "attempts", "pause"),
     "after a cause that passes",
-    ("Checkpoint Coordinator is suspending.", 1, 2.0),
+    (SavepointFailure.OTHER, 1, 2.0),
     "more slowly after a cause that stays",
-    ("Failed to create savepoint directory", 3, 8.0),
+    (SavepointFailure.PERMANENT, 3, 8.0),
 )
-def test_a_failed_stop_of_a_job_that_runs_on_is_tried_again(cause: str, attempts: int, pause: float) -> None:
-    decision = decide(job(SUSPENDED, _stop()), seen(present(), trigger=triggered(TriggerState.FAILED, failure=cause)))
+def test_a_failed_stop_of_a_job_that_runs_on_is_tried_again(
+    kind: SavepointFailure, attempts: int, pause: float
+) -> None:
+    decision = decide(
+        job(SUSPENDED, _stop()),
+        seen(present(), trigger=triggered(TriggerState.FAILED, failure="no", failure_kind=kind)),
+    )
     plan = decision.status.plan
     assert plan is not None
-    assert (plan.step, plan.attempts, plan.message) == ("Stop", attempts, cause)
+    assert (plan.step, plan.attempts, plan.message) == ("Stop", attempts, "no")
     assert decision.requeue_after == pytest.approx(pause, rel=0.21)
     assert decision.status.operation is None
     assert conditions(decision) == "Reconciling, healthy"
@@ -296,7 +302,7 @@ def test_a_job_that_went_away_under_a_stop_without_a_known_place_is_held() -> No
     assert decision.status.plan.reason == "SavepointUnknown"
     assert directory() in (decision.status.plan.message or "")
     assert decision.outcome is not None
-    assert decision.outcome.permanent
+    assert decision.outcome.failure is SavepointFailure.PERMANENT
     assert "RunJob" not in acts(decision)
 
 

@@ -11,7 +11,7 @@ from flinkjob.api.enums import HoldReason, OperationKind, RunResult, SavepointPh
 from flinkjob.api.flinkjob_status import FlinkJobStatus, Hold
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.core.actions import TakeCheckpoint, TakeSavepoint
-from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStatus, FlinkJobState, TriggerState
+from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStatus, FlinkJobState, SavepointFailure, TriggerState
 from flinkjob.core.identity import attempt_directory, trigger_id
 from flinkjob.core.job.restore_point import completed_in_order
 from flinkjob.core.model import JobSeen, OperationOutcome
@@ -184,7 +184,7 @@ LATE: dict[str, Any] = {"timeout": "10s"}
     ),
     "no directory can be made: it has failed",
     (
-        triggered(TriggerState.FAILED, failure="Failed to create savepoint directory"),
+        triggered(TriggerState.FAILED, failure="denied", failure_kind=SavepointFailure.PERMANENT),
         {},
         SavepointPhase.FAILED,
         [],
@@ -192,7 +192,7 @@ LATE: dict[str, Any] = {"timeout": "10s"}
     ),
     "Flink does not know the job: it has failed",
     (
-        triggered(TriggerState.FAILED, failure="Could not find Flink job (x)"),
+        triggered(TriggerState.FAILED, failure="unknown", failure_kind=SavepointFailure.JOB_NOT_FOUND),
         {},
         SavepointPhase.FAILED,
         [],
@@ -441,9 +441,14 @@ def test_the_flinkjob_stops_and_the_flinksavepoint_mirrors_it(mode: dict[str, An
     assert (done.status.phase, done.status.location) == (SavepointPhase.COMPLETED, MADE)
 
 
-@pytest.mark.parametrize(("permanent", "phase"), [(False, SavepointPhase.PENDING), (True, SavepointPhase.FAILED)])
-def test_a_stop_that_failed_is_tried_again_unless_it_would_fail_again(permanent: bool, phase: SavepointPhase) -> None:
-    outcome = OperationOutcome(by="FlinkSavepoint/sp", location=None, message="declined", permanent=permanent)
+@pytest.mark.parametrize(
+    ("failure", "phase"),
+    [(SavepointFailure.OTHER, SavepointPhase.PENDING), (SavepointFailure.PERMANENT, SavepointPhase.FAILED)],
+)
+def test_a_stop_that_failed_is_tried_again_unless_it_would_fail_again(
+    failure: SavepointFailure, phase: SavepointPhase
+) -> None:
+    outcome = OperationOutcome(by="FlinkSavepoint/sp", location=None, message="declined", failure=failure)
     decision = decide_sp(savepoint(status=WRITING, **STOP), RUNNING, outcome=outcome)
     assert decision.status.phase == phase
 
