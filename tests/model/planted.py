@@ -64,7 +64,7 @@ def _new_number(patch: pytest.MonkeyPatch) -> None:
         draft.update(rejected=True)
         kind = submission.same_state(run)
         draft.end_run(RunResult.NEVER_STARTED, snapshot=run.restored_from, kind=kind)
-        draft.again(FAST)
+        draft.requeue_after(FAST)
 
     patch.setattr(submission, "resume_unseen", wrong)
 
@@ -128,7 +128,7 @@ def _upgrade(world: Plant) -> None:
 
 
 def _stop_again(patch: pytest.MonkeyPatch) -> None:
-    right = stopping._conclude_stop
+    right = stopping._follow_stop
 
     def wrong(draft: Draft, known: Operation, run: Submission) -> None:
         if draft.need_trigger(known).state is TriggerState.IN_PROGRESS and draft.spec is not None:
@@ -153,7 +153,7 @@ def _stop_slowly(world: Plant) -> None:
 def _without_looking(patch: pytest.MonkeyPatch) -> None:
     def wrong(draft: Draft, known: Operation, run: Submission, overview: Any) -> None:
         stopping._send(draft, known)
-        draft.again(FAST)
+        draft.requeue_after(FAST)
 
     patch.setattr(stopping, "_forgotten", wrong)
 

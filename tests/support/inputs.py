@@ -37,14 +37,14 @@ from flinkjob.core.model import (
     ClusterSeen,
     Fact,
     JobDecision,
+    JobGraphPhase,
+    JobGraphSeen,
     JobInput,
     JobSeen,
     Listing,
     Needs,
     Observation,
     OperationOutcome,
-    PlanPhase,
-    PlanSeen,
     Presence,
     SavepointDecision,
 )
@@ -269,8 +269,8 @@ def seen(seen_job: JobSeen | None = None, **fields: Any) -> Observation:
     fields.setdefault("target", there)
     fields.setdefault("artifact", READY)
     fields.setdefault("checkpoints", CheckpointStats())
-    fields.setdefault("strangers", {})
-    fields.setdefault("plan", PlanSeen(phase=PlanPhase.COMPILED))
+    fields.setdefault("unknown_jobs", {})
+    fields.setdefault("job_graph", JobGraphSeen(phase=JobGraphPhase.COMPILED))
     return Observation(now=fields.pop("now", NOW), cluster=there, job=seen_job or JobSeen(), **fields)
 
 

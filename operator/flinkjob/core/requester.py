@@ -10,7 +10,7 @@ from flinkjob.api.enums import SavepointOrigin
 SAVEPOINT_PREFIX = "FlinkSavepoint/"
 
 
-class Cause:
+class Requester:
     """Who asks for an operation (`operation.by`); a FlinkSavepoint is named by `FlinkSavepoint/<name>`."""
 
     UPGRADE = "Upgrade"
@@ -24,10 +24,10 @@ class Cause:
 
 
 ORIGINS = {
-    Cause.UPGRADE: SavepointOrigin.UPGRADE,
-    Cause.MOVE: SavepointOrigin.UPGRADE,
-    Cause.SUSPEND: SavepointOrigin.SUSPEND,
-    Cause.DRAIN: SavepointOrigin.SUSPEND,
-    Cause.DELETION: SavepointOrigin.DELETION,
+    Requester.UPGRADE: SavepointOrigin.UPGRADE,
+    Requester.MOVE: SavepointOrigin.UPGRADE,
+    Requester.SUSPEND: SavepointOrigin.SUSPEND,
+    Requester.DRAIN: SavepointOrigin.SUSPEND,
+    Requester.DELETION: SavepointOrigin.DELETION,
 }
 """How the savepoint of an operator's own stop is labelled."""

@@ -135,7 +135,7 @@ class Metrics:
         self.flink_requests_total.labels(endpoint, code).inc()
         self.flink_request_seconds.labels(endpoint).observe(seconds)
 
-    def told(self, kind: str, reason: str) -> None:
+    def count_event(self, kind: str, reason: str) -> None:
         """Counts a transition of which an Event tells."""
         self.events_total.labels(kind, reason).inc()
 
@@ -161,7 +161,7 @@ class Metrics:
         if result == SYNCED:
             self.sync_seconds.observe(seconds)
 
-    def watch_syncs(self, running: Callable[[], float], oldest_seconds: Callable[[], float]) -> None:
+    def watch_copies(self, running: Callable[[], float], oldest_seconds: Callable[[], float]) -> None:
         """Sets where the number of copies under way and the age of the oldest one are looked up at each scrape."""
         self.syncs_running.set_function(running)
         self.oldest_sync_seconds.set_function(oldest_seconds)

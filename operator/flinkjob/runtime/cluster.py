@@ -1,4 +1,4 @@
-"""One poller for each Flink cluster: `/jobs/overview` once a tick, however many jobs; keys are woken when theirs changed.
+"""One poller for each Flink cluster: `/jobs/overview` once a tick, however many jobs; keys are enqueued when theirs changed.
 
 Used by the observer and the reconciler. Invariants: an unreachable cluster changes nothing that is known about its jobs; a
 job counts as absent only when Flink itself said "not found" and as long as the same JobManager process says so; a cluster
@@ -61,11 +61,11 @@ class _Absence:
 class Cluster:
     """What one cluster says, kept fresh by its poller."""
 
-    def __init__(self, client: FlinkClient, url: str, pace: Pace, wake: Callable[[Key], None]) -> None:
+    def __init__(self, client: FlinkClient, url: str, pace: Pace, enqueue: Callable[[Key], None]) -> None:
         self.client = client
         self.url = url
         self._pace = pace
-        self._wake = wake
+        self._enqueue = enqueue
         self._seen = ClusterSeen(url=url, reachable=False)
         self._jobs: dict[str, JobOverview] = {}
         self._by_prefix: dict[str, list[JobOverview]] = {}
@@ -135,7 +135,7 @@ class Cluster:
         silent = time.monotonic() - self._silent_since if self._silent_since is not None else 0.0
         return replace(self._seen, unreachable_for=silent)
 
-    def strangers(self) -> tuple[JobOverview, ...]:
+    def unknown_jobs(self) -> tuple[JobOverview, ...]:
         """The live jobs that no key watches."""
         return tuple(
             job
@@ -144,7 +144,7 @@ class Cluster:
         )
 
     async def marks(self, most: int) -> dict[str, Mark] | None:
-        """The owner marks of the strangers that have one, by job id; each job is asked once in its life.
+        """The owner marks of the unknown jobs that have one, by job id; each job is asked once in its life.
 
         Returns:
             None when more than `most` had to be asked: those are known now, ask again.
@@ -152,20 +152,20 @@ class Cluster:
         Raises:
             FlinkJobError: no usable answer.
         """
-        strangers = [job.job_id for job in self.strangers()]
-        unread = [job_id for job_id in strangers if job_id not in self._marks]
+        unknown_jobs = [job.job_id for job in self.unknown_jobs()]
+        unread = [job_id for job_id in unknown_jobs if job_id not in self._marks]
         for job_id in unread[:most]:
             config = await self.client.job_user_config(job_id)
             self._marks[job_id] = read_mark(config) if config is not None else None
         if len(unread) > most:
             return None
-        return {job_id: mark for job_id in strangers if (mark := self._marks.get(job_id)) is not None}
+        return {job_id: mark for job_id in unknown_jobs if (mark := self._marks.get(job_id)) is not None}
 
     def known(self, job_id: str) -> JobOverview | None:
         """The job by id, as of the last look."""
         return self._jobs.get(job_id)
 
-    def kin(self, prefix: str) -> tuple[JobOverview, ...]:
+    def owned_jobs(self, prefix: str) -> tuple[JobOverview, ...]:
         """All jobs with this id prefix, in any state."""
         return tuple(self._by_prefix.get(prefix, ()))
 
@@ -298,11 +298,11 @@ class Cluster:
         changed |= {job_id[:PREFIX] for job_id in before if job_id not in self._jobs}
         for prefix in changed:
             if (key := self._watchers.get(prefix)) is not None:
-                self._wake(key)
+                self._enqueue(key)
 
     def _wake_all(self) -> None:
         for key in set(self._watchers.values()):
-            self._wake(key)
+            self._enqueue(key)
 
     async def _run(self) -> None:
         while True:

@@ -2,7 +2,7 @@
 
 Called by the observer. Invariants: nothing is written to a store; a copy counts only when its manifest is valid and all its
 files are there in their length; a copy that was found is given out once, so that the newest is asked for again; the key is
-woken by the outcome.
+enqueued by the outcome.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ class _Search:
     done: float = 0.0
 
 
-class Copies:
+class CopySearches:
     """The searches of this process."""
 
-    def __init__(self, *, identity: str, stores: StoreAccesses, wake: Callable[[Key], None]) -> None:
+    def __init__(self, *, identity: str, stores: StoreAccesses, enqueue: Callable[[Key], None]) -> None:
         self._identity = identity
         self._stores = stores
-        self._wake = wake
+        self._enqueue = enqueue
         self._searches: dict[Key, _Search] = {}
 
     async def find(self, key: Key, copies: tuple[CopySpec, ...]) -> CopyFound:
@@ -91,7 +91,7 @@ class Copies:
     def _ended(self, key: Key, search: _Search) -> None:
         search.done = time.monotonic()
         if self._searches.get(key) is search:
-            self._wake(key)
+            self._enqueue(key)
 
     async def _find(self, key: Key, copies: tuple[CopySpec, ...]) -> CopyFound:
         passed: list[str] = []

@@ -77,7 +77,7 @@ class _Copy:
     progress: Progress = field(default_factory=Progress)
 
 
-class Syncs:
+class CopyTasks:
     """The copies that this process makes."""
 
     def __init__(
@@ -86,7 +86,7 @@ class Syncs:
         identity: str,
         stores: StoreAccesses,
         faults: Faults,
-        wake: Callable[[Key], None],
+        enqueue: Callable[[Key], None],
         in_use: Callable[[], frozenset[str]] = frozenset,
         parallel: int = 2,
         bandwidth: int | None = None,
@@ -102,7 +102,7 @@ class Syncs:
         self._identity = identity
         self._stores = stores
         self._gate = FaultGate(faults)
-        self._wake = wake
+        self._enqueue = enqueue
         self._in_use = in_use
         self._count = ended
         self._slots = Slots(parallel)
@@ -118,10 +118,10 @@ class Syncs:
     async def look(self, key: Key, wanted: CopyWanted) -> CopySeen:
         """How far a copy is; starts it when nobody did. An outcome is given once: then the status holds it."""
         copy = self._copies.get(wanted.uid)
-        if copy is None or (copy.wanted.token, copy.wanted.sync) != (wanted.token, wanted.sync):
+        if copy is None or (copy.wanted.token, copy.wanted.target) != (wanted.token, wanted.target):
             self.cancel(wanted.uid)
             progress = Progress()
-            task = asyncio.create_task(self._make(wanted, progress), name=f"sync {wanted.namespace}/{wanted.job}")
+            task = asyncio.create_task(self._make(wanted, progress), name=f"copy {wanted.namespace}/{wanted.job}")
             copy = self._copies[wanted.uid] = _Copy(key, wanted, task, progress)
             task.add_done_callback(lambda _: self._ended(wanted))
         await asyncio.wait({copy.task}, timeout=MOMENT)
@@ -151,7 +151,7 @@ class Syncs:
     def _ended(self, wanted: CopyWanted) -> None:
         copy = self._copies.get(wanted.uid)
         if copy is not None and copy.wanted is wanted:
-            self._wake(copy.key)
+            self._enqueue(copy.key)
 
     async def _make(self, wanted: CopyWanted, progress: Progress) -> CopySeen:
         begun = time.monotonic()
@@ -193,14 +193,14 @@ class Syncs:
                 del self._wanting[place], self._busy[place]
 
     async def _copy(self, wanted: CopyWanted, progress: Progress, where: list[str]) -> CopySeen:
-        sync, namespace = wanted.sync, wanted.namespace
+        target, namespace = wanted.target, wanted.namespace
         if self._identity == UNNAMED:
             raise Invalid(
                 "copies need an operator with a name of its own (--identity), by which others know whose they are"
             )
         source = await self._source(wanted)
         place = Place(
-            store=await self._stores.open(namespace, sync.uri, sync, create=True),
+            store=await self._stores.open(namespace, target.uri, target, create=True),
             identity=self._identity,
             namespace=namespace,
             job=wanted.job,
@@ -210,18 +210,18 @@ class Syncs:
             source=source,
             location=wanted.location,
             place=place,
-            uploads=await self._stores.open(namespace, sync.uri, sync, create=True, uploads=True),
+            uploads=await self._stores.open(namespace, target.uri, target, create=True, uploads=True),
             token=wanted.token,
             job_id=wanted.job_id,
             format_type=wanted.format_type,
             flink_version=wanted.flink_version,
-            take_over=sync.take_over,
-            verify=sync.verify is CopyCheck.CHECKSUM,
+            take_over=target.take_over,
+            verify=target.verify is CopyCheck.CHECKSUM,
         )
         manifest = await copy_snapshot(request, bandwidth=self._bandwidth, progress=progress)
-        where.append(f"{sync.uri.rstrip('/')}/{place.directory(manifest.sequence_number, manifest.checkpoint_id)}")
-        if sync.retention is not None:
-            await self._retain(place, sync.retention, manifest.sequence_number)
+        where.append(f"{target.uri.rstrip('/')}/{place.directory(manifest.sequence_number, manifest.checkpoint_id)}")
+        if target.retention is not None:
+            await self._retain(place, target.retention, manifest.sequence_number)
         return CopySeen(
             phase=CopyPhase.DONE,
             sequence_number=manifest.sequence_number,
@@ -243,7 +243,7 @@ class Syncs:
 
     async def _source(self, wanted: CopyWanted) -> ObjectStore:
         try:
-            return await self._stores.open(wanted.namespace, wanted.location, wanted.sync.source, create=False)
+            return await self._stores.open(wanted.namespace, wanted.location, wanted.target.source, create=False)
         except Rejected as error:
             if error.code == 404:
                 raise NoSnapshot(error.message) from error
@@ -252,9 +252,9 @@ class Syncs:
 
 def _store(wanted: CopyWanted) -> str:
     """What may crawl by itself: a namespace's bucket at an endpoint, or its mounted directory."""
-    parts = urlsplit(wanted.sync.uri)
-    bucket = f"{parts.scheme}://{parts.netloc}" if parts.netloc else wanted.sync.uri
-    return f"{wanted.namespace} {bucket} {wanted.sync.endpoint or ''}"
+    parts = urlsplit(wanted.target.uri)
+    bucket = f"{parts.scheme}://{parts.netloc}" if parts.netloc else wanted.target.uri
+    return f"{wanted.namespace} {bucket} {wanted.target.endpoint or ''}"
 
 
 def _seen(phase: CopyPhase, progress: Progress) -> CopySeen:

@@ -37,7 +37,7 @@ class _Found(NamedTuple):
     heard: bool
 
 
-class UnclaimedJobs:
+class OrphanedJobs:
     """Looks for jobs that nobody claims."""
 
     def __init__(self, *, identity: str, clusters: Clusters, cache: ObjectCache, events: EventRecorder) -> None:
@@ -45,11 +45,11 @@ class UnclaimedJobs:
         self._clusters = clusters
         self._cache = cache
         self._events = events
-        self._told: set[_Found] = set()
+        self._reported: set[_Found] = set()
 
     def count(self) -> int:
         """How many there were at the last scan."""
-        return len({found.job_id for found in self._told})
+        return len({found.job_id for found in self._reported})
 
     async def run(self) -> None:
         """Scan for ever."""
@@ -65,29 +65,29 @@ class UnclaimedJobs:
                 found |= await self._scan(cluster)
             except FlinkJobError as error:
                 log.debug("%s cannot be scanned: %s", cluster.url, error.message)
-        self._told = found
+        self._reported = found
 
     async def _scan(self, cluster: Cluster) -> set[_Found]:
         marks = await cluster.marks(MOST_READS)
         if marks is None:  # the rest is asked by the next scan
-            there = {job.job_id for job in cluster.strangers()}
-            return {one for one in self._told if one.url == cluster.url and one.job_id in there}
+            there = {job.job_id for job in cluster.unknown_jobs()}
+            return {one for one in self._reported if one.url == cluster.url and one.job_id in there}
         found = {
             _Found(cluster.url, job_id, _namespace(mark) in cluster.namespaces)
             for job_id, mark in marks.items()
-            if self._unclaimed(mark)
+            if self._is_orphaned(mark)
         }
-        for one in found - self._told:
-            self._tell(one, marks[one.job_id])
+        for one in found - self._reported:
+            self._report(one, marks[one.job_id])
         return found
 
-    def _unclaimed(self, mark: Mark) -> bool:
+    def _is_orphaned(self, mark: Mark) -> bool:
         if mark.owner.count("/") < 2:
             return False  # no operator writes that
         identity, namespace, name = mark.owner.split("/", 2)
         return identity == self._identity and self._cache.job((namespace, name)) is None
 
-    def _tell(self, found: _Found, mark: Mark) -> None:
+    def _report(self, found: _Found, mark: Mark) -> None:
         _, namespace, name = mark.owner.split("/", 2)
         message = f"job {found.job_id} at {found.url} was started for FlinkJob {namespace}/{name}, which does not exist"
         log.warning("%s", message)

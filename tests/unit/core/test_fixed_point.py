@@ -21,13 +21,13 @@ from flinkjob.core.job.status_noise import settled
 from flinkjob.core.model import (
     ArtifactPhase,
     ArtifactSeen,
+    FoundSnapshot,
     JobDecision,
+    JobGraphPhase,
+    JobGraphSeen,
     JobSeen,
-    Left,
     Listing,
     Observation,
-    PlanPhase,
-    PlanSeen,
     Presence,
     RunPhase,
     RunSeen,
@@ -210,8 +210,8 @@ def observations(draw: st.DrawFn) -> Observation:
                 [READY, READY, ArtifactSeen(phase=ArtifactPhase.WORKING), ArtifactSeen(phase=ArtifactPhase.FAILED)]
             )
         ),
-        plan=PlanSeen(phase=draw(st.sampled_from(PlanPhase)), message="m"),
-        kin=draw(st.sampled_from([(), (overview(),), (overview(number=2),)])),
+        job_graph=JobGraphSeen(phase=draw(st.sampled_from(JobGraphPhase)), message="m"),
+        owned_jobs=draw(st.sampled_from([(), (overview(),), (overview(number=2),)])),
         alias=draw(st.booleans()),
         listings={own: left, directory(): draw(st.sampled_from([left, Listing(readable=True)]))},
         deleting_for=draw(st.sampled_from([1.0, 900.0])),
@@ -219,7 +219,7 @@ def observations(draw: st.DrawFn) -> Observation:
 
 
 def _found(location: str, number: int) -> Listing:
-    return Listing(readable=True, found=(Left(location=location, number=number, time=ago(30)),))
+    return Listing(readable=True, found=(FoundSnapshot(location=location, number=number, time=ago(30)),))
 
 
 metas = st.sampled_from([{}, {}, {}, deleted(5), deleted(3600)])

@@ -15,7 +15,7 @@ from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.model import CopyFound, CopySearch
 from flinkjob.runtime import copy_search as searches
-from flinkjob.runtime.copy_search import Copies
+from flinkjob.runtime.copy_search import CopySearches
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.snapshots.copying import CopyRequest, copy_snapshot
 from flinkjob.snapshots.place import Place
@@ -43,7 +43,7 @@ def lose(directory: Path, *numbers: int) -> None:
 
 async def found(directory: Path, **fields: Any) -> CopyFound:
     stores = StoreAccesses(reader=NO_READER, grants=StoreGrants.of([f"team=file://{directory}"]), hosts=HostRules())
-    search = Copies(identity="two", stores=stores, wake=lambda _: None)
+    search = CopySearches(identity="two", stores=stores, enqueue=lambda _: None)
     spec = CopySpec.model_validate({"uri": f"file://{directory}/copies", **fields})
     async with asyncio.timeout(timedelta(minutes=1).total_seconds()):
         while (seen := await search.find(KEY, (spec,))).phase is CopySearch.WORKING:

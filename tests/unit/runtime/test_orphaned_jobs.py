@@ -9,7 +9,7 @@ import pytest
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
-from flinkjob.runtime.orphaned_jobs import UnclaimedJobs
+from flinkjob.runtime.orphaned_jobs import OrphanedJobs
 from tests.unit.api import objects
 from tests.unit.runtime.conftest import World
 from tests.unit.runtime.stubs import StubFlink, job_overview
@@ -29,7 +29,7 @@ class Watch:
         connect: Any = lambda url, _: self.flinks[url]  # noqa: E731 - a stub for a client
         self.clusters = Clusters(connect, Pace(0.5, 1.0), lambda _: None)
         events: Any = self
-        self.unclaimed = UnclaimedJobs(identity="id", clusters=self.clusters, cache=self.cache, events=events)
+        self.orphaned = OrphanedJobs(identity="id", clusters=self.clusters, cache=self.cache, events=events)
 
     def post(self, ref: Any, *, type: str, reason: str, message: str) -> bool:
         self.told.append((ref.namespace, ref.name, message))
@@ -54,7 +54,7 @@ class Watch:
         """Whom the Events of a scan are about."""
         self.world.pass_time(3)
         self.told.clear()
-        self.world.run(self.unclaimed.scan())
+        self.world.run(self.orphaned.scan())
         return sorted((namespace, name) for namespace, name, _ in self.told)
 
 
@@ -68,10 +68,10 @@ def test_a_job_that_is_left_is_told_once_in_its_namespace(watch: Watch) -> None:
     watch.runs(SHARED, "id/team/left")
     assert watch.scan() == [("team", "left")]
     assert watch.scan() == []
-    assert watch.unclaimed.count() == 1
+    assert watch.orphaned.count() == 1
     watch.cache.put_job(objects.job(name="left", namespace="team", resourceVersion="1"))
     assert watch.scan() == []
-    assert watch.unclaimed.count() == 0
+    assert watch.orphaned.count() == 0
 
 
 @pytest.mark.isolation("job-of-nobody")
@@ -82,7 +82,7 @@ def test_a_forged_mark_posts_nothing_in_another_namespace(watch: Watch, owner: s
     watch.watch("victim", SHARED)
     watch.runs(OWN, owner)
     assert watch.scan() == []
-    assert watch.unclaimed.count() == 1
+    assert watch.orphaned.count() == 1
 
 
 @pytest.mark.isolation("job-of-nobody")
@@ -103,7 +103,7 @@ def test_the_same_job_id_on_a_tenants_own_cluster_hides_nothing(watch: Watch) ->
     assert watch.scan() == []
     watch.runs(SHARED, "id/team/left")
     assert watch.scan() == [("team", "left")]
-    assert watch.unclaimed.count() == 1
+    assert watch.orphaned.count() == 1
 
 
 def test_marks_of_others_are_nobodys_business(watch: Watch) -> None:
@@ -111,4 +111,4 @@ def test_marks_of_others_are_nobodys_business(watch: Watch) -> None:
     watch.runs(SHARED, "another/team/left")
     watch.runs(SHARED, "id/team", "e" * 32)
     assert watch.scan() == []
-    assert watch.unclaimed.count() == 0
+    assert watch.orphaned.count() == 0

@@ -31,7 +31,7 @@ from flinkjob.core.units import readable_duration, readable_size
 PROGRESS_SECONDS = 10.0
 """The shortest time between two writes that only tell of progress."""
 LOOK_SECONDS = 10.0
-"""How often a copy that runs is looked at; its end wakes the key."""
+"""How often a copy that runs is looked at; its end enqueues the key."""
 SOON = 0.1
 ATTEMPTS_OF_ONE = 4
 """How often a snapshot that cannot be read, or whose copy differs, is tried where nothing else limits it."""
@@ -64,7 +64,7 @@ class CopyWanted:
     job: str
     token: str
     location: str
-    sync: SyncToSpec
+    target: SyncToSpec
     job_id: str | None = None
     format_type: str | None = None
     flink_version: str | None = None
@@ -124,7 +124,7 @@ def wanted_copy(
         job=name or status.job_id or savepoint.meta.name,
         token=hashlib.sha256(normalise_location(status.location).encode()).hexdigest()[:32],
         location=status.location,
-        sync=target,
+        target=target,
         job_id=status.job_id,
         format_type=status.format_type,
         flink_version=status.flink_version,
@@ -138,7 +138,7 @@ def is_being_copied(savepoint: FlinkSavepoint) -> bool:
     return under_way and status.phase in (SavepointPhase.SYNCING, SavepointPhase.COMPLETED)
 
 
-def follow_sync(
+def follow_copy(
     savepoint: FlinkSavepoint,
     decision: SavepointDecision,
     seen: CopySeen | None,
@@ -200,16 +200,20 @@ class _Follow:
         before = self._before
         if later and (before is None or before.end_time is None):
             waits = before or SyncStatus(start_time=self._now, observed_time=self._now)
-            return self._working(waits, Reason.Syncing, "another savepoint is copied there first", again=LOOK_SECONDS)
+            return self._working(
+                waits, Reason.Syncing, "another savepoint is copied there first", requeue_after=LOOK_SECONDS
+            )
         if before is None:
             begun = SyncStatus(start_time=self._now, observed_time=self._now)
-            return self._working(begun, Reason.Syncing, "the copy is about to begin", again=SOON)
+            return self._working(begun, Reason.Syncing, "the copy is about to begin", requeue_after=SOON)
         if before.end_time is not None:
             return self._over(before)
         if seen is None:
             wait = (before.retry_time - self._now).total_seconds() + 0.05 if before.retry_time is not None else SOON
             message = before.error.message if before.error is not None else "the copy is about to begin"
-            return self._working(before, Reason.BackOff if before.error else Reason.Syncing, message, again=wait)
+            return self._working(
+                before, Reason.BackOff if before.error else Reason.Syncing, message, requeue_after=wait
+            )
         match seen.phase:
             case CopyPhase.WORKING:
                 return self._progress(before, seen)
@@ -223,10 +227,10 @@ class _Follow:
         first = before.bytes_total is None and seen.bytes_total is not None
         if age < PROGRESS_SECONDS and not (first and before.error is None):
             message = _condition(self._savepoint.status, "Synced")
-            return self._working(before, Reason.Syncing, message, again=max(PROGRESS_SECONDS - age, SOON))
+            return self._working(before, Reason.Syncing, message, requeue_after=max(PROGRESS_SECONDS - age, SOON))
         now = replace(_counted(before, seen), retry_time=None, observed_time=self._now)
         share = f"{readable_size(now.bytes)} of {readable_size(now.bytes_total or 0)} in {now.objects} files"
-        return self._working(now, Reason.Syncing, share, again=LOOK_SECONDS)
+        return self._working(now, Reason.Syncing, share, requeue_after=LOOK_SECONDS)
 
     def _done(self, before: SyncStatus, seen: CopySeen) -> SavepointDecision:
         span = readable_duration(self._now - (before.start_time or self._now))
@@ -254,8 +258,8 @@ class _Follow:
         else:
             pause = delay_seconds(failures, seed=self._savepoint.meta.uid, initial=2.0, maximum=self.LONGEST_PAUSE)
             now = replace(now, retry_time=self._now + timedelta(seconds=pause))
-            decision = self._working(now, Reason.BackOff, seen.message, again=pause + 0.05)
-        if not final and not self._tells(before, error):
+            decision = self._working(now, Reason.BackOff, seen.message, requeue_after=pause + 0.05)
+        if not final and not self._deserves_event(before, error):
             return decision
         event = PostEvent(
             type=EventType.WARNING, reason=Reason.SyncFailed, message=one_line(f"{seen.code}: {seen.message}")
@@ -269,15 +273,15 @@ class _Follow:
         spec = self._savepoint.spec
         return seen.permanent or (spec is not None and failures > spec.backoff_limit)
 
-    def _tells(self, before: SyncStatus, error: SyncError) -> bool:
+    def _deserves_event(self, before: SyncStatus, error: SyncError) -> bool:
         """Whether a failure that is not the last one is worth an Event."""
         return True
 
     # what is written
 
-    def _working(self, sync: SyncStatus, reason: Reason, message: str, *, again: float) -> SavepointDecision:
+    def _working(self, sync: SyncStatus, reason: Reason, message: str, *, requeue_after: float) -> SavepointDecision:
         status = replace(self._decision.status, phase=SavepointPhase.SYNCING, sync=sync)
-        delays = [delay for delay in (again, self._decision.requeue_after) if delay is not None]
+        delays = [delay for delay in (requeue_after, self._decision.requeue_after) if delay is not None]
         status = self._conditions(status, reason, message, ready=False, reconciling=True, stalled=False, synced=False)
         return replace(self._decision, status=status, requeue_after=min(delays))
 
@@ -336,12 +340,12 @@ class _FollowByJob(_Follow):
         tried_for = (self._now - (begun or self._now)).total_seconds()
         return seen.code in _OF_THE_SNAPSHOT and failures >= ATTEMPTS_OF_ONE and tried_for >= ATTEMPTS_LAST
 
-    def _tells(self, before: SyncStatus, error: SyncError) -> bool:
+    def _deserves_event(self, before: SyncStatus, error: SyncError) -> bool:
         known = before.error
         return known is None or (known.error_code, known.message) != (error.error_code, error.message)
 
-    def _working(self, sync: SyncStatus, reason: Reason, message: str, *, again: float) -> SavepointDecision:
-        delays = [delay for delay in (again, self._decision.requeue_after) if delay is not None]
+    def _working(self, sync: SyncStatus, reason: Reason, message: str, *, requeue_after: float) -> SavepointDecision:
+        delays = [delay for delay in (requeue_after, self._decision.requeue_after) if delay is not None]
         return replace(self._synced(sync, False, reason, message), requeue_after=min(delays))
 
     def _over(self, sync: SyncStatus) -> SavepointDecision:

@@ -17,23 +17,25 @@ from flinkjob.core.flinkmodel import JobOverview
 from flinkjob.core.identity import number_of
 from flinkjob.core.job import finished
 from flinkjob.core.job.draft import Draft
-from flinkjob.core.model import Fact, Kin
+from flinkjob.core.model import Fact, MarkedJob
 
 
 def look(draft: Draft) -> bool:
     """Without a status: find the newest own job on the cluster and take it over. True when one may go on deciding."""
     if finished.from_mark(draft):
         return False
-    lives = any(not job.state.is_terminal for job in draft.observation.kin)
-    if (named := draft.observation.adoptable) is not None and not lives:
+    lives = any(not job.state.is_terminal for job in draft.observation.owned_jobs)
+    if (named := draft.observation.adoption_candidate) is not None and not lives:
         return _take_named(draft, named)
-    mine = [job for job in draft.observation.kin if not job.state.is_terminal or own_number(draft, job) is not None]
+    mine = [
+        job for job in draft.observation.owned_jobs if not job.state.is_terminal or own_number(draft, job) is not None
+    ]
     if not mine:
-        return not _hides_one(draft)
-    ours = {job.job_id for job in draft.observation.kin}
-    kin = [one for one in draft.need_marks() if one.overview.job_id in ours]
-    live = [one for one in kin if not one.overview.state.is_terminal]
-    ended = [one for one in kin if one.overview.state.is_terminal and own_number(draft, one.overview) is not None]
+        return not _has_unlisted_job(draft)
+    ours = {job.job_id for job in draft.observation.owned_jobs}
+    marked = [one for one in draft.need_marks() if one.overview.job_id in ours]
+    live = [one for one in marked if not one.overview.state.is_terminal]
+    ended = [one for one in marked if one.overview.state.is_terminal and own_number(draft, one.overview) is not None]
     if len(live) > 1:
         names = ", ".join(sorted(one.overview.job_id for one in live))
         draft.stall(
@@ -47,30 +49,32 @@ def look(draft: Draft) -> bool:
     return False
 
 
-def _hides_one(draft: Draft) -> bool:
+def _has_unlisted_job(draft: Draft) -> bool:
     """The object is held, so a run of it may live: the overview leaves out jobs whose JobMaster does not answer."""
     if FINALIZER not in draft.job.meta.finalizers:
         return False
-    draft.need(Fact.HIDDEN)
-    hidden = draft.observation.hidden
-    if hidden is not None:
-        draft.wait("Adopt", Reason.Adopted, f"job {hidden} is on the cluster, but does not answer", again=2.0)
-    return hidden is not None
+    draft.need(Fact.UNLISTED_JOB)
+    unlisted_job = draft.observation.unlisted_job
+    if unlisted_job is not None:
+        draft.wait(
+            "Adopt", Reason.Adopted, f"job {unlisted_job} is on the cluster, but does not answer", requeue_after=2.0
+        )
+    return unlisted_job is not None
 
 
 def of_another_operator(draft: Draft) -> bool:
     """Whether an operator with another identity runs a job of this namespace and name here; says so, touches nothing."""
-    draft.need(Fact.STRANGERS)
-    marks = draft.observation.strangers
+    draft.need(Fact.UNKNOWN_JOBS)
+    marks = draft.observation.unknown_jobs
     if marks is None:
-        draft.wait("Adopt", Reason.Adopted, "reading whose jobs are on the cluster", again=0.1)
+        draft.wait("Adopt", Reason.Adopted, "reading whose jobs are on the cluster", requeue_after=0.1)
         return True
     mine = draft.owner
     for job_id, mark in sorted(marks.items()):
         identity, _, name = mark.owner.partition("/")
         if name == f"{mine.namespace}/{mine.name}" and identity != mine.identity:
             draft.stall(Reason.OwnedByOther, f"job {job_id} of {name} runs here under the operator identity {identity}")
-            draft.again(10.0)
+            draft.requeue_after(10.0)
             return True
     return False
 
@@ -81,15 +85,15 @@ def _take_named(draft: Draft, overview: JobOverview) -> bool:
     if mark is not None and mark.owner != str(draft.owner):
         draft.stall(Reason.OwnedByOther, f"job {overview.job_id} belongs to {mark.owner}; it is not adopted")
         return False
-    _adopt(draft, Kin(overview=overview, mark=mark))
+    _adopt(draft, MarkedJob(overview=overview, mark=mark))
     return False
 
 
-def _adopt(draft: Draft, kin: Kin) -> None:
+def _adopt(draft: Draft, found: MarkedJob) -> None:
     """Take the job over as the current submission; the next look decides whether it must be replaced."""
-    overview, mark = kin.overview, kin.mark
+    overview, mark = found.overview, found.mark
     known = own_number(draft, overview) or (mark.number if mark is not None else 1)
-    number = max([known, *(own_number(draft, job) or 0 for job in draft.observation.kin)])  # they only grow
+    number = max([known, *(own_number(draft, job) or 0 for job in draft.observation.owned_jobs)])  # they only grow
     cluster = draft.observation.target
     run = Submission(
         number=number,
@@ -106,31 +110,31 @@ def _adopt(draft: Draft, kin: Kin) -> None:
     draft.status = replace(draft.status, submission=run)
     if not overview.state.is_terminal:
         draft.event(Reason.Adopted, f"job {overview.job_id} was found on the cluster and is run {number}")
-    draft.wait("Adopt", Reason.Adopted, f"job {overview.job_id} was found on the cluster", again=0.05)
+    draft.wait("Adopt", Reason.Adopted, f"job {overview.job_id} was found on the cluster", requeue_after=0.05)
 
 
-def has_stray_beside(draft: Draft, run: Submission) -> bool:
+def has_duplicate_job(draft: Draft, run: Submission) -> bool:
     """Whether another live job of this FlinkJob runs beside its current run; deals with it."""
-    strays = [job for job in draft.observation.kin if job.job_id != run.job_id and not job.state.is_terminal]
-    if strays:
-        deal_with_stray(draft, strays[0])
-    return bool(strays)
+    duplicates = [job for job in draft.observation.owned_jobs if job.job_id != run.job_id and not job.state.is_terminal]
+    if duplicates:
+        deal_with_duplicate_job(draft, duplicates[0])
+    return bool(duplicates)
 
 
-def deal_with_stray(draft: Draft, stray: JobOverview) -> None:
+def deal_with_duplicate_job(draft: Draft, duplicate: JobOverview) -> None:
     """A live job of ours that is not the current run: an older run is cancelled, anything else is reported."""
-    number = own_number(draft, stray)
+    number = own_number(draft, duplicate)
     current = draft.run.number if draft.run else 0
     url = draft.observation.target.url
-    message = f"job {stray.job_id} of this FlinkJob is live on {url}"
+    message = f"job {duplicate.job_id} of this FlinkJob is live on {url}"
     if number is not None and number < current:
         if draft.given.job.status.plan is None or draft.given.job.status.plan.reason != Reason.StrayJob:
             draft.event(Reason.StrayJob, f"{message}; it is an older run and is cancelled", warning=True)
-        draft.act(CancelJob(url=url, job_id=stray.job_id))
-        draft.wait("Stray", Reason.StrayJob, f"{message}; it is being cancelled", again=0.5)
+        draft.act(CancelJob(url=url, job_id=duplicate.job_id))
+        draft.wait("Stray", Reason.StrayJob, f"{message}; it is being cancelled", requeue_after=0.5)
         return
     draft.stall(Reason.StrayJob, f"{message} but is not its current run; cancel it to go on")
-    draft.again(10.0)
+    draft.requeue_after(10.0)
 
 
 def own_number(draft: Draft, job: JobOverview) -> int | None:

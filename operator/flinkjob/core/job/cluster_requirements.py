@@ -63,7 +63,7 @@ def suitable(draft: Draft, spec: FlinkJobSpec) -> bool:
     unmet = advise(draft.observation.target, spec).unmet
     if unmet:
         draft.stall(Reason.Unsuitable, "; ".join(unmet))
-        draft.again(60.0)
+        draft.requeue_after(60.0)
     return not unmet
 
 

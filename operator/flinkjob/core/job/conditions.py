@@ -17,7 +17,7 @@ from flinkjob.core.job import copies_status
 from flinkjob.core.job.cluster_requirements import advise
 from flinkjob.core.job.draft import Draft
 from flinkjob.core.model import JobDecision
-from flinkjob.core.requester import Cause
+from flinkjob.core.requester import Requester
 
 UNREACHABLE_GRACE = 60.0
 """Seconds that a cluster may be silent before `Ready` becomes Unknown."""
@@ -31,14 +31,14 @@ Row = tuple[ConditionStatus, ConditionStatus, ConditionStatus, ConditionStatus]
 _DOWN = (FlinkJobState.RESTARTING, FlinkJobState.FAILING, FlinkJobState.FAILED, FlinkJobState.CANCELED)
 _AT_REST = (Phase.SUSPENDED, Phase.CANCELLED, Phase.DRAINED, Phase.FINISHED)
 _BUSY = {
-    Cause.UPGRADE: Phase.UPGRADING,
-    Cause.ROLLBACK: Phase.UPGRADING,
-    Cause.MOVE: Phase.MOVING,
-    Cause.SCALE: Phase.RESCALING,
-    Cause.SUSPEND: Phase.SUSPENDING,
-    Cause.DRAIN: Phase.DRAINING,
-    Cause.CANCEL: Phase.CANCELLING,
-    Cause.DELETION: Phase.DELETING,
+    Requester.UPGRADE: Phase.UPGRADING,
+    Requester.ROLLBACK: Phase.UPGRADING,
+    Requester.MOVE: Phase.MOVING,
+    Requester.SCALE: Phase.RESCALING,
+    Requester.SUSPEND: Phase.SUSPENDING,
+    Requester.DRAIN: Phase.DRAINING,
+    Requester.CANCEL: Phase.CANCELLING,
+    Requester.DELETION: Phase.DELETING,
 }
 
 
@@ -49,7 +49,7 @@ def finish(draft: Draft) -> JobDecision:
     reason, message = _why(draft, phase)
     cluster = draft.observation.cluster
     if draft.live_run is not None and not cluster.reachable:
-        draft.again(min(max(cluster.unreachable_for, LOOK_AGAIN[0]), LOOK_AGAIN[1]))
+        draft.requeue_after(min(max(cluster.unreachable_for, LOOK_AGAIN[0]), LOOK_AGAIN[1]))
     status = replace(
         draft.status,
         observed_generation=draft.job.meta.generation,
@@ -64,9 +64,7 @@ def finish(draft: Draft) -> JobDecision:
         selector=f"{LABEL_NAME}={draft.job.meta.name}",
     )
     status = replace(status, conditions=_conditions(draft, _row(draft, phase), reason, message))
-    return JobDecision(
-        status=status, actions=tuple(draft.actions), requeue_after=draft.requeue_after, outcome=draft.outcome
-    )
+    return JobDecision(status=status, actions=tuple(draft.actions), requeue_after=draft.delay, outcome=draft.outcome)
 
 
 def _phase(draft: Draft) -> Phase:

@@ -17,7 +17,7 @@ from flinkjob.core.identity import digest_of
 from flinkjob.core.job import adoption, conditions, deletion, rescale, restart, rollback, running, submission
 from flinkjob.core.job.draft import FAST, Draft
 from flinkjob.core.job.observe_run import learn
-from flinkjob.core.job.stopping import conclude
+from flinkjob.core.job.stopping import follow_operation
 from flinkjob.core.model import Fact, JobDecision, JobInput, NeedFact, Needs, Presence
 
 
@@ -55,9 +55,9 @@ def _follow_operation(draft: Draft) -> None:
     operation, run = draft.status.operation, draft.live_run
     if operation is not None and operation.kind is OperationKind.RESCALE and run is not None:
         if draft.plan is None:
-            rescale.conclude(draft, operation, run)
+            rescale.follow_rescale(draft, operation, run)
     else:
-        conclude(draft)
+        follow_operation(draft)
 
 
 def _operation_out_of_reach(draft: Draft) -> None:
@@ -77,8 +77,8 @@ def _next_step(draft: Draft) -> None:
     if spec is None:
         draft.stall(Reason.InvalidSpec, draft.job.spec_error or "the spec cannot be read")
         return
-    if draft.observation.forbidden:
-        draft.stall(Reason.InvalidSpec, f"spec.cluster: {draft.observation.forbidden}")
+    if draft.observation.access_denied:
+        draft.stall(Reason.InvalidSpec, f"spec.cluster: {draft.observation.access_denied}")
         return
     wanted = spec.state is DesiredState.RUNNING
     if not wanted:
@@ -112,17 +112,17 @@ def _while_unseen(draft: Draft, spec: FlinkJobSpec, run: Submission, *, wanted: 
     """A run is intended but was never seen on the cluster."""
     if draft.observation.job.presence is not Presence.ABSENT:
         if not draft.observation.cluster.reachable:
-            draft.wait("Connect", Reason.ClusterUnreachable, draft.observation.cluster.error, again=5.0)
+            draft.wait("Connect", Reason.ClusterUnreachable, draft.observation.cluster.error, requeue_after=5.0)
         else:
-            draft.wait(submission.SUBMIT, Reason.Submitting, f"looking for job {run.job_id}", again=FAST)
+            draft.wait(submission.SUBMIT, Reason.Submitting, f"looking for job {run.job_id}", requeue_after=FAST)
     elif wanted and not submission.is_superseded(draft, spec, run):
         submission.resume_unseen(draft, spec)
     elif submission.was_refused(draft, run) or submission.is_unanswered(draft, run):
         draft.end_run(RunResult.NEVER_STARTED, snapshot=run.restored_from, kind=submission.same_state(run))
-        draft.again(FAST)
+        draft.requeue_after(FAST)
     else:
         text = f"job {run.job_id} may still appear; it is stopped then"
-        draft.wait(submission.SUBMIT, Reason.WaitingForSubmission, text, again=5.0)
+        draft.wait(submission.SUBMIT, Reason.WaitingForSubmission, text, requeue_after=5.0)
 
 
 def _left_cluster(draft: Draft, spec: FlinkJobSpec, run: Submission) -> bool:
@@ -138,17 +138,17 @@ def _without_old_cluster(draft: Draft, spec: FlinkJobSpec, run: Submission) -> N
     draft.need(Fact.ALIAS)
     if draft.observation.alias:
         draft.update(cluster_url=draft.wanted_url)
-        draft.again(FAST)
+        draft.requeue_after(FAST)
         return
     if draft.job.meta.annotations.get(ANNOTATION_ABANDON) == run.job_id:
         message = f"run {run.number} was abandoned at {run.cluster_url}, and what it left is not known"
         draft.end_run(RunResult.LOST, snapshot=None, kind=SnapshotKind.MISSING, message=message)
         draft.event(Reason.LeftBehind, f"job {run.job_id} was abandoned at {run.cluster_url}", warning=True)
-        draft.again(FAST)
+        draft.requeue_after(FAST)
         return
     text = f"{run.cluster_url} does not answer, so job {run.job_id} cannot be stopped there"
     draft.stall(Reason.OldClusterUnreachable, text)
-    draft.again(10.0)
+    draft.requeue_after(10.0)
 
 
 def _tidy(draft: Draft) -> None:

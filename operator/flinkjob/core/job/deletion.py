@@ -18,7 +18,7 @@ from flinkjob.core.job import adoption, submission
 from flinkjob.core.job.draft import Draft
 from flinkjob.core.job.stopping import begin_cancel, begin_stop
 from flinkjob.core.model import Presence
-from flinkjob.core.requester import Cause
+from flinkjob.core.requester import Requester
 
 ATTEMPT_SECONDS = 15.0
 """How long a full attempt may take: it is made even when the deadline has passed already."""
@@ -39,7 +39,7 @@ def step(draft: Draft) -> None:
     policy = _policy(draft)
     if run is None:
         if _nothing_is_left(draft, policy):
-            _let_go(draft)
+            _release(draft)
         return
     if policy is DeletionPolicy.ORPHAN:
         _orphan(draft, run)
@@ -47,10 +47,10 @@ def step(draft: Draft) -> None:
     if expired(draft):
         give_up(draft, run)
         return
-    draft.again(1.0)
+    draft.requeue_after(1.0)
     if _never_came(draft, run):
         draft.end_run(RunResult.NEVER_STARTED, snapshot=run.restored_from, kind=submission.same_state(run))
-        _let_go(draft)
+        _release(draft)
         return
     if draft.observation.job.presence is not Presence.PRESENT:
         draft.wait("Delete", Reason.Deleting, f"waiting for an answer about job {run.job_id}")
@@ -58,18 +58,20 @@ def step(draft: Draft) -> None:
     if policy is DeletionPolicy.SAVEPOINT and not draft.pausing("Stop"):
         _stop(draft, run)
     elif policy is DeletionPolicy.CANCEL:
-        begin_cancel(draft, run, by=Cause.DELETION)
+        begin_cancel(draft, run, by=Requester.DELETION)
 
 
 def _nothing_is_left(draft: Draft, policy: DeletionPolicy) -> bool:
     """Whether the cluster surely has no job of this FlinkJob that its status does not tell of; deals with what it has."""
-    if draft.observation.forbidden or FINALIZER not in draft.job.meta.finalizers:
+    if draft.observation.access_denied or FINALIZER not in draft.job.meta.finalizers:
         return True
     if draft.run is None:
         return _looked_for(draft)
-    number, kin = draft.run.number, draft.observation.kin
+    number, owned_jobs = draft.run.number, draft.observation.owned_jobs
     mine = [
-        job for job in kin if not job.state.is_terminal and (adoption.own_number(draft, job) or number + 1) <= number
+        job
+        for job in owned_jobs
+        if not job.state.is_terminal and (adoption.own_number(draft, job) or number + 1) <= number
     ]
     if not mine or policy is DeletionPolicy.ORPHAN:
         return True
@@ -80,7 +82,7 @@ def _nothing_is_left(draft: Draft, policy: DeletionPolicy) -> bool:
         return True
     for job in mine:
         draft.act(CancelJob(url=draft.observation.target.url, job_id=job.job_id))
-    draft.wait("Delete", Reason.StrayJob, f"cancelling job {ids}", again=0.5)
+    draft.wait("Delete", Reason.StrayJob, f"cancelling job {ids}", requeue_after=0.5)
     return False
 
 
@@ -95,13 +97,13 @@ def _looked_for(draft: Draft) -> bool:
         return False
     if adoption.look(draft):
         return True
-    draft.again(1.0)
+    draft.requeue_after(1.0)
     return False
 
 
 def _orphan(draft: Draft, run: Submission) -> None:
     draft.event(Reason.Orphaned, f"job {run.job_id} runs on at {run.cluster_url}")
-    _let_go(draft, keep_artifact=True)
+    _release(draft, keep_artifact=True)
 
 
 def _never_came(draft: Draft, run: Submission) -> bool:
@@ -123,13 +125,13 @@ def give_up(draft: Draft, run: Submission) -> None:
     operation = draft.status.operation
     present = draft.observation.cluster.reachable and draft.observation.job.presence is Presence.PRESENT
     if present and (operation is None or operation.kind is not OperationKind.CANCEL):
-        begin_cancel(draft, run, by=Cause.DELETION)
+        begin_cancel(draft, run, by=Requester.DELETION)
         return
     since = operation.since if operation is not None and operation.kind is OperationKind.CANCEL else None
     if present and since is not None and (draft.now - since).total_seconds() < ATTEMPT_SECONDS:
         assert run.job_id is not None
         draft.act(CancelJob(url=run.cluster_url or "", job_id=run.job_id))
-        draft.wait("Delete", Reason.Deleting, f"cancelling job {run.job_id}", again=0.5)
+        draft.wait("Delete", Reason.Deleting, f"cancelling job {run.job_id}", requeue_after=0.5)
         return
     stop = f"; a savepoint may lie below {operation.directory}" if operation is not None and operation.directory else ""
     draft.event(
@@ -137,7 +139,7 @@ def give_up(draft: Draft, run: Submission) -> None:
         f"job {run.job_id} at {run.cluster_url} could not be ended by the deadline{stop}",
         warning=True,
     )
-    _let_go(draft, keep_artifact=True)
+    _release(draft, keep_artifact=True)
 
 
 def expired(draft: Draft) -> bool:
@@ -173,13 +175,13 @@ def _stop(draft: Draft, run: Submission) -> None:
     base = draft.observation.cluster.directory_for(spec.savepoints.directory)
     overview = draft.observation.job.overview
     if base is None or overview is None:
-        begin_cancel(draft, run, by=Cause.DELETION)
+        begin_cancel(draft, run, by=Requester.DELETION)
     elif overview.all_tasks_running:
-        begin_stop(draft, run, by=Cause.DELETION, base=base, format_type=spec.savepoints.format_type)
+        begin_stop(draft, run, by=Requester.DELETION, base=base, format_type=spec.savepoints.format_type)
     elif not run.running and _has_no_state(draft, run):
-        begin_cancel(draft, run, by=Cause.DELETION)
+        begin_cancel(draft, run, by=Requester.DELETION)
     else:
-        draft.wait("Delete", Reason.WaitingForTasks, "a savepoint needs all tasks running", again=1.0)
+        draft.wait("Delete", Reason.WaitingForTasks, "a savepoint needs all tasks running", requeue_after=1.0)
 
 
 def _has_no_state(draft: Draft, run: Submission) -> bool:
@@ -189,7 +191,7 @@ def _has_no_state(draft: Draft, run: Submission) -> bool:
     return stats is not None and stats.newest_completed() is None
 
 
-def _let_go(draft: Draft, *, keep_artifact: bool = False) -> None:
+def _release(draft: Draft, *, keep_artifact: bool = False) -> None:
     run = draft.run
     if run is not None and run.artifact_digest and run.cluster_url and not keep_artifact:
         draft.act(DiscardArtifact(url=run.cluster_url, digest=run.artifact_digest))

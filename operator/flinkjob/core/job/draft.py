@@ -36,7 +36,7 @@ from flinkjob.core.model import (
     CopyFound,
     Fact,
     JobInput,
-    Kin,
+    MarkedJob,
     NeedFact,
     Needs,
     Observation,
@@ -73,7 +73,7 @@ class Draft:
         self.digest = digest_of_spec(spec) if spec is not None else ""
         self.status: FlinkJobStatus = given.job.status
         self.actions: list[Action] = []
-        self.requeue_after: float | None = None
+        self.delay: float | None = None
         self.trouble: Trouble | None = None
         self.plan: Plan | None = None
         self.outcome: OperationOutcome | None = None
@@ -135,9 +135,9 @@ class Draft:
             raise NeedFact(Needs(fact=Fact.COPY, copies=copies))
         return self.observation.copy
 
-    def need_marks(self) -> tuple[Kin, ...]:
-        if Fact.KIN not in self.observation.known:
-            raise NeedFact(Needs(fact=Fact.KIN))
+    def need_marks(self) -> tuple[MarkedJob, ...]:
+        if Fact.OWNER_MARKS not in self.observation.known:
+            raise NeedFact(Needs(fact=Fact.OWNER_MARKS))
         return self.observation.marked
 
     def need_revision(self, name: str) -> FlinkJobSpec | None:
@@ -157,7 +157,9 @@ class Draft:
         cluster = self.observation.target
         if cluster.reachable:
             return True
-        self.wait("Connect", Reason.ClusterUnreachable, cluster.error or f"{cluster.url} does not answer", again=5.0)
+        self.wait(
+            "Connect", Reason.ClusterUnreachable, cluster.error or f"{cluster.url} does not answer", requeue_after=5.0
+        )
         return False
 
     def act(self, action: Action) -> None:
@@ -167,10 +169,10 @@ class Draft:
         kind = EventType.WARNING if warning else EventType.NORMAL
         self.act(PostEvent(type=kind, reason=reason, message=one_line(message)))
 
-    def again(self, seconds: float) -> None:
+    def requeue_after(self, seconds: float) -> None:
         """Look again after so many seconds (never at once), or sooner when something changes."""
         seconds = max(seconds, SOONEST)
-        self.requeue_after = seconds if self.requeue_after is None else min(self.requeue_after, seconds)
+        self.delay = seconds if self.delay is None else min(self.delay, seconds)
 
     def start_from(self, run: Submission) -> None:
         """Take a submission over that the status did not know."""
@@ -181,19 +183,19 @@ class Draft:
         assert self.status.submission is not None
         self.status = replace(self.status, submission=replace(self.status.submission, **changes))  # type: ignore[arg-type]
 
-    def wait(self, step: str, reason: Reason, message: str, *, again: float | None = None) -> None:
+    def wait(self, step: str, reason: Reason, message: str, *, requeue_after: float | None = None) -> None:
         """Say what is done or waited for; `since` stays while step and reason stay."""
         before = self.given.job.status.plan
         same = before is not None and before.step == step and before.reason == reason
         since = before.since if same and before is not None else self.now
         attempts = before.attempts if before is not None and before.step == step else 0
         self.plan = Plan(step=step, reason=reason, since=since, message=one_line(message), attempts=attempts)
-        if again is not None:
-            self.again(again)
+        if requeue_after is not None:
+            self.requeue_after(requeue_after)
 
     def retry(self, step: str, reason: Reason, message: str, *, pause: float, attempts: int) -> None:
         """Say that a step failed for the `attempts`-th time and when it is tried again."""
-        self.wait(step, reason, message, again=pause)
+        self.wait(step, reason, message, requeue_after=pause)
         assert self.plan is not None
         self.plan = replace(self.plan, attempts=attempts, retry_time=self.now + timedelta(seconds=pause))
         self.trouble = Trouble(reason=reason, message=one_line(message), stalled=False)
@@ -212,7 +214,7 @@ class Draft:
         self.trouble = Trouble(
             reason=Reason.of(before.reason, Reason.BackOff), message=before.message or "", stalled=False
         )
-        self.again((before.retry_time - self.now).total_seconds() + 0.05)
+        self.requeue_after((before.retry_time - self.now).total_seconds() + 0.05)
         return True
 
     def stall(self, reason: Reason, message: str) -> None:
@@ -300,12 +302,12 @@ class Draft:
                 submission=operation.submission,
                 delete_data=self.spec is not None and self.spec.savepoints.retention is not None,
                 seconds=(self.now - operation.since).total_seconds() if operation.since is not None else None,
-                sync_to=self._copied_by_itself(origin),
+                sync_to=self._copy_target_of(origin),
             )
         )
         self.event(Reason.SavepointCompleted, f"savepoint {location}")
 
-    def _copied_by_itself(self, origin: str) -> SyncToSpec | None:
+    def _copy_target_of(self, origin: str) -> SyncToSpec | None:
         """Where the last savepoint of a FlinkJob that goes is copied to."""
         sync = self.spec.savepoints.sync_to if self.spec is not None else None
         meant = sync is not None and (not sync.origins or SavepointOrigin.DELETION in sync.origins)

@@ -42,7 +42,7 @@ def rest(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) -> Non
         return
     remaining = (end.time + timedelta(seconds=spec.ttl_seconds_after_finished) - draft.now).total_seconds()
     if remaining > 0:
-        draft.again(remaining + 0.1)
+        draft.requeue_after(remaining + 0.1)
     else:
         draft.act(DeleteObject())
 

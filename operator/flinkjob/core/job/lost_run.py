@@ -24,9 +24,9 @@ from flinkjob.api.flinkjob_status import Operation, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.flinkmodel import SavepointFailure, is_checkpoint_place
 from flinkjob.core.job.draft import Draft, is_stop
-from flinkjob.core.job.restore_point import LeftState
+from flinkjob.core.job.restore_point import FinalState
 from flinkjob.core.job.run_end import report, stopped
-from flinkjob.core.model import Fact, Left, Listing, NeedFact, Needs
+from flinkjob.core.model import Fact, FoundSnapshot, Listing, NeedFact, Needs
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CHECKPOINT_DIRECTORY = ("execution.checkpointing.dir", "state.checkpoints.dir")
 
 
-def conclude(draft: Draft, run: Submission, *, forgotten: bool) -> None:
+def end_lost_run(draft: Draft, run: Submission, *, forgotten: bool) -> None:
     """Latch the end of a job that is certainly gone.
 
     Args:
@@ -54,16 +54,16 @@ def conclude(draft: Draft, run: Submission, *, forgotten: bool) -> None:
     if operation is not None and is_stop(operation) and not _stop_ended_nothing(draft, run, operation):
         _under_stop(draft, run, operation)
         return
-    left = _left(draft, run, forgotten=forgotten)
+    final = _final_state(draft, run, forgotten=forgotten)
     if operation is not None and operation.kind is OperationKind.CANCEL:
-        text = left.message or "it was cancelled, and the cluster forgot it"
-        draft.end_run(RunResult.CANCELLED, snapshot=left.location, kind=left.kind, message=text, taken=left.time)
+        text = final.message or "it was cancelled, and the cluster forgot it"
+        draft.end_run(RunResult.CANCELLED, snapshot=final.location, kind=final.kind, message=text, taken=final.time)
         return
-    if left.kind is SnapshotKind.EMPTY and left.message is not None:
-        draft.end_run(RunResult.FINISHED, snapshot=None, kind=left.kind, message=left.message)
-        draft.event(Reason.Finished, f"run {number} finished unseen: {left.message}")
+    if final.kind is SnapshotKind.EMPTY and final.message is not None:
+        draft.end_run(RunResult.FINISHED, snapshot=None, kind=final.kind, message=final.message)
+        draft.event(Reason.Finished, f"run {number} finished unseen: {final.message}")
         return
-    if forgotten and left.kind is SnapshotKind.MISSING:
+    if forgotten and final.kind is SnapshotKind.MISSING:
         result, reason = RunResult.ENDED_UNSEEN, Reason.JobEndedUnseen
         text = f"run {number} ended and the cluster forgot it before its result was seen"
     else:
@@ -71,8 +71,8 @@ def conclude(draft: Draft, run: Submission, *, forgotten: bool) -> None:
         text = f"run {number} was lost: the JobManager was restarted without high availability"
         if forgotten:
             text = f"run {number} failed or was cancelled, and the cluster forgot it"
-    message = f"{text}; {left.message or f'its newest state is {left.location}'}"
-    draft.end_run(result, snapshot=left.location, kind=left.kind, message=message, taken=left.time)
+    message = f"{text}; {final.message or f'its newest state is {final.location}'}"
+    draft.end_run(result, snapshot=final.location, kind=final.kind, message=message, taken=final.time)
     draft.event(reason, message, warning=True)
 
 
@@ -103,51 +103,51 @@ def _under_stop(draft: Draft, run: Submission, operation: Operation) -> None:
     draft.event(Reason.SavepointUnknown, message, warning=True)
 
 
-def _left(draft: Draft, run: Submission, *, forgotten: bool) -> LeftState:
+def _final_state(draft: Draft, run: Submission, *, forgotten: bool) -> FinalState:
     """What can be found of the job's checkpoints and savepoints."""
     directory = _directory_of(draft, run)
     saved = _newest_savepoint(draft, run)
     if directory is None:
-        return LeftState(kind=SnapshotKind.MISSING, message="no checkpoint directory is known to look into")
+        return FinalState(kind=SnapshotKind.MISSING, message="no checkpoint directory is known to look into")
     listing = _listing(draft, directory)
     if not listing.readable:
         text = f"{directory} cannot be read by the operator (setting state-dirs)"
-        return LeftState(kind=SnapshotKind.MISSING, message=text)
+        return FinalState(kind=SnapshotKind.MISSING, message=text)
     if listing.found:
         return _newer(listing.found[0], saved)
     if had_checkpoint(draft, run) and _retained(draft, run):
-        return LeftState(kind=SnapshotKind.EMPTY, message="its checkpoints are gone, as Flink leaves them at the end")
+        return FinalState(kind=SnapshotKind.EMPTY, message="its checkpoints are gone, as Flink leaves them at the end")
     if forgotten:
         text = f"no checkpoint is left below {directory}, so it may have finished"
-        return LeftState(kind=SnapshotKind.MISSING, message=text)
+        return FinalState(kind=SnapshotKind.MISSING, message=text)
     if saved is not None:
         return _saved(saved)
     if had_checkpoint(draft, run) or not _retained(draft, run):
         text = f"no checkpoint is left below {directory}, nor need it be; see checkpoint.retention"
-        return LeftState(kind=SnapshotKind.MISSING, message=text)
+        return FinalState(kind=SnapshotKind.MISSING, message=text)
     kind = SnapshotKind.RESTORED if run.restored_from else SnapshotKind.EMPTY
-    return LeftState(kind=kind, location=run.restored_from)
+    return FinalState(kind=kind, location=run.restored_from)
 
 
-def _newer(checkpoint: Left, saved: _Saved | None) -> LeftState:
+def _newer(checkpoint: FoundSnapshot, saved: _Saved | None) -> FinalState:
     """The newer of the newest checkpoint and the newest savepoint: by checkpoint id, by time only where Flink had not
     yet told the savepoint's."""
-    found = LeftState(kind=SnapshotKind.CHECKPOINT, location=checkpoint.location, time=checkpoint.time)
+    found = FinalState(kind=SnapshotKind.CHECKPOINT, location=checkpoint.location, time=checkpoint.time)
     if saved is None:
         return found
     if saved.number is not None:
         return _saved(saved) if saved.number > (checkpoint.number or 0) else found
     if saved.time is None or checkpoint.time is None:
         text = f"{checkpoint.location} and FlinkSavepoint {saved.name} were left, and which is newer is not known"
-        return LeftState(kind=SnapshotKind.MISSING, message=text)
+        return FinalState(kind=SnapshotKind.MISSING, message=text)
     return _saved(saved) if saved.time >= checkpoint.time else found
 
 
-def _saved(saved: _Saved) -> LeftState:
+def _saved(saved: _Saved) -> FinalState:
     if saved.deleting:
         text = f"the data of FlinkSavepoint {saved.name}, its newest state, are being deleted"
-        return LeftState(kind=SnapshotKind.MISSING, message=text)
-    return LeftState(kind=SnapshotKind.SAVEPOINT, location=saved.location)
+        return FinalState(kind=SnapshotKind.MISSING, message=text)
+    return FinalState(kind=SnapshotKind.SAVEPOINT, location=saved.location)
 
 
 def had_checkpoint(draft: Draft, run: Submission) -> bool:

@@ -15,7 +15,7 @@ from flinkjob.api.reasons import Reason
 from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, JobOverview
 from flinkjob.core.job import lost_run
 from flinkjob.core.job.draft import Draft, is_stop
-from flinkjob.core.job.run_end import end_by_state, left_state_known
+from flinkjob.core.job.run_end import end_by_state, final_state_known
 from flinkjob.core.model import Presence
 from flinkjob.core.units import readable_size
 
@@ -48,9 +48,9 @@ def _take_up_again(draft: Draft) -> None:
     last = draft.run
     if last is None or last.end is None or last.end.result is not RunResult.NEVER_STARTED:
         return
-    if any(job.job_id == last.job_id and not job.state.is_terminal for job in draft.observation.kin):
+    if any(job.job_id == last.job_id and not job.state.is_terminal for job in draft.observation.owned_jobs):
         draft.update(end=None, seen=True)
-        draft.wait("Adopt", Reason.Adopted, f"job {last.job_id} has appeared after all", again=0.05)
+        draft.wait("Adopt", Reason.Adopted, f"job {last.job_id} has appeared after all", requeue_after=0.05)
 
 
 def _present(draft: Draft, run: Submission, overview: JobOverview) -> None:
@@ -66,7 +66,7 @@ def _present(draft: Draft, run: Submission, overview: JobOverview) -> None:
         _checkpoint_seen(draft, run, draft.observation.latest)
     if run.running and run.started_time is not None and not lost_run.had_checkpoint(draft, run):
         age = (draft.now - run.started_time).total_seconds()
-        draft.again(min(max(age / 4, FIRST_CHECKPOINT[0]), FIRST_CHECKPOINT[1]))
+        draft.requeue_after(min(max(age / 4, FIRST_CHECKPOINT[0]), FIRST_CHECKPOINT[1]))
     if overview.state.is_terminal:
         _terminal(draft, run, overview)
 
@@ -105,7 +105,7 @@ def _checkpoint_seen(draft: Draft, run: Submission, stats: CheckpointStats) -> N
 
 def _check_content(draft: Draft, run: Submission) -> None:
     """After a repeated run call, which may have had another content, the job itself says what it is."""
-    mark = next((kin.mark for kin in draft.need_marks() if kin.overview.job_id == run.job_id), None)
+    mark = next((one.mark for one in draft.need_marks() if one.overview.job_id == run.job_id), None)
     if mark is not None and mark.digest and mark.digest != run.run_digest:
         draft.update(run_digest=mark.digest)
 
@@ -138,7 +138,7 @@ def _terminal(draft: Draft, run: Submission, overview: JobOverview) -> None:
     if operation is not None and operation.by == "Deletion":
         draft.end_run(RunResult.CANCELLED, snapshot=None, kind=SnapshotKind.MISSING, time=overview.end_time)
         return
-    if not left_state_known(draft, run):
+    if not final_state_known(draft, run):
         return
     end_by_state(draft, overview, cancelled_by_us=operation is not None and operation.kind is OperationKind.CANCEL)
 
@@ -152,6 +152,8 @@ def _absent(draft: Draft, run: Submission) -> None:
         return
     if draft.observation.job.absent_for < LOST_AFTER:
         remaining = LOST_AFTER - draft.observation.job.absent_for
-        draft.wait("Confirm", Reason.JobLost, "the cluster does not know the job; asking again", again=remaining + 0.1)
+        draft.wait(
+            "Confirm", Reason.JobLost, "the cluster does not know the job; asking again", requeue_after=remaining + 0.1
+        )
         return
-    lost_run.conclude(draft, run, forgotten=same or cluster.high_availability)
+    lost_run.end_lost_run(draft, run, forgotten=same or cluster.high_availability)

@@ -54,16 +54,16 @@ def step(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
     if draft.now < due:
         if known.next_time is None or abs((known.next_time - due).total_seconds()) >= 1:
             draft.status = replace(draft.status, periodic=replace(known, next_time=due))
-        draft.again(min((due - draft.now).total_seconds() + 0.05, LONGEST_SLEEP))
+        draft.requeue_after(min((due - draft.now).total_seconds() + 0.05, LONGEST_SLEEP))
         return
     if any(_unfinished(savepoint) and not _lost(savepoint, draft) for savepoint in draft.given.savepoints):
-        draft.again(5.0)
+        draft.requeue_after(5.0)
         return
     name = f"{draft.job.meta.name}-periodic-{int(due.timestamp())}"
     draft.act(CreateSavepoint(name=name, origin=SavepointOrigin.PERIODIC, delete_data=wanted.retention is not None))
     following = next_time(wanted, draft.now, seed=draft.job.meta.uid)
     draft.status = replace(draft.status, periodic=PeriodicInfo(last_time=draft.now, next_time=following))
-    draft.again(min((following - draft.now).total_seconds() + 0.05, LONGEST_SLEEP))
+    draft.requeue_after(min((following - draft.now).total_seconds() + 0.05, LONGEST_SLEEP))
 
 
 def next_time(wanted: SavepointsSpec, after: datetime, *, seed: str) -> datetime:
@@ -107,7 +107,7 @@ def _retain_of(
         if taken < oldest and not used and savepoint.meta.deletion_time is None:
             draft.act(DeleteSavepoint(name=savepoint.meta.name, uid=savepoint.meta.uid))
     if len(mine) > limits.min_count:
-        draft.again(LONGEST_SLEEP)
+        draft.requeue_after(LONGEST_SLEEP)
 
 
 def _unfinished(savepoint: FlinkSavepoint) -> bool:

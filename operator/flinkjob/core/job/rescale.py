@@ -16,7 +16,7 @@ from flinkjob.core.actions import RescaleJob
 from flinkjob.core.job.draft import Draft
 from flinkjob.core.job.stopping import describe
 from flinkjob.core.model import Fact, Presence
-from flinkjob.core.requester import Cause
+from flinkjob.core.requester import Requester
 
 ADAPTIVE = "Adaptive"
 DEADLINE = 120.0
@@ -54,7 +54,7 @@ def begin(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
     """Write the intent of a rescale and send it."""
     operation = Operation(
         kind=OperationKind.RESCALE,
-        by=Cause.SCALE,
+        by=Requester.SCALE,
         submission=run.number,
         job_id=run.job_id,
         run_digest=draft.digest,
@@ -67,12 +67,12 @@ def begin(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
     _send(draft, operation, run)
 
 
-def conclude(draft: Draft, operation: Operation, run: Submission) -> None:
+def follow_rescale(draft: Draft, operation: Operation, run: Submission) -> None:
     """Follow a rescale until the tasks run with the new parallelism, or its deadline."""
     seen = draft.observation.job
     if seen.presence is not Presence.PRESENT or seen.overview is None or draft.spec is None:
         describe(draft)
-        draft.again(1.0)
+        draft.requeue_after(1.0)
         return
     if draft.job.meta.deletion_time is not None:
         draft.status = replace(draft.status, operation=None)
@@ -95,7 +95,7 @@ def conclude(draft: Draft, operation: Operation, run: Submission) -> None:
         return
     if asked:
         describe(draft)
-        draft.again(1.0)
+        draft.requeue_after(1.0)
     else:
         _send(draft, operation, run)
 
@@ -112,4 +112,4 @@ def _send(draft: Draft, operation: Operation, run: Submission) -> None:
         )
     )
     describe(draft)
-    draft.again(1.0)
+    draft.requeue_after(1.0)

@@ -47,7 +47,11 @@ def step(draft: Draft, spec: FlinkJobSpec) -> None:
     if last is not None and not draft.observation.target.reachable and _rests(draft, spec, last):
         _may_start(draft, spec, last)
         return
-    if not draft.target_reachable() or _blocked_by_stray(draft) or not cluster_requirements.suitable(draft, spec):
+    if (
+        not draft.target_reachable()
+        or _blocked_by_duplicate_job(draft)
+        or not cluster_requirements.suitable(draft, spec)
+    ):
         return
     if last is None:
         submission.start(draft, spec, reason=SubmissionReason.INITIAL)
@@ -86,7 +90,7 @@ def _may_start(draft: Draft, spec: FlinkJobSpec, last: Submission) -> Submission
     assert end is not None
     if _may_still_appear(draft, last, end):
         draft.update(end=None)  # the same id again: whichever main() comes first is the one job
-        draft.wait(submission.SUBMIT, Reason.SubmitFailed, f"repeating run {last.number}", again=0.1)
+        draft.wait(submission.SUBMIT, Reason.SubmitFailed, f"repeating run {last.number}", requeue_after=0.1)
         return None
     if redeploys(spec, last):
         return SubmissionReason.REDEPLOY
@@ -210,18 +214,18 @@ def _pause_over(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd)
     return False
 
 
-def _blocked_by_stray(draft: Draft) -> bool:
+def _blocked_by_duplicate_job(draft: Draft) -> bool:
     """Another live job of this FlinkJob blocks every submission; an older run of ours is cancelled."""
-    strays = [job for job in draft.observation.kin if not job.state.is_terminal]
-    if not strays:
+    duplicates = [job for job in draft.observation.owned_jobs if not job.state.is_terminal]
+    if not duplicates:
         return False
     current = draft.run.job_id if draft.run else None
-    back = next((job for job in strays if job.job_id == current), None)
+    back = next((job for job in duplicates if job.job_id == current), None)
     if back is not None:
         url = draft.observation.target.url
         text = f"job {back.job_id} is live at {url}, though it was known to be gone: two JobManagers may answer there"
         draft.stall(Reason.AddressNotUnique, text)
-        draft.again(10.0)
+        draft.requeue_after(10.0)
         return True
-    adoption.deal_with_stray(draft, strays[0])
+    adoption.deal_with_duplicate_job(draft, duplicates[0])
     return True

@@ -36,7 +36,7 @@ COPY_PAUSE = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class LeftState:
+class FinalState:
     """What a run left to continue from."""
 
     kind: SnapshotKind
@@ -71,11 +71,11 @@ class Missing:
 
     reason: Reason
     message: str
-    again: float | None = None
+    requeue_after: float | None = None
     searching: bool = False
 
 
-def left_state(stats: CheckpointStats | None, restored_from: str | None, *, other: str | None = None) -> LeftState:
+def final_state(stats: CheckpointStats | None, restored_from: str | None, *, other: str | None = None) -> FinalState:
     """What an ended run left, by its checkpoint statistics read after its end.
 
     Args:
@@ -86,28 +86,28 @@ def left_state(stats: CheckpointStats | None, restored_from: str | None, *, othe
     newest = stats.newest_completed() if stats is not None else None
     restored = stats.restored if stats is not None else None
     if other is not None and (newest is None or newest.kind is not CheckpointKind.CHECKPOINT):
-        return LeftState(kind=SnapshotKind.SAVEPOINT, location=other)
+        return FinalState(kind=SnapshotKind.SAVEPOINT, location=other)
     if (
         restored is not None
         and restored.external_path
         and (newest is None or restored.checkpoint_id > newest.checkpoint_id)
     ):
-        return LeftState(
+        return FinalState(
             kind=SnapshotKind.SAVEPOINT if restored.is_savepoint else SnapshotKind.CHECKPOINT,
             location=restored.external_path,
             time=restored.restore_time,
         )
     if newest is None:
         kind = SnapshotKind.RESTORED if restored_from else SnapshotKind.EMPTY
-        return LeftState(kind=kind, location=restored_from)
+        return FinalState(kind=kind, location=restored_from)
     return _of(newest)
 
 
-def _of(newest: Checkpoint) -> LeftState:
+def _of(newest: Checkpoint) -> FinalState:
     if newest.is_usable:
         kind = SnapshotKind.SAVEPOINT if newest.is_savepoint else SnapshotKind.CHECKPOINT
-        return LeftState(kind=kind, location=newest.external_path, time=newest.latest_ack_time or newest.trigger_time)
-    return LeftState(
+        return FinalState(kind=kind, location=newest.external_path, time=newest.latest_ack_time or newest.trigger_time)
+    return FinalState(
         kind=SnapshotKind.MISSING,
         message=f"checkpoint {newest.checkpoint_id} was the newest, and it was not retained",
     )
@@ -128,7 +128,7 @@ def start_of_next(draft: Draft, spec: FlinkJobSpec) -> StartFrom | Missing:
         return StartFrom(location=last.restored_from, why=f"{last.restored_from}, from which run {last.number} started")
     if spec.upgrade.strategy is UpgradeStrategy.STATELESS and draft.digest != last.run_digest:
         return StartFrom(location=None, why="empty, as upgrade.strategy Stateless asks")
-    found = _left_by(spec, last, last.end)
+    found = _from_end(spec, last, last.end)
     if isinstance(found, Missing) and spec.restore.on_missing is OnMissing.FRESH:
         return StartFrom(location=None, why=f"empty, as restore.onMissing says: {found.message}", fresh=True)
     return found
@@ -141,9 +141,9 @@ def find_copy(draft: Draft, spec: FlinkJobSpec) -> StartFrom | Missing:
     match found.phase:
         case CopySearch.WORKING:
             message = f"looking into {len(copies)} places of initialState.copies"
-            return Missing(reason=Reason.LookingForCopy, message=message, again=0.5, searching=True)
+            return Missing(reason=Reason.LookingForCopy, message=message, requeue_after=0.5, searching=True)
         case CopySearch.NONE:
-            return Missing(reason=Reason.CopyNotFound, message=found.message, again=COPY_PAUSE)
+            return Missing(reason=Reason.CopyNotFound, message=found.message, requeue_after=COPY_PAUSE)
         case CopySearch.FOUND:
             assert found.copy is not None
             passed = f"; passed over: {found.message}" if found.message else ""
@@ -152,7 +152,7 @@ def find_copy(draft: Draft, spec: FlinkJobSpec) -> StartFrom | Missing:
             return StartFrom(location=found.location, why=why, copy=found.copy)
 
 
-def _left_by(spec: FlinkJobSpec, last: Submission, end: RunEnd) -> StartFrom | Missing:
+def _from_end(spec: FlinkJobSpec, last: Submission, end: RunEnd) -> StartFrom | Missing:
     match end.snapshot_kind:
         case SnapshotKind.SAVEPOINT | SnapshotKind.CHECKPOINT:
             if _too_old(spec, end):

@@ -58,7 +58,7 @@ def prove(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
     elif _proved(draft, spec, run):
         _healthy(draft, run)
     else:
-        draft.again(1.0)
+        draft.requeue_after(1.0)
 
 
 def give_up(draft: Draft, spec: FlinkJobSpec, run: Submission) -> bool:
@@ -100,7 +100,7 @@ def take_back(draft: Draft, run: Submission, why: str) -> None:
         ),
     )
     draft.event(Reason.RolledBack, message, warning=True)
-    draft.wait("Rollback", Reason.RolledBack, message, again=0.05)
+    draft.wait("Rollback", Reason.RolledBack, message, requeue_after=0.05)
 
 
 def hold_back(draft: Draft) -> None:

@@ -22,9 +22,9 @@ from flinkjob.core.flinkmodel import (
     SavepointFailure,
 )
 from flinkjob.core.job.draft import Draft
-from flinkjob.core.job.restore_point import LeftState, left_state
+from flinkjob.core.job.restore_point import FinalState, final_state
 from flinkjob.core.model import Fact, OperationOutcome
-from flinkjob.core.requester import ORIGINS, SAVEPOINT_PREFIX, Cause
+from flinkjob.core.requester import ORIGINS, SAVEPOINT_PREFIX, Requester
 
 CACHE_MARGIN = 0.3
 """Seconds on top of Flink's refresh interval after which its statistics are surely newer than the job's end."""
@@ -52,7 +52,7 @@ def stopped(
         )
     else:
         draft.record_savepoint(operation, location, ORIGINS[by])
-        if by in (Cause.SUSPEND, Cause.DRAIN):
+        if by in (Requester.SUSPEND, Requester.DRAIN):
             now = Reason.Drained if operation.drain else Reason.Suspended
             draft.event(now, f"run {operation.submission} was stopped with {location}")
 
@@ -69,7 +69,7 @@ def report(
     draft.outcome = OperationOutcome(by=operation.by or "", location=location, message=message, failure=failure)
 
 
-def left_state_known(draft: Draft, run: Submission) -> bool:
+def final_state_known(draft: Draft, run: Submission) -> bool:
     """Whether the statistics of an ended job are there and can be trusted; if not, the plan says what is waited for.
 
     Where Flink forgets the job between two questions the next look finds it gone, which `lost_run` deals with.
@@ -77,10 +77,12 @@ def left_state_known(draft: Draft, run: Submission) -> bool:
     assert run.job_id is not None
     remaining = draft.observation.cluster.refresh_interval + CACHE_MARGIN - draft.observation.job.terminal_for
     if remaining > 0:
-        draft.wait("ReadState", Reason.ReadingLastState, "the job has ended; reading what it left", again=remaining)
+        draft.wait(
+            "ReadState", Reason.ReadingLastState, "the job has ended; reading what it left", requeue_after=remaining
+        )
         return False
     if draft.need_checkpoints(run.job_id) is None:
-        draft.wait("ReadState", Reason.ReadingLastState, "the cluster has just forgotten the job", again=1.0)
+        draft.wait("ReadState", Reason.ReadingLastState, "the cluster has just forgotten the job", requeue_after=1.0)
         return False
     return True
 
@@ -95,13 +97,13 @@ def end_by_state(draft: Draft, overview: JobOverview, *, cancelled_by_us: bool, 
     assert run is not None
     assert run.job_id is not None
     stats = draft.need_checkpoints(run.job_id)
-    left = left_state(stats, run.restored_from, other=made)
+    final = final_state(stats, run.restored_from, other=made)
     if overview.state is FlinkJobState.FINISHED:
         if (saved := _stop_of_a_finished_job(stats) or made) is not None:
-            left = LeftState(kind=SnapshotKind.SAVEPOINT, location=saved)
+            final = FinalState(kind=SnapshotKind.SAVEPOINT, location=saved)
             result = RunResult.CANCELLED if cancelled_by_us else RunResult.CANCELLED_EXTERNALLY
         else:
-            left = LeftState(kind=SnapshotKind.EMPTY)
+            final = FinalState(kind=SnapshotKind.EMPTY)
             result = RunResult.FINISHED
     elif cancelled_by_us:
         result = RunResult.CANCELLED
@@ -110,18 +112,18 @@ def end_by_state(draft: Draft, overview: JobOverview, *, cancelled_by_us: bool, 
     else:
         result = RunResult.FAILED
     exception = _failure(draft, run.job_id) if result is RunResult.FAILED else None
-    message = (exception.root_cause if exception is not None else None) or left.message
+    message = (exception.root_cause if exception is not None else None) or final.message
     cause = EndCause.RESTORE_FAILED if exception is not None and exception.cannot_restore else None
     draft.end_run(
         result,
-        snapshot=left.location,
-        kind=left.kind,
+        snapshot=final.location,
+        kind=final.kind,
         message=message,
         cause=cause,
         time=overview.end_time,
-        taken=left.time,
+        taken=final.time,
     )
-    _tell_end(draft, result, message)
+    _record_end(draft, result, message)
 
 
 def _stop_of_a_finished_job(stats: CheckpointStats | None) -> str | None:
@@ -149,7 +151,7 @@ def _failure(draft: Draft, job_id: str) -> JobException | None:
     return exception
 
 
-def _tell_end(draft: Draft, result: RunResult, message: str | None) -> None:
+def _record_end(draft: Draft, result: RunResult, message: str | None) -> None:
     number = draft.run.number if draft.run else 0
     match result:
         case RunResult.FINISHED:

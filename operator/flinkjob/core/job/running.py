@@ -19,8 +19,8 @@ from flinkjob.core.job import adoption, cluster_requirements, periodic, rescale,
 from flinkjob.core.job.draft import HOLD, Draft
 from flinkjob.core.job.restore_point import Missing, find_copy, redeploys
 from flinkjob.core.job.stopping import FAILURES_THAT_COUNT, begin_cancel, begin_stop
-from flinkjob.core.model import ArtifactSeen, Fact, NeedFact, Needs, PlanPhase, PlanRequest
-from flinkjob.core.requester import SAVEPOINT_PREFIX, Cause
+from flinkjob.core.model import ArtifactSeen, Fact, JobGraphPhase, JobGraphRequest, NeedFact, Needs
+from flinkjob.core.requester import SAVEPOINT_PREFIX, Requester
 
 STOP = "Stop"
 PREFLIGHT = "Preflight"
@@ -32,11 +32,11 @@ def step(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
     """The next step for a run that is on the cluster."""
     match spec.state:
         case DesiredState.SUSPENDED:
-            _stop(draft, spec, run, by=Cause.SUSPEND)
+            _stop(draft, spec, run, by=Requester.SUSPEND)
         case DesiredState.DRAINED:
-            _stop(draft, spec, run, by=Cause.DRAIN)
+            _stop(draft, spec, run, by=Requester.DRAIN)
         case DesiredState.CANCELLED:
-            begin_cancel(draft, run, by=Cause.CANCEL)
+            begin_cancel(draft, run, by=Requester.CANCEL)
         case DesiredState.RUNNING:
             _keep_running(draft, spec, run)
 
@@ -44,7 +44,7 @@ def step(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
 def _keep_running(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
     rollback.prove(draft, spec, run)
     run = draft.live_run or run
-    if adoption.has_stray_beside(draft, run):
+    if adoption.has_duplicate_job(draft, run):
         return
     asked = _asked_to_stop(draft, run)
     if asked is not None:
@@ -52,7 +52,7 @@ def _keep_running(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
         return
     moved = _moved(draft, spec, run)
     if moved or _other_run_wanted(draft, spec, run):
-        _replace(draft, spec, run, by=Cause.MOVE if moved else Cause.UPGRADE)
+        _replace(draft, spec, run, by=Requester.MOVE if moved else Requester.UPGRADE)
     elif run.parallelism is not None and spec.parallelism != run.parallelism:
         _scale(draft, spec, run)
     else:
@@ -63,13 +63,13 @@ def _steady(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
     if rollback.give_up(draft, spec, run):
         return
     if not run.running:
-        draft.wait(submission.SUBMIT, Reason.Submitting, "waiting until all tasks are running", again=1.0)
+        draft.wait(submission.SUBMIT, Reason.Submitting, "waiting until all tasks are running", requeue_after=1.0)
     elif draft.status.restart is not None:
         remaining = duration_seconds(spec.restart.reset_after) - _age(draft, run)
         if remaining <= 0:
             draft.status = replace(draft.status, restart=None)
         else:
-            draft.again(min(remaining + 0.1, periodic.LONGEST_SLEEP))
+            draft.requeue_after(min(remaining + 0.1, periodic.LONGEST_SLEEP))
     if draft.status.rollback is not None and run.running:
         rollback.hold_back(draft)
     if run.running and _all_running(draft):
@@ -111,7 +111,7 @@ def _replace(draft: Draft, spec: FlinkJobSpec, run: Submission, *, by: str) -> N
     if artifact is None:
         return
     if rollback.is_bad(draft, run):
-        begin_cancel(draft, run, by=Cause.ROLLBACK)
+        begin_cancel(draft, run, by=Requester.ROLLBACK)
         return
     if not same and not _compiles(draft, spec, run, artifact):
         return
@@ -131,25 +131,25 @@ def _compiles(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: Artif
     """Preflight: whether the new program compiles to a job graph on the cluster."""
     if spec.upgrade.preflight is Switch.DISABLED or not draft.observation.target.intercepts_exit:
         return True
-    if Fact.PLAN not in draft.observation.known or draft.observation.plan is None:
+    if Fact.JOB_GRAPH not in draft.observation.known or draft.observation.job_graph is None:
         request = submission.run_request(draft, spec, run)
         raise NeedFact(
             Needs(
-                fact=Fact.PLAN,
-                plan=PlanRequest(url=draft.wanted_url, jar_id=artifact.jar_id or "", request=request),
+                fact=Fact.JOB_GRAPH,
+                job_graph=JobGraphRequest(url=draft.wanted_url, jar_id=artifact.jar_id or "", request=request),
             )
         )
-    plan = draft.observation.plan
-    match plan.phase:
-        case PlanPhase.COMPILED:
+    graph = draft.observation.job_graph
+    match graph.phase:
+        case JobGraphPhase.COMPILED:
             return True
-        case PlanPhase.WORKING:
-            draft.wait(PREFLIGHT, Reason.Upgrading, "compiling the new program on the cluster", again=0.5)
-        case PlanPhase.REFUSED:
-            draft.stall(Reason.PreflightFailed, plan.message)
-        case PlanPhase.UNCLEAR:
+        case JobGraphPhase.WORKING:
+            draft.wait(PREFLIGHT, Reason.Upgrading, "compiling the new program on the cluster", requeue_after=0.5)
+        case JobGraphPhase.REFUSED:
+            draft.stall(Reason.PreflightFailed, graph.message)
+        case JobGraphPhase.UNCLEAR:
             attempts = draft.failures_of(PREFLIGHT) + 1
-            draft.retry(PREFLIGHT, Reason.PreflightFailed, plan.message, pause=5.0, attempts=attempts)
+            draft.retry(PREFLIGHT, Reason.PreflightFailed, graph.message, pause=5.0, attempts=attempts)
     return False
 
 
@@ -159,7 +159,7 @@ def _scale(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
     if rescale.possible(draft, run):
         rescale.begin(draft, spec, run)
     else:
-        _replace(draft, spec, run, by=Cause.UPGRADE)
+        _replace(draft, spec, run, by=Requester.UPGRADE)
 
 
 # stopping
@@ -174,7 +174,7 @@ def _stop(draft: Draft, spec: FlinkJobSpec, run: Submission, *, by: str) -> None
             begin_cancel(draft, run, by=by)  # it never ran: there is nothing to save
             return
     base = draft.observation.cluster.directory_for(spec.savepoints.directory)
-    if by != Cause.DRAIN and _impossible(draft, base):
+    if by != Requester.DRAIN and _impossible(draft, base):
         match spec.upgrade.fallback:
             case Fallback.LAST_STATE:
                 if _has_last_state(draft, run):
@@ -194,7 +194,7 @@ def _stop(draft: Draft, spec: FlinkJobSpec, run: Submission, *, by: str) -> None
         text = "set savepoints.directory: the cluster has no savepoint directory of its own"
         draft.stall(Reason.NoSavepointDirectory, text)
         return
-    begin_stop(draft, run, by=by, base=base, format_type=spec.savepoints.format_type, drain=by == Cause.DRAIN)
+    begin_stop(draft, run, by=by, base=base, format_type=spec.savepoints.format_type, drain=by == Requester.DRAIN)
 
 
 def _all_running(draft: Draft) -> bool:
@@ -245,7 +245,7 @@ def _cancel_with_last_state(draft: Draft, run: Submission, *, by: str) -> None:
     if not run.running and (stats is None or stats.newest_completed() is None):
         begin_cancel(draft, run, by=by)
         return
-    draft.wait("Upgrade", Reason.WaitingForCheckpoint, "no retained checkpoint is complete yet", again=3.2)
+    draft.wait("Upgrade", Reason.WaitingForCheckpoint, "no retained checkpoint is complete yet", requeue_after=3.2)
 
 
 def _can_take_savepoint(draft: Draft) -> bool:
@@ -253,10 +253,12 @@ def _can_take_savepoint(draft: Draft) -> bool:
     begun = [s for s in draft.given.savepoints if _in_progress(s, draft.run)]
     busy = next((s for s in begun if s.meta.uid not in refused), None)
     if busy is not None:
-        draft.wait(STOP, Reason.WaitingForSavepoint, f"FlinkSavepoint {busy.meta.name} is in progress", again=0.5)
+        draft.wait(
+            STOP, Reason.WaitingForSavepoint, f"FlinkSavepoint {busy.meta.name} is in progress", requeue_after=0.5
+        )
         return False
     if not _all_running(draft):
-        draft.wait(STOP, Reason.WaitingForTasks, "a savepoint needs all tasks running", again=1.0)
+        draft.wait(STOP, Reason.WaitingForTasks, "a savepoint needs all tasks running", requeue_after=1.0)
         return False
     return True
 

@@ -28,9 +28,9 @@ from flinkjob.core.flinkmodel import (
 )
 from flinkjob.core.identity import attempt_directory, trigger_id
 from flinkjob.core.job.draft import FAST, Draft, is_stop
-from flinkjob.core.job.run_end import end_by_state, left_state_known, report, stopped
+from flinkjob.core.job.run_end import end_by_state, final_state_known, report, stopped
 from flinkjob.core.model import Presence
-from flinkjob.core.requester import ORIGINS, SAVEPOINT_PREFIX, Cause
+from flinkjob.core.requester import ORIGINS, SAVEPOINT_PREFIX, Requester
 
 CANCEL_AGAIN = 1.0
 """Seconds between repeats of a cancel, which is harmless to repeat."""
@@ -101,11 +101,11 @@ def begin_cancel(draft: Draft, run: Submission, *, by: str) -> None:
 def _begin(draft: Draft, operation: Operation) -> None:
     draft.update(operations=operation.attempt)
     draft.status = replace(draft.status, operation=operation)
-    if operation.by in (Cause.UPGRADE, Cause.MOVE):
-        reason = Reason.Upgrading if operation.by == Cause.UPGRADE else Reason.Moving
+    if operation.by in (Requester.UPGRADE, Requester.MOVE):
+        reason = Reason.Upgrading if operation.by == Requester.UPGRADE else Reason.Moving
         draft.event(reason, f"run {operation.submission} is being replaced ({operation.kind})")
     _send(draft, operation)
-    draft.again(FAST)
+    draft.requeue_after(FAST)
     describe(draft)
 
 
@@ -115,21 +115,21 @@ def describe(draft: Draft) -> None:
     if operation is None:
         return
     reason = {
-        Cause.UPGRADE: Reason.Upgrading,
-        Cause.ROLLBACK: Reason.RolledBack,
-        Cause.MOVE: Reason.Moving,
-        Cause.SCALE: Reason.Rescaling,
-        Cause.SUSPEND: Reason.Suspending,
-        Cause.DRAIN: Reason.Draining,
-        Cause.CANCEL: Reason.Cancelling,
-        Cause.DELETION: Reason.Deleting,
+        Requester.UPGRADE: Reason.Upgrading,
+        Requester.ROLLBACK: Reason.RolledBack,
+        Requester.MOVE: Reason.Moving,
+        Requester.SCALE: Reason.Rescaling,
+        Requester.SUSPEND: Reason.Suspending,
+        Requester.DRAIN: Reason.Draining,
+        Requester.CANCEL: Reason.Cancelling,
+        Requester.DELETION: Reason.Deleting,
     }.get(operation.by or "", Reason.Suspending)
     what = _DOING.get(operation.kind, "stopping the job with a savepoint")
     where = f" below {operation.directory}" if operation.directory else ""
     draft.wait(operation.kind, reason, f"{what}{where} (asked for by {operation.by})")
 
 
-def conclude(draft: Draft) -> None:
+def follow_operation(draft: Draft) -> None:
     """Follow the operation to its end: fold its outcome into the status, or wait and send again."""
     operation = draft.status.operation
     if operation is None:
@@ -142,21 +142,21 @@ def conclude(draft: Draft) -> None:
         return  # learn is still reading how the job ended
     if not draft.observation.cluster.reachable or draft.observation.job.presence is Presence.UNKNOWN:
         describe(draft)
-        draft.again(1.0)
+        draft.requeue_after(1.0)
         return
     if is_stop(operation):
-        _conclude_stop(draft, operation, run)
+        _follow_stop(draft, operation, run)
     elif draft.observation.job.presence is Presence.PRESENT:
         describe(draft)
         _send(draft, operation)
-        draft.again(CANCEL_AGAIN)
+        draft.requeue_after(CANCEL_AGAIN)
 
 
-def _conclude_stop(draft: Draft, operation: Operation, run: Submission) -> None:
+def _follow_stop(draft: Draft, operation: Operation, run: Submission) -> None:
     overview = draft.observation.job.overview
     if overview is None:
         describe(draft)
-        draft.again(1.0)
+        draft.requeue_after(1.0)
         return  # absent: `observe_run` counts the time until the job is known to be gone
     result = draft.need_trigger(operation)
     match result.state:
@@ -164,13 +164,13 @@ def _conclude_stop(draft: Draft, operation: Operation, run: Submission) -> None:
             _forgotten(draft, operation, run, overview)
         case TriggerState.IN_PROGRESS:
             describe(draft)
-            draft.again(FAST)
+            draft.requeue_after(FAST)
         case TriggerState.COMPLETED if result.location is not None:
             if overview.state.is_terminal:
                 stopped(draft, operation, result.location, time=overview.end_time)
             else:
                 describe(draft)
-                draft.again(FAST)
+                draft.requeue_after(FAST)
         case TriggerState.FORGOTTEN:
             _forgotten(draft, operation, run, overview)
         case TriggerState.FAILED | TriggerState.COMPLETED:
@@ -181,7 +181,7 @@ def _forgotten(draft: Draft, operation: Operation, run: Submission, overview: Jo
     """The trigger is unknown: never sent, expired, or the JobManager is another one. The history tells."""
     assert operation.directory is not None
     assert run.job_id is not None
-    if overview.state.is_terminal and not left_state_known(draft, run):
+    if overview.state.is_terminal and not final_state_known(draft, run):
         return
     stats = draft.need_checkpoints(run.job_id)
     mine = stats.below(operation.directory) if stats is not None else ()
@@ -194,7 +194,7 @@ def _forgotten(draft: Draft, operation: Operation, run: Submission, overview: Jo
             end_by_state(draft, overview, cancelled_by_us=False)
     elif stats is not None and stats.savepoint_in_progress:
         describe(draft)
-        draft.again(1.0)
+        draft.requeue_after(1.0)
     elif done is not None:
         if done.external_path:
             _keep(draft, operation, done.external_path)
@@ -206,7 +206,7 @@ def _forgotten(draft: Draft, operation: Operation, run: Submission, overview: Jo
     else:
         describe(draft)
         _send(draft, operation)
-        draft.again(FAST)
+        draft.requeue_after(FAST)
 
 
 def _went_on(overview: JobOverview, stats: CheckpointStats | None, stop: Checkpoint) -> bool:
@@ -222,7 +222,7 @@ def _went_on(overview: JobOverview, stats: CheckpointStats | None, stop: Checkpo
 def _failed(draft: Draft, operation: Operation, run: Submission, overview: JobOverview, result: TriggerResult) -> None:
     cause = result.failure or "Flink gave no cause"
     if overview.state.is_terminal:
-        if not left_state_known(draft, run):
+        if not final_state_known(draft, run):
             return
         report(draft, operation, None, cause, failure=result.failure_kind)
         end_by_state(draft, overview, cancelled_by_us=False, made=result.failure_path)
@@ -243,7 +243,7 @@ def _fail(draft: Draft, operation: Operation, cause: str, failure: SavepointFail
     draft.event(Reason.SavepointFailed, f"{operation.by}: {cause}", warning=True)
     if (operation.by or "").startswith(SAVEPOINT_PREFIX):
         report(draft, operation, None, cause, failure=failure)
-        draft.again(FAST)
+        draft.requeue_after(FAST)
         return
     attempts = draft.failures_of(operation.kind) + (FAILURES_THAT_COUNT if failure is SavepointFailure.PERMANENT else 1)
     pause = delay_seconds(attempts, seed=draft.job.meta.uid, initial=2.0)

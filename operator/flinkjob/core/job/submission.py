@@ -58,7 +58,7 @@ def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str 
         case ArtifactPhase.READY:
             return seen
         case ArtifactPhase.WORKING:
-            draft.wait(FETCH, Reason.FetchingArtifact, "the jar is on its way to the cluster", again=1.0)
+            draft.wait(FETCH, Reason.FetchingArtifact, "the jar is on its way to the cluster", requeue_after=1.0)
         case ArtifactPhase.FAILED if seen.permanent:
             changed = seen.other_content and spec.jar.sha256 is None
             draft.stall(Reason.ArtifactChanged if changed else Reason.ArtifactFailed, seen.message)
@@ -137,8 +137,8 @@ def not_found(draft: Draft, missing: Missing) -> None:
         draft.stall(Reason.CopyNotFound, before.message or "")  # as long as nothing else is known
     else:
         draft.wait(SUBMIT, missing.reason, missing.message)
-    if missing.again is not None:
-        draft.again(missing.again)
+    if missing.requeue_after is not None:
+        draft.requeue_after(missing.requeue_after)
 
 
 def foreign(draft: Draft, run: Submission) -> bool:
@@ -155,10 +155,13 @@ def resume_unseen(draft: Draft, spec: FlinkJobSpec) -> None:
     changed = run.run_digest != draft.digest or run.parallelism != spec.parallelism
     match call.phase:
         case RunPhase.WORKING:
-            draft.wait(SUBMIT, Reason.Submitting, "the run call was sent and has not been answered", again=FAST)
+            draft.wait(SUBMIT, Reason.Submitting, "the run call was sent and has not been answered", requeue_after=FAST)
         case RunPhase.ACCEPTED:
             draft.wait(
-                SUBMIT, Reason.Submitting, "the run call was accepted; waiting for the job to appear", again=FAST
+                SUBMIT,
+                Reason.Submitting,
+                "the run call was accepted; waiting for the job to appear",
+                requeue_after=FAST,
             )
             if draft.observation.job.absent_for > 2.0:
                 _repeat(draft, spec, run)
@@ -222,13 +225,15 @@ def _rejected(draft: Draft, spec: FlinkJobSpec, run: Submission, *, changed: boo
     kind = call.rejection or SubmitRejection.OTHER
     if kind is SubmitRejection.DUPLICATE:
         if draft.observation.job.absent_for < LOST_AFTER:
-            draft.wait(SUBMIT, Reason.Submitting, "the cluster knows the job id; looking for the job", again=0.5)
+            draft.wait(
+                SUBMIT, Reason.Submitting, "the cluster knows the job id; looking for the job", requeue_after=0.5
+            )
             return
-        lost_run.conclude(draft, run, forgotten=True)  # it ran, and ended before it was seen: what is left decides
-        draft.again(FAST)
+        lost_run.end_lost_run(draft, run, forgotten=True)  # it ran, and ended before it was seen: what is left decides
+        draft.requeue_after(FAST)
         return
     if kind is SubmitRejection.RESTORE_FAILED or kind is SubmitRejection.MULTIPLE_JOBS:
-        draft.wait(SUBMIT, Reason.Submitting, call.message, again=0.5)  # the job exists; it says how it went
+        draft.wait(SUBMIT, Reason.Submitting, call.message, requeue_after=0.5)  # the job exists; it says how it went
         if draft.observation.job.absent_for > 5.0:
             draft.update(rejected=True)
             draft.stall(Reason.RestoreFailed, call.message)
@@ -305,7 +310,7 @@ def _send(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
             request=run_request(draft, spec, run),
         )
     )
-    draft.wait(SUBMIT, Reason.Submitting, f"starting job {run.job_id}", again=FAST)
+    draft.wait(SUBMIT, Reason.Submitting, f"starting job {run.job_id}", requeue_after=FAST)
 
 
 def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission) -> RunRequest:

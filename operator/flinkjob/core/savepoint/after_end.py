@@ -66,7 +66,7 @@ class EndRound(ExistingRound):
         if spec is not None and self._may_come(spec) and (place := self._came(spec)) is not None:
             self.status = replace(self.status, location=place.location, checkpoint_id=place.checkpoint_id)
             self._event(Reason.SavepointCompleted, f"{spec.type} {place.location} was completed after its timeout")
-        return SavepointDecision(status=self.status, actions=tuple(self.actions), requeue_after=self.requeue)
+        return SavepointDecision(status=self.status, actions=tuple(self.actions), requeue_after=self.delay)
 
     def _may_come(self, spec: FlinkSavepointSpec) -> bool:
         before, observation = self.before, self.given.observation
@@ -78,7 +78,7 @@ class EndRound(ExistingRound):
         if passed > LATE_FOR:
             return False
         shortest, longest = LATE_PAUSE
-        self._again(min(max(passed / 5, shortest), longest))
+        self._requeue_after(min(max(passed / 5, shortest), longest))
         return (
             before.trigger_id is not None
             and observation.cluster.reachable

@@ -39,7 +39,7 @@ class CheckpointRound(SavepointRound):
             return self._fail(SavepointErrorCode.NO_SNAPSHOT, message)
         if late or presence is Presence.ABSENT:
             return self._fail(SavepointErrorCode.NO_SNAPSHOT, f"checkpoint {number} is complete, but not where it lies")
-        self._again(LOOK_AGAIN)
+        self._requeue_after(LOOK_AGAIN)
         message = f"looking for the place of checkpoint {number}"
         return self._settle(Reason.InProgress, message, ready=FALSE, reconciling=TRUE, stalled=FALSE)
 

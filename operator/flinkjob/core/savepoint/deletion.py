@@ -46,33 +46,33 @@ class DeletionRound(EndRound):
     def _delete(self, spec: FlinkSavepointSpec | None) -> SavepointDecision:
         """Dispose of the data unless they are in use, and let the object go, at the deadline in any case."""
         if spec is None or spec.deletion.policy is SnapshotDeletion.RETAIN:
-            return self._let_go()
+            return self._release()
         deleted = self.meta.deletion_time or self.now
-        left = duration_seconds(spec.deletion.timeout) - (self.now - deleted).total_seconds()
-        if left > 0:
-            self._again(left + 0.1)
+        remaining = duration_seconds(spec.deletion.timeout) - (self.now - deleted).total_seconds()
+        if remaining > 0:
+            self._requeue_after(remaining + 0.1)
         location = self.before.location
         if location is None:
-            return self._outcome(spec, late=left <= 0)
+            return self._outcome(spec, late=remaining <= 0)
         if spec.mode is SavepointMode.EXISTING and spec.location is None and is_checkpoint_place(location):
             return self._keep(True, "it is a checkpoint of Flink's own")
         if why := self._in_use(location):
-            return self._keep(left <= 0, f"{location} {why}")
+            return self._keep(remaining <= 0, f"{location} {why}")
         if not self.before.deleting:
             self.status = replace(self.before, deleting=True)
-            self._again(FAST)
-            return SavepointDecision(status=self.status, actions=tuple(self.actions), requeue_after=self.requeue)
+            self._requeue_after(FAST)
+            return SavepointDecision(status=self.status, actions=tuple(self.actions), requeue_after=self.delay)
         observation = self.given.observation
         if Fact.DISPOSAL not in observation.known or observation.disposal is None:
             raise NeedFact(Needs(fact=Fact.DISPOSAL, urls=self.given.disposers, directory=location))
         match observation.disposal.phase:
             case DisposalPhase.DONE:
                 self._event(Reason.SnapshotDeleted, location)
-                return self._let_go()
+                return self._release()
             case DisposalPhase.WORKING:
-                return self._keep(left <= 0, "it is being disposed of")
+                return self._keep(remaining <= 0, "it is being disposed of")
             case DisposalPhase.FAILED:
-                return self._keep(left <= 0, observation.disposal.message)
+                return self._keep(remaining <= 0, observation.disposal.message)
 
     def _outcome(self, spec: FlinkSavepointSpec, *, late: bool) -> SavepointDecision:
         """Without a place: wait for the one in progress, and for what may come after its time-out."""
@@ -80,18 +80,18 @@ class DeletionRound(EndRound):
             if not late:
                 return self._work(spec)
         elif self.before.phase is not SavepointPhase.FAILED or not self._may_come(spec):
-            return self._let_go()
+            return self._release()
         elif (place := self._came(spec)) is not None:
             self.status = replace(self.before, location=place.location, checkpoint_id=place.checkpoint_id)
-            self._again(FAST)
-            return SavepointDecision(status=self.status, actions=tuple(self.actions), requeue_after=self.requeue)
+            self._requeue_after(FAST)
+            return SavepointDecision(status=self.status, actions=tuple(self.actions), requeue_after=self.delay)
         elif self.status.trigger_id is None:
-            return self._let_go()
+            return self._release()
         elif not late:
             return self._done()
         message = f"Flink may still write a snapshot below {self.before.directory}"
         self._event(Reason.SnapshotKept, message, warning=True)
-        return self._let_go()
+        return self._release()
 
     def _in_use(self, location: str) -> str:
         """Why the data must stay; "" when nothing needs them."""
@@ -125,11 +125,11 @@ class DeletionRound(EndRound):
     def _keep(self, late: bool, why: str) -> SavepointDecision:
         if late:
             self._event(Reason.SnapshotKept, f"{self.before.location} stays: {why}", warning=True)
-            return self._let_go()
-        self._again(5.0)
+            return self._release()
+        self._requeue_after(5.0)
         return self._done()
 
-    def _let_go(self) -> SavepointDecision:
+    def _release(self) -> SavepointDecision:
         self.actions.append(RemoveFinalizer())
         return self._done()
 

@@ -95,7 +95,7 @@ class SavepointRound:
         self.status = self.before
         self.now = given.observation.now
         self.actions: list[Action] = []
-        self.requeue: float | None = None
+        self.delay: float | None = None
 
     @property
     def _run(self) -> Submission | None:
@@ -152,7 +152,7 @@ class SavepointRound:
         if before.size_bytes is None and before.location and before.job_id and recent and there:
             snapshot = self._find(TriggerResult(state=TriggerState.COMPLETED, location=before.location))
             if snapshot is None:
-                self._again(1.0)
+                self._requeue_after(1.0)
             else:
                 self.status = replace(before, checkpoint_id=snapshot.checkpoint_id)
                 self.status = _with_size(self.status, snapshot)
@@ -215,7 +215,7 @@ class SavepointRound:
     # helpers of the round
 
     def _in_progress(self) -> SavepointDecision:
-        self._again(FAST)
+        self._requeue_after(FAST)
         where = self.status.directory or "the job's checkpoint directory"
         return self._settle(Reason.InProgress, f"writing below {where}", ready=FALSE, reconciling=TRUE, stalled=FALSE)
 
@@ -224,7 +224,7 @@ class SavepointRound:
         return self._settle(reason, message, ready=FALSE, reconciling=TRUE, stalled=FALSE)
 
     def _done(self) -> SavepointDecision:
-        return SavepointDecision(status=self.before, actions=tuple(self.actions), requeue_after=self.requeue)
+        return SavepointDecision(status=self.before, actions=tuple(self.actions), requeue_after=self.delay)
 
     def _settle(
         self,
@@ -254,10 +254,10 @@ class SavepointRound:
                 )
             )
         status = replace(self.status, conditions=tuple(conditions), observed_generation=generation)
-        return SavepointDecision(status=status, actions=tuple(self.actions), requeue_after=self.requeue)
+        return SavepointDecision(status=status, actions=tuple(self.actions), requeue_after=self.delay)
 
-    def _again(self, seconds: float) -> None:
-        self.requeue = seconds if self.requeue is None else min(self.requeue, seconds)
+    def _requeue_after(self, seconds: float) -> None:
+        self.delay = seconds if self.delay is None else min(self.delay, seconds)
 
     def _event(self, reason: Reason, message: str, *, warning: bool = False) -> None:
         kind = EventType.WARNING if warning else EventType.NORMAL

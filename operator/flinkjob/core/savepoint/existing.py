@@ -37,14 +37,14 @@ class ExistingRound(TriggerRound):
             place = run.end.snapshot if kept else None
             return self._found(place, None, run) if place is not None else self._nothing(run)
         if self.given.observation.job.presence is not Presence.PRESENT:
-            self._again(1.0)
+            self._requeue_after(1.0)
             return self._wait(Reason.Pending, f"waiting for an answer about job {run.job_id}")
         stats = self._checkpoints_of(run)
         newest = next((one for one in stats.snapshots() if one.is_usable), None) if stats is not None else None
         if newest is not None:
             return self._found(newest.external_path, newest, run)
         if stats is not None and stats.newest_completed() is not None and not self._waited_long():
-            self._again(LOOK_AGAIN)
+            self._requeue_after(LOOK_AGAIN)
             return self._wait(Reason.Pending, "waiting for statistics that are newer than the checkpoints they tell of")
         restored = stats.restored.external_path if stats is not None and stats.restored is not None else None
         return self._found(restored, None, run) if restored is not None else self._nothing(run)

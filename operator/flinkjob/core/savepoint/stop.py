@@ -43,7 +43,7 @@ class StopRound(ExistingRound):
         operation = self.given.job_status.operation
         if operation is not None and operation.by == me:
             if not self._is_written(operation):
-                self._again(FAST)
+                self._requeue_after(FAST)
                 return self._wait(Reason.Pending, "waiting for the FlinkJob to stop with it")
             self.status = replace(
                 self.before,
@@ -68,11 +68,11 @@ class StopRound(ExistingRound):
         if isinstance(run, SavepointDecision):
             return run
         if self.before.retry_time is not None and self.before.retry_time > self.now:
-            self._again((self.before.retry_time - self.now).total_seconds() + 0.05)
+            self._requeue_after((self.before.retry_time - self.now).total_seconds() + 0.05)
             return self._done()
         if self._directory(spec) is None:
             return self._fail(SavepointErrorCode.NO_SAVEPOINT_DIRECTORY, NO_DIRECTORY)
-        self._again(FAST)
+        self._requeue_after(FAST)
         return self._wait(Reason.Pending, "waiting for the FlinkJob to stop with it")
 
     def _is_written(self, operation: Operation) -> bool:

@@ -41,7 +41,7 @@ class TargetRound(ExistingRound):
             return found
         busy = next((one for one in self.given.others if one.status.phase is SavepointPhase.IN_PROGRESS), None)
         if busy is not None:
-            self._again(1.0)
+            self._requeue_after(1.0)
             return self._wait(Reason.Pending, f"waiting for FlinkSavepoint {busy.meta.name} of the same job")
         overview = self.given.observation.job.overview
         if overview is not None and overview.state.is_terminal:
@@ -50,7 +50,7 @@ class TargetRound(ExistingRound):
         if spec.is_stop:
             stats = self._checkpoints_of(found)
             if stats is not None and stats.savepoint_in_progress:
-                self._again(1.0)
+                self._requeue_after(1.0)
                 return self._wait(Reason.Pending, "waiting for a savepoint of the job that is being written")
         return found
 
@@ -59,20 +59,20 @@ class TargetRound(ExistingRound):
         run, observation = self._run, self.given.observation
         assert run is not None
         assert run.job_id is not None
-        if observation.forbidden:
-            return self._fail(SavepointErrorCode.CLUSTER_UNREACHABLE, observation.forbidden)
+        if observation.access_denied:
+            return self._fail(SavepointErrorCode.CLUSTER_UNREACHABLE, observation.access_denied)
         if self._expired(spec):
             return self._give_up(spec)
         seen = observation.job
         if not observation.cluster.reachable or seen.presence is Presence.UNKNOWN:
-            self._again(1.0)
+            self._requeue_after(1.0)
             error = observation.cluster.error or f"job {run.job_id} does not answer"
             return self._wait(Reason.ClusterUnreachable, error)
         if seen.presence is Presence.ABSENT:
             if seen.absent_for >= ABSENT_FOR:
                 message = f"no job {run.job_id} at {observation.cluster.url}"
                 return self._fail(SavepointErrorCode.UNKNOWN_JOB, message)
-            self._again(1.0)
+            self._requeue_after(1.0)
             return self._wait(Reason.UnknownJob, f"looking for job {run.job_id} at {observation.cluster.url}")
         if owner := self._foreign(run.job_id):
             return self._fail(SavepointErrorCode.OWNED_BY_OTHER, f"job {run.job_id} {owner}")
@@ -126,7 +126,7 @@ class TargetRound(ExistingRound):
             return super()._complete(spec, result)
         if spec.mode is SavepointMode.CANCEL and overview.state is not FlinkJobState.CANCELLING:
             self.actions.append(CancelJob(url=self.given.observation.cluster.url, job_id=overview.job_id))
-        self._again(FAST)
+        self._requeue_after(FAST)
         return self._in_progress()
 
     def _failed_once(

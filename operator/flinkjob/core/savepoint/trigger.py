@@ -80,10 +80,10 @@ class TriggerRound(CheckpointRound):
 
     def _expired(self, spec: FlinkSavepointSpec) -> bool:
         begun = self.before.start_time or self.meta.creation_time or self.now
-        left = duration_seconds(spec.timeout) - (self.now - begun).total_seconds()
-        if left > 0:
-            self._again(left + 0.5)
-        return left <= 0
+        remaining = duration_seconds(spec.timeout) - (self.now - begun).total_seconds()
+        if remaining > 0:
+            self._requeue_after(remaining + 0.5)
+        return remaining <= 0
 
     # mode Trigger
 
@@ -92,13 +92,13 @@ class TriggerRound(CheckpointRound):
         if isinstance(run, SavepointDecision):
             return run
         if self.before.retry_time is not None and self.before.retry_time > self.now:
-            self._again((self.before.retry_time - self.now).total_seconds() + 0.05)
+            self._requeue_after((self.before.retry_time - self.now).total_seconds() + 0.05)
             return self._done()
         if self.given.job_status.operation is not None:
             return self._wait(Reason.Pending, f"waiting for the {self.given.job_status.operation.kind} in progress")
         overview = self.given.observation.job.overview
         if overview is None or not overview.all_tasks_running:
-            self._again(1.0)
+            self._requeue_after(1.0)
             return self._wait(Reason.WaitingForTasks, "a savepoint needs all tasks running")
         directory = self._directory(spec)
         if directory is None and spec.type is SnapshotType.SAVEPOINT:
@@ -171,7 +171,7 @@ class TriggerRound(CheckpointRound):
         if not self.given.observation.cluster.reachable:
             if late:
                 return self._too_late(spec)
-            self._again(2.0)
+            self._requeue_after(2.0)
             return self._done()
         if spec.is_checkpoint and self.before.checkpoint_id is not None:
             return self._located(spec, self.before.checkpoint_id, late=late)
@@ -202,11 +202,11 @@ class TriggerRound(CheckpointRound):
         presence = self.given.observation.job.presence
         if not same or run is None or presence is Presence.ABSENT:
             if same and run is not None and run.end is None and not late:
-                self._again(1.0)
+                self._requeue_after(1.0)
                 return self._in_progress()
             return self._fail(SavepointErrorCode.JOB_NOT_RUNNING, f"job {self.before.job_id} went away meanwhile")
         if presence is Presence.UNKNOWN:
-            self._again(1.0)
+            self._requeue_after(1.0)
             return self._too_late(spec) if late else self._in_progress()
         stats = self._need_checkpoints()
         mine = stats.below(self.before.directory) if stats is not None and self.before.directory else ()
@@ -218,13 +218,13 @@ class TriggerRound(CheckpointRound):
         if late:
             return self._too_late(spec)
         if stats is not None and stats.savepoint_in_progress:
-            self._again(1.0)
+            self._requeue_after(1.0)
             return self._in_progress()
         if self.meta.deletion_time is not None:
             return self._fail(SavepointErrorCode.SAVEPOINT_FAILED, "it was deleted before Flink had begun")
         overview = self.given.observation.job.overview
         if overview is not None and overview.state.is_terminal and self._statistics_lag():
-            self._again(0.5)
+            self._requeue_after(0.5)
             return self._in_progress()
         if overview is None or overview.state.is_terminal:
             return self._fail(SavepointErrorCode.JOB_NOT_RUNNING, f"job {self.before.job_id} ended meanwhile")
@@ -252,5 +252,5 @@ class TriggerRound(CheckpointRound):
             failures=failures,
             retry_time=self.now + timedelta(seconds=pause),
         )
-        self._again(pause + 0.05)
+        self._requeue_after(pause + 0.05)
         return self._settle(Reason.BackOff, cause, ready=FALSE, reconciling=TRUE, stalled=FALSE)

@@ -22,7 +22,7 @@ from flinkjob.core.copies.savepoint_copy import (
     LOOK_SECONDS,
     CopyPhase,
     CopySeen,
-    follow_sync,
+    follow_copy,
     snapshot_view,
     wanted_copy,
 )
@@ -146,7 +146,7 @@ def test_nothing_without_the_field() -> None:
 def follow(
     about: FlinkSavepoint, seen_copy: CopySeen | None, by_job: JobSyncToSpec | None = SYNC, now: datetime = NOW
 ) -> SavepointDecision:
-    return follow_sync(about, SavepointDecision(status=about.status), seen_copy, now, by_job)
+    return follow_copy(about, SavepointDecision(status=about.status), seen_copy, now, by_job)
 
 
 def test_the_intent_comes_first_and_the_phase_stays() -> None:
@@ -158,7 +158,7 @@ def test_the_intent_comes_first_and_the_phase_stays() -> None:
     begun = replace(about, status=decision.status)
     request = wanted_copy(begun, begun.status, NOW, SYNC)
     assert request is not None
-    assert request.sync == SYNC
+    assert request.target == SYNC
     assert request.job == "clicks"
 
 
@@ -338,7 +338,7 @@ def _round(world: World, outcome: str) -> None:
                 case _:
                     seen_copy = FAILED
         decided = decide_sp(snapshot_view(one), observation=seen(present(), now=world.now))
-        decision = follow_sync(one, decided, seen_copy, world.now, by_job, later=later)
+        decision = follow_copy(one, decided, seen_copy, world.now, by_job, later=later)
         own = OWN if one.spec is not None and one.spec.sync_to is not None else {}
         raw = {
             "metadata": {"namespace": one.meta.namespace, "name": one.meta.name, "uid": one.meta.uid},
@@ -412,7 +412,7 @@ def test_what_fails_for_the_job_lets_others_go_first_and_keeps_its_error() -> No
     other = taken("b", 10, **OWN)
     now = turns(wanted(), (failing, other), NOW)
     assert (now.by_job, now.later) == ("u-a", {"u-a"})
-    held = follow_sync(failing, SavepointDecision(status=failing.status), None, NOW, SYNC, later=True)
+    held = follow_copy(failing, SavepointDecision(status=failing.status), None, NOW, SYNC, later=True)
     assert held.status.sync == failing.status.sync
     assert held.status.phase is SavepointPhase.COMPLETED
     at_work = taken("a", 20, replace(BEGUN, sequence_number=4))
@@ -438,7 +438,7 @@ def test_copies_that_savepoints_ask_for_are_made_in_the_order_of_their_snapshots
     numbered = taken("b", 10, replace(BEGUN, sequence_number=7), **OWN)
     assert turns(None, (numbered, *waiting[1:]), NOW).later == {"u-a", "u-c"}
     assert turns(None, (waiting[0], taken("a", 20, given_up(), **OWN)), NOW).later == frozenset()
-    held = follow_sync(waiting[2], SavepointDecision(status=waiting[2].status), None, NOW, later=True)
+    held = follow_copy(waiting[2], SavepointDecision(status=waiting[2].status), None, NOW, later=True)
     assert held.status.phase is SavepointPhase.SYNCING
     assert held.requeue_after == LOOK_SECONDS
 

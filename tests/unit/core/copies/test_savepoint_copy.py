@@ -19,7 +19,7 @@ from flinkjob.core.copies.savepoint_copy import (
     PROGRESS_SECONDS,
     CopyPhase,
     CopySeen,
-    follow_sync,
+    follow_copy,
     snapshot_view,
     wanted_copy,
 )
@@ -57,7 +57,7 @@ def broken(
 
 def follow(about: FlinkSavepoint, seen: CopySeen | None = None, now: datetime = NOW) -> SavepointDecision:
     """As the reconciler does it: the decision about the snapshot is made on the view of it."""
-    return follow_sync(about, SavepointDecision(status=snapshot_view(about).status), seen, now)
+    return follow_copy(about, SavepointDecision(status=snapshot_view(about).status), seen, now)
 
 
 def synced(status: FlinkSavepointStatus, **fields: Any) -> FlinkSavepoint:
@@ -90,7 +90,7 @@ def test_the_intent_is_in_the_status_before_anything_is_copied() -> None:
 def test_without_sync_to_nothing_changes() -> None:
     plain = savepoint(status=MADE)
     before = SavepointDecision(status=MADE, requeue_after=5.0)
-    assert follow_sync(plain, before, None, NOW) == before
+    assert follow_copy(plain, before, None, NOW) == before
     assert wanted_copy(plain, MADE, NOW) is None
 
 
@@ -98,7 +98,7 @@ def test_without_sync_to_nothing_changes() -> None:
 def test_a_snapshot_that_is_not_complete_is_not_copied(phase: SavepointPhase | None) -> None:
     status = replace(MADE, phase=phase, location=None)
     decision = SavepointDecision(status=status)
-    assert follow_sync(synced(status), decision, None, NOW) == decision
+    assert follow_copy(synced(status), decision, None, NOW) == decision
     assert wanted_copy(synced(status), status, NOW) is None
 
 

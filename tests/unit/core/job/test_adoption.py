@@ -8,7 +8,7 @@ from flinkjob.api.enums import RunResult
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.core.flinkmodel import FlinkJobState, JobOverview
 from flinkjob.core.identity import Mark
-from flinkjob.core.model import JobDecision, Kin
+from flinkjob.core.model import JobDecision, MarkedJob
 from tests.support.inputs import (
     OWNER,
     UID,
@@ -37,10 +37,10 @@ def _mark(number: int = 1, owner: str = str(OWNER), what: str | None = None, uid
     return Mark(owner=owner, uid=uid, number=number, digest=digest() if what is None else what)
 
 
-def _on_cluster(*kin: tuple[JobOverview, Mark | None]) -> dict[str, object]:
+def _on_cluster(*owned_jobs: tuple[JobOverview, Mark | None]) -> dict[str, object]:
     return {
-        "kin": tuple(one for one, _ in kin),
-        "marked": tuple(Kin(overview=one, mark=mark) for one, mark in kin),
+        "owned_jobs": tuple(one for one, _ in owned_jobs),
+        "marked": tuple(MarkedJob(overview=one, mark=mark) for one, mark in owned_jobs),
     }
 
 
@@ -68,7 +68,7 @@ def test_a_live_job_is_adopted(state: FlinkJobState, number: int) -> None:
 def test_what_was_adopted_is_not_restarted_but_upgraded_when_it_is_another_spec() -> None:
     for what, actions in ((digest(), []), ("old", ["StopJob"])):
         adopted = decide(job(), seen(**_on_cluster((overview(), _mark(what=what)))))  # type: ignore[arg-type]
-        then = decide(job(status=adopted.status), seen(present(), kin=(overview(),)))
+        then = decide(job(status=adopted.status), seen(present(), owned_jobs=(overview(),)))
         assert acts(then) == actions
 
 
@@ -113,7 +113,7 @@ def test_of_several_live_jobs_none_is_chosen() -> None:
 def test_what_runs_is_adopted_and_then_stopped_as_asked(state: str) -> None:
     adopted = decide(job(spec(state=state)), seen(**_on_cluster((overview(), _mark()))))  # type: ignore[arg-type]
     assert _taken(adopted) == (1, flink_id())
-    then = decide(job(spec(state=state), adopted.status), seen(present(), kin=(overview(),)))
+    then = decide(job(spec(state=state), adopted.status), seen(present(), owned_jobs=(overview(),)))
     assert acts(then) == [{"Suspended": "StopJob", "Cancelled": "CancelJob"}[state]]
 
 
@@ -127,8 +127,8 @@ def test_created_suspended_has_a_status_at_once_even_without_a_cluster() -> None
 
 
 def test_the_same_name_under_another_identity_keeps_it_from_starting() -> None:
-    strangers = {OTHERS: _mark(owner="other/shop/clicks")}
-    decision = decide(job(held=False), seen(strangers=strangers))
+    unknown_jobs = {OTHERS: _mark(owner="other/shop/clicks")}
+    decision = decide(job(held=False), seen(unknown_jobs=unknown_jobs))
     assert decision.status.plan is not None
     assert decision.status.plan.reason == "OwnedByOther"
     assert (decision.status.submission, acts(decision)) == (None, [])
@@ -138,17 +138,17 @@ def test_the_same_name_under_another_identity_keeps_it_from_starting() -> None:
 
 @pytest.mark.parametrize("owner", ["other/shop/clicks-2", "other/shop-2/clicks", str(OWNER)])
 def test_jobs_of_others_are_no_concern(owner: str) -> None:
-    assert "RunJob" in acts(decide(job(held=False), seen(strangers={OTHERS: _mark(owner=owner)})))
+    assert "RunJob" in acts(decide(job(held=False), seen(unknown_jobs={OTHERS: _mark(owner=owner)})))
 
 
 def test_nothing_starts_before_it_is_known_whose_jobs_there_are() -> None:
-    decision = decide(job(held=False), seen(strangers=None))
+    decision = decide(job(held=False), seen(unknown_jobs=None))
     assert (decision.status.submission, decision.requeue_after) == (None, 0.1)
 
 
 def test_what_shall_not_run_need_not_know_whose_jobs_there_are() -> None:
-    strangers = {OTHERS: _mark(owner="other/shop/clicks")}
-    assert decide(job(spec(state="Suspended"), held=False), seen(strangers=strangers)).status.phase == "Suspended"
+    unknown_jobs = {OTHERS: _mark(owner="other/shop/clicks")}
+    assert decide(job(spec(state="Suspended"), held=False), seen(unknown_jobs=unknown_jobs)).status.phase == "Suspended"
 
 
 # the annotation
@@ -160,15 +160,15 @@ def _named(state: FlinkJobState = FlinkJobState.RUNNING) -> JobOverview:
 
 @table("mark", "a job without a mark", None, "a job that was the fourth run", _mark(4))
 def test_the_annotation_adopts_a_job(mark: Mark | None) -> None:
-    named = Kin(overview=_named(), mark=mark)
-    decision = decide(job(), seen(adoptable=_named(), marked=(named,)))
+    named = MarkedJob(overview=_named(), mark=mark)
+    decision = decide(job(), seen(adoption_candidate=_named(), marked=(named,)))
     assert _taken(decision) == (4 if mark else 1, OTHERS)
     assert told(decision) == ["Adopted"]
 
 
 def test_never_the_job_of_somebody_else() -> None:
-    named = Kin(overview=_named(), mark=_mark(owner="default/other/clicks"))
-    decision = decide(job(held=False), seen(adoptable=_named(), marked=(named,)))
+    named = MarkedJob(overview=_named(), mark=_mark(owner="default/other/clicks"))
+    decision = decide(job(held=False), seen(adoption_candidate=_named(), marked=(named,)))
     assert decision.status.submission is None
     assert acts(decision) == []
     assert decision.status.plan is not None
@@ -176,16 +176,18 @@ def test_never_the_job_of_somebody_else() -> None:
 
 
 def test_never_while_an_own_run_lives() -> None:
-    own = Kin(overview=overview(), mark=_mark())
-    named = Kin(overview=_named(), mark=None)
-    decision = decide(job(), seen(kin=(overview(),), adoptable=_named(), marked=(own, named)))
+    own = MarkedJob(overview=overview(), mark=_mark())
+    named = MarkedJob(overview=_named(), mark=None)
+    decision = decide(job(), seen(owned_jobs=(overview(),), adoption_candidate=_named(), marked=(own, named)))
     assert _taken(decision) == (1, flink_id())
 
 
 def test_own_runs_that_ended_do_not_hide_it_and_numbers_only_grow() -> None:
-    own = Kin(overview=overview(FlinkJobState.CANCELED, 6), mark=_mark(6))
-    named = Kin(overview=_named(), mark=None)
-    decision = decide(job(), seen(kin=(overview(FlinkJobState.CANCELED, 6),), adoptable=_named(), marked=(own, named)))
+    own = MarkedJob(overview=overview(FlinkJobState.CANCELED, 6), mark=_mark(6))
+    named = MarkedJob(overview=_named(), mark=None)
+    decision = decide(
+        job(), seen(owned_jobs=(overview(FlinkJobState.CANCELED, 6),), adoption_candidate=_named(), marked=(own, named))
+    )
     assert _taken(decision) == (6, OTHERS)
 
 

@@ -8,7 +8,7 @@ from flinkjob.api.enums import OperationKind, RunResult
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.core.errors import SubmitRejection
 from flinkjob.core.flinkmodel import FlinkJobState, TriggerState
-from flinkjob.core.model import JobDecision, JobSeen, Kin, Presence, RunPhase, RunSeen
+from flinkjob.core.model import JobDecision, JobSeen, MarkedJob, Presence, RunPhase, RunSeen
 from tests.support.inputs import (
     RUNNING,
     SAVEPOINTS,
@@ -267,7 +267,7 @@ def test_a_deletion_joins_the_stop_in_flight(by: str) -> None:
 
 
 def _live_without_status(policy: str, **fields: Any) -> JobDecision:
-    observation = seen(kin=(overview(),), marked=(Kin(overview=overview(), mark=None),), **fields)
+    observation = seen(owned_jobs=(overview(),), marked=(MarkedJob(overview=overview(), mark=None),), **fields)
     return decide(job(_policy(policy), FlinkJobStatus(), **deleted()), observation)
 
 
@@ -277,7 +277,7 @@ def test_a_job_whose_status_was_lost_is_found_before_the_object_goes(policy: str
     assert decision.status.submission is not None
     assert decision.status.submission.job_id == flink_id()
     assert acts(decision) == []
-    then = decide(job(_policy(policy), decision.status, **deleted()), seen(present(), kin=(overview(),)))
+    then = decide(job(_policy(policy), decision.status, **deleted()), seen(present(), owned_jobs=(overview(),)))
     assert acts(then) == {"Savepoint": ["StopJob"], "Cancel": ["CancelJob"], "Orphan": LEFT}[policy]
 
 
@@ -292,9 +292,9 @@ def test_without_a_status_a_held_object_waits_for_its_cluster_until_the_deadline
 def test_an_older_run_that_is_still_live_is_ended_too() -> None:
     status = FlinkJobStatus(submission=ended(RunResult.CANCELLED, "file:/s", number=2, job_id=flink_id(2)))
     about = job(_policy("Cancel"), status, **deleted())
-    assert acts(decide(about, seen(kin=(overview(number=1),)))) == ["CancelJob"]
-    assert acts(decide(about, seen(kin=(overview(FlinkJobState.CANCELED, number=1),)))) == DONE
+    assert acts(decide(about, seen(owned_jobs=(overview(number=1),)))) == ["CancelJob"]
+    assert acts(decide(about, seen(owned_jobs=(overview(FlinkJobState.CANCELED, number=1),)))) == DONE
     late = job(_policy("Cancel"), status, **deleted(400))
-    gone = decide(late, seen(kin=(overview(number=1),), deleting_for=400.0))
+    gone = decide(late, seen(owned_jobs=(overview(number=1),), deleting_for=400.0))
     assert acts(gone)[-1] == "RemoveFinalizer"
     assert "LeftBehind" in told(gone)

@@ -26,7 +26,7 @@ from flinkjob.core.flinkmodel import (
     TriggerState,
 )
 from flinkjob.core.identity import Mark
-from flinkjob.core.model import Fact, JobDecision, JobSeen, Kin, Left, Listing, Needs, Presence
+from flinkjob.core.model import Fact, FoundSnapshot, JobDecision, JobSeen, Listing, MarkedJob, Needs, Presence
 from tests.support.inputs import (
     CHECKPOINTS,
     absent,
@@ -213,7 +213,8 @@ def test_absence_alone_ends_nothing(submission: Submission, presence: JobSeen, m
 
 
 READABLE = Listing(
-    readable=True, found=(Left(location=f"{OWN}/chk-7", number=7), Left(location=f"{OWN}/chk-6", number=6))
+    readable=True,
+    found=(FoundSnapshot(location=f"{OWN}/chk-7", number=7), FoundSnapshot(location=f"{OWN}/chk-6", number=6)),
 )
 EMPTY = Listing(readable=True)
 UNREADABLE = Listing(readable=False)
@@ -276,8 +277,8 @@ def test_running_without_tasks_is_not_running() -> None:
 
 def test_after_a_repeated_run_call_the_job_says_what_it_is() -> None:
     mark = Mark(owner="default/shop/clicks", uid="u-1", number=1, digest="other")
-    kin = (Kin(overview=overview(), mark=mark),)
-    decision = decide(job(status=_status(unseen(attempts=1))), seen(present(), marked=kin))
+    owned_jobs = (MarkedJob(overview=overview(), mark=mark),)
+    decision = decide(job(status=_status(unseen(attempts=1))), seen(present(), marked=owned_jobs))
     assert decision.status.submission is not None
     assert decision.status.submission.run_digest == "other"
 
@@ -297,7 +298,7 @@ def test_the_newest_checkpoint_and_the_restarts_tick() -> None:
     assert decision.status.job.restarts == 2
 
 
-SEVENTH = Listing(readable=True, found=(Left(location=f"{OWN}/chk-7", number=7, time=ago(40)),))
+SEVENTH = Listing(readable=True, found=(FoundSnapshot(location=f"{OWN}/chk-7", number=7, time=ago(40)),))
 
 
 @pytest.mark.behaviour(25)
@@ -340,7 +341,7 @@ TIMED_OUT = FlinkSavepointStatus(
     end_time=ago(30),
     error=SavepointError(error_code=SavepointErrorCode.TIMEOUT),
 )
-CAME = Listing(readable=True, found=(Left(location="file:/sp/tried/savepoint-1", time=ago(10)),))
+CAME = Listing(readable=True, found=(FoundSnapshot(location="file:/sp/tried/savepoint-1", time=ago(10)),))
 
 
 @table(

@@ -303,24 +303,24 @@ def test_it_is_tried_again_when_state_may_be_left_behind() -> None:
 
 def test_an_older_run_that_is_live_is_cancelled_before_anything_is_submitted() -> None:
     status = _status(ended(RunResult.CANCELLED, SP, number=2, job_id=flink_id(2)))
-    decision = decide(job(status=status), seen(kin=(overview(number=1),)))
+    decision = decide(job(status=status), seen(owned_jobs=(overview(number=1),)))
     assert acts(decision) == ["CancelJob", "RemoveFinalizer"]
     assert told(decision) == ["StrayJob"]
-    assert told(decide(job(status=decision.status), seen(kin=(overview(number=1),)))) == []
+    assert told(decide(job(status=decision.status), seen(owned_jobs=(overview(number=1),)))) == []
 
 
 @pytest.mark.parametrize("number", [1, 3])
 def test_a_live_job_that_is_not_known_to_be_older_blocks_submissions(number: int) -> None:
     status = _status(ended(RunResult.LOST, SP))
     about = overview(number=number) if number == 1 else overview(number=number, job_id=flink_id(1, "another uid"))
-    decision = decide(job(status=status, held=False), seen(kin=(about,)))
+    decision = decide(job(status=status, held=False), seen(owned_jobs=(about,)))
     assert acts(decision) == []
     assert conditions(decision) == "Stalled, unhealthy"
 
 
 @pytest.mark.parametrize("state", [state for state in FlinkJobState if state.is_terminal])
 def test_ended_kin_block_nothing(state: FlinkJobState) -> None:
-    decision = decide(job(status=_status(ended(RunResult.CANCELLED, SP))), seen(kin=(overview(state),)))
+    decision = decide(job(status=_status(ended(RunResult.CANCELLED, SP))), seen(owned_jobs=(overview(state),)))
     assert "RunJob" in acts(decision)
 
 

@@ -14,7 +14,7 @@ from flinkjob.core.flinkmodel import (
     FlinkJobState,
     TriggerState,
 )
-from flinkjob.core.model import ArtifactPhase, ArtifactSeen, Fact, Needs, PlanPhase, PlanSeen
+from flinkjob.core.model import ArtifactPhase, ArtifactSeen, Fact, JobGraphPhase, JobGraphSeen, Needs
 from tests.support.inputs import (
     NOW,
     RUNNING,
@@ -112,16 +112,16 @@ def test_a_live_field_touches_nothing(change: dict[str, Any]) -> None:
     "the jar is not there",
     (ArtifactSeen(phase=ArtifactPhase.FAILED, permanent=True, message="404"), None, ("Hold", "ArtifactFailed")),
     "the program is being compiled",
-    (None, PlanSeen(phase=PlanPhase.WORKING), ("Preflight", "Upgrading")),
+    (None, JobGraphSeen(phase=JobGraphPhase.WORKING), ("Preflight", "Upgrading")),
     "the program does not compile",
-    (None, PlanSeen(phase=PlanPhase.REFUSED, message="no class"), ("Hold", "PreflightFailed")),
+    (None, JobGraphSeen(phase=JobGraphPhase.REFUSED, message="no class"), ("Hold", "PreflightFailed")),
     "the compilation has no clear answer",
-    (None, PlanSeen(phase=PlanPhase.UNCLEAR, message="cut"), ("Preflight", "PreflightFailed")),
+    (None, JobGraphSeen(phase=JobGraphPhase.UNCLEAR, message="cut"), ("Preflight", "PreflightFailed")),
 )
 def test_the_running_job_is_not_touched_before_its_successor_is_ready(
-    artifact: ArtifactSeen | None, plan: PlanSeen | None, step: tuple[str, str]
+    artifact: ArtifactSeen | None, plan: JobGraphSeen | None, step: tuple[str, str]
 ) -> None:
-    facts = {name: value for name, value in (("artifact", artifact), ("plan", plan)) if value is not None}
+    facts = {name: value for name, value in (("artifact", artifact), ("job_graph", plan)) if value is not None}
     decision = decide(job(spec(**NEW), RUNNING), seen(present(), **facts))
     assert acts(decision) == []
     assert plan_of(decision) == step
@@ -144,7 +144,7 @@ def test_preflight_runs_main_only_where_it_cannot_end_the_jobmanager(
     asked: list[Needs] = []
     there = seen(present(), cluster=cluster(intercepts_exit=intercepts))
     decide(job(spec(**NEW, upgrade={"preflight": preflight}), RUNNING), there, asked)
-    assert (Fact.PLAN in [needs.fact for needs in asked]) == asks
+    assert (Fact.JOB_GRAPH in [needs.fact for needs in asked]) == asks
 
 
 @table(
@@ -311,8 +311,8 @@ def test_a_stop_that_is_tried_again_holds_down_what_was_wanted_when_it_was_asked
 
 def test_a_stray_beside_the_run_is_cancelled_when_it_is_older() -> None:
     status = FlinkJobStatus(submission=run(2, job_id=flink_id(2)))
-    kin = (overview(number=1), overview(number=2))
-    assert acts(decide(job(status=status), seen(present(number=2), kin=kin))) == ["CancelJob"]
+    owned_jobs = (overview(number=1), overview(number=2))
+    assert acts(decide(job(status=status), seen(present(number=2), owned_jobs=owned_jobs))) == ["CancelJob"]
 
 
 def test_restart_attempts_are_forgotten_in_time() -> None:

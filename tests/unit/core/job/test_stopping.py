@@ -14,7 +14,7 @@ from flinkjob.core.flinkmodel import (
     SavepointFailure,
     TriggerState,
 )
-from flinkjob.core.model import JobDecision, JobSeen, Left, Listing, Presence
+from flinkjob.core.model import FoundSnapshot, JobDecision, JobSeen, Listing, Presence
 from tests.support.inputs import (
     CHECKPOINTS,
     absent,
@@ -270,7 +270,7 @@ def test_a_savepoint_that_failed_never_cancels_the_job() -> None:
 
 
 GONE = cluster(incarnation="jm-2")
-FOUND = {directory(): Listing(readable=True, found=(Left(location=MADE),))}
+FOUND = {directory(): Listing(readable=True, found=(FoundSnapshot(location=MADE),))}
 
 
 @pytest.mark.parametrize("kind", [OperationKind.STOP, OperationKind.SAVEPOINT_AND_CANCEL])
@@ -278,7 +278,7 @@ def test_a_job_that_went_away_under_a_flinksavepoint_is_held_all_the_same(kind: 
     """Its savepoint was found in the attempt's own directory: it was stopped as asked, whoever saw it."""
     where = directory(kind)
     status = _status(operation(kind, "FlinkSavepoint/bye"))
-    found = {where: Listing(readable=True, found=(Left(location=MADE),))}
+    found = {where: Listing(readable=True, found=(FoundSnapshot(location=MADE),))}
     decision = decide(job(status=status), seen(absent(), cluster=GONE, listings=found))
     assert _end(decision) == STOPPED
     assert decision.status.hold is not None
@@ -308,7 +308,9 @@ def test_a_job_that_went_away_under_a_stop_without_a_known_place_is_held() -> No
 
 def test_two_savepoints_in_the_directory_of_a_stop_are_not_chosen_from() -> None:
     two = {
-        directory(): Listing(readable=True, found=(Left(location=MADE), Left(location=f"{directory()}/savepoint-2")))
+        directory(): Listing(
+            readable=True, found=(FoundSnapshot(location=MADE), FoundSnapshot(location=f"{directory()}/savepoint-2"))
+        )
     }
     decision = decide(job(SUSPENDED, _stop()), seen(absent(), cluster=GONE, listings=two))
     assert _end(decision) == (RunResult.SAVEPOINT_UNKNOWN, SnapshotKind.MISSING, None)
@@ -318,7 +320,7 @@ def test_a_stop_that_is_known_to_have_made_nothing_is_no_stop() -> None:
     own = f"{CHECKPOINTS}/{flink_id()}"
     listings = {
         directory(): Listing(readable=True),
-        own: Listing(readable=True, found=(Left(location=f"{own}/chk-4", number=4),)),
+        own: Listing(readable=True, found=(FoundSnapshot(location=f"{own}/chk-4", number=4),)),
     }
     decision = decide(job(SUSPENDED, _stop()), seen(absent(), cluster=GONE, listings=listings))
     assert _end(decision) == (RunResult.LOST, SnapshotKind.CHECKPOINT, f"{own}/chk-4")
@@ -339,8 +341,8 @@ def test_a_checkpoint_after_the_savepoint_of_a_stop_shows_that_the_stop_failed(
     own = f"{CHECKPOINTS}/{flink_id()}"
     time = ago(60 - later) if later is not None else None
     listings = {
-        directory(): Listing(readable=True, found=(Left(location=MADE, time=ago(60)),)),
-        own: Listing(readable=True, found=(Left(location=f"{own}/chk-4", number=4, time=time),)),
+        directory(): Listing(readable=True, found=(FoundSnapshot(location=MADE, time=ago(60)),)),
+        own: Listing(readable=True, found=(FoundSnapshot(location=f"{own}/chk-4", number=4, time=time),)),
     }
     decision = decide(job(SUSPENDED, _stop()), seen(absent(), cluster=GONE, listings=listings))
     assert _end(decision) == left

@@ -15,9 +15,9 @@ from flinkjob.core.identity import GLOBAL_PARAMETERS, job_id
 from flinkjob.core.model import (
     ArtifactPhase,
     ArtifactSeen,
+    FoundSnapshot,
     JobDecision,
     JobSeen,
-    Left,
     Listing,
     Needs,
     Presence,
@@ -298,7 +298,7 @@ OWN = f"{CHECKPOINTS}/{flink_id()}"
     "unseen where its directory is empty",
     (Listing(readable=True), RunResult.ENDED_UNSEEN, None),
     "lost where it left a checkpoint",
-    (Listing(readable=True, found=(Left(location=f"{OWN}/chk-2", number=2),)), RunResult.LOST, f"{OWN}/chk-2"),
+    (Listing(readable=True, found=(FoundSnapshot(location=f"{OWN}/chk-2", number=2),)), RunResult.LOST, f"{OWN}/chk-2"),
 )
 def test_a_duplicate_that_is_not_there_has_ended_unseen(listing: Listing, result: RunResult, left: str | None) -> None:
     observation = seen(absent(), run=_refused(SubmitRejection.DUPLICATE), listings={OWN: listing})
@@ -428,10 +428,10 @@ def test_a_run_that_counted_as_never_started_is_taken_up_when_it_appears() -> No
 
     end = RunEnd(result=RunResult.NEVER_STARTED, time=ago(60), snapshot_kind=SnapshotKind.EMPTY)
     status = FlinkJobStatus(submission=unseen(end=end))
-    decision = decide(job(spec(state="Suspended"), status, held=False), seen(kin=(overview(),)))
+    decision = decide(job(spec(state="Suspended"), status, held=False), seen(owned_jobs=(overview(),)))
     assert decision.status.submission is not None
     assert decision.status.submission.end is None
-    then = decide(job(spec(state="Suspended"), decision.status), seen(present(), kin=(overview(),)))
+    then = decide(job(spec(state="Suspended"), decision.status), seen(present(), owned_jobs=(overview(),)))
     assert acts(then) == ["StopJob"]
 
 

@@ -92,7 +92,7 @@ def test_nothing_is_done_to_the_job_of_another_owner(
     (seen(JobSeen(), cluster=silent(9)), SavepointPhase.PENDING, "ClusterUnreachable"),
     "the cluster is forbidden: it fails",
     (
-        seen(JobSeen(), cluster=silent(9), forbidden="host x is not allowed"),
+        seen(JobSeen(), cluster=silent(9), access_denied="host x is not allowed"),
         SavepointPhase.FAILED,
         "ClusterUnreachable",
     ),
