@@ -20,7 +20,7 @@ from flinkjob.core.errors import Transient
 from flinkjob.core.flinkmodel import TriggerState
 from flinkjob.core.identity import Owner, job_id
 from flinkjob.core.job import decide, lost_run, observe_run, restart, stopping, submission
-from flinkjob.core.job.draft import FAST, Draft
+from flinkjob.core.job.draft import FAST, Draft, Halt
 from flinkjob.core.job.restore_point import StartFrom
 from flinkjob.core.model import JobSeen, Presence, RunPhase
 from flinkjob.kube.kinds import Kind
@@ -55,16 +55,16 @@ class Planted:
 def _new_number(patch: pytest.MonkeyPatch) -> None:
     right = submission.resume_unseen
 
-    def wrong(draft: Draft, spec: FlinkJobSpec) -> None:
+    def wrong(draft: Draft, spec: FlinkJobSpec) -> Halt | None:
         run = draft.live_run
         assert run is not None
         if draft.observation.run.phase not in (RunPhase.UNCLEAR, RunPhase.NONE):
-            right(draft, spec)
-            return
+            return right(draft, spec)
         draft.update(rejected=True)
         kind = submission.same_state(run)
         draft.end_run(RunResult.NEVER_STARTED, snapshot=run.restored_from, kind=kind)
         draft.requeue_after(FAST)
+        return None
 
     patch.setattr(submission, "resume_unseen", wrong)
 
@@ -130,15 +130,14 @@ def _upgrade(world: Plant) -> None:
 def _stop_again(patch: pytest.MonkeyPatch) -> None:
     right = stopping._follow_stop
 
-    def wrong(draft: Draft, known: Operation, run: Submission) -> None:
+    def wrong(draft: Draft, known: Operation, run: Submission) -> Halt | None:
         if draft.need_trigger(known).state is TriggerState.IN_PROGRESS and draft.spec is not None:
             base = (known.directory or "").rsplit("/ns/", 1)[0]
             kind = draft.spec.savepoints.format_type
-            stopping.begin_stop(draft, run, by=known.by or "", base=base, format_type=kind)
-            return
-        right(draft, known, run)
+            return stopping.begin_stop(draft, run, by=known.by or "", base=base, format_type=kind)
+        return right(draft, known, run)
 
-    patch.setattr(stopping, "_conclude_stop", wrong)
+    patch.setattr(stopping, "_follow_stop", wrong)
 
 
 def _stop_slowly(world: Plant) -> None:
@@ -195,7 +194,7 @@ def _lose_the_stop(world: Plant) -> None:
 def _run_again(patch: pytest.MonkeyPatch) -> None:
     right = restart._by_result
 
-    def wrong(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) -> SubmissionReason | None:
+    def wrong(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) -> SubmissionReason | Halt | None:
         if draft.given.job.status.observed_generation != draft.job.meta.generation:
             return SubmissionReason.RESUME
         return right(draft, spec, last, end)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from flinkjob.api.enums import CheckpointRetention, Requirement
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.reasons import Reason
-from flinkjob.core.job.draft import Draft
+from flinkjob.core.job.draft import Draft, Halt
 from flinkjob.core.job.lost_run import CHECKPOINT_DIRECTORY
 from flinkjob.core.model import ClusterSeen
 
@@ -58,13 +58,10 @@ def advise(cluster: ClusterSeen, spec: FlinkJobSpec) -> Advice:
     return Advice(tuple(unmet), tuple(text for applies, text in risks if applies))
 
 
-def suitable(draft: Draft, spec: FlinkJobSpec) -> bool:
-    """Whether the cluster meets `cluster.require`; if not, nothing is submitted and the plan says why."""
+def halt_if_unsuitable(draft: Draft, spec: FlinkJobSpec) -> Halt | None:
+    """Halt while the cluster does not meet `cluster.require`: nothing is submitted there."""
     unmet = advise(draft.observation.target, spec).unmet
-    if unmet:
-        draft.stall(Reason.Unsuitable, "; ".join(unmet))
-        draft.requeue_after(60.0)
-    return not unmet
+    return draft.stall(Reason.Unsuitable, "; ".join(unmet), requeue_after=60.0) if unmet else None
 
 
 def _dropped(spec: FlinkJobSpec) -> bool:

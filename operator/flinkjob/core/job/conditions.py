@@ -15,7 +15,7 @@ from flinkjob.api.reasons import Reason
 from flinkjob.core.flinkmodel import FlinkJobState
 from flinkjob.core.job import copies_status
 from flinkjob.core.job.cluster_requirements import advise
-from flinkjob.core.job.draft import Draft
+from flinkjob.core.job.draft import Draft, Step
 from flinkjob.core.model import JobDecision
 from flinkjob.core.requester import Requester
 
@@ -29,6 +29,7 @@ T, F, U = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 Row = tuple[ConditionStatus, ConditionStatus, ConditionStatus, ConditionStatus]
 """Ready, Reconciling, Stalled, Healthy."""
 _DOWN = (FlinkJobState.RESTARTING, FlinkJobState.FAILING, FlinkJobState.FAILED, FlinkJobState.CANCELED)
+_ON_THE_WAY_DOWN = (Step.UPGRADE, Step.STOP, Step.FETCH, Step.PREFLIGHT)
 _AT_REST = (Phase.SUSPENDED, Phase.CANCELLED, Phase.DRAINED, Phase.FINISHED)
 _BUSY = {
     Requester.UPGRADE: Phase.UPGRADING,
@@ -54,7 +55,7 @@ def finish(draft: Draft) -> JobDecision:
         draft.status,
         observed_generation=draft.job.meta.generation,
         phase=phase,
-        plan=draft.plan,
+        plan=draft.halt.plan,
         cluster=ClusterInfo(
             url=cluster.url,
             flink_version=cluster.flink_version
@@ -98,11 +99,8 @@ def _live_phase(draft: Draft) -> Phase:
         return Phase.RESTARTING
     if overview is not None and overview.state is FlinkJobState.RUNNING and not overview.all_tasks_running:
         return Phase.RESTARTING
-    if (
-        draft.plan is not None
-        and draft.trouble is None
-        and draft.plan.step in ("Upgrade", "Stop", "Fetch", "Preflight")
-    ):
+    halt = draft.halt
+    if halt.plan is not None and halt.trouble is None and halt.plan.step in _ON_THE_WAY_DOWN:
         return Phase.UPGRADING if _wants_run(draft) else Phase.SUSPENDING
     return Phase.RUNNING
 
@@ -121,9 +119,10 @@ def _down_phase(draft: Draft) -> Phase:
             pass
     if run is None or run.end is None:
         return Phase.PENDING
-    stalled = draft.trouble is not None and draft.trouble.stalled
+    trouble = draft.halt.trouble
+    stalled = trouble is not None and trouble.stalled
     match run.end.result:
-        case RunResult.FINISHED if draft.plan is None:
+        case RunResult.FINISHED if draft.halt.plan is None:
             return Phase.FINISHED
         case RunResult.DRAINED if stalled:
             return Phase.DRAINED
@@ -156,8 +155,9 @@ def _row(draft: Draft, phase: Phase) -> Row:
     well = _running_well(draft)
     if draft.live_run is not None and _silent(draft) and draft.job.meta.deletion_time is None:
         return U, F, F, U
-    if draft.trouble is not None:
-        if draft.trouble.stalled:
+    trouble = draft.halt.trouble
+    if trouble is not None:
+        if trouble.stalled:
             return F, F, T, T if well else F
         return F, T, F, T if well else F
     if phase is Phase.RUNNING:
@@ -172,10 +172,11 @@ def _row(draft: Draft, phase: Phase) -> Row:
 def _why(draft: Draft, phase: Phase) -> tuple[str, str]:
     if draft.live_run is not None and _silent(draft):
         return Reason.ClusterUnreachable, draft.observation.cluster.error or "the cluster does not answer"
-    if draft.trouble is not None:
-        return draft.trouble.reason, draft.trouble.message
-    if draft.plan is not None:
-        return draft.plan.reason or phase, draft.plan.message or ""
+    halt = draft.halt
+    if halt.trouble is not None:
+        return halt.trouble.reason, halt.trouble.message
+    if halt.plan is not None:
+        return halt.plan.reason or phase, halt.plan.message or ""
     overview = draft.observation.job.overview
     match phase:
         case Phase.RUNNING:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from flinkjob.api.codec import FlinkJob
 from flinkjob.api.enums import EndCause, OperationKind, RunResult, SavepointOrigin, SnapshotKind
@@ -44,12 +45,37 @@ from flinkjob.core.model import (
 )
 
 HISTORY_LIMIT = 10
-HOLD = "Hold"
-"""The step of a plan that waits for a person."""
 SOONEST = 0.02
 """The shortest pause, seconds, before a look that nothing but time is the reason for."""
 FAST = 0.1
 """Seconds between looks at an operation in progress."""
+
+
+class Step(StrEnum):
+    """What a plan is at (`status.plan.step`); failures are counted for each."""
+
+    HOLD = "Hold"
+    """Waits for a person."""
+    CONNECT = "Connect"
+    ADOPT = "Adopt"
+    CONFIRM = "Confirm"
+    """Asks once more whether the job is gone."""
+    READ_STATE = "ReadState"
+    FETCH = "Fetch"
+    PREFLIGHT = "Preflight"
+    SUBMIT = "Submit"
+    UPGRADE = "Upgrade"
+    ROLLBACK = "Rollback"
+    SCALE = "Scale"
+    RESTART = "Restart"
+    STRAY = "Stray"
+    DELETE = "Delete"
+    STOP = OperationKind.STOP.value
+    """Operations are steps of their own kind, so that their failures count here too."""
+    CANCEL_WITH_SAVEPOINT = OperationKind.SAVEPOINT_AND_CANCEL.value
+    CANCEL = OperationKind.CANCEL.value
+    RESCALE = OperationKind.RESCALE.value
+    SAVEPOINT = OperationKind.SAVEPOINT.value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +85,27 @@ class Trouble:
     reason: Reason
     message: str
     stalled: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Halt:
+    """Nothing more is decided in this round.
+
+    Attributes:
+        plan: what is done or waited for; None: there is nothing to say.
+        trouble: what is wrong, if something is.
+    """
+
+    plan: Plan | None = None
+    trouble: Trouble | None = None
+
+    def after(self, earlier: Halt | None) -> Halt:
+        """This one instead of an earlier one of the round, whose trouble stays unless there is another."""
+        return replace(self, trouble=self.trouble or (earlier.trouble if earlier is not None else None))
+
+
+DONE = Halt()
+"""Nothing more is to be done, and there is nothing to say."""
 
 
 class Draft:
@@ -74,8 +121,7 @@ class Draft:
         self.status: FlinkJobStatus = given.job.status
         self.actions: list[Action] = []
         self.delay: float | None = None
-        self.trouble: Trouble | None = None
-        self.plan: Plan | None = None
+        self.halt = DONE
         self.outcome: OperationOutcome | None = None
         self.looked = False  # whether it is known that nothing runs, although there is no submission
 
@@ -152,15 +198,13 @@ class Draft:
 
     # what is decided
 
-    def target_reachable(self) -> bool:
-        """Whether the cluster that the spec names answers; if not, the plan says what is waited for."""
+    def halt_without_target(self) -> Halt | None:
+        """Wait for the cluster that the spec names unless it answers."""
         cluster = self.observation.target
         if cluster.reachable:
-            return True
-        self.wait(
-            "Connect", Reason.ClusterUnreachable, cluster.error or f"{cluster.url} does not answer", requeue_after=5.0
-        )
-        return False
+            return None
+        text = cluster.error or f"{cluster.url} does not answer"
+        return self.wait(Step.CONNECT, Reason.ClusterUnreachable, text, requeue_after=5.0)
 
     def act(self, action: Action) -> None:
         self.actions.append(action)
@@ -183,44 +227,47 @@ class Draft:
         assert self.status.submission is not None
         self.status = replace(self.status, submission=replace(self.status.submission, **changes))  # type: ignore[arg-type]
 
-    def wait(self, step: str, reason: Reason, message: str, *, requeue_after: float | None = None) -> None:
-        """Say what is done or waited for; `since` stays while step and reason stay."""
+    def wait(self, step: Step, reason: Reason, message: str, *, requeue_after: float | None = None) -> Halt:
+        """Halt, saying what is done or waited for."""
+        if requeue_after is not None:
+            self.requeue_after(requeue_after)
+        return Halt(plan=self._plan(step, reason, message))
+
+    def _plan(self, step: Step, reason: Reason, message: str) -> Plan:
+        """A plan whose `since` stays while step and reason stay."""
         before = self.given.job.status.plan
         same = before is not None and before.step == step and before.reason == reason
         since = before.since if same and before is not None else self.now
         attempts = before.attempts if before is not None and before.step == step else 0
-        self.plan = Plan(step=step, reason=reason, since=since, message=one_line(message), attempts=attempts)
-        if requeue_after is not None:
-            self.requeue_after(requeue_after)
+        return Plan(step=step, reason=reason, since=since, message=one_line(message), attempts=attempts)
 
-    def retry(self, step: str, reason: Reason, message: str, *, pause: float, attempts: int) -> None:
-        """Say that a step failed for the `attempts`-th time and when it is tried again."""
-        self.wait(step, reason, message, requeue_after=pause)
-        assert self.plan is not None
-        self.plan = replace(self.plan, attempts=attempts, retry_time=self.now + timedelta(seconds=pause))
-        self.trouble = Trouble(reason=reason, message=one_line(message), stalled=False)
+    def retry(self, step: Step, reason: Reason, message: str, *, pause: float, attempts: int) -> Halt:
+        """Halt since a step failed for the `attempts`-th time and when it is tried again."""
+        self.requeue_after(pause)
+        retry_time = self.now + timedelta(seconds=pause)
+        plan = replace(self._plan(step, reason, message), attempts=attempts, retry_time=retry_time)
+        return Halt(plan=plan, trouble=Trouble(reason=reason, message=one_line(message), stalled=False))
 
-    def failures_of(self, step: str) -> int:
+    def failures_of(self, step: Step) -> int:
         """How often in a row the step has failed so far."""
         before = self.given.job.status.plan
         return before.attempts if before is not None and before.step == step else 0
 
-    def pausing(self, step: str) -> bool:
-        """True while the pause after the step's last failure lasts; the plan then stays as it is."""
+    def pausing(self, step: Step) -> Halt | None:
+        """Halt while the pause after the step's last failure lasts; the plan then stays as it is."""
         before = self.given.job.status.plan
         if before is None or before.step != step or before.retry_time is None or before.retry_time <= self.now:
-            return False
-        self.plan = before
-        self.trouble = Trouble(
-            reason=Reason.of(before.reason, Reason.BackOff), message=before.message or "", stalled=False
-        )
+            return None
+        trouble = Trouble(reason=Reason.of(before.reason, Reason.BackOff), message=before.message or "", stalled=False)
         self.requeue_after((before.retry_time - self.now).total_seconds() + 0.05)
-        return True
+        return Halt(plan=before, trouble=trouble)
 
-    def stall(self, reason: Reason, message: str) -> None:
-        """Say that nothing is tried again until the spec or the world changes."""
-        self.trouble = Trouble(reason=reason, message=one_line(message), stalled=True)
-        self.wait(HOLD, reason, message)
+    def stall(self, reason: Reason, message: str, *, requeue_after: float | None = None) -> Halt:
+        """Halt until the spec or the world changes."""
+        if requeue_after is not None:
+            self.requeue_after(requeue_after)
+        trouble = Trouble(reason=reason, message=one_line(message), stalled=True)
+        return Halt(plan=self._plan(Step.HOLD, reason, message), trouble=trouble)
 
     def see(self, overview: JobOverview) -> None:
         """Note the Flink job as the cluster shows it."""

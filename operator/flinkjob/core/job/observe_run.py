@@ -14,9 +14,10 @@ from flinkjob.api.flinkjob_status import CheckpointInfo, SavepointInfo, Submissi
 from flinkjob.api.reasons import Reason
 from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, JobOverview
 from flinkjob.core.job import lost_run
-from flinkjob.core.job.draft import Draft, is_stop
-from flinkjob.core.job.run_end import end_by_state, final_state_known
+from flinkjob.core.job.draft import Draft, Halt, Step, is_stop
+from flinkjob.core.job.run_end import end_by_state, wait_for_final_state
 from flinkjob.core.model import Presence
+from flinkjob.core.requester import Requester
 from flinkjob.core.units import readable_size
 
 LOST_AFTER = 5.0
@@ -25,35 +26,39 @@ FIRST_CHECKPOINT = (1.0, 300.0)
 """Seconds until a run is looked at again whose first checkpoint was not seen yet: a quarter of its age, within these."""
 
 
-def learn(draft: Draft) -> None:
+def observe_run(draft: Draft) -> Halt | None:
     """Fold the observation of the current submission's job, and its newest FlinkSavepoint, into the status."""
     _savepoints_seen(draft)
-    _take_up_again(draft)
+    back = _take_up_again(draft)
     run = draft.live_run
-    if run is None:
-        return
+    return (_look_at(draft, run) if run is not None else None) or back
+
+
+def _look_at(draft: Draft, run: Submission) -> Halt | None:
     seen = draft.observation.job
     match seen.presence:
         case Presence.PRESENT:
             assert seen.overview is not None
-            _present(draft, run, seen.overview)
+            return _present(draft, run, seen.overview)
         case Presence.ABSENT:
-            _absent(draft, run)
+            return _absent(draft, run)
         case Presence.UNKNOWN:
-            pass
+            return None
 
 
-def _take_up_again(draft: Draft) -> None:
+def _take_up_again(draft: Draft) -> Halt | None:
     """A run that counted as never started has started after all: it is the current run again."""
     last = draft.run
     if last is None or last.end is None or last.end.result is not RunResult.NEVER_STARTED:
-        return
+        return None
     if any(job.job_id == last.job_id and not job.state.is_terminal for job in draft.observation.owned_jobs):
         draft.update(end=None, seen=True)
-        draft.wait("Adopt", Reason.Adopted, f"job {last.job_id} has appeared after all", requeue_after=0.05)
+        text = f"job {last.job_id} has appeared after all"
+        return draft.wait(Step.ADOPT, Reason.Adopted, text, requeue_after=0.05)
+    return None
 
 
-def _present(draft: Draft, run: Submission, overview: JobOverview) -> None:
+def _present(draft: Draft, run: Submission, overview: JobOverview) -> Halt | None:
     draft.see(overview)
     if not run.seen:
         if run.attempts > 0:
@@ -67,8 +72,7 @@ def _present(draft: Draft, run: Submission, overview: JobOverview) -> None:
     if run.running and run.started_time is not None and not lost_run.had_checkpoint(draft, run):
         age = (draft.now - run.started_time).total_seconds()
         draft.requeue_after(min(max(age / 4, FIRST_CHECKPOINT[0]), FIRST_CHECKPOINT[1]))
-    if overview.state.is_terminal:
-        _terminal(draft, run, overview)
+    return _terminal(draft, run, overview) if overview.state.is_terminal else None
 
 
 def _savepoints_seen(draft: Draft) -> None:
@@ -131,29 +135,29 @@ def _started(draft: Draft) -> None:
             draft.event(Reason.Running, f"run {run.number} is running{source}")
 
 
-def _terminal(draft: Draft, run: Submission, overview: JobOverview) -> None:
+def _terminal(draft: Draft, run: Submission, overview: JobOverview) -> Halt | None:
     operation = draft.status.operation
     if is_stop(operation):
-        return  # the outcome of the stop decides
-    if operation is not None and operation.by == "Deletion":
+        return None  # the outcome of the stop decides
+    if operation is not None and operation.by == Requester.DELETION:
         draft.end_run(RunResult.CANCELLED, snapshot=None, kind=SnapshotKind.MISSING, time=overview.end_time)
-        return
-    if not final_state_known(draft, run):
-        return
+        return None
+    if (halt := wait_for_final_state(draft, run)) is not None:
+        return halt
     end_by_state(draft, overview, cancelled_by_us=operation is not None and operation.kind is OperationKind.CANCEL)
+    return None
 
 
-def _absent(draft: Draft, run: Submission) -> None:
+def _absent(draft: Draft, run: Submission) -> Halt | None:
     cluster = draft.observation.cluster
     same = cluster.incarnation is not None and cluster.incarnation == run.incarnation
     if not run.seen and (same or cluster.high_availability):
-        return  # it may still appear, or its run call is repeated under the same id
+        return None  # it may still appear, or its run call is repeated under the same id
     if cluster.incarnation is None:
-        return
+        return None
     if draft.observation.job.absent_for < LOST_AFTER:
         remaining = LOST_AFTER - draft.observation.job.absent_for
-        draft.wait(
-            "Confirm", Reason.JobLost, "the cluster does not know the job; asking again", requeue_after=remaining + 0.1
-        )
-        return
+        text = "the cluster does not know the job; asking again"
+        return draft.wait(Step.CONFIRM, Reason.JobLost, text, requeue_after=remaining + 0.1)
     lost_run.end_lost_run(draft, run, forgotten=same or cluster.high_availability)
+    return None

@@ -24,7 +24,7 @@ from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import CreateSavepoint, DeleteSavepoint
 from flinkjob.core.flinkmodel import normalise_location
 from flinkjob.core.job import copies_status
-from flinkjob.core.job.draft import Draft
+from flinkjob.core.job.draft import Draft, Halt
 
 JITTER_SHARE, JITTER_MOST = 0.1, 30.0
 """Each savepoint is late by up to a tenth of its period, at most so many seconds: many jobs do not start at once."""
@@ -36,34 +36,34 @@ _OWN = (
 """The operator's own savepoints: each sort is counted by itself, so that many upgrades cost no periodic one."""
 
 
-def step(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
-    """Take the savepoint that is due; sleep until the next one otherwise."""
+def step(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt | None:
+    """Take the savepoint that is due; sleep until the next one otherwise. Halts where the schedule cannot be used."""
     wanted = spec.savepoints
     if wanted.suspend or (wanted.interval is None and wanted.schedule is None):
         if draft.status.periodic is not None and draft.status.periodic.next_time is not None:
             draft.status = replace(draft.status, periodic=replace(draft.status.periodic, next_time=None))
-        return
+        return None
     known = draft.status.periodic or PeriodicInfo()
     begun = run.started_time or draft.now
     last = max(known.last_time, begun) if known.last_time is not None else begun
     try:
         due = next_time(wanted, last, seed=draft.job.meta.uid)
     except (CronSimError, ValueError) as error:
-        draft.stall(Reason.InvalidSpec, f"spec.savepoints.schedule: {error}")
-        return
+        return draft.stall(Reason.InvalidSpec, f"spec.savepoints.schedule: {error}")
     if draft.now < due:
         if known.next_time is None or abs((known.next_time - due).total_seconds()) >= 1:
             draft.status = replace(draft.status, periodic=replace(known, next_time=due))
         draft.requeue_after(min((due - draft.now).total_seconds() + 0.05, LONGEST_SLEEP))
-        return
+        return None
     if any(_unfinished(savepoint) and not _lost(savepoint, draft) for savepoint in draft.given.savepoints):
         draft.requeue_after(5.0)
-        return
+        return None
     name = f"{draft.job.meta.name}-periodic-{int(due.timestamp())}"
     draft.act(CreateSavepoint(name=name, origin=SavepointOrigin.PERIODIC, delete_data=wanted.retention is not None))
     following = next_time(wanted, draft.now, seed=draft.job.meta.uid)
     draft.status = replace(draft.status, periodic=PeriodicInfo(last_time=draft.now, next_time=following))
     draft.requeue_after(min((following - draft.now).total_seconds() + 0.05, LONGEST_SLEEP))
+    return None
 
 
 def next_time(wanted: SavepointsSpec, after: datetime, *, seed: str) -> datetime:

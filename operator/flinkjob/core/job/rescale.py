@@ -13,7 +13,7 @@ from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Operation, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import RescaleJob
-from flinkjob.core.job.draft import Draft
+from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.job.stopping import describe
 from flinkjob.core.model import Fact, Presence
 from flinkjob.core.requester import Requester
@@ -35,22 +35,21 @@ def possible(draft: Draft, run: Submission) -> bool:
     )
 
 
-def enough_slots(draft: Draft, spec: FlinkJobSpec, run: Submission) -> bool:
-    """Whether the cluster has the slots that the new parallelism needs; if not, the plan says so."""
+def wait_for_slots(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt | None:
+    """Wait until the cluster has the slots that the new parallelism needs."""
     have = run.parallelism or 0
     if spec.parallelism <= have:
-        return True
+        return None
     draft.need(Fact.SLOTS)
     slots = draft.observation.slots
     if slots is None or slots.slots_available + have >= spec.parallelism:
-        return True
+        return None
     free = slots.slots_available + have
     message = f"parallelism {spec.parallelism} needs as many slots, {free} are there; the job runs on with {have}"
-    draft.retry("Scale", Reason.NotEnoughSlots, message, pause=5.0, attempts=0)
-    return False
+    return draft.retry(Step.SCALE, Reason.NotEnoughSlots, message, pause=5.0, attempts=0)
 
 
-def begin(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
+def begin(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt:
     """Write the intent of a rescale and send it."""
     operation = Operation(
         kind=OperationKind.RESCALE,
@@ -64,19 +63,18 @@ def begin(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
     )
     draft.update(operations=operation.attempt)
     draft.status = replace(draft.status, operation=operation)
-    _send(draft, operation, run)
+    return _send(draft, operation, run)
 
 
-def follow_rescale(draft: Draft, operation: Operation, run: Submission) -> None:
+def follow_rescale(draft: Draft, operation: Operation, run: Submission) -> Halt | None:
     """Follow a rescale until the tasks run with the new parallelism, or its deadline."""
     seen = draft.observation.job
     if seen.presence is not Presence.PRESENT or seen.overview is None or draft.spec is None:
-        describe(draft)
         draft.requeue_after(1.0)
-        return
+        return describe(draft, operation)
     if draft.job.meta.deletion_time is not None:
         draft.status = replace(draft.status, operation=None)
-        return
+        return None
     draft.need(Fact.REQUIREMENTS, run.job_id)
     wanted = draft.observation.requirements
     before, after = run.parallelism or 1, operation.parallelism or 1
@@ -87,20 +85,19 @@ def follow_rescale(draft: Draft, operation: Operation, run: Submission) -> None:
         shown = replace(draft.status.job, parallelism=after) if draft.status.job is not None else None
         draft.status = replace(draft.status, operation=None, job=shown)
         draft.event(Reason.Rescaled, f"run {run.number} runs with parallelism {after} instead of {before}")
-        return
+        return None
     late = operation.since is not None and (draft.now - operation.since).total_seconds() > DEADLINE
     if wanted is None or late:
         draft.update(replace_to_rescale=True)
         draft.status = replace(draft.status, operation=None)
-        return
+        return None
     if asked:
-        describe(draft)
         draft.requeue_after(1.0)
-    else:
-        _send(draft, operation, run)
+        return describe(draft, operation)
+    return _send(draft, operation, run)
 
 
-def _send(draft: Draft, operation: Operation, run: Submission) -> None:
+def _send(draft: Draft, operation: Operation, run: Submission) -> Halt:
     assert run.job_id is not None
     assert run.cluster_url is not None
     draft.act(
@@ -111,5 +108,5 @@ def _send(draft: Draft, operation: Operation, run: Submission) -> None:
             after=operation.parallelism or 1,
         )
     )
-    describe(draft)
     draft.requeue_after(1.0)
+    return describe(draft, operation)

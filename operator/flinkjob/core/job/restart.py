@@ -25,7 +25,7 @@ from flinkjob.api.flinkjob_status import Hold, RestartInfo, RunEnd, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.job import adoption, cluster_requirements, finished, rollback, submission
-from flinkjob.core.job.draft import Draft
+from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.job.restore_point import redeploys
 
 _REASONS = {
@@ -41,24 +41,21 @@ _REASONS = {
 }
 
 
-def step(draft: Draft, spec: FlinkJobSpec) -> None:
+def step(draft: Draft, spec: FlinkJobSpec) -> Halt | None:
     """Start the next run, or say why not."""
     last = draft.run
     if last is not None and not draft.observation.target.reachable and _rests(draft, spec, last):
-        _may_start(draft, spec, last)
-        return
-    if (
-        not draft.target_reachable()
-        or _blocked_by_duplicate_job(draft)
-        or not cluster_requirements.suitable(draft, spec)
-    ):
-        return
-    if last is None:
-        submission.start(draft, spec, reason=SubmissionReason.INITIAL)
-        return
-    reason = _may_start(draft, spec, last)
-    if reason is not None:
-        submission.start(draft, spec, reason=reason)
+        reason = _may_start(draft, spec, last)
+        return reason if isinstance(reason, Halt) else None
+    halt = (
+        draft.halt_without_target()
+        or _halt_for_duplicate_job(draft)
+        or cluster_requirements.halt_if_unsuitable(draft, spec)
+    )
+    if halt is not None:
+        return halt
+    reason = _may_start(draft, spec, last) if last is not None else SubmissionReason.INITIAL
+    return submission.start(draft, spec, reason=reason) if isinstance(reason, SubmissionReason) else reason
 
 
 def _rests(draft: Draft, spec: FlinkJobSpec, last: Submission) -> bool:
@@ -84,26 +81,25 @@ def release(draft: Draft) -> None:
         draft.status = replace(draft.status, restart=None)
 
 
-def _may_start(draft: Draft, spec: FlinkJobSpec, last: Submission) -> SubmissionReason | None:
-    """Why the next run may be started; None: it may not, and the plan says why."""
+def _may_start(draft: Draft, spec: FlinkJobSpec, last: Submission) -> SubmissionReason | Halt | None:
+    """Why the next run may be started, or why not; None: it has finished, and there is nothing to say."""
     end = last.end
     assert end is not None
     if _may_still_appear(draft, last, end):
         draft.update(end=None)  # the same id again: whichever main() comes first is the one job
-        draft.wait(submission.SUBMIT, Reason.SubmitFailed, f"repeating run {last.number}", requeue_after=0.1)
-        return None
+        text = f"repeating run {last.number}"
+        return draft.wait(Step.SUBMIT, Reason.SubmitFailed, text, requeue_after=0.1)
     if redeploys(spec, last):
         return SubmissionReason.REDEPLOY
     changed = draft.digest != last.run_digest
     hold = draft.status.hold
     if hold is not None:
         if hold.run_digest == draft.digest:
-            _say(draft, hold, end)
-            return None
+            return _say(draft, hold, end)
         draft.status = replace(draft.status, hold=None)
     if end.result is RunResult.DRAINED:
-        draft.stall(Reason.Drained, "a drained job cannot be resumed: set initialState.nonce to run it again")
-        return None
+        text = "a drained job cannot be resumed: set initialState.nonce to run it again"
+        return draft.stall(Reason.Drained, text)
     if changed or end.released:
         if rollback.is_bad(draft, last):
             return SubmissionReason.ROLLBACK
@@ -118,30 +114,30 @@ def _may_still_appear(draft: Draft, last: Submission, end: RunEnd) -> bool:
     return last.cluster_url == draft.wanted_url and last.incarnation == draft.observation.target.incarnation
 
 
-def _by_result(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) -> SubmissionReason | None:
+def _by_result(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) -> SubmissionReason | Halt | None:
     """The same spec is wanted as before: what the last run's end says."""
     match end.result:
         case RunResult.FINISHED:
             finished.rest(draft, spec, last, end)
+            return None
         case RunResult.SAVEPOINT_UNKNOWN:
-            _hold(draft, HoldReason.SAVEPOINT_UNKNOWN, end)
+            return _hold(draft, HoldReason.SAVEPOINT_UNKNOWN, end)
         case RunResult.ENDED_UNSEEN:
-            _hold(draft, HoldReason.ENDED_UNSEEN, end)
+            return _hold(draft, HoldReason.ENDED_UNSEEN, end)
         case RunResult.LOST if spec.restart.on_lost is OnLoss.HOLD or _nothing_known(spec, end):
-            _hold(draft, HoldReason.LOST, end)
+            return _hold(draft, HoldReason.LOST, end)
         case RunResult.CANCELLED_EXTERNALLY if spec.restart.on_external_cancel is OnLoss.HOLD:
-            _hold(draft, HoldReason.CANCELLED_EXTERNALLY, end)
+            return _hold(draft, HoldReason.CANCELLED_EXTERNALLY, end)
         case RunResult.FAILED if rollback.may_take_back(draft, last):
-            rollback.take_back(draft, last, end.message or "it failed")
+            return rollback.take_back(draft, last, end.message or "it failed")
         case RunResult.FAILED if _cannot_restore(spec, last):
-            draft.stall(Reason.RestoreFailed, end.message or "")
+            return draft.stall(Reason.RestoreFailed, end.message or "")
         case RunResult.FAILED if spec.restart.policy is RestartPolicy.NEVER:
-            _hold(draft, HoldReason.FAILED, end)
+            return _hold(draft, HoldReason.FAILED, end)
         case RunResult.FAILED | RunResult.CANCELLED_EXTERNALLY | RunResult.LOST:
-            return SubmissionReason.RESTART if _pause_over(draft, spec, last, end) else None
+            return _pause(draft, spec, last, end) or SubmissionReason.RESTART
         case RunResult.STOPPED | RunResult.DRAINED | RunResult.CANCELLED | RunResult.NEVER_STARTED:
             return _ours_to_resume(draft, spec, last)
-    return None
 
 
 def _nothing_known(spec: FlinkJobSpec, end: RunEnd) -> bool:
@@ -155,21 +151,20 @@ def _ours_to_resume(draft: Draft, spec: FlinkJobSpec, last: Submission) -> Submi
     return SubmissionReason.UPGRADE if scaled else SubmissionReason.RESUME
 
 
-def _hold(draft: Draft, reason: HoldReason, end: RunEnd) -> None:
+def _hold(draft: Draft, reason: HoldReason, end: RunEnd) -> Halt:
     hold = Hold(reason=reason, since=draft.now, run_digest=draft.digest, location=end.snapshot)
     draft.status = replace(draft.status, hold=hold)
-    _say(draft, hold, end)
+    return _say(draft, hold, end)
 
 
-def _say(draft: Draft, hold: Hold, end: RunEnd) -> None:
+def _say(draft: Draft, hold: Hold, end: RunEnd) -> Halt:
     if hold.by is not None:
-        draft.stall(_REASONS[hold.reason], f"stopped by FlinkSavepoint {hold.by}; savepoint {hold.location}")
-        return
+        return draft.stall(_REASONS[hold.reason], f"stopped by FlinkSavepoint {hold.by}; savepoint {hold.location}")
     message = end.message or "the job is down and stays so until the spec or state changes"
     restart = draft.status.restart
     if hold.reason is HoldReason.ATTEMPTS_USED_UP and restart is not None:
         message = f"tried {restart.attempts} times: {message}"
-    draft.stall(_REASONS[hold.reason], message)
+    return draft.stall(_REASONS[hold.reason], message)
 
 
 def _cannot_restore(spec: FlinkJobSpec, last: Submission) -> bool:
@@ -180,8 +175,8 @@ def _cannot_restore(spec: FlinkJobSpec, last: Submission) -> bool:
     return not last.running and last.restored_from is not None and restore_failed
 
 
-def _pause_over(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) -> bool:
-    """Whether the back-off before a restart is over; counts the attempt when its pause begins."""
+def _pause(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) -> Halt | None:
+    """Wait until the back-off before a restart is over; counts the attempt when its pause begins."""
     before = draft.status.restart
     ended = end.time or draft.now
     if before is not None and before.next_time is not None and before.submission == last.number:
@@ -191,8 +186,7 @@ def _pause_over(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd)
         reset = lived >= duration_seconds(spec.restart.reset_after)
         attempts = 1 if before is None or reset else before.attempts + 1
         if spec.restart.max_attempts is not None and attempts > spec.restart.max_attempts:
-            _hold(draft, HoldReason.ATTEMPTS_USED_UP, end)
-            return False
+            return _hold(draft, HoldReason.ATTEMPTS_USED_UP, end)
         pause = delay_seconds(
             attempts,
             seed=draft.job.meta.uid,
@@ -206,26 +200,22 @@ def _pause_over(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd)
     assert restart.next_time is not None
     remaining = (restart.next_time - draft.now).total_seconds()
     if remaining <= 0:
-        return True
+        return None
     causes = {RunResult.FAILED: Reason.JobFailed, RunResult.LOST: Reason.JobLost}
     cause = causes.get(end.result, Reason.JobCancelledExternally)
     message = end.message or "cancelled or stopped by somebody else"
-    draft.retry("Restart", cause, message, pause=remaining + 0.05, attempts=restart.attempts)
-    return False
+    return draft.retry(Step.RESTART, cause, message, pause=remaining + 0.05, attempts=restart.attempts)
 
 
-def _blocked_by_duplicate_job(draft: Draft) -> bool:
+def _halt_for_duplicate_job(draft: Draft) -> Halt | None:
     """Another live job of this FlinkJob blocks every submission; an older run of ours is cancelled."""
     duplicates = [job for job in draft.observation.owned_jobs if not job.state.is_terminal]
     if not duplicates:
-        return False
+        return None
     current = draft.run.job_id if draft.run else None
     back = next((job for job in duplicates if job.job_id == current), None)
     if back is not None:
         url = draft.observation.target.url
         text = f"job {back.job_id} is live at {url}, though it was known to be gone: two JobManagers may answer there"
-        draft.stall(Reason.AddressNotUnique, text)
-        draft.requeue_after(10.0)
-        return True
-    adoption.deal_with_duplicate_job(draft, duplicates[0])
-    return True
+        return draft.stall(Reason.AddressNotUnique, text, requeue_after=10.0)
+    return adoption.deal_with_duplicate_job(draft, duplicates[0])

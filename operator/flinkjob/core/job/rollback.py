@@ -15,7 +15,7 @@ from flinkjob.api.fieldclass import FieldClass, field_class
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Rollback, Submission
 from flinkjob.api.reasons import Reason
-from flinkjob.core.job.draft import Draft
+from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.model import Fact
 
 
@@ -61,14 +61,13 @@ def prove(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
         draft.requeue_after(1.0)
 
 
-def give_up(draft: Draft, spec: FlinkJobSpec, run: Submission) -> bool:
-    """Take the spec back when its run did not get healthy by the deadline. True when it was."""
+def give_up(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt | None:
+    """Take the spec back when its run did not get healthy by the deadline."""
     deadline = duration_seconds(spec.upgrade.rollback.deadline)
     late = run.intent_time is not None and draft.now >= run.intent_time + timedelta(seconds=deadline)
     if late and may_take_back(draft, run):
-        take_back(draft, run, f"not healthy within {spec.upgrade.rollback.deadline}")
-        return True
-    return False
+        return take_back(draft, run, f"not healthy within {spec.upgrade.rollback.deadline}")
+    return None
 
 
 def may_take_back(draft: Draft, run: Submission) -> bool:
@@ -86,7 +85,7 @@ def may_take_back(draft: Draft, run: Submission) -> bool:
     )
 
 
-def take_back(draft: Draft, run: Submission, why: str) -> None:
+def take_back(draft: Draft, run: Submission, why: str) -> Halt:
     """Note that the wanted spec is taken back; the next steps replace the run."""
     message = f"run {run.number} is taken back: {why}; the spec of {draft.status.healthy_revision} runs instead"
     draft.status = replace(
@@ -100,16 +99,16 @@ def take_back(draft: Draft, run: Submission, why: str) -> None:
         ),
     )
     draft.event(Reason.RolledBack, message, warning=True)
-    draft.wait("Rollback", Reason.RolledBack, message, requeue_after=0.05)
+    return draft.wait(Step.ROLLBACK, Reason.RolledBack, message, requeue_after=0.05)
 
 
-def hold_back(draft: Draft) -> None:
-    """Say that the wanted spec is not the one that runs."""
+def hold_back(draft: Draft) -> Halt | None:
+    """Say that the wanted spec is not the one that runs, where it was taken back."""
     taken_back = draft.status.rollback
-    if taken_back is not None:
-        draft.stall(
-            Reason.RolledBack, f"{taken_back.message or 'the spec was taken back'}; change the spec to try again"
-        )
+    if taken_back is None:
+        return None
+    text = f"{taken_back.message or 'the spec was taken back'}; change the spec to try again"
+    return draft.stall(Reason.RolledBack, text)
 
 
 def _proved(draft: Draft, spec: FlinkJobSpec, run: Submission) -> bool:

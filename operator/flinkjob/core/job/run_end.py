@@ -21,7 +21,7 @@ from flinkjob.core.flinkmodel import (
     JobOverview,
     SavepointFailure,
 )
-from flinkjob.core.job.draft import Draft
+from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.job.restore_point import FinalState, final_state
 from flinkjob.core.model import Fact, OperationOutcome
 from flinkjob.core.requester import ORIGINS, SAVEPOINT_PREFIX, Requester
@@ -69,22 +69,20 @@ def report(
     draft.outcome = OperationOutcome(by=operation.by or "", location=location, message=message, failure=failure)
 
 
-def final_state_known(draft: Draft, run: Submission) -> bool:
-    """Whether the statistics of an ended job are there and can be trusted; if not, the plan says what is waited for.
+def wait_for_final_state(draft: Draft, run: Submission) -> Halt | None:
+    """Wait until the statistics of an ended job are there and can be trusted.
 
     Where Flink forgets the job between two questions the next look finds it gone, which `lost_run` deals with.
     """
     assert run.job_id is not None
     remaining = draft.observation.cluster.refresh_interval + CACHE_MARGIN - draft.observation.job.terminal_for
     if remaining > 0:
-        draft.wait(
-            "ReadState", Reason.ReadingLastState, "the job has ended; reading what it left", requeue_after=remaining
-        )
-        return False
+        text = "the job has ended; reading what it left"
+        return draft.wait(Step.READ_STATE, Reason.ReadingLastState, text, requeue_after=remaining)
     if draft.need_checkpoints(run.job_id) is None:
-        draft.wait("ReadState", Reason.ReadingLastState, "the cluster has just forgotten the job", requeue_after=1.0)
-        return False
-    return True
+        text = "the cluster has just forgotten the job"
+        return draft.wait(Step.READ_STATE, Reason.ReadingLastState, text, requeue_after=1.0)
+    return None
 
 
 def end_by_state(draft: Draft, overview: JobOverview, *, cancelled_by_us: bool, made: str | None = None) -> None:

@@ -16,65 +16,62 @@ from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.job import adoption, cluster_requirements, periodic, rescale, rollback, submission
-from flinkjob.core.job.draft import HOLD, Draft
+from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.job.restore_point import Missing, find_copy, redeploys
 from flinkjob.core.job.stopping import FAILURES_THAT_COUNT, begin_cancel, begin_stop
 from flinkjob.core.model import ArtifactSeen, Fact, JobGraphPhase, JobGraphRequest, NeedFact, Needs
 from flinkjob.core.requester import SAVEPOINT_PREFIX, Requester
 
-STOP = "Stop"
-PREFLIGHT = "Preflight"
 NOT_RUNNING_GRACE = 10.0
 """Seconds that a job may be short of running tasks before it counts as one of which no savepoint can be taken."""
 
 
-def step(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
+def step(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt | None:
     """The next step for a run that is on the cluster."""
     match spec.state:
         case DesiredState.SUSPENDED:
-            _stop(draft, spec, run, by=Requester.SUSPEND)
+            return _stop(draft, spec, run, by=Requester.SUSPEND)
         case DesiredState.DRAINED:
-            _stop(draft, spec, run, by=Requester.DRAIN)
+            return _stop(draft, spec, run, by=Requester.DRAIN)
         case DesiredState.CANCELLED:
-            begin_cancel(draft, run, by=Requester.CANCEL)
+            return begin_cancel(draft, run, by=Requester.CANCEL)
         case DesiredState.RUNNING:
-            _keep_running(draft, spec, run)
+            return _keep_running(draft, spec, run)
 
 
-def _keep_running(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
+def _keep_running(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt | None:
     rollback.prove(draft, spec, run)
     run = draft.live_run or run
-    if adoption.has_duplicate_job(draft, run):
-        return
+    if (halt := adoption.halt_for_duplicate_job(draft, run)) is not None:
+        return halt
     asked = _asked_to_stop(draft, run)
     if asked is not None:
-        _stop_for(draft, spec, run, asked)
-        return
+        return _stop_for(draft, spec, run, asked)
     moved = _moved(draft, spec, run)
     if moved or _other_run_wanted(draft, spec, run):
-        _replace(draft, spec, run, by=Requester.MOVE if moved else Requester.UPGRADE)
-    elif run.parallelism is not None and spec.parallelism != run.parallelism:
-        _scale(draft, spec, run)
-    else:
-        _steady(draft, spec, run)
+        return _replace(draft, spec, run, by=Requester.MOVE if moved else Requester.UPGRADE)
+    if run.parallelism is not None and spec.parallelism != run.parallelism:
+        return _scale(draft, spec, run)
+    return _steady(draft, spec, run)
 
 
-def _steady(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
-    if rollback.give_up(draft, spec, run):
-        return
+def _steady(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt | None:
+    if (halt := rollback.give_up(draft, spec, run)) is not None:
+        return halt
     if not run.running:
-        draft.wait(submission.SUBMIT, Reason.Submitting, "waiting until all tasks are running", requeue_after=1.0)
-    elif draft.status.restart is not None:
+        return draft.wait(Step.SUBMIT, Reason.Submitting, "waiting until all tasks are running", requeue_after=1.0)
+    if draft.status.restart is not None:
         remaining = duration_seconds(spec.restart.reset_after) - _age(draft, run)
         if remaining <= 0:
             draft.status = replace(draft.status, restart=None)
         else:
             draft.requeue_after(min(remaining + 0.1, periodic.LONGEST_SLEEP))
-    if draft.status.rollback is not None and run.running:
-        rollback.hold_back(draft)
-    if run.running and _all_running(draft):
-        periodic.step(draft, spec, run)
-        periodic.retain(draft, spec)
+    held_back = rollback.hold_back(draft)
+    if not _all_running(draft):
+        return held_back
+    unusable = periodic.step(draft, spec, run)
+    periodic.retain(draft, spec)
+    return unusable or held_back
 
 
 def _age(draft: Draft, run: Submission) -> float:
@@ -101,36 +98,33 @@ def _other_run_wanted(draft: Draft, spec: FlinkJobSpec, run: Submission) -> bool
     return draft.digest != run.run_digest or redeploys(spec, run)
 
 
-def _replace(draft: Draft, spec: FlinkJobSpec, run: Submission, *, by: str) -> None:
+def _replace(draft: Draft, spec: FlinkJobSpec, run: Submission, *, by: str) -> Halt | None:
     """Replace the running job."""
-    if not draft.target_reachable() or not cluster_requirements.suitable(draft, spec):
-        return
+    if (halt := draft.halt_without_target() or cluster_requirements.halt_if_unsuitable(draft, spec)) is not None:
+        return halt
     same = draft.digest == run.run_digest
     recorded = run.artifact_digest if same else rollback.recorded_artifact(draft)
     artifact = submission.artifact_ready(draft, spec, url=draft.wanted_url, recorded=recorded)
-    if artifact is None:
-        return
+    if isinstance(artifact, Halt):
+        return artifact
     if rollback.is_bad(draft, run):
-        begin_cancel(draft, run, by=Requester.ROLLBACK)
-        return
-    if not same and not _compiles(draft, spec, run, artifact):
-        return
+        return begin_cancel(draft, run, by=Requester.ROLLBACK)
+    if not same and (halt := _preflight(draft, spec, run, artifact)) is not None:
+        return halt
     redeploy = redeploys(spec, run)
     if submission.reads_copies(spec, run) and isinstance(missing := find_copy(draft, spec), Missing):
-        submission.not_found(draft, missing)
-        return
+        return submission.not_found(draft, missing)
     if redeploy or (spec.upgrade.strategy is UpgradeStrategy.STATELESS and not same):
-        begin_cancel(draft, run, by=by)
-    elif spec.upgrade.strategy is UpgradeStrategy.LAST_STATE:
-        _cancel_with_last_state(draft, run, by=by)
-    else:
-        _stop(draft, spec, run, by=by)
+        return begin_cancel(draft, run, by=by)
+    if spec.upgrade.strategy is UpgradeStrategy.LAST_STATE:
+        return _cancel_with_last_state(draft, run, by=by)
+    return _stop(draft, spec, run, by=by)
 
 
-def _compiles(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: ArtifactSeen) -> bool:
-    """Preflight: whether the new program compiles to a job graph on the cluster."""
+def _preflight(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: ArtifactSeen) -> Halt | None:
+    """Halt unless the new program compiles to a job graph on the cluster."""
     if spec.upgrade.preflight is Switch.DISABLED or not draft.observation.target.intercepts_exit:
-        return True
+        return None
     if Fact.JOB_GRAPH not in draft.observation.known or draft.observation.job_graph is None:
         request = submission.run_request(draft, spec, run)
         raise NeedFact(
@@ -142,59 +136,57 @@ def _compiles(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: Artif
     graph = draft.observation.job_graph
     match graph.phase:
         case JobGraphPhase.COMPILED:
-            return True
+            return None
         case JobGraphPhase.WORKING:
-            draft.wait(PREFLIGHT, Reason.Upgrading, "compiling the new program on the cluster", requeue_after=0.5)
+            return draft.wait(
+                Step.PREFLIGHT, Reason.Upgrading, "compiling the new program on the cluster", requeue_after=0.5
+            )
         case JobGraphPhase.REFUSED:
-            draft.stall(Reason.PreflightFailed, graph.message)
+            return draft.stall(Reason.PreflightFailed, graph.message)
         case JobGraphPhase.UNCLEAR:
-            attempts = draft.failures_of(PREFLIGHT) + 1
-            draft.retry(PREFLIGHT, Reason.PreflightFailed, graph.message, pause=5.0, attempts=attempts)
-    return False
+            attempts = draft.failures_of(Step.PREFLIGHT) + 1
+            return draft.retry(Step.PREFLIGHT, Reason.PreflightFailed, graph.message, pause=5.0, attempts=attempts)
 
 
-def _scale(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
-    if not rescale.enough_slots(draft, spec, run):
-        return
+def _scale(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt | None:
+    if (halt := rescale.wait_for_slots(draft, spec, run)) is not None:
+        return halt
     if rescale.possible(draft, run):
-        rescale.begin(draft, spec, run)
-    else:
-        _replace(draft, spec, run, by=Requester.UPGRADE)
+        return rescale.begin(draft, spec, run)
+    return _replace(draft, spec, run, by=Requester.UPGRADE)
 
 
 # stopping
 
 
-def _stop(draft: Draft, spec: FlinkJobSpec, run: Submission, *, by: str) -> None:
+def _stop(draft: Draft, spec: FlinkJobSpec, run: Submission, *, by: str) -> Halt:
     """Stop with a savepoint for a reason of our own; when none can be taken, as `upgrade.fallback` says."""
     assert run.job_id is not None
     if not run.running and not _all_running(draft):
         stats = draft.need_checkpoints(run.job_id)
         if stats is None or stats.newest_completed() is None:
-            begin_cancel(draft, run, by=by)  # it never ran: there is nothing to save
-            return
+            return begin_cancel(draft, run, by=by)  # it never ran: there is nothing to save
     base = draft.observation.cluster.directory_for(spec.savepoints.directory)
     if by != Requester.DRAIN and _impossible(draft, base):
         match spec.upgrade.fallback:
             case Fallback.LAST_STATE:
                 if _has_last_state(draft, run):
-                    begin_cancel(draft, run, by=by)
-                    return
+                    return begin_cancel(draft, run, by=by)
             case Fallback.FAIL:
                 before = draft.given.job.status.plan
-                said = before.message if before is not None and before.step in (STOP, HOLD) else None
-                draft.stall(Reason.SavepointFailed, said or "no savepoint can be taken")
+                said = before.message if before is not None and before.step in (Step.STOP, Step.HOLD) else None
                 draft.update(given_up=_wish(draft))
-                return
+                return draft.stall(Reason.SavepointFailed, said or "no savepoint can be taken")
             case Fallback.WAIT:
                 pass
-    if draft.pausing(STOP) or not _can_take_savepoint(draft):
-        return
+    if (halt := draft.pausing(Step.STOP) or _wait_for_savepoint(draft)) is not None:
+        return halt
     if base is None:
         text = "set savepoints.directory: the cluster has no savepoint directory of its own"
-        draft.stall(Reason.NoSavepointDirectory, text)
-        return
-    begin_stop(draft, run, by=by, base=base, format_type=spec.savepoints.format_type, drain=by == Requester.DRAIN)
+        return draft.stall(Reason.NoSavepointDirectory, text)
+    return begin_stop(
+        draft, run, by=by, base=base, format_type=spec.savepoints.format_type, drain=by == Requester.DRAIN
+    )
 
 
 def _all_running(draft: Draft) -> bool:
@@ -205,10 +197,10 @@ def _all_running(draft: Draft) -> bool:
 def _impossible(draft: Draft, base: str | None) -> bool:
     """Whether it has been seen often or long enough that no savepoint can be taken."""
     gave_up = draft.live_run is not None and draft.live_run.given_up == _wish(draft)
-    if base is None or draft.failures_of(STOP) >= FAILURES_THAT_COUNT or gave_up:
+    if base is None or draft.failures_of(Step.STOP) >= FAILURES_THAT_COUNT or gave_up:
         return True
     before = draft.given.job.status.plan
-    waiting = before is not None and before.step == STOP and before.reason == Reason.WaitingForTasks
+    waiting = before is not None and before.step == Step.STOP and before.reason == Reason.WaitingForTasks
     if not waiting or before is None or before.since is None or _all_running(draft):
         return False
     return (draft.now - before.since).total_seconds() >= NOT_RUNNING_GRACE
@@ -233,34 +225,32 @@ def _has_last_state(draft: Draft, run: Submission) -> bool:
     return stays and newest is not None and newest.external_path is not None
 
 
-def _cancel_with_last_state(draft: Draft, run: Submission, *, by: str) -> None:
+def _cancel_with_last_state(draft: Draft, run: Submission, *, by: str) -> Halt:
     if _has_last_state(draft, run):
-        begin_cancel(draft, run, by=by)
-        return
+        return begin_cancel(draft, run, by=by)
     config = draft.observation.checkpoint_config
     if config is not None and not config.retained_on_cancellation:
-        draft.stall(Reason.NotRetained, "upgrade.strategy LastState: the job's checkpoints are not kept after a cancel")
-        return
+        text = "upgrade.strategy LastState: the job's checkpoints are not kept after a cancel"
+        return draft.stall(Reason.NotRetained, text)
     stats = draft.observation.checkpoints
     if not run.running and (stats is None or stats.newest_completed() is None):
-        begin_cancel(draft, run, by=by)
-        return
-    draft.wait("Upgrade", Reason.WaitingForCheckpoint, "no retained checkpoint is complete yet", requeue_after=3.2)
+        return begin_cancel(draft, run, by=by)
+    text = "no retained checkpoint is complete yet"
+    return draft.wait(Step.UPGRADE, Reason.WaitingForCheckpoint, text, requeue_after=3.2)
 
 
-def _can_take_savepoint(draft: Draft) -> bool:
+def _wait_for_savepoint(draft: Draft) -> Halt | None:
+    """Wait until a savepoint can be taken: no other is in progress, and all tasks run."""
     refused = draft.given.refused
     begun = [s for s in draft.given.savepoints if _in_progress(s, draft.run)]
     busy = next((s for s in begun if s.meta.uid not in refused), None)
     if busy is not None:
-        draft.wait(
-            STOP, Reason.WaitingForSavepoint, f"FlinkSavepoint {busy.meta.name} is in progress", requeue_after=0.5
-        )
-        return False
+        text = f"FlinkSavepoint {busy.meta.name} is in progress"
+        return draft.wait(Step.STOP, Reason.WaitingForSavepoint, text, requeue_after=0.5)
     if not _all_running(draft):
-        draft.wait(STOP, Reason.WaitingForTasks, "a savepoint needs all tasks running", requeue_after=1.0)
-        return False
-    return True
+        text = "a savepoint needs all tasks running"
+        return draft.wait(Step.STOP, Reason.WaitingForTasks, text, requeue_after=1.0)
+    return None
 
 
 def _in_progress(savepoint: FlinkSavepoint, run: Submission | None) -> bool:
@@ -299,15 +289,15 @@ def _is_due(savepoint: FlinkSavepoint, run: Submission, draft: Draft) -> bool:
     )
 
 
-def _stop_for(draft: Draft, spec: FlinkJobSpec, run: Submission, savepoint: FlinkSavepoint) -> None:
+def _stop_for(draft: Draft, spec: FlinkJobSpec, run: Submission, savepoint: FlinkSavepoint) -> Halt | None:
     wanted = savepoint.spec
     assert wanted is not None
-    if not _can_take_savepoint(draft):
-        return
+    if (halt := _wait_for_savepoint(draft)) is not None:
+        return halt
     base = draft.observation.cluster.directory_for(wanted.directory or spec.savepoints.directory)
     if base is None:
-        return  # the FlinkSavepoint itself says so
-    begin_stop(
+        return None  # the FlinkSavepoint itself says so
+    return begin_stop(
         draft,
         run,
         by=f"{SAVEPOINT_PREFIX}{savepoint.meta.name}",

@@ -27,8 +27,8 @@ from flinkjob.core.flinkmodel import (
     TriggerState,
 )
 from flinkjob.core.identity import attempt_directory, trigger_id
-from flinkjob.core.job.draft import FAST, Draft, is_stop
-from flinkjob.core.job.run_end import end_by_state, final_state_known, report, stopped
+from flinkjob.core.job.draft import FAST, Draft, Halt, Step, is_stop
+from flinkjob.core.job.run_end import end_by_state, report, stopped, wait_for_final_state
 from flinkjob.core.model import Presence
 from flinkjob.core.requester import ORIGINS, SAVEPOINT_PREFIX, Requester
 
@@ -50,7 +50,7 @@ def begin_stop(
     drain: bool = False,
     cancel: bool = False,
     holds: str | None = None,
-) -> None:
+) -> Halt:
     """Write the intent of a stop with savepoint and send it.
 
     Args:
@@ -81,10 +81,10 @@ def begin_stop(
         format_type=format_type,
         attempt=attempt,
     )
-    _begin(draft, operation)
+    return _begin(draft, operation)
 
 
-def begin_cancel(draft: Draft, run: Submission, *, by: str) -> None:
+def begin_cancel(draft: Draft, run: Submission, *, by: str) -> Halt:
     """Write the intent of a cancel and send it."""
     operation = Operation(
         kind=OperationKind.CANCEL,
@@ -95,10 +95,10 @@ def begin_cancel(draft: Draft, run: Submission, *, by: str) -> None:
         since=draft.now,
         attempt=run.operations + 1,
     )
-    _begin(draft, operation)
+    return _begin(draft, operation)
 
 
-def _begin(draft: Draft, operation: Operation) -> None:
+def _begin(draft: Draft, operation: Operation) -> Halt:
     draft.update(operations=operation.attempt)
     draft.status = replace(draft.status, operation=operation)
     if operation.by in (Requester.UPGRADE, Requester.MOVE):
@@ -106,14 +106,11 @@ def _begin(draft: Draft, operation: Operation) -> None:
         draft.event(reason, f"run {operation.submission} is being replaced ({operation.kind})")
     _send(draft, operation)
     draft.requeue_after(FAST)
-    describe(draft)
+    return describe(draft, operation)
 
 
-def describe(draft: Draft) -> None:
-    """Say what the operation is waiting for."""
-    operation = draft.status.operation
-    if operation is None:
-        return
+def describe(draft: Draft, operation: Operation) -> Halt:
+    """Halt, saying what the operation waits for."""
     reason = {
         Requester.UPGRADE: Reason.Upgrading,
         Requester.ROLLBACK: Reason.RolledBack,
@@ -126,63 +123,60 @@ def describe(draft: Draft) -> None:
     }.get(operation.by or "", Reason.Suspending)
     what = _DOING.get(operation.kind, "stopping the job with a savepoint")
     where = f" below {operation.directory}" if operation.directory else ""
-    draft.wait(operation.kind, reason, f"{what}{where} (asked for by {operation.by})")
+    return draft.wait(Step(operation.kind), reason, f"{what}{where} (asked for by {operation.by})")
 
 
-def follow_operation(draft: Draft) -> None:
+def follow_operation(draft: Draft) -> Halt | None:
     """Follow the operation to its end: fold its outcome into the status, or wait and send again."""
     operation = draft.status.operation
     if operation is None:
-        return
+        return None
     run = draft.live_run
     if run is None or run.number != operation.submission:
         draft.status = replace(draft.status, operation=None)
-        return
-    if draft.plan is not None:
-        return  # learn is still reading how the job ended
+        return None
     if not draft.observation.cluster.reachable or draft.observation.job.presence is Presence.UNKNOWN:
-        describe(draft)
         draft.requeue_after(1.0)
-        return
+        return describe(draft, operation)
     if is_stop(operation):
-        _follow_stop(draft, operation, run)
-    elif draft.observation.job.presence is Presence.PRESENT:
-        describe(draft)
-        _send(draft, operation)
-        draft.requeue_after(CANCEL_AGAIN)
+        return _follow_stop(draft, operation, run)
+    if draft.observation.job.presence is not Presence.PRESENT:
+        return None
+    _send(draft, operation)
+    draft.requeue_after(CANCEL_AGAIN)
+    return describe(draft, operation)
 
 
-def _follow_stop(draft: Draft, operation: Operation, run: Submission) -> None:
+def _follow_stop(draft: Draft, operation: Operation, run: Submission) -> Halt | None:
     overview = draft.observation.job.overview
     if overview is None:
-        describe(draft)
         draft.requeue_after(1.0)
-        return  # absent: `observe_run` counts the time until the job is known to be gone
+        return describe(draft, operation)  # absent: `observe_run` counts the time until the job is known to be gone
     result = draft.need_trigger(operation)
     match result.state:
         case TriggerState.IN_PROGRESS if draft.observation.job.answers_no_more:
-            _forgotten(draft, operation, run, overview)
+            return _forgotten(draft, operation, run, overview)
         case TriggerState.IN_PROGRESS:
-            describe(draft)
             draft.requeue_after(FAST)
+            return describe(draft, operation)
         case TriggerState.COMPLETED if result.location is not None:
             if overview.state.is_terminal:
                 stopped(draft, operation, result.location, time=overview.end_time)
-            else:
-                describe(draft)
-                draft.requeue_after(FAST)
+                return None
+            draft.requeue_after(FAST)
+            return describe(draft, operation)
         case TriggerState.FORGOTTEN:
-            _forgotten(draft, operation, run, overview)
+            return _forgotten(draft, operation, run, overview)
         case TriggerState.FAILED | TriggerState.COMPLETED:
-            _failed(draft, operation, run, overview, result)
+            return _failed(draft, operation, run, overview, result)
 
 
-def _forgotten(draft: Draft, operation: Operation, run: Submission, overview: JobOverview) -> None:
+def _forgotten(draft: Draft, operation: Operation, run: Submission, overview: JobOverview) -> Halt | None:
     """The trigger is unknown: never sent, expired, or the JobManager is another one. The history tells."""
     assert operation.directory is not None
     assert run.job_id is not None
-    if overview.state.is_terminal and not final_state_known(draft, run):
-        return
+    if overview.state.is_terminal and (halt := wait_for_final_state(draft, run)) is not None:
+        return halt
     stats = draft.need_checkpoints(run.job_id)
     mine = stats.below(operation.directory) if stats is not None else ()
     done = next((snapshot for snapshot in mine if snapshot.status is CheckpointStatus.COMPLETED), None)
@@ -192,21 +186,18 @@ def _forgotten(draft: Draft, operation: Operation, run: Submission, overview: Jo
         else:
             report(draft, operation, None, "the job ended before the savepoint was complete")
             end_by_state(draft, overview, cancelled_by_us=False)
-    elif stats is not None and stats.savepoint_in_progress:
-        describe(draft)
+        return None
+    if stats is not None and stats.savepoint_in_progress:
         draft.requeue_after(1.0)
-    elif done is not None:
+        return describe(draft, operation)
+    if done is not None:
         if done.external_path:
             _keep(draft, operation, done.external_path)
-        _fail(
-            draft,
-            operation,
-            f"a savepoint was made at {done.external_path}, but the job was not stopped",
-        )
-    else:
-        describe(draft)
-        _send(draft, operation)
-        draft.requeue_after(FAST)
+        message = f"a savepoint was made at {done.external_path}, but the job was not stopped"
+        return _fail(draft, operation, message)
+    _send(draft, operation)
+    draft.requeue_after(FAST)
+    return describe(draft, operation)
 
 
 def _went_on(overview: JobOverview, stats: CheckpointStats | None, stop: Checkpoint) -> bool:
@@ -219,17 +210,19 @@ def _went_on(overview: JobOverview, stats: CheckpointStats | None, stop: Checkpo
     return later and overview.state is not FlinkJobState.FINISHED
 
 
-def _failed(draft: Draft, operation: Operation, run: Submission, overview: JobOverview, result: TriggerResult) -> None:
+def _failed(
+    draft: Draft, operation: Operation, run: Submission, overview: JobOverview, result: TriggerResult
+) -> Halt | None:
     cause = result.failure or "Flink gave no cause"
     if overview.state.is_terminal:
-        if not final_state_known(draft, run):
-            return
+        if (halt := wait_for_final_state(draft, run)) is not None:
+            return halt
         report(draft, operation, None, cause, failure=result.failure_kind)
         end_by_state(draft, overview, cancelled_by_us=False, made=result.failure_path)
-        return
+        return None
     if result.failure_path is not None:
         _keep(draft, operation, result.failure_path)
-    _fail(draft, operation, cause, result.failure_kind)
+    return _fail(draft, operation, cause, result.failure_kind)
 
 
 def _keep(draft: Draft, operation: Operation, location: str) -> None:
@@ -237,17 +230,20 @@ def _keep(draft: Draft, operation: Operation, location: str) -> None:
     draft.record_savepoint(operation, location, ORIGINS.get(operation.by or "", SavepointOrigin.MANUAL))
 
 
-def _fail(draft: Draft, operation: Operation, cause: str, failure: SavepointFailure = SavepointFailure.OTHER) -> None:
+def _fail(
+    draft: Draft, operation: Operation, cause: str, failure: SavepointFailure = SavepointFailure.OTHER
+) -> Halt | None:
     """The stop failed and the job runs on: the operation is over, whoever wanted it may try again."""
     draft.status = replace(draft.status, operation=None)
     draft.event(Reason.SavepointFailed, f"{operation.by}: {cause}", warning=True)
     if (operation.by or "").startswith(SAVEPOINT_PREFIX):
         report(draft, operation, None, cause, failure=failure)
         draft.requeue_after(FAST)
-        return
-    attempts = draft.failures_of(operation.kind) + (FAILURES_THAT_COUNT if failure is SavepointFailure.PERMANENT else 1)
+        return None
+    step = Step(operation.kind)
+    attempts = draft.failures_of(step) + (FAILURES_THAT_COUNT if failure is SavepointFailure.PERMANENT else 1)
     pause = delay_seconds(attempts, seed=draft.job.meta.uid, initial=2.0)
-    draft.retry(operation.kind, Reason.SavepointFailed, cause, pause=pause, attempts=attempts)
+    return draft.retry(step, Reason.SavepointFailed, cause, pause=pause, attempts=attempts)
 
 
 def _send(draft: Draft, operation: Operation) -> None:

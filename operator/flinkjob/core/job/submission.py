@@ -21,7 +21,7 @@ from flinkjob.core.errors import SubmitRejection, one_line
 from flinkjob.core.flinkmodel import ClaimMode, RunRequest
 from flinkjob.core.identity import GLOBAL_PARAMETERS, job_id, mark_parameters, revision_name
 from flinkjob.core.job import lost_run, rollback
-from flinkjob.core.job.draft import FAST, HOLD, Draft
+from flinkjob.core.job.draft import FAST, Draft, Halt, Step
 from flinkjob.core.job.observe_run import LOST_AFTER
 from flinkjob.core.job.restore_point import Missing, redeploys, start_of_next
 from flinkjob.core.model import ArtifactPhase, ArtifactRequest, ArtifactSeen, Fact, RunPhase
@@ -30,8 +30,6 @@ MAIN_ATTEMPTS = 3
 """How often a main() that throws is tried before it counts as a fault of the spec."""
 UNANSWERED_SECONDS = 600.0
 """How long a job that nobody wants any more may take to appear after a run call whose answer was lost."""
-SUBMIT = "Submit"
-FETCH = "Fetch"
 
 _RETENTION = {
     CheckpointRetention.RETAIN_ON_CANCELLATION: "RETAIN_ON_CANCELLATION",
@@ -40,16 +38,16 @@ _RETENTION = {
 _MODE = {CheckpointingMode.EXACTLY_ONCE: "EXACTLY_ONCE", CheckpointingMode.AT_LEAST_ONCE: "AT_LEAST_ONCE"}
 
 
-def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str | None) -> ArtifactSeen | None:
-    """The artifact on the cluster, or None with the plan saying what is waited for.
+def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str | None) -> ArtifactSeen | Halt:
+    """The artifact on the cluster, or what is waited for.
 
     Args:
         url: the cluster that needs it.
         recorded: digest of an earlier run of the very same spec, which must be used again.
     """
-    attempts = draft.failures_of(FETCH)
-    if draft.pausing(FETCH):
-        return None
+    attempts = draft.failures_of(Step.FETCH)
+    if (halt := draft.pausing(Step.FETCH)) is not None:
+        return halt
     pinned = spec.jar.sha256 or recorded
     seen = draft.need_artifact(
         ArtifactRequest(url=url, uri=spec.jar.uri, digest=pinned, run=draft.digest, attempt=attempts)
@@ -58,31 +56,31 @@ def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str 
         case ArtifactPhase.READY:
             return seen
         case ArtifactPhase.WORKING:
-            draft.wait(FETCH, Reason.FetchingArtifact, "the jar is on its way to the cluster", requeue_after=1.0)
+            return draft.wait(
+                Step.FETCH, Reason.FetchingArtifact, "the jar is on its way to the cluster", requeue_after=1.0
+            )
         case ArtifactPhase.FAILED if seen.permanent:
             changed = seen.other_content and spec.jar.sha256 is None
-            draft.stall(Reason.ArtifactChanged if changed else Reason.ArtifactFailed, seen.message)
+            return draft.stall(Reason.ArtifactChanged if changed else Reason.ArtifactFailed, seen.message)
         case ArtifactPhase.FAILED:
             pause = delay_seconds(attempts + 1, seed=draft.job.meta.uid, initial=2.0)
-            draft.retry(FETCH, Reason.ArtifactFailed, seen.message, pause=pause, attempts=attempts + 1)
-    return None
+            return draft.retry(Step.FETCH, Reason.ArtifactFailed, seen.message, pause=pause, attempts=attempts + 1)
 
 
-def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> None:
+def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> Halt:
     """Intend and send the next run."""
     last = draft.run
     url = draft.wanted_url
     same = last is not None and last.run_digest == draft.digest
     recorded = last.artifact_digest if last is not None and same else rollback.recorded_artifact(draft)
-    if reads_copies(spec, last) and artifact_ready(draft, spec, url=url, recorded=recorded) is None:
-        return  # what the newest copy is is asked last, right before the run
+    if reads_copies(spec, last) and isinstance(halt := artifact_ready(draft, spec, url=url, recorded=recorded), Halt):
+        return halt  # what the newest copy is is asked last, right before the run
     source = start_of_next(draft, spec)
     if isinstance(source, Missing):
-        not_found(draft, source)
-        return
+        return not_found(draft, source)
     artifact = artifact_ready(draft, spec, url=url, recorded=recorded)
-    if artifact is None:
-        return
+    if isinstance(artifact, Halt):
+        return artifact
     draft.need(Fact.INCARNATION)
     cluster = draft.observation.target
     number = (last.number if last is not None else 0) + 1
@@ -120,7 +118,7 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> None
     if foreign(draft, run):
         draft.event(Reason.SourceMayStillRun, f"started from {source.why}: does its job still run?", warning=True)
     draft.event(Reason.Submitted, f"run {number} ({reason.lower()}) as job {run.job_id}, state: {source.why}")
-    _send(draft, spec, run)
+    return _send(draft, spec, run)
 
 
 def reads_copies(spec: FlinkJobSpec, last: Submission | None) -> bool:
@@ -128,17 +126,16 @@ def reads_copies(spec: FlinkJobSpec, last: Submission | None) -> bool:
     return bool(spec.initial_state.copies) and (last is None or redeploys(spec, last))
 
 
-def not_found(draft: Draft, missing: Missing) -> None:
+def not_found(draft: Draft, missing: Missing) -> Halt:
     """Say what the run would start from is not there, or is still looked for."""
     before = draft.given.job.status.plan
-    if not missing.searching:
-        draft.stall(missing.reason, missing.message)
-    elif before is not None and before.reason == Reason.CopyNotFound:
-        draft.stall(Reason.CopyNotFound, before.message or "")  # as long as nothing else is known
-    else:
-        draft.wait(SUBMIT, missing.reason, missing.message)
     if missing.requeue_after is not None:
         draft.requeue_after(missing.requeue_after)
+    if not missing.searching:
+        return draft.stall(missing.reason, missing.message)
+    if before is not None and before.reason == Reason.CopyNotFound:
+        return draft.stall(Reason.CopyNotFound, before.message or "")  # as long as nothing else is known
+    return draft.wait(Step.SUBMIT, missing.reason, missing.message)
 
 
 def foreign(draft: Draft, run: Submission) -> bool:
@@ -147,7 +144,7 @@ def foreign(draft: Draft, run: Submission) -> bool:
     return copy is not None and copy.identity != draft.given.identity
 
 
-def resume_unseen(draft: Draft, spec: FlinkJobSpec) -> None:
+def resume_unseen(draft: Draft, spec: FlinkJobSpec) -> Halt | None:
     """The live submission was never seen on the cluster: wait for its answer, or repeat it under the same id."""
     run = draft.live_run
     assert run is not None
@@ -155,26 +152,22 @@ def resume_unseen(draft: Draft, spec: FlinkJobSpec) -> None:
     changed = run.run_digest != draft.digest or run.parallelism != spec.parallelism
     match call.phase:
         case RunPhase.WORKING:
-            draft.wait(SUBMIT, Reason.Submitting, "the run call was sent and has not been answered", requeue_after=FAST)
+            text = "the run call was sent and has not been answered"
+            return draft.wait(Step.SUBMIT, Reason.Submitting, text, requeue_after=FAST)
         case RunPhase.ACCEPTED:
-            draft.wait(
-                SUBMIT,
-                Reason.Submitting,
-                "the run call was accepted; waiting for the job to appear",
-                requeue_after=FAST,
-            )
+            draft.requeue_after(FAST)
             if draft.observation.job.absent_for > 2.0:
-                _repeat(draft, spec, run)
+                return _repeat(draft, spec, run)
+            text = "the run call was accepted; waiting for the job to appear"
+            return draft.wait(Step.SUBMIT, Reason.Submitting, text)
         case RunPhase.REJECTED:
-            _rejected(draft, spec, run, changed=changed)
+            return _rejected(draft, spec, run, changed=changed)
         case RunPhase.UNCLEAR:
-            if not draft.pausing(SUBMIT):
-                _retry_or_repeat(draft, spec, run, Reason.SubmitFailed, call.message)
+            return draft.pausing(Step.SUBMIT) or _retry_or_repeat(draft, spec, run, Reason.SubmitFailed, call.message)
         case RunPhase.NONE:
-            if run.rejected and not changed and _stalled_before(draft):
-                return
-            if not draft.pausing(SUBMIT):
-                _repeat(draft, spec, run)
+            if run.rejected and not changed and (halt := _stalled_before(draft)) is not None:
+                return halt
+            return draft.pausing(Step.SUBMIT) or _repeat(draft, spec, run)
 
 
 def was_refused(draft: Draft, run: Submission) -> bool:
@@ -208,75 +201,70 @@ def same_state(run: Submission) -> SnapshotKind:
 
 def _held_before(draft: Draft) -> bool:
     before = draft.given.job.status.plan
-    return before is not None and before.step == HOLD
+    return before is not None and before.step == Step.HOLD
 
 
-def _stalled_before(draft: Draft) -> bool:
+def _stalled_before(draft: Draft) -> Halt | None:
     """A definite rejection, latched in status by an earlier process, stays until the spec changes."""
     before = draft.given.job.status.plan
-    if before is None or before.step != HOLD:
-        return False
-    draft.stall(Reason.of(before.reason, Reason.SubmitRejected), before.message or "")
-    return True
+    if before is None or before.step != Step.HOLD:
+        return None
+    return draft.stall(Reason.of(before.reason, Reason.SubmitRejected), before.message or "")
 
 
-def _rejected(draft: Draft, spec: FlinkJobSpec, run: Submission, *, changed: bool) -> None:
+def _rejected(draft: Draft, spec: FlinkJobSpec, run: Submission, *, changed: bool) -> Halt | None:
     call = draft.observation.run
     kind = call.rejection or SubmitRejection.OTHER
     if kind is SubmitRejection.DUPLICATE:
         if draft.observation.job.absent_for < LOST_AFTER:
-            draft.wait(
-                SUBMIT, Reason.Submitting, "the cluster knows the job id; looking for the job", requeue_after=0.5
-            )
-            return
+            text = "the cluster knows the job id; looking for the job"
+            return draft.wait(Step.SUBMIT, Reason.Submitting, text, requeue_after=0.5)
         lost_run.end_lost_run(draft, run, forgotten=True)  # it ran, and ended before it was seen: what is left decides
         draft.requeue_after(FAST)
-        return
+        return None
     if kind is SubmitRejection.RESTORE_FAILED or kind is SubmitRejection.MULTIPLE_JOBS:
-        draft.wait(SUBMIT, Reason.Submitting, call.message, requeue_after=0.5)  # the job exists; it says how it went
-        if draft.observation.job.absent_for > 5.0:
-            draft.update(rejected=True)
-            draft.stall(Reason.RestoreFailed, call.message)
-        return
+        draft.requeue_after(0.5)
+        if draft.observation.job.absent_for <= 5.0:
+            return draft.wait(Step.SUBMIT, Reason.Submitting, call.message)  # the job exists; it says how it went
+        draft.update(rejected=True)
+        return draft.stall(Reason.RestoreFailed, call.message)
     draft.update(rejected=True)
     if changed or kind is SubmitRejection.JAR_NOT_FOUND:
-        _repeat(draft, spec, run)
-        return
+        return _repeat(draft, spec, run)
     if kind.permanent or _failed_calls(draft, run) >= MAIN_ATTEMPTS or _held_before(draft):
         if not _held_before(draft):
             draft.event(Reason.SubmitRejected, call.message, warning=True)
-        draft.stall(Reason.SubmitRejected, call.message)
-        return
-    if not draft.pausing(SUBMIT):
-        _retry_or_repeat(draft, spec, run, Reason.SubmitFailed, call.message)
+        return draft.stall(Reason.SubmitRejected, call.message)
+    return draft.pausing(Step.SUBMIT) or _retry_or_repeat(draft, spec, run, Reason.SubmitFailed, call.message)
 
 
 def _failed_calls(draft: Draft, run: Submission) -> int:
     """How many run calls in a row have failed, this one included, which the plan counts when its pause begins."""
-    failures = draft.failures_of(SUBMIT)
+    failures = draft.failures_of(Step.SUBMIT)
     return failures if failures > run.attempts else failures + 1
 
 
-def _retry_or_repeat(draft: Draft, spec: FlinkJobSpec, run: Submission, reason: Reason, message: str) -> None:
+def _retry_or_repeat(draft: Draft, spec: FlinkJobSpec, run: Submission, reason: Reason, message: str) -> Halt:
     """First pause (once for each attempt: it is over where the artifact is waited for already), then repeat."""
     before = draft.given.job.status.plan
-    paused = draft.failures_of(SUBMIT) > run.attempts or (before is not None and before.step in (FETCH, HOLD))
+    paused = draft.failures_of(Step.SUBMIT) > run.attempts or (
+        before is not None and before.step in (Step.FETCH, Step.HOLD)
+    )
     if not paused:
         pause = delay_seconds(run.attempts + 1, seed=draft.job.meta.uid)
         draft.event(reason, message, warning=True)
-        draft.retry(SUBMIT, reason, message, pause=pause, attempts=run.attempts + 1)
-        return
-    _repeat(draft, spec, run)
+        return draft.retry(Step.SUBMIT, reason, message, pause=pause, attempts=run.attempts + 1)
+    return _repeat(draft, spec, run)
 
 
-def _repeat(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
+def _repeat(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt:
     """Send the run call again under the same id and from the same state, with what the spec says now."""
     same = run.run_digest == draft.digest
     recorded = run.artifact_digest if same else None
     assert run.cluster_url is not None
     artifact = artifact_ready(draft, spec, url=run.cluster_url, recorded=recorded)
-    if artifact is None:
-        return
+    if isinstance(artifact, Halt):
+        return artifact
     revision = revision_name(draft.job.meta.name, draft.digest)
     refused = run.rejected or draft.observation.run.phase is RunPhase.REJECTED
     draft.update(
@@ -294,10 +282,10 @@ def _repeat(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
     draft.act(RecordRevision(name=revision, digest=draft.digest, number=run.number, keep=spec.revision_history_limit))
     current = draft.run
     assert current is not None
-    _send(draft, spec, current)
+    return _send(draft, spec, current)
 
 
-def _send(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
+def _send(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt:
     assert run.job_id is not None
     assert run.jar_id is not None
     assert run.cluster_url is not None
@@ -310,7 +298,7 @@ def _send(draft: Draft, spec: FlinkJobSpec, run: Submission) -> None:
             request=run_request(draft, spec, run),
         )
     )
-    draft.wait(SUBMIT, Reason.Submitting, f"starting job {run.job_id}", requeue_after=FAST)
+    return draft.wait(Step.SUBMIT, Reason.Submitting, f"starting job {run.job_id}", requeue_after=FAST)
 
 
 def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission) -> RunRequest:
