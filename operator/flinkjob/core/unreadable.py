@@ -18,9 +18,7 @@ from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import EventType, PostEvent, RemoveFinalizer
 from flinkjob.core.errors import one_line
 from flinkjob.core.model import JobDecision, SavepointDecision
-
-AT_ONCE = 0.02
-"""Seconds until the look that decides by the rest of the status."""
+from flinkjob.core.pauses import AT_ONCE
 
 
 def unreadable_event(about: FlinkJob | FlinkSavepoint) -> PostEvent:

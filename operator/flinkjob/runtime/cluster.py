@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from flinkjob.api import flink_options
 from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.flinkmodel import CheckpointStats, JobOverview
 from flinkjob.core.identity import Mark, read_mark
@@ -28,12 +29,6 @@ PREFIX = 16
 """Hex digits of a job id that show its owner."""
 FIRST_ANSWER = 0.5
 """Seconds, from the first look at a cluster on, for which observations wait for its first answer."""
-SAVEPOINT_DIRECTORY = ("execution.checkpointing.savepoint-dir", "state.savepoints.dir")
-CHECKPOINT_DIRECTORY = ("execution.checkpointing.dir", "state.checkpoints.dir")
-RETENTION = (
-    "execution.checkpointing.externalized-checkpoint-retention",
-    "execution.checkpointing.externalized-checkpoint",
-)
 LATEST_FOR = 240.0
 """Seconds for which a job's checkpoint statistics are not read again just to show them."""
 LATEST_RATE = 2.0
@@ -275,7 +270,7 @@ class Cluster:
         self._seen = replace(self._seen, reachable=False, error=message)
         if first:
             log.warning("cluster %s does not answer: %s", self.url, message)
-            self._wake_all()
+            self._enqueue_all()
 
     def _take(self, overview: tuple[JobOverview, ...]) -> None:
         before, self._jobs = self._jobs, {job.job_id: job for job in overview}
@@ -292,7 +287,7 @@ class Cluster:
         self._silent_since = None
         self._seen = replace(self._seen, reachable=True, error="")
         if recovered:
-            self._wake_all()
+            self._enqueue_all()
             return
         changed = {job_id[:PREFIX] for job_id, job in self._jobs.items() if _differs(before.get(job_id), job)}
         changed |= {job_id[:PREFIX] for job_id in before if job_id not in self._jobs}
@@ -300,7 +295,7 @@ class Cluster:
             if (key := self._watchers.get(prefix)) is not None:
                 self._enqueue(key)
 
-    def _wake_all(self) -> None:
+    def _enqueue_all(self) -> None:
         for key in set(self._watchers.values()):
             self._enqueue(key)
 
@@ -325,12 +320,12 @@ def configured(config: Mapping[str, str]) -> dict[str, Any]:
     def first(*names: str) -> str | None:
         return next((config[name] for name in names if config.get(name)), None)
 
-    uploads = first("web.upload.dir")
+    uploads = first(flink_options.UPLOAD_DIRECTORY)
     return {
-        "savepoint_directory": first(*SAVEPOINT_DIRECTORY),
-        "checkpoint_directory": first(*CHECKPOINT_DIRECTORY),
-        "retains_checkpoints": (first(*RETENTION) or "").upper() == "RETAIN_ON_CANCELLATION",
-        "intercepts_exit": (first("cluster.intercept-user-system-exit") or "DISABLED").upper() != "DISABLED",
+        "savepoint_directory": first(*flink_options.SAVEPOINT_DIRECTORY),
+        "checkpoint_directory": first(*flink_options.CHECKPOINT_DIRECTORY),
+        "retains_checkpoints": (first(*flink_options.CHECKPOINT_RETENTION) or "").upper() == "RETAIN_ON_CANCELLATION",
+        "intercepts_exit": (first(flink_options.INTERCEPT_EXIT) or "DISABLED").upper() != "DISABLED",
         "keeps_uploads": uploads is not None,
     }
 

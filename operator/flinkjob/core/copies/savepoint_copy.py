@@ -23,16 +23,17 @@ from flinkjob.api.reasons import Reason
 from flinkjob.api.sync import SyncError, SyncStatus, SyncToSpec
 from flinkjob.core.actions import EventType, PostEvent
 from flinkjob.core.backoff import delay_seconds
+from flinkjob.core.conditions import Conditions
 from flinkjob.core.errors import one_line
 from flinkjob.core.flinkmodel import normalise_location
 from flinkjob.core.model import SavepointDecision
+from flinkjob.core.pauses import FAST
 from flinkjob.core.units import readable_duration, readable_size
 
 PROGRESS_SECONDS = 10.0
 """The shortest time between two writes that only tell of progress."""
 LOOK_SECONDS = 10.0
 """How often a copy that runs is looked at; its end enqueues the key."""
-SOON = 0.1
 ATTEMPTS_OF_ONE = 4
 """How often a snapshot that cannot be read, or whose copy differs, is tried where nothing else limits it."""
 ATTEMPTS_LAST = 600.0
@@ -205,11 +206,11 @@ class _Follow:
             )
         if before is None:
             begun = SyncStatus(start_time=self._now, observed_time=self._now)
-            return self._working(begun, Reason.Syncing, "the copy is about to begin", requeue_after=SOON)
+            return self._working(begun, Reason.Syncing, "the copy is about to begin", requeue_after=FAST)
         if before.end_time is not None:
             return self._over(before)
         if seen is None:
-            wait = (before.retry_time - self._now).total_seconds() + 0.05 if before.retry_time is not None else SOON
+            wait = (before.retry_time - self._now).total_seconds() + 0.05 if before.retry_time is not None else FAST
             message = before.error.message if before.error is not None else "the copy is about to begin"
             return self._working(
                 before, Reason.BackOff if before.error else Reason.Syncing, message, requeue_after=wait
@@ -227,7 +228,7 @@ class _Follow:
         first = before.bytes_total is None and seen.bytes_total is not None
         if age < PROGRESS_SECONDS and not (first and before.error is None):
             message = _condition(self._savepoint.status, "Synced")
-            return self._working(before, Reason.Syncing, message, requeue_after=max(PROGRESS_SECONDS - age, SOON))
+            return self._working(before, Reason.Syncing, message, requeue_after=max(PROGRESS_SECONDS - age, FAST))
         now = replace(_counted(before, seen), retry_time=None, observed_time=self._now)
         share = f"{readable_size(now.bytes)} of {readable_size(now.bytes_total or 0)} in {now.objects} files"
         return self._working(now, Reason.Syncing, share, requeue_after=LOOK_SECONDS)
@@ -315,17 +316,10 @@ class _Follow:
         return replace(status, conditions=tuple(self._row(kind, true, reason, message) for kind, true in rows))
 
     def _row(self, kind: str, true: bool, reason: str, message: str) -> Condition:
+        meta = self._savepoint.meta
+        conditions = Conditions(self._savepoint.status.conditions, now=self._now, generation=meta.generation)
         state = ConditionStatus.TRUE if true else ConditionStatus.FALSE
-        known = next((each for each in self._savepoint.status.conditions if each.type == kind), None)
-        same = known is not None and known.status is state
-        return Condition(
-            type=kind,
-            status=state,
-            reason=reason,
-            message=one_line(message) if kind in ("Ready", "Synced") or true else "",
-            last_transition_time=known.last_transition_time if known is not None and same else self._now,
-            observed_generation=self._savepoint.meta.generation,
-        )
+        return conditions.next(kind, state, reason, one_line(message))
 
 
 class _FollowByJob(_Follow):

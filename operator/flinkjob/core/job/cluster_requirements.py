@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flinkjob.api.enums import CheckpointRetention, Requirement
+from flinkjob.api.flink_options import CHECKPOINT_DIRECTORY
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.reasons import Reason
 from flinkjob.core.job.draft import Draft, Halt
-from flinkjob.core.job.lost_run import CHECKPOINT_DIRECTORY
 from flinkjob.core.model import ClusterSeen
 
 

@@ -12,6 +12,7 @@ from flinkjob.api.constants import LABEL_NAME
 from flinkjob.api.enums import ConditionStatus, DesiredState, Phase, RunResult, SubmissionReason
 from flinkjob.api.flinkjob_status import ClusterInfo, Condition
 from flinkjob.api.reasons import Reason
+from flinkjob.core.conditions import Conditions
 from flinkjob.core.flinkmodel import FlinkJobState
 from flinkjob.core.job import copies_status
 from flinkjob.core.job.cluster_requirements import advise
@@ -195,8 +196,9 @@ def _why(draft: Draft, phase: Phase) -> tuple[str, str]:
 
 
 def _conditions(draft: Draft, row: Row, reason: str, message: str) -> tuple[Condition, ...]:
-    reach = _reach(draft)
-    fit = _suitability(draft)
+    known = Conditions(draft.given.job.status.conditions, now=draft.now, generation=draft.job.meta.generation)
+    reach = _reach(draft, known)
+    fit = _suitability(draft, known)
     wanted = [
         *((kind, state, reason, message) for kind, state in zip(_TYPES, row, strict=True)),
         ("ClusterReachable", *reach),
@@ -210,14 +212,13 @@ def _conditions(draft: Draft, row: Row, reason: str, message: str) -> tuple[Cond
             f"started from a copy of {copy.namespace}/{copy.job} by operator {copy.identity}: does that job still run?"
         )
         wanted.append(("SourceMayStillRun", T, Reason.SourceMayStillRun, text))
-    before = {condition.type: condition for condition in draft.given.job.status.conditions}
-    return tuple(_condition(before.get(kind), kind, state, why, text, draft) for kind, state, why, text in wanted)
+    return tuple(known.next(kind, state, why, text) for kind, state, why, text in wanted)
 
 
-def _reach(draft: Draft) -> tuple[ConditionStatus, str, str]:
+def _reach(draft: Draft, known: Conditions) -> tuple[ConditionStatus, str, str]:
     """The condition `ClusterReachable`; one answer that could not be had, or another wording, changes nothing."""
     cluster = draft.observation.cluster
-    before = next((c for c in draft.given.job.status.conditions if c.type == "ClusterReachable"), None)
+    before = known.before("ClusterReachable")
     if cluster.reachable:
         return T, Reason.ClusterReachable, ""
     if before is not None and (before.status is F or cluster.unreachable_for == 0):
@@ -227,10 +228,10 @@ def _reach(draft: Draft) -> tuple[ConditionStatus, str, str]:
     return U, Reason.Pending, "not looked at yet"
 
 
-def _suitability(draft: Draft) -> tuple[ConditionStatus, str, str]:
+def _suitability(draft: Draft, known: Conditions) -> tuple[ConditionStatus, str, str]:
     """The condition `ClusterSuitable`; a new finding is told in an Event, once."""
     cluster, spec = draft.observation.target, draft.spec
-    before = next((c for c in draft.given.job.status.conditions if c.type == "ClusterSuitable"), None)
+    before = known.before("ClusterSuitable")
     if spec is None or cluster.incarnation is None:
         return (before.status, before.reason, before.message) if before is not None else (U, Reason.Pending, "")
     found = advise(cluster, spec)
@@ -246,19 +247,3 @@ def _suitability(draft: Draft) -> tuple[ConditionStatus, str, str]:
 
 
 _TYPES = ("Ready", "Reconciling", "Stalled", "Healthy")
-
-
-def _condition(
-    before: Condition | None, kind: str, state: ConditionStatus, reason: str, message: str, draft: Draft
-) -> Condition:
-    if kind in ("Reconciling", "Stalled", "Healthy") and state is F:
-        message = ""
-    since = before.last_transition_time if before is not None and before.status is state else draft.now
-    return Condition(
-        type=kind,
-        status=state,
-        reason=reason,
-        message=message,
-        last_transition_time=since,
-        observed_generation=draft.job.meta.generation,
-    )

@@ -28,10 +28,11 @@ from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import AddFinalizer, RemoveFinalizer
 from flinkjob.core.identity import digest_of
 from flinkjob.core.job import adoption, conditions, deletion, rescale, restart, rollback, running, submission
-from flinkjob.core.job.draft import DONE, FAST, Draft, Halt, Step
+from flinkjob.core.job.draft import DONE, Draft, Halt, Step
 from flinkjob.core.job.observe_run import observe_run
 from flinkjob.core.job.stopping import follow_operation
 from flinkjob.core.model import Fact, JobDecision, JobInput, NeedFact, Needs, Presence
+from flinkjob.core.pauses import FAST
 
 
 def digest_of_spec(spec: FlinkJobSpec, restarted_at: str | None) -> str:

@@ -43,12 +43,9 @@ from flinkjob.core.model import (
     Observation,
     OperationOutcome,
 )
+from flinkjob.core.pauses import AT_ONCE
 
 HISTORY_LIMIT = 10
-SOONEST = 0.02
-"""The shortest pause, seconds, before a look that nothing but time is the reason for."""
-FAST = 0.1
-"""Seconds between looks at an operation in progress."""
 
 
 class Step(StrEnum):
@@ -215,7 +212,7 @@ class Draft:
 
     def requeue_after(self, seconds: float) -> None:
         """Look again after so many seconds (never at once), or sooner when something changes."""
-        seconds = max(seconds, SOONEST)
+        seconds = max(seconds, AT_ONCE)
         self.delay = seconds if self.delay is None else min(self.delay, seconds)
 
     def start_from(self, run: Submission) -> None:

@@ -19,6 +19,7 @@ from flinkjob.api.enums import (
     SavepointPhase,
     SnapshotKind,
 )
+from flinkjob.api.flink_options import CHECKPOINT_DIRECTORY
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Operation, Submission
 from flinkjob.api.reasons import Reason
@@ -41,7 +42,6 @@ class _Saved:
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-CHECKPOINT_DIRECTORY = ("execution.checkpointing.dir", "state.checkpoints.dir")
 
 
 def end_lost_run(draft: Draft, run: Submission, *, forgotten: bool) -> None:

@@ -27,9 +27,10 @@ from flinkjob.core.flinkmodel import (
     TriggerState,
 )
 from flinkjob.core.identity import attempt_directory, trigger_id
-from flinkjob.core.job.draft import FAST, Draft, Halt, Step, is_stop
+from flinkjob.core.job.draft import Draft, Halt, Step, is_stop
 from flinkjob.core.job.run_end import end_by_state, report, stopped, wait_for_final_state
 from flinkjob.core.model import Presence
+from flinkjob.core.pauses import FAST
 from flinkjob.core.requester import ORIGINS, SAVEPOINT_PREFIX, Requester
 
 CANCEL_AGAIN = 1.0

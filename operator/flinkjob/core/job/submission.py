@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from flinkjob.api import flink_options
 from flinkjob.api.common import duration_seconds
 from flinkjob.api.constants import FINALIZER
 from flinkjob.api.enums import CheckpointingMode, CheckpointRetention, SnapshotKind, SubmissionReason
@@ -19,12 +20,13 @@ from flinkjob.core.actions import AddFinalizer, DiscardArtifact, RecordRevision,
 from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.errors import SubmitRejection, one_line
 from flinkjob.core.flinkmodel import ClaimMode, RunRequest
-from flinkjob.core.identity import GLOBAL_PARAMETERS, job_id, mark_parameters, revision_name
+from flinkjob.core.identity import job_id, mark_parameters, revision_name
 from flinkjob.core.job import lost_run, rollback
-from flinkjob.core.job.draft import FAST, Draft, Halt, Step
+from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.job.observe_run import LOST_AFTER
 from flinkjob.core.job.restore_point import Missing, redeploys, start_of_next
 from flinkjob.core.model import ArtifactPhase, ArtifactRequest, ArtifactSeen, Fact, RunPhase
+from flinkjob.core.pauses import FAST
 
 MAIN_ATTEMPTS = 3
 """How often a main() that throws is tried before it counts as a fault of the spec."""
@@ -306,20 +308,20 @@ def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission) -> RunRequest
     assert run.job_id is not None
     meta = draft.job.meta
     configuration = {
-        "pipeline.name": spec.job_name or meta.name,
-        "execution.checkpointing.externalized-checkpoint-retention": _RETENTION[spec.checkpoint.retention],
+        flink_options.JOB_NAME: spec.job_name or meta.name,
+        flink_options.CHECKPOINT_RETENTION[0]: _RETENTION[spec.checkpoint.retention],
     }
     if spec.checkpoint.interval is not None:
-        configuration["execution.checkpointing.interval"] = _flink_duration(spec.checkpoint.interval)
+        configuration[flink_options.CHECKPOINT_INTERVAL] = _flink_duration(spec.checkpoint.interval)
     if spec.checkpoint.mode is not None:
-        configuration["execution.checkpointing.mode"] = _MODE[spec.checkpoint.mode]
+        configuration[flink_options.CHECKPOINT_MODE] = _MODE[spec.checkpoint.mode]
     if spec.checkpoint.directory is not None:
-        configuration["execution.checkpointing.dir"] = spec.checkpoint.directory
+        configuration[flink_options.CHECKPOINT_DIRECTORY[0]] = spec.checkpoint.directory
     configuration.update(spec.flink_configuration)
     mark = mark_parameters(draft.owner, meta.uid, run.number, run.run_digest or "")
     parameters = ",".join(f"{key}:{value}" for key, value in mark.items())
-    own = configuration.get(GLOBAL_PARAMETERS)
-    configuration[GLOBAL_PARAMETERS] = f"{own},{parameters}" if own else parameters
+    own = configuration.get(flink_options.GLOBAL_PARAMETERS)
+    configuration[flink_options.GLOBAL_PARAMETERS] = f"{own},{parameters}" if own else parameters
     return RunRequest(
         job_id=run.job_id,
         entry_class=spec.jar.entry_class,

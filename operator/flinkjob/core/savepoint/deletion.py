@@ -24,7 +24,6 @@ from flinkjob.core.flinkmodel import (
     is_checkpoint_place,
     normalise_location,
 )
-from flinkjob.core.job.draft import FAST
 from flinkjob.core.model import (
     DisposalPhase,
     Fact,
@@ -33,6 +32,7 @@ from flinkjob.core.model import (
     Presence,
     SavepointDecision,
 )
+from flinkjob.core.pauses import FAST
 from flinkjob.core.savepoint.after_end import EndRound
 
 

@@ -20,7 +20,7 @@ from flinkjob.api.enums import (
     SavepointPhase,
     SnapshotType,
 )
-from flinkjob.api.flinkjob_status import Condition, FlinkJobStatus, Submission
+from flinkjob.api.flinkjob_status import FlinkJobStatus, Submission
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
 from flinkjob.api.reasons import Reason
@@ -29,6 +29,7 @@ from flinkjob.core.actions import (
     EventType,
     PostEvent,
 )
+from flinkjob.core.conditions import Conditions
 from flinkjob.core.errors import one_line
 from flinkjob.core.flinkmodel import (
     Checkpoint,
@@ -37,7 +38,6 @@ from flinkjob.core.flinkmodel import (
     TriggerState,
     normalise_location,
 )
-from flinkjob.core.job.draft import FAST
 from flinkjob.core.model import (
     Fact,
     NeedFact,
@@ -47,6 +47,7 @@ from flinkjob.core.model import (
     Presence,
     SavepointDecision,
 )
+from flinkjob.core.pauses import FAST
 from flinkjob.core.units import readable_duration, readable_size
 
 TRUE, FALSE = ConditionStatus.TRUE, ConditionStatus.FALSE
@@ -236,23 +237,9 @@ class SavepointRound:
         stalled: ConditionStatus,
     ) -> SavepointDecision:
         generation = self.meta.generation
-        before = {condition.type: condition for condition in self.before.conditions}
+        known = Conditions(self.before.conditions, now=self.now, generation=generation)
         rows = (("Ready", ready), ("Reconciling", reconciling), ("Stalled", stalled))
-        conditions = []
-        for kind, state in rows:
-            old = before.get(kind)
-            conditions.append(
-                Condition(
-                    type=kind,
-                    status=state,
-                    reason=reason,
-                    message=one_line(message) if kind == "Ready" or state is TRUE else "",
-                    last_transition_time=old.last_transition_time
-                    if old is not None and old.status is state
-                    else self.now,
-                    observed_generation=generation,
-                )
-            )
+        conditions = [known.next(kind, state, reason, one_line(message)) for kind, state in rows]
         status = replace(self.status, conditions=tuple(conditions), observed_generation=generation)
         return SavepointDecision(status=status, actions=tuple(self.actions), requeue_after=self.delay)
 

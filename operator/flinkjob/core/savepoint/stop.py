@@ -16,10 +16,10 @@ from flinkjob.core.flinkmodel import (
     TriggerResult,
     TriggerState,
 )
-from flinkjob.core.job.draft import FAST
 from flinkjob.core.model import (
     SavepointDecision,
 )
+from flinkjob.core.pauses import FAST
 from flinkjob.core.requester import SAVEPOINT_PREFIX
 from flinkjob.core.savepoint.draft import NO_DIRECTORY
 from flinkjob.core.savepoint.existing import ExistingRound

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from flinkjob.api.enums import RunResult, SavepointPhase
+from flinkjob.api.flink_options import GLOBAL_PARAMETERS
 from flinkjob.api.flinkjob_status import FlinkJobStatus, Plan
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.core.actions import RecordRevision, RunJob
 from flinkjob.core.errors import SubmitRejection
 from flinkjob.core.flinkmodel import FlinkJobState
-from flinkjob.core.identity import GLOBAL_PARAMETERS, job_id
+from flinkjob.core.identity import job_id
 from flinkjob.core.model import (
     ArtifactPhase,
     ArtifactSeen,
