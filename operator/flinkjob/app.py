@@ -24,8 +24,8 @@ from prometheus_client import CollectorRegistry
 
 from flinkjob import __version__
 from flinkjob.artifacts.fetch import ArtifactStore
-from flinkjob.core.grants import StoreGrants
-from flinkjob.core.hosts import HostRules
+from flinkjob.core.access.grants import StoreGrants
+from flinkjob.core.access.hosts import HostRules
 from flinkjob.handlers.kopf_settings import operator_settings
 from flinkjob.handlers.login import login_handler
 from flinkjob.handlers.registry import build_registry
@@ -33,25 +33,25 @@ from flinkjob.kube.client import KubeClient
 from flinkjob.kube.events import EventRecorder
 from flinkjob.net.checked import CheckedTransport, artifact_client
 from flinkjob.observability.health import HealthServer
-from flinkjob.observability.jobmetrics import oldest_checkpoint_age, oldest_savepoint_age, oldest_sync
+from flinkjob.observability.jobmetrics import oldest_checkpoint_age, oldest_copy, oldest_savepoint_age
 from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.access import Connections
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
-from flinkjob.runtime.copies import Copies
+from flinkjob.runtime.copy_search import CopySearches
+from flinkjob.runtime.copy_tasks import CopyTasks
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.faults import Faults
 from flinkjob.runtime.leader import Leadership
 from flinkjob.runtime.observer import Observer
+from flinkjob.runtime.orphaned_jobs import OrphanedJobs
 from flinkjob.runtime.queue import Key, WorkQueue
 from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.sending import before_sending
 from flinkjob.runtime.services import Services, own_search_list
 from flinkjob.runtime.storeaccess import StoreAccesses
-from flinkjob.runtime.syncs import Syncs
 from flinkjob.runtime.tasks import Tasks
-from flinkjob.runtime.unclaimed import UnclaimedJobs
 from flinkjob.settings import Settings
 from flinkjob.snapshots.listing import SnapshotLister
 from flinkjob.snapshots.malloc import give_blocks_back
@@ -108,7 +108,7 @@ class App:
             queue = self._build(kube, events, hosts, flink_http, artifact_http, metrics, require, stack)
             chores = [
                 asyncio.create_task(self._resync(queue), name="resync"),
-                asyncio.create_task(self._unclaimed.run(), name="unclaimed"),
+                asyncio.create_task(self._orphaned_jobs.run(), name="orphaned jobs"),
             ]
             stack.push_async_callback(queue.drain, DRAIN_SECONDS)
             try:
@@ -136,7 +136,7 @@ class App:
         connections = Connections(flink_http, kube, hosts.check_address)
         stack.push_async_callback(connections.close)
         clusters = Clusters(
-            connections.connect, pace, self._wake, release=connections.release, polled=metrics.poll_seconds.observe
+            connections.connect, pace, self._enqueue, release=connections.release, polled=metrics.poll_seconds.observe
         )
         stack.push_async_callback(clusters.close)
         faults = Faults(settings.fault_kill_at, require=require)
@@ -150,23 +150,23 @@ class App:
             check_url=hosts.check_url,
         )
         identity = settings.identity
-        tasks = Tasks(identity=identity, clusters=clusters, store=store, faults=faults, wake=self._wake)
+        tasks = Tasks(identity=identity, clusters=clusters, store=store, faults=faults, enqueue=self._enqueue)
         stack.push_async_callback(tasks.close)
         give_blocks_back()
         accesses = StoreAccesses(reader=kube, grants=StoreGrants.of(settings.store_grants), hosts=hosts)
-        syncs = Syncs(
+        copy_tasks = CopyTasks(
             identity=identity,
             stores=accesses,
             faults=faults,
-            wake=self._wake,
+            enqueue=self._enqueue,
             in_use=cache.snapshots_in_use,
             parallel=settings.max_syncs,
             bandwidth=settings.sync_mb_per_second * MIB or None,
             ended=metrics.synced,
         )
-        stack.push_async_callback(syncs.close)
+        stack.push_async_callback(copy_tasks.close)
         lister = SnapshotLister(settings.state_dirs)
-        copies = Copies(identity=identity, stores=accesses, wake=self._wake)
+        copies = CopySearches(identity=identity, stores=accesses, enqueue=self._enqueue)
         stack.push_async_callback(copies.close)
         observer = Observer(
             identity=identity,
@@ -186,7 +186,7 @@ class App:
             cache=cache,
             events=events,
             faults=faults,
-            told=metrics.told,
+            count_event=metrics.count_event,
         )
         reconciler = Reconciler(
             identity=identity,
@@ -195,21 +195,23 @@ class App:
             executor=executor,
             clusters=clusters,
             tasks=tasks,
-            syncs=syncs,
+            copy_tasks=copy_tasks,
             metrics=metrics,
             unmarked=settings.allow_unmarked_jobs,
         )
         self._queue = queue = WorkQueue(reconciler.reconcile, workers=settings.workers)
         self._metrics = metrics
-        self._unclaimed = UnclaimedJobs(identity=identity, clusters=clusters, cache=cache, events=events)
-        metrics.count_unclaimed(self._unclaimed.count)
+        self._orphaned_jobs = OrphanedJobs(identity=identity, clusters=clusters, cache=cache, events=events)
+        metrics.count_unclaimed(self._orphaned_jobs.count)
         metrics.clusters_unreachable.set_function(clusters.unreachable)
         metrics.watch_queue(queue.depth, queue.oldest_seconds)
         metrics.watch_ages(
             lambda: oldest_checkpoint_age(cache.jobs(), datetime.now(UTC)),
             lambda: oldest_savepoint_age(cache.jobs(), datetime.now(UTC)),
         )
-        metrics.watch_syncs(syncs.running, lambda: oldest_sync(cache.jobs(), cache.savepoints(), datetime.now(UTC)))
+        metrics.watch_copies(
+            copy_tasks.running, lambda: oldest_copy(cache.jobs(), cache.savepoints(), datetime.now(UTC))
+        )
         metrics.count_jobs(lambda: [job.status.phase or "Pending" for job in cache.jobs()])
         return queue
 
@@ -234,7 +236,7 @@ class App:
         return leadership
 
     async def _watch(self) -> None:
-        registry = build_registry(self._cache, self._wake, self._saw_event)
+        registry = build_registry(self._cache, self._enqueue, self._saw_event)
         login_handler(registry, self._settings.kubeconfig)
         await kopf.operator(
             registry=registry,
@@ -246,7 +248,7 @@ class App:
             ready_flag=self._ready,
         )
 
-    def _wake(self, key: Key) -> None:
+    def _enqueue(self, key: Key) -> None:
         if self._queue is not None:
             self._queue.add(key)
 

@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal, NoReturn, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, CliSettingsSource, CliSuppress, NoDecode, SettingsConfigDict
 
-from flinkjob.core.grants import StoreGrants
-from flinkjob.core.hosts import HostRules
+from flinkjob.core.access.grants import StoreGrants
+from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.identity import UNNAMED
 
 PROGRAM = "flinkjob-operator"

@@ -11,9 +11,9 @@ from typing import Any
 
 from flinkjob.api.codec import dump_status
 from flinkjob.api.constants import API_VERSION, FINALIZER
+from flinkjob.api.enums import ConditionStatus, HoldReason, OperationKind, RunResult, SavepointPhase
 from flinkjob.api.flinkjob_status import Condition, FlinkJobStatus, Hold
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
-from flinkjob.api.words import ConditionStatus, HoldReason, OperationKind, RunResult, SavepointPhase
 from flinkjob.core.flinkmodel import FlinkJobState, TriggerState
 from flinkjob.core.model import JobSeen, Observation
 from tests.support.inputs import (

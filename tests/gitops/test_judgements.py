@@ -11,7 +11,7 @@ import yaml
 
 from deploy.local.binaries import program_binary
 from deploy.local.controlplane import ControlPlane
-from flinkjob.api.words import Phase, SavepointPhase
+from flinkjob.api.enums import Phase, SavepointPhase
 from tests.gitops import argolua
 from tests.gitops.phases import Case, Object, jobs, savepoints
 

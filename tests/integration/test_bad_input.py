@@ -123,8 +123,8 @@ def test_what_already_runs_is_left_alone(lab: Lab, tmp_path: Path) -> None:
 
 @pytest.mark.behaviour(12, 68)
 def test_a_job_that_was_never_accepted_is_deleted_at_once(lab: Lab) -> None:
-    lab.apply(lab.job("hopeless", "--main-throw", "never"))
-    lab.stalled("hopeless", "SubmitRejected")
-    lab.delete("hopeless")
-    lab.gone("hopeless")
-    assert "LeftBehind" not in lab.kube.reasons(lab.namespace, "hopeless")
+    lab.apply(lab.job("never-accepted", "--main-throw", "never"))
+    lab.stalled("never-accepted", "SubmitRejected")
+    lab.delete("never-accepted")
+    lab.gone("never-accepted")
+    assert "LeftBehind" not in lab.kube.reasons(lab.namespace, "never-accepted")

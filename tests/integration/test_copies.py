@@ -207,11 +207,13 @@ def test_a_redeployment_that_finds_no_copy_leaves_the_job_alone(lab: Lab) -> Non
 
 @pytest.mark.copying("started-from-stays")
 def test_a_copy_that_a_run_started_from_is_not_deleted(lab: Lab) -> None:
-    lab.start("giver")
-    copied(lab, "giver", "giver-1")
-    lab.start("taker", initialState=from_copies({**mounted(lab), "job": "giver"}))
-    copied(lab, "giver", "giver-2", "giver-3", sync={**mounted(lab), "retention": {"minCount": 1, "minAge": "1ms"}})
-    left = sorted(path.parent.name[:19] for path in root_of(lab, "giver").glob("*/manifest.json"))
+    lab.start("copy-giver")
+    copied(lab, "copy-giver", "giver-1")
+    lab.start("copy-taker", initialState=from_copies({**mounted(lab), "job": "copy-giver"}))
+    copied(
+        lab, "copy-giver", "giver-2", "giver-3", sync={**mounted(lab), "retention": {"minCount": 1, "minAge": "1ms"}}
+    )
+    left = sorted(path.parent.name[:19] for path in root_of(lab, "copy-giver").glob("*/manifest.json"))
     assert [int(number) for number in left] == [1, 3]
 
 

@@ -226,12 +226,12 @@ def test_deleted_with_its_data_while_it_is_written(lab: Lab) -> None:
 
 @pytest.mark.behaviour(64)
 def test_deleted_with_its_data_when_its_job_is_gone(lab: Lab) -> None:
-    lab.start("left", deletion={"policy": "Cancel"})
+    lab.start("gone-before", deletion={"policy": "Cancel"})
     for name in ("left-1", "left-2"):
-        lab.apply(lab.savepoint(name, "left", deletion={"policy": "Delete"}))
+        lab.apply(lab.savepoint(name, "gone-before", deletion={"policy": "Delete"}))
     first, second = (lab.savepoint_phase(name, "Completed") for name in ("left-1", "left-2"))
-    lab.delete("left")
-    lab.gone("left")
+    lab.delete("gone-before")
+    lab.gone("gone-before")
     for part in path_of(second).iterdir():
         part.unlink()
     path_of(second).rmdir()

@@ -131,14 +131,14 @@ def test_wishes_join_the_stop_in_flight(lab: Lab) -> None:
 
 @pytest.mark.fault("people-two-stops")
 def test_two_stops_at_once(lab: Lab) -> None:
-    lab.start("twice", "--snapshot-ms", "300")
+    lab.start("stopped-twice", "--snapshot-ms", "300")
     for number in (1, 2):
-        lab.apply(lab.savepoint(f"twice-{number}", "twice", mode="Stop", timeout="12s"))
+        lab.apply(lab.savepoint(f"twice-{number}", "stopped-twice", mode="Stop", timeout="12s"))
     first = lab.savepoint_phase("twice-1", "Completed")
     second = lab.savepoint_phase("twice-2", "Failed")
     assert second["status"]["error"]["errorCode"] == "JobNotRunning"
-    assert lab.get("twice")["status"]["hold"]["location"] == first["status"]["location"]
-    assert len(lab.savepoints_on_disk("twice")) == 1
+    assert lab.get("stopped-twice")["status"]["hold"]["location"] == first["status"]["location"]
+    assert len(lab.savepoints_on_disk("stopped-twice")) == 1
 
 
 @pytest.mark.behaviour(64)
@@ -167,13 +167,13 @@ def test_a_stop_goes_on_when_its_object_is_deleted(lab: Lab) -> None:
 
 @pytest.mark.behaviour(33)
 def test_an_upgrade_waits_for_a_savepoint(lab: Lab) -> None:
-    manifest = lab.start("waits", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
-    lab.apply(lab.savepoint("waits-1", "waits"))
+    manifest = lab.start("waits-upgrade", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
+    lab.apply(lab.savepoint("waits-1", "waits-upgrade"))
     lab.savepoint_phase("waits-1", "InProgress")
     lab.edit(manifest, restartNonce=1)
     lab.savepoint_phase("waits-1", "Completed")
-    lab.running("waits", 2)
-    assert len(lab.savepoints_on_disk("waits")) == 2
+    lab.running("waits-upgrade", 2)
+    assert len(lab.savepoints_on_disk("waits-upgrade")) == 2
 
 
 @pytest.mark.behaviour(44)
@@ -245,12 +245,12 @@ def test_another_job_by_now(lab: Lab) -> None:
 
 @pytest.mark.behaviour(59)
 def test_created_again_with_its_result(lab: Lab) -> None:
-    lab.start("restored")
-    lab.apply(lab.savepoint("restored-1", "restored", mode="Stop"))
+    lab.start("created-again")
+    lab.apply(lab.savepoint("restored-1", "created-again", mode="Stop"))
     lab.savepoint_phase("restored-1", "Completed")
-    manifest = lab.get("restored")
-    lab.kube.patch("FlinkJob", lab.namespace, "restored", {"spec": {"restartNonce": 1}})
-    lab.running("restored", 2)
+    manifest = lab.get("created-again")
+    lab.kube.patch("FlinkJob", lab.namespace, "created-again", {"spec": {"restartNonce": 1}})
+    lab.running("created-again", 2)
     saved = lab.kube.wait_for(
         "FlinkSavepoint",
         lab.namespace,
@@ -260,11 +260,11 @@ def test_created_again_with_its_result(lab: Lab) -> None:
     )
     lab.delete("restored-1", "FlinkSavepoint")
     lab.kube.wait_gone("FlinkSavepoint", lab.namespace, "restored-1")
-    again = lab.savepoint("restored-1", "restored", mode="Stop")
+    again = lab.savepoint("restored-1", "created-again", mode="Stop")
     mark = saved["metadata"]["annotations"][MARK]
     again["metadata"]["annotations"] = {MARK: mark}
     lab.apply(again)
     found = lab.savepoint_phase("restored-1", "Completed")
     assert found["status"]["location"] == saved["status"]["location"]
-    assert submission(lab.running("restored", 2))["jobId"] != manifest["status"]["submission"]["jobId"]
-    assert lab.live_jobs("restored")
+    assert submission(lab.running("created-again", 2))["jobId"] != manifest["status"]["submission"]["jobId"]
+    assert lab.live_jobs("created-again")

@@ -18,18 +18,19 @@ from prometheus_client import CollectorRegistry
 
 from flinkjob.artifacts.errors import ArtifactInvalid
 from flinkjob.artifacts.fetch import Artifact
+from flinkjob.core.access.grants import StoreGrants
+from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.flinkmodel import is_below, normalise_location
-from flinkjob.core.grants import StoreGrants
-from flinkjob.core.hosts import HostRules
 from flinkjob.core.identity import Owner
-from flinkjob.core.model import Left, Listing
+from flinkjob.core.model import FoundSnapshot, Listing
 from flinkjob.flink.client import FlinkClient
 from flinkjob.kube.kinds import Kind, ObjectRef
 from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
-from flinkjob.runtime.copies import Copies
+from flinkjob.runtime.copy_search import CopySearches
+from flinkjob.runtime.copy_tasks import CopyTasks
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.observer import Observer
@@ -37,7 +38,6 @@ from flinkjob.runtime.queue import WorkQueue
 from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.services import Services
 from flinkjob.runtime.storeaccess import StoreAccesses
-from flinkjob.runtime.syncs import Syncs
 from flinkjob.runtime.tasks import Tasks
 from tests.flinksim import FlinkSim, SimSettings, SimTransport, make_jar
 from tests.model.memorykube import MemoryKube, Object
@@ -134,7 +134,7 @@ class Disk:
                 if is_below(record.location, directory) and parent == normalise_location(directory).rstrip("/"):
                     chk = record.location.rstrip("/").rpartition("/")[2]
                     number = int(chk.removeprefix("chk-")) if chk.startswith("chk-") else None
-                    found.append(Left(location=record.location, number=number))
+                    found.append(FoundSnapshot(location=record.location, number=number))
         return Listing(readable=True, found=tuple(sorted(found, key=lambda left: left.number or 0, reverse=True)))
 
 
@@ -168,12 +168,14 @@ class OperatorInstance:
         self.cache = ObjectCache()
         self.faults = CrashingFaults()
         self.http = httpx.AsyncClient(transport=plant.witness.carry(SimTransport(plant.sims)), trust_env=False)
-        self.clusters = Clusters(lambda url, _: FlinkClient(self.http, url), Pace(fast=0.5, slow=20.0), self._wake)
+        self.clusters = Clusters(lambda url, _: FlinkClient(self.http, url), Pace(fast=0.5, slow=20.0), self._enqueue)
         kube: Any = plant.kube
         store: Any = Jars(plant.directory)
         events: Any = plant.events
         disk: Any = plant.disk
-        self.tasks = Tasks(identity=IDENTITY, clusters=self.clusters, store=store, faults=self.faults, wake=self._wake)
+        self.tasks = Tasks(
+            identity=IDENTITY, clusters=self.clusters, store=store, faults=self.faults, enqueue=self._enqueue
+        )
         stores = StoreAccesses(reader=kube, grants=StoreGrants(), hosts=HostRules())
         observer = Observer(
             identity=IDENTITY,
@@ -183,7 +185,7 @@ class OperatorInstance:
             snapshots=disk,
             hosts=HostRules(),
             services=Services(kube),
-            copies=Copies(identity=IDENTITY, stores=stores, wake=self._wake),
+            copies=CopySearches(identity=IDENTITY, stores=stores, enqueue=self._enqueue),
             now=plant.clock.date,
         )
         self._executor = executor = Executor(
@@ -202,7 +204,7 @@ class OperatorInstance:
             executor=executor,
             clusters=self.clusters,
             tasks=self.tasks,
-            syncs=Syncs(identity=IDENTITY, stores=stores, faults=self.faults, wake=self._wake),
+            copy_tasks=CopyTasks(identity=IDENTITY, stores=stores, faults=self.faults, enqueue=self._enqueue),
             metrics=Metrics(CollectorRegistry()),
         )
         self.queue = WorkQueue(self._reconcile, workers=16)
@@ -223,20 +225,20 @@ class OperatorInstance:
             raise Crashed("busy")
         return await self.reconciler.reconcile(key)
 
-    def _wake(self, key: tuple[str, str]) -> None:
+    def _enqueue(self, key: tuple[str, str]) -> None:
         self.queue.add(key)
 
     def _watch(self, event: str, kind: Kind, obj: Object) -> None:
         if self.faults.dead:
             return
         if kind is Kind.FLINK_JOB:
-            self._wake(self.cache.drop_job(obj) if event == "DELETED" else self.cache.put_job(obj))
+            self._enqueue(self.cache.drop_job(obj) if event == "DELETED" else self.cache.put_job(obj))
             return
         key = self.cache.drop_savepoint(obj) if event == "DELETED" else self.cache.put_savepoint(obj)
         if key is not None:
-            self._wake(key)
+            self._enqueue(key)
         for waiting in self.cache.waiting_for("ns", obj["metadata"]["name"]):
-            self._wake(waiting)
+            self._enqueue(waiting)
 
     def use(self, kube: Any) -> None:
         """Reach the API server through something else."""

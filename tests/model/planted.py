@@ -12,17 +12,18 @@ from typing import Any
 
 import pytest
 
+from flinkjob.api.enums import RunResult, SubmissionReason
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Operation, RunEnd, Submission
-from flinkjob.api.words import RunResult, SubmissionReason
-from flinkjob.core import decide_job, down, learn, lost, operation, submit
 from flinkjob.core.actions import RunJob
-from flinkjob.core.draft import FAST, Draft
 from flinkjob.core.errors import Transient
 from flinkjob.core.flinkmodel import TriggerState
 from flinkjob.core.identity import Owner, job_id
+from flinkjob.core.job import decide, lost_run, observe_run, restart, stopping, submission
+from flinkjob.core.job.draft import Draft, Halt
+from flinkjob.core.job.restore_point import StartFrom
 from flinkjob.core.model import JobSeen, Presence, RunPhase
-from flinkjob.core.restore import StartFrom
+from flinkjob.core.pauses import FAST
 from flinkjob.kube.kinds import Kind
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.cluster import Cluster
@@ -53,20 +54,20 @@ class Planted:
 
 
 def _new_number(patch: pytest.MonkeyPatch) -> None:
-    right = submit.resume_unseen
+    right = submission.resume_unseen
 
-    def wrong(draft: Draft, spec: FlinkJobSpec) -> None:
-        submission = draft.live
-        assert submission is not None
+    def wrong(draft: Draft, spec: FlinkJobSpec) -> Halt | None:
+        run = draft.live_run
+        assert run is not None
         if draft.observation.run.phase not in (RunPhase.UNCLEAR, RunPhase.NONE):
-            right(draft, spec)
-            return
+            return right(draft, spec)
         draft.update(rejected=True)
-        kind = submit.same_state(submission)
-        draft.end_run(RunResult.NEVER_STARTED, snapshot=submission.restored_from, kind=kind)
-        draft.again(FAST)
+        kind = submission.same_state(run)
+        draft.end_run(RunResult.NEVER_STARTED, snapshot=run.restored_from, kind=kind)
+        draft.requeue_after(FAST)
+        return None
 
-    patch.setattr(submit, "resume_unseen", wrong)
+    patch.setattr(submission, "resume_unseen", wrong)
 
 
 def _die_while_main_runs(world: Plant) -> None:
@@ -99,10 +100,10 @@ def _leave_out_of_the_overview(world: Plant) -> None:
 
 
 def _same_id_again(patch: pytest.MonkeyPatch) -> None:
-    def wrong(draft: Draft, submission: Submission) -> None:
+    def wrong(draft: Draft, run: Submission) -> None:
         draft.update(seen=False, running=False)
 
-    patch.setattr(learn, "_absent", wrong)
+    patch.setattr(observe_run, "_absent", wrong)
 
 
 def _restart_the_jobmanager(world: Plant) -> None:
@@ -115,7 +116,7 @@ def _restart_the_jobmanager(world: Plant) -> None:
 
 
 def _from_nothing(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(submit, "start_of_next", lambda draft, spec: StartFrom(location=None, why="whatever"))
+    patch.setattr(submission, "start_of_next", lambda draft, spec: StartFrom(location=None, why="whatever"))
 
 
 def _upgrade(world: Plant) -> None:
@@ -128,17 +129,16 @@ def _upgrade(world: Plant) -> None:
 
 
 def _stop_again(patch: pytest.MonkeyPatch) -> None:
-    right = operation._conclude_stop
+    right = stopping._follow_stop
 
-    def wrong(draft: Draft, known: Operation, submission: Submission) -> None:
+    def wrong(draft: Draft, known: Operation, run: Submission) -> Halt | None:
         if draft.need_trigger(known).state is TriggerState.IN_PROGRESS and draft.spec is not None:
             base = (known.directory or "").rsplit("/ns/", 1)[0]
             kind = draft.spec.savepoints.format_type
-            operation.begin_stop(draft, submission, by=known.by or "", base=base, format_type=kind)
-            return
-        right(draft, known, submission)
+            return stopping.begin_stop(draft, run, by=known.by or "", base=base, format_type=kind)
+        return right(draft, known, run)
 
-    patch.setattr(operation, "_conclude_stop", wrong)
+    patch.setattr(stopping, "_follow_stop", wrong)
 
 
 def _stop_slowly(world: Plant) -> None:
@@ -151,11 +151,11 @@ def _stop_slowly(world: Plant) -> None:
 
 
 def _without_looking(patch: pytest.MonkeyPatch) -> None:
-    def wrong(draft: Draft, known: Operation, submission: Submission, overview: Any) -> None:
-        operation._send(draft, known)
-        draft.again(FAST)
+    def wrong(draft: Draft, known: Operation, run: Submission, overview: Any) -> None:
+        stopping._send(draft, known)
+        draft.requeue_after(FAST)
 
-    patch.setattr(operation, "_forgotten", wrong)
+    patch.setattr(stopping, "_forgotten", wrong)
 
 
 def _forget_the_trigger(world: Plant) -> None:
@@ -173,7 +173,7 @@ def _forget_the_trigger(world: Plant) -> None:
 
 
 def _forget_the_stop(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(lost, "_stop_ended_nothing", lambda draft, run, known: True)
+    patch.setattr(lost_run, "_stop_ended_nothing", lambda draft, run, known: True)
 
 
 def _lose_the_stop(world: Plant) -> None:
@@ -193,14 +193,14 @@ def _lose_the_stop(world: Plant) -> None:
 
 
 def _run_again(patch: pytest.MonkeyPatch) -> None:
-    right = down._by_result
+    right = restart._by_result
 
-    def wrong(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) -> SubmissionReason | None:
+    def wrong(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) -> SubmissionReason | Halt | None:
         if draft.given.job.status.observed_generation != draft.job.meta.generation:
             return SubmissionReason.RESUME
         return right(draft, spec, last, end)
 
-    patch.setattr(down, "_by_result", wrong)
+    patch.setattr(restart, "_by_result", wrong)
 
 
 def _edit_a_finished_job(world: Plant) -> None:
@@ -300,7 +300,7 @@ def _effect_first(patch: pytest.MonkeyPatch) -> None:
 def _let_go_early(patch: pytest.MonkeyPatch) -> None:
     from flinkjob.core.actions import RemoveFinalizer
 
-    patch.setattr(decide_job, "_tidy", lambda draft: draft.act(RemoveFinalizer()))
+    patch.setattr(decide, "_tidy", lambda draft: draft.act(RemoveFinalizer()))
 
 
 def _look_at_the_finalizer(world: Plant) -> None:

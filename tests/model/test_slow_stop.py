@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flinkjob.core import fallback
+from flinkjob.core.job import fallback
 from flinkjob.kube.kinds import Kind
 from tests.model.plant import Plant, plant
 

@@ -181,8 +181,8 @@ class Witness:
         self._require("trigger", job, str(body.get("triggerId")))
 
     def _cancel(self, host: str, job: str, body: Object) -> None:
-        stray = any((status.get("plan") or {}).get("step") == "Stray" for status in self._last.values())
-        if not stray:
+        duplicate = any((status.get("plan") or {}).get("step") == "Stray" for status in self._last.values())
+        if not duplicate:
             self._require("cancel", job)
 
     def _rescale(self, host: str, job: str, body: Object) -> None:

@@ -13,12 +13,11 @@ from typing import Any
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint, dump_status, parse_job, parse_savepoint
 from flinkjob.api.constants import FINALIZER
+from flinkjob.api.enums import OperationKind, RunResult, SnapshotKind, SubmissionReason
 from flinkjob.api.flinkjob_status import FlinkJobStatus, Operation, RunEnd, Submission
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
-from flinkjob.api.words import OperationKind, RunResult, SnapshotKind, SubmissionReason
+from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import PostEvent
-from flinkjob.core.decide_job import decide_job, digest_of_spec
-from flinkjob.core.decide_savepoint import SavepointInput, decide_savepoint
 from flinkjob.core.flinkmodel import (
     Checkpoint,
     CheckpointKind,
@@ -31,24 +30,25 @@ from flinkjob.core.flinkmodel import (
     TriggerState,
 )
 from flinkjob.core.identity import Owner, attempt_directory, job_id, trigger_id
+from flinkjob.core.job.decide import decide_job, digest_of_spec
 from flinkjob.core.model import (
     ArtifactPhase,
     ArtifactSeen,
     ClusterSeen,
     Fact,
     JobDecision,
+    JobGraphPhase,
+    JobGraphSeen,
     JobInput,
     JobSeen,
     Listing,
     Needs,
     Observation,
     OperationOutcome,
-    PlanPhase,
-    PlanSeen,
     Presence,
     SavepointDecision,
 )
-from flinkjob.core.reasons import Reason
+from flinkjob.core.savepoint.decide import SavepointInput, decide_savepoint
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 URL = "http://flink:8081"
@@ -117,7 +117,14 @@ def ended(
     """A submission whose end is latched."""
     kind = kind or (SnapshotKind.SAVEPOINT if snapshot else SnapshotKind.MISSING)
     message = fields.pop("message", None)
-    end = RunEnd(result=result, time=fields.pop("at", ago(10)), snapshot=snapshot, snapshot_kind=kind, message=message)
+    end = RunEnd(
+        result=result,
+        time=fields.pop("at", ago(10)),
+        snapshot=snapshot,
+        snapshot_kind=kind,
+        message=message,
+        cause=fields.pop("cause", None),
+    )
     return run(end=replace(end, released=fields.pop("released", False)), **fields)
 
 
@@ -262,8 +269,8 @@ def seen(seen_job: JobSeen | None = None, **fields: Any) -> Observation:
     fields.setdefault("target", there)
     fields.setdefault("artifact", READY)
     fields.setdefault("checkpoints", CheckpointStats())
-    fields.setdefault("strangers", {})
-    fields.setdefault("plan", PlanSeen(phase=PlanPhase.COMPILED))
+    fields.setdefault("unknown_jobs", {})
+    fields.setdefault("job_graph", JobGraphSeen(phase=JobGraphPhase.COMPILED))
     return Observation(now=fields.pop("now", NOW), cluster=there, job=seen_job or JobSeen(), **fields)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 import types
@@ -111,7 +112,7 @@ def test_nobody_idles_for_the_sake_of_what_is_started(monkeypatch: pytest.Monkey
     assert sorted(first + second) == ["a1", "a2", "b"]
 
 
-BUSY = "import time\nwhile time.process_time() < 0.3: pass\nprint(flush=True)\ninput()"
+BUSY = "import time\nwhile time.process_time() < 0.5: pass\nprint(flush=True)\ninput()"
 
 
 def test_cpu_of_living_and_of_ended_descendants_counts() -> None:
@@ -122,5 +123,26 @@ def test_cpu_of_living_and_of_ended_descendants_counts() -> None:
         child.stdout.readline()
         living = cpu_seconds()
         child.communicate("\n")
-    assert living - before >= 0.3
-    assert cpu_seconds() - before >= 0.3
+    assert living - before >= 0.4
+    assert cpu_seconds() - before >= 0.4
+
+
+def names_of(test: ast.FunctionDef) -> set[str]:
+    """What a test of integration calls its objects in the namespace that all tests of a worker share."""
+    if "lab" not in {argument.arg for argument in test.args.args}:
+        return set()
+    calls = [node for node in ast.walk(test) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    made = [each for each in calls if each.func.attr in ("start", "job", "savepoint", "target") and each.args]  # type: ignore[attr-defined]
+    return {each.args[0].value for each in made if isinstance(each.args[0], ast.Constant)}
+
+
+def test_no_two_modules_of_integration_share_a_name() -> None:
+    """Which modules run in one worker, and in what order, differs from run to run."""
+    users: dict[str, set[str]] = {}
+    for file in sorted((TESTS / "integration").glob("test_*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                for name in names_of(node):
+                    users.setdefault(name, set()).add(file.name)
+    assert len(users) > 100
+    assert {name: files for name, files in users.items() if len(files) > 1} == {}

@@ -13,17 +13,17 @@ from pathlib import Path
 import pytest
 from vulture import Vulture
 
-from flinkjob.api.words import Phase, SavepointErrorCode
+from flinkjob.api.enums import Phase, SavepointErrorCode
 from tests.support.usage import Usage, analyse
 
 ROOT = Path(__file__).parents[2]
 OPERATOR = ROOT / "operator" / "flinkjob"
-CHANGES = {"flinkjob.core.draft.Draft.update": "flinkjob.api.flinkjob_status.Submission"}
+CHANGES = {"flinkjob.core.job.draft.Draft.update": "flinkjob.api.flinkjob_status.Submission"}
 
 ALLOWED: Mapping[str, str] = {
     "flinkjob.api.flinkjob_spec.FlinkJobSpec.restart_nonce": "it acts through the run's digest alone",
     "flinkjob.core.model.ArtifactRequest.attempt": "it makes a request another one, by equality",
-    "flinkjob.core.reasons.Reason.WaitingForSlots": "soon said while a job waits for its first slots",
+    "flinkjob.api.reasons.Reason.WaitingForSlots": "soon said while a job waits for its first slots",
 }
 """What is unused on purpose, and why."""
 
@@ -43,7 +43,7 @@ STATUS = ("flinkjob.api.flinkjob_status.", "flinkjob.api.flinksavepoint_status."
 STATUS_IN_SYNC = ("Status", "Progress", "Success", "Failure")
 ENUM, SPEC = "enum.Enum", "flinkjob.api.model.SpecModel"
 METRICS = ("flinkjob.observability.metrics.Metrics", "planted.metrics.Metrics")
-REASONS = ("flinkjob.core.reasons.Reason", "planted.words.Reason")
+REASONS = ("flinkjob.api.reasons.Reason", "planted.words.Reason")
 SAID_BY_WORD = {*Phase, *SavepointErrorCode}
 """Words of other lists that become a reason as they are."""
 

@@ -8,10 +8,10 @@ from typing import Annotated
 from pydantic import Field
 
 from flinkjob.api.common import ClusterUrl
+from flinkjob.api.enums import Requirement
 from flinkjob.api.fieldclass import FieldClass
 from flinkjob.api.model import Rule, SpecModel, one_of
 from flinkjob.api.references import KeyRef, NamedSecret
-from flinkjob.api.words import Requirement
 
 
 class TlsSpec(SpecModel):

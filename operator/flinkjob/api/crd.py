@@ -16,7 +16,7 @@ from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
-from flinkjob.api.reference import load_reasons, render
+from flinkjob.api.reference import render
 from flinkjob.api.schema import Schema, spec_schema, status_schema
 
 _HEADER: Final = "# Generated from the models by `python -m flinkjob.api.crd`; do not edit.\n"
@@ -149,7 +149,7 @@ def files() -> dict[str, str]:
     return {
         f"{names.JOB_PLURAL}.yaml": _yaml(job),
         f"{names.SAVEPOINT_PLURAL}.yaml": _yaml(savepoint),
-        "README.md": render(job, savepoint, load_reasons()),
+        "README.md": render(job, savepoint),
     }
 
 

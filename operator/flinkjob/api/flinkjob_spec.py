@@ -10,14 +10,15 @@ from typing import Annotated, Final
 from pydantic import Field
 from pydantic.alias_generators import to_snake
 
+from flinkjob.api import flink_options
 from flinkjob.api.cluster_spec import ClusterSpec
 from flinkjob.api.common import ArtifactUri, Duration, Location, Sha256, TimeZone
+from flinkjob.api.enums import CheckpointingMode, CheckpointRetention, Claim, DesiredState, FormatType, RollbackPolicy
 from flinkjob.api.fieldclass import FieldClass
 from flinkjob.api.initialstate import InitialStateSpec
 from flinkjob.api.model import Rule, SpecModel
 from flinkjob.api.policies_spec import DeletionSpec, RestartSpec, RestoreSpec, UpgradeSpec
 from flinkjob.api.sync import JobSyncToSpec
-from flinkjob.api.words import CheckpointingMode, CheckpointRetention, Claim, DesiredState, FormatType, RollbackPolicy
 
 RESERVED_KEYS: Final[Mapping[str, str]] = {
     "execution.savepoint.path": "use spec.initialState",
@@ -28,11 +29,11 @@ RESERVED_KEYS: Final[Mapping[str, str]] = {
 """Keys of flinkConfiguration that would undermine the operator, and what to do instead."""
 
 DUPLICATE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
-    "jobName": ("pipeline.name",),
-    "checkpoint.interval": ("execution.checkpointing.interval",),
-    "checkpoint.mode": ("execution.checkpointing.mode",),
-    "checkpoint.directory": ("execution.checkpointing.dir", "state.checkpoints.dir"),
-    "checkpoint.retention": ("execution.checkpointing.externalized-checkpoint-retention",),
+    "jobName": (flink_options.JOB_NAME,),
+    "checkpoint.interval": (flink_options.CHECKPOINT_INTERVAL,),
+    "checkpoint.mode": (flink_options.CHECKPOINT_MODE,),
+    "checkpoint.directory": flink_options.CHECKPOINT_DIRECTORY,
+    "checkpoint.retention": flink_options.CHECKPOINT_RETENTION[:1],
 }
 """Fields that are sent under these keys: when the field is set, the key must not be. `checkpoint.retention` "
 "always is, by its default."""

@@ -20,10 +20,9 @@ from flinkjob.api.common import (
     Url,
     Word,
 )
-from flinkjob.api.model import STATUS_CONFIG
-from flinkjob.api.sync import JobSyncStatus
-from flinkjob.api.words import (
+from flinkjob.api.enums import (
     ConditionStatus,
+    EndCause,
     FormatType,
     HoldReason,
     OperationKind,
@@ -32,6 +31,8 @@ from flinkjob.api.words import (
     SnapshotKind,
     SubmissionReason,
 )
+from flinkjob.api.model import STATUS_CONFIG
+from flinkjob.api.sync import JobSyncStatus
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,6 +112,7 @@ class RunEnd:
     snapshot_time: Annotated[Time | None, Field(description="When that state was taken.")] = None
     released: Annotated[bool, Field(description="Whether state left Running since, which lets it run again.")] = False
     message: Annotated[Message | None, Field(description="Why, in one line.")] = None
+    cause: Annotated[EndCause | None, Field(description="What made it fail, where that decides what follows.")] = None
     incarnation: Annotated[Word | None, Field(description="The JobManager process that showed it.")] = None
 
 

@@ -9,11 +9,11 @@ from pydantic import Field
 
 from flinkjob.api.cluster_spec import ClusterSpec, ServiceRef, TlsSpec
 from flinkjob.api.common import ClusterUrl, Duration, JobId, JobName, Location
+from flinkjob.api.enums import CheckpointType, FormatType, SavepointMode, SnapshotDeletion, SnapshotType
 from flinkjob.api.fieldclass import Marker
 from flinkjob.api.model import Rule, SpecModel, one_of
 from flinkjob.api.references import NamedSecret
 from flinkjob.api.sync import SyncToField
-from flinkjob.api.words import CheckpointType, FormatType, SavepointMode, SnapshotDeletion, SnapshotType
 
 
 class JobRef(SpecModel):

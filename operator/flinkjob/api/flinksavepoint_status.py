@@ -6,10 +6,10 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field
 
 from flinkjob.api.common import Message, ObservedLocation, Text, Time, Word
+from flinkjob.api.enums import FormatType, SavepointErrorCode, SavepointOrigin, SavepointPhase
 from flinkjob.api.flinkjob_status import Condition
 from flinkjob.api.model import STATUS_CONFIG
 from flinkjob.api.sync import SyncStatus
-from flinkjob.api.words import FormatType, SavepointErrorCode, SavepointOrigin, SavepointPhase
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

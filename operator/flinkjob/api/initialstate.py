@@ -8,9 +8,9 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from flinkjob.api.common import Location, ObjectName
+from flinkjob.api.enums import InitialStateStrategy
 from flinkjob.api.model import Rule, SpecModel, one_of
 from flinkjob.api.sync import StoreAccess, StoreUri, file_rule
-from flinkjob.api.words import InitialStateStrategy
 
 
 class CopySpec(StoreAccess):

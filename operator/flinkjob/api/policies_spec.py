@@ -8,8 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from flinkjob.api.common import Duration
-from flinkjob.api.model import SpecModel
-from flinkjob.api.words import (
+from flinkjob.api.enums import (
     Claim,
     DeletionPolicy,
     Fallback,
@@ -20,6 +19,7 @@ from flinkjob.api.words import (
     Switch,
     UpgradeStrategy,
 )
+from flinkjob.api.model import SpecModel
 
 
 class RestoreSpec(SpecModel):

@@ -4,7 +4,6 @@ Invariant: nothing about a field is written here; its words come from its model.
 """
 
 import ast
-import importlib
 import inspect
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,9 +13,10 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from flinkjob.api import common, words
+from flinkjob.api import common, enums
 from flinkjob.api.fieldclass import FieldClass, classes_by_path
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.reasons import Reason
 from flinkjob.api.schema import Schema
 
 _INTRODUCTION: Final = """\
@@ -52,11 +52,12 @@ _CLASSES: Final[Mapping[FieldClass, str]] = {
 }
 
 _WORDS: Final[Mapping[str, type[StrEnum]]] = {
-    "FlinkJob.status.submission.reason": words.SubmissionReason,
-    "FlinkJob.status.submission.end.result": words.RunResult,
-    "FlinkJob.status.submission.end.snapshotKind": words.SnapshotKind,
-    "FlinkJob.status.hold.reason": words.HoldReason,
-    "FlinkSavepoint.status.error.errorCode": words.SavepointErrorCode,
+    "FlinkJob.status.submission.reason": enums.SubmissionReason,
+    "FlinkJob.status.submission.end.result": enums.RunResult,
+    "FlinkJob.status.submission.end.cause": enums.EndCause,
+    "FlinkJob.status.submission.end.snapshotKind": enums.SnapshotKind,
+    "FlinkJob.status.hold.reason": enums.HoldReason,
+    "FlinkSavepoint.status.error.errorCode": enums.SavepointErrorCode,
 }
 
 _SPECIAL: Final = {
@@ -73,22 +74,12 @@ _SPECIAL: Final = {
 }
 
 
-def load_reasons() -> list[tuple[str, str]] | None:
-    """Word and explanation of every reason of the core; None when there is no such module."""
-    try:
-        module = importlib.import_module("flinkjob.core.reasons")
-    except ModuleNotFoundError:
-        return None
-    return [(reason.value, reason.explanation) for reason in module.Reason]
-
-
-def render(job: Mapping[str, Any], savepoint: Mapping[str, Any], reasons: Sequence[tuple[str, str]] | None) -> str:
+def render(job: Mapping[str, Any], savepoint: Mapping[str, Any]) -> str:
     """The whole reference as Markdown.
 
     Args:
         job: the CustomResourceDefinition of FlinkJob.
         savepoint: the one of FlinkSavepoint.
-        reasons: word and explanation; None leaves the section out.
     """
     parts = [_INTRODUCTION]
     parts += [f"| {each.value} | {_CLASSES[each]} |\n" for each in FieldClass]
@@ -98,10 +89,9 @@ def render(job: Mapping[str, Any], savepoint: Mapping[str, Any], reasons: Sequen
     for place, closed in _WORDS.items():
         parts.append(f"\n`{place}`:\n\n| word | meaning |\n| --- | --- |\n")
         parts += [f"| `{word}` | {_cell(meaning)} |\n" for word, meaning in _explained(closed)]
-    if reasons:
-        parts.append("\n## Reasons\n\nThe same words in conditions, in Events and in metrics.\n\n")
-        parts.append("| reason | meaning |\n| --- | --- |\n")
-        parts += [f"| `{word}` | {_cell(explanation)} |\n" for word, explanation in reasons]
+    parts.append("\n## Reasons\n\nThe same words in conditions, in Events and in metrics.\n\n")
+    parts.append("| reason | meaning |\n| --- | --- |\n")
+    parts += [f"| `{reason}` | {_cell(reason.explanation)} |\n" for reason in Reason]
     parts.append("\n" + Path(__file__).with_name("appendix.md").read_text(encoding="utf-8"))
     return "".join(parts)
 

@@ -9,10 +9,10 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field
 
 from flinkjob.api.common import ConditionMessage, Duration, Message, ObservedLocation, ShortWord, Text, Time, Word
+from flinkjob.api.enums import CopyCheck, SavepointErrorCode, SavepointOrigin
 from flinkjob.api.fieldclass import Marker
 from flinkjob.api.model import STATUS_CONFIG, Rule, SpecModel
 from flinkjob.api.references import NamedSecret, StoreKeyRef
-from flinkjob.api.words import CopyCheck, SavepointErrorCode, SavepointOrigin
 
 StoreUri = Annotated[
     str,

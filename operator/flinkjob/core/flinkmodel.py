@@ -219,6 +219,17 @@ class TriggerState(StrEnum):
     FORGOTTEN = "FORGOTTEN"
 
 
+class SavepointFailure(StrEnum):
+    """Why a savepoint failed, as far as it matters for another attempt."""
+
+    OTHER = "OTHER"
+    """Another attempt may succeed."""
+    PERMANENT = "PERMANENT"
+    """Every attempt fails, whatever the job does: the directory cannot be written."""
+    JOB_NOT_FOUND = "JOB_NOT_FOUND"
+    """Flink does not know the job any more."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TriggerResult:
     """Answer about a savepoint, stop, checkpoint or disposal that was triggered.
@@ -227,6 +238,7 @@ class TriggerResult:
         location: where the savepoint is, as Flink spells it.
         checkpoint_id: id of the checkpoint that was triggered.
         failure: the root cause, one line.
+        failure_kind: what that means for another attempt.
         failure_path: a savepoint that was made although the stop failed.
         missing: there was nothing to dispose of.
     """
@@ -235,6 +247,7 @@ class TriggerResult:
     location: str | None = None
     checkpoint_id: int | None = None
     failure: str | None = None
+    failure_kind: SavepointFailure = SavepointFailure.OTHER
     failure_path: str | None = None
     missing: bool = False
 
@@ -263,7 +276,13 @@ class RunRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JobException:
-    """One failure of a job: `root_cause` is one line, `stacktrace_head` the first lines of the stack trace."""
+    """One failure of a job.
+
+    Attributes:
+        root_cause: one line.
+        stacktrace_head: the first lines of the stack trace.
+        cannot_restore: the snapshot is missing or does not fit the program.
+    """
 
     time: datetime | None
     name: str
@@ -271,6 +290,7 @@ class JobException:
     stacktrace_head: str = ""
     task: str | None = None
     taskmanager: str | None = None
+    cannot_restore: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

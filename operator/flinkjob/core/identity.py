@@ -3,6 +3,17 @@
 Every id that is sent to Flink is a function of what it stands for, so that repeating a call after a crash repeats the
 same id and Flink (or the next look at the cluster) can tell that it is the same wish. Called by the job and savepoint
 decisions and by the observer, which recognises own jobs in `/jobs/overview` by their prefix.
+
+What a Flink job on a cluster can be to a FlinkJob:
+
+- its run's job: the status names the id;
+- an owned job: the id has the FlinkJob's prefix, whichever run it is;
+- a duplicate job: an owned job that is live and is not the current run's;
+- an unlisted job: an owned job that is live and that the overview leaves out;
+- a marked job: the owner mark in its configuration was read;
+- an adoption candidate: the annotation `flinkjob.dev/adopt` names it;
+- an unknown job: no FlinkJob watches the id;
+- an orphaned job: the mark names a FlinkJob of this operator that does not exist.
 """
 
 from __future__ import annotations
@@ -17,7 +28,6 @@ MARK_OWNER = "flinkjob.dev/owner"
 MARK_UID = "flinkjob.dev/uid"
 MARK_SUBMISSION = "flinkjob.dev/submission"
 MARK_DIGEST = "flinkjob.dev/digest"
-GLOBAL_PARAMETERS = "pipeline.global-job-parameters"
 UNNAMED = "default"
 """The identity of an operator that was given none: others may have it too."""
 _SEPARATOR = "\x00"

@@ -26,6 +26,7 @@ from flinkjob.core.flinkmodel import (
     JobOverview,
     ParallelismBounds,
     RunRequest,
+    SavepointFailure,
     TriggerResult,
 )
 from flinkjob.core.identity import Mark
@@ -62,6 +63,10 @@ class ClusterSeen:
     allows_submission: bool = True
     keeps_uploads: bool = True
     several_managers: bool = False
+
+    def directory_for(self, wanted: str | None) -> str | None:
+        """The base directory of a savepoint: the one asked for, else the cluster's own; None when there is neither."""
+        return wanted or self.savepoint_directory
 
 
 NO_ANSWER_AFTER = 30.0
@@ -152,7 +157,7 @@ class RunSeen:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kin:
+class MarkedJob:
     """A job on the cluster with this FlinkJob's id prefix, and the owner mark that it carries (if it could be read)."""
 
     overview: JobOverview
@@ -160,7 +165,7 @@ class Kin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanRequest:
+class JobGraphRequest:
     """A jar on a cluster whose job graph is to be compiled, without running it."""
 
     url: str
@@ -168,7 +173,7 @@ class PlanRequest:
     request: RunRequest
 
 
-class PlanPhase(StrEnum):
+class JobGraphPhase(StrEnum):
     """How far the compilation of a job graph is."""
 
     WORKING = "Working"
@@ -178,10 +183,10 @@ class PlanPhase(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlanSeen:
+class JobGraphSeen:
     """Outcome of a `PlanRequest`."""
 
-    phase: PlanPhase
+    phase: JobGraphPhase
     message: str = ""
 
 
@@ -202,7 +207,7 @@ class DisposalSeen:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Left:
+class FoundSnapshot:
     """A complete snapshot found in a directory; `number` is its checkpoint id, None for a savepoint."""
 
     location: str
@@ -215,7 +220,7 @@ class Listing:
     """The complete snapshots in a directory, newest first; unreadable is not empty."""
 
     readable: bool
-    found: tuple[Left, ...] = ()
+    found: tuple[FoundSnapshot, ...] = ()
 
 
 class CopySearch(StrEnum):
@@ -248,18 +253,18 @@ class Fact(StrEnum):
     CHECKPOINT_CONFIG = "checkpoint_config"
     TRIGGER = "trigger"
     ARTIFACT = "artifact"
-    KIN = "kin"
+    OWNER_MARKS = "owner_marks"
     INCARNATION = "incarnation"
     EXCEPTION = "exception"
     ALIAS = "alias"
     REVISION = "revision"
-    PLAN = "plan"
+    JOB_GRAPH = "job_graph"
     SLOTS = "slots"
     REQUIREMENTS = "requirements"
     LISTING = "listing"
     DISPOSAL = "disposal"
-    HIDDEN = "hidden"
-    STRANGERS = "strangers"
+    UNLISTED_JOB = "unlisted_job"
+    UNKNOWN_JOBS = "unknown_jobs"
     MARK = "mark"
     COPY = "copy"
 
@@ -269,11 +274,11 @@ class Observation:
     """Everything seen from outside in this round. Facts not asked for are absent from `known`.
 
     Attributes:
-        forbidden: why the operator may not speak to the cluster that the spec names; "" where it may.
-        adoptable: the live job that the annotation `flinkjob.dev/adopt` names.
+        access_denied: why the operator may not connect to the cluster that the spec names; "" where it may.
+        adoption_candidate: the live job that the annotation `flinkjob.dev/adopt` names.
         latest: checkpoint statistics of the running job, possibly minutes old; None when there are none yet.
-        hidden: a live job of this very object that the overview leaves out, since its JobMaster does not answer.
-        strangers: the owner marks of the live jobs that nobody watches, by job id; None while not all are read.
+        unlisted_job: a live job of this very object that the overview leaves out, since its JobMaster does not answer.
+        unknown_jobs: the owner marks of the live jobs that nobody watches, by job id; None while not all are read.
         mark: the owner mark of the job that a FlinkSavepoint's `target` names; None when it has none.
         copy: what `initialState.copies` leads to.
     """
@@ -282,9 +287,9 @@ class Observation:
     cluster: ClusterSeen
     target: ClusterSeen
     job: JobSeen = JobSeen()
-    kin: tuple[JobOverview, ...] = ()
+    owned_jobs: tuple[JobOverview, ...] = ()
     run: RunSeen = RunSeen()
-    forbidden: str = ""
+    access_denied: str = ""
     deleting_for: float = 0.0
     namespace_terminating: bool = False
     latest: CheckpointStats | None = None
@@ -293,18 +298,18 @@ class Observation:
     checkpoint_config: CheckpointConfig | None = None
     trigger: TriggerResult | None = None
     artifact: ArtifactSeen | None = None
-    marked: tuple[Kin, ...] = ()
+    marked: tuple[MarkedJob, ...] = ()
     exception: JobException | None = None
     alias: bool = False
     revisions: Mapping[str, FlinkJobSpec | None] = field(default_factory=dict)
-    plan: PlanSeen | None = None
+    job_graph: JobGraphSeen | None = None
     slots: ClusterOverview | None = None
     requirements: Mapping[str, ParallelismBounds] | None = None
     listings: Mapping[str, Listing] = field(default_factory=dict)
     disposal: DisposalSeen | None = None
-    hidden: str | None = None
-    strangers: Mapping[str, Mark] | None = None
-    adoptable: JobOverview | None = None
+    unlisted_job: str | None = None
+    unknown_jobs: Mapping[str, Mark] | None = None
+    adoption_candidate: JobOverview | None = None
     mark: Mark | None = None
     copy: CopyFound | None = None
 
@@ -334,7 +339,7 @@ class Needs:
 
     fact: Fact
     artifact: ArtifactRequest | None = None
-    plan: PlanRequest | None = None
+    job_graph: JobGraphRequest | None = None
     revision: str | None = None
     directory: str | None = None
     urls: tuple[str, ...] = ()
@@ -359,7 +364,7 @@ class OperationOutcome:
     by: str
     location: str | None
     message: str
-    permanent: bool = False
+    failure: SavepointFailure = SavepointFailure.OTHER
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,17 +13,15 @@ from datetime import datetime
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
 from flinkjob.api.common import duration_seconds
 from flinkjob.api.constants import FINALIZER
-from flinkjob.api.words import SnapshotDeletion
+from flinkjob.api.enums import SnapshotDeletion
+from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import EventType, PostEvent, RemoveFinalizer
 from flinkjob.core.errors import one_line
 from flinkjob.core.model import JobDecision, SavepointDecision
-from flinkjob.core.reasons import Reason
-
-AT_ONCE = 0.02
-"""Seconds until the look that decides by the rest of the status."""
+from flinkjob.core.pauses import AT_ONCE
 
 
-def told(about: FlinkJob | FlinkSavepoint) -> PostEvent:
+def unreadable_event(about: FlinkJob | FlinkSavepoint) -> PostEvent:
     """What a person is told of a status that cannot be read."""
     deleting = about.meta.deletion_time is not None
     what = "the deletion goes on without this field" if deleting else "nothing is done until it can be read"
@@ -39,10 +37,10 @@ def mend(job: FlinkJob) -> JobDecision:
     status, run = job.status, job.status.submission
     if run is not None and not (run.number and run.job_id and run.cluster_url):
         status = replace(status, submission=None, operation=None)
-    return JobDecision(status=status, actions=(told(job),), requeue_after=AT_ONCE)
+    return JobDecision(status=status, actions=(unreadable_event(job),), requeue_after=AT_ONCE)
 
 
-def let_go(savepoint: FlinkSavepoint, why: str, now: datetime) -> SavepointDecision:
+def release(savepoint: FlinkSavepoint, why: str, now: datetime) -> SavepointDecision:
     """A FlinkSavepoint that is being deleted: its data stay, and it goes at its deadline, at once where it keeps them.
 
     Args:
@@ -53,9 +51,9 @@ def let_go(savepoint: FlinkSavepoint, why: str, now: datetime) -> SavepointDecis
         return SavepointDecision(status=status)
     if spec is None or spec.deletion.policy is SnapshotDeletion.RETAIN:
         return SavepointDecision(status=status, actions=(RemoveFinalizer(),))
-    left = duration_seconds(spec.deletion.timeout) - (now - (meta.deletion_time or now)).total_seconds()
-    if left > 0:
-        return SavepointDecision(status=status, requeue_after=left + 0.1)
+    remaining = duration_seconds(spec.deletion.timeout) - (now - (meta.deletion_time or now)).total_seconds()
+    if remaining > 0:
+        return SavepointDecision(status=status, requeue_after=remaining + 0.1)
     place = status.location or status.directory or "wherever they are"
     message = one_line(f"its data stay ({place}): {why}")
     kept = PostEvent(type=EventType.WARNING, reason=Reason.SnapshotKept, message=message)

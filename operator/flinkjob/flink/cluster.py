@@ -7,6 +7,7 @@ import re
 
 from pydantic import TypeAdapter
 
+from flinkjob.api import flink_options
 from flinkjob.core.errors import Unreachable
 from flinkjob.core.flinkmodel import ClusterConfig, ClusterOverview, JobManagerInfo
 from flinkjob.flink import wire
@@ -45,10 +46,10 @@ class ClusterCalls(Calls):
         if not answer.ok:
             raise self._rest.refusal(answer)
         config = {setting.key: setting.value for setting in self._rest.parse(_SETTINGS, answer)}
-        found = _INCARNATION.search(config.get("web.tmpdir", ""))
+        found = _INCARNATION.search(config.get(flink_options.TEMPORARY_DIRECTORY, ""))
         if not found:
             raise Unreachable("not-flink", f"{self._rest.where}: /jobmanager/config names no web.tmpdir of a process")
-        kind = config.get("high-availability.type", config.get("high-availability", "NONE"))
+        kind = next((config[name] for name in flink_options.HIGH_AVAILABILITY if name in config), "NONE")
         return JobManagerInfo(
             incarnation=found.group(1), high_availability=kind.strip().upper() not in ("", "NONE"), config=config
         )

@@ -12,7 +12,7 @@ from flinkjob.core.errors import Rejected, SubmitRejected, Transient
 from flinkjob.core.flinkmodel import JarFile, Plan, RunRequest
 from flinkjob.flink import jarwire
 from flinkjob.flink.calls import Calls, segment
-from flinkjob.flink.causes import submit_rejection
+from flinkjob.flink.error_texts import submit_rejection
 from flinkjob.flink.rest import Answer
 
 _JARS = TypeAdapter(jarwire.Jars)

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from flinkjob.core.flinkmodel import CancelResult, FlinkJobState, JobException, JobOverview
 from flinkjob.flink import wire
 from flinkjob.flink.calls import Calls, segment
-from flinkjob.flink.causes import is_job_not_found
+from flinkjob.flink.error_texts import is_job_not_found
 
 _JOBS = TypeAdapter(wire.Jobs)
 _STATUS = TypeAdapter(wire.JobStatus)

@@ -11,7 +11,7 @@ from flinkjob.core.errors import Rejected, RescaleUnsupported, Transient
 from flinkjob.core.flinkmodel import ParallelismBounds
 from flinkjob.flink import jarwire
 from flinkjob.flink.calls import Calls, segment
-from flinkjob.flink.causes import is_job_not_found, is_rescale_unsupported
+from flinkjob.flink.error_texts import is_job_not_found, is_rescale_unsupported
 from flinkjob.flink.rest import Answer
 
 _REQUIREMENTS = TypeAdapter(dict[str, jarwire.Requirement])

@@ -16,7 +16,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from flinkjob.core.errors import Invalid, Rejected, Transient, Unreachable, one_line, redact_urls
-from flinkjob.flink.causes import root_cause
+from flinkjob.flink.error_texts import root_cause
 from flinkjob.net.exchange import complete
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024

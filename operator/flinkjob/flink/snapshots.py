@@ -20,7 +20,7 @@ from flinkjob.core.flinkmodel import (
 )
 from flinkjob.flink import wire
 from flinkjob.flink.calls import Calls, segment
-from flinkjob.flink.causes import (
+from flinkjob.flink.error_texts import (
     is_checkpointing_off,
     is_job_not_found,
     is_operation_not_found,

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from flinkjob.core import flinkmodel as model
 from flinkjob.core.errors import one_line, redact_urls
-from flinkjob.flink.causes import root_cause, savepoint_despite_failure
+from flinkjob.flink.error_texts import is_restore_failure, root_cause, savepoint_despite_failure, savepoint_failure
 
 _NO_INTERVAL = 2**63 - 1
 _STACKTRACE_LINES = 12
@@ -254,6 +254,7 @@ class Failure(_Wire):
             stacktrace_head=redact_urls(head),
             task=named.task,
             taskmanager=named.taskmanager,
+            cannot_restore=is_restore_failure(self.stacktrace or self.name),
         )
 
 
@@ -312,6 +313,7 @@ class Triggered(_Wire):
         return model.TriggerResult(
             state=model.TriggerState.FAILED,
             failure=root_cause(cause.stacktrace) or cause.name or "Flink gave no cause",
+            failure_kind=savepoint_failure(cause.stacktrace or cause.name),
             failure_path=savepoint_despite_failure(cause.stacktrace),
         )
 

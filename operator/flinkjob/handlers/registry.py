@@ -15,10 +15,10 @@ from flinkjob.api.constants import GROUP, JOB_PLURAL, SAVEPOINT_PLURAL, VERSION
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.queue import Key
 
-Wake = Callable[[Key], None]
+Enqueue = Callable[[Key], None]
 
 
-def build_registry(cache: ObjectCache, wake: Wake, saw_event: Callable[[str], None]) -> kopf.OperatorRegistry:
+def build_registry(cache: ObjectCache, enqueue: Enqueue, saw_event: Callable[[str], None]) -> kopf.OperatorRegistry:
     """The handlers of both kinds.
 
     Args:
@@ -39,9 +39,9 @@ def build_registry(cache: ObjectCache, wake: Wake, saw_event: Callable[[str], No
     async def on_job(event: kopf.RawEvent, **_: Any) -> None:
         saw_event(JOB_PLURAL)
         raw = _plain(event["object"])
-        wake(cache.drop_job(raw) if event["type"] == "DELETED" else cache.put_job(raw))
+        enqueue(cache.drop_job(raw) if event["type"] == "DELETED" else cache.put_job(raw))
         for moved in cache.take_moved():
-            wake(moved)
+            enqueue(moved)
 
     @kopf.on.event(*savepoints, id="savepoint", registry=registry)
     async def on_savepoint(event: kopf.RawEvent, **_: Any) -> None:
@@ -49,10 +49,10 @@ def build_registry(cache: ObjectCache, wake: Wake, saw_event: Callable[[str], No
         raw = _plain(event["object"])
         key = cache.drop_savepoint(raw) if event["type"] == "DELETED" else cache.put_savepoint(raw)
         if key is not None:
-            wake(key)
+            enqueue(key)
         meta = raw["metadata"]
         for waiting in cache.waiting_for(meta["namespace"], meta["name"]):
-            wake(waiting)
+            enqueue(waiting)
 
     return registry
 

@@ -109,8 +109,8 @@ class EventRecorder:
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
         self._task = None
-        if left := self._queue.qsize():
-            log.warning("%d events were not sent before the end", left)
+        if remaining := self._queue.qsize():
+            log.warning("%d events were not sent before the end", remaining)
 
     async def _send_all(self) -> None:
         while True:

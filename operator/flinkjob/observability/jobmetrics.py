@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
+from flinkjob.api.enums import Phase, SavepointPhase
 from flinkjob.api.flinkjob_status import FlinkJobStatus
-from flinkjob.api.words import Phase, SavepointPhase
 
 
 def oldest_checkpoint_age(jobs: Iterable[FlinkJob], now: datetime) -> float:
@@ -30,7 +30,7 @@ def oldest_savepoint_age(jobs: Iterable[FlinkJob], now: datetime) -> float:
     return _oldest((each.time for each in savepoints if each is not None), now)
 
 
-def oldest_sync(jobs: Iterable[FlinkJob], savepoints: Iterable[FlinkSavepoint], now: datetime) -> float:
+def oldest_copy(jobs: Iterable[FlinkJob], savepoints: Iterable[FlinkSavepoint], now: datetime) -> float:
     """How long ago, in seconds, the oldest copy of a snapshot that is not complete was begun; 0 when there is none."""
     asked = (one.status.sync for one in savepoints if one.status.phase is SavepointPhase.SYNCING)
     by_job = (job.status.sync.in_progress for job in jobs if job.status.sync is not None)

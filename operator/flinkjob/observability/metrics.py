@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from flinkjob.api.words import SavepointErrorCode
+from flinkjob.api.enums import SavepointErrorCode
 
 DOWNTIME = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 SYNC_SECONDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
@@ -139,7 +139,7 @@ class Metrics:
         self.flink_requests_total.labels(endpoint, code).inc()
         self.flink_request_seconds.labels(endpoint).observe(seconds)
 
-    def told(self, kind: str, reason: str) -> None:
+    def count_event(self, kind: str, reason: str) -> None:
         """Counts a transition of which an Event tells."""
         self.events_total.labels(kind, reason).inc()
 
@@ -165,7 +165,7 @@ class Metrics:
         if result == SYNCED:
             self.sync_seconds.observe(seconds)
 
-    def watch_syncs(self, running: Callable[[], float], oldest_seconds: Callable[[], float]) -> None:
+    def watch_copies(self, running: Callable[[], float], oldest_seconds: Callable[[], float]) -> None:
         """Sets where the number of copies under way and the age of the oldest one are looked up at each scrape."""
         self.syncs_running.set_function(running)
         self.oldest_sync_seconds.set_function(oldest_seconds)

@@ -11,11 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint, parse_job, parse_savepoint
+from flinkjob.api.enums import InitialStateStrategy, SavepointPhase
 from flinkjob.api.flinksavepoint_spec import JobRef
-from flinkjob.api.words import InitialStateStrategy, SavepointPhase
+from flinkjob.core.copies.savepoint_copy import is_being_copied, snapshot_view
 from flinkjob.core.flinkmodel import normalise_location
-from flinkjob.core.restore import completed_in_order, redeploys
-from flinkjob.core.sync import is_being_copied, snapshot_view
+from flinkjob.core.job.restore_point import completed_in_order, redeploys
 from flinkjob.runtime.queue import Key
 
 Raw = Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""One poller for each Flink cluster: `/jobs/overview` once a tick, however many jobs; keys are woken when theirs changed.
+"""One poller for each Flink cluster: `/jobs/overview` once a tick, however many jobs; keys are enqueued when theirs changed.
 
 Used by the observer and the reconciler. Invariants: an unreachable cluster changes nothing that is known about its jobs; a
 job counts as absent only when Flink itself said "not found" and as long as the same JobManager process says so; a cluster
@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from flinkjob.api import flink_options
 from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.flinkmodel import CheckpointStats, JobOverview
 from flinkjob.core.identity import Mark, read_mark
@@ -28,8 +29,6 @@ PREFIX = 16
 """Hex digits of a job id that show its owner."""
 FIRST_ANSWER = 0.5
 """Seconds, from the first look at a cluster on, for which observations wait for its first answer."""
-SAVEPOINT_DIRECTORY = ("execution.checkpointing.savepoint-dir", "state.savepoints.dir")
-CHECKPOINT_DIRECTORY = ("execution.checkpointing.dir", "state.checkpoints.dir")
 LATEST_FOR = 240.0
 """Seconds for which a job's checkpoint statistics are not read again just to show them."""
 LATEST_RATE = 2.0
@@ -62,18 +61,18 @@ class Cluster:
         client: FlinkClient,
         url: str,
         pace: Pace,
-        wake: Callable[[Key], None],
+        enqueue: Callable[[Key], None],
         polled: Callable[[float], None],
     ) -> None:
         """
         Args:
-            wake: called with the keys whose jobs changed.
+            enqueue: called with the keys whose jobs changed.
             polled: called with the seconds that each look took, answered or not.
         """
         self.client = client
         self.url = url
         self._pace = pace
-        self._wake = wake
+        self._enqueue = enqueue
         self._note_poll = polled
         self._seen = ClusterSeen(url=url, reachable=False)
         self._jobs: dict[str, JobOverview] = {}
@@ -144,7 +143,7 @@ class Cluster:
         silent = time.monotonic() - self._silent_since if self._silent_since is not None else 0.0
         return replace(self._seen, unreachable_for=silent)
 
-    def strangers(self) -> tuple[JobOverview, ...]:
+    def unknown_jobs(self) -> tuple[JobOverview, ...]:
         """The live jobs that no key watches."""
         return tuple(
             job
@@ -153,7 +152,7 @@ class Cluster:
         )
 
     async def marks(self, most: int) -> dict[str, Mark] | None:
-        """The owner marks of the strangers that have one, by job id; each job is asked once in its life.
+        """The owner marks of the unknown jobs that have one, by job id; each job is asked once in its life.
 
         Returns:
             None when more than `most` had to be asked: those are known now, ask again.
@@ -161,20 +160,20 @@ class Cluster:
         Raises:
             FlinkJobError: no usable answer.
         """
-        strangers = [job.job_id for job in self.strangers()]
-        unread = [job_id for job_id in strangers if job_id not in self._marks]
+        unknown_jobs = [job.job_id for job in self.unknown_jobs()]
+        unread = [job_id for job_id in unknown_jobs if job_id not in self._marks]
         for job_id in unread[:most]:
             config = await self.client.job_user_config(job_id)
             self._marks[job_id] = read_mark(config) if config is not None else None
         if len(unread) > most:
             return None
-        return {job_id: mark for job_id in strangers if (mark := self._marks.get(job_id)) is not None}
+        return {job_id: mark for job_id in unknown_jobs if (mark := self._marks.get(job_id)) is not None}
 
     def known(self, job_id: str) -> JobOverview | None:
         """The job by id, as of the last look."""
         return self._jobs.get(job_id)
 
-    def kin(self, prefix: str) -> tuple[JobOverview, ...]:
+    def owned_jobs(self, prefix: str) -> tuple[JobOverview, ...]:
         """All jobs with this id prefix, in any state."""
         return tuple(self._by_prefix.get(prefix, ()))
 
@@ -286,7 +285,7 @@ class Cluster:
         self._seen = replace(self._seen, reachable=False, error=message)
         if first:
             log.warning("cluster %s does not answer: %s", self.url, message)
-            self._wake_all()
+            self._enqueue_all()
 
     def _take(self, overview: tuple[JobOverview, ...]) -> None:
         before, self._jobs = self._jobs, {job.job_id: job for job in overview}
@@ -303,17 +302,17 @@ class Cluster:
         self._silent_since = None
         self._seen = replace(self._seen, reachable=True, error="")
         if recovered:
-            self._wake_all()
+            self._enqueue_all()
             return
         changed = {job_id[:PREFIX] for job_id, job in self._jobs.items() if _differs(before.get(job_id), job)}
         changed |= {job_id[:PREFIX] for job_id in before if job_id not in self._jobs}
         for prefix in changed:
             if (key := self._watchers.get(prefix)) is not None:
-                self._wake(key)
+                self._enqueue(key)
 
-    def _wake_all(self) -> None:
+    def _enqueue_all(self) -> None:
         for key in set(self._watchers.values()):
-            self._wake(key)
+            self._enqueue(key)
 
     async def _run(self) -> None:
         while True:
@@ -336,11 +335,11 @@ def configured(config: Mapping[str, str]) -> dict[str, Any]:
     def first(*names: str) -> str | None:
         return next((config[name] for name in names if config.get(name)), None)
 
-    uploads = first("web.upload.dir")
+    uploads = first(flink_options.UPLOAD_DIRECTORY)
     return {
-        "savepoint_directory": first(*SAVEPOINT_DIRECTORY),
-        "checkpoint_directory": first(*CHECKPOINT_DIRECTORY),
-        "intercepts_exit": (first("cluster.intercept-user-system-exit") or "DISABLED").upper() != "DISABLED",
+        "savepoint_directory": first(*flink_options.SAVEPOINT_DIRECTORY),
+        "checkpoint_directory": first(*flink_options.CHECKPOINT_DIRECTORY),
+        "intercepts_exit": (first(flink_options.INTERCEPT_EXIT) or "DISABLED").upper() != "DISABLED",
         "keeps_uploads": uploads is not None,
     }
 

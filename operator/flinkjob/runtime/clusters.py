@@ -21,7 +21,7 @@ class Clusters:
         self,
         connect: Callable[[str, Access | None], FlinkClient],
         pace: Pace,
-        wake: Callable[[Key], None],
+        enqueue: Callable[[Key], None],
         *,
         release: Callable[[str, Access | None], Awaitable[None]] | None = None,
         polled: Callable[[float], None] = lambda _: None,
@@ -29,15 +29,15 @@ class Clusters:
         """
         Args:
             connect: makes the client for an address and a way of access.
-            wake: called with the keys whose jobs changed.
-            release: called when a cluster is let go.
+            enqueue: called with the keys whose jobs changed.
+            release: called when a cluster is no longer used.
             polled: called with the seconds that each look at a cluster took.
         """
         self._connect = connect
         self._release = release
         self._polled = polled
         self._pace = pace
-        self._wake = wake
+        self._enqueue = enqueue
         self._clusters: dict[tuple[str, Access | None], Cluster] = {}
         self._access: dict[tuple[str, str], Access] = {}
         self._watched: dict[Key, tuple[str, Access | None, frozenset[str]]] = {}
@@ -56,7 +56,7 @@ class Clusters:
         cluster = self._clusters.get((url, access))
         if cluster is None:
             client = self._connect(url, access)
-            cluster = self._clusters[url, access] = Cluster(client, url, self._pace, self._wake, self._polled)
+            cluster = self._clusters[url, access] = Cluster(client, url, self._pace, self._enqueue, self._polled)
         return cluster
 
     def watch(self, key: Key, url: str, prefixes: frozenset[str], *, moving: bool) -> None:
@@ -80,7 +80,7 @@ class Clusters:
             self._borrowed[address] -= 1
             if not self._borrowed[address]:
                 del self._borrowed[address]
-                await self._let_go(address)
+                await self._drop(address)
 
     def all(self) -> tuple[Cluster, ...]:
         """Every cluster that is polled."""
@@ -102,9 +102,9 @@ class Clusters:
     async def let_go_unwatched(self) -> None:
         for address in [address for address, cluster in self._clusters.items() if not cluster.watched]:
             await self._clusters.pop(address).close()
-            await self._let_go(address)
+            await self._drop(address)
 
-    async def _let_go(self, address: tuple[str, Access | None]) -> None:
+    async def _drop(self, address: tuple[str, Access | None]) -> None:
         """Release the connection to a cluster that is neither polled nor called."""
         if self._release is not None and address not in self._clusters and address not in self._borrowed:
             await self._release(*address)

@@ -13,6 +13,7 @@ from typing import Any, assert_never
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint, dump_status
 from flinkjob.api.constants import ANNOTATION_RESULT
+from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import (
     Action,
     AddFinalizer,
@@ -36,7 +37,6 @@ from flinkjob.core.actions import (
 from flinkjob.core.errors import FlinkJobError, one_line
 from flinkjob.core.identity import jar_name
 from flinkjob.core.model import JobDecision, SavepointDecision
-from flinkjob.core.reasons import Reason
 from flinkjob.kube.client import KubeClient
 from flinkjob.kube.errors import Conflict, Gone, KubeRejected, NamespaceTerminating
 from flinkjob.kube.events import EventRecorder
@@ -65,11 +65,11 @@ class Executor:
         cache: ObjectCache,
         events: EventRecorder,
         faults: Faults,
-        told: Callable[[str, str], None] = lambda kind, reason: None,
+        count_event: Callable[[str, str], None] = lambda kind, reason: None,
     ) -> None:
         """
         Args:
-            told: called with kind and reason of each Event, for metrics.
+            count_event: called with kind and reason of each Event, for metrics.
         """
         self._identity = identity
         self._kube = kube
@@ -78,7 +78,7 @@ class Executor:
         self._cache = cache
         self._events = events
         self._faults = faults
-        self._told = told
+        self._count_event = count_event
 
     async def savepoint(self, savepoint: FlinkSavepoint, decision: SavepointDecision) -> None:
         """Write a FlinkSavepoint's status, make its calls, tell, and leave the result mark.
@@ -94,7 +94,7 @@ class Executor:
         raw = await self._write_status(Kind.FLINK_SAVEPOINT, savepoint, decision.status, version=version)
         for action in decision.actions:
             await self._call(meta.namespace, action)
-        self._tell(savepoint, Kind.FLINK_SAVEPOINT, decision.actions)
+        self._record_events(savepoint, Kind.FLINK_SAVEPOINT, decision.actions)
         if decision.result_mark is not None:
             self._faults.before(Effect.RESULT_MARK)
             mark = {ANNOTATION_RESULT: decision.result_mark}
@@ -108,11 +108,11 @@ class Executor:
             self._faults.after(Effect.OBJECT_DELETE)
         if any(isinstance(action, RemoveFinalizer) for action in decision.actions):
             self._faults.before(Effect.FINALIZER_REMOVE)
-            left = await self._kube.remove_finalizer(
+            raw = await self._kube.remove_finalizer(
                 Kind.FLINK_SAVEPOINT, meta.namespace, meta.name, version, meta.finalizers
             )
             self._faults.after(Effect.FINALIZER_REMOVE)
-            if left is None or not left["metadata"].get("finalizers"):
+            if raw is None or not raw["metadata"].get("finalizers"):
                 self._cache.drop_savepoint(_stub(savepoint))
 
     async def job(self, key: Key, job: FlinkJob, decision: JobDecision) -> None:
@@ -129,7 +129,7 @@ class Executor:
                 self._tasks.run(key, action)
             else:
                 await self._call(key[0], action)
-        self._tell(job, Kind.FLINK_JOB, decision.actions)
+        self._record_events(job, Kind.FLINK_JOB, decision.actions)
         await self._afterwards(key, decision.actions)
 
     # stages
@@ -170,7 +170,7 @@ class Executor:
             raise
         except KubeRejected as error:
             message = one_line(f"no FlinkSavepoint for {what}: {error.message}")
-            self.tell(job, PostEvent(type=EventType.WARNING, reason=Reason.SavepointFailed, message=message))
+            self.record_event(job, PostEvent(type=EventType.WARNING, reason=Reason.SavepointFailed, message=message))
 
     async def _add_finalizer(self, kind: Kind, about: FlinkJob | FlinkSavepoint, version: str) -> dict[str, Any]:
         meta = about.meta
@@ -262,7 +262,7 @@ class Executor:
                 case DiscardArtifact():
                     await self._discard(key, action)
                 case RemoveFinalizer():
-                    await self._let_go(key)
+                    await self._remove_finalizer(key)
                 case DeleteSavepoint():
                     await self._delete_savepoint(key, action)
                 case MarkResult():
@@ -317,7 +317,7 @@ class Executor:
         await self._kube.delete_job(key[0], key[1], uid=job.meta.uid)
         self._faults.after(Effect.OBJECT_DELETE)
 
-    async def _let_go(self, key: Key) -> None:
+    async def _remove_finalizer(self, key: Key) -> None:
         job = self._cache.job(key)
         if job is None:
             return
@@ -332,17 +332,17 @@ class Executor:
         elif raw is None or not raw["metadata"].get("finalizers"):
             self._cache.drop_job(_stub(job))
 
-    def tell(self, about: FlinkJob | FlinkSavepoint, event: PostEvent) -> None:
-        """Tell of something outside a decision."""
-        self._tell(about, Kind.FLINK_JOB if isinstance(about, FlinkJob) else Kind.FLINK_SAVEPOINT, (event,))
+    def record_event(self, about: FlinkJob | FlinkSavepoint, event: PostEvent) -> None:
+        """Record an Event that follows from no decision."""
+        self._record_events(about, Kind.FLINK_JOB if isinstance(about, FlinkJob) else Kind.FLINK_SAVEPOINT, (event,))
 
-    def _tell(self, about: FlinkJob | FlinkSavepoint, kind: Kind, actions: Sequence[Action]) -> None:
+    def _record_events(self, about: FlinkJob | FlinkSavepoint, kind: Kind, actions: Sequence[Action]) -> None:
         meta = about.meta
         ref = ObjectRef(kind=kind.kind, namespace=meta.namespace, name=meta.name, uid=meta.uid)
         for action in actions:
             if isinstance(action, PostEvent):
                 log.info("%s: %s", action.reason, action.message)
-                self._told(kind.kind, action.reason)
+                self._count_event(kind.kind, action.reason)
                 self._events.post(ref, type=action.type.value, reason=action.reason, message=action.message)
 
 

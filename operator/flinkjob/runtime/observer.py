@@ -16,15 +16,15 @@ from flinkjob.api.codec import FlinkJob, parse_job
 from flinkjob.api.constants import ANNOTATION_ADOPT
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinksavepoint_spec import TargetSpec
+from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.errors import FlinkJobError, Invalid, RescaleUnsupported
 from flinkjob.core.flinkmodel import CheckpointStats, JobOverview
-from flinkjob.core.hosts import HostRules
 from flinkjob.core.identity import Owner, job_id, read_mark
 from flinkjob.core.model import (
     ClusterSeen,
     Fact,
     JobSeen,
-    Kin,
+    MarkedJob,
     Needs,
     Observation,
     RunPhase,
@@ -35,7 +35,7 @@ from flinkjob.kube.client import KubeClient
 from flinkjob.runtime.access import access_of
 from flinkjob.runtime.cluster import Cluster
 from flinkjob.runtime.clusters import Clusters
-from flinkjob.runtime.copies import Copies
+from flinkjob.runtime.copy_search import CopySearches
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.services import Services
 from flinkjob.runtime.tasks import Tasks
@@ -43,7 +43,7 @@ from flinkjob.snapshots.listing import SnapshotLister
 
 log = logging.getLogger(__name__)
 
-HIDDEN_RUNS = 50
+UNLISTED_RUNS = 50
 """So many runs of an object without a status are asked for by id."""
 MOST_MARKS = 100
 """So many unknown jobs are asked in one round whose they are."""
@@ -63,7 +63,7 @@ class Observer:
         snapshots: SnapshotLister,
         hosts: HostRules,
         services: Services,
-        copies: Copies,
+        copies: CopySearches,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._identity = identity
@@ -73,7 +73,7 @@ class Observer:
         self._snapshots = snapshots
         self._hosts = hosts
         self._services = services
-        self._copies = copies
+        self._copy_searches = copies
         self._now = now
         self._deleting: dict[Key, float] = {}
 
@@ -92,36 +92,36 @@ class Observer:
         self._clusters.reach(namespace, target_url, access_of(job))
         if url != target_url:
             self._clusters.reach(namespace, url, access_of(job))
-        forbidden, elsewhere = await self._closed(target_url, namespace)
+        access_denied, elsewhere = await self._closed(target_url, namespace)
         here = elsewhere if url == target_url else (await self._closed(url, namespace))[1]
         if here is not None and elsewhere is not None:
             return Observation(
                 now=self._now(),
                 cluster=here,
                 target=elsewhere,
-                forbidden=forbidden,
+                access_denied=access_denied,
                 deleting_for=self._deleting_for(key, job),
                 namespace_terminating=await self._terminating(job),
             )
         seen, seen_job, run, latest = here, JobSeen(), RunSeen(), None
         if seen is None:
             seen, seen_job, run, latest = await self._look_here(key, job, self._clusters.at(url, namespace))
-        target, kin = seen, tuple[JobOverview, ...]()
+        target, owned_jobs = seen, tuple[JobOverview, ...]()
         if elsewhere is not None:
             target = elsewhere
         else:
             cluster = self._clusters.at(target_url, namespace)
             target = await cluster.seen() if target_url != url else seen
-            kin = cluster.kin(self.owner(job).prefix)
+            owned_jobs = cluster.owned_jobs(self.owner(job).prefix)
         return Observation(
             now=self._now(),
             cluster=seen,
             target=target,
             job=seen_job,
-            kin=kin,
-            forbidden=forbidden,
+            owned_jobs=owned_jobs,
+            access_denied=access_denied,
             run=run,
-            adoptable=self._adoptable(job, target_url) if elsewhere is None else None,
+            adoption_candidate=self._adoption_candidate(job, target_url) if elsewhere is None else None,
             latest=latest,
             deleting_for=self._deleting_for(key, job),
             namespace_terminating=await self._terminating(job),
@@ -149,9 +149,9 @@ class Observer:
     async def look_at(self, namespace: str, target: TargetSpec) -> Observation:
         """What a decision about a FlinkSavepoint with `target` starts from; the cluster must be watched, if it may be."""
         url = target.cluster.as_cluster().address(namespace)
-        forbidden, closed = await self._closed(url, namespace)
+        access_denied, closed = await self._closed(url, namespace)
         if closed is not None:
-            return Observation(now=self._now(), cluster=closed, target=closed, forbidden=forbidden)
+            return Observation(now=self._now(), cluster=closed, target=closed, access_denied=access_denied)
         cluster = self._clusters.at(url, namespace)
         seen, job = await cluster.seen(), JobSeen()
         try:
@@ -160,7 +160,7 @@ class Observer:
             seen = replace(seen, reachable=False, error=error.message)
         return Observation(now=self._now(), cluster=seen, target=seen, job=job)
 
-    async def may_speak_to(self, url: str, namespace: str) -> bool:
+    async def may_connect(self, url: str, namespace: str) -> bool:
         """Whether objects of a namespace may use the address: it passes the list of allowed hosts, and where it leads to
         a Service of another namespace, that allows it. False also where that cannot be found out now."""
         return (await self._closed(url, namespace))[1] is None
@@ -170,14 +170,14 @@ class Observer:
         is seen of a cluster that is not asked: None where it may be asked."""
         try:
             self._hosts.check_url(url)
-            forbidden = await self._services.refusal(url, namespace)
+            access_denied = await self._services.refusal(url, namespace)
         except Invalid as error:
-            forbidden = error.message
+            access_denied = error.message
         except FlinkJobError as error:
             return "", replace(NOWHERE, url=url, error=error.message)
-        return forbidden, replace(NOWHERE, url=url) if forbidden else None
+        return access_denied, replace(NOWHERE, url=url) if access_denied else None
 
-    def _adoptable(self, job: FlinkJob, url: str) -> JobOverview | None:
+    def _adoption_candidate(self, job: FlinkJob, url: str) -> JobOverview | None:
         """The live job that the annotation names, where there is no submission yet."""
         named = job.meta.annotations.get(ANNOTATION_ADOPT)
         if named is None or job.status.submission is not None:
@@ -196,7 +196,7 @@ class Observer:
 
     def forget(self, key: Key) -> None:
         self._deleting.pop(key, None)
-        self._copies.forget(key)
+        self._copy_searches.forget(key)
 
     async def fill(self, key: Key, job: FlinkJob | None, observation: Observation, needs: Needs) -> Observation:
         """The observation with one more fact; when it cannot be had, the cluster counts as unreachable this round."""
@@ -204,11 +204,11 @@ class Observer:
         if needs.fact is Fact.DISPOSAL:
             return await self._disposal(key, known, needs)
         if needs.fact is Fact.COPY:
-            return replace(known, copy=await self._copies.find(key, needs.copies))
+            return replace(known, copy=await self._copy_searches.find(key, needs.copies))
         if (url := _asked(observation, needs)) is not None:
-            forbidden, closed = await self._closed(url, key[0])
+            access_denied, closed = await self._closed(url, key[0])
             if closed is not None:
-                return _silent(observation, forbidden or closed.error)
+                return _silent(observation, access_denied or closed.error)
         try:
             return await self._fact(key, job, known, needs)
         except FlinkJobError as error:
@@ -235,7 +235,7 @@ class Observer:
             case Fact.ARTIFACT:
                 assert needs.artifact is not None
                 return replace(observation, artifact=await self._tasks.artifact(key, needs.artifact))
-            case Fact.KIN:
+            case Fact.OWNER_MARKS:
                 return replace(observation, marked=await self._marks(key, observation))
             case Fact.INCARNATION:
                 target = await self._clusters.at(observation.target.url, key[0]).identify()
@@ -249,9 +249,9 @@ class Observer:
                 name = needs.revision or ""
                 found = await self._revision(job, name)
                 return replace(observation, revisions={**observation.revisions, name: found})
-            case Fact.PLAN:
-                assert needs.plan is not None
-                return replace(observation, plan=await self._tasks.plan(key, needs.plan))
+            case Fact.JOB_GRAPH:
+                assert needs.job_graph is not None
+                return replace(observation, job_graph=await self._tasks.job_graph(key, needs.job_graph))
             case Fact.SLOTS:
                 return replace(observation, slots=await here().cluster_overview())
             case Fact.REQUIREMENTS:
@@ -268,11 +268,11 @@ class Observer:
             case Fact.MARK:
                 config = await here().job_user_config(job_id)
                 return replace(observation, mark=read_mark(config) if config is not None else None)
-            case Fact.HIDDEN:
-                return replace(observation, hidden=await self._hidden(key, job, observation))
-            case Fact.STRANGERS:
+            case Fact.UNLISTED_JOB:
+                return replace(observation, unlisted_job=await self._unlisted_job(key, job, observation))
+            case Fact.UNKNOWN_JOBS:
                 target_cluster = self._clusters.at(observation.target.url, key[0])
-                return replace(observation, strangers=await target_cluster.marks(MOST_MARKS))
+                return replace(observation, unknown_jobs=await target_cluster.marks(MOST_MARKS))
 
     async def _revision(self, job: FlinkJob | None, name: str | None) -> FlinkJobSpec | None:
         """The spec that a ControllerRevision holds; None when it is gone or cannot be read any more."""
@@ -283,21 +283,21 @@ class Observer:
             return None
         return parse_job({"metadata": {"name": name}, "spec": (raw.get("data") or {}).get("spec")}).spec
 
-    async def _marks(self, key: Key, observation: Observation) -> tuple[Kin, ...]:
+    async def _marks(self, key: Key, observation: Observation) -> tuple[MarkedJob, ...]:
         client = self._clusters.at(observation.target.url, key[0]).client
-        kin = []
-        named = (observation.adoptable,) if observation.adoptable is not None else ()
-        for overview in (*observation.kin, *named):
+        marked = []
+        named = (observation.adoption_candidate,) if observation.adoption_candidate is not None else ()
+        for overview in (*observation.owned_jobs, *named):
             config = await client.job_user_config(overview.job_id)
-            kin.append(Kin(overview=overview, mark=read_mark(config) if config is not None else None))
-        return tuple(kin)
+            marked.append(MarkedJob(overview=overview, mark=read_mark(config) if config is not None else None))
+        return tuple(marked)
 
-    async def _hidden(self, key: Key, job: FlinkJob | None, observation: Observation) -> str | None:
+    async def _unlisted_job(self, key: Key, job: FlinkJob | None, observation: Observation) -> str | None:
         """A live job with an id of one of the object's first runs, asked for one by one."""
         if job is None:
             return None
         client = self._clusters.at(observation.target.url, key[0]).client
-        for number in range(1, HIDDEN_RUNS + 1):
+        for number in range(1, UNLISTED_RUNS + 1):
             candidate = job_id(self.owner(job), job.meta.uid, number)
             state = await client.job_status(candidate)
             if state is not None and not state.is_terminal:
@@ -319,9 +319,9 @@ def _asked(observation: Observation, needs: Needs) -> str | None:
             return None
         case Fact.ARTIFACT:
             return needs.artifact.url if needs.artifact is not None else None
-        case Fact.PLAN:
-            return needs.plan.url if needs.plan is not None else None
-        case Fact.KIN | Fact.INCARNATION | Fact.ALIAS | Fact.HIDDEN | Fact.STRANGERS:
+        case Fact.JOB_GRAPH:
+            return needs.job_graph.url if needs.job_graph is not None else None
+        case Fact.OWNER_MARKS | Fact.INCARNATION | Fact.ALIAS | Fact.UNLISTED_JOB | Fact.UNKNOWN_JOBS:
             return observation.target.url
         case _:
             return observation.cluster.url

@@ -17,14 +17,15 @@ from flinkjob.api.codec import FlinkJob, FlinkSavepoint
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.api.flinksavepoint_spec import TargetSpec
 from flinkjob.core.actions import DiscardArtifact, RunJob
-from flinkjob.core.decide_job import decide_job
-from flinkjob.core.decide_savepoint import SavepointInput, decide_savepoint
+from flinkjob.core.copies.queue import Turns, kept_until_copied, turns
+from flinkjob.core.copies.savepoint_copy import follow_copy, snapshot_view, wanted_copy
 from flinkjob.core.flinkmodel import is_local
-from flinkjob.core.jobsync import Turns, kept_until_copied, turns
+from flinkjob.core.job.decide import decide_job
+from flinkjob.core.job.status_noise import settled
 from flinkjob.core.model import Fact, JobDecision, JobInput, Needs, Observation, SavepointDecision
-from flinkjob.core.savepoint_end import needs_cluster
-from flinkjob.core.sync import follow_sync, snapshot_view, wanted_copy
-from flinkjob.core.unreadable import let_go, mend, told
+from flinkjob.core.savepoint.after_end import needs_cluster
+from flinkjob.core.savepoint.decide import SavepointInput, decide_savepoint
+from flinkjob.core.unreadable import mend, release, unreadable_event
 from flinkjob.kube.errors import Conflict, Gone, KubeRejected
 from flinkjob.observability.jobmetrics import downtime
 from flinkjob.observability.logging import context
@@ -33,13 +34,12 @@ from flinkjob.runtime.access import access_to
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.cluster import PREFIX
 from flinkjob.runtime.clusters import Clusters
+from flinkjob.runtime.copy_tasks import CopyTasks
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.leader import RETRY_SECONDS, NotLeading
 from flinkjob.runtime.observer import Observer, addresses
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.refusals import Refusals
-from flinkjob.runtime.settle import settled
-from flinkjob.runtime.syncs import Syncs
 from flinkjob.runtime.tasks import Tasks
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Reconciler:
         executor: Executor,
         clusters: Clusters,
         tasks: Tasks,
-        syncs: Syncs,
+        copy_tasks: CopyTasks,
         metrics: Metrics,
         unmarked: bool = True,
     ) -> None:
@@ -83,10 +83,10 @@ class Reconciler:
         self._executor = executor
         self._clusters = clusters
         self._tasks = tasks
-        self._syncs = syncs
+        self._copy_tasks = copy_tasks
         self._metrics = metrics
         self._refusals = Refusals()
-        self._complaints: dict[str, str] = {}
+        self._reported: dict[str, str] = {}
 
     async def reconcile(self, key: Key) -> float | None:
         """Work on a key once; after how many seconds to do it again, None: when something changes."""
@@ -111,7 +111,7 @@ class Reconciler:
 
     async def _round(self, key: Key) -> float | None:
         job, savepoints = self._cache.job(key), self._cache.savepoints_of(key)
-        self._syncs.retain(key, frozenset(one.meta.uid for one in savepoints if one.meta.deletion_time is None))
+        self._copy_tasks.retain(key, frozenset(one.meta.uid for one in savepoints if one.meta.deletion_time is None))
         self._refusals.retain(key, frozenset(one.meta.uid for one in savepoints))
         if job is None and not savepoints:
             await self._forget(key)
@@ -143,30 +143,30 @@ class Reconciler:
 
     async def _unreadable(self, key: Key, job: FlinkJob, savepoints: tuple[FlinkSavepoint, ...]) -> float | None:
         """A FlinkJob with a status that cannot be read: only what is being deleted goes on."""
-        self._complain(job)
+        self._report_unreadable(job)
         delays: list[float | None] = []
         if job.meta.deletion_time is not None:
             decision = mend(job)
             await self._executor.job(key, job, decision)
             delays.append(decision.requeue_after)
         why = f"FlinkJob {job.meta.name}: {job.status_error}"
-        delays += [await self._let_go(key, savepoint, savepoint.status_error or why) for savepoint in savepoints]
+        delays += [await self._release(key, savepoint, savepoint.status_error or why) for savepoint in savepoints]
         return _soonest(delays)
 
-    async def _let_go(self, key: Key, savepoint: FlinkSavepoint, why: str) -> float | None:
+    async def _release(self, key: Key, savepoint: FlinkSavepoint, why: str) -> float | None:
         """A FlinkSavepoint of which not everything can be read: it ends when it is being deleted."""
         if savepoint.meta.deletion_time is None:
             return None
         if pause := self._refusals.pause(savepoint.meta):
             return pause
-        return await self._carry_out(key, savepoint, let_go(savepoint, why, self._observer.now()))
+        return await self._carry_out(key, savepoint, release(savepoint, why, self._observer.now()))
 
-    def _complain(self, about: FlinkJob | FlinkSavepoint) -> None:
+    def _report_unreadable(self, about: FlinkJob | FlinkSavepoint) -> None:
         """Say that a status cannot be read, once, until something changes."""
         uid, error = about.meta.uid, about.status_error or ""
-        if self._complaints.get(uid) != error and about.meta.deletion_time is None:
-            self._executor.tell(about, told(about))
-        self._complaints[uid] = error
+        if self._reported.get(uid) != error and about.meta.deletion_time is None:
+            self._executor.record_event(about, unreadable_event(about))
+        self._reported[uid] = error
 
     async def _decide(
         self, key: Key, job: FlinkJob, savepoints: tuple[FlinkSavepoint, ...], observation: Observation
@@ -208,8 +208,8 @@ class Reconciler:
         turn: Turns,
     ) -> float | None:
         if savepoint.status_error is not None:
-            self._complain(savepoint)
-            return await self._let_go(key, savepoint, savepoint.status_error)
+            self._report_unreadable(savepoint)
+            return await self._release(key, savepoint, savepoint.status_error)
         spec, deleting = savepoint.spec, savepoint.meta.deletion_time is not None
         observation = replace(
             observation, known=observation.known - _FRESH_FOR_EACH, trigger=None, checkpoints=None, disposal=None
@@ -254,9 +254,9 @@ class Reconciler:
         later = uid in turn.later
         wanted = wanted_copy(savepoint, answer.status, now, by_job) if not later else None
         if wanted is None:
-            self._syncs.cancel(uid)
-        seen = await self._syncs.look(key, wanted) if wanted is not None else None
-        answer = follow_sync(savepoint, answer, seen, now, by_job, later=later)
+            self._copy_tasks.cancel(uid)
+        seen = await self._copy_tasks.look(key, wanted) if wanted is not None else None
+        answer = follow_copy(savepoint, answer, seen, now, by_job, later=later)
         answer = kept_until_copied(savepoint, answer, now, is_awaited=uid in turn.awaited)
         return await self._carry_out(key, savepoint, answer)
 
@@ -281,7 +281,7 @@ class Reconciler:
         """The cluster of a target and its job; it is watched from now on, unless it may not be spoken to."""
         cluster = target.cluster.as_cluster()
         url = cluster.address(key[0])
-        if await self._observer.may_speak_to(url, key[0]):
+        if await self._observer.may_connect(url, key[0]):
             self._clusters.reach(key[0], url, access_to(cluster, key[0]))
             self._clusters.watch(key, url, frozenset({target.job_id[:PREFIX]}), moving=True)
         else:
@@ -306,7 +306,7 @@ class Reconciler:
             own += [addresses(other)[1] for other in self._cache.jobs() if other.meta.namespace == key[0]]
         found: list[str] = []
         for url in dict.fromkeys(own):
-            if len(found) < MOST_DISPOSERS and await self._observer.may_speak_to(url, key[0]):
+            if len(found) < MOST_DISPOSERS and await self._observer.may_connect(url, key[0]):
                 found.append(url)
         return tuple(found)
 
@@ -315,7 +315,7 @@ class Reconciler:
         actions = [
             action
             for action in decision.actions
-            if not isinstance(action, DiscardArtifact) or await self._observer.may_speak_to(action.url, key[0])
+            if not isinstance(action, DiscardArtifact) or await self._observer.may_connect(action.url, key[0])
         ]
         return replace(decision, actions=tuple(actions))
 
@@ -325,7 +325,7 @@ class Reconciler:
         if job is None:
             return
         url, _ = addresses(job)
-        if not await self._observer.may_speak_to(url, key[0]):
+        if not await self._observer.may_connect(url, key[0]):
             await self._clusters.forget(key)
             return
         soon = decision.requeue_after is not None and decision.requeue_after <= MOVING_BELOW

@@ -1,7 +1,7 @@
 """How many copies are made at the same time, and whose turn is next: a store that crawls holds up no other.
 
-Used by `syncs`. Invariants: never more than twice the limit in all, which bounds the memory; beyond the limit only one to
-each store; among those that wait the store with the fewest copies under way goes first, then who has waited longest.
+Used by `copy_tasks`. Invariants: never more than twice the limit in all, which bounds the memory; beyond the limit only one
+to each store; among those that wait the store with the fewest copies under way goes first, then who has waited longest.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How a namespace reaches a store: by a Secret of its own, or by the operator's own access where that was granted.
 
-Used by `Syncs`. Invariants: a Secret or ConfigMap is read only in the namespace that names it; without a Secret, and for
+Used by `copy_tasks`. Invariants: a Secret or ConfigMap is read only in the namespace that names it; without a Secret, and for
 mounted directories, a grant is needed; every host, and each address that it has when a store is opened, passes the operator's
 allow list; no credential is logged.
 """
@@ -15,9 +15,9 @@ from urllib.parse import unquote, urlsplit
 from obstore.store import ObjectStore
 
 from flinkjob.api.sync import StoreAccess
+from flinkjob.core.access.grants import StoreGrants
+from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.errors import Invalid
-from flinkjob.core.grants import StoreGrants
-from flinkjob.core.hosts import HostRules
 from flinkjob.runtime.access import Reader, Vault
 from flinkjob.snapshots.links import refuse_links_below
 from flinkjob.snapshots.listing import METADATA

@@ -1,7 +1,7 @@
 """Calls that may take minutes, as tasks beside the workers: fetching and uploading a jar, and the run call.
 
 Started by the observer (artifacts) and the executor (runs). Invariants: a worker never waits for them longer than a moment;
-at most one of each for a key; the outcome is kept for the next observation and the key is woken.
+at most one of each for a key; the outcome is kept for the next observation and the key is enqueued.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from flinkjob.core.model import (
     ArtifactSeen,
     DisposalPhase,
     DisposalSeen,
-    PlanPhase,
-    PlanRequest,
-    PlanSeen,
+    JobGraphPhase,
+    JobGraphRequest,
+    JobGraphSeen,
     RunPhase,
     RunSeen,
 )
@@ -57,9 +57,9 @@ class _Fetch:
 
 
 @dataclass
-class _Plan:
-    request: PlanRequest
-    task: asyncio.Task[PlanSeen]
+class _JobGraph:
+    request: JobGraphRequest
+    task: asyncio.Task[JobGraphSeen]
     done: float = 0.0
 
     @property
@@ -67,7 +67,7 @@ class _Plan:
         """A refusal is looked at again after a while, an unclear answer at once, a good one after a minute."""
         if not self.task.done():
             return False
-        keep = {PlanPhase.COMPILED: READY_FOR, PlanPhase.REFUSED: FAILED_FOR}.get(self.task.result().phase, 1.0)
+        keep = {JobGraphPhase.COMPILED: READY_FOR, JobGraphPhase.REFUSED: FAILED_FOR}.get(self.task.result().phase, 1.0)
         return time.monotonic() - self.done > keep
 
 
@@ -82,16 +82,16 @@ class Tasks:
     """The long calls of all keys."""
 
     def __init__(
-        self, *, identity: str, clusters: Clusters, store: ArtifactStore, faults: Faults, wake: Callable[[Key], None]
+        self, *, identity: str, clusters: Clusters, store: ArtifactStore, faults: Faults, enqueue: Callable[[Key], None]
     ) -> None:
         self._identity = identity
         self._clusters = clusters
         self._store = store
         self._faults = faults
-        self._wake = wake
+        self._enqueue = enqueue
         self._fetches: dict[Key, _Fetch] = {}
         self._runs: dict[Key, _Run] = {}
-        self._plans: dict[Key, _Plan] = {}
+        self._job_graphs: dict[Key, _JobGraph] = {}
         self._disposals: dict[str, asyncio.Task[DisposalSeen]] = {}
 
     # artifacts
@@ -123,7 +123,7 @@ class Tasks:
         fetch = self._fetches.get(key)
         if fetch is not None and fetch.request is request:
             fetch.done = time.monotonic()
-            self._wake(key)
+            self._enqueue(key)
 
     def _stop_fetch(self, key: Key) -> None:
         fetch = self._fetches.pop(key, None)
@@ -164,36 +164,36 @@ class Tasks:
 
     # job graphs
 
-    async def plan(self, key: Key, request: PlanRequest) -> PlanSeen:
+    async def job_graph(self, key: Key, request: JobGraphRequest) -> JobGraphSeen:
         """Whether the program compiles to a job graph; starts the compilation when nobody did."""
-        known = self._plans.get(key)
+        known = self._job_graphs.get(key)
         if known is None or known.request != request or known.expired:
             if known is not None:
                 known.task.cancel()
-            task = asyncio.create_task(self._compile(key, request), name=f"plan {key[0]}/{key[1]}")
-            known = self._plans[key] = _Plan(request, task)
+            task = asyncio.create_task(self._compile(key, request), name=f"job graph {key[0]}/{key[1]}")
+            known = self._job_graphs[key] = _JobGraph(request, task)
             task.add_done_callback(lambda _: self._compiled(key, request))
         await asyncio.wait({known.task}, timeout=MOMENT)
-        return _outcome(known.task, PlanSeen(phase=PlanPhase.WORKING))
+        return _outcome(known.task, JobGraphSeen(phase=JobGraphPhase.WORKING))
 
-    def _compiled(self, key: Key, request: PlanRequest) -> None:
-        known = self._plans.get(key)
+    def _compiled(self, key: Key, request: JobGraphRequest) -> None:
+        known = self._job_graphs.get(key)
         if known is not None and known.request is request:
             known.done = time.monotonic()
-            self._wake(key)
+            self._enqueue(key)
 
-    async def _compile(self, key: Key, request: PlanRequest) -> PlanSeen:
+    async def _compile(self, key: Key, request: JobGraphRequest) -> JobGraphSeen:
         client = self._clusters.at(request.url, key[0]).client
         try:
             await client.plan_jar(request.jar_id, request.request, timeout=None)
         except SubmitRejected as error:
-            return PlanSeen(phase=PlanPhase.REFUSED, message=error.message)
+            return JobGraphSeen(phase=JobGraphPhase.REFUSED, message=error.message)
         except FlinkJobError as error:
-            return PlanSeen(phase=PlanPhase.UNCLEAR, message=error.message)
+            return JobGraphSeen(phase=JobGraphPhase.UNCLEAR, message=error.message)
         except Exception as error:
             log.exception("compiling failed in the operator itself")
-            return PlanSeen(phase=PlanPhase.UNCLEAR, message=f"internal error: {type(error).__name__}")
-        return PlanSeen(phase=PlanPhase.COMPILED)
+            return JobGraphSeen(phase=JobGraphPhase.UNCLEAR, message=f"internal error: {type(error).__name__}")
+        return JobGraphSeen(phase=JobGraphPhase.COMPILED)
 
     # disposals
 
@@ -283,20 +283,20 @@ class Tasks:
     def _answered(self, key: Key, action: RunJob) -> None:
         run = self._runs.get(key)
         if run is not None and (run.job_id, run.attempt) == (action.request.job_id, action.attempt):
-            self._wake(key)
+            self._enqueue(key)
 
     # ends
 
     def forget(self, key: Key) -> None:
         """The key is gone: nothing of it is kept."""
         self._stop_fetch(key)
-        for known in (self._runs.pop(key, None), self._plans.pop(key, None)):
+        for known in (self._runs.pop(key, None), self._job_graphs.pop(key, None)):
             if known is not None and not known.task.done():
                 known.task.cancel()
 
     async def close(self) -> None:
         tasks: list[asyncio.Task[Any]] = [
-            known.task for table in (self._fetches, self._runs, self._plans) for known in table.values()
+            known.task for table in (self._fetches, self._runs, self._job_graphs) for known in table.values()
         ]
         tasks += self._disposals.values()
         for task in tasks:
@@ -320,9 +320,8 @@ def _patience(attempt: int) -> float:
 
 def _disposed(result: TriggerResult, *, believed: bool) -> DisposalSeen:
     cause = result.failure or ""
-    missing = result.missing or "Cannot find checkpoint or savepoint" in cause
-    if missing and not believed:
+    if result.missing and not believed:
         return DisposalSeen(phase=DisposalPhase.FAILED, message="it does not find it, but others may")
-    if result.state is TriggerState.COMPLETED or missing:
+    if result.state is TriggerState.COMPLETED:
         return DisposalSeen(phase=DisposalPhase.DONE)
     return DisposalSeen(phase=DisposalPhase.FAILED, message=cause or "Flink has forgotten the disposal")

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from flinkjob.core.model import Left, Listing
+from flinkjob.core.model import FoundSnapshot, Listing
 
 METADATA = "_metadata"
 _CHECKPOINT = re.compile(r"^chk-([0-9]+)$")
@@ -53,12 +53,14 @@ class SnapshotLister:
             return Listing(readable=True)
         except OSError:
             return Listing(readable=False)
-        found = [_left(entry) for entry in complete]
-        found.sort(key=lambda left: (left.number or 0, left.time or datetime.min.replace(tzinfo=UTC)), reverse=True)
+        found = [_found_snapshot(entry) for entry in complete]
+        found.sort(
+            key=lambda snapshot: (snapshot.number or 0, snapshot.time or datetime.min.replace(tzinfo=UTC)), reverse=True
+        )
         return Listing(readable=True, found=tuple(found))
 
 
-def _left(entry: Path) -> Left:
+def _found_snapshot(entry: Path) -> FoundSnapshot:
     match = _CHECKPOINT.match(entry.name)
     taken = datetime.fromtimestamp((entry / METADATA).stat().st_mtime, UTC)
-    return Left(location=f"file:{entry}", number=int(match[1]) if match else None, time=taken)
+    return FoundSnapshot(location=f"file:{entry}", number=int(match[1]) if match else None, time=taken)

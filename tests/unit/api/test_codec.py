@@ -13,6 +13,15 @@ from pydantic import TypeAdapter
 
 from flinkjob.api.codec import dump_status, parse_job, parse_savepoint
 from flinkjob.api.constants import MAX_STATUS_BYTES
+from flinkjob.api.enums import (
+    ConditionStatus,
+    HoldReason,
+    OperationKind,
+    Phase,
+    RunResult,
+    SavepointErrorCode,
+    SnapshotKind,
+)
 from flinkjob.api.flinkjob_status import (
     Condition,
     FailureInfo,
@@ -26,15 +35,6 @@ from flinkjob.api.flinkjob_status import (
     Submission,
 )
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
-from flinkjob.api.words import (
-    ConditionStatus,
-    HoldReason,
-    OperationKind,
-    Phase,
-    RunResult,
-    SavepointErrorCode,
-    SnapshotKind,
-)
 from tests.support.tables import table
 from tests.unit.api.objects import filled, job, savepoint
 

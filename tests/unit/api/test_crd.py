@@ -11,7 +11,7 @@ import yaml
 from flinkjob.api import crd
 from flinkjob.api.constants import MAX_STATUS_BYTES
 from flinkjob.api.crd import flinkjob_crd, flinksavepoint_crd, main
-from flinkjob.api.words import SavepointErrorCode
+from flinkjob.api.enums import SavepointErrorCode
 
 ROOT = Path(__file__).parents[3]
 CRDS = {"FlinkJob": flinkjob_crd(), "FlinkSavepoint": flinksavepoint_crd()}

@@ -12,26 +12,26 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint, dump_status
+from flinkjob.api.enums import HoldReason, OperationKind, RunResult, SavepointPhase, SnapshotKind, SubmissionReason
 from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, Hold, PeriodicInfo, Plan, RestartInfo
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
-from flinkjob.api.words import HoldReason, OperationKind, RunResult, SavepointPhase, SnapshotKind, SubmissionReason
 from flinkjob.core.errors import SubmitRejection
 from flinkjob.core.flinkmodel import CheckpointConfig, CheckpointKind, FlinkJobState, TriggerState
+from flinkjob.core.job.status_noise import settled
 from flinkjob.core.model import (
     ArtifactPhase,
     ArtifactSeen,
+    FoundSnapshot,
     JobDecision,
+    JobGraphPhase,
+    JobGraphSeen,
     JobSeen,
-    Left,
     Listing,
     Observation,
-    PlanPhase,
-    PlanSeen,
     Presence,
     RunPhase,
     RunSeen,
 )
-from flinkjob.runtime.settle import settled
 from tests.support.inputs import (
     CHECKPOINTS,
     NOW,
@@ -210,8 +210,8 @@ def observations(draw: st.DrawFn) -> Observation:
                 [READY, READY, ArtifactSeen(phase=ArtifactPhase.WORKING), ArtifactSeen(phase=ArtifactPhase.FAILED)]
             )
         ),
-        plan=PlanSeen(phase=draw(st.sampled_from(PlanPhase)), message="m"),
-        kin=draw(st.sampled_from([(), (overview(),), (overview(number=2),)])),
+        job_graph=JobGraphSeen(phase=draw(st.sampled_from(JobGraphPhase)), message="m"),
+        owned_jobs=draw(st.sampled_from([(), (overview(),), (overview(number=2),)])),
         alias=draw(st.booleans()),
         listings={own: left, directory(): draw(st.sampled_from([left, Listing(readable=True)]))},
         deleting_for=draw(st.sampled_from([1.0, 900.0])),
@@ -219,7 +219,7 @@ def observations(draw: st.DrawFn) -> Observation:
 
 
 def _found(location: str, number: int) -> Listing:
-    return Listing(readable=True, found=(Left(location=location, number=number, time=ago(30)),))
+    return Listing(readable=True, found=(FoundSnapshot(location=location, number=number, time=ago(30)),))
 
 
 metas = st.sampled_from([{}, {}, {}, deleted(5), deleted(3600)])

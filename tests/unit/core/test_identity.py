@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from flinkjob.api.reasons import Reason
 from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.identity import (
     Owner,
@@ -19,7 +20,6 @@ from flinkjob.core.identity import (
     revision_name,
     trigger_id,
 )
-from flinkjob.core.reasons import Reason
 from flinkjob.core.units import readable_duration, readable_size
 from tests.support.tables import table
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from aiohttp import web
 
-from flinkjob.core.hosts import HostRules
+from flinkjob.core.access.hosts import HostRules
 from flinkjob.net.checked import CheckedTransport, artifact_client
 
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from flinkjob.api.enums import Phase, SavepointPhase, SubmissionReason
 from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, HistoryEntry, SavepointInfo
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.api.sync import JobSyncStatus, SyncProgress, SyncStatus
-from flinkjob.api.words import Phase, SavepointPhase, SubmissionReason
-from flinkjob.observability.jobmetrics import downtime, oldest_checkpoint_age, oldest_savepoint_age, oldest_sync
+from flinkjob.observability.jobmetrics import downtime, oldest_checkpoint_age, oldest_copy, oldest_savepoint_age
 from tests.support.inputs import NOW, ago, job, run, savepoint
 
 
@@ -50,6 +50,6 @@ def test_the_oldest_copy_that_is_not_complete_counts() -> None:
     done = FlinkSavepointStatus(phase=SavepointPhase.COMPLETED, sync=SyncStatus(start_time=ago(9000), end_time=ago(1)))
     by_job = FlinkJobStatus(sync=JobSyncStatus(in_progress=SyncProgress(name="sp", start_time=ago(70))))
     asked = [savepoint(status=syncing), savepoint(status=done), savepoint()]
-    assert oldest_sync([job()], asked, NOW) == pytest.approx(50)
-    assert oldest_sync([job(status=by_job)], asked, NOW) == pytest.approx(70)
-    assert oldest_sync([job()], asked[1:], NOW) == 0.0
+    assert oldest_copy([job()], asked, NOW) == pytest.approx(50)
+    assert oldest_copy([job(status=by_job)], asked, NOW) == pytest.approx(70)
+    assert oldest_copy([job()], asked[1:], NOW) == 0.0

@@ -87,7 +87,7 @@ def test_two_in_one_process_do_not_clash() -> None:
 
 
 def test_transitions_are_counted_by_reason(metrics: Metrics, registry: CollectorRegistry) -> None:
-    metrics.told("FlinkJob", "LeftBehind")
-    metrics.told("FlinkJob", "LeftBehind")
+    metrics.count_event("FlinkJob", "LeftBehind")
+    metrics.count_event("FlinkJob", "LeftBehind")
     labels = {"kind": "FlinkJob", "reason": "LeftBehind"}
     assert registry.get_sample_value("flinkjob_events_total", labels) == 2

@@ -255,8 +255,8 @@ def test_a_job_that_nobody_watches_is_a_stranger(site: Site) -> None:
     }
     site.watch()
     site.world.pass_time(10)
-    assert [job.job_id for job in site.cluster.strangers()] == [STRANGER]
-    assert [job.job_id for job in site.cluster.kin(PREFIX)] == [JOB]
+    assert [job.job_id for job in site.cluster.unknown_jobs()] == [STRANGER]
+    assert [job.job_id for job in site.cluster.owned_jobs(PREFIX)] == [JOB]
 
 
 def test_a_stranger_is_asked_once_whose_it_is(site: Site) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from flinkjob.api.codec import FlinkJob, parse_job, parse_savepoint
+from flinkjob.api.enums import SavepointPhase
 from flinkjob.api.flinkjob_status import FlinkJobStatus
-from flinkjob.api.words import SavepointPhase
 from flinkjob.core.actions import (
     Action,
     AddFinalizer,

@@ -11,22 +11,22 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from flinkjob.core.access.grants import StoreGrants
+from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.flinkmodel import TriggerResult, TriggerState
-from flinkjob.core.grants import StoreGrants
-from flinkjob.core.hosts import HostRules
 from flinkjob.core.model import ClusterSeen, Fact, Needs, Observation
 from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
-from flinkjob.runtime.copies import Copies
+from flinkjob.runtime.copy_search import CopySearches
+from flinkjob.runtime.copy_tasks import CopyTasks
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.faults import Faults
 from flinkjob.runtime.observer import Observer
 from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.services import SERVICE_SECONDS, Services
 from flinkjob.runtime.storeaccess import StoreAccesses
-from flinkjob.runtime.syncs import Syncs
 from flinkjob.runtime.tasks import Tasks
 from flinkjob.snapshots.listing import SnapshotLister
 from tests.unit.api import objects
@@ -82,7 +82,7 @@ class Operator:
         store: Any = None
         events: Any = StubEvents(self.kube.log)
         self.clusters = Clusters(self._connect, Pace(), lambda _: None)
-        tasks = Tasks(identity="default", clusters=self.clusters, store=store, faults=Faults(), wake=lambda _: None)
+        tasks = Tasks(identity="default", clusters=self.clusters, store=store, faults=Faults(), enqueue=lambda _: None)
         stores = StoreAccesses(reader=kube, grants=StoreGrants(), hosts=HostRules())
         self.observer = Observer(
             identity="default",
@@ -92,7 +92,7 @@ class Operator:
             snapshots=SnapshotLister(()),
             hosts=HostRules(),
             services=Services(kube, clock=self.world.now),
-            copies=Copies(identity="default", stores=stores, wake=lambda _: None),
+            copies=CopySearches(identity="default", stores=stores, enqueue=lambda _: None),
         )
         executor = Executor(
             identity="default",
@@ -110,7 +110,7 @@ class Operator:
             executor=executor,
             clusters=self.clusters,
             tasks=tasks,
-            syncs=Syncs(identity="default", stores=stores, faults=Faults(), wake=lambda _: None),
+            copy_tasks=CopyTasks(identity="default", stores=stores, faults=Faults(), enqueue=lambda _: None),
             metrics=Metrics(CollectorRegistry()),
         )
 
@@ -270,7 +270,7 @@ def test_a_target_is_not_polled_any_more_when_its_permission_is_taken_back(opera
     assert operator.clusters.all() == ()
 
 
-@pytest.mark.parametrize("fact", [Fact.CHECKPOINTS, Fact.INCARNATION, Fact.SLOTS, Fact.MARK, Fact.KIN])
+@pytest.mark.parametrize("fact", [Fact.CHECKPOINTS, Fact.INCARNATION, Fact.SLOTS, Fact.MARK, Fact.OWNER_MARKS])
 def test_a_fact_is_not_asked_of_a_cluster_that_may_not_be_spoken_to(operator: Operator, fact: Fact) -> None:
     there = ClusterSeen(url=FOREIGN, reachable=True)
     observation = Observation(now=datetime.now(UTC), cluster=there, target=there)

@@ -11,9 +11,9 @@ from aiohttp.test_utils import TestServer
 from prometheus_client import CollectorRegistry
 
 from flinkjob.app import _http
+from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.errors import Transient
 from flinkjob.core.flinkmodel import RunRequest
-from flinkjob.core.hosts import HostRules
 from flinkjob.flink.client import FlinkClient
 from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.sending import before_sending

@@ -11,7 +11,7 @@ import pytest
 from flinkjob.runtime.slots import Slots
 
 
-class Copies:
+class CopySearches:
     """Copies that go on until they are let go, and what is under way."""
 
     def __init__(self, limit: int) -> None:
@@ -57,7 +57,7 @@ async def settled() -> None:
 
 
 async def test_so_many_at_a_time_in_the_order_in_which_they_came() -> None:
-    copies = Copies(2)
+    copies = CopySearches(2)
     await copies.ask("a1", "a2", "a3", "a4")
     assert copies.under_way == ["a1", "a2"]
     await copies.end("a2")
@@ -67,7 +67,7 @@ async def test_so_many_at_a_time_in_the_order_in_which_they_came() -> None:
 
 @pytest.mark.copying("crawling-store")
 async def test_beyond_the_limit_only_one_to_each_other_store() -> None:
-    copies = Copies(2)
+    copies = CopySearches(2)
     await copies.ask("a1", "a2", "a3", "b1", "b2", "c1", "d1")
     assert copies.under_way == ["a1", "a2", "b1", "c1"], "twice the limit is all there is"
     await copies.end("a1")
@@ -76,7 +76,7 @@ async def test_beyond_the_limit_only_one_to_each_other_store() -> None:
 
 
 async def test_the_store_with_the_fewest_goes_first() -> None:
-    copies = Copies(2)
+    copies = CopySearches(2)
     await copies.ask("a1", "a2", "a3", "a4", "b1")
     await copies.end("a1")
     assert copies.under_way == ["a2", "b1"]
@@ -87,7 +87,7 @@ async def test_the_store_with_the_fewest_goes_first() -> None:
 
 
 async def test_one_that_is_given_up_while_it_waits_takes_no_slot() -> None:
-    copies = Copies(1)
+    copies = CopySearches(1)
     await copies.ask("a1", "a2", "a3")
     await copies.cancel("a2")
     await copies.end("a1")
@@ -100,7 +100,7 @@ async def test_one_that_is_given_up_while_it_waits_takes_no_slot() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 async def test_whatever_happens_no_slot_is_lost_and_none_too_many_is_given(seed: int) -> None:
-    chance, copies = random.Random(seed), Copies(2)
+    chance, copies = random.Random(seed), CopySearches(2)
     names: list[str] = []
     acts: tuple[Callable[[str], Awaitable[None]], ...] = (copies.end, copies.cancel)
     for number in range(60):

@@ -12,9 +12,9 @@ import pytest
 from obstore.store import LocalStore, S3Store
 
 from flinkjob.api.sync import StoreAccess
+from flinkjob.core.access.grants import StoreGrants
+from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.errors import Invalid, Rejected, Transient
-from flinkjob.core.grants import StoreGrants
-from flinkjob.core.hosts import HostRules
 from flinkjob.runtime.storeaccess import StoreAccesses
 
 SECRETS = {

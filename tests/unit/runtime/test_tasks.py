@@ -20,8 +20,8 @@ from flinkjob.core.model import (
     ArtifactRequest,
     ArtifactSeen,
     DisposalPhase,
-    PlanPhase,
-    PlanRequest,
+    JobGraphPhase,
+    JobGraphRequest,
     RunPhase,
     RunSeen,
 )
@@ -84,7 +84,7 @@ class Desk:
 
         async def make() -> Tasks:
             clusters = Clusters(lambda *_: client, Pace(), lambda _: None)
-            return Tasks(identity="default", clusters=clusters, store=store, faults=Noting(), wake=self.woken.append)
+            return Tasks(identity="default", clusters=clusters, store=store, faults=Noting(), enqueue=self.woken.append)
 
         self.tasks = world.run(make())
 
@@ -304,40 +304,40 @@ def test_a_jar_that_is_not_there_is_brought_again(desk: Desk) -> None:
 # job graphs
 
 
-def _plan(desk: Desk, job_id: str = "a" * 32) -> PlanPhase:
-    request = PlanRequest(url=URL, jar_id="j", request=RunRequest(job_id=job_id))
-    return desk.world.run(desk.tasks.plan(KEY, request)).phase
+def _plan(desk: Desk, job_id: str = "a" * 32) -> JobGraphPhase:
+    request = JobGraphRequest(url=URL, jar_id="j", request=RunRequest(job_id=job_id))
+    return desk.world.run(desk.tasks.job_graph(KEY, request)).phase
 
 
 def test_a_program_is_compiled_once(desk: Desk) -> None:
-    assert [_plan(desk), _plan(desk)] == [PlanPhase.COMPILED] * 2
+    assert [_plan(desk), _plan(desk)] == [JobGraphPhase.COMPILED] * 2
     assert desk.flink.calls.count("plan") == 1
-    assert _plan(desk, "b" * 32) is PlanPhase.COMPILED
+    assert _plan(desk, "b" * 32) is JobGraphPhase.COMPILED
     assert desk.flink.calls.count("plan") == 2
 
 
 @table(
     ("error", "phase", "kept"),
     "refused: after minutes",
-    (SubmitRejected(400, SubmitRejection.ENTRY_CLASS, "no class"), PlanPhase.REFUSED, FAILED_FOR),
+    (SubmitRejected(400, SubmitRejection.ENTRY_CLASS, "no class"), JobGraphPhase.REFUSED, FAILED_FOR),
     "cut off: at once",
-    (Unreachable("cut", "cut off"), PlanPhase.UNCLEAR, 1.0),
+    (Unreachable("cut", "cut off"), JobGraphPhase.UNCLEAR, 1.0),
 )
 def test_a_program_that_was_not_compiled_is_tried_again(
-    desk: Desk, error: Exception, phase: PlanPhase, kept: float
+    desk: Desk, error: Exception, phase: JobGraphPhase, kept: float
 ) -> None:
     desk.flink.errors["plan"] = error
     assert _plan(desk) is phase
     desk.world.pass_time(kept - 0.5)
     assert _plan(desk) is phase
     desk.world.pass_time(1)
-    assert _plan(desk) is PlanPhase.COMPILED
+    assert _plan(desk) is JobGraphPhase.COMPILED
 
 
 def test_a_main_that_never_returns_holds_up_nobody(desk: Desk) -> None:
     desk.flink.hangs.clear()
     begun = desk.world.now()
-    assert _plan(desk) is PlanPhase.WORKING
+    assert _plan(desk) is JobGraphPhase.WORKING
     assert desk.world.now() - begun == pytest.approx(0.5)
 
 
@@ -348,8 +348,8 @@ def test_a_main_that_never_returns_holds_up_nobody(desk: Desk) -> None:
     ("results", "phase"),
     "completed: done",
     ([TriggerResult(state=TriggerState.COMPLETED)], DisposalPhase.DONE),
-    "failed because the snapshot is gone: done",
-    ([TriggerResult(state=TriggerState.FAILED, failure="Cannot find checkpoint or savepoint x")], DisposalPhase.DONE),
+    "the snapshot is gone already: done",
+    ([TriggerResult(state=TriggerState.COMPLETED, missing=True)], DisposalPhase.DONE),
     "failed for another reason: failed",
     ([TriggerResult(state=TriggerState.FAILED, failure="denied")], DisposalPhase.FAILED),
     "forgotten: failed",

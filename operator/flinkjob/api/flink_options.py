@@ -1,0 +1,20 @@
+"""The names of those options of Flink that the operator sets, reads or refuses; an older name of an option comes last."""
+
+from __future__ import annotations
+
+from typing import Final
+
+JOB_NAME: Final = "pipeline.name"
+GLOBAL_PARAMETERS: Final = "pipeline.global-job-parameters"
+CHECKPOINT_INTERVAL: Final = "execution.checkpointing.interval"
+CHECKPOINT_MODE: Final = "execution.checkpointing.mode"
+CHECKPOINT_DIRECTORY: Final = ("execution.checkpointing.dir", "state.checkpoints.dir")
+CHECKPOINT_RETENTION: Final = (
+    "execution.checkpointing.externalized-checkpoint-retention",
+    "execution.checkpointing.externalized-checkpoint",
+)
+SAVEPOINT_DIRECTORY: Final = ("execution.checkpointing.savepoint-dir", "state.savepoints.dir")
+UPLOAD_DIRECTORY: Final = "web.upload.dir"
+TEMPORARY_DIRECTORY: Final = "web.tmpdir"
+INTERCEPT_EXIT: Final = "cluster.intercept-user-system-exit"
+HIGH_AVAILABILITY: Final = ("high-availability.type", "high-availability")

@@ -1,0 +1,1 @@
+"""What may be connected to and used: hosts, and places in object stores."""

@@ -1,0 +1,129 @@
+"""Jobs of this FlinkJob that its status does not know: adopted when there is no status, else reported or cancelled.
+
+Called by the job decision. Invariants: a job of another operator or namespace is reported, never touched; while a live job
+of this FlinkJob is on the cluster that is not its current run, nothing is submitted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flinkjob.api.constants import FINALIZER
+from flinkjob.api.enums import SubmissionReason
+from flinkjob.api.flinkjob_status import Submission
+from flinkjob.api.reasons import Reason
+from flinkjob.core.actions import CancelJob
+from flinkjob.core.flinkmodel import JobOverview
+from flinkjob.core.identity import number_of
+from flinkjob.core.job import finished
+from flinkjob.core.job.draft import DONE, Draft, Halt, Step
+from flinkjob.core.model import Fact, MarkedJob
+
+
+def look(draft: Draft) -> Halt | None:
+    """Without a status: find the newest own job on the cluster and take it over. None: there is none."""
+    if finished.from_mark(draft):
+        return DONE
+    lives = any(not job.state.is_terminal for job in draft.observation.owned_jobs)
+    if (named := draft.observation.adoption_candidate) is not None and not lives:
+        return _take_named(draft, named)
+    mine = [
+        job for job in draft.observation.owned_jobs if not job.state.is_terminal or own_number(draft, job) is not None
+    ]
+    if not mine:
+        return _wait_for_unlisted_job(draft)
+    ours = {job.job_id for job in draft.observation.owned_jobs}
+    marked = [one for one in draft.need_marks() if one.overview.job_id in ours]
+    live = [one for one in marked if not one.overview.state.is_terminal]
+    ended = [one for one in marked if one.overview.state.is_terminal and own_number(draft, one.overview) is not None]
+    if len(live) > 1:
+        names = ", ".join(sorted(one.overview.job_id for one in live))
+        text = f"several live jobs of this FlinkJob are on the cluster, cancel all but one: {names}"
+        return draft.stall(Reason.StrayJob, text)
+    chosen = live[0] if live else max(ended, key=lambda one: own_number(draft, one.overview) or 0, default=None)
+    return _adopt(draft, chosen) if chosen is not None else None
+
+
+def _wait_for_unlisted_job(draft: Draft) -> Halt | None:
+    """The object is held, so a run of it may live: the overview leaves out jobs whose JobMaster does not answer."""
+    if FINALIZER not in draft.job.meta.finalizers:
+        return None
+    draft.need(Fact.UNLISTED_JOB)
+    unlisted_job = draft.observation.unlisted_job
+    if unlisted_job is None:
+        return None
+    text = f"job {unlisted_job} is on the cluster, but does not answer"
+    return draft.wait(Step.ADOPT, Reason.Adopted, text, requeue_after=2.0)
+
+
+def halt_for_another_operator(draft: Draft) -> Halt | None:
+    """Halt while an operator with another identity runs a job of this namespace and name here; touches nothing."""
+    draft.need(Fact.UNKNOWN_JOBS)
+    marks = draft.observation.unknown_jobs
+    if marks is None:
+        return draft.wait(Step.ADOPT, Reason.Adopted, "reading whose jobs are on the cluster", requeue_after=0.1)
+    mine = draft.owner
+    for job_id, mark in sorted(marks.items()):
+        identity, _, name = mark.owner.partition("/")
+        if name == f"{mine.namespace}/{mine.name}" and identity != mine.identity:
+            text = f"job {job_id} of {name} runs here under the operator identity {identity}"
+            return draft.stall(Reason.OwnedByOther, text, requeue_after=10.0)
+    return None
+
+
+def _take_named(draft: Draft, overview: JobOverview) -> Halt:
+    """Adopt the job that the annotation names, unless its owner mark names somebody else."""
+    mark = next((one.mark for one in draft.need_marks() if one.overview.job_id == overview.job_id), None)
+    if mark is not None and mark.owner != str(draft.owner):
+        return draft.stall(Reason.OwnedByOther, f"job {overview.job_id} belongs to {mark.owner}; it is not adopted")
+    return _adopt(draft, MarkedJob(overview=overview, mark=mark))
+
+
+def _adopt(draft: Draft, found: MarkedJob) -> Halt:
+    """Take the job over as the current submission; the next look decides whether it must be replaced."""
+    overview, mark = found.overview, found.mark
+    known = own_number(draft, overview) or (mark.number if mark is not None else 1)
+    number = max([known, *(own_number(draft, job) or 0 for job in draft.observation.owned_jobs)])  # they only grow
+    cluster = draft.observation.target
+    run = Submission(
+        number=number,
+        reason=SubmissionReason.ADOPTED,
+        job_id=overview.job_id,
+        cluster_url=cluster.url,
+        incarnation=cluster.incarnation,
+        high_availability=cluster.high_availability,
+        run_digest=mark.digest if mark is not None and mark.digest else draft.digest,
+        nonce=draft.spec.initial_state.nonce if draft.spec else None,
+        intent_time=draft.now,
+        seen=True,
+    )
+    draft.status = replace(draft.status, submission=run)
+    if not overview.state.is_terminal:
+        draft.event(Reason.Adopted, f"job {overview.job_id} was found on the cluster and is run {number}")
+    return draft.wait(Step.ADOPT, Reason.Adopted, f"job {overview.job_id} was found on the cluster", requeue_after=0.05)
+
+
+def halt_for_duplicate_job(draft: Draft, run: Submission) -> Halt | None:
+    """Halt while another live job of this FlinkJob runs beside its current run; deals with it."""
+    duplicates = [job for job in draft.observation.owned_jobs if job.job_id != run.job_id and not job.state.is_terminal]
+    return deal_with_duplicate_job(draft, duplicates[0]) if duplicates else None
+
+
+def deal_with_duplicate_job(draft: Draft, duplicate: JobOverview) -> Halt:
+    """A live job of ours that is not the current run: an older run is cancelled, anything else is reported."""
+    number = own_number(draft, duplicate)
+    current = draft.run.number if draft.run else 0
+    url = draft.observation.target.url
+    message = f"job {duplicate.job_id} of this FlinkJob is live on {url}"
+    if number is not None and number < current:
+        if draft.given.job.status.plan is None or draft.given.job.status.plan.reason != Reason.StrayJob:
+            draft.event(Reason.StrayJob, f"{message}; it is an older run and is cancelled", warning=True)
+        draft.act(CancelJob(url=url, job_id=duplicate.job_id))
+        return draft.wait(Step.STRAY, Reason.StrayJob, f"{message}; it is being cancelled", requeue_after=0.5)
+    text = f"{message} but is not its current run; cancel it to go on"
+    return draft.stall(Reason.StrayJob, text, requeue_after=10.0)
+
+
+def own_number(draft: Draft, job: JobOverview) -> int | None:
+    """Which run of this very FlinkJob (by uid) the job is; None: of none."""
+    return number_of(job.job_id, draft.owner, draft.job.meta.uid)

@@ -1,0 +1,249 @@
+"""How things look: phase and conditions, derived from what was decided; then the status is settled.
+
+Called last by the job decision. Invariants: `Reconciling` and `Stalled` are never both True; when nothing changed the
+status is equal to the one given, so nothing is written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flinkjob.api.constants import LABEL_NAME
+from flinkjob.api.enums import ConditionStatus, DesiredState, Phase, RunResult, SubmissionReason
+from flinkjob.api.flinkjob_status import ClusterInfo, Condition
+from flinkjob.api.reasons import Reason
+from flinkjob.core.conditions import Conditions
+from flinkjob.core.flinkmodel import FlinkJobState
+from flinkjob.core.job import copies_status
+from flinkjob.core.job.cluster_requirements import advise
+from flinkjob.core.job.draft import Draft, Step
+from flinkjob.core.model import JobDecision
+from flinkjob.core.requester import Requester
+
+UNREACHABLE_GRACE = 60.0
+"""Seconds that a cluster may be silent before `Ready` becomes Unknown."""
+
+LOOK_AGAIN = (2.0, 30.0)
+"""Seconds after which a job is looked at again whose cluster did not answer: the least and the most."""
+
+T, F, U = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
+Row = tuple[ConditionStatus, ConditionStatus, ConditionStatus, ConditionStatus]
+"""Ready, Reconciling, Stalled, Healthy."""
+_DOWN = (FlinkJobState.RESTARTING, FlinkJobState.FAILING, FlinkJobState.FAILED, FlinkJobState.CANCELED)
+_ON_THE_WAY_DOWN = (Step.UPGRADE, Step.STOP, Step.FETCH, Step.PREFLIGHT)
+_AT_REST = (Phase.SUSPENDED, Phase.CANCELLED, Phase.DRAINED, Phase.FINISHED)
+_BUSY = {
+    Requester.UPGRADE: Phase.UPGRADING,
+    Requester.ROLLBACK: Phase.UPGRADING,
+    Requester.MOVE: Phase.MOVING,
+    Requester.SCALE: Phase.RESCALING,
+    Requester.SUSPEND: Phase.SUSPENDING,
+    Requester.DRAIN: Phase.DRAINING,
+    Requester.CANCEL: Phase.CANCELLING,
+    Requester.DELETION: Phase.DELETING,
+}
+
+
+def finish(draft: Draft) -> JobDecision:
+    """Close the decision: phase, conditions and the fields that follow from the rest."""
+    copies_status.note(draft)
+    phase = _phase(draft)
+    reason, message = _why(draft, phase)
+    cluster = draft.observation.cluster
+    if draft.live_run is not None and not cluster.reachable:
+        draft.requeue_after(min(max(cluster.unreachable_for, LOOK_AGAIN[0]), LOOK_AGAIN[1]))
+    status = replace(
+        draft.status,
+        observed_generation=draft.job.meta.generation,
+        phase=phase,
+        plan=draft.halt.plan,
+        cluster=ClusterInfo(
+            url=cluster.url,
+            flink_version=cluster.flink_version
+            or (draft.status.cluster.flink_version if draft.status.cluster else None),
+        ),
+        parallelism=draft.spec.parallelism if draft.spec is not None else draft.status.parallelism,
+        selector=f"{LABEL_NAME}={draft.job.meta.name}",
+    )
+    status = replace(status, conditions=_conditions(draft, _row(draft, phase), reason, message))
+    return JobDecision(status=status, actions=tuple(draft.actions), requeue_after=draft.delay, outcome=draft.outcome)
+
+
+def _phase(draft: Draft) -> Phase:
+    if draft.job.meta.deletion_time is not None:
+        return Phase.DELETING
+    operation = draft.status.operation
+    if operation is not None:
+        return _BUSY.get(operation.by or "", Phase.SUSPENDING)
+    if draft.live_run is not None:
+        return _live_phase(draft)
+    return _down_phase(draft)
+
+
+def _live_phase(draft: Draft) -> Phase:
+    run = draft.live_run
+    assert run is not None
+    if _silent(draft):
+        return Phase.UNKNOWN
+    overview = draft.observation.job.overview
+    if not run.running:
+        match run.reason:
+            case SubmissionReason.UPGRADE | SubmissionReason.REDEPLOY | SubmissionReason.ROLLBACK:
+                return Phase.UPGRADING
+            case SubmissionReason.MOVE:
+                return Phase.MOVING
+            case SubmissionReason.RESTART:
+                return Phase.RESTARTING
+            case _:
+                return Phase.SUBMITTING
+    if overview is not None and overview.state in _DOWN:
+        return Phase.RESTARTING
+    if overview is not None and overview.state is FlinkJobState.RUNNING and not overview.all_tasks_running:
+        return Phase.RESTARTING
+    halt = draft.halt
+    if halt.plan is not None and halt.trouble is None and halt.plan.step in _ON_THE_WAY_DOWN:
+        return Phase.UPGRADING if _wants_run(draft) else Phase.SUSPENDING
+    return Phase.RUNNING
+
+
+def _down_phase(draft: Draft) -> Phase:
+    run = draft.run
+    wanted = draft.spec.state if draft.spec is not None else DesiredState.RUNNING
+    match wanted:
+        case DesiredState.SUSPENDED:
+            return Phase.SUSPENDED
+        case DesiredState.CANCELLED:
+            return Phase.CANCELLED
+        case DesiredState.DRAINED:
+            return Phase.DRAINED
+        case DesiredState.RUNNING:
+            pass
+    if run is None or run.end is None:
+        return Phase.PENDING
+    trouble = draft.halt.trouble
+    stalled = trouble is not None and trouble.stalled
+    match run.end.result:
+        case RunResult.FINISHED if draft.halt.plan is None:
+            return Phase.FINISHED
+        case RunResult.DRAINED if stalled:
+            return Phase.DRAINED
+        case RunResult.FAILED | RunResult.CANCELLED_EXTERNALLY:
+            return Phase.FAILED if stalled else Phase.RESTARTING
+        case _ if stalled:
+            return Phase.HELD
+        case _:
+            return Phase.UPGRADING
+
+
+def _wants_run(draft: Draft) -> bool:
+    return draft.spec is not None and draft.spec.state is DesiredState.RUNNING
+
+
+def _silent(draft: Draft) -> bool:
+    cluster = draft.observation.cluster
+    return not cluster.reachable and cluster.unreachable_for >= UNREACHABLE_GRACE
+
+
+def _running_well(draft: Draft) -> bool:
+    overview = draft.observation.job.overview
+    live = draft.live_run
+    if live is None or not live.running:
+        return False
+    return overview.all_tasks_running if overview is not None else not _silent(draft)
+
+
+def _row(draft: Draft, phase: Phase) -> Row:
+    well = _running_well(draft)
+    if draft.live_run is not None and _silent(draft) and draft.job.meta.deletion_time is None:
+        return U, F, F, U
+    trouble = draft.halt.trouble
+    if trouble is not None:
+        if trouble.stalled:
+            return F, F, T, T if well else F
+        return F, T, F, T if well else F
+    if phase is Phase.RUNNING:
+        return T, F, F, T
+    if phase in _AT_REST:
+        return T, F, F, U
+    if phase is Phase.RESTARTING:
+        return F, T, F, F
+    return F, T, F, U
+
+
+def _why(draft: Draft, phase: Phase) -> tuple[str, str]:
+    if draft.live_run is not None and _silent(draft):
+        return Reason.ClusterUnreachable, draft.observation.cluster.error or "the cluster does not answer"
+    halt = draft.halt
+    if halt.trouble is not None:
+        return halt.trouble.reason, halt.trouble.message
+    if halt.plan is not None:
+        return halt.plan.reason or phase, halt.plan.message or ""
+    overview = draft.observation.job.overview
+    match phase:
+        case Phase.RUNNING:
+            return Reason.Running, f"{overview.tasks.total} tasks are running" if overview else "all tasks are running"
+        case Phase.RESTARTING:
+            return Reason.Restarting, f"Flink: {overview.state}" if overview else ""
+        case Phase.SUSPENDED | Phase.DRAINED:
+            end = draft.run.end if draft.run else None
+            return phase, f"savepoint {end.snapshot}" if end and end.snapshot else "not running, as asked"
+        case Phase.CANCELLED:
+            return phase, "not running, as asked"
+        case Phase.FINISHED:
+            return phase, "the job came to its own end"
+        case _:
+            return phase, ""
+
+
+def _conditions(draft: Draft, row: Row, reason: str, message: str) -> tuple[Condition, ...]:
+    known = Conditions(draft.given.job.status.conditions, now=draft.now, generation=draft.job.meta.generation)
+    reach = _reach(draft, known)
+    fit = _suitability(draft, known)
+    wanted = [
+        *((kind, state, reason, message) for kind, state in zip(_TYPES, row, strict=True)),
+        ("ClusterReachable", *reach),
+        ("ClusterSuitable", *fit),
+    ]
+    if (copies := copies_status.synced(draft)) is not None:
+        wanted.append(copies)
+    copy = draft.run.restored_copy if draft.run is not None else None
+    if copy is not None and copy.identity != draft.given.identity:
+        text = (
+            f"started from a copy of {copy.namespace}/{copy.job} by operator {copy.identity}: does that job still run?"
+        )
+        wanted.append(("SourceMayStillRun", T, Reason.SourceMayStillRun, text))
+    return tuple(known.next(kind, state, why, text) for kind, state, why, text in wanted)
+
+
+def _reach(draft: Draft, known: Conditions) -> tuple[ConditionStatus, str, str]:
+    """The condition `ClusterReachable`; one answer that could not be had, or another wording, changes nothing."""
+    cluster = draft.observation.cluster
+    before = known.before("ClusterReachable")
+    if cluster.reachable:
+        return T, Reason.ClusterReachable, ""
+    if before is not None and (before.status is F or cluster.unreachable_for == 0):
+        return before.status, before.reason, before.message
+    if cluster.error:
+        return F, Reason.ClusterUnreachable, cluster.error
+    return U, Reason.Pending, "not looked at yet"
+
+
+def _suitability(draft: Draft, known: Conditions) -> tuple[ConditionStatus, str, str]:
+    """The condition `ClusterSuitable`; a new finding is told in an Event, once."""
+    cluster, spec = draft.observation.target, draft.spec
+    before = known.before("ClusterSuitable")
+    if spec is None or cluster.incarnation is None:
+        return (before.status, before.reason, before.message) if before is not None else (U, Reason.Pending, "")
+    found = advise(cluster, spec)
+    if found.unmet:
+        row = (F, Reason.Unsuitable, "; ".join(found.unmet))
+    elif found.risks:
+        row = (T, Reason.Risky, "; ".join(found.risks))
+    else:
+        row = (T, Reason.Suitable, "")
+    if row[2] and (before is None or before.message != row[2]):
+        draft.event(Reason.ClusterUnsuitable, row[2], warning=True)
+    return row
+
+
+_TYPES = ("Ready", "Reconciling", "Stalled", "Healthy")

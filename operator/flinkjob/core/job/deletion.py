@@ -1,0 +1,188 @@
+"""Deleting a FlinkJob: its Flink job is ended by `deletion.policy`, and in any case the object is gone by its deadline.
+
+Called by the job decision when the object is being deleted and nothing is in progress, or the deadline has passed.
+Invariants: at least one full attempt is made, whatever the clock says; what is left behind is told in an Event.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from flinkjob.api.common import duration_seconds
+from flinkjob.api.constants import ANNOTATION_FORCE_DELETE, FINALIZER
+from flinkjob.api.enums import DeletionPolicy, OperationKind, RunResult
+from flinkjob.api.flinkjob_status import Submission
+from flinkjob.api.reasons import Reason
+from flinkjob.core.actions import CancelJob, DiscardArtifact, RemoveFinalizer
+from flinkjob.core.job import adoption, submission
+from flinkjob.core.job.draft import Draft, Halt, Step
+from flinkjob.core.job.stopping import begin_cancel, begin_stop
+from flinkjob.core.model import Presence
+from flinkjob.core.requester import Requester
+
+ATTEMPT_SECONDS = 15.0
+"""How long a full attempt may take: it is made even when the deadline has passed already."""
+
+
+def recover_spec(draft: Draft) -> None:
+    """A spec that cannot be read any more: how its job is ended is what the spec of the current revision said."""
+    revision = draft.status.current_revision
+    if draft.job.meta.deletion_time is None or draft.spec is not None or revision is None:
+        return
+    draft.spec = draft.need_revision(revision)
+    draft.digest = draft.digest_of_spec(draft.spec) if draft.spec is not None else ""
+
+
+def step(draft: Draft) -> Halt | None:
+    """The next step of a deletion when no operation is in progress."""
+    run = draft.live_run
+    policy = _policy(draft)
+    if run is None:
+        return _wait_for_what_is_left(draft, policy) or _release(draft)
+    if policy is DeletionPolicy.ORPHAN:
+        return _orphan(draft, run)
+    if expired(draft):
+        return give_up(draft, run)
+    draft.requeue_after(1.0)
+    if _never_came(draft, run):
+        draft.end_run(RunResult.NEVER_STARTED, snapshot=run.restored_from, kind=submission.same_state(run))
+        return _release(draft)
+    if draft.observation.job.presence is not Presence.PRESENT:
+        return draft.wait(Step.DELETE, Reason.Deleting, f"waiting for an answer about job {run.job_id}")
+    if policy is DeletionPolicy.SAVEPOINT:
+        return draft.pausing(Step.STOP) or _stop(draft, run)
+    return begin_cancel(draft, run, by=Requester.DELETION)
+
+
+def _wait_for_what_is_left(draft: Draft, policy: DeletionPolicy) -> Halt | None:
+    """Wait until the cluster surely has no job of this FlinkJob that its status does not tell of; deals with what it has."""
+    if draft.observation.access_denied or FINALIZER not in draft.job.meta.finalizers:
+        return None
+    if draft.run is None:
+        return _look(draft)
+    number, owned_jobs = draft.run.number, draft.observation.owned_jobs
+    mine = [
+        job
+        for job in owned_jobs
+        if not job.state.is_terminal and (adoption.own_number(draft, job) or number + 1) <= number
+    ]
+    if not mine or policy is DeletionPolicy.ORPHAN:
+        return None
+    ids = ", ".join(job.job_id for job in mine)
+    if expired(draft):
+        message = f"job {ids} at {draft.observation.target.url} could not be ended by the deadline"
+        draft.event(Reason.LeftBehind, message, warning=True)
+        return None
+    for job in mine:
+        draft.act(CancelJob(url=draft.observation.target.url, job_id=job.job_id))
+    return draft.wait(Step.DELETE, Reason.StrayJob, f"cancelling job {ids}", requeue_after=0.5)
+
+
+def _look(draft: Draft) -> Halt | None:
+    """Without a status, but held: a job may run all the same. It is taken over first, then ended as any other."""
+    unseen = _policy(draft) is DeletionPolicy.ORPHAN and not draft.observation.target.reachable
+    if unseen or expired(draft):
+        url = draft.observation.target.url
+        draft.event(Reason.LeftBehind, f"whether a job is left at {url} could not be found out", warning=True)
+        return None
+    if (halt := draft.halt_without_target()) is not None:
+        return halt
+    halt = adoption.look(draft)
+    if halt is not None:
+        draft.requeue_after(1.0)
+    return halt
+
+
+def _orphan(draft: Draft, run: Submission) -> Halt:
+    draft.event(Reason.Orphaned, f"job {run.job_id} runs on at {run.cluster_url}")
+    return _release(draft, keep_artifact=True)
+
+
+def _never_came(draft: Draft, run: Submission) -> bool:
+    """Flink refused the run call for certain, and does not know the job: there is nothing to wait for."""
+    absent = draft.observation.job.presence is Presence.ABSENT
+    return absent and not run.seen and submission.was_refused(draft, run)
+
+
+def overdue(draft: Draft) -> bool:
+    """Whether a deletion's deadline has passed while an operation is still in progress."""
+    return draft.job.meta.deletion_time is not None and draft.live_run is not None and expired(draft)
+
+
+def give_up(draft: Draft, run: Submission) -> Halt:
+    """At the deadline: cancel if the cluster answers (for one more attempt's time), else leave the job behind."""
+    if _policy(draft) is DeletionPolicy.ORPHAN:
+        return _orphan(draft, run)
+    operation = draft.status.operation
+    present = draft.observation.cluster.reachable and draft.observation.job.presence is Presence.PRESENT
+    if present and (operation is None or operation.kind is not OperationKind.CANCEL):
+        return begin_cancel(draft, run, by=Requester.DELETION)
+    since = operation.since if operation is not None and operation.kind is OperationKind.CANCEL else None
+    if present and since is not None and (draft.now - since).total_seconds() < ATTEMPT_SECONDS:
+        assert run.job_id is not None
+        draft.act(CancelJob(url=run.cluster_url or "", job_id=run.job_id))
+        return draft.wait(Step.DELETE, Reason.Deleting, f"cancelling job {run.job_id}", requeue_after=0.5)
+    stop = f"; a savepoint may lie below {operation.directory}" if operation is not None and operation.directory else ""
+    draft.event(
+        Reason.LeftBehind,
+        f"job {run.job_id} at {run.cluster_url} could not be ended by the deadline{stop}",
+        warning=True,
+    )
+    return _release(draft, keep_artifact=True)
+
+
+def expired(draft: Draft) -> bool:
+    """Whether the deadline has passed and one full attempt was made."""
+    deleted = draft.job.meta.deletion_time
+    assert deleted is not None
+    if _forced(draft):
+        return draft.observation.deleting_for >= ATTEMPT_SECONDS
+    allowed = 300.0
+    if draft.spec is not None:
+        allowed = duration_seconds(draft.spec.deletion.timeout)
+        if draft.spec.deletion.policy is DeletionPolicy.SAVEPOINT:
+            allowed = max(allowed, duration_seconds(draft.spec.savepoints.timeout) + 60.0)
+    return draft.now >= deleted + timedelta(seconds=allowed) and draft.observation.deleting_for >= ATTEMPT_SECONDS
+
+
+def _forced(draft: Draft) -> bool:
+    forced = draft.job.meta.annotations.get(ANNOTATION_FORCE_DELETE) == "true"
+    return forced or draft.observation.namespace_terminating
+
+
+def _policy(draft: Draft) -> DeletionPolicy:
+    policy = draft.spec.deletion.policy if draft.spec is not None else DeletionPolicy.CANCEL
+    if policy is not DeletionPolicy.ORPHAN and _forced(draft):
+        return DeletionPolicy.CANCEL
+    return policy
+
+
+def _stop(draft: Draft, run: Submission) -> Halt:
+    """With a savepoint where there is a directory and all tasks run, else by a cancel."""
+    spec = draft.spec
+    assert spec is not None
+    base = draft.observation.cluster.directory_for(spec.savepoints.directory)
+    overview = draft.observation.job.overview
+    if base is None or overview is None:
+        return begin_cancel(draft, run, by=Requester.DELETION)
+    if overview.all_tasks_running:
+        return begin_stop(draft, run, by=Requester.DELETION, base=base, format_type=spec.savepoints.format_type)
+    if not run.running and _has_no_state(draft, run):
+        return begin_cancel(draft, run, by=Requester.DELETION)
+    return draft.wait(Step.DELETE, Reason.WaitingForTasks, "a savepoint needs all tasks running", requeue_after=1.0)
+
+
+def _has_no_state(draft: Draft, run: Submission) -> bool:
+    """Whether the job certainly completed nothing that a savepoint could save."""
+    assert run.job_id is not None
+    stats = draft.need_checkpoints(run.job_id)
+    return stats is not None and stats.newest_completed() is None
+
+
+def _release(draft: Draft, *, keep_artifact: bool = False) -> Halt:
+    run = draft.run
+    if run is not None and run.artifact_digest and run.cluster_url and not keep_artifact:
+        draft.act(DiscardArtifact(url=run.cluster_url, digest=run.artifact_digest))
+    if FINALIZER in draft.job.meta.finalizers:
+        draft.act(RemoveFinalizer())
+    return draft.wait(Step.DELETE, Reason.Deleting, "nothing is left to do")

@@ -1,0 +1,374 @@
+"""The notebook of one decision: the status as it grows, the actions, and why nothing more can be done now.
+
+A `Draft` lives inside one call of `decide_job`; it is the only mutable thing in the core. Called by the parts of the job
+decision (learn, operation, submit, stop). Invariant: it asks for facts by raising `NeedFact`, never by I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from flinkjob.api.codec import FlinkJob
+from flinkjob.api.enums import EndCause, OperationKind, RunResult, SavepointOrigin, SnapshotKind
+from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.flinkjob_status import (
+    FlinkJobStatus,
+    HistoryEntry,
+    ObservedJob,
+    Operation,
+    Plan,
+    RunEnd,
+    SavepointInfo,
+    Submission,
+)
+from flinkjob.api.initialstate import CopySpec
+from flinkjob.api.reasons import Reason
+from flinkjob.api.sync import SyncToSpec
+from flinkjob.core.actions import Action, EventType, PostEvent, RecordSavepoint
+from flinkjob.core.errors import one_line
+from flinkjob.core.flinkmodel import CheckpointStats, JobOverview, TriggerResult
+from flinkjob.core.identity import Owner
+from flinkjob.core.model import (
+    ArtifactRequest,
+    ArtifactSeen,
+    CopyFound,
+    Fact,
+    JobInput,
+    MarkedJob,
+    NeedFact,
+    Needs,
+    Observation,
+    OperationOutcome,
+)
+from flinkjob.core.pauses import AT_ONCE
+
+HISTORY_LIMIT = 10
+
+
+class Step(StrEnum):
+    """What a plan is at (`status.plan.step`); failures are counted for each."""
+
+    HOLD = "Hold"
+    """Waits for a person."""
+    CONNECT = "Connect"
+    ADOPT = "Adopt"
+    CONFIRM = "Confirm"
+    """Asks once more whether the job is gone."""
+    READ_STATE = "ReadState"
+    FETCH = "Fetch"
+    PREFLIGHT = "Preflight"
+    SUBMIT = "Submit"
+    UPGRADE = "Upgrade"
+    ROLLBACK = "Rollback"
+    SCALE = "Scale"
+    RESTART = "Restart"
+    STRAY = "Stray"
+    DELETE = "Delete"
+    STOP = OperationKind.STOP.value
+    """Operations are steps of their own kind, so that their failures count here too."""
+    CANCEL_WITH_SAVEPOINT = OperationKind.SAVEPOINT_AND_CANCEL.value
+    CANCEL = OperationKind.CANCEL.value
+    RESCALE = OperationKind.RESCALE.value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """What is wrong. `stalled`: nothing is tried again until the spec or the world changes."""
+
+    reason: Reason
+    message: str
+    stalled: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Halt:
+    """Nothing more is decided in this round.
+
+    Attributes:
+        plan: what is done or waited for; None: there is nothing to say.
+        trouble: what is wrong, if something is.
+    """
+
+    plan: Plan | None = None
+    trouble: Trouble | None = None
+
+    def after(self, earlier: Halt | None) -> Halt:
+        """This one instead of an earlier one of the round, whose trouble stays unless there is another."""
+        return replace(self, trouble=self.trouble or (earlier.trouble if earlier is not None else None))
+
+
+DONE = Halt()
+"""Nothing more is to be done, and there is nothing to say."""
+
+
+class Draft:
+    """One decision in the making."""
+
+    def __init__(
+        self, given: JobInput, spec: FlinkJobSpec | None, digest_of_spec: Callable[[FlinkJobSpec], str]
+    ) -> None:
+        self.given = given
+        self.spec = spec
+        self.digest_of_spec = digest_of_spec
+        self.digest = digest_of_spec(spec) if spec is not None else ""
+        self.status: FlinkJobStatus = given.job.status
+        self.actions: list[Action] = []
+        self.delay: float | None = None
+        self.halt = DONE
+        self.outcome: OperationOutcome | None = None
+        self.looked = False  # whether it is known that nothing runs, although there is no submission
+
+    # what is given
+
+    @property
+    def job(self) -> FlinkJob:
+        return self.given.job
+
+    @property
+    def observation(self) -> Observation:
+        return self.given.observation
+
+    @property
+    def now(self) -> datetime:
+        return self.given.observation.now
+
+    @property
+    def owner(self) -> Owner:
+        return Owner(self.given.identity, self.job.meta.namespace, self.job.meta.name)
+
+    @property
+    def wanted_url(self) -> str:
+        """The address of the cluster that the spec names."""
+        return self.spec.cluster.address(self.job.meta.namespace) if self.spec is not None else ""
+
+    @property
+    def run(self) -> Submission | None:
+        return self.status.submission
+
+    @property
+    def live_run(self) -> Submission | None:
+        """The submission whose job may be running: intended and not known to have ended."""
+        run = self.status.submission
+        return run if run is not None and run.end is None else None
+
+    # facts that cost a call
+
+    def need_checkpoints(self, job_id: str) -> CheckpointStats | None:
+        if Fact.CHECKPOINTS not in self.observation.known:
+            raise NeedFact(Needs(fact=Fact.CHECKPOINTS, job_id=job_id))
+        return self.observation.checkpoints
+
+    def need_trigger(self, operation: Operation) -> TriggerResult:
+        if Fact.TRIGGER not in self.observation.known or self.observation.trigger is None:
+            raise NeedFact(Needs(fact=Fact.TRIGGER, job_id=operation.job_id, trigger_id=operation.trigger_id))
+        return self.observation.trigger
+
+    def need_artifact(self, request: ArtifactRequest) -> ArtifactSeen:
+        if Fact.ARTIFACT not in self.observation.known or self.observation.artifact is None:
+            raise NeedFact(Needs(fact=Fact.ARTIFACT, artifact=request))
+        return self.observation.artifact
+
+    def need_copy(self, copies: tuple[CopySpec, ...]) -> CopyFound:
+        """Where the first of these places that has a complete copy has it."""
+        if Fact.COPY not in self.observation.known or self.observation.copy is None:
+            raise NeedFact(Needs(fact=Fact.COPY, copies=copies))
+        return self.observation.copy
+
+    def need_marks(self) -> tuple[MarkedJob, ...]:
+        if Fact.OWNER_MARKS not in self.observation.known:
+            raise NeedFact(Needs(fact=Fact.OWNER_MARKS))
+        return self.observation.marked
+
+    def need_revision(self, name: str) -> FlinkJobSpec | None:
+        """The spec that a ControllerRevision holds; None when it is gone or cannot be read any more."""
+        if name not in self.observation.revisions:
+            raise NeedFact(Needs(fact=Fact.REVISION, revision=name))
+        return self.observation.revisions[name]
+
+    def need(self, fact: Fact, job_id: str | None = None) -> None:
+        if fact not in self.observation.known:
+            raise NeedFact(Needs(fact=fact, job_id=job_id))
+
+    # what is decided
+
+    def halt_without_target(self) -> Halt | None:
+        """Wait for the cluster that the spec names unless it answers."""
+        cluster = self.observation.target
+        if cluster.reachable:
+            return None
+        text = cluster.error or f"{cluster.url} does not answer"
+        return self.wait(Step.CONNECT, Reason.ClusterUnreachable, text, requeue_after=5.0)
+
+    def act(self, action: Action) -> None:
+        self.actions.append(action)
+
+    def event(self, reason: Reason, message: str, *, warning: bool = False) -> None:
+        kind = EventType.WARNING if warning else EventType.NORMAL
+        self.act(PostEvent(type=kind, reason=reason, message=one_line(message)))
+
+    def requeue_after(self, seconds: float) -> None:
+        """Look again after so many seconds (never at once), or sooner when something changes."""
+        seconds = max(seconds, AT_ONCE)
+        self.delay = seconds if self.delay is None else min(self.delay, seconds)
+
+    def start_from(self, run: Submission) -> None:
+        """Take a submission over that the status did not know."""
+        self.status = replace(self.status, submission=run)
+
+    def update(self, **changes: object) -> None:
+        """Change fields of the current submission."""
+        assert self.status.submission is not None
+        self.status = replace(self.status, submission=replace(self.status.submission, **changes))  # type: ignore[arg-type]
+
+    def wait(self, step: Step, reason: Reason, message: str, *, requeue_after: float | None = None) -> Halt:
+        """Halt, saying what is done or waited for."""
+        if requeue_after is not None:
+            self.requeue_after(requeue_after)
+        return Halt(plan=self._plan(step, reason, message))
+
+    def _plan(self, step: Step, reason: Reason, message: str) -> Plan:
+        """A plan whose `since` stays while step and reason stay."""
+        before = self.given.job.status.plan
+        same = before is not None and before.step == step and before.reason == reason
+        since = before.since if same and before is not None else self.now
+        attempts = before.attempts if before is not None and before.step == step else 0
+        return Plan(step=step, reason=reason, since=since, message=one_line(message), attempts=attempts)
+
+    def retry(self, step: Step, reason: Reason, message: str, *, pause: float, attempts: int) -> Halt:
+        """Halt since a step failed for the `attempts`-th time and when it is tried again."""
+        self.requeue_after(pause)
+        retry_time = self.now + timedelta(seconds=pause)
+        plan = replace(self._plan(step, reason, message), attempts=attempts, retry_time=retry_time)
+        return Halt(plan=plan, trouble=Trouble(reason=reason, message=one_line(message), stalled=False))
+
+    def failures_of(self, step: Step) -> int:
+        """How often in a row the step has failed so far."""
+        before = self.given.job.status.plan
+        return before.attempts if before is not None and before.step == step else 0
+
+    def pausing(self, step: Step) -> Halt | None:
+        """Halt while the pause after the step's last failure lasts; the plan then stays as it is."""
+        before = self.given.job.status.plan
+        if before is None or before.step != step or before.retry_time is None or before.retry_time <= self.now:
+            return None
+        trouble = Trouble(reason=Reason.of(before.reason, Reason.BackOff), message=before.message or "", stalled=False)
+        self.requeue_after((before.retry_time - self.now).total_seconds() + 0.05)
+        return Halt(plan=before, trouble=trouble)
+
+    def refuse(self, message: str) -> Halt:
+        """Halt since the spec cannot be run as it is; an Event reports it once."""
+        before = self.given.job.status.plan
+        if before is None or before.reason != Reason.InvalidSpec or before.message != one_line(message):
+            self.event(Reason.ValidationFailed, message, warning=True)
+        return self.stall(Reason.InvalidSpec, message)
+
+    def stall(self, reason: Reason, message: str, *, requeue_after: float | None = None) -> Halt:
+        """Halt until the spec or the world changes."""
+        if requeue_after is not None:
+            self.requeue_after(requeue_after)
+        trouble = Trouble(reason=reason, message=one_line(message), stalled=True)
+        return Halt(plan=self._plan(Step.HOLD, reason, message), trouble=trouble)
+
+    def see(self, overview: JobOverview) -> None:
+        """Note the Flink job as the cluster shows it."""
+        url = self.run.cluster_url if self.run else self.observation.cluster.url
+        before = self.status.job
+        self.status = replace(
+            self.status,
+            job=ObservedJob(
+                id=overview.job_id,
+                name=overview.name[:256],
+                state=overview.state,
+                observed_time=self.now
+                if before is None or before.id != overview.job_id or before.state != overview.state
+                else before.observed_time,
+                start_time=overview.start_time,
+                end_time=overview.end_time if overview.state.is_terminal else None,
+                parallelism=self.run.parallelism if self.run else None,
+                tasks_running=overview.tasks.running,
+                tasks_total=overview.tasks.total,
+                restarts=before.restarts if before and before.id == overview.job_id else None,
+                ui_url=f"{url}/#/job/{overview.job_id}" if url else None,
+            ),
+        )
+
+    def end_run(
+        self,
+        result: RunResult,
+        *,
+        snapshot: str | None,
+        kind: SnapshotKind,
+        message: str | None = None,
+        cause: EndCause | None = None,
+        time: datetime | None = None,
+        taken: datetime | None = None,
+    ) -> None:
+        """Latch how the current submission ended; the operation on it, if any, is over too."""
+        run = self.status.submission
+        assert run is not None
+        assert run.end is None
+        end = RunEnd(
+            result=result,
+            time=time or self.now,
+            snapshot=snapshot,
+            snapshot_kind=kind,
+            snapshot_time=taken,
+            message=one_line(message) if message else None,
+            cause=cause,
+            incarnation=self.observation.cluster.incarnation,
+        )
+        entry = HistoryEntry(
+            number=run.number,
+            job_id=run.job_id,
+            digest=run.run_digest,
+            from_=run.restored_from,
+            to=snapshot,
+            started=run.started_time,
+            ended=end.time,
+            result=result,
+        )
+        self.status = replace(
+            self.status,
+            submission=replace(run, end=end),
+            operation=None,
+            history=(entry, *self.status.history)[:HISTORY_LIMIT],
+        )
+
+    def record_savepoint(self, operation: Operation, location: str, origin: str) -> None:
+        """Note a savepoint that an operation of ours made, and have it recorded as a FlinkSavepoint."""
+        name = f"{self.job.meta.name}-{operation.submission}-{origin.lower()}-{operation.attempt}"
+        self.status = replace(self.status, last_savepoint=SavepointInfo(name=name, location=location, time=self.now))
+        if operation.job_id is None or operation.submission is None:
+            return
+        self.act(
+            RecordSavepoint(
+                name=name,
+                origin=origin,
+                location=location,
+                flink_job_id=operation.job_id,
+                submission=operation.submission,
+                delete_data=self.spec is not None and self.spec.savepoints.retention is not None,
+                seconds=(self.now - operation.since).total_seconds() if operation.since is not None else None,
+                sync_to=self._copy_target_of(origin),
+            )
+        )
+        self.event(Reason.SavepointCompleted, f"savepoint {location}")
+
+    def _copy_target_of(self, origin: str) -> SyncToSpec | None:
+        """Where the last savepoint of a FlinkJob that goes is copied to."""
+        sync = self.spec.savepoints.sync_to if self.spec is not None else None
+        meant = sync is not None and (not sync.origins or SavepointOrigin.DELETION in sync.origins)
+        return sync if meant and origin == SavepointOrigin.DELETION else None
+
+
+def wish(draft: Draft) -> str:
+    """What a person wants: other than the digest, it changes with any field, and comes back with none."""
+    return f"{draft.job.meta.generation}-{draft.digest}"
+
+
+def is_stop(operation: Operation | None) -> bool:
+    """True for the operations that end a job with a savepoint."""
+    return operation is not None and operation.kind in (OperationKind.STOP, OperationKind.SAVEPOINT_AND_CANCEL)

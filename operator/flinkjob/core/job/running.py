@@ -1,0 +1,291 @@
+"""A run is on the cluster: stop it as asked, replace it when the spec changed, rescale it, or let it be.
+
+Called by the job decision when no operation is in progress. Invariants: nothing is done to the running job before its
+replacement's artifact is on the cluster and (with preflight) its job graph compiled; `LastState` cancels only after the job's
+checkpoints were seen to be retained and one is complete; a FlinkSavepoint in progress is waited for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flinkjob.api.codec import FlinkSavepoint
+from flinkjob.api.common import duration_seconds
+from flinkjob.api.enums import DesiredState, Fallback, SavepointMode, SavepointPhase, Switch, UpgradeStrategy
+from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.flinkjob_status import Submission
+from flinkjob.api.reasons import Reason
+from flinkjob.core.job import adoption, cluster_requirements, periodic, rescale, rollback, submission
+from flinkjob.core.job.draft import Draft, Halt, Step, wish
+from flinkjob.core.job.fallback import has_last_state
+from flinkjob.core.job.restore_point import Missing, find_copy, redeploys
+from flinkjob.core.job.stopping import FAILURES_THAT_COUNT, begin_cancel, begin_stop
+from flinkjob.core.model import ArtifactSeen, Fact, JobGraphPhase, JobGraphRequest, NeedFact, Needs
+from flinkjob.core.requester import SAVEPOINT_PREFIX, Requester
+
+NOT_RUNNING_GRACE = 10.0
+"""Seconds that a job may be short of running tasks before it counts as one of which no savepoint can be taken."""
+
+
+def step(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt | None:
+    """The next step for a run that is on the cluster."""
+    match spec.state:
+        case DesiredState.SUSPENDED:
+            return _stop(draft, spec, run, by=Requester.SUSPEND)
+        case DesiredState.DRAINED:
+            return _stop(draft, spec, run, by=Requester.DRAIN)
+        case DesiredState.CANCELLED:
+            return begin_cancel(draft, run, by=Requester.CANCEL)
+        case DesiredState.RUNNING:
+            return _keep_running(draft, spec, run)
+
+
+def _keep_running(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt | None:
+    rollback.prove(draft, spec, run)
+    run = draft.live_run or run
+    if (halt := adoption.halt_for_duplicate_job(draft, run)) is not None:
+        return halt
+    asked = _asked_to_stop(draft, run)
+    if asked is not None:
+        return _stop_for(draft, spec, run, asked)
+    moved = _moved(draft, spec, run)
+    if moved or _other_run_wanted(draft, spec, run):
+        return _replace(draft, spec, run, by=Requester.MOVE if moved else Requester.UPGRADE)
+    if run.parallelism is not None and spec.parallelism != run.parallelism:
+        return _scale(draft, spec, run)
+    return _steady(draft, spec, run)
+
+
+def _steady(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt | None:
+    if (halt := rollback.give_up(draft, spec, run)) is not None:
+        return halt
+    if not run.running:
+        return draft.wait(Step.SUBMIT, Reason.Submitting, "waiting until all tasks are running", requeue_after=1.0)
+    if draft.status.restart is not None:
+        remaining = duration_seconds(spec.restart.reset_after) - _age(draft, run)
+        if remaining <= 0:
+            draft.status = replace(draft.status, restart=None)
+        else:
+            draft.requeue_after(min(remaining + 0.1, periodic.LONGEST_SLEEP))
+    held_back = rollback.hold_back(draft)
+    if not _all_running(draft):
+        return held_back
+    unusable = periodic.step(draft, spec, run)
+    periodic.retain(draft, spec)
+    return unusable or held_back
+
+
+def _age(draft: Draft, run: Submission) -> float:
+    return (draft.now - run.started_time).total_seconds() if run.started_time else 0.0
+
+
+# replacing
+
+
+def _moved(draft: Draft, spec: FlinkJobSpec, run: Submission) -> bool:
+    """Whether the job must go to another cluster; the same cluster under another name only changes the address."""
+    if draft.wanted_url == run.cluster_url:
+        return False
+    if not draft.observation.target.reachable:
+        return True  # nobody there to ask; the move waits for it
+    draft.need(Fact.ALIAS)
+    if draft.observation.alias:
+        draft.update(cluster_url=draft.wanted_url)
+        return False
+    return True
+
+
+def _other_run_wanted(draft: Draft, spec: FlinkJobSpec, run: Submission) -> bool:
+    return draft.digest != run.run_digest or redeploys(spec, run)
+
+
+def _replace(draft: Draft, spec: FlinkJobSpec, run: Submission, *, by: str) -> Halt | None:
+    """Replace the running job."""
+    if (halt := draft.halt_without_target() or cluster_requirements.halt_if_unsuitable(draft, spec)) is not None:
+        return halt
+    same = draft.digest == run.run_digest
+    recorded = run.artifact_digest if same else rollback.recorded_artifact(draft)
+    artifact = submission.artifact_ready(draft, spec, url=draft.wanted_url, recorded=recorded)
+    if isinstance(artifact, Halt):
+        return artifact
+    if rollback.is_bad(draft, run):
+        return begin_cancel(draft, run, by=Requester.ROLLBACK)
+    if not same and (halt := _preflight(draft, spec, run, artifact)) is not None:
+        return halt
+    redeploy = redeploys(spec, run)
+    if submission.reads_copies(spec, run) and isinstance(missing := find_copy(draft, spec), Missing):
+        return submission.not_found(draft, missing)
+    if redeploy or (spec.upgrade.strategy is UpgradeStrategy.STATELESS and not same):
+        return begin_cancel(draft, run, by=by)
+    if spec.upgrade.strategy is UpgradeStrategy.LAST_STATE:
+        return _cancel_with_last_state(draft, run, by=by)
+    return _stop(draft, spec, run, by=by)
+
+
+def _preflight(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: ArtifactSeen) -> Halt | None:
+    """Halt unless the new program compiles to a job graph on the cluster."""
+    if spec.upgrade.preflight is Switch.DISABLED or not draft.observation.target.intercepts_exit:
+        return None
+    if Fact.JOB_GRAPH not in draft.observation.known or draft.observation.job_graph is None:
+        request = submission.run_request(draft, spec, run)
+        raise NeedFact(
+            Needs(
+                fact=Fact.JOB_GRAPH,
+                job_graph=JobGraphRequest(url=draft.wanted_url, jar_id=artifact.jar_id or "", request=request),
+            )
+        )
+    graph = draft.observation.job_graph
+    match graph.phase:
+        case JobGraphPhase.COMPILED:
+            return None
+        case JobGraphPhase.WORKING:
+            return draft.wait(
+                Step.PREFLIGHT, Reason.Upgrading, "compiling the new program on the cluster", requeue_after=0.5
+            )
+        case JobGraphPhase.REFUSED:
+            return draft.stall(Reason.PreflightFailed, graph.message)
+        case JobGraphPhase.UNCLEAR:
+            attempts = draft.failures_of(Step.PREFLIGHT) + 1
+            return draft.retry(Step.PREFLIGHT, Reason.PreflightFailed, graph.message, pause=5.0, attempts=attempts)
+
+
+def _scale(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt | None:
+    if (halt := rescale.wait_for_slots(draft, spec, run)) is not None:
+        return halt
+    if rescale.possible(draft, run):
+        return rescale.begin(draft, spec, run)
+    return _replace(draft, spec, run, by=Requester.UPGRADE)
+
+
+# stopping
+
+
+def _stop(draft: Draft, spec: FlinkJobSpec, run: Submission, *, by: str) -> Halt:
+    """Stop with a savepoint for a reason of our own; when none can be taken, as `upgrade.fallback` says."""
+    assert run.job_id is not None
+    if not run.running and not _all_running(draft):
+        stats = draft.need_checkpoints(run.job_id)
+        if stats is None or stats.newest_completed() is None:
+            return begin_cancel(draft, run, by=by)  # it never ran: there is nothing to save
+    base = draft.observation.cluster.directory_for(spec.savepoints.directory)
+    if by != Requester.DRAIN and _impossible(draft, base):
+        match spec.upgrade.fallback:
+            case Fallback.LAST_STATE:
+                if has_last_state(draft, run):
+                    return begin_cancel(draft, run, by=by)
+            case Fallback.FAIL:
+                before = draft.given.job.status.plan
+                said = before.message if before is not None and before.step in (Step.STOP, Step.HOLD) else None
+                draft.update(given_up=wish(draft))
+                return draft.stall(Reason.SavepointFailed, said or "no savepoint can be taken")
+            case Fallback.WAIT:
+                pass
+    if (halt := draft.pausing(Step.STOP) or _wait_for_savepoint(draft)) is not None:
+        return halt
+    if base is None:
+        text = "set savepoints.directory: the cluster has no savepoint directory of its own"
+        return draft.stall(Reason.NoSavepointDirectory, text)
+    return begin_stop(
+        draft, run, by=by, base=base, format_type=spec.savepoints.format_type, drain=by == Requester.DRAIN
+    )
+
+
+def _all_running(draft: Draft) -> bool:
+    overview = draft.observation.job.overview
+    return overview is not None and overview.all_tasks_running
+
+
+def _impossible(draft: Draft, base: str | None) -> bool:
+    """Whether it has been seen often or long enough that no savepoint can be taken."""
+    gave_up = draft.live_run is not None and draft.live_run.given_up == wish(draft)
+    if base is None or draft.failures_of(Step.STOP) >= FAILURES_THAT_COUNT or gave_up:
+        return True
+    before = draft.given.job.status.plan
+    waiting = before is not None and before.step == Step.STOP and before.reason == Reason.WaitingForTasks
+    if not waiting or before is None or before.since is None or _all_running(draft):
+        return False
+    return (draft.now - before.since).total_seconds() >= NOT_RUNNING_GRACE
+
+
+def _cancel_with_last_state(draft: Draft, run: Submission, *, by: str) -> Halt:
+    if has_last_state(draft, run):
+        return begin_cancel(draft, run, by=by)
+    config = draft.observation.checkpoint_config
+    if config is not None and not config.retained_on_cancellation:
+        text = "upgrade.strategy LastState: the job's checkpoints are not kept after a cancel"
+        return draft.stall(Reason.NotRetained, text)
+    stats = draft.observation.checkpoints
+    if not run.running and (stats is None or stats.newest_completed() is None):
+        return begin_cancel(draft, run, by=by)
+    text = "no retained checkpoint is complete yet"
+    return draft.wait(Step.UPGRADE, Reason.WaitingForCheckpoint, text, requeue_after=3.2)
+
+
+def _wait_for_savepoint(draft: Draft) -> Halt | None:
+    """Wait until a savepoint can be taken: no other is in progress, and all tasks run."""
+    refused = draft.given.refused
+    begun = [s for s in draft.given.savepoints if _in_progress(s, draft.run)]
+    busy = next((s for s in begun if s.meta.uid not in refused), None)
+    if busy is not None:
+        text = f"FlinkSavepoint {busy.meta.name} is in progress"
+        return draft.wait(Step.STOP, Reason.WaitingForSavepoint, text, requeue_after=0.5)
+    if not _all_running(draft):
+        text = "a savepoint needs all tasks running"
+        return draft.wait(Step.STOP, Reason.WaitingForTasks, text, requeue_after=1.0)
+    return None
+
+
+def _in_progress(savepoint: FlinkSavepoint, run: Submission | None) -> bool:
+    spec, status = savepoint.spec, savepoint.status
+    return (
+        spec is not None
+        and spec.mode is SavepointMode.TRIGGER
+        and status.phase is SavepointPhase.IN_PROGRESS
+        and run is not None
+        and status.job_id == run.job_id
+    )
+
+
+# FlinkSavepoints that stop the job
+
+
+def _asked_to_stop(draft: Draft, run: Submission) -> FlinkSavepoint | None:
+    """The oldest FlinkSavepoint with mode Stop or Cancel that is due; none while one has yet to note how it went."""
+    if draft.outcome is not None:
+        return None
+    due = [s for s in draft.given.savepoints if _is_due(s, run, draft)]
+    return min(due, key=lambda s: (s.meta.creation_time or draft.now, s.meta.name), default=None)
+
+
+def _is_due(savepoint: FlinkSavepoint, run: Submission, draft: Draft) -> bool:
+    spec, status = savepoint.spec, savepoint.status
+    return (
+        spec is not None
+        and spec.is_stop
+        and savepoint.meta.uid not in draft.given.refused
+        and savepoint.meta.deletion_time is None
+        and status.phase not in (None, SavepointPhase.COMPLETED, SavepointPhase.FAILED)
+        and (status.retry_time is None or status.retry_time <= draft.now)
+        and (spec.submission is None or spec.submission == run.number)
+        and (spec.job_ref is None or spec.job_ref.job_id is None or spec.job_ref.job_id == run.job_id)
+    )
+
+
+def _stop_for(draft: Draft, spec: FlinkJobSpec, run: Submission, savepoint: FlinkSavepoint) -> Halt | None:
+    wanted = savepoint.spec
+    assert wanted is not None
+    if (halt := _wait_for_savepoint(draft)) is not None:
+        return halt
+    base = draft.observation.cluster.directory_for(wanted.directory or spec.savepoints.directory)
+    if base is None:
+        return None  # the FlinkSavepoint itself says so
+    return begin_stop(
+        draft,
+        run,
+        by=f"{SAVEPOINT_PREFIX}{savepoint.meta.name}",
+        base=base,
+        format_type=wanted.format_type or spec.savepoints.format_type,
+        drain=wanted.drain,
+        cancel=wanted.mode is SavepointMode.CANCEL,
+        holds=savepoint.status.run_digest,
+    )

@@ -1,0 +1,337 @@
+"""Starting a run: artifact on the cluster, restore point chosen, intent written, run call sent; and its unclear answers.
+
+Called by the job decision when no run is live, or when the live one was never seen. Invariants: a submission that was
+never seen is repeated under the same id with the same restore point, never succeeded by another number; a new run is
+intended only when its artifact is on the cluster, no other job of the FlinkJob lives there and its state is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flinkjob.api import flink_options
+from flinkjob.api.common import duration_seconds
+from flinkjob.api.constants import FINALIZER
+from flinkjob.api.enums import CheckpointingMode, CheckpointRetention, SnapshotKind, SubmissionReason
+from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.flinkjob_status import Submission
+from flinkjob.api.reasons import Reason
+from flinkjob.core.actions import AddFinalizer, DiscardArtifact, RecordRevision, RunJob
+from flinkjob.core.backoff import delay_seconds
+from flinkjob.core.errors import SubmitRejection, one_line
+from flinkjob.core.flinkmodel import ClaimMode, RunRequest
+from flinkjob.core.identity import job_id, mark_parameters, revision_name
+from flinkjob.core.job import lost_run, rollback
+from flinkjob.core.job.draft import Draft, Halt, Step
+from flinkjob.core.job.observe_run import LOST_AFTER
+from flinkjob.core.job.restore_point import Missing, redeploys, start_of_next
+from flinkjob.core.model import ArtifactPhase, ArtifactRequest, ArtifactSeen, Fact, RunPhase
+from flinkjob.core.pauses import FAST
+
+MAIN_ATTEMPTS = 3
+"""How often a main() that throws is tried before it counts as a fault of the spec."""
+UNANSWERED_SECONDS = 600.0
+"""How long a job that nobody wants any more may take to appear after a run call whose answer was lost."""
+
+_RETENTION = {
+    CheckpointRetention.RETAIN_ON_CANCELLATION: "RETAIN_ON_CANCELLATION",
+    CheckpointRetention.DELETE_ON_CANCELLATION: "DELETE_ON_CANCELLATION",
+}
+_MODE = {CheckpointingMode.EXACTLY_ONCE: "EXACTLY_ONCE", CheckpointingMode.AT_LEAST_ONCE: "AT_LEAST_ONCE"}
+
+
+def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str | None) -> ArtifactSeen | Halt:
+    """The artifact on the cluster, or what is waited for.
+
+    Args:
+        url: the cluster that needs it.
+        recorded: digest of an earlier run of the very same spec, which must be used again.
+    """
+    attempts = draft.failures_of(Step.FETCH)
+    if (halt := draft.pausing(Step.FETCH)) is not None:
+        return halt
+    pinned = spec.jar.sha256 or recorded
+    seen = draft.need_artifact(
+        ArtifactRequest(url=url, uri=spec.jar.uri, digest=pinned, run=draft.digest, attempt=attempts)
+    )
+    match seen.phase:
+        case ArtifactPhase.READY:
+            return seen
+        case ArtifactPhase.WORKING:
+            return draft.wait(
+                Step.FETCH, Reason.FetchingArtifact, "the jar is on its way to the cluster", requeue_after=1.0
+            )
+        case ArtifactPhase.FAILED if seen.permanent:
+            changed = seen.other_content and spec.jar.sha256 is None
+            return draft.stall(Reason.ArtifactChanged if changed else Reason.ArtifactFailed, seen.message)
+        case ArtifactPhase.FAILED:
+            pause = delay_seconds(attempts + 1, seed=draft.job.meta.uid, initial=2.0)
+            return draft.retry(Step.FETCH, Reason.ArtifactFailed, seen.message, pause=pause, attempts=attempts + 1)
+
+
+def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> Halt:
+    """Intend and send the next run."""
+    last = draft.run
+    url = draft.wanted_url
+    same = last is not None and last.run_digest == draft.digest
+    recorded = last.artifact_digest if last is not None and same else rollback.recorded_artifact(draft)
+    if reads_copies(spec, last) and isinstance(halt := artifact_ready(draft, spec, url=url, recorded=recorded), Halt):
+        return halt  # what the newest copy is is asked last, right before the run
+    source = start_of_next(draft, spec)
+    if isinstance(source, Missing):
+        return not_found(draft, source)
+    artifact = artifact_ready(draft, spec, url=url, recorded=recorded)
+    if isinstance(artifact, Halt):
+        return artifact
+    draft.need(Fact.INCARNATION)
+    cluster = draft.observation.target
+    number = (last.number if last is not None else 0) + 1
+    nonce = spec.initial_state.nonce
+    meta = draft.job.meta
+    revision = revision_name(meta.name, draft.digest)
+    run = Submission(
+        number=number,
+        reason=reason,
+        job_id=job_id(draft.owner, meta.uid, number),
+        cluster_url=url,
+        incarnation=cluster.incarnation,
+        high_availability=cluster.high_availability,
+        revision=revision,
+        run_digest=draft.digest,
+        artifact_digest=artifact.digest,
+        jar_id=artifact.jar_id,
+        restored_from=source.location,
+        restored_why=one_line(source.why),
+        restored_copy=source.copy,
+        claim=source.claim,
+        allow_non_restored_state=spec.restore.allow_non_restored_state,
+        nonce=nonce if nonce is not None or last is None else last.nonce,
+        parallelism=spec.parallelism,
+        intent_time=draft.now,
+    )
+    draft.status = replace(draft.status, submission=run, current_revision=revision, hold=None, operation=None)
+    if FINALIZER not in meta.finalizers:
+        draft.act(AddFinalizer())
+    draft.act(RecordRevision(name=revision, number=number, keep=spec.revision_history_limit))
+    if last is not None and last.artifact_digest and last.artifact_digest != artifact.digest and last.cluster_url:
+        draft.act(DiscardArtifact(url=last.cluster_url, digest=last.artifact_digest))
+    if source.fresh:
+        draft.event(Reason.StartingFresh, source.why, warning=True)
+    if foreign(draft, run):
+        draft.event(Reason.SourceMayStillRun, f"started from {source.why}: does its job still run?", warning=True)
+    draft.event(Reason.Submitted, f"run {number} ({reason.lower()}) as job {run.job_id}, state: {source.why}")
+    return _send(draft, spec, run)
+
+
+def reads_copies(spec: FlinkJobSpec, last: Submission | None) -> bool:
+    """Whether the next run starts from a copy in an object store."""
+    return bool(spec.initial_state.copies) and (last is None or redeploys(spec, last))
+
+
+def not_found(draft: Draft, missing: Missing) -> Halt:
+    """Say what the run would start from is not there, or is still looked for."""
+    before = draft.given.job.status.plan
+    if missing.requeue_after is not None:
+        draft.requeue_after(missing.requeue_after)
+    if not missing.searching:
+        return draft.stall(missing.reason, missing.message)
+    if before is not None and before.reason == Reason.CopyNotFound:
+        return draft.stall(Reason.CopyNotFound, before.message or "")  # as long as nothing else is known
+    return draft.wait(Step.SUBMIT, missing.reason, missing.message)
+
+
+def foreign(draft: Draft, run: Submission) -> bool:
+    """Whether a run was started from a copy that another operator made, whose job may still run."""
+    copy = run.restored_copy
+    return copy is not None and copy.identity != draft.given.identity
+
+
+def resume_unseen(draft: Draft, spec: FlinkJobSpec) -> Halt | None:
+    """The live submission was never seen on the cluster: wait for its answer, or repeat it under the same id."""
+    run = draft.live_run
+    assert run is not None
+    call = draft.observation.run
+    changed = run.run_digest != draft.digest or run.parallelism != spec.parallelism
+    match call.phase:
+        case RunPhase.WORKING:
+            text = "the run call was sent and has not been answered"
+            return draft.wait(Step.SUBMIT, Reason.Submitting, text, requeue_after=FAST)
+        case RunPhase.ACCEPTED:
+            draft.requeue_after(FAST)
+            if draft.observation.job.absent_for > 2.0:
+                return _repeat(draft, spec, run)
+            text = "the run call was accepted; waiting for the job to appear"
+            return draft.wait(Step.SUBMIT, Reason.Submitting, text)
+        case RunPhase.REJECTED:
+            return _rejected(draft, spec, run, changed=changed)
+        case RunPhase.UNCLEAR:
+            return draft.pausing(Step.SUBMIT) or _retry_or_repeat(draft, spec, run, Reason.SubmitFailed, call.message)
+        case RunPhase.NONE:
+            if run.rejected and not changed and (halt := _stalled_before(draft)) is not None:
+                return halt
+            return draft.pausing(Step.SUBMIT) or _repeat(draft, spec, run)
+
+
+def was_refused(draft: Draft, run: Submission) -> bool:
+    """Whether Flink refused every run call for certain, so that the job will not appear any more."""
+    call = draft.observation.run
+    if run.unanswered:
+        return False
+    exists = (SubmitRejection.DUPLICATE, SubmitRejection.RESTORE_FAILED, SubmitRejection.MULTIPLE_JOBS)
+    return run.rejected or (call.phase is RunPhase.REJECTED and call.rejection not in exists)
+
+
+def is_superseded(draft: Draft, spec: FlinkJobSpec, run: Submission) -> bool:
+    """Whether all of a run's calls were refused and another cluster or other state is wanted: repeating it is no use."""
+    elsewhere = draft.wanted_url != run.cluster_url or redeploys(spec, run)
+    return elsewhere and was_refused(draft, run)
+
+
+def is_unanswered(draft: Draft, run: Submission) -> bool:
+    """Whether an unanswered run call has had so long to show its job that it is no longer waited for.
+
+    Should the job appear all the same it is taken up again (`observe_run`), and the next run repeats the same id (`restart`).
+    """
+    waited = (draft.now - run.intent_time).total_seconds() if run.intent_time is not None else 0.0
+    return draft.observation.run.phase in (RunPhase.NONE, RunPhase.REJECTED) and waited >= UNANSWERED_SECONDS
+
+
+def same_state(run: Submission) -> SnapshotKind:
+    """What a run that never started leaves: the state that it would have started from."""
+    return SnapshotKind.RESTORED if run.restored_from else SnapshotKind.EMPTY
+
+
+def _held_before(draft: Draft) -> bool:
+    before = draft.given.job.status.plan
+    return before is not None and before.step == Step.HOLD
+
+
+def _stalled_before(draft: Draft) -> Halt | None:
+    """A definite rejection, latched in status by an earlier process, stays until the spec changes."""
+    before = draft.given.job.status.plan
+    if before is None or before.step != Step.HOLD:
+        return None
+    return draft.stall(Reason.of(before.reason, Reason.SubmitRejected), before.message or "")
+
+
+def _rejected(draft: Draft, spec: FlinkJobSpec, run: Submission, *, changed: bool) -> Halt | None:
+    call = draft.observation.run
+    kind = call.rejection or SubmitRejection.OTHER
+    if kind is SubmitRejection.DUPLICATE:
+        if draft.observation.job.absent_for < LOST_AFTER:
+            text = "the cluster knows the job id; looking for the job"
+            return draft.wait(Step.SUBMIT, Reason.Submitting, text, requeue_after=0.5)
+        lost_run.end_lost_run(draft, run, forgotten=True)  # it ran, and ended before it was seen: what is left decides
+        draft.requeue_after(FAST)
+        return None
+    if kind is SubmitRejection.RESTORE_FAILED or kind is SubmitRejection.MULTIPLE_JOBS:
+        draft.requeue_after(0.5)
+        if draft.observation.job.absent_for <= 5.0:
+            return draft.wait(Step.SUBMIT, Reason.Submitting, call.message)  # the job exists; it says how it went
+        draft.update(rejected=True)
+        return draft.stall(Reason.RestoreFailed, call.message)
+    draft.update(rejected=True)
+    if changed or kind is SubmitRejection.JAR_NOT_FOUND:
+        return _repeat(draft, spec, run)
+    if kind.permanent or _failed_calls(draft, run) >= MAIN_ATTEMPTS or _held_before(draft):
+        if not _held_before(draft):
+            draft.event(Reason.SubmitRejected, call.message, warning=True)
+        return draft.stall(Reason.SubmitRejected, call.message)
+    return draft.pausing(Step.SUBMIT) or _retry_or_repeat(draft, spec, run, Reason.SubmitFailed, call.message)
+
+
+def _failed_calls(draft: Draft, run: Submission) -> int:
+    """How many run calls in a row have failed, this one included, which the plan counts when its pause begins."""
+    failures = draft.failures_of(Step.SUBMIT)
+    return failures if failures > run.attempts else failures + 1
+
+
+def _retry_or_repeat(draft: Draft, spec: FlinkJobSpec, run: Submission, reason: Reason, message: str) -> Halt:
+    """First pause (once for each attempt: it is over where the artifact is waited for already), then repeat."""
+    before = draft.given.job.status.plan
+    paused = draft.failures_of(Step.SUBMIT) > run.attempts or (
+        before is not None and before.step in (Step.FETCH, Step.HOLD)
+    )
+    if not paused:
+        pause = delay_seconds(run.attempts + 1, seed=draft.job.meta.uid)
+        draft.event(reason, message, warning=True)
+        return draft.retry(Step.SUBMIT, reason, message, pause=pause, attempts=run.attempts + 1)
+    return _repeat(draft, spec, run)
+
+
+def _repeat(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt:
+    """Send the run call again under the same id and from the same state, with what the spec says now."""
+    same = run.run_digest == draft.digest
+    recorded = run.artifact_digest if same else None
+    assert run.cluster_url is not None
+    artifact = artifact_ready(draft, spec, url=run.cluster_url, recorded=recorded)
+    if isinstance(artifact, Halt):
+        return artifact
+    revision = revision_name(draft.job.meta.name, draft.digest)
+    refused = run.rejected or draft.observation.run.phase is RunPhase.REJECTED
+    draft.update(
+        unanswered=run.unanswered or not refused,
+        attempts=run.attempts + 1,
+        rejected=False,
+        run_digest=draft.digest,
+        parallelism=spec.parallelism,
+        revision=revision,
+        artifact_digest=artifact.digest,
+        jar_id=artifact.jar_id,
+        allow_non_restored_state=spec.restore.allow_non_restored_state,
+    )
+    draft.status = replace(draft.status, current_revision=revision)
+    draft.act(RecordRevision(name=revision, number=run.number, keep=spec.revision_history_limit))
+    current = draft.run
+    assert current is not None
+    return _send(draft, spec, current)
+
+
+def _send(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt:
+    assert run.job_id is not None
+    assert run.jar_id is not None
+    assert run.cluster_url is not None
+    draft.act(
+        RunJob(
+            url=run.cluster_url,
+            jar_id=run.jar_id,
+            attempt=run.attempts,
+            request=run_request(draft, spec, run),
+        )
+    )
+    return draft.wait(Step.SUBMIT, Reason.Submitting, f"starting job {run.job_id}", requeue_after=FAST)
+
+
+def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission) -> RunRequest:
+    """The run call's body: the spec's own configuration, its checkpoint settings and the owner mark."""
+    assert run.job_id is not None
+    meta = draft.job.meta
+    configuration = {
+        flink_options.JOB_NAME: spec.job_name or meta.name,
+        flink_options.CHECKPOINT_RETENTION[0]: _RETENTION[spec.checkpoint.retention],
+    }
+    if spec.checkpoint.interval is not None:
+        configuration[flink_options.CHECKPOINT_INTERVAL] = _flink_duration(spec.checkpoint.interval)
+    if spec.checkpoint.mode is not None:
+        configuration[flink_options.CHECKPOINT_MODE] = _MODE[spec.checkpoint.mode]
+    if spec.checkpoint.directory is not None:
+        configuration[flink_options.CHECKPOINT_DIRECTORY[0]] = spec.checkpoint.directory
+    configuration.update(spec.flink_configuration)
+    mark = mark_parameters(draft.owner, meta.uid, run.number, run.run_digest or "")
+    parameters = ",".join(f"{key}:{value}" for key, value in mark.items())
+    own = configuration.get(flink_options.GLOBAL_PARAMETERS)
+    configuration[flink_options.GLOBAL_PARAMETERS] = f"{own},{parameters}" if own else parameters
+    return RunRequest(
+        job_id=run.job_id,
+        entry_class=spec.jar.entry_class,
+        args=spec.args,
+        parallelism=spec.parallelism,
+        savepoint_path=run.restored_from,
+        allow_non_restored_state=run.allow_non_restored_state,
+        claim_mode=ClaimMode.CLAIM if run.claim else ClaimMode.NO_CLAIM,
+        flink_configuration=configuration,
+    )
+
+
+def _flink_duration(text: str) -> str:
+    return f"{round(duration_seconds(text) * 1000)} ms"

@@ -1,0 +1,287 @@
+"""Copies of snapshots as tasks beside the workers: started, looked at and cancelled by the reconciler.
+
+Invariants: at most one copy of a FlinkJob at a time, and few of all, but a store that crawls holds up no other; every write
+to a store passes the gate of the Lease and the fault points; a copy whose FlinkSavepoint is gone is cancelled, and one that
+is cut off goes on where it stopped; no credential leaves this module but into the store's client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from obstore.store import ObjectStore
+
+from flinkjob.api.common import duration_seconds
+from flinkjob.api.enums import CopyCheck, SavepointErrorCode
+from flinkjob.api.sync import CopyRetentionSpec
+from flinkjob.core.copies.savepoint_copy import CopyPhase, CopySeen, CopyWanted
+from flinkjob.core.errors import FlinkJobError, Invalid, Rejected
+from flinkjob.core.identity import UNNAMED
+from flinkjob.runtime.faults import Effect, Faults
+from flinkjob.runtime.queue import Key
+from flinkjob.runtime.slots import Slots
+from flinkjob.runtime.storeaccess import StoreAccesses
+from flinkjob.snapshots.copying import (
+    CopyRequest,
+    NoSnapshot,
+    Progress,
+    VerifyFailed,
+    apply_retention,
+    copy_snapshot,
+)
+from flinkjob.snapshots.metadata import MetadataUnreadable, SnapshotNotSelfContained
+from flinkjob.snapshots.objects import StoreStep
+from flinkjob.snapshots.owner import OwnedByOther
+from flinkjob.snapshots.place import Place
+from flinkjob.snapshots.transfer import Bandwidth
+
+log = logging.getLogger(__name__)
+
+MOMENT = 0.2
+"""Seconds that a round waits for a copy, so that a small one costs no extra round."""
+_EFFECTS = {step: Effect(f"sync-{step}") for step in StoreStep}
+_PERMANENT: tuple[tuple[type[FlinkJobError], SavepointErrorCode], ...] = (
+    (OwnedByOther, SavepointErrorCode.OWNED_BY_OTHER),
+    (NoSnapshot, SavepointErrorCode.NO_SNAPSHOT),
+    (SnapshotNotSelfContained, SavepointErrorCode.SNAPSHOT_NOT_SELF_CONTAINED),
+    (MetadataUnreadable, SavepointErrorCode.SNAPSHOT_NOT_SELF_CONTAINED),
+)
+
+
+class FaultGate:
+    """The fault points and the fence of the Lease around the writes to a store."""
+
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+
+    def before(self, step: StoreStep) -> None:
+        self._faults.before(_EFFECTS[step])
+
+    def after(self, step: StoreStep) -> None:
+        self._faults.after(_EFFECTS[step])
+
+
+@dataclass
+class _Copy:
+    key: Key
+    wanted: CopyWanted
+    task: asyncio.Task[CopySeen]
+    progress: Progress = field(default_factory=Progress)
+
+
+class CopyTasks:
+    """The copies that this process makes."""
+
+    def __init__(
+        self,
+        *,
+        identity: str,
+        stores: StoreAccesses,
+        faults: Faults,
+        enqueue: Callable[[Key], None],
+        in_use: Callable[[], frozenset[str]] = frozenset,
+        parallel: int = 2,
+        bandwidth: int | None = None,
+        ended: Callable[[str, float, int], None] = lambda result, seconds, size: None,
+    ) -> None:
+        """
+        Args:
+            ended: called with how an attempt ended (`Synced`, or the code of its error), its seconds and bytes written.
+            in_use: normalised places of the snapshots that some FlinkJob was started from or would start from.
+            parallel: copies at the same time, over all FlinkJobs; as many again to stores that none is being made to.
+            bandwidth: bytes a second, over all copies; None: no limit.
+        """
+        self._identity = identity
+        self._stores = stores
+        self._gate = FaultGate(faults)
+        self._enqueue = enqueue
+        self._in_use = in_use
+        self._count = ended
+        self._slots = Slots(parallel)
+        self._bandwidth = Bandwidth(bandwidth)
+        self._copies: dict[str, _Copy] = {}
+        self._busy: dict[tuple[str, str], asyncio.Lock] = {}
+        self._wanting: Counter[tuple[str, str]] = Counter()
+
+    def running(self) -> int:
+        """Copies that are being made or wait for their turn."""
+        return sum(not copy.task.done() for copy in self._copies.values())
+
+    async def look(self, key: Key, wanted: CopyWanted) -> CopySeen:
+        """How far a copy is; starts it when nobody did. An outcome is given once: then the status holds it."""
+        copy = self._copies.get(wanted.uid)
+        if copy is None or (copy.wanted.token, copy.wanted.target) != (wanted.token, wanted.target):
+            self.cancel(wanted.uid)
+            progress = Progress()
+            task = asyncio.create_task(self._make(wanted, progress), name=f"copy {wanted.namespace}/{wanted.job}")
+            copy = self._copies[wanted.uid] = _Copy(key, wanted, task, progress)
+            task.add_done_callback(lambda _: self._ended(wanted))
+        await asyncio.wait({copy.task}, timeout=MOMENT)
+        if not copy.task.done() or copy.task.cancelled():  # cancelled: the operator ends, or nobody wants it any more
+            return _seen(CopyPhase.WORKING, copy.progress)
+        del self._copies[wanted.uid]
+        return copy.task.result()
+
+    def retain(self, key: Key, uids: frozenset[str]) -> None:
+        """Cancel the copies of a key whose FlinkSavepoints are gone or no longer want one."""
+        for uid in [uid for uid, copy in self._copies.items() if copy.key == key and uid not in uids]:
+            self.cancel(uid)
+
+    def cancel(self, uid: str) -> None:
+        """End a copy; what has arrived stays for the next attempt, invisible to readers."""
+        copy = self._copies.pop(uid, None)
+        if copy is not None and not copy.task.done():
+            copy.task.cancel()
+
+    async def close(self) -> None:
+        """End all copies."""
+        tasks = [copy.task for copy in self._copies.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ended(self, wanted: CopyWanted) -> None:
+        copy = self._copies.get(wanted.uid)
+        if copy is not None and copy.wanted is wanted:
+            self._enqueue(copy.key)
+
+    async def _make(self, wanted: CopyWanted, progress: Progress) -> CopySeen:
+        begun = time.monotonic()
+        outcome = await self._attempt(wanted, progress)
+        result = "Synced" if outcome.phase is CopyPhase.DONE else str(outcome.code)
+        self._count(result, time.monotonic() - begun, max(progress.bytes - progress.skipped, 0))
+        return outcome
+
+    async def _attempt(self, wanted: CopyWanted, progress: Progress) -> CopySeen:
+        where: list[str] = []
+        try:
+            async with self._turn((wanted.namespace, wanted.job), _store(wanted)):
+                return await self._copy(wanted, progress, where)
+        except VerifyFailed as error:
+            return _failed(progress, where, SavepointErrorCode.VERIFY_FAILED, error.message)
+        except Invalid as error:
+            code = next((code for kind, code in _PERMANENT if isinstance(error, kind)), SavepointErrorCode.STORE_ERROR)
+            return _failed(progress, where, code, error.message, permanent=True)
+        except Rejected as error:
+            return _failed(progress, where, SavepointErrorCode.STORE_ERROR, error.message, permanent=error.permanent)
+        except FlinkJobError as error:
+            return _failed(progress, where, SavepointErrorCode.STORE_ERROR, error.message)
+        except Exception as error:
+            log.exception("copying %s failed in the operator itself", wanted.location)
+            message = f"internal error: {type(error).__name__}"
+            return _failed(progress, where, SavepointErrorCode.STORE_ERROR, message)
+
+    @asynccontextmanager
+    async def _turn(self, place: tuple[str, str], store: str) -> AsyncIterator[None]:
+        """One copy of a job at a time, and few of all."""
+        lock = self._busy.setdefault(place, asyncio.Lock())
+        self._wanting[place] += 1
+        try:
+            async with lock, self._slots.hold(store):
+                yield
+        finally:
+            self._wanting[place] -= 1
+            if self._wanting[place] == 0:
+                del self._wanting[place], self._busy[place]
+
+    async def _copy(self, wanted: CopyWanted, progress: Progress, where: list[str]) -> CopySeen:
+        target, namespace = wanted.target, wanted.namespace
+        if self._identity == UNNAMED:
+            raise Invalid(
+                "copies need an operator with a name of its own (--identity), by which others know whose they are"
+            )
+        source = await self._source(wanted)
+        place = Place(
+            store=await self._stores.open(namespace, target.uri, target, create=True),
+            identity=self._identity,
+            namespace=namespace,
+            job=wanted.job,
+            gate=self._gate,
+        )
+        request = CopyRequest(
+            source=source,
+            location=wanted.location,
+            place=place,
+            uploads=await self._stores.open(namespace, target.uri, target, create=True, uploads=True),
+            token=wanted.token,
+            job_id=wanted.job_id,
+            format_type=wanted.format_type,
+            flink_version=wanted.flink_version,
+            take_over=target.take_over,
+            verify=target.verify is CopyCheck.CHECKSUM,
+        )
+        manifest = await copy_snapshot(request, bandwidth=self._bandwidth, progress=progress)
+        where.append(f"{target.uri.rstrip('/')}/{place.directory(manifest.sequence_number, manifest.checkpoint_id)}")
+        if target.retention is not None:
+            await self._retain(place, target.retention, manifest.sequence_number)
+        return CopySeen(
+            phase=CopyPhase.DONE,
+            sequence_number=manifest.sequence_number,
+            uri=where[0],
+            objects=len(manifest.files),
+            objects_total=len(manifest.files),
+            bytes=manifest.size,
+            bytes_total=manifest.size,
+        )
+
+    async def _retain(self, place: Place, retention: CopyRetentionSpec, newest: int) -> None:
+        """Deletes outdated copies; that one was made is true also when that fails, and the next copy tries it again."""
+        age = timedelta(seconds=duration_seconds(retention.min_age))
+        keep = frozenset({newest}) | place.numbers_in(self._in_use())
+        try:
+            await apply_retention(place, min_count=retention.min_count, min_age=age, keep=keep)
+        except FlinkJobError as error:
+            log.warning("outdated copies of %s/%s stay: %s", place.namespace, place.job, error.message)
+
+    async def _source(self, wanted: CopyWanted) -> ObjectStore:
+        try:
+            return await self._stores.open(wanted.namespace, wanted.location, wanted.target.source, create=False)
+        except Rejected as error:
+            if error.code == 404:
+                raise NoSnapshot(error.message) from error
+            raise
+
+
+def _store(wanted: CopyWanted) -> str:
+    """What may crawl by itself: a namespace's bucket at an endpoint, or its mounted directory."""
+    parts = urlsplit(wanted.target.uri)
+    bucket = f"{parts.scheme}://{parts.netloc}" if parts.netloc else wanted.target.uri
+    return f"{wanted.namespace} {bucket} {wanted.target.endpoint or ''}"
+
+
+def _seen(phase: CopyPhase, progress: Progress) -> CopySeen:
+    known = progress.objects_total > 0
+    return CopySeen(
+        phase=phase,
+        sequence_number=progress.sequence_number,
+        objects=progress.objects,
+        objects_total=progress.objects_total if known else None,
+        bytes=progress.bytes,
+        bytes_total=progress.bytes_total if known else None,
+    )
+
+
+def _failed(
+    progress: Progress, where: list[str], code: SavepointErrorCode, message: str, *, permanent: bool = False
+) -> CopySeen:
+    known = progress.objects_total > 0
+    return CopySeen(
+        phase=CopyPhase.FAILED,
+        sequence_number=progress.sequence_number,
+        uri=where[0] if where else None,
+        objects=progress.objects,
+        objects_total=progress.objects_total if known else None,
+        bytes=min(progress.bytes, progress.bytes_total) if known else 0,
+        bytes_total=progress.bytes_total if known else None,
+        code=code,
+        message=message,
+        permanent=permanent,
+    )

@@ -1,0 +1,226 @@
+"""How things look: the table of conditions of the API, the closed list of phases, what ticks."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from flinkjob.api.enums import HoldReason, OperationKind, RunResult
+from flinkjob.api.flinkjob_status import FlinkJobStatus, Hold, RestartInfo, Submission
+from flinkjob.core.flinkmodel import FlinkJobState, TriggerState
+from flinkjob.core.model import ClusterSeen, JobDecision, JobSeen, Observation
+from tests.support.inputs import (
+    NOW,
+    RUNNING,
+    absent,
+    ago,
+    cluster,
+    conditions,
+    decide,
+    deleted,
+    digest,
+    ended,
+    flink_id,
+    job,
+    operation,
+    present,
+    run,
+    seen,
+    silent,
+    spec,
+    stats,
+    triggered,
+    unseen,
+)
+from tests.support.tables import table
+
+STOPPING = seen(present(), trigger=triggered(TriggerState.IN_PROGRESS))
+SAVEPOINT = "file:/s"
+HOLD = Hold(reason=HoldReason.FAILED, since=ago(5), run_digest=digest())
+WAITING = RestartInfo(attempts=1, next_time=NOW + timedelta(seconds=30), submission=1)
+
+
+def _run(submission: Submission, **fields: Any) -> FlinkJobStatus:
+    return FlinkJobStatus(submission=submission, **fields)
+
+
+def _operation(kind: OperationKind, by: str) -> FlinkJobStatus:
+    return replace(RUNNING, operation=operation(kind, by, parallelism=2))
+
+
+@table(
+    ("wanted", "status", "observation", "phase", "said"),
+    "submitted and not seen yet: Submitting",
+    (spec(), _run(unseen()), seen(absent(0.1)), "Submitting", "Reconciling, health unknown"),
+    "not all tasks have run yet: Submitting",
+    (spec(), _run(run(running=False)), seen(present(tasks=0)), "Submitting", "Reconciling, health unknown"),
+    "stopped for an upgrade: Upgrading",
+    (spec(), _operation(OperationKind.STOP, "Upgrade"), STOPPING, "Upgrading", "Reconciling, health unknown"),
+    "cancelled for a rollback: Upgrading",
+    (spec(), _operation(OperationKind.CANCEL, "Rollback"), seen(present()), "Upgrading", "Reconciling, health unknown"),
+    "stopped for a move: Moving",
+    (spec(), _operation(OperationKind.STOP, "Move"), STOPPING, "Moving", "Reconciling, health unknown"),
+    "scaled in place: Rescaling",
+    (
+        spec(parallelism=2),
+        _operation(OperationKind.RESCALE, "Scale"),
+        seen(present(), requirements={}),
+        "Rescaling",
+        "Reconciling, health unknown",
+    ),
+    "stopped to be suspended: Suspending",
+    (
+        spec(state="Suspended"),
+        _operation(OperationKind.STOP, "Suspend"),
+        STOPPING,
+        "Suspending",
+        "Reconciling, health unknown",
+    ),
+    "stopped by a FlinkSavepoint: Suspending",
+    (spec(), _operation(OperationKind.STOP, "FlinkSavepoint/x"), STOPPING, "Suspending", "Reconciling, health unknown"),
+    "stopped to be drained: Draining",
+    (
+        spec(state="Drained"),
+        _operation(OperationKind.STOP, "Drain"),
+        STOPPING,
+        "Draining",
+        "Reconciling, health unknown",
+    ),
+    "cancelled on demand: Cancelling",
+    (
+        spec(state="Cancelled"),
+        _operation(OperationKind.CANCEL, "Cancel"),
+        seen(present()),
+        "Cancelling",
+        "Reconciling, health unknown",
+    ),
+    "all tasks run: Running",
+    (spec(), RUNNING, seen(present()), "Running", "Ready, healthy"),
+    "restarted by Flink: Restarting",
+    (spec(), RUNNING, seen(present(FlinkJobState.RESTARTING)), "Restarting", "Reconciling, unhealthy"),
+    "failing: Restarting",
+    (spec(), RUNNING, seen(present(FlinkJobState.FAILING)), "Restarting", "Reconciling, unhealthy"),
+    "not all tasks run any more: Restarting",
+    (spec(), RUNNING, seen(present(tasks=1)), "Restarting", "Reconciling, unhealthy"),
+    "the cluster is silent for seconds: Running",
+    (spec(), RUNNING, seen(JobSeen(), cluster=silent(5)), "Running", "Ready, healthy"),
+    "the cluster is silent for a minute: Unknown",
+    (spec(), RUNNING, seen(JobSeen(), cluster=silent(61)), "Unknown", "Ready unknown, health unknown"),
+    "a failed run with attempts left: Restarting",
+    (spec(), _run(ended(RunResult.FAILED, SAVEPOINT), restart=WAITING), seen(), "Restarting", "Reconciling, unhealthy"),
+    "a failed run that is held: Failed",
+    (spec(), _run(ended(RunResult.FAILED, SAVEPOINT), hold=HOLD), seen(), "Failed", "Stalled, unhealthy"),
+    "a stopped run that is held: Held",
+    (spec(), _run(ended(RunResult.STOPPED, SAVEPOINT), hold=HOLD), seen(), "Held", "Stalled, unhealthy"),
+    "a failed run without restarts: Failed",
+    (spec(restart={"policy": "Never"}), _run(ended(RunResult.FAILED)), seen(), "Failed", "Stalled, unhealthy"),
+    "a running job with a bad spec: Running",
+    ({"jar": {}}, RUNNING, seen(present()), "Running", "Stalled, healthy"),
+    "a suspended job: Suspended",
+    (spec(state="Suspended"), _run(ended(RunResult.STOPPED, SAVEPOINT)), seen(), "Suspended", "Ready, health unknown"),
+    "a cancelled job: Cancelled",
+    (spec(state="Cancelled"), _run(ended(RunResult.CANCELLED)), seen(), "Cancelled", "Ready, health unknown"),
+    "a drained job: Drained",
+    (spec(state="Drained"), _run(ended(RunResult.DRAINED, SAVEPOINT)), seen(), "Drained", "Ready, health unknown"),
+    "a finished job: Finished",
+    (spec(), _run(ended(RunResult.FINISHED)), seen(), "Finished", "Ready, health unknown"),
+    "never submitted to a silent cluster: Pending",
+    (spec(), FlinkJobStatus(), seen(cluster=silent(900)), "Pending", "Reconciling, health unknown"),
+)
+def test_the_table_of_conditions(
+    wanted: dict[str, Any], status: FlinkJobStatus, observation: Observation, phase: str, said: str
+) -> None:
+    decision = decide(job(wanted, status), observation)
+    assert (decision.status.phase, conditions(decision)) == (phase, said)
+
+
+@table("observation", "the job runs", seen(present()), "the cluster is silent", seen(JobSeen(), cluster=silent(900)))
+def test_what_is_being_deleted_is_deleting(observation: Observation) -> None:
+    decision = decide(job(status=RUNNING, **deleted()), observation)
+    assert decision.status.phase == "Deleting"
+    assert conditions(decision).partition(", ")[0] == "Reconciling"
+
+
+def _reachable(decision: JobDecision) -> tuple[str, str]:
+    condition = next(c for c in decision.status.conditions if c.type == "ClusterReachable")
+    return condition.status, condition.message
+
+
+def test_a_blip_is_not_written_and_a_silence_is() -> None:
+    well = decide(job(status=RUNNING), seen(present()))
+    assert _reachable(well) == ("True", "")
+    blip = decide(job(status=well.status), seen(JobSeen(), cluster=silent(0.0)))
+    assert _reachable(blip) == ("True", "")
+    gone = decide(job(status=well.status), seen(JobSeen(), cluster=silent(3.0)))
+    assert _reachable(gone) == ("False", "connection refused")
+    other_words = cluster(reachable=False, error="timed out", unreachable_for=9.0)
+    assert _reachable(decide(job(status=gone.status), seen(JobSeen(), cluster=other_words))) == (
+        "False",
+        "connection refused",
+    )
+
+
+@pytest.mark.parametrize(("silence", "again"), [(0.0, 2.0), (10.0, 10.0), (900.0, 30.0)])
+def test_a_silent_cluster_is_looked_at_less_and_less_often(silence: float, again: float) -> None:
+    assert decide(job(status=RUNNING), seen(JobSeen(), cluster=silent(silence))).requeue_after == again
+
+
+def test_flinks_word_and_its_time_stay_while_nobody_answers() -> None:
+    first = decide(job(status=RUNNING), seen(present()))
+    later = decide(job(status=first.status), seen(JobSeen(), cluster=silent(90), now=NOW + timedelta(seconds=90)))
+    assert later.status.job is not None
+    assert (later.status.job.state, later.status.job.observed_time) == ("RUNNING", NOW)
+
+
+def test_a_transition_has_its_time_once() -> None:
+    first = decide(job(status=RUNNING), seen(present()))
+    later = decide(job(status=first.status), seen(present(), now=NOW + timedelta(hours=1)))
+    assert {c.last_transition_time for c in later.status.conditions} == {NOW}
+    broken = decide(job(status=first.status), seen(present(FlinkJobState.RESTARTING), now=NOW + timedelta(hours=1)))
+    changed = {c.type for c in broken.status.conditions if c.last_transition_time != NOW}
+    assert changed == {"Ready", "Reconciling", "Healthy"}
+
+
+def _suitable(there: ClusterSeen, wanted: dict[str, Any] | None = None) -> tuple[str, str]:
+    decision = decide(job(wanted, RUNNING), seen(present(), cluster=there))
+    condition = next(c for c in decision.status.conditions if c.type == "ClusterSuitable")
+    return condition.status, condition.message
+
+
+def test_advice_warns_and_requirements_forbid() -> None:
+    assert _suitable(cluster(high_availability=True)) == ("True", "")
+    assert "System.exit" in _suitable(cluster(high_availability=True, intercepts_exit=False))[1]
+    assert "restart of the JobManager" in _suitable(cluster())[1]
+    assert "checkpoint directory" in _suitable(cluster(checkpoint_directory=None))[1]
+    own = spec(checkpoint={"directory": "file:///c"}, savepoints={"directory": "file:///s"})
+    assert _suitable(cluster(high_availability=True, checkpoint_directory=None, savepoint_directory=None), own)[1] == ""
+    needs = spec(cluster={"url": "http://flink:8081", "require": ["HighAvailability", "SavepointDirectory"]})
+    state, message = _suitable(cluster(savepoint_directory=None), needs)
+    assert state == "False"
+    assert "HighAvailability" in message
+    assert "SavepointDirectory" in message
+    dropped = spec(
+        cluster={"url": "http://flink:8081", "require": ["RetainedCheckpoints"]},
+        checkpoint={"retention": "DeleteOnCancellation"},
+    )
+    assert _suitable(cluster(), dropped)[0] == "False"
+    assert _suitable(cluster(allows_submission=False))[0] == "False"
+
+
+def test_what_scale_needs_is_there() -> None:
+    decision = decide(job(spec(parallelism=4), FlinkJobStatus(submission=run(parallelism=4))), seen(present()))
+    assert (decision.status.parallelism, decision.status.selector) == (4, "flinkjob.dev/name=clicks")
+    assert decision.status.cluster is not None
+    assert decision.status.cluster.flink_version == "2.3.0"
+    assert decision.status.job is not None
+    assert decision.status.job.ui_url == f"http://flink:8081/#/job/{flink_id()}"
+
+
+def test_a_message_of_any_length_is_one_line() -> None:
+    trigger = triggered(TriggerState.FAILED, failure="boom\n" * 1000)
+    status = replace(RUNNING, operation=operation(OperationKind.STOP, "Suspend"))
+    decision = decide(job(spec(state="Suspended"), status), seen(present(), trigger=trigger, checkpoints=stats()))
+    for condition in decision.status.conditions:
+        assert "\n" not in condition.message
+        assert len(condition.message) <= 512

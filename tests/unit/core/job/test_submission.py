@@ -1,0 +1,451 @@
+"""Starting a run: intent, artifact, run call; and a run whose call got no clear answer."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from flinkjob.api.enums import RunResult, SavepointPhase
+from flinkjob.api.flink_options import GLOBAL_PARAMETERS
+from flinkjob.api.flinkjob_status import FlinkJobStatus, Plan
+from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
+from flinkjob.core.actions import RecordRevision, RunJob
+from flinkjob.core.errors import SubmitRejection
+from flinkjob.core.flinkmodel import FlinkJobState
+from flinkjob.core.identity import job_id
+from flinkjob.core.model import (
+    ArtifactPhase,
+    ArtifactSeen,
+    FoundSnapshot,
+    JobDecision,
+    JobSeen,
+    Listing,
+    Needs,
+    Presence,
+    RunPhase,
+    RunSeen,
+)
+from tests.support.inputs import (
+    CHECKPOINTS,
+    NOW,
+    OWNER,
+    READY,
+    UID,
+    absent,
+    acts,
+    ago,
+    cluster,
+    conditions,
+    decide,
+    digest,
+    flink_id,
+    job,
+    overview,
+    plan_of,
+    present,
+    run,
+    savepoint,
+    seen,
+    silent,
+    spec,
+    told,
+    unseen,
+)
+from tests.support.tables import table
+
+REJECTED = RunPhase.REJECTED
+CHECKPOINTING = {
+    "interval": "1500ms",
+    "mode": "AtLeastOnce",
+    "directory": "file:///c",
+    "retention": "DeleteOnCancellation",
+}
+
+
+def _run(decision: JobDecision) -> RunJob:
+    return next(action for action in decision.actions if isinstance(action, RunJob))
+
+
+def _refused(kind: SubmitRejection, message: str = "no") -> RunSeen:
+    return RunSeen(phase=REJECTED, rejection=kind, message=message)
+
+
+def _unseen(decision_plan: Plan | None = None, **fields: Any) -> FlinkJobStatus:
+    return FlinkJobStatus(submission=unseen(**fields), plan=decision_plan)
+
+
+# the first run
+
+
+def test_the_intent_of_a_first_run() -> None:
+    decision = decide(job(held=False), seen())
+    submission = decision.status.submission
+    assert submission is not None
+    assert (submission.number, submission.job_id) == (1, job_id(OWNER, UID, 1))
+    assert (submission.incarnation, submission.run_digest, submission.artifact_digest) == (
+        "jm-1",
+        digest(),
+        READY.digest,
+    )
+    assert acts(decision) == ["AddFinalizer", "RecordRevision", "RunJob"]
+    assert _run(decision).request.job_id == submission.job_id
+    assert _run(decision).request.savepoint_path is None
+    assert decision.status.phase == "Submitting"
+    assert conditions(decision) == "Reconciling, health unknown"
+    assert told(decision) == ["Submitted"]
+    revision = next(action for action in decision.actions if isinstance(action, RecordRevision))
+    assert revision.name == submission.revision == decision.status.current_revision
+
+
+def test_the_run_call_says_what_the_spec_says() -> None:
+    wanted = spec(
+        args=["--rate", "5"],
+        jobName="Clicks",
+        parallelism=3,
+        flinkConfiguration={"table.exec.mini-batch": "true", GLOBAL_PARAMETERS: "mine:1"},
+        checkpoint={
+            "interval": "1500ms",
+            "mode": "AtLeastOnce",
+            "directory": "file:///c",
+            "retention": "DeleteOnCancellation",
+        },
+        restore={"allowNonRestoredState": True},
+        jar={"uri": "https://jars.example/clicks.jar", "entryClass": "a.B"},
+    )
+    request = _run(decide(job(wanted, held=False), seen())).request
+    assert (request.entry_class, request.args, request.parallelism) == ("a.B", ("--rate", "5"), 3)
+    assert request.allow_non_restored_state
+    configuration = dict(request.flink_configuration)
+    parameters = configuration.pop(GLOBAL_PARAMETERS)
+    assert parameters.startswith(f"mine:1,flinkjob.dev/owner:{OWNER},flinkjob.dev/uid:{UID},flinkjob.dev/submission:1,")
+    assert configuration == {
+        "pipeline.name": "Clicks",
+        "execution.checkpointing.interval": "1500 ms",
+        "execution.checkpointing.mode": "AT_LEAST_ONCE",
+        "execution.checkpointing.dir": "file:///c",
+        "execution.checkpointing.externalized-checkpoint-retention": "DELETE_ON_CANCELLATION",
+        "table.exec.mini-batch": "true",
+    }
+
+
+@table(
+    ("artifact", "step", "seen_conditions"),
+    "a jar on its way is waited for",
+    (ArtifactSeen(phase=ArtifactPhase.WORKING), ("Fetch", "FetchingArtifact"), "Reconciling, health unknown"),
+    "a jar that cannot be had now is tried again",
+    (
+        ArtifactSeen(phase=ArtifactPhase.FAILED, message="timeout"),
+        ("Fetch", "ArtifactFailed"),
+        "Reconciling, unhealthy",
+    ),
+    "a jar that is not there stalls",
+    (
+        ArtifactSeen(phase=ArtifactPhase.FAILED, message="404", permanent=True),
+        ("Hold", "ArtifactFailed"),
+        "Stalled, unhealthy",
+    ),
+    "a jar that has changed stalls",
+    (
+        ArtifactSeen(phase=ArtifactPhase.FAILED, message="x", permanent=True, other_content=True),
+        ("Hold", "ArtifactChanged"),
+        "Stalled, unhealthy",
+    ),
+)
+def test_nothing_is_intended_before_the_artifact_is_on_the_cluster(
+    artifact: ArtifactSeen, step: tuple[str, str], seen_conditions: str
+) -> None:
+    decision = decide(job(held=False), seen(artifact=artifact))
+    assert decision.status.submission is None
+    assert acts(decision) == []
+    assert plan_of(decision) == step
+    assert conditions(decision) == seen_conditions
+
+
+@table(
+    "known",
+    "that has just fallen silent",
+    cluster(reachable=False, error="refused"),
+    "that is silent for long",
+    silent(900),
+)
+def test_a_cluster_that_does_not_answer_is_waited_for(known: Any) -> None:
+    decision = decide(job(held=False), seen(cluster=known))
+    assert acts(decision) == []
+    assert plan_of(decision) == ("Connect", "ClusterUnreachable")
+    assert decision.status.phase == "Pending"
+
+
+def _done(name: str, minutes: int, **fields: Any) -> Any:
+    status = FlinkSavepointStatus(
+        phase=SavepointPhase.COMPLETED, location=f"file:/sp/{name}", end_time=ago(minutes * 60)
+    )
+    return savepoint(name, replace(status, **fields))
+
+
+OLD, NEW = _done("old", 20), _done("new", 10)
+
+
+@table(
+    ("initial", "start"),
+    "the newest savepoint by default",
+    ({}, "file:/sp/new"),
+    "the oldest where Earliest is wanted",
+    ({"strategy": "Earliest"}, "file:/sp/old"),
+    "none where None is wanted",
+    ({"strategy": "None"}, None),
+    "the location that is given",
+    ({"strategy": "Custom", "location": "file:/c"}, "file:/c"),
+    "the savepoint that is named",
+    ({"strategy": "Custom", "savepointRef": {"name": "old"}}, "file:/sp/old"),
+    "nothing while the named one is being deleted",
+    ({"strategy": "Custom", "savepointRef": {"name": "deleting"}}, "Stalled"),
+    "nothing while the named one is pending",
+    ({"strategy": "Custom", "savepointRef": {"name": "pending"}}, "Stalled"),
+    "nothing while the named one does not exist",
+    ({"strategy": "Custom", "savepointRef": {"name": "nobody"}}, "Stalled"),
+)
+def test_the_initial_state(initial: dict[str, Any], start: str | None) -> None:
+    deleting, pending = _done("deleting", 1, deleting=True), savepoint("pending")
+    known = [OLD, NEW, deleting, pending]
+    named = {one.meta.name: one for one in known}
+    decision = decide(job(spec(initialState=initial), held=False), seen(), savepoints=known, named=named)
+    if start == "Stalled":
+        assert acts(decision) == []
+        assert plan_of(decision) == ("Hold", "SavepointNotFound")
+    else:
+        assert _run(decision).request.savepoint_path == start
+
+
+def test_a_restart_uses_the_recorded_artifact_and_another_spec_a_new_one() -> None:
+    for wanted, pinned in ((spec(), READY.digest), (spec(args=["new"]), None)):
+        asked: list[Needs] = []
+        last = run(end=_cancelled())
+        decide(job(wanted, FlinkJobStatus(submission=last)), seen(), asked)
+        request = next(needs.artifact for needs in asked if needs.artifact is not None)
+        assert request.digest == pinned
+
+
+def _cancelled() -> Any:
+    from flinkjob.api.enums import SnapshotKind
+    from flinkjob.api.flinkjob_status import RunEnd
+
+    return RunEnd(result=RunResult.CANCELLED, time=ago(9), snapshot="file:/s", snapshot_kind=SnapshotKind.SAVEPOINT)
+
+
+# a run that was never seen
+
+
+@table(
+    ("answer", "seen_job", "actions", "plan"),
+    "under way: it waits",
+    (RunSeen(phase=RunPhase.WORKING), absent(0.0), [], ("Submit", "Submitting")),
+    "accepted and absent for a moment: it waits",
+    (RunSeen(phase=RunPhase.ACCEPTED), absent(0.5), [], ("Submit", "Submitting")),
+    "accepted and absent for seconds: it is sent again",
+    (RunSeen(phase=RunPhase.ACCEPTED), absent(3.0), ["RecordRevision", "RunJob"], ("Submit", "Submitting")),
+    "no clear answer: it pauses",
+    (RunSeen(phase=RunPhase.UNCLEAR, message="cut"), absent(), [], ("Submit", "SubmitFailed")),
+    "no call known: it is sent",
+    (RunSeen(phase=RunPhase.NONE), absent(), ["RecordRevision", "RunJob"], ("Submit", "Submitting")),
+    "no call known and nothing known of the job: it waits",
+    (RunSeen(phase=RunPhase.NONE), JobSeen(presence=Presence.UNKNOWN), [], ("Submit", "Submitting")),
+    "refused as a duplicate: it waits",
+    (_refused(SubmitRejection.DUPLICATE), absent(0.5), [], ("Submit", "Submitting")),
+    "refused for want of the jar: it is sent again",
+    (_refused(SubmitRejection.JAR_NOT_FOUND), absent(), ["RecordRevision", "RunJob"], ("Submit", "Submitting")),
+    "refused because main threw: it pauses",
+    (_refused(SubmitRejection.MAIN_THREW), absent(), [], ("Submit", "SubmitFailed")),
+    "refused for an unknown reason: it pauses",
+    (_refused(SubmitRejection.OTHER), absent(), [], ("Submit", "SubmitFailed")),
+    "refused for its entry class: it stalls",
+    (_refused(SubmitRejection.ENTRY_CLASS), absent(), [], ("Hold", "SubmitRejected")),
+    "refused because it is no jar: it stalls",
+    (_refused(SubmitRejection.NOT_A_JAR), absent(), [], ("Hold", "SubmitRejected")),
+    "refused because main made no job: it stalls",
+    (_refused(SubmitRejection.NO_JOB), absent(), [], ("Hold", "SubmitRejected")),
+    "refused because main exits: it stalls",
+    (_refused(SubmitRejection.EXIT), absent(), [], ("Hold", "SubmitRejected")),
+    "refused for its configuration: it stalls",
+    (_refused(SubmitRejection.CONFIG), absent(), [], ("Hold", "SubmitRejected")),
+    "refused for its state, absent for a moment: it waits",
+    (_refused(SubmitRejection.RESTORE_FAILED), absent(1.0), [], ("Submit", "Submitting")),
+    "refused for its state, absent for seconds: it stalls",
+    (_refused(SubmitRejection.RESTORE_FAILED), absent(6.0), [], ("Hold", "RestoreFailed")),
+    "refused because main made several jobs: it waits",
+    (_refused(SubmitRejection.MULTIPLE_JOBS), absent(1.0), [], ("Submit", "Submitting")),
+)
+def test_an_unseen_run_by_the_answer_to_its_call(
+    answer: RunSeen, seen_job: JobSeen, actions: list[str], plan: tuple[str, str]
+) -> None:
+    before = _unseen(restored_from="file:/s", restored_why="a savepoint")
+    decision = decide(job(status=before), seen(seen_job, run=answer))
+    submission = decision.status.submission
+    assert submission is not None
+    assert (submission.number, submission.job_id, submission.end) == (1, flink_id(), None)
+    assert acts(decision) == actions
+    assert plan_of(decision) == plan
+    if actions:
+        sent = _run(decision)
+        assert (sent.request.job_id, sent.request.savepoint_path, sent.attempt) == (flink_id(), "file:/s", 1)
+
+
+OWN = f"{CHECKPOINTS}/{flink_id()}"
+
+
+@table(
+    ("listing", "result", "left"),
+    "unseen where its directory cannot be read",
+    (Listing(readable=False), RunResult.ENDED_UNSEEN, None),
+    "unseen where its directory is empty",
+    (Listing(readable=True), RunResult.ENDED_UNSEEN, None),
+    "lost where it left a checkpoint",
+    (Listing(readable=True, found=(FoundSnapshot(location=f"{OWN}/chk-2", number=2),)), RunResult.LOST, f"{OWN}/chk-2"),
+)
+def test_a_duplicate_that_is_not_there_has_ended_unseen(listing: Listing, result: RunResult, left: str | None) -> None:
+    observation = seen(absent(), run=_refused(SubmitRejection.DUPLICATE), listings={OWN: listing})
+    decision = decide(job(status=_unseen()), observation)
+    assert decision.status.submission is not None
+    assert decision.status.submission.end is not None
+    assert decision.status.submission.end.result is result
+    assert decision.status.submission.end.snapshot == left
+    assert "RunJob" not in acts(decision)
+
+
+def test_a_main_that_throws_is_tried_three_times() -> None:
+    status, tries = _unseen(), 0
+    for step in range(200):
+        now = NOW.replace(minute=step // 60, second=step % 60)
+        decision = decide(job(status=status), seen(absent(), run=_refused(SubmitRejection.MAIN_THREW, "boom"), now=now))
+        tries += acts(decision).count("RunJob")
+        status = decision.status
+        if "Stalled" in conditions(decision):
+            break
+    assert tries == 2
+    assert plan_of(decision) == ("Hold", "SubmitRejected")
+    restarted = decide(job(status=status), seen(absent()))
+    assert acts(restarted) == []
+    assert plan_of(restarted) == ("Hold", "SubmitRejected")
+
+
+@pytest.mark.parametrize("phase", [REJECTED, RunPhase.NONE])
+def test_another_spec_is_tried_at_once_under_the_same_id(phase: RunPhase) -> None:
+    before = _unseen(Plan(step="Hold", reason="SubmitRejected"), rejected=True, restored_from="file:/s")
+    answer = _refused(SubmitRejection.CONFIG) if phase is REJECTED else RunSeen()
+    decision = decide(job(spec(args=["fixed"]), before), seen(absent(), run=answer))
+    sent = _run(decision)
+    assert (sent.request.job_id, sent.request.savepoint_path) == (flink_id(), "file:/s")
+    assert decision.status.submission is not None
+    assert decision.status.submission.run_digest == digest(args=["fixed"])
+
+
+@table(
+    "change",
+    "another cluster",
+    {"cluster": {"url": "http://other:8081"}},
+    "another initial state",
+    {"initialState": {"nonce": 5}},
+)
+def test_a_run_that_was_refused_for_certain_is_given_up_for_another_cluster_or_state(change: dict[str, Any]) -> None:
+    """Neither is part of the digest, so the same id at the same place would be refused for ever."""
+    before = _unseen(Plan(step="Hold", reason="SubmitRejected", message="no"), rejected=True)
+    other = replace(cluster(), url=change.get("cluster", {}).get("url", "http://flink:8081"))
+    decision = decide(job(spec(**change), before), seen(absent(), target=other))
+    status = decision.status
+    for _ in range(3):
+        if status.submission is not None and status.submission.number == 2:
+            break
+        decision = decide(job(spec(**change), status), seen(target=other))
+        status = decision.status
+    assert status.submission is not None
+    assert (status.submission.number, status.submission.cluster_url) == (2, other.url)
+    assert _run(decision).url == other.url
+
+
+@pytest.mark.parametrize("state", ["Suspended", "Cancelled", "Drained"])
+@table(
+    ("answer", "fields", "given_up"),
+    "no call known: it is waited for",
+    (RunSeen(), {}, False),
+    "no call known for ten minutes: it is given up",
+    (RunSeen(), {"intent_time": ago(601)}, True),
+    "under way for ten minutes: it is waited for",
+    (RunSeen(phase=RunPhase.WORKING), {"intent_time": ago(601)}, False),
+    "no clear answer: it is waited for",
+    (RunSeen(phase=RunPhase.UNCLEAR), {}, False),
+    "refused as a duplicate: it is waited for",
+    (_refused(SubmitRejection.DUPLICATE), {}, False),
+    "refused: it is given up",
+    (_refused(SubmitRejection.CONFIG), {}, True),
+    "refused before: it is given up",
+    (RunSeen(), {"rejected": True}, True),
+    "refused before and one call without an answer: it is waited for",
+    (RunSeen(), {"rejected": True, "unanswered": True}, False),
+    "refused and one call without an answer: it is waited for",
+    (_refused(SubmitRejection.CONFIG), {"unanswered": True}, False),
+    "refused and one call without an answer for ten minutes: it is given up",
+    (_refused(SubmitRejection.CONFIG), {"unanswered": True, "intent_time": ago(601)}, True),
+)
+def test_an_unseen_run_that_nobody_wants_any_more(
+    state: str, answer: RunSeen, fields: dict[str, Any], given_up: bool
+) -> None:
+    decision = decide(job(spec(state=state), _unseen(**fields)), seen(absent(), run=answer))
+    assert decision.status.submission is not None
+    assert (decision.status.submission.end is not None) == given_up
+    if not given_up:
+        assert plan_of(decision) == ("Submit", "WaitingForSubmission")
+        assert acts(decision) == []
+
+
+@table(
+    ("answer", "fields", "unanswered"),
+    "no call known: one may be without an answer",
+    (RunSeen(), {}, True),
+    "no call known and refused before: none is without an answer",
+    (RunSeen(), {"rejected": True}, False),
+    "refused for want of the jar: none is without an answer",
+    (_refused(SubmitRejection.JAR_NOT_FOUND), {}, False),
+    "refused for want of the jar after one without an answer: that one still is",
+    (_refused(SubmitRejection.JAR_NOT_FOUND), {"unanswered": True}, True),
+    "accepted and absent: it may be without an answer",
+    (RunSeen(phase=RunPhase.ACCEPTED), {}, True),
+)
+def test_a_repeat_remembers_a_call_that_was_not_answered(
+    answer: RunSeen, fields: dict[str, Any], unanswered: bool
+) -> None:
+    decision = decide(job(spec(args=["x"]), _unseen(**fields)), seen(absent(), run=answer))
+    assert "RunJob" in acts(decision)
+    assert decision.status.submission is not None
+    assert decision.status.submission.unanswered is unanswered
+
+
+def test_when_it_appears_it_is_stopped() -> None:
+    decision = decide(job(spec(state="Suspended"), _unseen()), seen(present()))
+    assert acts(decision) == ["StopJob"]
+
+
+def test_a_run_that_counted_as_never_started_is_taken_up_when_it_appears() -> None:
+    from flinkjob.api.enums import SnapshotKind
+    from flinkjob.api.flinkjob_status import RunEnd
+
+    end = RunEnd(result=RunResult.NEVER_STARTED, time=ago(60), snapshot_kind=SnapshotKind.EMPTY)
+    status = FlinkJobStatus(submission=unseen(end=end))
+    decision = decide(job(spec(state="Suspended"), status, held=False), seen(owned_jobs=(overview(),)))
+    assert decision.status.submission is not None
+    assert decision.status.submission.end is None
+    then = decide(job(spec(state="Suspended"), decision.status), seen(present(), owned_jobs=(overview(),)))
+    assert acts(then) == ["StopJob"]
+
+
+def test_an_unseen_run_on_another_jobmanager_is_lost_and_starts_again_from_the_same_state() -> None:
+    status = _unseen(restored_from="file:/s")
+    lost = decide(job(status=status), seen(absent(), cluster=cluster(incarnation="jm-2")))
+    assert lost.status.submission is not None
+    assert lost.status.submission.end is not None or lost.status.submission.number == 2
+
+
+@pytest.mark.parametrize("state", [FlinkJobState.INITIALIZING, FlinkJobState.CREATED, FlinkJobState.RUNNING])
+def test_the_manager_that_shows_a_run_first_is_the_one_it_runs_on(state: FlinkJobState) -> None:
+    """The JobManager may have been restarted between the intent and the run call."""
+    decision = decide(job(status=_unseen()), seen(present(state), cluster=cluster(incarnation="jm-2")))
+    assert decision.status.submission is not None
+    assert decision.status.submission.incarnation == "jm-2"

@@ -1,0 +1,159 @@
+"""Root causes and kinds of refusals, from texts as Flink writes them."""
+
+import pytest
+
+from flinkjob.core.errors import MESSAGE_LIMIT, FlinkJobError, SubmitRejection, one_line, redact_urls
+from flinkjob.core.flinkmodel import SavepointFailure
+from flinkjob.flink.error_texts import (
+    is_job_not_found,
+    is_restore_failure,
+    root_cause,
+    savepoint_despite_failure,
+    savepoint_failure,
+    submit_rejection,
+)
+from tests.flinksim import javaerrors
+
+
+@pytest.mark.behaviour(17)
+def test_the_innermost_cause_wins_and_packages_are_cut() -> None:
+    text = (
+        "org.a.Outer: one\n\tat x.Y\nCaused by: java.util.concurrent.CompletionException: org.b.InnerException: two\n"
+        "\tat x.Y\n\t... 4 more\nCaused by: org.b.InnerException: two\n\tat x.Y"
+    )
+    assert root_cause("Internal server error.", text) == "InnerException: two"
+
+
+def test_wrapped_classes_are_unwrapped() -> None:
+    assert (
+        root_cause("java.util.concurrent.CompletionException: a.b.C$InnerException: m\n\tat x") == "InnerException: m"
+    )
+
+
+def test_messages_of_several_lines_become_one() -> None:
+    assert root_cause("a.XException: first\nsecond   third\n\tat x.Y\nnever") == "XException: first second third"
+
+
+def test_without_a_stack_trace_the_text_itself() -> None:
+    assert root_cause("Parallelism must be at least one.") == "Parallelism must be at least one."
+    assert root_cause() == ""
+    assert root_cause("Internal server error.") == ""
+
+
+def test_an_exception_without_message() -> None:
+    text = "<Exception on server side:\njava.lang.NullPointerException\n\tat x.Y\n\nEnd of exception on server side>"
+    assert root_cause("Internal server error.", text) == "NullPointerException"
+
+
+def test_a_class_that_was_not_found_keeps_its_package() -> None:
+    assert root_cause("a.XException: y\nCaused by: java.lang.ClassNotFoundException: no.Such\n\tat x") == (
+        "ClassNotFoundException: no.Such"
+    )
+
+
+def test_suppressed_exceptions_are_not_the_cause() -> None:
+    text = "a.XException: real\n\tat x.Y\n\tSuppressed: b.OtherException: not this\n\t\tat z"
+    assert root_cause(text) == "XException: real"
+
+
+@pytest.mark.behaviour(17)
+def test_causes_are_capped_and_without_secrets() -> None:
+    cause = root_cause("a.XException: cannot read https://user:pw@host/x?sig=abc " + "y" * 2000)
+    assert len(cause) == MESSAGE_LIMIT
+    assert "pw" not in cause
+    assert "abc" not in cause
+    assert "https://host/x " in cause
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("see https://u:p@h:1/p?q=1#f now", "see https://h:1/p now"),
+        ("s3://key:secret@bucket/a", "s3://bucket/a"),
+        ("https://a@b@host/x", "https://host/x"),
+        ("no url: a@b?c", "no url: a@b?c"),
+    ],
+)
+def test_urls_lose_what_may_be_secret(text: str, shown: str) -> None:
+    assert redact_urls(text) == shown
+
+
+def test_errors_are_one_line_and_safe() -> None:
+    error = FlinkJobError("two\nlines http://u:p@h/" + "x" * 1000)
+    assert "\n" not in str(error)
+    assert "u:p" not in str(error)
+    assert len(error.message) == MESSAGE_LIMIT
+    assert error.message.endswith("…")
+    assert one_line(" a \n b ") == "a b"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Jar file x does not exist",
+        "Cannot find checkpoint or savepoint file",
+        "No jobs included in application",
+        "zip END header not found",
+        "Neither a 'Main-Class'",
+    ],
+)
+def test_what_user_code_says_is_not_taken_for_flinks_words(message: str) -> None:
+    failure = javaerrors.main_threw(("java.lang.IllegalStateException", message))
+    assert submit_rejection([failure.text]) is SubmitRejection.MAIN_THREW
+
+
+def test_a_job_that_failed_for_reasons_not_known() -> None:
+    failure = javaerrors.job_failed(
+        "x", (javaerrors.INITIALIZATION, "Could not start the JobMaster."), ("java.net.ConnectException", "refused")
+    )
+    assert submit_rejection([failure.text]) is SubmitRejection.OTHER
+    assert root_cause(failure.text) == "ConnectException: refused"
+    assert not SubmitRejection.OTHER.permanent
+
+
+def test_only_flinks_words_mean_that_a_job_is_not_there() -> None:
+    job = "0" * 32
+    assert is_job_not_found([f"org.apache.flink.runtime.rest.NotFoundException: Job {job} not found\n\tat x"])
+    assert is_job_not_found([javaerrors.job_not_found(job).text])
+    assert not is_job_not_found(["Not found: /jobs"])
+    assert not is_job_not_found(["Unable to load requested file /x."])
+    assert not is_job_not_found([])
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("java.io.IOException: Failed to create savepoint directory at file:/x", SavepointFailure.PERMANENT),
+        (
+            f"java.lang.Exception: x\nCaused by: java.io.IOException: {'y' * 600} Permission denied",
+            SavepointFailure.PERMANENT,
+        ),
+        (f"org.apache.flink.X: Could not find Flink job ({'0' * 32})", SavepointFailure.JOB_NOT_FOUND),
+        ("java.lang.Exception: Permission denied\nCaused by: java.lang.Exception: declined", SavepointFailure.OTHER),
+        (javaerrors.suspending().text, SavepointFailure.OTHER),
+    ],
+)
+def test_what_the_failure_of_a_savepoint_means_for_another_attempt(text: str, kind: SavepointFailure) -> None:
+    assert savepoint_failure(text) is kind
+
+
+@pytest.mark.parametrize(
+    ("text", "is_failure"),
+    [
+        ("java.lang.IllegalStateException: Cannot map checkpoint/savepoint state for operator x", True),
+        ("java.io.FileNotFoundException: Cannot find checkpoint or savepoint file/directory 'x'", True),
+        (f"java.io.IOException: {'y' * 600} cannot be mapped to the new program", True),
+        ("java.lang.IllegalStateException: fails on purpose", False),
+    ],
+)
+def test_a_job_that_could_not_be_restored(text: str, is_failure: bool) -> None:
+    assert is_restore_failure(text) is is_failure
+
+
+@pytest.mark.behaviour(45)
+@pytest.mark.fault("flink-savepoint-made-stop-failed")
+def test_the_savepoint_of_a_failed_stop_is_found() -> None:
+    location = "file:/savepoints/savepoint-593c7b-e188d3cc6e1e"
+    text = javaerrors.stopped_badly("0" * 32, location).text
+    assert savepoint_despite_failure(text) == location
+    assert savepoint_despite_failure(javaerrors.suspending().text) is None
