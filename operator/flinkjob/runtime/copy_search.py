@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
 from flinkjob.api.flinkjob_status import RestoredCopy
 from flinkjob.api.initialstate import CopySpec
 from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.model import CopyFound, CopySearch
+from flinkjob.runtime.background import Background
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.snapshots.copying import VerifyFailed, check_copy
@@ -36,21 +35,13 @@ MOST_LOOKED_AT = 5
 """Of the copies in a place, the newest first: where so many lack a file, the next place is tried."""
 
 
-@dataclass
-class _Search:
-    copies: tuple[CopySpec, ...]
-    task: asyncio.Task[CopyFound]
-    done: float = 0.0
-
-
 class CopySearches:
     """The searches of this process."""
 
     def __init__(self, *, identity: str, stores: StoreAccesses, enqueue: Callable[[Key], None]) -> None:
         self._identity = identity
         self._stores = stores
-        self._enqueue = enqueue
-        self._searches: dict[Key, _Search] = {}
+        self._searches: Background[Key, tuple[CopySpec, ...], CopyFound] = Background(lambda key, _: enqueue(key))
 
     async def find(self, key: Key, copies: tuple[CopySpec, ...]) -> CopyFound:
         """The first of these places that has a complete copy; starts the search when nobody did.
@@ -59,39 +50,22 @@ class CopySearches:
             key: of the FlinkJob; its namespace and name stand for those that a place leaves out.
         """
         search = self._searches.get(key)
-        if search is None or search.copies != copies or self._stale(search):
-            self.forget(key)
-            task = asyncio.create_task(self._find(key, copies), name=f"copies {key[0]}/{key[1]}")
-            search = self._searches[key] = _Search(copies, task)
-            task.add_done_callback(lambda _: self._ended(key, search))
-        await asyncio.wait({search.task}, timeout=MOMENT)
-        if not search.task.done() or search.task.cancelled():
+        if search is None or search.asked != copies or (search.age or 0.0) > NONE_FOR:
+            search = self._searches.start(key, copies, self._find(key, copies), title=f"copies {key[0]}/{key[1]}")
+        found = await search.wait(MOMENT)
+        if found is None:
             return CopyFound(phase=CopySearch.WORKING)
-        found = search.task.result()
         if found.phase is CopySearch.FOUND:
-            del self._searches[key]
+            self._searches.drop(key)
         return found
 
     def forget(self, key: Key) -> None:
         """Nobody wants this search any more."""
-        search = self._searches.pop(key, None)
-        if search is not None:
-            search.task.cancel()
+        self._searches.drop(key)
 
     async def close(self) -> None:
         """End all searches."""
-        tasks = [search.task for search in self._searches.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _stale(self, search: _Search) -> bool:
-        return search.task.done() and time.monotonic() - search.done > NONE_FOR
-
-    def _ended(self, key: Key, search: _Search) -> None:
-        search.done = time.monotonic()
-        if self._searches.get(key) is search:
-            self._enqueue(key)
+        await self._searches.close()
 
     async def _find(self, key: Key, copies: tuple[CopySpec, ...]) -> CopyFound:
         passed: list[str] = []

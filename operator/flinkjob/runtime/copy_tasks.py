@@ -25,6 +25,7 @@ from flinkjob.api.sync import CopyRetentionSpec
 from flinkjob.core.copies.savepoint_copy import CopyPhase, CopySeen, CopyWanted
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected
 from flinkjob.core.identity import UNNAMED
+from flinkjob.runtime.background import Background
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.slots import Slots
@@ -73,7 +74,6 @@ class FaultGate:
 class _Copy:
     key: Key
     wanted: CopyWanted
-    task: asyncio.Task[CopySeen]
     progress: Progress = field(default_factory=Progress)
 
 
@@ -102,56 +102,43 @@ class CopyTasks:
         self._identity = identity
         self._stores = stores
         self._gate = FaultGate(faults)
-        self._enqueue = enqueue
         self._in_use = in_use
         self._count = ended
         self._slots = Slots(parallel)
         self._bandwidth = Bandwidth(bandwidth)
-        self._copies: dict[str, _Copy] = {}
+        self._copies: Background[str, _Copy, CopySeen] = Background(lambda _, copy: enqueue(copy.key))
         self._busy: dict[tuple[str, str], asyncio.Lock] = {}
         self._wanting: Counter[tuple[str, str]] = Counter()
 
     def running(self) -> int:
         """Copies that are being made or wait for their turn."""
-        return sum(not copy.task.done() for copy in self._copies.values())
+        return sum(copy.age is None for copy in self._copies.all().values())
 
     async def look(self, key: Key, wanted: CopyWanted) -> CopySeen:
         """How far a copy is; starts it when nobody did. An outcome is given once: then the status holds it."""
-        copy = self._copies.get(wanted.uid)
-        if copy is None or (copy.wanted.token, copy.wanted.target) != (wanted.token, wanted.target):
-            self.cancel(wanted.uid)
-            progress = Progress()
-            task = asyncio.create_task(self._make(wanted, progress), name=f"copy {wanted.namespace}/{wanted.job}")
-            copy = self._copies[wanted.uid] = _Copy(key, wanted, task, progress)
-            task.add_done_callback(lambda _: self._ended(wanted))
-        await asyncio.wait({copy.task}, timeout=MOMENT)
-        if not copy.task.done() or copy.task.cancelled():  # cancelled: the operator ends, or nobody wants it any more
-            return _seen(CopyPhase.WORKING, copy.progress)
-        del self._copies[wanted.uid]
-        return copy.task.result()
+        work = self._copies.get(wanted.uid)
+        if work is None or (work.asked.wanted.token, work.asked.wanted.target) != (wanted.token, wanted.target):
+            copy = _Copy(key, wanted)
+            making = self._make(wanted, copy.progress)
+            work = self._copies.start(wanted.uid, copy, making, title=f"copy {wanted.namespace}/{wanted.job}")
+        seen = await work.wait(MOMENT)
+        if seen is None:
+            return _seen(CopyPhase.WORKING, work.asked.progress)
+        self._copies.drop(wanted.uid)
+        return seen
 
     def retain(self, key: Key, uids: frozenset[str]) -> None:
         """Cancel the copies of a key whose FlinkSavepoints are gone or no longer want one."""
-        for uid in [uid for uid, copy in self._copies.items() if copy.key == key and uid not in uids]:
+        for uid in [uid for uid, work in self._copies.all().items() if work.asked.key == key and uid not in uids]:
             self.cancel(uid)
 
     def cancel(self, uid: str) -> None:
         """End a copy; what has arrived stays for the next attempt, invisible to readers."""
-        copy = self._copies.pop(uid, None)
-        if copy is not None and not copy.task.done():
-            copy.task.cancel()
+        self._copies.drop(uid)
 
     async def close(self) -> None:
         """End all copies."""
-        tasks = [copy.task for copy in self._copies.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _ended(self, wanted: CopyWanted) -> None:
-        copy = self._copies.get(wanted.uid)
-        if copy is not None and copy.wanted is wanted:
-            self._enqueue(copy.key)
+        await self._copies.close()
 
     async def _make(self, wanted: CopyWanted, progress: Progress) -> CopySeen:
         begun = time.monotonic()

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import replace
 
 from flinkjob.artifacts.errors import ArtifactInvalid
 from flinkjob.artifacts.fetch import ArtifactStore
@@ -31,6 +29,7 @@ from flinkjob.core.model import (
     RunPhase,
     RunSeen,
 )
+from flinkjob.runtime.background import Background, Work
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.queue import Key
@@ -49,35 +48,6 @@ FAILED_FOR = 300.0
 """Seconds after which a permanent failure is looked at again: the world may have changed."""
 
 
-@dataclass
-class _Fetch:
-    request: ArtifactRequest
-    task: asyncio.Task[ArtifactSeen]
-    done: float = 0.0
-
-
-@dataclass
-class _JobGraph:
-    request: JobGraphRequest
-    task: asyncio.Task[JobGraphSeen]
-    done: float = 0.0
-
-    @property
-    def expired(self) -> bool:
-        """A refusal is looked at again after a while, an unclear answer at once, a good one after a minute."""
-        if not self.task.done():
-            return False
-        keep = {JobGraphPhase.COMPILED: READY_FOR, JobGraphPhase.REFUSED: FAILED_FOR}.get(self.task.result().phase, 1.0)
-        return time.monotonic() - self.done > keep
-
-
-@dataclass
-class _Run:
-    job_id: str
-    attempt: int
-    task: asyncio.Task[RunSeen]
-
-
 class Tasks:
     """The long calls of all keys."""
 
@@ -88,47 +58,19 @@ class Tasks:
         self._clusters = clusters
         self._store = store
         self._faults = faults
-        self._enqueue = enqueue
-        self._fetches: dict[Key, _Fetch] = {}
-        self._runs: dict[Key, _Run] = {}
-        self._job_graphs: dict[Key, _JobGraph] = {}
-        self._disposals: dict[str, asyncio.Task[DisposalSeen]] = {}
+        self._fetches: Background[Key, ArtifactRequest, ArtifactSeen] = Background(lambda key, _: enqueue(key))
+        self._runs: Background[Key, RunJob, RunSeen] = Background(lambda key, _: enqueue(key))
+        self._job_graphs: Background[Key, JobGraphRequest, JobGraphSeen] = Background(lambda key, _: enqueue(key))
+        self._disposals: Background[str, tuple[str, ...], DisposalSeen] = Background()
 
     # artifacts
 
     async def artifact(self, key: Key, request: ArtifactRequest) -> ArtifactSeen:
         """How far the jar is on its way to the cluster; starts it when nobody did."""
         fetch = self._fetches.get(key)
-        if fetch is None or not self._answers(fetch, request):
-            self._stop_fetch(key)
-            task = asyncio.create_task(self._bring(key, request), name=f"artifact {key[0]}/{key[1]}")
-            fetch = self._fetches[key] = _Fetch(request, task)
-            task.add_done_callback(lambda _: self._fetched(key, request))
-        await asyncio.wait({fetch.task}, timeout=MOMENT)
-        return _outcome(fetch.task, ArtifactSeen(phase=ArtifactPhase.WORKING))
-
-    def _answers(self, fetch: _Fetch, request: ArtifactRequest) -> bool:
-        asked = fetch.request
-        if (asked.url, asked.uri) != (request.url, request.uri):
-            return False
-        same = asked.run == request.run or request.digest is not None
-        if not fetch.task.done():
-            return asked.digest == request.digest and same
-        seen, age = fetch.task.result(), time.monotonic() - fetch.done
-        if seen.phase is ArtifactPhase.READY:
-            return age < READY_FOR and request.digest in (None, asked.digest, seen.digest) and same
-        return asked == request and age < FAILED_FOR
-
-    def _fetched(self, key: Key, request: ArtifactRequest) -> None:
-        fetch = self._fetches.get(key)
-        if fetch is not None and fetch.request is request:
-            fetch.done = time.monotonic()
-            self._enqueue(key)
-
-    def _stop_fetch(self, key: Key) -> None:
-        fetch = self._fetches.pop(key, None)
-        if fetch is not None and not fetch.task.done():
-            fetch.task.cancel()
+        if fetch is None or not _answers(fetch, request):
+            fetch = self._fetches.start(key, request, self._bring(key, request), title=f"artifact {key[0]}/{key[1]}")
+        return await fetch.wait(MOMENT) or ArtifactSeen(phase=ArtifactPhase.WORKING)
 
     async def _bring(self, key: Key, request: ArtifactRequest) -> ArtifactSeen:
         try:
@@ -167,20 +109,10 @@ class Tasks:
     async def job_graph(self, key: Key, request: JobGraphRequest) -> JobGraphSeen:
         """Whether the program compiles to a job graph; starts the compilation when nobody did."""
         known = self._job_graphs.get(key)
-        if known is None or known.request != request or known.expired:
-            if known is not None:
-                known.task.cancel()
-            task = asyncio.create_task(self._compile(key, request), name=f"job graph {key[0]}/{key[1]}")
-            known = self._job_graphs[key] = _JobGraph(request, task)
-            task.add_done_callback(lambda _: self._compiled(key, request))
-        await asyncio.wait({known.task}, timeout=MOMENT)
-        return _outcome(known.task, JobGraphSeen(phase=JobGraphPhase.WORKING))
-
-    def _compiled(self, key: Key, request: JobGraphRequest) -> None:
-        known = self._job_graphs.get(key)
-        if known is not None and known.request is request:
-            known.done = time.monotonic()
-            self._enqueue(key)
+        if known is None or known.asked != request or _expired(known):
+            title = f"job graph {key[0]}/{key[1]}"
+            known = self._job_graphs.start(key, request, self._compile(key, request), title=title)
+        return await known.wait(MOMENT) or JobGraphSeen(phase=JobGraphPhase.WORKING)
 
     async def _compile(self, key: Key, request: JobGraphRequest) -> JobGraphSeen:
         client = self._clusters.at(request.url, key[0]).client
@@ -204,16 +136,15 @@ class Tasks:
             urls: clusters that may do it; the first that can does. On a local path only the first may say that nothing
                 is there: what another machine does not have says nothing.
         """
-        task = self._disposals.get(location)
-        if task is None:
-            task = self._disposals[location] = asyncio.create_task(
-                self._dispose(namespace, urls, location), name=f"dispose {location}"
-            )
-        await asyncio.wait({task}, timeout=MOMENT)
-        if not task.done():
+        disposal = self._disposals.get(location)
+        if disposal is None:
+            disposing = self._dispose(namespace, urls, location)
+            disposal = self._disposals.start(location, urls, disposing, title=f"dispose {location}")
+        seen = await disposal.wait(MOMENT)
+        if seen is None:
             return DisposalSeen(phase=DisposalPhase.WORKING)
-        del self._disposals[location]
-        return task.result()
+        self._disposals.drop(location)
+        return seen
 
     async def _dispose(self, namespace: str, urls: tuple[str, ...], location: str) -> DisposalSeen:
         seen = DisposalSeen(phase=DisposalPhase.FAILED, message="no cluster is known that could dispose of it")
@@ -247,19 +178,14 @@ class Tasks:
 
     def run(self, key: Key, action: RunJob) -> None:
         """Send the run call; its outcome is seen by `run_seen`."""
-        before = self._runs.get(key)
-        if before is not None and not before.task.done():
-            before.task.cancel()
-        task = asyncio.create_task(self._send(key, action), name=f"run {action.request.job_id}")
-        self._runs[key] = _Run(action.request.job_id, action.attempt, task)
-        task.add_done_callback(lambda _: self._answered(key, action))
+        self._runs.start(key, action, self._send(key, action), title=f"run {action.request.job_id}")
 
     def run_seen(self, key: Key, job_id: str, attempt: int) -> RunSeen:
         """What is known of the run call of this very job id and attempt."""
         run = self._runs.get(key)
-        if run is None or (run.job_id, run.attempt) != (job_id, attempt):
+        if run is None or (run.asked.request.job_id, run.asked.attempt) != (job_id, attempt):
             return RunSeen()
-        return _outcome(run.task, RunSeen(phase=RunPhase.WORKING))
+        return run.outcome or RunSeen(phase=RunPhase.WORKING)
 
     async def _send(self, key: Key, action: RunJob) -> RunSeen:
         client = self._clusters.at(action.url, key[0]).client
@@ -269,7 +195,7 @@ class Tasks:
         except SubmitRejected as error:
             log.info("run call refused (%s): %s", error.kind, error.message)
             if error.kind is SubmitRejection.JAR_NOT_FOUND:
-                self._stop_fetch(key)  # before anybody can see the refusal, so that the repeat has another jar
+                self._fetches.drop(key)  # before anybody can see the refusal, so that the repeat has another jar
             seen = RunSeen(phase=RunPhase.REJECTED, rejection=error.kind, message=error.message)
         except FlinkJobError as error:
             log.warning("run call without a clear answer: %s", error.message)
@@ -280,36 +206,42 @@ class Tasks:
         self._faults.after(Effect.RUN)
         return seen
 
-    def _answered(self, key: Key, action: RunJob) -> None:
-        run = self._runs.get(key)
-        if run is not None and (run.job_id, run.attempt) == (action.request.job_id, action.attempt):
-            self._enqueue(key)
-
     # ends
 
     def forget(self, key: Key) -> None:
         """The key is gone: nothing of it is kept."""
-        self._stop_fetch(key)
-        for known in (self._runs.pop(key, None), self._job_graphs.pop(key, None)):
-            if known is not None and not known.task.done():
-                known.task.cancel()
+        self._fetches.drop(key)
+        self._runs.drop(key)
+        self._job_graphs.drop(key)
 
     async def close(self) -> None:
-        tasks: list[asyncio.Task[Any]] = [
-            known.task for table in (self._fetches, self._runs, self._job_graphs) for known in table.values()
-        ]
-        tasks += self._disposals.values()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """End all calls."""
+        await self._fetches.close()
+        await self._runs.close()
+        await self._job_graphs.close()
+        await self._disposals.close()
 
 
-T = TypeVar("T")
+def _answers(fetch: Work[ArtifactRequest, ArtifactSeen], request: ArtifactRequest) -> bool:
+    """Whether what was fetched, or is being fetched, is what is wanted now."""
+    asked, seen = fetch.asked, fetch.outcome
+    if (asked.url, asked.uri) != (request.url, request.uri):
+        return False
+    same = asked.run == request.run or request.digest is not None
+    if seen is None or fetch.age is None:
+        return asked.digest == request.digest and same
+    if seen.phase is ArtifactPhase.READY:
+        return fetch.age < READY_FOR and request.digest in (None, asked.digest, seen.digest) and same
+    return asked == request and fetch.age < FAILED_FOR
 
 
-def _outcome(task: asyncio.Task[T], until_then: T) -> T:
-    """What a task came to; a task that was cancelled while somebody waited for it is replaced at the next look."""
-    return task.result() if task.done() and not task.cancelled() else until_then
+def _expired(compiled: Work[JobGraphRequest, JobGraphSeen]) -> bool:
+    """A refusal is looked at again after a while, an unclear answer at once, a good one after a minute."""
+    seen = compiled.outcome
+    if seen is None or compiled.age is None:
+        return False
+    keep = {JobGraphPhase.COMPILED: READY_FOR, JobGraphPhase.REFUSED: FAILED_FOR}.get(seen.phase, 1.0)
+    return compiled.age > keep
 
 
 def _patience(attempt: int) -> float:

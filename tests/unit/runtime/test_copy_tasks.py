@@ -107,7 +107,7 @@ async def test_nothing_is_kept_of_copies_that_ended(tmp_path: Path) -> None:
     requests = [replace(wanted(tmp_path), uid=f"u-{number}") for number in range(3)]
     found = await asyncio.gather(*(ended(one, request) for request in requests))
     assert {seen.sequence_number for seen in found} == {1}, "one snapshot is one copy"
-    assert (one._copies, one._busy, one._wanting) == ({}, {}, {})
+    assert (one._copies.all(), one._busy, one._wanting) == ({}, {}, {})
 
 
 async def ended(one: CopyTasks, request: CopyWanted) -> CopySeen:
