@@ -125,6 +125,17 @@ _PERMANENT = frozenset(
 )
 
 
+class SavepointFailure(StrEnum):
+    """Why a savepoint failed, as far as it matters for another attempt."""
+
+    OTHER = "OTHER"
+    """Another attempt may succeed."""
+    PERMANENT = "PERMANENT"
+    """Every attempt fails, whatever the job does: the directory cannot be written."""
+    JOB_NOT_FOUND = "JOB_NOT_FOUND"
+    """Flink does not know the job any more."""
+
+
 class SubmitRejected(Rejected):
     """Flink refused a submission; `kind` says why. The job may exist under its id nevertheless: look for it."""
 

@@ -11,6 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
+from flinkjob.core.errors import SavepointFailure
+
 
 class _Word(StrEnum):
     """An enumeration of Flink's words that maps words it does not know to its member `UNKNOWN`."""
@@ -217,17 +219,6 @@ class TriggerState(StrEnum):
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
     FORGOTTEN = "FORGOTTEN"
-
-
-class SavepointFailure(StrEnum):
-    """Why a savepoint failed, as far as it matters for another attempt."""
-
-    OTHER = "OTHER"
-    """Another attempt may succeed."""
-    PERMANENT = "PERMANENT"
-    """Every attempt fails, whatever the job does: the directory cannot be written."""
-    JOB_NOT_FOUND = "JOB_NOT_FOUND"
-    """Flink does not know the job any more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

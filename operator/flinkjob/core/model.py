@@ -17,7 +17,7 @@ from flinkjob.api.flinkjob_status import FlinkJobStatus, RestoredCopy
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.api.initialstate import CopySpec
 from flinkjob.core.actions import Action
-from flinkjob.core.errors import SubmitRejection
+from flinkjob.core.errors import SavepointFailure, SubmitRejection
 from flinkjob.core.flinkmodel import (
     CheckpointConfig,
     CheckpointStats,
@@ -26,7 +26,6 @@ from flinkjob.core.flinkmodel import (
     JobOverview,
     ParallelismBounds,
     RunRequest,
-    SavepointFailure,
     TriggerResult,
 )
 from flinkjob.core.identity import Mark

@@ -7,8 +7,7 @@ one of Flink's own words is never taken for a statement about a job (a proxy's 4
 import re
 from collections.abc import Sequence
 
-from flinkjob.core.errors import SubmitRejection, one_line, redact_urls
-from flinkjob.core.flinkmodel import SavepointFailure
+from flinkjob.core.errors import SavepointFailure, SubmitRejection, one_line, redact_urls
 
 _CAUSE = re.compile(r"^\s*Caused by: (.*)$", re.MULTILINE)
 _STACK_LINE = re.compile(r"^\s*(at |\.\.\. \d+ (more|common frames)|Suppressed: )")

@@ -2,8 +2,7 @@
 
 import pytest
 
-from flinkjob.core.errors import MESSAGE_LIMIT, FlinkJobError, SubmitRejection, one_line, redact_urls
-from flinkjob.core.flinkmodel import SavepointFailure
+from flinkjob.core.errors import MESSAGE_LIMIT, FlinkJobError, SavepointFailure, SubmitRejection, one_line, redact_urls
 from flinkjob.flink.error_texts import (
     is_job_not_found,
     is_restore_failure,

@@ -23,7 +23,8 @@ from flinkjob.api.flink_options import CHECKPOINT_DIRECTORY
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Operation, Submission
 from flinkjob.api.reasons import Reason
-from flinkjob.core.flinkmodel import SavepointFailure, is_checkpoint_place
+from flinkjob.core.errors import SavepointFailure
+from flinkjob.core.flinkmodel import is_checkpoint_place
 from flinkjob.core.job.draft import Draft, is_stop
 from flinkjob.core.job.restore_point import FinalState
 from flinkjob.core.job.run_end import report, stopped

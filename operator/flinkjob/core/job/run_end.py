@@ -13,14 +13,8 @@ from datetime import datetime
 from flinkjob.api.enums import EndCause, HoldReason, OperationKind, RunResult, SnapshotKind
 from flinkjob.api.flinkjob_status import FailureInfo, Hold, Operation, Submission
 from flinkjob.api.reasons import Reason
-from flinkjob.core.flinkmodel import (
-    CheckpointKind,
-    CheckpointStats,
-    FlinkJobState,
-    JobException,
-    JobOverview,
-    SavepointFailure,
-)
+from flinkjob.core.errors import SavepointFailure
+from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, FlinkJobState, JobException, JobOverview
 from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.job.restore_point import FinalState, final_state
 from flinkjob.core.model import Fact, OperationOutcome

@@ -14,6 +14,7 @@ from flinkjob.api.flinkjob_status import Operation, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import CancelJob, StopJob, TakeSavepoint
 from flinkjob.core.backoff import delay_seconds
+from flinkjob.core.errors import SavepointFailure
 from flinkjob.core.flinkmodel import (
     Checkpoint,
     CheckpointKind,
@@ -21,7 +22,6 @@ from flinkjob.core.flinkmodel import (
     CheckpointStatus,
     FlinkJobState,
     JobOverview,
-    SavepointFailure,
     SavepointFormat,
     TriggerResult,
     TriggerState,

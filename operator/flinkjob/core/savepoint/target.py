@@ -12,7 +12,8 @@ from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import CancelJob, StopJob
-from flinkjob.core.flinkmodel import FlinkJobState, SavepointFailure, SavepointFormat, TriggerResult, TriggerState
+from flinkjob.core.errors import SavepointFailure
+from flinkjob.core.flinkmodel import FlinkJobState, SavepointFormat, TriggerResult, TriggerState
 from flinkjob.core.model import Fact, NeedFact, Needs, Presence, SavepointDecision
 from flinkjob.core.pauses import FAST
 from flinkjob.core.savepoint.existing import ExistingRound

@@ -26,14 +26,8 @@ from flinkjob.core.actions import (
     TakeSavepoint,
 )
 from flinkjob.core.backoff import delay_seconds
-from flinkjob.core.flinkmodel import (
-    CheckpointStatus,
-    SavepointFailure,
-    SavepointFormat,
-    TriggeredCheckpoint,
-    TriggerResult,
-    TriggerState,
-)
+from flinkjob.core.errors import SavepointFailure
+from flinkjob.core.flinkmodel import CheckpointStatus, SavepointFormat, TriggeredCheckpoint, TriggerResult, TriggerState
 from flinkjob.core.identity import attempt_directory, trigger_id
 from flinkjob.core.model import (
     Presence,

@@ -5,13 +5,13 @@ import pytest
 from flinkjob.api.enums import HoldReason, OperationKind, RunResult, SnapshotKind
 from flinkjob.api.flinkjob_status import FlinkJobStatus, Operation, Plan
 from flinkjob.core.actions import StopJob, TakeSavepoint
+from flinkjob.core.errors import SavepointFailure
 from flinkjob.core.flinkmodel import (
     Checkpoint,
     CheckpointConfig,
     CheckpointKind,
     CheckpointStatus,
     FlinkJobState,
-    SavepointFailure,
     TriggerState,
 )
 from flinkjob.core.model import FoundSnapshot, JobDecision, JobSeen, Listing, Presence

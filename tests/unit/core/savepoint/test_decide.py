@@ -11,7 +11,8 @@ from flinkjob.api.enums import HoldReason, OperationKind, RunResult, SavepointPh
 from flinkjob.api.flinkjob_status import FlinkJobStatus, Hold
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.core.actions import TakeCheckpoint, TakeSavepoint
-from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStatus, FlinkJobState, SavepointFailure, TriggerState
+from flinkjob.core.errors import SavepointFailure
+from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStatus, FlinkJobState, TriggerState
 from flinkjob.core.identity import attempt_directory, trigger_id
 from flinkjob.core.job.restore_point import completed_in_order
 from flinkjob.core.model import JobSeen, OperationOutcome
