@@ -14,11 +14,12 @@ import pytest
 
 from deploy.local.demojob import demo_jar
 from deploy.local.flink import FlinkCluster
-from deploy.local.flinkdist import DIGESTS, full_version
+from deploy.local.flinkdist import DEFAULT_VERSION, DIGESTS, full_version
 from tests.contract.target import CAPACITY, REFRESH, STORE_DURATION, Real, Simulated, Target
 from tests.flinksim import FlinkSim, SimSettings, SimTransport, VirtualClock, make_jar
 
 _SIMULATED = ("2.3.0", "1.20.5")
+_LEFT_OUT = pytest.mark.everything("contract tests of a real Flink other than the default, beyond those marked oldest")
 _CONFIG = {
     "web.refresh-interval": str(int(REFRESH * 1000)),
     "rest.async.store-duration": f"{int(STORE_DURATION)}s",
@@ -39,11 +40,19 @@ def _real_versions() -> tuple[str, ...]:
     return () if asked == "none" else tuple(full_version(version.strip()) for version in asked.split(","))
 
 
-def _parameters(kind: str) -> list[Any]:
+def _parameters(kind: str, *, oldest: bool) -> list[Any]:
+    """The targets of a test: every simulated Flink and the default real one; another real one where it is `oldest`."""
     suffix = "" if kind == "plain" else f"-{kind}"
     simulated = [pytest.param((kind, "sim", each), id=f"sim-{each}{suffix}") for each in _SIMULATED]
     marks = (pytest.mark.flink, pytest.mark.slow)
-    real = [pytest.param((kind, "real", each), id=f"flink-{each}{suffix}", marks=marks) for each in _real_versions()]
+    real = [
+        pytest.param(
+            (kind, "real", each),
+            id=f"flink-{each}{suffix}",
+            marks=marks if oldest or each == full_version(DEFAULT_VERSION) else (*marks, _LEFT_OUT),
+        )
+        for each in _real_versions()
+    ]
     return simulated + real
 
 
@@ -52,7 +61,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "target" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("cluster_kind")
         kind = marker.args[0] if marker else "plain"
-        metafunc.parametrize("cluster", _parameters(kind), indirect=True, scope="session")
+        oldest = metafunc.definition.get_closest_marker("oldest") is not None
+        metafunc.parametrize("cluster", _parameters(kind, oldest=oldest), indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")

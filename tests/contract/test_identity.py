@@ -18,6 +18,7 @@ async def _refused_as_duplicate(target: Target, job_id: str) -> None:
 
 
 @pytest.mark.invariant(4)
+@pytest.mark.oldest
 async def test_a_repeat_leaves_a_running_job_alone(target: Target) -> None:
     job_id = await target.start()
     before = await target.overview(job_id)
@@ -88,6 +89,7 @@ async def test_two_mains_at_once_make_one_job(target: Target) -> None:
     assert await target.client.job_status(job_id) is FlinkJobState.RUNNING
 
 
+@pytest.mark.oldest
 async def test_the_mark_of_the_owner_comes_back(target: Target) -> None:
     configuration = {"pipeline.global-job-parameters": "flinkjob.owner:ns/name/uid,x:y"}
     job_id = await target.start(flink_configuration=configuration)

@@ -7,6 +7,7 @@ from flinkjob.core.flinkmodel import FlinkJobState, RunRequest
 from tests.contract.target import Target, new_id
 
 
+@pytest.mark.oldest
 async def test_an_upload_is_found_by_its_name_and_never_deduplicated(target: Target) -> None:
     name = f"{new_id()}.jar"
     first = await target.client.upload_jar(target.jar, name)
@@ -18,6 +19,7 @@ async def test_an_upload_is_found_by_its_name_and_never_deduplicated(target: Tar
     assert found[first].entry_classes == ("dev.flinkjob.demo.DemoJob",)
 
 
+@pytest.mark.oldest
 async def test_delete_says_whether_the_jar_was_there(target: Target) -> None:
     jar = await target.client.upload_jar(target.jar, "gone.jar")
     assert await target.client.delete_jar(jar)
@@ -56,6 +58,7 @@ async def test_an_unknown_jar(target: Target) -> None:
     assert not refused.value.permanent
 
 
+@pytest.mark.oldest
 async def test_plan_compiles_without_running(target: Target) -> None:
     job_id = new_id()
     plan = await target.client.plan_jar(
@@ -119,6 +122,7 @@ async def test_main_that_executes_twice_leaves_the_first_job_running(target: Tar
     await target.running(job_id)
 
 
+@pytest.mark.oldest
 async def test_a_missing_snapshot_leaves_a_failed_job_and_uses_the_id_up(target: Target) -> None:
     job_id = new_id()
     with pytest.raises(SubmitRejected) as refused:
@@ -138,12 +142,14 @@ async def test_an_unknown_file_system_is_a_failed_restore(target: Target) -> Non
     assert "gopher" in refused.value.message
 
 
+@pytest.mark.oldest
 async def test_the_first_run_answers_with_the_id_alone_before_2_3(target: Target) -> None:
     jar = await target.jar_id()
     answer = await target.http.post(f"{target.backend.url}/jars/{jar}/run", json={"jobId": new_id()}, timeout=30)
     assert ("applicationId" in answer.json()) == target.expected.application_id
 
 
+@pytest.mark.oldest
 async def test_fields_that_flink_does_not_know_are_ignored(target: Target) -> None:
     jar, job_id = await target.jar_id(), new_id()
     body = {"jobId": job_id, "recoveryClaimMode": "NONSENSE", "programArguments": ["--main-throw", "x"], "typo": 1}
@@ -152,6 +158,7 @@ async def test_fields_that_flink_does_not_know_are_ignored(target: Target) -> No
     await target.running(job_id)
 
 
+@pytest.mark.oldest
 async def test_arguments_in_one_text_are_ignored_since_2_0(target: Target) -> None:
     body = {"jobId": new_id(), "programArgs": "--main-throw x"}
     url = f"{target.backend.url}/jars/{await target.jar_id()}/run"

@@ -7,6 +7,7 @@ from flinkjob.core.flinkmodel import FlinkJobState
 from tests.contract.target import REFRESH, Target, new_id
 
 
+@pytest.mark.oldest
 async def test_an_unknown_job_is_unknown_everywhere(target: Target) -> None:
     client, job_id = target.client, new_id()
     assert await client.job_status(job_id) is None
@@ -18,6 +19,7 @@ async def test_an_unknown_job_is_unknown_everywhere(target: Target) -> None:
     assert not await client.set_resource_requirements(job_id, 2)
 
 
+@pytest.mark.oldest
 async def test_the_status_of_an_unknown_job_is_http_500(target: Target) -> None:
     answer = await target.http.get(f"{target.backend.url}/jobs/{new_id()}/status")
     assert answer.status_code == 500
@@ -26,6 +28,7 @@ async def test_the_status_of_an_unknown_job_is_http_500(target: Target) -> None:
     assert other.status_code == 404
 
 
+@pytest.mark.oldest
 async def test_the_cluster_describes_itself(target: Target) -> None:
     config = await target.client.cluster_config()
     assert config.flink_version == target.version
@@ -47,6 +50,7 @@ async def test_one_process_has_one_incarnation(target: Target) -> None:
     assert "execution.checkpointing.savepoint-dir" in info.config
 
 
+@pytest.mark.oldest
 async def test_the_overview_tells_when_all_tasks_run(target: Target) -> None:
     job_id = await target.run("--name", "named", "--open-ms", "6000", parallelism=2)
     await target.state(job_id, FlinkJobState.RUNNING)
@@ -72,6 +76,7 @@ async def test_a_finished_job_stays_in_the_overview(target: Target) -> None:
     assert job.end_time >= job.start_time
 
 
+@pytest.mark.oldest
 async def test_a_failure_is_told_with_its_root_cause(target: Target) -> None:
     job_id = await target.run("--fail-after", "5", "--restart", "none")
     await target.state(job_id, FlinkJobState.FAILED)
@@ -120,6 +125,7 @@ async def test_unknown_routes_are_no_statement_about_jobs(target: Target) -> Non
     assert "errors" in answer.json()
 
 
+@pytest.mark.oldest
 async def test_the_configuration_of_a_run_is_that_jobs_own(target: Target) -> None:
     job_id = await target.start(flink_configuration={"execution.checkpointing.interval": "7s"})
     config = await target.client.checkpoint_config(job_id)

@@ -26,6 +26,7 @@ async def _stopped(target: Target, *arguments: str) -> str:
     return location
 
 
+@pytest.mark.oldest
 async def test_a_cancelled_job_leaves_its_last_checkpoint(target: Target) -> None:
     job_id = await target.start(flink_configuration=_OFTEN)
     await target.checkpointed(job_id)
@@ -85,6 +86,7 @@ async def test_two_jobs_may_start_from_one_savepoint_that_stays(target: Target) 
     assert stats.restored_count == 1
 
 
+@pytest.mark.oldest
 async def test_claim_deletes_the_savepoint_soon(target: Target) -> None:
     location = await _stopped(target)
     job_id = await target.start(savepoint_path=location, claim_mode=ClaimMode.CLAIM, flink_configuration=_OFTEN)
@@ -108,6 +110,7 @@ async def test_claim_deletes_the_savepoint_soon(target: Target) -> None:
     await target.until(gone)
 
 
+@pytest.mark.oldest
 async def test_state_that_does_not_map_is_refused_unless_allowed(target: Target) -> None:
     location = await _stopped(target)
     job_id = new_id()

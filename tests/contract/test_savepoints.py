@@ -27,6 +27,7 @@ async def _savepoint(target: Target, job_id: str, directory: str, trigger: str |
 
 
 @pytest.mark.parametrize("format_type", list(SavepointFormat))
+@pytest.mark.oldest
 async def test_a_savepoint_lies_below_the_directory_asked_for(target: Target, format_type: SavepointFormat) -> None:
     job_id = await target.start()
     trigger, directory = new_id(), target.directory()
@@ -43,6 +44,7 @@ async def test_a_savepoint_lies_below_the_directory_asked_for(target: Target, fo
     assert stats.latest_savepoint.external_path == result.location
 
 
+@pytest.mark.oldest
 async def test_the_same_trigger_id_makes_one_savepoint_whatever_else_is_said(target: Target) -> None:
     job_id, trigger = await target.start(), new_id()
     location = await _savepoint(target, job_id, target.directory(), trigger)
@@ -107,6 +109,7 @@ async def test_unknown_trigger_ids_are_forgotten_ones(target: Target) -> None:
     assert (await target.client.disposal_result(new_id())).state is TriggerState.FORGOTTEN
 
 
+@pytest.mark.oldest
 async def test_a_failure_comes_with_http_200_and_sticks_to_its_trigger_id(target: Target) -> None:
     job_id, trigger = await target.start(), new_id()
     await target.client.trigger_savepoint(job_id, trigger, "file:///proc/nope")
@@ -164,6 +167,7 @@ async def test_a_cancel_fails_the_savepoint_under_way(target: Target) -> None:
     assert await target.state(job_id, FlinkJobState.CANCELED)
 
 
+@pytest.mark.oldest
 async def test_cancel_job_cancels_after_the_savepoint(target: Target) -> None:
     job_id, trigger = await target.start(), new_id()
     await target.client.trigger_savepoint(job_id, trigger, target.directory(), cancel_job=True)
@@ -204,6 +208,7 @@ async def test_the_field_of_the_other_endpoint_is_silently_ignored(target: Targe
 
 
 @pytest.mark.behaviour(55)
+@pytest.mark.oldest
 async def test_a_checkpoint_can_be_asked_for(target: Target) -> None:
     job_id, trigger = await target.start(), new_id()
     await target.client.trigger_checkpoint(job_id, trigger)
@@ -234,6 +239,7 @@ async def test_incremental_checkpoints_cannot_be_asked_for(target: Target) -> No
         await target.client.trigger_checkpoint(job_id, new_id(), TriggeredCheckpoint.INCREMENTAL)
 
 
+@pytest.mark.oldest
 async def test_disposal_deletes_and_may_be_repeated(target: Target) -> None:
     job_id = await target.start()
     location = await _savepoint(target, job_id, target.directory())

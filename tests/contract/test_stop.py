@@ -11,6 +11,7 @@ _OFTEN = {"execution.checkpointing.interval": "500ms"}
 
 
 @pytest.mark.parametrize("drain", [False, True])
+@pytest.mark.oldest
 async def test_when_a_stop_is_complete_the_job_is_finished(target: Target, drain: bool) -> None:
     job_id, trigger = await target.start(flink_configuration=_OFTEN), new_id()
     await target.checkpointed(job_id)
@@ -24,6 +25,7 @@ async def test_when_a_stop_is_complete_the_job_is_finished(target: Target, drain
     assert (await target.savepoint_result(job_id, trigger)).location == result.location
 
 
+@pytest.mark.oldest
 async def test_the_savepoint_of_a_stop_is_in_the_history_and_checkpoints_are_gone(target: Target) -> None:
     job_id, trigger = await target.start(flink_configuration=_OFTEN), new_id()
     await target.checkpointed(job_id)
@@ -63,6 +65,7 @@ async def test_statistics_are_stale_for_a_while_but_the_state_is_not(target: Tar
     assert later.newest_completed(CheckpointKind.SYNC_SAVEPOINT) is not None
 
 
+@pytest.mark.oldest
 async def test_a_failed_stop_leaves_the_job_running(target: Target) -> None:
     job_id, trigger = await target.start(), new_id()
     await target.client.stop_with_savepoint(job_id, trigger, "file:///proc/nope")
@@ -125,6 +128,7 @@ async def test_stopping_what_does_not_run(target: Target, end: str) -> None:
     assert result.failure.startswith("FlinkJobNotFoundException") or "is not a streaming job" in result.failure
 
 
+@pytest.mark.oldest
 async def test_stop_then_stop_with_the_same_trigger_id_is_one_stop(target: Target) -> None:
     job_id, trigger = await target.start(*_SLOW), new_id()
     await target.client.stop_with_savepoint(job_id, trigger, target.directory())
@@ -235,6 +239,7 @@ async def test_a_stop_with_the_trigger_id_of_a_savepoint_is_swallowed(target: Ta
 
 
 @pytest.mark.behaviour(41)
+@pytest.mark.oldest
 async def test_cancel_is_accepted_again_and_refused_for_other_ends(target: Target) -> None:
     job_id = await target.start()
     assert await target.client.cancel(job_id) is CancelResult.ACCEPTED

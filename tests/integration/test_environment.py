@@ -25,6 +25,7 @@ from tests.support.integration import (
     wait_until,
 )
 
+LEFT_OUT = pytest.mark.everything("the demo job on a Flink other than the default")
 FAST_CHECKPOINTS = {"execution.checkpointing.interval": "300ms"}
 HOLDER = """
 import signal, sys
@@ -162,7 +163,7 @@ def test_the_apiserver_can_go_away_and_come_back(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.flink
-@pytest.mark.parametrize("version", ["2.3.0", "1.20.5"])
+@pytest.mark.parametrize("version", ["2.3.0", pytest.param("1.20.5", marks=LEFT_OUT)])
 def test_every_record_is_counted_once_over_savepoints_and_failures(tmp_path: Path, version: str) -> None:
     out, flag = tmp_path / "out", tmp_path / "healed"
     arguments = ["--rate", "500", "--out", str(out)]
@@ -302,6 +303,7 @@ def test_state_can_live_in_s3_and_rest_behind_mutual_tls(tmp_path: Path) -> None
 
 @pytest.mark.slow
 @pytest.mark.flink
+@LEFT_OUT
 @pytest.mark.parametrize("version", ["2.0", "2.1", "2.2"])
 def test_the_other_versions_run_the_demo_job(tmp_path: Path, version: str) -> None:
     with FlinkCluster(tmp_path, version=version, slots=2) as cluster, cluster.http() as http:
