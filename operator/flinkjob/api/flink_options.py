@@ -9,10 +9,7 @@ GLOBAL_PARAMETERS: Final = "pipeline.global-job-parameters"
 CHECKPOINT_INTERVAL: Final = "execution.checkpointing.interval"
 CHECKPOINT_MODE: Final = "execution.checkpointing.mode"
 CHECKPOINT_DIRECTORY: Final = ("execution.checkpointing.dir", "state.checkpoints.dir")
-CHECKPOINT_RETENTION: Final = (
-    "execution.checkpointing.externalized-checkpoint-retention",
-    "execution.checkpointing.externalized-checkpoint",
-)
+CHECKPOINT_RETENTION: Final = "execution.checkpointing.externalized-checkpoint-retention"
 SAVEPOINT_DIRECTORY: Final = ("execution.checkpointing.savepoint-dir", "state.savepoints.dir")
 UPLOAD_DIRECTORY: Final = "web.upload.dir"
 TEMPORARY_DIRECTORY: Final = "web.tmpdir"

@@ -33,7 +33,7 @@ DUPLICATE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "checkpoint.interval": (flink_options.CHECKPOINT_INTERVAL,),
     "checkpoint.mode": (flink_options.CHECKPOINT_MODE,),
     "checkpoint.directory": flink_options.CHECKPOINT_DIRECTORY,
-    "checkpoint.retention": flink_options.CHECKPOINT_RETENTION[:1],
+    "checkpoint.retention": (flink_options.CHECKPOINT_RETENTION,),
 }
 """Fields that are sent under these keys: when the field is set, the key must not be. `checkpoint.retention` "
 "always is, by its default."""

@@ -308,7 +308,7 @@ def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission) -> RunRequest
     meta = draft.job.meta
     configuration = {
         flink_options.JOB_NAME: spec.job_name or meta.name,
-        flink_options.CHECKPOINT_RETENTION[0]: _RETENTION[spec.checkpoint.retention],
+        flink_options.CHECKPOINT_RETENTION: _RETENTION[spec.checkpoint.retention],
     }
     if spec.checkpoint.interval is not None:
         configuration[flink_options.CHECKPOINT_INTERVAL] = _flink_duration(spec.checkpoint.interval)
