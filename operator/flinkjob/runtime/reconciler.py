@@ -21,7 +21,6 @@ from flinkjob.core.copies.queue import Turns, kept_until_copied, turns
 from flinkjob.core.copies.savepoint_copy import follow_copy, snapshot_view, wanted_copy
 from flinkjob.core.flinkmodel import is_local
 from flinkjob.core.job.decide import decide_job
-from flinkjob.core.job.status_noise import settled
 from flinkjob.core.model import Fact, JobDecision, JobInput, Needs, Observation, SavepointDecision
 from flinkjob.core.savepoint.after_end import needs_cluster
 from flinkjob.core.savepoint.decide import SavepointInput, decide_savepoint
@@ -186,7 +185,7 @@ class Reconciler:
             )
             answer = decide_job(given)
             if isinstance(answer, JobDecision):
-                return replace(answer, status=settled(job.status, answer.status)), observation
+                return answer, observation
             observation = await self._observer.fill(key, job, observation, answer)
         raise RuntimeError(f"the decision asks for too many facts: {sorted(observation.known)}")
 

@@ -1,7 +1,7 @@
 """Values that only tick are not worth a write: they go along with another change.
 
-Called by the reconciler between the decision and the write. Invariant: when nothing else changed, the status to write is the
-one that is there, so an idle resource costs no PATCH.
+Called last by the job decision. Invariant: when nothing else changed, the status to write is the one that is there, so an
+idle resource costs no PATCH.
 """
 
 from __future__ import annotations
