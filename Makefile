@@ -24,7 +24,7 @@ venv: $(VENV) ## Make or update .venv
 
 .PHONY: prepare
 prepare: $(VENV) ## Build the control plane and download Flink where they are missing (kept in ~/.cache)
-	$(BIN)/python -m deploy.local prepare --node 2.3 1.20
+	$(BIN)/python -m deploy.local prepare --node --tests 2.3 1.20
 
 .PHONY: check
 check: $(VENV) ## All that is fast, in a minute: style, types, layers, generated files, unit tests
@@ -32,7 +32,8 @@ check: $(VENV) ## All that is fast, in a minute: style, types, layers, generated
 
 .PHONY: test
 test: prepare ## What proves a change, side by side, with real control planes and real Flinks (PYTEST="-k …")
-	$(BIN)/pytest tests --ignore tests/bench -n auto $(PYTEST)
+	$(BIN)/pytest tests --ignore tests/bench $(or $(PYTEST),--ignore tests/node) -n auto
+	@$(if $(PYTEST),:,$(MAKE) --no-print-directory node-test)
 
 .PHONY: test-all
 test-all: prepare ## Also what make test leaves out: every story, Flink version, long random runs, chaos, small benchmarks

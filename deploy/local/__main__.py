@@ -13,13 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from deploy.local import background, nodeup
-from deploy.local.binaries import control_plane_binaries, control_plane_steps, tool_binary
+from deploy.local.binaries import TOOLS, control_plane_binaries, control_plane_steps, program_binary, tool_binary
 from deploy.local.controlplane import CONTROLLER_MANAGER, PROGRAMS
 from deploy.local.demojob import demo_jar, demo_jar_steps
 from deploy.local.environment import REPOSITORY, Environment
 from deploy.local.flink import FlinkOptions
 from deploy.local.flinkdist import DEFAULT_VERSION, DIGESTS, full_version
 from deploy.local.gobuild import build_caches
+from deploy.local.helm import monitoring_crds
 from deploy.local.prerequisites import MissingPrerequisite, require_java
 from deploy.local.processes import ProcessFailed
 from deploy.local.progress import StepFailed, plan, say
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     text = "build and download what is missing"
     command = commands.add_parser("prepare", help=text, description=text)
     command.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
+    command.add_argument("--tests", action="store_true", help="also the programs that only tests use")
     command.add_argument("--node", action="store_true", help="also what a node needs, Debian packages included")
     command.add_argument("versions", nargs="*", default=[DEFAULT_VERSION], help=f"of Flink: {', '.join(DIGESTS)}")
     for name, text in (
@@ -92,7 +94,7 @@ def _up(root: Path, arguments: Sequence[str], down: str, hold: str, prepare: Cal
     print((root / "env").read_text(), end="")
 
 
-def _prepare(versions: Sequence[str], *, node: bool = False, s3: bool = False) -> None:
+def _prepare(versions: Sequence[str], *, node: bool = False, s3: bool = False, tests: bool = False) -> None:
     require_java()
     programs = (*PROGRAMS, CONTROLLER_MANAGER)
     plan.expect([*control_plane_steps(programs), *(step for version in versions for step in demo_jar_steps(version))])
@@ -101,8 +103,11 @@ def _prepare(versions: Sequence[str], *, node: bool = False, s3: bool = False) -
         control_plane_binaries(programs)
         if node:
             nodeup.prepare()
-        if s3:
-            tool_binary("versitygw")
+        for tool in TOOLS if tests else ("versitygw",) if s3 else ():
+            tool_binary(tool)
+        if tests:
+            program_binary("gitops")
+            monitoring_crds()
         for jar in jars:
             jar.result()
 
@@ -135,7 +140,7 @@ def main(raw: list[str]) -> int:
             case "down" | "node-down":
                 say("stopped" if background.stop(root) else "not running")
             case "prepare":
-                _prepare(arguments.versions, node=arguments.node)
+                _prepare(arguments.versions, node=arguments.node, tests=arguments.tests)
             case _:
                 return _status(root)
     except (MissingPrerequisite, ProcessFailed, StepFailed, ValueError) as error:
