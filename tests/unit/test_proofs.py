@@ -65,7 +65,7 @@ def test_a_reason_says_what_keeps_a_test_away() -> None:
 def test_no_page_names_a_test() -> None:
     """A rename must break nothing but the generated page."""
     pages = [proofs.TESTS.parent / "README.md", proofs.TESTS.parent / "CONTRIBUTING.md", proofs.TESTS / "README.md"]
-    pages += (proofs.TESTS.parent / "deploy").rglob("*.md")
+    pages += [*(proofs.TESTS.parent / "deploy").rglob("*.md"), *(proofs.TESTS.parent / "docs").rglob("*.md")]
     assert [page.name for page in pages if re.search(r"\.py::", page.read_text())] == []
 
 
