@@ -183,7 +183,7 @@ class JobGraphPhase(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class JobGraphSeen:
-    """Outcome of a `PlanRequest`."""
+    """Outcome of a `JobGraphRequest`."""
 
     phase: JobGraphPhase
     message: str = ""
@@ -378,7 +378,7 @@ class JobDecision:
 
 @dataclass(frozen=True, kw_only=True)
 class SavepointDecision:
-    """What to do about a FlinkSavepoint. `first`: write its status before the FlinkJob's (it concludes something)."""
+    """What to do about a FlinkSavepoint."""
 
     status: FlinkSavepointStatus
     actions: tuple[Action, ...] = ()

@@ -1,4 +1,4 @@
-"""Looking at jobs and cancelling them.
+"""Looking at jobs and cancelling them; a stop with a savepoint is in `snapshots`.
 
 Used by: `FlinkClient`. Invariant: None (or NOT_FOUND) means that Flink itself said it does not know the job.
 """

@@ -1,6 +1,6 @@
 """What follows the end of a FlinkSavepoint that is to be copied: how far that is, and what its status says of it.
 
-`snapshot_view` is called by the reconciler before every decision, `wanted_copy` and `follow_sync` after the one about the
+`snapshot_view` is called by the reconciler before every decision, `wanted_copy` and `follow_copy` after the one about the
 FlinkSavepoint. A copy that its own `syncTo` asks for is part of its work: phase Syncing, and Failed when it is given up. One
 that its FlinkJob asks for (`queue`) leaves it Completed. Invariants: the snapshot itself counts as complete while it is
 being copied, and when that failed; the intent (`sync` in the status) is written before anything is written to a store;

@@ -1,7 +1,7 @@
 """The notebook of one decision: the status as it grows, the actions, and why nothing more can be done now.
 
 A `Draft` lives inside one call of `decide_job`; it is the only mutable thing in the core. Called by the parts of the job
-decision (learn, operation, submit, stop). Invariant: it asks for facts by raising `NeedFact`, never by I/O.
+decision, the modules beside this one. Invariant: it asks for facts by raising `NeedFact`, never by I/O.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The operation in progress on the running job: sent, waited for, concluded. One at a time, intent first.
 
-Called by the job decision after `observe_run`. Invariants: a stop is sent again only under its own trigger id, and only when
+A spec that changes meanwhile waits until the operation is over; what is wished then decides. Called by the job decision after `observe_run`. Invariants: a stop is sent again only under its own trigger id, and only when
 Flink has forgotten the trigger, no snapshot lies below the attempt's directory and the job runs; its outcome is taken from
 Flink's definite answer; a job that is terminal under our stop is stopped, never "ended by itself".
 """
