@@ -175,6 +175,9 @@ class Submission:
         Word | None,
         Field(description="Generation and digest of the spec under which no savepoint could be taken, or not in time."),
     ] = None
+    bounded: Annotated[
+        bool, Field(description="Whether Flink refused a savepoint since the job is bounded (a batch job).")
+    ] = False
     end: Annotated[RunEnd | None, Field(description="How it ended; absent while it has not.")] = None
 
 

@@ -192,6 +192,10 @@ class Reason(StrEnum):
     # savepoints
     InProgress = "InProgress", "The savepoint was triggered and is being written."
     Completed = "Completed", "The savepoint is complete; its location is in status."
+    SavepointSkipped = (
+        "SavepointSkipped",
+        "The job is cancelled without the savepoint that was wanted; the message says why.",
+    )
     SavepointCompleted = "SavepointCompleted", "A savepoint was completed."
     Syncing = "Syncing", "The snapshot is complete and is being copied to `syncTo`."
     Synced = "Synced", "The snapshot is complete, and so is its copy."

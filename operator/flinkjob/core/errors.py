@@ -132,8 +132,15 @@ class SavepointFailure(StrEnum):
     """Another attempt may succeed."""
     PERMANENT = "PERMANENT"
     """Every attempt fails, whatever the job does: the directory cannot be written."""
+    NOT_STREAMING = "NOT_STREAMING"
+    """Every attempt fails, and there is nothing to save: the job is bounded, a batch job."""
     JOB_NOT_FOUND = "JOB_NOT_FOUND"
     """Flink does not know the job any more."""
+
+    @property
+    def repeats(self) -> bool:
+        """True when every further attempt fails as well."""
+        return self in (SavepointFailure.PERMANENT, SavepointFailure.NOT_STREAMING)
 
 
 class SubmitRejected(Rejected):

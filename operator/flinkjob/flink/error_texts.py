@@ -44,6 +44,7 @@ _CANNOT_BE_WRITTEN = (
     "UnsupportedFileSystemScheme",
     "Could not find a file system implementation",
 )
+_NOT_STREAMING = ("is not a streaming job", "Blocking output edge exists in running tasks")
 _CANNOT_RESTORE = (
     "Cannot map checkpoint/savepoint state",
     "Failed to rollback to checkpoint/savepoint",
@@ -181,6 +182,8 @@ def savepoint_failure(stacktrace: str) -> SavepointFailure:
     cause = _innermost(stacktrace)
     if "Could not find Flink job" in cause:
         return SavepointFailure.JOB_NOT_FOUND
+    if any(words in cause for words in _NOT_STREAMING):
+        return SavepointFailure.NOT_STREAMING
     if any(words in cause for words in _CANNOT_BE_WRITTEN):
         return SavepointFailure.PERMANENT
     return SavepointFailure.OTHER

@@ -128,6 +128,8 @@ def test_only_flinks_words_mean_that_a_job_is_not_there() -> None:
             SavepointFailure.PERMANENT,
         ),
         (f"org.apache.flink.X: Could not find Flink job ({'0' * 32})", SavepointFailure.JOB_NOT_FOUND),
+        (f"java.lang.IllegalStateException: Job {'0' * 32} is not a streaming job.", SavepointFailure.NOT_STREAMING),
+        ("x.CheckpointException: Blocking output edge exists in running tasks.", SavepointFailure.NOT_STREAMING),
         ("java.lang.Exception: Permission denied\nCaused by: java.lang.Exception: declined", SavepointFailure.OTHER),
         (javaerrors.suspending().text, SavepointFailure.OTHER),
     ],

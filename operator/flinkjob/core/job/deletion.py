@@ -16,10 +16,13 @@ from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import CancelJob, DiscardArtifact, RemoveFinalizer
 from flinkjob.core.job import adoption, submission
 from flinkjob.core.job.draft import Draft, Halt, Step
+from flinkjob.core.job.fallback import LAST_STATE, NOT_RUNNING_GRACE, has_last_state, nothing_to_lose
 from flinkjob.core.job.stopping import begin_cancel, begin_stop
 from flinkjob.core.model import Presence
 from flinkjob.core.requester import Requester
 
+STOPS_TRIED = 2
+"""So many failed stops are enough where a retained checkpoint keeps the state."""
 ATTEMPT_SECONDS = 15.0
 """How long a full attempt may take: it is made even when the deadline has passed already."""
 
@@ -50,7 +53,7 @@ def step(draft: Draft) -> Halt | None:
     if draft.observation.job.presence is not Presence.PRESENT:
         return draft.wait(Step.DELETE, Reason.Deleting, f"waiting for an answer about job {run.job_id}")
     if policy is DeletionPolicy.SAVEPOINT:
-        return draft.pausing(Step.STOP) or _stop(draft, run)
+        return _stop(draft, run)
     return begin_cancel(draft, run, by=Requester.DELETION)
 
 
@@ -165,18 +168,25 @@ def _stop(draft: Draft, run: Submission) -> Halt:
     overview = draft.observation.job.overview
     if base is None or overview is None:
         return begin_cancel(draft, run, by=Requester.DELETION)
+    if why := nothing_to_lose(draft, run):
+        return begin_cancel(draft, run, by=Requester.DELETION, why=why)
+    if _tried_enough(draft) and has_last_state(draft, run):
+        return begin_cancel(draft, run, by=Requester.DELETION, why=LAST_STATE)
+    if (halt := draft.pausing(Step.STOP)) is not None:
+        return halt
     if overview.all_tasks_running:
         return begin_stop(draft, run, by=Requester.DELETION, base=base, format_type=spec.savepoints.format_type)
-    if not run.running and _has_no_state(draft, run):
-        return begin_cancel(draft, run, by=Requester.DELETION)
-    return draft.wait(Step.DELETE, Reason.WaitingForTasks, "a savepoint needs all tasks running", requeue_after=1.0)
+    return draft.wait(Step.STOP, Reason.WaitingForTasks, "a savepoint needs all tasks running", requeue_after=1.0)
 
 
-def _has_no_state(draft: Draft, run: Submission) -> bool:
-    """Whether the job certainly completed nothing that a savepoint could save."""
-    assert run.job_id is not None
-    stats = draft.need_checkpoints(run.job_id)
-    return stats is not None and stats.newest_completed() is None
+def _tried_enough(draft: Draft) -> bool:
+    """Whether stops have failed, or tasks have been missing, for so long that a retained checkpoint must do."""
+    if draft.failures_of(Step.STOP) >= STOPS_TRIED:
+        return True
+    before = draft.given.job.status.plan
+    if before is None or before.reason != Reason.WaitingForTasks or before.since is None:
+        return False
+    return (draft.now - before.since).total_seconds() >= NOT_RUNNING_GRACE
 
 
 def _release(draft: Draft, *, keep_artifact: bool = False) -> Halt:

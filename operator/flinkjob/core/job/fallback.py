@@ -9,13 +9,17 @@ from __future__ import annotations
 from flinkjob.api.common import duration_seconds
 from flinkjob.api.enums import Fallback
 from flinkjob.api.flinkjob_status import Operation, Submission
-from flinkjob.core.flinkmodel import CheckpointConfig
+from flinkjob.core.flinkmodel import CheckpointConfig, FlinkJobState, RestoredCheckpoint, normalise_location
 from flinkjob.core.job.draft import Draft
 from flinkjob.core.model import Fact
 from flinkjob.core.requester import Requester
 
 MARGIN = 60.0
 """Seconds on top of the job's checkpoint timeout within which Flink is trusted to end a savepoint that hangs."""
+NOT_RUNNING_GRACE = 10.0
+"""Seconds that a job may be short of running tasks before it counts as one of which no savepoint can be taken."""
+LAST_STATE = "no savepoint can be taken; its newest retained checkpoint has the state"
+_PAST_RECOVERY = (FlinkJobState.RUNNING, FlinkJobState.FAILING, FlinkJobState.RESTARTING)
 FLINKS_TIMEOUT = 600.0
 """Flink's default of `execution.checkpointing.timeout`, in seconds: for a job whose own cannot be read."""
 
@@ -53,6 +57,36 @@ def may_cancel_instead(draft: Draft, operation: Operation, run: Submission) -> b
     if draft.spec is None or operation.by == Requester.DRAIN or draft.spec.upgrade.fallback is not Fallback.LAST_STATE:
         return False
     return has_last_state(draft, run)
+
+
+def nothing_to_lose(draft: Draft, run: Submission) -> str:
+    """Why a cancel loses nothing that a savepoint could keep; empty where it may lose something.
+
+    While not all tasks run and nothing of this run has completed, Flink itself starts the tasks again from what the run
+    was started from. A JobManager that has just taken over shows no statistics before it has restored, so a job that ran
+    counts only once its state is past that.
+    """
+    if run.bounded:
+        return "a bounded job has no state to continue from"
+    overview = draft.observation.job.overview
+    if overview is None or overview.all_tasks_running or (run.running and overview.state not in _PAST_RECOVERY):
+        return ""
+    assert run.job_id is not None
+    stats = draft.need_checkpoints(run.job_id)
+    if stats is None or stats.newest_completed() is not None or not _is_its_start(stats.restored, run):
+        return ""
+    config = _checkpointing(draft, run)
+    if config is not None and config.interval_ms is not None and not config.retained_on_cancellation:
+        return ""  # a checkpoint that completed after the statistics were read would be lost
+    return "its tasks do not all run and no checkpoint is complete, so the next run starts where this one started"
+
+
+def _is_its_start(restored: RestoredCheckpoint | None, run: Submission) -> bool:
+    """Whether Flink has restored nothing else than what the run was started from."""
+    if restored is None:
+        return True
+    place, start = restored.external_path, run.restored_from
+    return place is not None and start is not None and normalise_location(place) == normalise_location(start)
 
 
 def has_last_state(draft: Draft, run: Submission) -> bool:

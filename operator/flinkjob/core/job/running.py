@@ -17,14 +17,11 @@ from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.job import adoption, cluster_requirements, periodic, rescale, rollback, submission
 from flinkjob.core.job.draft import Draft, Halt, Step, wish
-from flinkjob.core.job.fallback import has_last_state
+from flinkjob.core.job.fallback import LAST_STATE, NOT_RUNNING_GRACE, has_last_state, nothing_to_lose
 from flinkjob.core.job.restore_point import Missing, find_copy, redeploys
 from flinkjob.core.job.stopping import FAILURES_THAT_COUNT, begin_cancel, begin_stop
 from flinkjob.core.model import ArtifactSeen, Fact, JobGraphPhase, JobGraphRequest, NeedFact, Needs
 from flinkjob.core.requester import SAVEPOINT_PREFIX, Requester
-
-NOT_RUNNING_GRACE = 10.0
-"""Seconds that a job may be short of running tasks before it counts as one of which no savepoint can be taken."""
 
 
 def step(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt | None:
@@ -162,17 +159,15 @@ def _scale(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt | None:
 
 def _stop(draft: Draft, spec: FlinkJobSpec, run: Submission, *, by: str) -> Halt:
     """Stop with a savepoint for a reason of our own; when none can be taken, as `upgrade.fallback` says."""
-    assert run.job_id is not None
-    if not run.running and not _all_running(draft):
-        stats = draft.need_checkpoints(run.job_id)
-        if stats is None or stats.newest_completed() is None:
-            return begin_cancel(draft, run, by=by)  # it never ran: there is nothing to save
+    drains = by == Requester.DRAIN and run.running and not run.bounded
+    if not drains and (why := nothing_to_lose(draft, run)):
+        return begin_cancel(draft, run, by=by, why=why)
     base = draft.observation.cluster.directory_for(spec.savepoints.directory)
     if by != Requester.DRAIN and _impossible(draft, base):
         match spec.upgrade.fallback:
             case Fallback.LAST_STATE:
                 if has_last_state(draft, run):
-                    return begin_cancel(draft, run, by=by)
+                    return begin_cancel(draft, run, by=by, why=LAST_STATE)
             case Fallback.FAIL:
                 before = draft.given.job.status.plan
                 said = before.message if before is not None and before.step in (Step.STOP, Step.HOLD) else None
@@ -208,15 +203,12 @@ def _impossible(draft: Draft, base: str | None) -> bool:
 
 
 def _cancel_with_last_state(draft: Draft, run: Submission, *, by: str) -> Halt:
-    if has_last_state(draft, run):
+    if has_last_state(draft, run) or nothing_to_lose(draft, run):
         return begin_cancel(draft, run, by=by)
     config = draft.observation.checkpoint_config
     if config is not None and not config.retained_on_cancellation:
         text = "upgrade.strategy LastState: the job's checkpoints are not kept after a cancel"
         return draft.stall(Reason.NotRetained, text)
-    stats = draft.observation.checkpoints
-    if not run.running and (stats is None or stats.newest_completed() is None):
-        return begin_cancel(draft, run, by=by)
     text = "no retained checkpoint is complete yet"
     return draft.wait(Step.UPGRADE, Reason.WaitingForCheckpoint, text, requeue_after=3.2)
 

@@ -1,8 +1,9 @@
 """The operation in progress on the running job: sent, waited for, concluded. One at a time, intent first.
 
-A spec that changes meanwhile waits until the operation is over; what is wished then decides. Called by the job decision after `observe_run`. Invariants: a stop is sent again only under its own trigger id, and only when
-Flink has forgotten the trigger, no snapshot lies below the attempt's directory and the job runs; its outcome is taken from
-Flink's definite answer; a job that is terminal under our stop is stopped, never "ended by itself".
+A spec that changes meanwhile waits until the operation is over; what is wished then decides. Called by the job decision
+after `observe_run`. Invariants: a stop is sent again only under its own trigger id, and only when Flink has forgotten the
+trigger, no snapshot lies below the attempt's directory and the job runs; its outcome is taken from Flink's definite answer;
+a job that is terminal under our stop is stopped, never "ended by itself".
 """
 
 from __future__ import annotations
@@ -38,6 +39,11 @@ CANCEL_AGAIN = 1.0
 """Seconds between repeats of a cancel, which is harmless to repeat."""
 FAILURES_THAT_COUNT = 3
 """So many failures in a row, or one that would repeat whatever the job does, mean that no savepoint can be taken."""
+WAYS_OUT = (
+    "to go on without one: upgrade.strategy Stateless, state Cancelled, a new initialState.nonce, or for a deletion "
+    "the annotation flinkjob.dev/force-delete"
+)
+"""What a person can do when no savepoint can be taken and no retained checkpoint stands in for it."""
 
 _DOING = {OperationKind.CANCEL: "cancelling the job", OperationKind.RESCALE: "rescaling the job in place"}
 
@@ -86,8 +92,12 @@ def begin_stop(
     return _begin(draft, operation)
 
 
-def begin_cancel(draft: Draft, run: Submission, *, by: str) -> Halt:
-    """Write the intent of a cancel and send it."""
+def begin_cancel(draft: Draft, run: Submission, *, by: str, why: str = "") -> Halt:
+    """Write the intent of a cancel and send it.
+
+    Args:
+        why: no savepoint is taken although one is wanted; an Event reports it.
+    """
     operation = Operation(
         kind=OperationKind.CANCEL,
         by=by,
@@ -97,6 +107,8 @@ def begin_cancel(draft: Draft, run: Submission, *, by: str) -> Halt:
         since=draft.now,
         attempt=run.operations + 1,
     )
+    if why:
+        draft.event(Reason.SavepointSkipped, f"{by}: run {run.number} is cancelled without a savepoint: {why}")
     return _begin(draft, operation)
 
 
@@ -257,9 +269,12 @@ def _fail(
         draft.requeue_after(FAST)
         return None
     step = Step(operation.kind)
-    attempts = draft.failures_of(step) + (FAILURES_THAT_COUNT if failure is SavepointFailure.PERMANENT else 1)
+    if failure is SavepointFailure.NOT_STREAMING:
+        draft.update(bounded=True)
+    attempts = draft.failures_of(step) + (FAILURES_THAT_COUNT if failure.repeats else 1)
     pause = delay_seconds(attempts, seed=draft.job.meta.uid, initial=2.0)
-    return draft.retry(step, Reason.SavepointFailed, cause, pause=pause, attempts=attempts)
+    message = f"no savepoint can be taken; {WAYS_OUT}; {cause}" if attempts >= FAILURES_THAT_COUNT else cause
+    return draft.retry(step, Reason.SavepointFailed, message, pause=pause, attempts=attempts)
 
 
 def _send(draft: Draft, operation: Operation) -> None:

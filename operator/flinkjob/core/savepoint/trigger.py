@@ -235,7 +235,7 @@ class TriggerRound(CheckpointRound):
         failures = self.before.failures + 1
         if failure is SavepointFailure.JOB_NOT_FOUND:
             return self._fail(SavepointErrorCode.JOB_NOT_RUNNING, cause, failures=failures)
-        if late or failure is SavepointFailure.PERMANENT or failures > spec.backoff_limit:
+        if late or failure.repeats or failures > spec.backoff_limit:
             return self._fail(SavepointErrorCode.SAVEPOINT_FAILED, cause, failures=failures)
         pause = delay_seconds(failures, seed=self.meta.uid, initial=2.0)
         self._event(Reason.SavepointFailed, f"attempt {self.before.attempt}: {cause}", warning=True)

@@ -197,7 +197,8 @@ def test_a_nonce_that_is_taken_away_changes_nothing() -> None:
 @pytest.mark.parametrize("state", ["Suspended", "Drained"])
 def test_stopping_waits_for_all_tasks_and_for_a_savepoint_in_progress(state: str) -> None:
     wanted = spec(state=state)
-    assert plan_of(decide(job(wanted, RUNNING), seen(present(tasks=1)))) == ("Stop", "WaitingForTasks")
+    flapping = seen(present(tasks=1), checkpoints=stats(chk(1)))
+    assert plan_of(decide(job(wanted, RUNNING), flapping)) == ("Stop", "WaitingForTasks")
     writing = savepoint(status=FlinkSavepointStatus(phase=SavepointPhase.IN_PROGRESS, job_id=flink_id()))
     decision = decide(job(wanted, RUNNING), seen(present()), savepoints=[writing])
     assert plan_of(decision) == ("Stop", "WaitingForSavepoint")
