@@ -99,13 +99,14 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_host_patterns)] = (
         Field(
             (),
-            description="hosts (flink.example.com, *.example.com, 10.0.0.0/8) of clusters and jars that may be spoken to, "
+            description="hosts (flink.example.com, *.example.com, 10.0.0.0/8) of clusters and jars that the operator may "
+            "connect to, "
             "separated by commas; none: all but link-local and loopback ones",
         )
     )
     allow_loopback: bool = Field(
         False,
-        description="whether clusters and jars on this machine itself (127.0.0.1, ::1, localhost) may be spoken to",
+        description="whether clusters and jars on this machine itself (127.0.0.1, ::1, localhost) may be connected to",
     )
     allow_unmarked_jobs: bool = Field(
         True,

@@ -1,4 +1,4 @@
-"""`spec.cluster` of a FlinkJob, and of the target of a FlinkSavepoint: where a Flink cluster is and how it is spoken to.
+"""`spec.cluster` of a FlinkJob, and of the target of a FlinkSavepoint: where a Flink cluster is and how to connect to it.
 
 Invariant: every field declares its class, itself or through the field that holds it.
 """
@@ -18,7 +18,7 @@ class TlsSpec(SpecModel):
     """How the REST endpoint is trusted, and how the operator shows who it is."""
 
     ca: Annotated[
-        KeyRef | None, Field(description="Certificates (PEM) that are trusted. Absent: those of the system.")
+        KeyRef | None, Field(description="Certificates (PEM) that are trusted. Defaults to those of the system.")
     ] = None
     client_secret_ref: Annotated[
         NamedSecret | None, Field(description="A Secret with tls.crt and tls.key, shown to the cluster (mTLS).")
@@ -40,7 +40,7 @@ class ServiceRef(SpecModel):
     namespace: Annotated[
         Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] | None,
         Field(
-            description="Its namespace. Absent: this object's. Another one must allow it by the annotation "
+            description="Its namespace. Defaults to this object's. Another one must allow it by the annotation "
             "flinkjob.dev/allow-from: ns1,ns2 on the Service."
         ),
     ] = None

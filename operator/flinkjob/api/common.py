@@ -100,7 +100,7 @@ ClusterUrl = Annotated[str, Field(min_length=8, max_length=512, pattern=rf"^http
 ArtifactUri = Annotated[
     str, Field(min_length=8, max_length=2048, pattern=rf"^(https?://{_HOST}/[^\s#]*|file:///[^\s?#]+)$")
 ]
-"""Where a jar lies; `https`, `http` or `file`, without user information."""
+"""Where a jar is stored; `https`, `http` or `file`, without user information."""
 
 JobId = Annotated[str, Field(min_length=32, max_length=32, pattern=r"^[0-9a-f]{32}$")]
 """A Flink job id: 32 hexadecimal digits."""

@@ -60,7 +60,7 @@ class RunResult(StrEnum):
     NEVER_STARTED = "NeverStarted"
     """The cluster refused it, or it failed before any task ran."""
     SAVEPOINT_UNKNOWN = "SavepointUnknown"
-    """It went away under a stop of the operator, and where its savepoint lies is not known."""
+    """It went away under a stop of the operator, and where its savepoint is stored is not known."""
 
 
 class EndCause(StrEnum):
@@ -133,7 +133,7 @@ class HoldReason(StrEnum):
     ENDED_UNSEEN = "EndedUnseen"
     """It ended while nobody looked, and its result is not known."""
     SAVEPOINT_UNKNOWN = "SavepointUnknown"
-    """It went away under a stop of the operator, and where its savepoint lies is not known."""
+    """It went away under a stop of the operator, and where its savepoint is stored is not known."""
 
 
 class InitialStateStrategy(StrEnum):
@@ -309,13 +309,13 @@ class SavepointErrorCode(StrEnum):
     OWNED_BY_OTHER = "OwnedByOther"
     """The job belongs to another operator or namespace."""
     CLUSTER_UNREACHABLE = "ClusterUnreachable"
-    """The cluster did not answer, or may not be spoken to."""
+    """The cluster did not answer, or the operator is not allowed to connect to it."""
     SAVEPOINT_FAILED = "SavepointFailed"
     """Flink could not complete it; the message has the cause."""
     NO_SAVEPOINT_DIRECTORY = "NoSavepointDirectory"
     """Neither the FlinkSavepoint, the FlinkJob nor the cluster names a directory."""
     NO_SNAPSHOT = "NoSnapshot"
-    """The job has no completed snapshot, or none that lies anywhere."""
+    """The job has no completed snapshot, or none that is stored anywhere."""
     SNAPSHOT_NOT_SELF_CONTAINED = "SnapshotNotSelfContained"
     """The snapshot refers to files outside its directory, so it cannot be copied."""
     STORE_ERROR = "StoreError"

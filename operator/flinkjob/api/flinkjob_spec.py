@@ -77,7 +77,7 @@ class JarSpec(SpecModel):
     ] = None
     entry_class: Annotated[
         Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[A-Za-z_$][A-Za-z0-9_.$]*$")] | None,
-        Field(description="The class with main(). Absent: the one that the jar's manifest names."),
+        Field(description="The class with main(). Defaults to the one that the jar's manifest names."),
     ] = None
 
 
@@ -86,10 +86,10 @@ class CheckpointSpec(SpecModel):
 
     interval: Annotated[
         Duration | None,
-        Field(description="`execution.checkpointing.interval`, such as 30s. Absent: the cluster's, or none."),
+        Field(description="`execution.checkpointing.interval`, such as 30s. Defaults to the cluster's, or to none."),
     ] = None
     mode: Annotated[
-        CheckpointingMode | None, Field(description="`execution.checkpointing.mode`. Absent: the cluster's.")
+        CheckpointingMode | None, Field(description="`execution.checkpointing.mode`. Defaults to the cluster's.")
     ] = None
     retention: Annotated[
         CheckpointRetention,
@@ -99,14 +99,14 @@ class CheckpointSpec(SpecModel):
         ),
     ] = CheckpointRetention.RETAIN_ON_CANCELLATION
     directory: Annotated[
-        Location | None, Field(description="`execution.checkpointing.dir`. Absent: the cluster's.")
+        Location | None, Field(description="`execution.checkpointing.dir`. Defaults to the cluster's.")
     ] = None
 
 
 class RetentionSpec(SpecModel):
     """How many savepoints are kept, and how long: one is deleted only when both limits are exceeded."""
 
-    min_count: Annotated[int, Field(ge=1, le=10000, description="So many of the newest are always kept.")]
+    min_count: Annotated[int, Field(ge=1, le=10000, description="Number of newest savepoints that are always kept.")]
     min_age: Annotated[Duration, Field(description="Younger ones are always kept.")]
 
 
@@ -129,7 +129,7 @@ class SavepointsSpec(SpecModel):
     directory: Annotated[
         Location | None,
         Field(
-            description="Where they go, each into a directory of its own below. Absent: the cluster's savepoint "
+            description="Where they go, each into a directory of its own below. Defaults to the cluster's savepoint "
             "directory."
         ),
     ] = None
@@ -147,21 +147,21 @@ class SavepointsSpec(SpecModel):
         ),
     ] = "10m"
     interval: Annotated[
-        Duration | None, Field(description="Take one so often while the job runs; the last time is kept in status.")
+        Duration | None, Field(description="Interval between periodic savepoints; the last time is kept in status.")
     ] = None
     schedule: Annotated[
         Annotated[str, Field(min_length=9, max_length=128, pattern=CRON_PATTERN)] | None,
         Field(description="Take one at these times: cron with five fields. Missed times are not made up for."),
     ] = None
     time_zone: Annotated[
-        TimeZone | None, Field(description="Time zone of the schedule, such as Europe/Berlin. Absent: UTC.")
+        TimeZone | None, Field(description="Time zone of the schedule, such as Europe/Berlin. Defaults to UTC.")
     ] = None
     suspend: Annotated[bool, Field(description="Take no periodic savepoints for the time being.")] = False
     retention: Annotated[
         RetentionSpec | None,
         Field(
             description="Which of the savepoints that the operator took are deleted, with their data; never the newest "
-            "nor one that is in use. Absent: all are kept."
+            "nor one that is in use. Without it all are kept."
         ),
     ] = None
     sync_to: Annotated[
@@ -219,7 +219,7 @@ class FlinkJobSpec(SpecModel):
     ]
     job_name: Annotated[
         Annotated[str, Field(min_length=1, max_length=256)] | None,
-        Field(description="`pipeline.name`, what Flink shows. Absent: metadata.name. A name set by main() wins."),
+        Field(description="`pipeline.name`, what Flink shows. Defaults to metadata.name. A name set by main() wins."),
         FieldClass.RUN,
     ] = None
     parallelism: Annotated[

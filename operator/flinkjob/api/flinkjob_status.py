@@ -62,7 +62,9 @@ class Plan:
     since: Annotated[Time | None, Field(description="Since when.")] = None
     retry_time: Annotated[PreciseTime | None, Field(description="When it is tried again.")] = None
     attempts: Annotated[int, Field(ge=0, description="How often it was tried.")] = 0
-    message: Annotated[ConditionMessage | None, Field(description="What a person can do, in one line.")] = None
+    message: Annotated[
+        ConditionMessage | None, Field(description="What the operator is doing or waiting for, in one line.")
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -209,7 +211,7 @@ class CheckpointInfo:
     __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
 
     id: Annotated[int | None, Field(ge=0, description="Flink's checkpoint id.")] = None
-    location: Annotated[ObservedLocation | None, Field(description="Where it lies.")] = None
+    location: Annotated[ObservedLocation | None, Field(description="Where it is stored.")] = None
     time: Annotated[Time | None, Field(description="When it completed.")] = None
     size: Annotated[Word | None, Field(description="Its size, such as 1.2Gi.")] = None
     duration_ms: Annotated[int | None, Field(ge=0, description="How long it took, in milliseconds.")] = None
@@ -222,7 +224,7 @@ class SavepointInfo:
     __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
 
     name: Annotated[Text | None, Field(description="The FlinkSavepoint's name.")] = None
-    location: Annotated[ObservedLocation | None, Field(description="Where it lies.")] = None
+    location: Annotated[ObservedLocation | None, Field(description="Where it is stored.")] = None
     time: Annotated[Time | None, Field(description="When it completed.")] = None
 
 
@@ -309,7 +311,7 @@ class FlinkJobStatus:
     observed_generation: Annotated[
         int | None, Field(ge=0, description="The newest metadata.generation acted on, also of an invalid spec.")
     ] = None
-    phase: Annotated[Phase | None, Field(description="One word for all of it.")] = None
+    phase: Annotated[Phase | None, Field(description="Where the job is in its lifecycle.")] = None
     conditions: Annotated[
         tuple[Condition, ...],
         Field(

@@ -184,13 +184,13 @@ class FlinkSavepointSpec(SpecModel):
     ] = SnapshotType.SAVEPOINT
     checkpoint_type: Annotated[
         CheckpointType | None,
-        Field(description="Only with type Checkpoint. Absent: Configured, as the job's periodic ones."),
+        Field(description="Only with type Checkpoint. Defaults to Configured, as the job's periodic ones."),
         Marker.IMMUTABLE,
     ] = None
     location: Annotated[
         Location | None,
         Field(
-            description="Where a snapshot lies that was made before; it is not looked at. Only with mode Existing. "
+            description="Where an existing snapshot is stored; the operator does not open it. Only with mode Existing. "
             "Absent there: the newest completed snapshot of the job; none is the error NoSnapshot."
         ),
         Marker.IMMUTABLE,
@@ -198,13 +198,13 @@ class FlinkSavepointSpec(SpecModel):
     directory: Annotated[
         Location | None,
         Field(
-            description="Where to, each attempt into a directory of its own below. Absent: the job's, then the "
+            description="Where to, each attempt into a directory of its own below. Defaults to the job's, then the "
             "cluster's."
         ),
         Marker.IMMUTABLE,
     ] = None
     format_type: Annotated[
-        FormatType | None, Field(description="Absent: the job's spec.savepoints.formatType."), Marker.IMMUTABLE
+        FormatType | None, Field(description="Defaults to the job's spec.savepoints.formatType."), Marker.IMMUTABLE
     ] = None
     drain: Annotated[
         bool,

@@ -30,7 +30,7 @@ class FlinkSavepointStatus:
     __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
 
     observed_generation: Annotated[int | None, Field(ge=0, description="The metadata.generation acted on.")] = None
-    phase: Annotated[SavepointPhase | None, Field(description="One word for all of it.")] = None
+    phase: Annotated[SavepointPhase | None, Field(description="Where the FlinkSavepoint is in its lifecycle.")] = None
     conditions: Annotated[
         tuple[Condition, ...],
         Field(
@@ -58,7 +58,7 @@ class FlinkSavepointStatus:
     start_time: Annotated[Time | None, Field(description="When it was triggered.")] = None
     end_time: Annotated[Time | None, Field(description="When it completed or failed.")] = None
     duration: Annotated[Word | None, Field(description="How long it took, such as 1m1s.")] = None
-    location: Annotated[ObservedLocation | None, Field(description="Where the snapshot lies.")] = None
+    location: Annotated[ObservedLocation | None, Field(description="Where the snapshot is stored.")] = None
     size: Annotated[Word | None, Field(description="Its size, such as 1.2Gi.")] = None
     size_bytes: Annotated[int | None, Field(ge=0, description="Its size in bytes.")] = None
     format_type: Annotated[FormatType | None, Field(description="Its format.")] = None

@@ -24,21 +24,21 @@ class CopySpec(StoreAccess):
     ]
     namespace: Annotated[
         Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] | None,
-        Field(description="The namespace of the job that was copied. Absent: this object's."),
+        Field(description="The namespace of the job that was copied. Defaults to this object's."),
     ] = None
     job: Annotated[
         ObjectName | None,
         Field(
-            description="The FlinkJob that was copied, or the Flink job's id where there was none. Absent: this object's "
+            description="The FlinkJob that was copied, or the Flink job's id where there was none. Defaults to this object's "
             "name."
         ),
     ] = None
     sequence_number: Annotated[
-        int | None, Field(ge=1, le=2**53, description="Which copy. Absent: the newest complete one.")
+        int | None, Field(ge=1, le=2**53, description="Which copy. Defaults to the newest complete one.")
     ] = None
     flink_uri: Annotated[
         Location | None,
-        Field(description="What stands for uri in the address that Flink gets (abfss:// for az://). Absent: uri."),
+        Field(description="URI prefix passed to Flink in place of uri (abfss:// for az://). Defaults to uri."),
     ] = None
 
 

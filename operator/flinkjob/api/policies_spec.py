@@ -34,7 +34,10 @@ class RestoreSpec(SpecModel):
     ] = OnMissing.FAIL
     max_age: Annotated[
         Duration | None,
-        Field(description="State older than this when the run before ended counts as missing. Absent: any age."),
+        Field(
+            description="State older than this when the run before ended counts as missing. "
+            "Any age is accepted by default."
+        ),
     ] = None
     allow_non_restored_state: Annotated[
         bool, Field(description="Start although the snapshot holds state that the job no longer has.")
@@ -116,12 +119,12 @@ class RestartSpec(SpecModel):
         Field(description="OnFailure: a FAILED job is started again from its newest state. Never: it stays down."),
     ] = RestartPolicy.ON_FAILURE
     max_attempts: Annotated[
-        int | None, Field(ge=1, le=1000, description="How often in a row; then held. Absent: without limit.")
+        int | None, Field(ge=1, le=1000, description="How often in a row; then held. Unlimited by default.")
     ] = None
     initial_delay: Annotated[Duration, Field(description="The first pause; it doubles with every attempt.")] = "5s"
     max_delay: Annotated[Duration, Field(description="The longest pause.")] = "5m"
     reset_after: Annotated[
-        Duration, Field(description="A run that was up for so long makes earlier attempts forgotten.")
+        Duration, Field(description="The attempt counter is reset once a run has been up for this long.")
     ] = "10m"
     on_lost: Annotated[
         OnLoss,
@@ -148,7 +151,8 @@ class DeletionSpec(SpecModel):
     timeout: Annotated[
         Duration,
         Field(
-            description="After it the job is cancelled if the cluster answers, else left behind, in any case "
-            'with an Event. At once with the annotation flinkjob.dev/force-delete: "true".'
+            description="Deadline for stopping the job. After it the operator cancels the job if the cluster is reachable "
+            "and otherwise leaves it running; an Event reports either. The annotation "
+            'flinkjob.dev/force-delete: "true" brings it forward to now.'
         ),
     ] = "5m"

@@ -90,7 +90,7 @@ class Reason(StrEnum):
     SavepointFailed = "SavepointFailed", "Flink could not complete the savepoint: see the message; the job runs on."
     SavepointUnknown = (
         "SavepointUnknown",
-        "The job went away while it was being stopped, and where its savepoint lies is not known: look below the directory that the message names.",
+        "The job went away while it was being stopped, and where its savepoint is stored is not known: look below the directory that the message names.",
     )
     SavepointNotFound = (
         "SavepointNotFound",

@@ -32,14 +32,14 @@ class StoreAccess(SpecModel):
     """How a store is reached. Without a Secret the operator's own identity is used, where the namespace was granted it."""
 
     endpoint: Annotated[
-        Endpoint | None, Field(description="Of an S3-compatible store, or of Azure's. Absent: the public one.")
+        Endpoint | None, Field(description="Of an S3-compatible store, or of Azure's. Defaults to the public one.")
     ] = None
-    region: Annotated[Region | None, Field(description="The region of S3. Absent: us-east-1.")] = None
+    region: Annotated[Region | None, Field(description="The region of S3. Defaults to us-east-1.")] = None
     credentials_secret_ref: Annotated[
         NamedSecret | None,
         Field(
             description="A Secret with accessKeyId, secretAccessKey and perhaps sessionToken, with "
-            "serviceAccountKey.json, or with accountName and accountKey. Absent: the operator's own identity, only below "
+            "serviceAccountKey.json, or with accountName and accountKey. Defaults to the operator's own identity, only below "
             "URIs that --store-grants gives to the namespace."
         ),
     ] = None
@@ -51,7 +51,7 @@ class StoreAccess(SpecModel):
 class CopyRetentionSpec(SpecModel):
     """Which copies are deleted: those that exceed both limits, never the newest."""
 
-    min_count: Annotated[int, Field(ge=1, le=10000, description="So many of the newest copies always stay.")]
+    min_count: Annotated[int, Field(ge=1, le=10000, description="Number of newest copies that are always kept.")]
     min_age: Annotated[Duration, Field(description="Copies younger than this always stay.")]
 
 
@@ -83,7 +83,7 @@ class SyncToSpec(StoreAccess):
     source: Annotated[
         StoreAccess | None,
         Field(
-            description="How the store of the snapshot itself is read. Absent: by the operator's own identity or from "
+            description="How the store of the snapshot itself is read. Defaults to the operator's own identity or "
             "a mounted directory, only below URIs that --store-grants gives to the namespace."
         ),
     ] = None
@@ -92,11 +92,11 @@ class SyncToSpec(StoreAccess):
         Field(description="Size: the lengths of all files are compared. Checksum: the copy is read back as well."),
     ] = CopyCheck.SIZE
     retention: Annotated[
-        CopyRetentionSpec | None, Field(description="Which copies of the job are deleted. Absent: none.")
+        CopyRetentionSpec | None, Field(description="Which copies of the job are deleted. Defaults to none.")
     ] = None
     take_over: Annotated[
         Annotated[str, Field(min_length=1, max_length=63)] | None,
-        Field(description="The identity of the operator that owns the place until now, when it is to be this one's."),
+        Field(description="Identity of the operator that owns this location today; set it to take ownership."),
     ] = None
 
 
@@ -111,7 +111,7 @@ class JobSyncToSpec(SyncToSpec):
             min_length=1,
             max_length=5,
             description="Which savepoints: those taken for these reasons. Manual: FlinkSavepoints of people, but those "
-            "with a syncTo of their own. Absent: all.",
+            "with a syncTo of their own. Defaults to all.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()

@@ -119,12 +119,12 @@ def _final_state(draft: Draft, run: Submission, *, forgotten: bool) -> FinalStat
     if had_checkpoint(draft, run) and _retained(draft, run):
         return FinalState(kind=SnapshotKind.EMPTY, message="its checkpoints are gone, as Flink leaves them at the end")
     if forgotten:
-        text = f"no checkpoint is left below {directory}, so it may have finished"
+        text = f"no checkpoint found in {directory}, so it may have finished"
         return FinalState(kind=SnapshotKind.MISSING, message=text)
     if saved is not None:
         return _saved(saved)
     if had_checkpoint(draft, run) or not _retained(draft, run):
-        text = f"no checkpoint is left below {directory}, nor need it be; see checkpoint.retention"
+        text = f"no checkpoint found in {directory}; none is expected with this checkpoint.retention"
         return FinalState(kind=SnapshotKind.MISSING, message=text)
     kind = SnapshotKind.RESTORED if run.restored_from else SnapshotKind.EMPTY
     return FinalState(kind=kind, location=run.restored_from)

@@ -38,7 +38,8 @@ class CheckpointRound(SavepointRound):
             message = f"checkpoint {number} is complete, but the job keeps its checkpoints nowhere outside itself"
             return self._fail(SavepointErrorCode.NO_SNAPSHOT, message)
         if late or presence is Presence.ABSENT:
-            return self._fail(SavepointErrorCode.NO_SNAPSHOT, f"checkpoint {number} is complete, but not where it lies")
+            message = f"checkpoint {number} completed, but Flink did not report its location"
+            return self._fail(SavepointErrorCode.NO_SNAPSHOT, message)
         self._requeue_after(LOOK_AGAIN)
         message = f"looking for the place of checkpoint {number}"
         return self._settle(Reason.InProgress, message, ready=FALSE, reconciling=TRUE, stalled=FALSE)
