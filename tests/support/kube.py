@@ -84,9 +84,11 @@ class Kube:
         answer = self._http.get(self._path(kind, namespace, name))
         return None if answer.status_code == 404 else self._checked(answer)
 
-    def all(self, kind: str, namespace: str) -> list[Object]:
-        """All objects of the kind in the namespace."""
-        return list(self._checked(self._http.get(self._path(kind, namespace)))["items"])
+    def all(self, kind: str, namespace: str, **fields: str) -> list[Object]:
+        """All objects of the kind in the namespace, or those whose `fields` have these values (a field selector)."""
+        selector = ",".join(f"{field}={value}" for field, value in fields.items())
+        parameters = {"fieldSelector": selector} if selector else {}
+        return list(self._checked(self._http.get(self._path(kind, namespace), params=parameters))["items"])
 
     def patch(self, kind: str, namespace: str, name: str, patch: Mapping[str, Any], *, status: bool = False) -> Object:
         """A merge patch, of the status when `status`."""
@@ -170,7 +172,7 @@ class Kube:
 
     def events(self, namespace: str, name: str) -> list[Object]:
         """The Events about an object, in order of their creation."""
-        about = [event for event in self.all("Event", namespace) if event["involvedObject"]["name"] == name]
+        about = self.all("Event", namespace, **{"involvedObject.name": name})
         return sorted(about, key=lambda event: int(event["metadata"]["resourceVersion"]))
 
     def reasons(self, namespace: str, name: str) -> list[str]:
