@@ -16,7 +16,7 @@ from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import CancelJob, DiscardArtifact, RemoveFinalizer
 from flinkjob.core.job import adoption, submission
 from flinkjob.core.job.draft import Draft, Halt, Step
-from flinkjob.core.job.fallback import LAST_STATE, NOT_RUNNING_GRACE, has_last_state, nothing_to_lose
+from flinkjob.core.job.fallback import LAST_STATE, has_last_state, lacked_tasks, nothing_to_lose
 from flinkjob.core.job.stopping import begin_cancel, begin_stop
 from flinkjob.core.model import Presence
 from flinkjob.core.requester import Requester
@@ -181,12 +181,7 @@ def _stop(draft: Draft, run: Submission) -> Halt:
 
 def _tried_enough(draft: Draft) -> bool:
     """Whether stops have failed, or tasks have been missing, for so long that a retained checkpoint must do."""
-    if draft.failures_of(Step.STOP) >= STOPS_TRIED:
-        return True
-    before = draft.given.job.status.plan
-    if before is None or before.reason != Reason.WaitingForTasks or before.since is None:
-        return False
-    return (draft.now - before.since).total_seconds() >= NOT_RUNNING_GRACE
+    return draft.failures_of(Step.STOP) >= STOPS_TRIED or lacked_tasks(draft)
 
 
 def _release(draft: Draft, *, keep_artifact: bool = False) -> Halt:

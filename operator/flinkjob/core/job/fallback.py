@@ -9,8 +9,9 @@ from __future__ import annotations
 from flinkjob.api.common import duration_seconds
 from flinkjob.api.enums import Fallback
 from flinkjob.api.flinkjob_status import Operation, Submission
+from flinkjob.api.reasons import Reason
 from flinkjob.core.flinkmodel import CheckpointConfig, FlinkJobState, RestoredCheckpoint, normalise_location
-from flinkjob.core.job.draft import Draft
+from flinkjob.core.job.draft import Draft, Step
 from flinkjob.core.model import Fact
 from flinkjob.core.requester import Requester
 
@@ -87,6 +88,14 @@ def _is_its_start(restored: RestoredCheckpoint | None, run: Submission) -> bool:
         return True
     place, start = restored.external_path, run.restored_from
     return place is not None and start is not None and normalise_location(place) == normalise_location(start)
+
+
+def lacked_tasks(draft: Draft) -> bool:
+    """Whether a stop has waited for all tasks to run for so long that no savepoint can be expected."""
+    before = draft.given.job.status.plan
+    if before is None or before.step != Step.STOP or before.reason != Reason.WaitingForTasks or before.since is None:
+        return False
+    return (draft.now - before.since).total_seconds() >= NOT_RUNNING_GRACE
 
 
 def has_last_state(draft: Draft, run: Submission) -> bool:

@@ -17,7 +17,7 @@ from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.job import adoption, cluster_requirements, periodic, rescale, rollback, submission
 from flinkjob.core.job.draft import Draft, Halt, Step, wish
-from flinkjob.core.job.fallback import LAST_STATE, NOT_RUNNING_GRACE, has_last_state, nothing_to_lose
+from flinkjob.core.job.fallback import LAST_STATE, has_last_state, lacked_tasks, nothing_to_lose
 from flinkjob.core.job.restore_point import Missing, find_copy, redeploys
 from flinkjob.core.job.stopping import FAILURES_THAT_COUNT, begin_cancel, begin_stop
 from flinkjob.core.model import ArtifactSeen, Fact, JobGraphPhase, JobGraphRequest, NeedFact, Needs
@@ -195,11 +195,7 @@ def _impossible(draft: Draft, base: str | None) -> bool:
     gave_up = draft.live_run is not None and draft.live_run.given_up == wish(draft)
     if base is None or draft.failures_of(Step.STOP) >= FAILURES_THAT_COUNT or gave_up:
         return True
-    before = draft.given.job.status.plan
-    waiting = before is not None and before.step == Step.STOP and before.reason == Reason.WaitingForTasks
-    if not waiting or before is None or before.since is None or _all_running(draft):
-        return False
-    return (draft.now - before.since).total_seconds() >= NOT_RUNNING_GRACE
+    return not _all_running(draft) and lacked_tasks(draft)
 
 
 def _cancel_with_last_state(draft: Draft, run: Submission, *, by: str) -> Halt:
