@@ -14,6 +14,7 @@ from pathlib import Path
 
 from deploy.local import background, nodeup
 from deploy.local.binaries import TOOLS, control_plane_binaries, control_plane_steps, program_binary, tool_binary
+from deploy.local.classdata import make_class_data
 from deploy.local.controlplane import CONTROLLER_MANAGER, PROGRAMS
 from deploy.local.demojob import demo_jar, demo_jar_steps
 from deploy.local.environment import REPOSITORY, Environment
@@ -110,6 +111,8 @@ def _prepare(versions: Sequence[str], *, node: bool = False, s3: bool = False, t
             monitoring_crds()
         for jar in jars:
             jar.result()
+        for version in versions if tests else ():
+            make_class_data(version)
 
 
 def _status(root: Path) -> int:

@@ -35,6 +35,8 @@ CONTROLLERS = (
 )
 PROGRAMS = ("etcd", "kube-apiserver", "kubectl")
 CONTROLLER_MANAGER = "kube-controller-manager"
+_GO = {"GOGC": "400", "GOMEMLIMIT": "1GiB"}
+"""Collects garbage less often: a fifth of the API server's CPU in a test run."""
 START_TIMEOUT = 90.0
 
 
@@ -147,6 +149,7 @@ class ControlPlane(Component):
                 "--log-level=warn",
             ],
             log=self.directory / "etcd.log",
+            env=_GO,
         )
 
     def start_apiserver(self) -> None:
@@ -171,6 +174,7 @@ class ControlPlane(Component):
                 "--audit-log-maxsize=10000",
             ],
             log=self.directory / "kube-apiserver.log",
+            env=_GO,
         )
         self._apiserver.wait_ready(lambda: self._get("/readyz"), timeout=START_TIMEOUT)
 

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from deploy.local.flinkdist import DEFAULT_VERSION, distribution, full_version, s3_plugins
-from deploy.local.jvm import JAVA_OPTIONS, taskmanager_parameters, write_configuration
+from deploy.local.jvm import JAVA_OPTIONS, class_data, taskmanager_parameters, write_configuration
 from deploy.local.ports import free_port
 from deploy.local.prerequisites import require
 from deploy.local.processes import Component, Process, wait_until
@@ -25,6 +25,7 @@ from deploy.local.tls import Certificates, make_certificates
 START_TIMEOUT = 120.0
 _ENTRYPOINT = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 _TASKMANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
+_FRUGAL = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _ZOOKEEPER = "org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.server.ZooKeeperServerMain"
 
 
@@ -41,6 +42,7 @@ class FlinkOptions:
         tls: serve REST over TLS; `mutual_tls` also asks for a client certificate.
         s3: where checkpoints, savepoints and HA data go (bucket `flink`) instead of local files.
         jobmanager_heap: Java notation.
+        class_data: a directory that receives the class data of both roles when they are stopped, see `classdata.py`.
     """
 
     version: str = DEFAULT_VERSION
@@ -52,6 +54,7 @@ class FlinkOptions:
     mutual_tls: bool = False
     s3: S3Server | None = None
     jobmanager_heap: str = "512m"
+    class_data: Path | None = None
 
 
 class FlinkCluster(Component):
@@ -117,7 +120,7 @@ class FlinkCluster(Component):
 
     def start_jobmanager(self, *, wait: bool = True) -> Process:
         """Starts the JobManager and waits until REST answers; on the same port each time. Raises ProcessFailed."""
-        options = [f"-Xmx{self.options.jobmanager_heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+        options = [f"-Xmx{self.options.jobmanager_heap}", *self._frugal("jobmanager")]
         self._jobmanager = self._java("jobmanager", options, _ENTRYPOINT, "--configDir", str(self.directory / "conf"))
         if wait:
             self._wait_jobmanager()
@@ -147,7 +150,7 @@ class FlinkCluster(Component):
         jvm, dynamic = taskmanager_parameters(self._lib, self.version, self.directory / "conf")
         self._taskmanagers[name] = self._java(
             name,
-            [*jvm, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"],
+            [*jvm, *self._frugal("taskmanager")],
             *(_TASKMANAGER, "--configDir", str(self.directory / "conf"), *dynamic),
             *("-D", f"taskmanager.resource-id={name}"),
         )
@@ -225,6 +228,10 @@ class FlinkCluster(Component):
         if self.options.s3 is not None:
             config |= self.options.s3.flink_options()
         return config | dict(self.options.config)
+
+    def _frugal(self, role: str) -> list[str]:
+        """Options for a process that lives for minutes on a machine with few cores."""
+        return [*_FRUGAL, *class_data(self.version, role, self.options.class_data)]
 
     def _java(self, name: str, options: list[str], main: str, *arguments: str) -> Process:
         env = {"FLINK_OPT_DIR": str(self._lib / "opt"), "FLINK_LIB_DIR": str(self._lib / "lib")}

@@ -5,12 +5,13 @@ Used by `flink.py` alone; the scripts themselves are not in the distribution tha
 
 import hashlib
 import shlex
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
 
-from deploy.local.cache import cached
+from deploy.local.cache import cache_root, cached
 from deploy.local.progress import run_step
 
 DEFAULTS: Mapping[str, str] = {
@@ -59,6 +60,22 @@ JAVA_OPTIONS = (
     *(f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in _OPENED),
 )
 _RESULT = "BASH_JAVA_UTILS_EXEC_RESULT:"
+
+
+def class_data_entry(version: str) -> str:
+    """The entry of the cache with the class data of a Flink version (`jobmanager.jsa`, `taskmanager.jsa`) for this Java."""
+    java = Path(shutil.which("java") or "java").resolve()
+    made = java.stat().st_mtime_ns if java.exists() else 0
+    digest = hashlib.sha256(repr((version, str(java), made, JAVA_OPTIONS)).encode()).hexdigest()[:16]
+    return f"flink-classes/{version}-{digest}"
+
+
+def class_data(version: str, role: str, record: Path | None) -> list[str]:
+    """Java options that use the class data of a role where they were made, or write them to the directory `record`."""
+    if record is not None:
+        return [f"-XX:ArchiveClassesAtExit={record / role}.jsa"]
+    archive = cache_root() / class_data_entry(version) / f"{role}.jsa"
+    return [f"-XX:SharedArchiveFile={archive}", "-Xlog:cds=off"] if archive.exists() else []
 
 
 def write_configuration(directory: Path, config: Mapping[str, str]) -> None:

@@ -73,6 +73,7 @@ def test_nothing_is_left_when_the_parent_is_killed(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.flink
 @pytest.mark.kube
+@pytest.mark.everything("two environments side by side, as all workers have them")
 def test_two_stand_side_by_side(tmp_path: Path, control_plane: ControlPlane, flink: FlinkCluster) -> None:
     with Environment(tmp_path, FlinkOptions(slots=3, taskmanagers=2)) as other:
         other.controlplane.kubectl("create", "namespace", "only-here")

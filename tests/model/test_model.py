@@ -10,7 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.model.machine import Machine
 
-STEPS = int(os.environ.get("FLINKJOB_MODEL_STEPS", "10000"))
+STEPS = int(os.environ.get("FLINKJOB_MODEL_STEPS", "5000"))
 """How many steps are tried in all; `make soak` asks for more."""
 AT_ONCE = 50
 

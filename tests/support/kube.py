@@ -9,14 +9,14 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 import yaml
 
-from deploy.local.processes import ProcessFailed, wait_until
+from deploy.local.processes import ProcessFailed
 
 GROUP = "/apis/flinkjob.dev/v1alpha1"
 PATHS: Mapping[str, str] = {
@@ -145,28 +145,41 @@ class Kube:
             AssertionError: it did not in time; the message holds the object's status.
         """
 
-        def attempt() -> Object | None:
-            found = self.get(kind, namespace, name)
-            return found if found is not None and predicate(found) else None
-
-        try:
-            return wait_until(attempt, timeout=deadline, what=what, interval=0.03)
-        except ProcessFailed:
-            last = self.get(kind, namespace, name)
-            shown = "gone" if last is None else json.dumps(last.get("status", {}), indent=1)
+        last: Object | None = None
+        for last in self._states(kind, namespace, name, deadline):
+            if last is not None and predicate(last):
+                return last
+        shown = "gone" if last is None else json.dumps(last.get("status", {}), indent=1)
         raise AssertionError(f"{kind} {namespace}/{name} is not {what} after {deadline:.0f} s: {shown}")
 
     def wait_gone(self, kind: str, namespace: str, name: str, *, deadline: float = DEADLINE) -> None:
         """Waits until there is no such object. Raises AssertionError."""
+        last: Object | None = None
+        for last in self._states(kind, namespace, name, deadline):
+            if last is None:
+                return
+        raise AssertionError(f"{kind} {namespace}/{name} is still there after {deadline:.0f} s: {last}")
+
+    def _states(self, kind: str, namespace: str, name: str, deadline: float) -> Iterator[Object | None]:
+        """The object now and after each change, None where there is none; at least each second, until the deadline is over.
+
+        A watch costs the API server nothing while nothing changes, and misses no state that lasts a moment only.
+        """
         end = time.monotonic() + deadline
-
-        def attempt() -> bool:
-            assert time.monotonic() < end, (
-                f"{kind} {namespace}/{name} is still there: {self.get(kind, namespace, name)}"
-            )
-            return self.get(kind, namespace, name) is None
-
-        wait_until(attempt, timeout=deadline + 5, what="gone", interval=0.03)
+        while True:
+            now = self.get(kind, namespace, name)
+            yield now
+            if time.monotonic() > end:
+                return
+            query = {"watch": "1", "fieldSelector": f"metadata.name={name}", "timeoutSeconds": "1"}
+            if now is not None:
+                query["resourceVersion"] = now["metadata"]["resourceVersion"]
+            with self._http.stream("GET", self._path(kind, namespace), params=query) as answer:
+                for line in answer.iter_lines() if answer.is_success else ():
+                    event = json.loads(line)
+                    if event["type"] not in ("ADDED", "MODIFIED"):
+                        break
+                    yield dict(event["object"])
 
     # readings
 
