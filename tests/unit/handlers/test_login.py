@@ -28,7 +28,7 @@ def login(file: Path) -> kopf.ConnectionInfo:
     registry = kopf.OperatorRegistry()
     login_handler(registry, file)
     (handler,) = registry._activities.get_all_handlers()
-    made = asyncio.run(handler.fn(settings=kopf.OperatorSettings()))  # type: ignore[arg-type, call-arg]
+    made: object = asyncio.run(handler.fn(settings=kopf.OperatorSettings()))  # type: ignore[arg-type, call-arg]
     assert isinstance(made, kopf.ConnectionInfo)
     return made
 
