@@ -16,13 +16,13 @@ from flinkjob.settings import load
 
 
 def main() -> None:
-    """Run the operator until it is told to end."""
+    """Run the operator until a signal ends it."""
     settings = load(sys.argv[1:])
     configure(settings.log_format, settings.log_level)
     try:
         asyncio.run(App(settings).run())
     except asyncio.CancelledError:
-        logging.getLogger("flinkjob").info("told to end before it watched anything")
+        logging.getLogger("flinkjob").info("stopped before it watched anything")
     except FlinkJobError as error:
         logging.getLogger("flinkjob").error("%s", error.message)
         raise SystemExit(1) from error

@@ -1,8 +1,10 @@
-"""The English of the reference and of the operator's settings: words over which readers stumble are not used."""
+"""The English that users read (reference, settings, messages, pages): words over which readers stumble are not used."""
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -21,9 +23,28 @@ def texts() -> dict[str, str]:
     return lines | settings | {str(reason): reason.explanation for reason in Reason}
 
 
+def messages() -> dict[str, str]:
+    """Every text in the operator's code that is no docstring."""
+    found = {}
+    for path in sorted((REPOSITORY / "operator").rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+                found[f"{path.relative_to(REPOSITORY)}:{node.lineno}:{node.col_offset}"] = node.value
+    return found
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """Every line of the pages that a person reads on the way to a running operator."""
+    for page in (REPOSITORY / "README.md", *sorted((REPOSITORY / "deploy").glob("*.md"))):
+        for number, line in enumerate(page.read_text().splitlines(), 1):
+            yield f"{page.relative_to(REPOSITORY)}:{number}", re.sub("`[^`]*`", "", line)
+
+
 def test_no_reader_stumbles() -> None:
-    found = texts()
-    assert len(found) > 1000
+    found = texts() | messages() | dict(pages())
+    assert len(found) > 4000
     assert {where: text for where, text in found.items() if STUMBLING.search(text)} == {}
 
 
