@@ -45,9 +45,7 @@ class ExistingRound(TriggerRound):
             return self._found(newest.external_path, newest, run)
         if stats is not None and stats.newest_completed() is not None and not self._waited_long():
             self._requeue_after(LOOK_AGAIN)
-            return self._wait(
-                Reason.Pending, "waiting for newer statistics: the checkpoints that these list are replaced already"
-            )
+            return self._wait(Reason.Pending, "waiting for newer statistics: these list checkpoints that were replaced")
         restored = stats.restored.external_path if stats is not None and stats.restored is not None else None
         return self._found(restored, None, run) if restored is not None else self._nothing(run)
 
