@@ -68,7 +68,7 @@ class Metrics:
         )
         self.events_dropped_total = Counter(
             "flinkjob_events_dropped",
-            "Events that were not sent because too many waited; each is a line in the log.",
+            "Events that were left out, because too many waited or the API server refused them; each is a line in the log.",
             registry=registry,
         )
         self.watch_event_timestamp_seconds = Gauge(
