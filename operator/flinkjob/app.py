@@ -52,6 +52,7 @@ from flinkjob.runtime.sending import before_sending
 from flinkjob.runtime.services import Services, own_search_list
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.runtime.tasks import Tasks
+from flinkjob.runtime.ticks import Ticks
 from flinkjob.settings import Settings
 from flinkjob.snapshots.listing import SnapshotLister
 from flinkjob.snapshots.malloc import give_blocks_back
@@ -135,8 +136,15 @@ class App:
         pace = Pace(fast=settings.poll_fast_ms / 1000, slow=settings.poll_slow_ms / 1000)
         connections = Connections(flink_http, kube, hosts.check_address)
         stack.push_async_callback(connections.close)
+        ticks = Ticks(self._enqueue)
+        stack.callback(ticks.close)
         clusters = Clusters(
-            connections.connect, pace, self._enqueue, release=connections.release, polled=metrics.poll_seconds.observe
+            connections.connect,
+            pace,
+            self._enqueue,
+            release=connections.release,
+            polled=metrics.poll_seconds.observe,
+            news=ticks.news,
         )
         stack.push_async_callback(clusters.close)
         faults = Faults(settings.fault_kill_at, require=require)
@@ -197,6 +205,7 @@ class App:
             tasks=tasks,
             copy_tasks=copy_tasks,
             metrics=metrics,
+            ticks=ticks,
             unmarked=settings.allow_unmarked_jobs,
         )
         self._queue = queue = WorkQueue(reconciler.reconcile, workers=settings.workers)
@@ -206,7 +215,7 @@ class App:
         metrics.clusters_unreachable.set_function(clusters.unreachable)
         metrics.watch_queue(queue.depth, queue.oldest_seconds)
         metrics.watch_ages(
-            lambda: oldest_checkpoint_age(cache.jobs(), datetime.now(UTC)),
+            lambda: oldest_checkpoint_age(cache.jobs(), clusters.newest_checkpoints(), datetime.now(UTC)),
             lambda: oldest_savepoint_age(cache.jobs(), datetime.now(UTC)),
         )
         metrics.watch_copies(

@@ -15,7 +15,6 @@ from tests.support.proxy import FlinkProxy
 
 JOBS = 10 if SMALL else 50
 IDLE_SECONDS = 20.0 if SMALL else 60.0
-SETTLE_SECONDS = 20.0
 WRITES = frozenset({"create", "update", "patch", "delete"})
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink, pytest.mark.slow]
@@ -29,6 +28,10 @@ def _pass(seconds: float) -> None:
 def _phases(lab: Lab, prefix: str) -> list[str]:
     jobs = lab.kube.all("FlinkJob", lab.namespace)
     return [str(j.get("status", {}).get("phase")) for j in jobs if j["metadata"]["name"].startswith(prefix)]
+
+
+def _noted(lab: Lab) -> int:
+    return sum("lastCheckpoint" in j.get("status", {}) for j in lab.kube.all("FlinkJob", lab.namespace))
 
 
 @pytest.mark.invariant(12)
@@ -59,7 +62,7 @@ def test_many_jobs(lab: Lab, rest: RestDriver, control_plane: ControlPlane, prox
         until(lambda: _phases(lab, "many-") == ["Running"] * JOBS, "all Running")
     report.add(Figure.of(f"{JOBS} jobs at once → all run, in status", together, bare))
 
-    _pass(SETTLE_SECONDS)
+    until(lambda: _noted(lab) == JOBS, "the first checkpoint of each noted")
     _idle(lab, control_plane, proxy, report)
 
     gone: list[float] = []
@@ -89,5 +92,5 @@ def _idle(lab: Lab, control_plane: ControlPlane, proxy: FlinkProxy, report: Repo
     report.add(Figure(name=f"{idle}: Flink requests", unit="/min", value=requests.total() / minutes))
     overview = requests[("GET", "/jobs/overview")]
     report.add(Figure(name=f"{idle}: … of which /jobs/overview", unit="/min", value=overview / minutes))
-    report.add(Figure(name=f"{idle}: Kubernetes writes", unit="/min", value=len(about) / minutes, goal=0.0))
-    assert not about, about[:5]
+    report.add(Figure(name=f"{idle}: Kubernetes writes", unit="/min", value=len(about) / minutes, goal=1.0))
+    assert len(about) <= minutes + 1, about[:5]

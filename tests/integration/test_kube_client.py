@@ -246,6 +246,26 @@ async def test_events_appear_at_the_object(
     assert "JobFailed" in described
 
 
+async def test_of_many_events_at_once_none_is_lost(
+    control_plane: ControlPlane, client: KubeClient, namespace: str
+) -> None:
+    lost: list[None] = []
+    said = {(f"job-{number}", reason) for number in range(400) for reason in ("Submitted", "Running", "Adopted")}
+    async with EventRecorder(client, "flinkjob-operator", "test", dropped=lambda: lost.append(None)) as events:
+        for name, reason in sorted(said):
+            events.post(ObjectRef(kind="FlinkJob", namespace=namespace, name=name), reason=reason, message=reason)
+        await events.flush()
+    shown = control_plane.kubectl(
+        "get",
+        "events",
+        "--namespace",
+        namespace,
+        "--output=jsonpath={range .items[*]}{.involvedObject.name} {.reason}{'\\n'}{end}",
+    )
+    assert {(name, reason) for name, reason in map(str.split, shown.splitlines())} == said
+    assert not lost
+
+
 async def test_a_dying_namespace(
     control_plane: ControlPlane,
     client: KubeClient,

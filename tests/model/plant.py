@@ -39,6 +39,7 @@ from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.services import Services
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.runtime.tasks import Tasks
+from flinkjob.runtime.ticks import Ticks
 from tests.flinksim import FlinkSim, SimSettings, SimTransport, make_jar
 from tests.model.memorykube import MemoryKube, Object
 from tests.model.virtualtime import LoopClock, VirtualLoop, virtual_time
@@ -168,7 +169,9 @@ class OperatorInstance:
         self.cache = ObjectCache()
         self.faults = CrashingFaults()
         self.http = httpx.AsyncClient(transport=plant.witness.carry(SimTransport(plant.sims)), trust_env=False)
-        self.clusters = Clusters(lambda url, _: FlinkClient(self.http, url), Pace(fast=0.5, slow=20.0), self._enqueue)
+        self.ticks = Ticks(self._enqueue)
+        pace = Pace(fast=0.5, slow=20.0)
+        self.clusters = Clusters(lambda url, _: FlinkClient(self.http, url), pace, self._enqueue, news=self.ticks.news)
         kube: Any = plant.kube
         store: Any = Jars(plant.directory)
         events: Any = plant.events
@@ -206,6 +209,7 @@ class OperatorInstance:
             tasks=self.tasks,
             copy_tasks=CopyTasks(identity=IDENTITY, stores=stores, faults=self.faults, enqueue=self._enqueue),
             metrics=Metrics(CollectorRegistry()),
+            ticks=self.ticks,
         )
         self.queue = WorkQueue(self._reconcile, workers=16)
         plant.kube.listener = lambda *change: plant.loop.call_soon(self._watch, *change)
@@ -250,6 +254,7 @@ class OperatorInstance:
         self._plant.kube.listener = lambda *_: None
         await self.queue.drain(0)
         await self.tasks.close()
+        self.ticks.close()
         await self.clusters.close()
         await self.http.aclose()
 

@@ -215,6 +215,13 @@ class CheckpointInfo:
     time: Annotated[Time | None, Field(description="When it completed.")] = None
     size: Annotated[Word | None, Field(description="Its size, such as 1.2Gi.")] = None
     duration_ms: Annotated[int | None, Field(ge=0, description="How long it took, in milliseconds.")] = None
+    observed_time: Annotated[
+        Time | None,
+        Field(
+            description="When Flink said that it is the newest; newer ones may exist since. Written with another change, or "
+            "in turn: one FlinkJob a minute, each at the latest after an hour or so."
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

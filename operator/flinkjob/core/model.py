@@ -275,7 +275,7 @@ class Observation:
     Attributes:
         access_denied: why the operator may not connect to the cluster that the spec names; "" where it may.
         adoption_candidate: the live job that the annotation `flinkjob.dev/adopt` names.
-        latest: checkpoint statistics of the running job, possibly minutes old; None when there are none yet.
+        latest: checkpoint statistics of the running job, `latest_age` seconds old; None when there are none yet.
         unlisted_job: a live job of this very object that the overview leaves out, since its JobMaster does not answer.
         unknown_jobs: the owner marks of the live jobs that nobody watches, by job id; None while not all are read.
         mark: the owner mark of the job that a FlinkSavepoint's `target` names; None when it has none.
@@ -292,6 +292,7 @@ class Observation:
     deleting_for: float = 0.0
     namespace_terminating: bool = False
     latest: CheckpointStats | None = None
+    latest_age: float = 0.0
     known: frozenset[Fact] = frozenset()
     checkpoints: CheckpointStats | None = None
     checkpoint_config: CheckpointConfig | None = None
@@ -321,6 +322,7 @@ class JobInput:
         named: FlinkSavepoints that the spec names, by name.
         in_use: normalised places of all snapshots that some FlinkJob was started from or would start from.
         refused: uids of FlinkSavepoints that cannot be written: what they made counts, but nothing is done or waited for.
+        may_tick: whether it is this FlinkJob's turn to have what only ticks written.
     """
 
     identity: str
@@ -330,6 +332,7 @@ class JobInput:
     refused: frozenset[str] = frozenset()
     named: Mapping[str, FlinkSavepoint] = field(default_factory=dict)
     in_use: frozenset[str] = frozenset()
+    may_tick: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -368,12 +371,19 @@ class OperationOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class JobDecision:
-    """What to do about a FlinkJob; `requeue_after` in seconds, None: only when something changes."""
+    """What to do about a FlinkJob; `requeue_after` in seconds, None: only when something changes.
+
+    Attributes:
+        tick_after: in how many seconds what only ticks is worth a write of its own again; None: nothing ticks.
+        ticked: whether something has ticked that is not in `status`.
+    """
 
     status: FlinkJobStatus
     actions: tuple[Action, ...] = ()
     requeue_after: float | None = None
     outcome: OperationOutcome | None = None
+    tick_after: float | None = None
+    ticked: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from typing import Any, Self
 from flinkjob.api.constants import API_VERSION, FINALIZER
 from flinkjob.core.errors import FlinkJobError
 from flinkjob.kube.connection import JSON_PATCH, MERGE_PATCH, Connection, OnRequest, path_of
-from flinkjob.kube.errors import AlreadyExists, Conflict, Forbidden, Gone, KubeRejected, NotServed
+from flinkjob.kube.errors import AlreadyExists, Conflict, Forbidden, Gone, KubeRejected, KubeUnavailable, NotServed
 from flinkjob.kube.kinds import Kind
 
 log = logging.getLogger(__name__)
@@ -260,26 +260,22 @@ class KubeClient:
     # -- the rest --------------------------------------------------------------------------------------------------
 
     async def create_event(self, body: Mapping[str, Any]) -> bool:
-        """Creates a `core/v1` Event, best effort: never raises; False, and a log line, when it was refused."""
+        """Creates a `core/v1` Event; False where it is refused, which a namespace that is being deleted does.
+
+        Raises:
+            KubeUnavailable: no answer.
+        """
         meta = body["metadata"]
         path = path_of("events", group_version="v1", namespace=meta["namespace"])
+        subject = f"{meta['namespace']}/{meta['name']}"
         try:
-            await self._api.request(
-                "create", "events", path, subject=f"{meta['namespace']}/{meta['name']}", body=dict(body)
-            )
+            await self._api.request("create", "events", path, subject=subject, body=dict(body))
         except AlreadyExists:
             return True
+        except KubeUnavailable:
+            raise
         except FlinkJobError as error:
-            about = body["involvedObject"]
-            log.warning(
-                "event not recorded: %s %s/%s %s: %s (%s)",
-                about["kind"],
-                meta["namespace"],
-                about["name"],
-                body["reason"],
-                body["message"],
-                error,
-            )
+            log.info("%s", error.message)
             return False
         return True
 

@@ -1,4 +1,5 @@
-"""Numbers about all FlinkJobs together, from what their statuses hold: nothing is counted on the side, so nothing can drift.
+"""Numbers about all FlinkJobs together, from what their statuses hold and what their clusters say: nothing is counted on
+the side, so nothing can drift.
 
 Called by `app` at each scrape and by the reconciler after each decision. No number names a job: one that is out of the
 ordinary shows in a maximum, and `kubectl get flinkjobs` says which it is.
@@ -6,7 +7,7 @@ ordinary shows in a maximum, and `kubectl get flinkjobs` says which it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
@@ -14,14 +15,21 @@ from flinkjob.api.enums import Phase, SavepointPhase
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 
 
-def oldest_checkpoint_age(jobs: Iterable[FlinkJob], now: datetime) -> float:
+def oldest_checkpoint_age(jobs: Iterable[FlinkJob], seen: Mapping[str, datetime], now: datetime) -> float:
     """The greatest age, among running jobs, of the newest completed checkpoint that is known; 0 when there is none.
 
     Args:
-        now: aware; ages are in seconds. Statuses are up to five minutes behind.
+        seen: when the newest checkpoint was completed that was seen of a Flink job, by its id. Statuses may be an hour
+            behind, and count only for jobs that were not looked at yet.
+        now: aware; ages are in seconds.
     """
-    checkpoints = (job.status.last_checkpoint for job in jobs if job.status.phase is Phase.RUNNING)
-    return _oldest((each.time for each in checkpoints if each is not None), now)
+    return _oldest((_newest_checkpoint(job, seen) for job in jobs if job.status.phase is Phase.RUNNING), now)
+
+
+def _newest_checkpoint(job: FlinkJob, seen: Mapping[str, datetime]) -> datetime | None:
+    run, written = job.status.submission, job.status.last_checkpoint
+    known = seen.get(run.job_id) if run is not None and run.job_id is not None else None
+    return known or (written.time if written is not None else None)
 
 
 def oldest_savepoint_age(jobs: Iterable[FlinkJob], now: datetime) -> float:

@@ -17,10 +17,11 @@ from typing import Any
 
 from flinkjob.api import flink_options
 from flinkjob.core.errors import FlinkJobError
-from flinkjob.core.flinkmodel import CheckpointStats, JobOverview
+from flinkjob.core.flinkmodel import JobOverview
 from flinkjob.core.identity import Mark, read_mark
 from flinkjob.core.model import ClusterSeen, JobSeen, Presence
 from flinkjob.flink.client import FlinkClient
+from flinkjob.runtime.checkpoint_reads import CheckpointReads
 from flinkjob.runtime.queue import Key
 
 log = logging.getLogger(__name__)
@@ -29,10 +30,6 @@ PREFIX = 16
 """Hex digits of a job id that show its owner."""
 FIRST_ANSWER = 0.5
 """Seconds, from the first look at a cluster on, for which observations wait for its first answer."""
-LATEST_FOR = 240.0
-"""Seconds for which a job's checkpoint statistics are not read again just to show them."""
-LATEST_RATE = 2.0
-"""How many such reads a second a cluster may get, however many jobs it has."""
 FLIP_MEMORY = 120.0
 """Seconds after which an address that two JobManagers answered at is believed to have only one."""
 UNREACHABLE_PAUSE = (0.5, 5.0)
@@ -63,13 +60,16 @@ class Cluster:
         pace: Pace,
         enqueue: Callable[[Key], None],
         polled: Callable[[float], None],
+        news: Callable[[Key], None],
     ) -> None:
         """
         Args:
             enqueue: called with the keys whose jobs changed.
             polled: called with the seconds that each look took, answered or not.
+            news: called with the keys whose jobs have a newer checkpoint.
         """
         self.client = client
+        self.checkpoints = CheckpointReads(client.checkpoints, enqueue=enqueue, news=news)
         self.url = url
         self._pace = pace
         self._enqueue = enqueue
@@ -81,8 +81,6 @@ class Cluster:
         self._moving: set[Key] = set()
         self._terminal: dict[str, float] = {}
         self._absent: dict[str, _Absence] = {}
-        self._latest: dict[str, tuple[float, CheckpointStats]] = {}
-        self._latest_asked = 0.0
         self._marks: dict[str, Mark | None] = {}
         self._incarnations: set[str] = set()
         self._flipped: float | None = None
@@ -99,6 +97,7 @@ class Cluster:
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
+        await self.checkpoints.close()
 
     # who watches
 
@@ -116,6 +115,7 @@ class Cluster:
             if self._watchers.get(prefix) == key:
                 del self._watchers[prefix]
         self._moving.discard(key)
+        self.checkpoints.forget(key)
 
     @property
     def namespaces(self) -> frozenset[str]:
@@ -211,18 +211,6 @@ class Cluster:
             before = self._absent[job_id] = _Absence(incarnation, now)
         return JobSeen(presence=Presence.ABSENT, absent_for=now - before.since)
 
-    async def latest(self, job_id: str) -> CheckpointStats | None:
-        """Checkpoint statistics of a running job, read at most every few minutes a job and so many a second in all."""
-        now = time.monotonic()
-        before = self._latest.get(job_id)
-        if (before is not None and now - before[0] < LATEST_FOR) or now - self._latest_asked < 1 / LATEST_RATE:
-            return before[1] if before is not None else None
-        self._latest_asked = now
-        stats = await self.client.checkpoints(job_id)
-        if stats is not None and stats.newest_completed() is not None:
-            self._latest[job_id] = (now, stats)
-        return stats
-
     async def identify(self) -> ClusterSeen:
         """Ask which JobManager process answers, and what it is configured to do.
 
@@ -295,7 +283,7 @@ class Cluster:
         self._by_prefix = by_prefix
         now = time.monotonic()
         self._terminal = {job.job_id: self._terminal.get(job.job_id, now) for job in overview if job.state.is_terminal}
-        self._latest = {job_id: known for job_id, known in self._latest.items() if job_id in self._jobs}
+        self.checkpoints.retain(lambda job_id: job_id in self._jobs and job_id not in self._terminal)
         self._marks = {job_id: mark for job_id, mark in self._marks.items() if job_id in self._jobs}
         self._failures = 0
         recovered = not self._seen.reachable

@@ -5,8 +5,9 @@ Used by everything in runtime that speaks to Flink. Invariant: credentials of on
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 from flinkjob.flink.client import FlinkClient
 from flinkjob.runtime.access import Access
@@ -25,6 +26,7 @@ class Clusters:
         *,
         release: Callable[[str, Access | None], Awaitable[None]] | None = None,
         polled: Callable[[float], None] = lambda _: None,
+        news: Callable[[Key], None] = lambda _: None,
     ) -> None:
         """
         Args:
@@ -32,10 +34,12 @@ class Clusters:
             enqueue: called with the keys whose jobs changed.
             release: called when a cluster is no longer used.
             polled: called with the seconds that each look at a cluster took.
+            news: called with the keys whose jobs have a newer checkpoint.
         """
         self._connect = connect
         self._release = release
         self._polled = polled
+        self._news = news
         self._pace = pace
         self._enqueue = enqueue
         self._clusters: dict[tuple[str, Access | None], Cluster] = {}
@@ -56,7 +60,8 @@ class Clusters:
         cluster = self._clusters.get((url, access))
         if cluster is None:
             client = self._connect(url, access)
-            cluster = self._clusters[url, access] = Cluster(client, url, self._pace, self._enqueue, self._polled)
+            made = Cluster(client, url, self._pace, self._enqueue, self._polled, self._news)
+            cluster = self._clusters[url, access] = made
         return cluster
 
     def watch(self, key: Key, url: str, prefixes: frozenset[str], *, moving: bool) -> None:
@@ -108,6 +113,12 @@ class Clusters:
         """Release the connection to a cluster that is neither polled nor called."""
         if self._release is not None and address not in self._clusters and address not in self._borrowed:
             await self._release(*address)
+
+    def newest_checkpoints(self) -> Mapping[str, datetime]:
+        """When the newest checkpoint that is known of each job was completed, by job id."""
+        return {
+            job_id: time for cluster in self._clusters.values() for job_id, time in cluster.checkpoints.newest().items()
+        }
 
     def unreachable(self) -> int:
         """How many clusters do not answer."""

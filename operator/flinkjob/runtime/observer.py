@@ -18,7 +18,7 @@ from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinksavepoint_spec import TargetSpec
 from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.errors import FlinkJobError, Invalid, RescaleUnsupported
-from flinkjob.core.flinkmodel import CheckpointStats, JobOverview
+from flinkjob.core.flinkmodel import JobOverview
 from flinkjob.core.identity import Owner, job_id, read_mark
 from flinkjob.core.model import (
     ClusterSeen,
@@ -33,6 +33,7 @@ from flinkjob.core.model import (
 from flinkjob.flink.client import FlinkClient
 from flinkjob.kube.client import KubeClient
 from flinkjob.runtime.access import access_of
+from flinkjob.runtime.checkpoint_reads import Known
 from flinkjob.runtime.cluster import Cluster
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.copy_search import CopySearches
@@ -103,9 +104,10 @@ class Observer:
                 deleting_for=self._deleting_for(key, job),
                 namespace_terminating=await self._terminating(job),
             )
-        seen, seen_job, run, latest = here, JobSeen(), RunSeen(), None
+        seen, seen_job, run = here, JobSeen(), RunSeen()
+        known: Known | None = None
         if seen is None:
-            seen, seen_job, run, latest = await self._look_here(key, job, self._clusters.at(url, namespace))
+            seen, seen_job, run, known = await self._look_here(key, job, self._clusters.at(url, namespace))
         target, owned_jobs = seen, tuple[JobOverview, ...]()
         if elsewhere is not None:
             target = elsewhere
@@ -122,14 +124,15 @@ class Observer:
             access_denied=access_denied,
             run=run,
             adoption_candidate=self._adoption_candidate(job, target_url) if elsewhere is None else None,
-            latest=latest,
+            latest=known.stats if known is not None else None,
+            latest_age=time.monotonic() - known.at if known is not None else 0.0,
             deleting_for=self._deleting_for(key, job),
             namespace_terminating=await self._terminating(job),
         )
 
     async def _look_here(
         self, key: Key, job: FlinkJob, cluster: Cluster
-    ) -> tuple[ClusterSeen, JobSeen, RunSeen, CheckpointStats | None]:
+    ) -> tuple[ClusterSeen, JobSeen, RunSeen, Known | None]:
         """The cluster of the current run, the run's job, the call that started it, and the job's checkpoints."""
         seen = await cluster.seen()
         submission = job.status.submission
@@ -141,7 +144,7 @@ class Observer:
         try:
             seen_job = await cluster.job(submission.job_id, expected=expected)
             if submission.running and seen_job.overview is not None and not seen_job.overview.state.is_terminal:
-                latest = await cluster.latest(submission.job_id)
+                latest = cluster.checkpoints.latest(key, submission.job_id)
         except FlinkJobError as error:
             return replace(seen, reachable=False, error=error.message), seen_job, run, latest
         return replace(await cluster.seen(), unreachable_for=seen.unreachable_for), seen_job, run, latest

@@ -40,6 +40,7 @@ from flinkjob.runtime.observer import Observer, addresses
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.refusals import Refusals
 from flinkjob.runtime.tasks import Tasks
+from flinkjob.runtime.ticks import Ticks
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +70,12 @@ class Reconciler:
         tasks: Tasks,
         copy_tasks: CopyTasks,
         metrics: Metrics,
+        ticks: Ticks,
         unmarked: bool = True,
     ) -> None:
         """
         Args:
+            ticks: whose turn it is to have what only ticks written.
             unmarked: whether a FlinkSavepoint's `target` may be a job without an owner mark.
         """
         self._unmarked = unmarked
@@ -84,6 +87,7 @@ class Reconciler:
         self._tasks = tasks
         self._copy_tasks = copy_tasks
         self._metrics = metrics
+        self._ticks = ticks
         self._refusals = Refusals()
         self._reported: dict[str, str] = {}
 
@@ -133,6 +137,7 @@ class Reconciler:
         if job is not None and decision is not None:
             decision = await self._permitted(key, decision)
             await self._executor.job(key, job, decision)
+            self._ticks.note(key, decision.tick_after, waits=decision.ticked)
             if began := downtime(job.status, decision.status):
                 self._metrics.started_again(*began)
             await self._follow(key, decision)
@@ -182,6 +187,7 @@ class Reconciler:
                 refused=self._refusals.of(key),
                 named=named,
                 in_use=in_use,
+                may_tick=self._ticks.may_write(key),
             )
             answer = decide_job(given)
             if isinstance(answer, JobDecision):
@@ -336,6 +342,7 @@ class Reconciler:
 
     async def _forget(self, key: Key) -> None:
         self._tasks.forget(key)
+        self._ticks.forget(key)
         self._observer.forget(key)
         await self._clusters.forget(key)
 

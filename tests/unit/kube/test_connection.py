@@ -24,7 +24,8 @@ from flinkjob.kube.errors import (
     KubeUnavailable,
     NamespaceTerminating,
 )
-from flinkjob.kube.kinds import Kind
+from flinkjob.kube.events import EventRecorder
+from flinkjob.kube.kinds import Kind, ObjectRef
 from tests.unit.kube.apiserver import Answer, ApiServer, api_server, cuts_off, hangs, refuses, says
 
 OBJECT = {"metadata": {"name": "clicks", "resourceVersion": "8"}}
@@ -222,14 +223,12 @@ async def test_a_list_is_paged_and_begun_again_when_it_expires(tmp_path: Path) -
 
 @pytest.mark.behaviour(53)
 async def test_an_event_that_is_refused_is_a_log_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    event = {
-        "metadata": {"namespace": "apps", "name": "e"},
-        "involvedObject": {"kind": "FlinkJob", "name": "clicks"},
-        "reason": "LeftBehind",
-        "message": "0a1b is still running",
-    }
-    async with connected(tmp_path, refuses(403, "Forbidden")) as (client, _, _):
-        assert not await client.create_event(event)
+    clicks = ObjectRef(kind="FlinkJob", namespace="apps", name="clicks")
+    async with (
+        connected(tmp_path, refuses(403, "Forbidden")) as (client, _, _),
+        EventRecorder(client, "flinkjob-operator", "test") as events,
+    ):
+        events.post(clicks, reason="LeftBehind", message="0a1b is still running")
     assert "FlinkJob apps/clicks LeftBehind: 0a1b is still running" in caplog.text
 
 

@@ -30,9 +30,18 @@ def test_the_oldest_of_running_jobs_counts() -> None:
         _status(Phase.SUSPENDED, 9000, 9000),
     ]
     jobs = [job(status=status) for status in statuses]
-    assert oldest_checkpoint_age(jobs, NOW) == pytest.approx(40)
+    assert oldest_checkpoint_age(jobs, {}, NOW) == pytest.approx(40)
     assert oldest_savepoint_age(jobs, NOW) == pytest.approx(700)
-    assert oldest_checkpoint_age(jobs[2:], NOW) == 0.0
+    assert oldest_checkpoint_age(jobs[2:], {}, NOW) == 0.0
+
+
+def test_what_a_cluster_says_counts_before_what_is_written() -> None:
+    """A status may be an hour behind, since what only ticks is written in turn."""
+    status = replace(_status(Phase.RUNNING, 3000), submission=run(1, job_id="a" * 32))
+    other = replace(_status(Phase.RUNNING, 100), submission=run(1, job_id="b" * 32))
+    jobs = [job(status=status), job(status=other)]
+    assert oldest_checkpoint_age(jobs, {"a" * 32: ago(20)}, NOW) == pytest.approx(100)
+    assert oldest_checkpoint_age(jobs, {"a" * 32: ago(20), "b" * 32: ago(7000)}, NOW) == pytest.approx(7000)
 
 
 def test_a_downtime_counts_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from flinkjob.core.errors import FlinkJobError, Unreachable
 from flinkjob.core.flinkmodel import Checkpoint, CheckpointKind, CheckpointStats, CheckpointStatus, FlinkJobState
 from flinkjob.core.model import ClusterSeen, JobSeen, Presence
 from flinkjob.runtime.access import Access
-from flinkjob.runtime.cluster import LATEST_FOR, Cluster, Pace, configured
+from flinkjob.runtime.checkpoint_reads import AFTER_FAILURE, READ_EVERY
+from flinkjob.runtime.cluster import Cluster, Pace, configured
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.queue import Key
 from tests.unit.runtime.conftest import World
@@ -319,30 +321,88 @@ def test_many_who_ask_at_once_share_one_answer(site: Site) -> None:
     assert site.flink.calls.count("overview") - before <= 2
 
 
-def test_statistics_to_show_are_budgeted(site: Site) -> None:
-    done = Checkpoint(checkpoint_id=1, status=CheckpointStatus.COMPLETED, kind=CheckpointKind.CHECKPOINT)
-    site.flink.stats = CheckpointStats(completed=1, history=(done,))
-    jobs = [f"{PREFIX}{number:016x}" for number in range(10)]
+class Checkpointing(StubFlink):
+    """A cluster whose jobs complete a checkpoint every ten seconds."""
+
+    def __init__(self, clock: Callable[[], float], jobs: list[str]) -> None:
+        super().__init__()
+        self.clock = clock
+        self.jobs = {job_id: job_overview(job_id) for job_id in jobs}
+
+    async def checkpoints(self, job_id: str) -> CheckpointStats | None:
+        self._answer("checkpoints")
+        number = int(self.clock() // 10)
+        at = datetime.fromtimestamp(number * 10, UTC)
+        kind, status = CheckpointKind.CHECKPOINT, CheckpointStatus.COMPLETED
+        done = Checkpoint(checkpoint_id=number, status=status, kind=kind, latest_ack_time=at)
+        return CheckpointStats(completed=number, latest_completed=done, history=(done,))
+
+
+def test_of_many_jobs_that_are_all_asked_for_at_once_none_is_forgotten(world: World) -> None:
+    """A budget that is used up puts off: whatever rounds there are, nothing that is known is older than five minutes."""
+    jobs = [f"{number:016x}" + "1" * 16 for number in range(20)]
+    site = Site(world)
+    site.flink = Checkpointing(world.now, jobs)
+    client: Any = site.flink
+    news: list[Key] = []
+    clusters = Clusters(lambda url, access: client, Pace(0.5, 5.0), site.woken.append, news=news.append)
+    cluster = site.ask(lambda: _ready(clusters.at(URL, "ns")))
+
+    async def resync() -> None:
+        for job_id in jobs:
+            cluster.checkpoints.latest(("ns", job_id), job_id)
+
+    for second in range(0, 3600, 10):
+        if second % 300 == 0:
+            site.ask(resync)
+        world.pass_time(10)
+        known = clusters.newest_checkpoints()
+        assert set(known) == set(jobs)
+        assert world.now() - min(known.values()).timestamp() <= 300
+    assert sorted(site.woken) == sorted(("ns", job_id) for job_id in jobs), "each is woken for its first checkpoint"
+    assert set(news) == {("ns", job_id) for job_id in jobs}
+    assert site.flink.calls.count("checkpoints") <= 3600 / READ_EVERY * len(jobs) + len(jobs)
+    del site.flink.jobs[jobs[0]]
+    site.flink.jobs[jobs[1]] = job_overview(jobs[1], FlinkJobState.CANCELED)
+    world.pass_time(6)
+    assert set(clusters.newest_checkpoints()) == set(jobs[2:]), "what is not running is forgotten"
+    site.ask(clusters.close)
+
+
+def test_reads_of_statistics_are_budgeted(world: World) -> None:
+    site = Site(world)
+    jobs = [f"{PREFIX}{number:016x}" for number in range(60)]
     site.flink.jobs = {job_id: job_overview(job_id) for job_id in jobs}
-    site.watch()
-    site.world.pass_time(10)
 
-    async def latest() -> list[Any]:
-        return [await site.cluster.latest(job_id) for job_id in jobs]
+    async def ask() -> None:
+        for job_id in jobs:
+            site.cluster.checkpoints.latest(KEY, job_id)
 
-    known = site.world.run(latest())
-    assert [one is not None for one in known] == [True] + [False] * 9
-    for _ in range(20):
-        site.world.pass_time(0.6)
-        known = site.world.run(latest())
-    assert all(one is not None for one in known)
-    before = site.flink.calls.count("checkpoints")
-    site.world.pass_time(60)
-    site.world.run(latest())
-    assert site.flink.calls.count("checkpoints") == before
-    site.world.pass_time(LATEST_FOR)
-    site.world.run(latest())
-    assert site.flink.calls.count("checkpoints") == before + 1
+    world.pass_time(6)
+    for _ in range(10):
+        site.ask(ask)
+        before = site.flink.calls.count("checkpoints")
+        world.pass_time(10)
+        assert 18 <= site.flink.calls.count("checkpoints") - before <= 21
+
+
+def test_a_read_without_an_answer_is_tried_again(world: World) -> None:
+    site = Site(world)
+    site.flink = Checkpointing(world.now, [JOB])
+    client: Any = site.flink
+    clusters = Clusters(lambda url, access: client, Pace(0.5, 5.0), site.woken.append)
+    cluster = site.ask(lambda: _ready(clusters.at(URL, "ns")))
+
+    async def ask() -> Any:
+        return cluster.checkpoints.latest(KEY, JOB)
+
+    site.flink.errors["checkpoints"] = Unreachable("timeout", "no answer in time")
+    assert site.ask(ask) is None
+    world.pass_time(AFTER_FAILURE + 1)
+    assert JOB in clusters.newest_checkpoints()
+    known = site.ask(ask)
+    assert world.now() - known.at <= 2
+    site.ask(clusters.close)
 
 
 # which JobManager

@@ -28,6 +28,7 @@ from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.services import SERVICE_SECONDS, Services
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.runtime.tasks import Tasks
+from flinkjob.runtime.ticks import Ticks
 from flinkjob.snapshots.listing import SnapshotLister
 from tests.unit.api import objects
 from tests.unit.runtime.conftest import World
@@ -112,6 +113,7 @@ class Operator:
             tasks=tasks,
             copy_tasks=CopyTasks(identity="default", stores=stores, faults=Faults(), enqueue=lambda _: None),
             metrics=Metrics(CollectorRegistry()),
+            ticks=Ticks(lambda _: None),
         )
 
     def _connect(self, url: str, access: object) -> Any:

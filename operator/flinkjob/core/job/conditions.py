@@ -17,7 +17,7 @@ from flinkjob.core.flinkmodel import FlinkJobState
 from flinkjob.core.job import copies_status
 from flinkjob.core.job.cluster_requirements import advise
 from flinkjob.core.job.draft import Draft, Step
-from flinkjob.core.job.status_noise import settled
+from flinkjob.core.job.status_noise import settled, tick_after, ticked
 from flinkjob.core.model import JobDecision
 from flinkjob.core.requester import Requester
 
@@ -67,8 +67,16 @@ def finish(draft: Draft) -> JobDecision:
         selector=f"{LABEL_NAME}={draft.job.meta.name}",
     )
     status = replace(status, conditions=_conditions(draft, _row(draft, phase), reason, message))
-    status = settled(draft.given.job.status, status)
-    return JobDecision(status=status, actions=tuple(draft.actions), requeue_after=draft.delay, outcome=draft.outcome)
+    before = draft.given.job.status
+    written = settled(before, status, may_tick=draft.given.may_tick)
+    return JobDecision(
+        status=written,
+        actions=tuple(draft.actions),
+        requeue_after=draft.delay,
+        outcome=draft.outcome,
+        tick_after=tick_after(written, draft.now),
+        ticked=written is before and ticked(before, status),
+    )
 
 
 def _phase(draft: Draft) -> Phase:

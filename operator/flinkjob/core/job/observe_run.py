@@ -8,6 +8,7 @@ state that it left, read after Flink's cache of the checkpoint statistics has ex
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from flinkjob.api.enums import OperationKind, RunResult, SavepointPhase, SnapshotKind, SubmissionReason
 from flinkjob.api.flinkjob_status import CheckpointInfo, SavepointInfo, Submission
@@ -100,6 +101,7 @@ def _checkpoint_seen(draft: Draft, run: Submission, stats: CheckpointStats) -> N
             time=newest.latest_ack_time or newest.trigger_time,
             size=readable_size(newest.state_bytes) if newest.state_bytes is not None else None,
             duration_ms=newest.duration_ms,
+            observed_time=draft.now - timedelta(seconds=draft.observation.latest_age),
         )
         draft.status = replace(draft.status, last_checkpoint=info)
     if draft.status.job is not None:

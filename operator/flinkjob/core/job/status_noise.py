@@ -1,33 +1,57 @@
-"""Values that only tick are not worth a write: they go along with another change.
+"""Values that only tick are not worth a write: they go along with another change, or wait for a turn.
 
-Called last by the job decision. Invariant: when nothing else changed, the status to write is the one that is there, so an
-idle resource costs no PATCH.
+Called last by the job decision. What ticks is the newest checkpoint, when it was asked for, and how often Flink has restarted
+the job. Invariant: when nothing else changed, and it is not this FlinkJob's turn (`runtime/ticks.py`), the status to write is
+the one that is there, so an idle resource costs no PATCH.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from flinkjob.api.codec import dump_status
 from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus
 
 TICK_SECONDS = 300.0
-"""After so many seconds a value that ticks is worth a write of its own."""
+"""So many seconds after it was written a value that ticks is worth a turn."""
+SAME_SECONDS = 3600.0
+"""The same when the newest checkpoint is still the same one: what is written then is that it was asked for."""
 
 
-def settled(before: FlinkJobStatus, after: FlinkJobStatus) -> FlinkJobStatus:
-    """`after`, or `before` when they differ only in values that tick, unless those are minutes old."""
-    return before if _still(before) == _still(after) and not _stale(before, after) else after
+def settled(before: FlinkJobStatus, after: FlinkJobStatus, *, may_tick: bool) -> FlinkJobStatus:
+    """`after`, or `before` when they differ only in values that tick and it is not their turn."""
+    if _still(before) != _still(after) or _is_first(before, after):
+        return after
+    return after if may_tick and ticked(before, after) else before
 
 
-def _stale(before: FlinkJobStatus, after: FlinkJobStatus) -> bool:
+def ticked(before: FlinkJobStatus, after: FlinkJobStatus) -> bool:
+    """Whether there is a newer checkpoint, or the same was asked for long after it was written."""
     known, new = before.last_checkpoint, after.last_checkpoint
-    if new is None or new.time is None:
+    if new is None or known is None:
         return False
-    if known is None or known.time is None or _run(known) != _run(new):
-        return True  # the first of a run is no tick: it tells later whether the run ever had one
-    return (new.time - known.time).total_seconds() >= TICK_SECONDS
+    if (known.id, known.location) != (new.id, new.location):
+        return True
+    asked, asked_before = new.observed_time, known.observed_time
+    return asked is not None and (asked_before is None or asked - asked_before >= timedelta(seconds=SAME_SECONDS))
+
+
+def tick_after(status: FlinkJobStatus, now: datetime) -> float | None:
+    """In how many seconds what ticks in a status that is written is worth a turn; None when nothing ticks in it."""
+    known = status.last_checkpoint
+    if known is None or status.submission is None or status.submission.end is not None:
+        return None
+    if known.observed_time is None:
+        return 0.0
+    return max((known.observed_time - now).total_seconds() + TICK_SECONDS, 0.0)
+
+
+def _is_first(before: FlinkJobStatus, after: FlinkJobStatus) -> bool:
+    """Whether it is the first checkpoint of its run: that is no tick, it tells later whether the run ever had one."""
+    known, new = before.last_checkpoint, after.last_checkpoint
+    return new is not None and (known is None or _run(known) != _run(new))
 
 
 def _run(checkpoint: CheckpointInfo) -> str:

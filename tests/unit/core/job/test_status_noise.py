@@ -1,4 +1,4 @@
-"""Values that only tick are written with another change, or when they are minutes old."""
+"""Values that only tick are written with another change, or when it is their turn."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -6,11 +6,12 @@ from typing import Any
 
 from flinkjob.api.enums import Phase
 from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, ObservedJob
-from flinkjob.core.job.status_noise import TICK_SECONDS, settled
+from flinkjob.core.job.status_noise import SAME_SECONDS, TICK_SECONDS, settled, tick_after, ticked
+from tests.support.inputs import run
 from tests.support.tables import table
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-FIRST = CheckpointInfo(id=1, location="file:/c/job/chk-1", time=NOW)
+FIRST = CheckpointInfo(id=1, location="file:/c/job/chk-1", time=NOW, observed_time=NOW)
 BEFORE = FlinkJobStatus(
     phase=Phase.RUNNING,
     job=ObservedJob(id="a", state="RUNNING", observed_time=NOW, restarts=0),
@@ -29,8 +30,8 @@ def _later(seconds: float, **fields: Any) -> FlinkJobStatus:
     (BEFORE, False),
     "a later look is not written",
     (_later(10), False),
-    "a look a whole tick later is written",
-    (_later(TICK_SECONDS), True),
+    "a look much later is not written",
+    (_later(10 * TICK_SECONDS), False),
     "another phase is written",
     (_later(10, phase=Phase.RESTARTING), True),
     "another number of restarts is not written",
@@ -45,16 +46,49 @@ def _later(seconds: float, **fields: Any) -> FlinkJobStatus:
     (replace(BEFORE, last_checkpoint=None), False),
 )
 def test_ticks_alone_are_not_written(after: FlinkJobStatus, written: bool) -> None:
-    assert settled(BEFORE, after) is (after if written else BEFORE)
+    assert settled(BEFORE, after, may_tick=False) is (after if written else BEFORE)
 
 
 def test_the_first_checkpoint_of_a_run_is_no_tick() -> None:
     none = replace(BEFORE, last_checkpoint=None)
-    assert settled(none, BEFORE) is BEFORE
+    assert settled(none, BEFORE, may_tick=False) is BEFORE
     other = replace(BEFORE, last_checkpoint=replace(FIRST, location="file:/c/next/chk-1"))
-    assert settled(BEFORE, other) is other
+    assert settled(BEFORE, other, may_tick=False) is other
+
+
+def _asked(seconds: float) -> FlinkJobStatus:
+    return replace(BEFORE, last_checkpoint=replace(FIRST, observed_time=NOW + timedelta(seconds=seconds)))
+
+
+@table(
+    ("after", "is_tick"),
+    "nothing else is no tick",
+    (BEFORE, False),
+    "a newer checkpoint is a tick",
+    (_later(10), True),
+    "the same that was asked for again is none",
+    (_asked(SAME_SECONDS - 1), False),
+    "the same that was asked for long ago is one",
+    (_asked(SAME_SECONDS), True),
+    "none is no tick",
+    (replace(BEFORE, last_checkpoint=None), False),
+)
+def test_what_ticks_is_written_in_turn(after: FlinkJobStatus, is_tick: bool) -> None:
+    assert ticked(BEFORE, after) == is_tick
+    assert settled(BEFORE, after, may_tick=True) is (after if is_tick else BEFORE)
+    assert settled(BEFORE, after, may_tick=False) is BEFORE
+
+
+def test_what_ticks_is_worth_a_turn_minutes_after_it_was_written() -> None:
+    live = replace(BEFORE, submission=run())
+    assert tick_after(live, NOW) == TICK_SECONDS
+    assert tick_after(live, NOW + timedelta(seconds=100)) == TICK_SECONDS - 100
+    assert tick_after(live, NOW + timedelta(seconds=1000)) == 0
+    assert tick_after(replace(live, last_checkpoint=replace(FIRST, observed_time=None)), NOW) == 0
+    assert tick_after(replace(live, last_checkpoint=None), NOW) is None
+    assert tick_after(BEFORE, NOW) is None
 
 
 def test_what_is_equal_when_written_is_not_written() -> None:
     finer = replace(BEFORE, last_checkpoint=replace(FIRST, time=NOW + timedelta(milliseconds=300)))
-    assert settled(BEFORE, finer) is BEFORE
+    assert settled(BEFORE, finer, may_tick=True) is BEFORE
