@@ -167,7 +167,7 @@ class Submission:
             return Response(400, javaerrors.told(javaerrors.job_failed(given.name, *failure.causes)))
         job.begin()
         if given.executes > 1:
-            many = "one execute() or executeAsync() call" if sim.settings.version < "2" else "1 streaming jobs"
+            many = "one execute() or executeAsync() call" if sim.settings.version < "2.3" else "1 streaming jobs"
             message = f"Cannot have more than {many} in a single environment."
             return Response(400, javaerrors.told(javaerrors.main_threw((javaerrors.RUNTIME, message))))
         if given.throw_after_execute is not None:

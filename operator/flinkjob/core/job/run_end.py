@@ -105,7 +105,8 @@ def end_by_state(draft: Draft, overview: JobOverview, *, cancelled_by_us: bool, 
         result = RunResult.FAILED
     exception = _failure(draft, run.job_id) if result is RunResult.FAILED else None
     message = (exception.root_cause if exception is not None else None) or final.message
-    cause = EndCause.RESTORE_FAILED if exception is not None and exception.cannot_restore else None
+    restore = exception.restore if exception is not None else None
+    cause = EndCause.RESTORE_FAILED if restore is not None and restore.permanent else None
     draft.end_run(
         result,
         snapshot=final.location,

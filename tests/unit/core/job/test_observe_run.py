@@ -16,6 +16,7 @@ from flinkjob.api.enums import (
 )
 from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, HistoryEntry, Operation, Submission
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
+from flinkjob.core.errors import RestoreFailure
 from flinkjob.core.flinkmodel import (
     CheckpointKind,
     CheckpointStats,
@@ -159,9 +160,12 @@ def test_a_failure_is_told_with_its_cause() -> None:
     assert "JobFailed" in told(decision)
 
 
-@pytest.mark.parametrize(("cannot_restore", "cause"), [(True, EndCause.RESTORE_FAILED), (False, None)])
-def test_a_failure_to_restore_is_noted_with_the_end(cannot_restore: bool, cause: EndCause | None) -> None:
-    failure = JobException(time=None, name="x", root_cause="y" * 600, cannot_restore=cannot_restore)
+@pytest.mark.parametrize(
+    ("restore", "cause"),
+    [(RestoreFailure.MISSING, EndCause.RESTORE_FAILED), (RestoreFailure.UNREACHABLE, None), (None, None)],
+)
+def test_a_failure_to_restore_is_noted_with_the_end(restore: RestoreFailure | None, cause: EndCause | None) -> None:
+    failure = JobException(time=None, name="x", root_cause="y" * 600, restore=restore)
     decision = decide(
         job(status=_status()), seen(present(FlinkJobState.FAILED), checkpoints=stats(), exception=failure)
     )
