@@ -184,6 +184,8 @@ class Submission:
         if found is None:
             message = f"Cannot find checkpoint or savepoint file/directory '{path}' on file system 'file'."
             return None, self._not_started(("java.io.FileNotFoundException", message))
+        if (how := self._sim.store.damage_of(path)) is not None and how.at_once:
+            return None, self._not_started(*javaerrors.damaged(path, how))
         if found.uid != self._program.uid and not self._body.get("allowNonRestoredState"):
             message = (
                 f"Failed to rollback to checkpoint/savepoint {normalise_location(path)}. Cannot map checkpoint/savepoint"

@@ -142,7 +142,11 @@ def savepoint_failure(stacktrace: str) -> SavepointFailure:
         return SavepointFailure.JOB_NOT_FOUND
     if says(cause, *phrases.NOT_STREAMING):
         return SavepointFailure.NOT_STREAMING
-    cannot_be_written = (*phrases.NO_DIRECTORY_MADE, *phrases.NO_FILE_SYSTEM, *phrases.NOT_FLINKS["cannot be written"])
+    cannot_be_written: tuple[Phrase | str, ...] = (
+        *phrases.NO_DIRECTORY_MADE,
+        *phrases.NO_FILE_SYSTEM,
+        *phrases.NOT_FLINKS["cannot be written"],
+    )
     if says(cause, *cannot_be_written):
         return SavepointFailure.PERMANENT
     return SavepointFailure.OTHER

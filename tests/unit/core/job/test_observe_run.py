@@ -166,9 +166,8 @@ def test_a_failure_is_told_with_its_cause() -> None:
 )
 def test_a_failure_to_restore_is_noted_with_the_end(restore: RestoreFailure | None, cause: EndCause | None) -> None:
     failure = JobException(time=None, name="x", root_cause="y" * 600, restore=restore)
-    decision = decide(
-        job(status=_status()), seen(present(FlinkJobState.FAILED), checkpoints=stats(), exception=failure)
-    )
+    status = FlinkJobStatus(submission=run(running=False, restored_from="file:/s"))
+    decision = decide(job(status=status), seen(present(FlinkJobState.FAILED), checkpoints=stats(), exception=failure))
     assert decision.status.submission is not None
     assert decision.status.submission.end is not None
     assert decision.status.submission.end.cause is cause
