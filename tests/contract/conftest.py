@@ -24,6 +24,7 @@ _CONFIG = {
     "web.refresh-interval": str(int(REFRESH * 1000)),
     "rest.async.store-duration": f"{int(STORE_DURATION)}s",
     "jobstore.max-capacity": str(CAPACITY),
+    "execution.checkpointing.data-inline-threshold": "0",
 }
 _ADAPTIVE = {
     "jobmanager.scheduler": "adaptive",

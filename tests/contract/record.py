@@ -1,7 +1,8 @@
 """Records answers of real Flink for the unit tests: `python -m tests.contract.record [version …]`.
 
 Writes `tests/data/flink/<version>/<name>.json`: request, status, body. Directories of the cluster become `/flink`, and of
-each stack trace only the first frames are kept; nothing else is changed. All pinned versions by default.
+each stack trace only the first frames are kept, and those by which the operator tells what failed; nothing else is changed.
+All pinned versions by default.
 """
 
 import json
@@ -19,10 +20,13 @@ import httpx
 from deploy.local.demojob import demo_jar
 from deploy.local.flink import FlinkCluster
 from deploy.local.flinkdist import DIGESTS
+from flinkjob.flink import phrases
 
 DATA = Path(__file__).parents[1] / "data" / "flink"
 _FRAMES = 2
+_TOLD_BY = (phrases.READING_METADATA.text, *(one.text for one in phrases.RESTORING if isinstance(one, phrases.Frame)))
 _FRAME = re.compile(r"(?:\tat [^\n]*\n?)+")
+_CONFIG = {"web.refresh-interval": "200", "execution.checkpointing.data-inline-threshold": "0"}
 _PRIVATE = ("env.", "java.", "blob.", "jobmanager.memory", "taskmanager.memory")
 
 
@@ -31,7 +35,7 @@ class Recorder:
 
     def __init__(self, cluster: FlinkCluster, http: httpx.Client) -> None:
         self._http = http
-        self._private = str(cluster.directory)
+        self.directory = self._private = str(cluster.directory)
         self._target = DATA / cluster.version
         self._target.mkdir(parents=True, exist_ok=True)
         self.savepoints = f"{cluster.state}/recorded"
@@ -60,13 +64,17 @@ class Recorder:
 
 def _shortened(value: Any) -> Any:
     if isinstance(value, str):
-        return _FRAME.sub(lambda match: "".join(match.group().splitlines(keepends=True)[:_FRAMES]), value)
+        return _FRAME.sub(lambda match: "".join(_kept(match.group().splitlines(keepends=True))), value)
     if isinstance(value, dict):
         return {key: "" if key == "serialized-throwable" else _shortened(each) for key, each in value.items()}
     if isinstance(value, list):
         settings = [each for each in value if not (isinstance(each, dict) and _is_private(each.get("key")))]
         return [_shortened(each) for each in settings]
     return value
+
+
+def _kept(frames: list[str]) -> list[str]:
+    return frames[:_FRAMES] + [frame for frame in frames[_FRAMES:] if any(told in frame for told in _TOLD_BY)]
 
 
 def _is_private(key: object) -> bool:
@@ -198,9 +206,79 @@ def _record_snapshots(recorder: Recorder, jar_id: str, job: str) -> None:
     finished("stop-not-found", f"/jobs/{job}/savepoints/{late}")
     body = {"jobId": uuid.uuid4().hex, "savepointPath": location, "programArgsList": ["--uid", "another"]}
     ask("run-not-mapped", "POST", f"/jars/{jar_id}/run", json=body)
+    _record_restores(recorder, jar_id, location)
     for name in ("disposal-completed", "disposal-missing"):
         request = ask(None, "POST", "/savepoint-disposal", json={"savepoint-path": location})["request-id"]
         finished(name, f"/savepoint-disposal/{request}")
+
+
+def _record_restores(recorder: Recorder, jar_id: str, location: str) -> None:
+    """Snapshots that no job can start from: at once, and where its tasks read them."""
+    directory = Path(recorder.directory)
+
+    def place(name: str, metadata: bytes | None) -> str:
+        target = directory / name
+        target.mkdir()
+        if metadata is not None:
+            (target / "_metadata").write_bytes(metadata)
+        return f"file://{target}"
+
+    whole = Path(location.removeprefix("file:"), "_metadata").read_bytes()
+    unusable = {
+        "run-no-metadata": (place("no-metadata", None), []),
+        "run-no-magic": (place("no-magic", b"no snapshot at all"), []),
+        "run-cut-metadata": (place("cut-metadata", whole[:-30]), []),
+        "run-max-parallelism": (location, ["--max-parallelism", "64"]),
+    }
+    for name, (path, arguments) in unusable.items():
+        body = {"jobId": uuid.uuid4().hex, "savepointPath": path, "programArgsList": arguments}
+        recorder.ask(name, "POST", f"/jars/{jar_id}/run", json=body)
+    recorder.ask(
+        "exceptions-no-metadata", "GET", f"/jobs/{_failed(recorder, jar_id, unusable)}/exceptions?maxExceptions=1"
+    )
+    backend = {"state.backend.type": "rocksdb", "execution.checkpointing.interval": "200ms"}
+    kept = {"execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION"}
+    other = _retained(recorder, jar_id, backend | kept)
+    _record_failure(recorder, "exceptions-other-backend", jar_id, other)
+    gone = _retained(recorder, jar_id, {"execution.checkpointing.interval": "200ms"} | kept)
+    for file in Path(gone.removeprefix("file:")).iterdir():
+        if file.name != "_metadata":
+            file.unlink()
+    _record_failure(recorder, "exceptions-files-gone", jar_id, gone)
+
+
+def _failed(recorder: Recorder, jar_id: str, unusable: dict[str, tuple[str, list[str]]]) -> str:
+    job = uuid.uuid4().hex
+    body = {"jobId": job, "savepointPath": unusable["run-no-metadata"][0]}
+    recorder.ask(None, "POST", f"/jars/{jar_id}/run", json=body)
+    return job
+
+
+def _retained(recorder: Recorder, jar_id: str, configuration: dict[str, str]) -> str:
+    """The last checkpoint of a job that was cancelled."""
+    job = uuid.uuid4().hex
+    recorder.ask(None, "POST", f"/jars/{jar_id}/run", json={"jobId": job, "flinkConfiguration": configuration})
+    path = f"/jobs/{job}/checkpoints"
+    recorder.until("GET", path, lambda body: (body.get("latest") or {}).get("completed") is not None)
+    recorder.ask(None, "PATCH", f"/jobs/{job}?mode=cancel")
+    recorder.until("GET", f"/jobs/{job}/status", lambda body: body.get("status") == "CANCELED")
+    time.sleep(1)  # the statistics are cached
+    return str(recorder.ask(None, "GET", path)["latest"]["completed"]["external_path"])
+
+
+def _record_failure(recorder: Recorder, name: str, jar_id: str, location: str) -> None:
+    job = uuid.uuid4().hex
+    arguments = ["--restart", "none"]
+    configuration = {"state.backend.type": "hashmap"}
+    body = {
+        "jobId": job,
+        "savepointPath": location,
+        "programArgsList": arguments,
+        "flinkConfiguration": configuration,
+    }
+    recorder.ask(None, "POST", f"/jars/{jar_id}/run", json=body)
+    recorder.until("GET", f"/jobs/{job}/status", lambda body: body.get("status") == "FAILED")
+    recorder.ask(name, "GET", f"/jobs/{job}/exceptions?maxExceptions=1")
 
 
 def main(versions: list[str]) -> None:
@@ -208,7 +286,7 @@ def main(versions: list[str]) -> None:
     for version in versions or list(DIGESTS):
         with (
             tempfile.TemporaryDirectory() as directory,
-            FlinkCluster(Path(directory), version=version, config={"web.refresh-interval": "200"}) as cluster,
+            FlinkCluster(Path(directory), version=version, config=_CONFIG) as cluster,
             cluster.http() as http,
         ):
             record(Recorder(cluster, http), demo_jar(cluster.version))

@@ -15,7 +15,7 @@ from deploy.local.flink import FlinkCluster
 from flinkjob.core.flinkmodel import FlinkJobState, JobOverview, RunRequest, TriggerResult, TriggerState
 from flinkjob.flink import FlinkClient
 from tests.contract.differences import Differences, differences
-from tests.flinksim import FlinkSim, VirtualClock
+from tests.flinksim import Damage, FlinkSim, VirtualClock
 
 T = TypeVar("T")
 DEADLINE = 60.0
@@ -45,6 +45,9 @@ class Backend(Protocol):
 
     async def restart_jobmanager(self) -> None:
         """Kill the JobManager and wait until another one answers and has all slots."""
+
+    def damage(self, location: str, how: Damage) -> None:
+        """Make a snapshot one that no job can start from."""
 
 
 class Simulated:
@@ -82,6 +85,10 @@ class Simulated:
         self.sim.restart_jobmanager(downtime=0.2, election=0.5)
         await self.sleep(1.0)
 
+    def damage(self, location: str, how: Damage) -> None:
+        """Note it."""
+        self.sim.store.damage(location, how)
+
 
 class Real:
     """A real cluster."""
@@ -106,6 +113,21 @@ class Real:
         """SIGKILL, start, wait for the slots."""
         await asyncio.to_thread(self.cluster.restart_jobmanager, kill=True)
         await asyncio.to_thread(self.cluster.wait_slots)
+
+    def damage(self, location: str, how: Damage) -> None:
+        """Change its files. The data of a snapshot lie beside its metadata on the clusters of this suite."""
+        directory = Path(location.removeprefix("file:"))
+        metadata = directory / "_metadata"
+        match how:
+            case Damage.NO_METADATA:
+                metadata.unlink()
+            case Damage.METADATA:
+                metadata.write_bytes(b"no snapshot at all")
+            case Damage.FILES:
+                for file in [each for each in directory.iterdir() if each != metadata]:
+                    file.unlink()
+            case Damage.BACKEND:
+                raise ValueError("files cannot tell")
 
 
 class Target:

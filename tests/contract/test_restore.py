@@ -4,9 +4,10 @@ import asyncio
 
 import pytest
 
-from flinkjob.core.errors import SubmitRejected, SubmitRejection
+from flinkjob.core.errors import RestoreFailure, SubmitRejected, SubmitRejection
 from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, ClaimMode, FlinkJobState
 from tests.contract.target import Target, new_id
+from tests.flinksim import Damage
 
 _OFTEN = {"execution.checkpointing.interval": "500ms"}
 
@@ -121,6 +122,37 @@ async def test_state_that_does_not_map_is_refused_unless_allowed(target: Target)
     assert "Cannot map checkpoint/savepoint state" in refused.value.message
     await target.state(job_id, FlinkJobState.FAILED)
     await target.start("--uid", "another", savepoint_path=location, allow_non_restored_state=True)
+
+
+@pytest.mark.oldest
+@pytest.mark.parametrize(
+    ("how", "failure"), [(Damage.NO_METADATA, RestoreFailure.MISSING), (Damage.METADATA, RestoreFailure.DAMAGED)]
+)
+async def test_a_snapshot_without_metadata_fails_the_job_at_once(
+    target: Target, how: Damage, failure: RestoreFailure
+) -> None:
+    location = await _stopped(target)
+    target.backend.damage(location, how)
+    job_id = new_id()
+    with pytest.raises(SubmitRejected) as refused:
+        await target.run(job_id=job_id, savepoint_path=location)
+    assert refused.value.kind is SubmitRejection.RESTORE_FAILED
+    await target.state(job_id, FlinkJobState.FAILED)
+    (told,) = await target.client.exceptions(job_id)
+    assert (told.restore, told.not_initialized) == (failure, True)
+    overview = await target.overview(job_id)
+    assert overview is not None
+    assert overview.tasks.running == 0
+
+
+@pytest.mark.oldest
+async def test_a_snapshot_whose_files_are_gone_fails_the_tasks_again_and_again(target: Target) -> None:
+    location = await _stopped(target)
+    target.backend.damage(location, Damage.FILES)
+    job_id = await target.run("--restart", "100", savepoint_path=location)
+    await target.state(job_id, FlinkJobState.RESTARTING)
+    told = (await target.client.exceptions(job_id))[0]
+    assert (told.restore, told.not_initialized) == (RestoreFailure.FILES_GONE, False)
 
 
 async def test_checkpoint_ids_go_on_after_a_restore(target: Target) -> None:

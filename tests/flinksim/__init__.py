@@ -15,11 +15,12 @@ from tests.flinksim.job import SimJob
 from tests.flinksim.program import make_jar
 from tests.flinksim.server import serve
 from tests.flinksim.settings import SimSettings
-from tests.flinksim.snapshots import RunRecord, SnapshotRecord
+from tests.flinksim.snapshots import Damage, RunRecord, SnapshotRecord
 from tests.flinksim.transport import SimTransport
 
 __all__ = [
     "Clock",
+    "Damage",
     "Fault",
     "FaultKind",
     "FlinkSim",

@@ -6,6 +6,8 @@ Used by: the whole simulator. Invariant: the texts are those of real answers (`t
 from dataclasses import dataclass
 from typing import Any
 
+from tests.flinksim.snapshots import Damage
+
 REST = "org.apache.flink.runtime.rest.handler.RestHandlerException"
 RUNTIME = "org.apache.flink.util.FlinkRuntimeException"
 COMPLETION = "java.util.concurrent.CompletionException"
@@ -107,6 +109,39 @@ def job_failed(name: str, *inner: Cause) -> JavaError:
     """`execute()` failed: the job was refused or could not be initialised."""
     message = f"Failed to execute job '{name}'."
     return not_executed((PROGRAM, f"The main method caused an error: {message}"), (FLINK, message), *inner)
+
+
+def damaged(place: str, how: Damage) -> tuple[Cause, ...]:
+    """No job can start from a snapshot that is there."""
+    if how is Damage.NO_METADATA:
+        message = (
+            f"Cannot find meta data file '_metadata' in directory '{place}'. Please try to load the checkpoint/savepoint"
+            " directly from the metadata file instead of the directory."
+        )
+        return (("java.io.FileNotFoundException", message),)
+    if how is Damage.METADATA:
+        message = (
+            "Unexpected magic number. This can have multiple reasons: (1) You are trying to load a Flink 1.0 savepoint,"
+            " which is not supported by this version of Flink. (2) The file you were pointing to is not a savepoint at"
+            " all. (3) The savepoint file has been corrupted."
+        )
+        return (("java.io.IOException", message),)
+    restoring = (
+        ("java.lang.Exception", "Exception while creating StreamOperatorStateContext."),
+        (
+            FLINK,
+            "Could not restore keyed state backend for KeyedProcessOperator_0a448493b4782967b150582570326227_(1/1) from"
+            " any of the 1 provided restore options.",
+        ),
+    )
+    if how is Damage.FILES:
+        return (*restoring, ("java.io.FileNotFoundException", f"{place}/5c77f776 (No such file or directory)"))
+    message = (
+        "Unexpected state handle type, expected one of: class org.apache.flink.runtime.state.KeyGroupsStateHandle, but"
+        " found: class org.apache.flink.runtime.state.IncrementalRemoteKeyedStateHandle. This can mostly happen when a"
+        " different StateBackend from the one that was used for taking a checkpoint/savepoint is used when restoring."
+    )
+    return (*restoring, ("java.lang.IllegalStateException", message))
 
 
 def no_file_system(scheme: str) -> tuple[Cause, Cause]:

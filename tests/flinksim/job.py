@@ -8,7 +8,7 @@ in the run.
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from flinkjob.core.flinkmodel import CheckpointKind, FlinkJobState
+from flinkjob.core.flinkmodel import CheckpointKind, FlinkJobState, normalise_location
 from tests.flinksim import javaerrors
 from tests.flinksim.checkpointing import Checkpointing, Done, Entry
 from tests.flinksim.javaerrors import JavaError
@@ -106,6 +106,13 @@ class SimJob:
             self._later(self.settings.deploy_seconds + self.program.open_seconds, self._tasks_up)
 
     def _tasks_up(self) -> None:
+        origin = self.last_checkpoint
+        if origin is not None and (how := self.store.damage_of(origin.location)) is not None:
+            restart = self._may_restart()
+            suppressed = () if restart else (javaerrors.SUPPRESSED,)
+            failure = javaerrors.error(*suppressed, *javaerrors.damaged(normalise_location(origin.location), how))
+            self._fail(failure, restart=restart)
+            return
         self.tasks_running = True
         self._since = self.events.now
         interval = self.checkpoint_interval

@@ -5,11 +5,26 @@ knowledge.
 """
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from flinkjob.core.flinkmodel import CheckpointKind, normalise_location
 
 OWNER = 16
 """Digits of a job id that show the owner."""
+
+
+class Damage(StrEnum):
+    """Why no job can start from a snapshot although it is there."""
+
+    NO_METADATA = "its directory has no _metadata"
+    METADATA = "its _metadata is damaged"
+    FILES = "files that it refers to are gone"
+    BACKEND = "another state backend made it"
+
+    @property
+    def at_once(self) -> bool:
+        """True where the job fails before any of its tasks is deployed, false where its tasks do."""
+        return self in (Damage.NO_METADATA, Damage.METADATA)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +104,15 @@ class SnapshotStore:
 
     def __init__(self) -> None:
         self._files: dict[str, SnapshotRecord] = {}
+        self._damaged: dict[str, Damage] = {}
+
+    def damage(self, location: str, how: Damage) -> None:
+        """From now on no job can start from it."""
+        self._damaged[normalise_location(location)] = how
+
+    def damage_of(self, location: str) -> Damage | None:
+        """What is wrong with a snapshot; None: nothing."""
+        return self._damaged.get(normalise_location(location))
 
     def write(self, record: SnapshotRecord) -> None:
         """The files of a snapshot were written."""

@@ -167,7 +167,7 @@ class Submission:
             return Response(400, javaerrors.told(javaerrors.job_failed(given.name, *failure.causes)))
         job.begin()
         if given.executes > 1:
-            many = "one execute() or executeAsync() call" if sim.settings.version < "2" else "1 streaming jobs"
+            many = "one execute() or executeAsync() call" if sim.settings.version < "2.3" else "1 streaming jobs"
             message = f"Cannot have more than {many} in a single environment."
             return Response(400, javaerrors.told(javaerrors.main_threw((javaerrors.RUNTIME, message))))
         if given.throw_after_execute is not None:
@@ -184,6 +184,8 @@ class Submission:
         if found is None:
             message = f"Cannot find checkpoint or savepoint file/directory '{path}' on file system 'file'."
             return None, self._not_started(("java.io.FileNotFoundException", message))
+        if (how := self._sim.store.damage_of(path)) is not None and how.at_once:
+            return None, self._not_started(*javaerrors.damaged(path, how))
         if found.uid != self._program.uid and not self._body.get("allowNonRestoredState"):
             message = (
                 f"Failed to rollback to checkpoint/savepoint {normalise_location(path)}. Cannot map checkpoint/savepoint"

@@ -16,13 +16,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from flinkjob.core.flinkmodel import FlinkJobState
 from flinkjob.kube.kinds import Kind
-from tests.flinksim import FaultKind, SimJob
+from tests.flinksim import Damage, FaultKind, SimJob
 from tests.model.memorykube import Object
 from tests.model.plant import Plant, plant
 
 NAMES = ("a", "b")
 QUIET_SECONDS = 900.0
 """In so long without faults everything must be as it was wanted, or say why not."""
+MOST_RUNS = 5 * len(NAMES)
+"""So many runs at most are started in that time, two of them for what is not known to be in vain."""
 PATHS = {
     "run": "/jars/.*/run",
     "upload": "/jars/upload",
@@ -201,6 +203,16 @@ class Machine(RuleBasedStateMachine):
                 sim.fail_savepoints(job.job_id, "java.io.IOException", "No space left on device")
         self._soon()
 
+    @precondition(lambda self: self.specs)
+    @rule(data=st.data(), how=st.sampled_from(Damage))
+    def damage(self, data: st.DataObject, how: Damage) -> None:
+        """What a job that is down would start from is damaged: no restore of it can succeed any more."""
+        name = data.draw(st.sampled_from(sorted(self.specs)))
+        end = (((self.world.job(name) or {}).get("status") or {}).get("submission") or {}).get("end") or {}
+        if end.get("snapshot") and not self.world.live(name):
+            next(iter(self.world.sims.values())).store.damage(end["snapshot"], how)
+        self._soon()
+
     @rule(host=st.sampled_from(("flink-a", "flink-b")), what=st.sampled_from(("triggers", "jars", "ended")))
     def forget(self, host: str, what: str) -> None:
         """The cluster forgets results, jars or ended jobs."""
@@ -288,7 +300,9 @@ class Machine(RuleBasedStateMachine):
             sim.stop_faults.clear()
             sim.savepoint_failures.clear()
         self.world.operator.faults.countdown = None
+        runs = self._runs()
         self.world.pass_time(QUIET_SECONDS)
+        assert self._runs() - runs <= MOST_RUNS, "what cannot succeed is repeated"
         self.one_job()
         self.world.witness.check()
         for name in NAMES:
@@ -299,6 +313,9 @@ class Machine(RuleBasedStateMachine):
         before = self.world.kube.status_writes
         self.world.pass_time(60)
         assert self.world.kube.status_writes - before <= len(NAMES), "something is written although nothing changes"
+
+    def _runs(self) -> int:
+        return len(next(iter(self.world.sims.values())).runs)
 
     def _as_wanted(self, name: str) -> None:
         job, live = self.world.job(name), self.world.live(name)

@@ -10,7 +10,7 @@ import pytest
 from flinkjob.api.constants import FINALIZER
 from flinkjob.core.flinkmodel import CheckpointKind
 from flinkjob.kube.kinds import Kind
-from tests.flinksim import FaultKind
+from tests.flinksim import Damage, FaultKind
 from tests.model.plant import Plant, plant
 
 SPEC = {
@@ -182,3 +182,31 @@ def test_a_finished_job_stays_finished_when_its_cluster_is_gone(world: Plant) ->
     assert _status(world)["phase"] == "Finished"
     assert ready in _status(world)["conditions"]  # type: ignore[operator]
     assert "plan" not in _status(world)
+
+
+@pytest.mark.parametrize("how", list(Damage))
+def test_a_restore_that_never_succeeds_is_not_repeated(world: Plant, how: Damage) -> None:
+    sim = world.sims["flink-a"]
+    world.kube.apply(Kind.FLINK_JOB, "a", SPEC | {"state": "Suspended"})
+    world.pass_time(10)
+    location = _status(world)["submission"]["end"]["snapshot"]  # type: ignore[index]
+    sim.store.damage(location, how)
+    world.kube.apply(Kind.FLINK_JOB, "a", SPEC)
+    world.pass_time(20)
+    assert _stalled(world)
+    assert str(location) in str(_status(world)["plan"])
+    runs = len(sim.runs)
+    assert runs == 2
+    world.restart()
+    world.pass_time(900)
+    assert _stalled(world)
+    assert len(sim.runs) == runs
+    world.kube.apply(Kind.FLINK_JOB, "a", SPEC | {"initialState": {"strategy": "None", "nonce": 1}})
+    world.pass_time(20)
+    assert _status(world)["phase"] == "Running"
+
+
+def _stalled(world: Plant) -> bool:
+    conditions = _status(world)["conditions"]
+    assert isinstance(conditions, list)
+    return any(each["type"] == "Stalled" and each["status"] == "True" for each in conditions)

@@ -67,7 +67,13 @@ class EndCause(StrEnum):
     """What made a run fail, where that decides what follows (`status.submission.end.cause`)."""
 
     RESTORE_FAILED = "RestoreFailed"
-    """Its snapshot is missing or does not fit the program, so that another attempt cannot help."""
+    """Its snapshot is missing, damaged or out of reach for this cluster, so that another attempt cannot help."""
+    STATE_NOT_MAPPED = "StateNotMapped"
+    """Its snapshot has state that the program lacks; only `restore.allowNonRestoredState` or another program can help."""
+    STATE_INCOMPATIBLE = "StateIncompatible"
+    """The state in its snapshot does not fit the program or its state backend; only another program can help."""
+    NOT_STARTED = "NotStarted"
+    """It failed before all its tasks ran. Where the next run does so for the same reason, none is started after that."""
 
 
 class SubmissionReason(StrEnum):

@@ -267,6 +267,9 @@ class RestartInfo:
     attempts: Annotated[int, Field(ge=0, description="How many in a row.")] = 0
     next_time: Annotated[PreciseTime | None, Field(description="When the next one is due.")] = None
     submission: Annotated[int | None, Field(ge=0, description="The run after whose end it is due.")] = None
+    not_started: Annotated[
+        Message | None, Field(description="Why that run failed before all its tasks ran, where it did.")
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

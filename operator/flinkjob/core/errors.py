@@ -101,7 +101,9 @@ class SubmitRejection(StrEnum):
     EXIT = "Exit"
     """main() called `System.exit` and the cluster intercepts it."""
     RESTORE_FAILED = "RestoreFailed"
-    """The snapshot is missing, cannot be read or does not map; the job id is used up by a FAILED job."""
+    """The job could not be started from its snapshot; its id is used up by a FAILED job, which says why."""
+    JOB_FAILED = "JobFailed"
+    """The job failed before any of its tasks was deployed; its id is used up by a FAILED job, which says why."""
     CONFIG = "Config"
     """A value of the Flink configuration or of the request cannot be parsed."""
     OTHER = "Other"
@@ -111,7 +113,20 @@ class SubmitRejection(StrEnum):
         """True where only another spec, artifact or cluster can help."""
         return self in _PERMANENT
 
+    @property
+    def leaves_job(self) -> bool:
+        """True where a job exists under the id all the same, or did."""
+        return self in _LEAVES_JOB
 
+
+_LEAVES_JOB = frozenset(
+    {
+        SubmitRejection.DUPLICATE,
+        SubmitRejection.MULTIPLE_JOBS,
+        SubmitRejection.RESTORE_FAILED,
+        SubmitRejection.JOB_FAILED,
+    }
+)
 _PERMANENT = frozenset(
     {
         SubmitRejection.ENTRY_CLASS,
@@ -141,6 +156,34 @@ class SavepointFailure(StrEnum):
     def repeats(self) -> bool:
         """True when every further attempt fails as well."""
         return self in (SavepointFailure.PERMANENT, SavepointFailure.NOT_STREAMING)
+
+
+class RestoreFailure(StrEnum):
+    """Why a job could not be started from its snapshot."""
+
+    MISSING = "MISSING"
+    """There is no such directory, or no `_metadata` in it."""
+    DAMAGED = "DAMAGED"
+    """Its `_metadata` cannot be read."""
+    FILES_GONE = "FILES_GONE"
+    """Files that it refers to are gone."""
+    NOT_MAPPED = "NOT_MAPPED"
+    """It holds state of operators that the program does not have."""
+    INCOMPATIBLE = "INCOMPATIBLE"
+    """Its state does not fit the program: another max parallelism, or other types."""
+    OTHER_BACKEND = "OTHER_BACKEND"
+    """It was made by a state backend that the program does not use."""
+    NO_FILE_SYSTEM = "NO_FILE_SYSTEM"
+    """The cluster has no file system for its place."""
+    UNREACHABLE = "UNREACHABLE"
+    """Its store did not answer."""
+    OTHER = "OTHER"
+    """Another reason; it may go away."""
+
+    @property
+    def permanent(self) -> bool:
+        """True when every further attempt with the same program and snapshot fails as well."""
+        return self not in (RestoreFailure.UNREACHABLE, RestoreFailure.OTHER)
 
 
 class SubmitRejected(Rejected):

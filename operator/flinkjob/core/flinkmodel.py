@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Self
 
-from flinkjob.core.errors import SavepointFailure
+from flinkjob.core.errors import RestoreFailure, SavepointFailure
 
 
 class _Word(StrEnum):
@@ -272,7 +272,8 @@ class JobException:
     Attributes:
         root_cause: one line.
         stacktrace_head: the first lines of the stack trace.
-        cannot_restore: the snapshot is missing or does not fit the program.
+        restore: why the job could not be started from its snapshot; None where that is not what failed.
+        not_initialized: it failed before any of its tasks was deployed, in a way that time alone is not known to mend.
     """
 
     time: datetime | None
@@ -281,7 +282,8 @@ class JobException:
     stacktrace_head: str = ""
     task: str | None = None
     taskmanager: str | None = None
-    cannot_restore: bool = False
+    restore: RestoreFailure | None = None
+    not_initialized: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,97 +1,48 @@
-"""Reads Flink's error texts: root cause, kind of a refused submission, "not found" in its many spellings.
+"""Reads Flink's error texts, the only place that does: root cause, and what a failure means, as a word of `core.errors`.
 
-Used by: the client's parts. Source: answers of Flink 1.20 to 2.3 (`tests/data/flink`). Invariant: what is not surely
-one of Flink's own words is never taken for a statement about a job (a proxy's 404 is no "job not found").
+Used by: the client's parts, which give it the whole text, before anything of it is cut. Source: `phrases`, and answers of
+Flink 1.20 to 2.3 (`tests/data/flink`). Invariant: what is not surely one of Flink's own words is never taken for a
+statement about a job (a proxy's 404 is no "job not found").
 """
 
 import re
 from collections.abc import Sequence
 
-from flinkjob.core.errors import SavepointFailure, SubmitRejection, one_line, redact_urls
+from flinkjob.core.errors import RestoreFailure, SavepointFailure, SubmitRejection, one_line, redact_urls
+from flinkjob.flink import phrases
+from flinkjob.flink.phrases import Phrase, says
 
 _CAUSE = re.compile(r"^\s*Caused by: (.*)$", re.MULTILINE)
 _STACK_LINE = re.compile(r"^\s*(at |\.\.\. \d+ (more|common frames)|Suppressed: )")
 _END = re.compile(r"^(End of exception on server side>?|\s*>)$")
 _CLASS = re.compile(r"^(?:[a-z_][\w$]*\.)+(?:\w+\$)*([A-Z]\w*(?:Exception|Error|Throwable))(?=:|$)")
 _TELLING = re.compile(
-    r"Could not parse value '[^'\n]*' for key '[^'\n]*'\.?|Could not find a file system implementation for scheme '[^\n]*"
-    r"|Cannot parse JobID from \"[^\n]*?\.(?= )"
+    rf"{phrases.OPTION_NOT_PARSED.pattern.pattern}[^'\n]*'\.?|{phrases.NO_FILE_SYSTEM[0].pattern.pattern}[^\n]*"
+    rf"|{phrases.JOB_ID_NOT_PARSED.pattern.pattern}\"[^\n]*?\.(?= )"
 )
 _WRAPPERS = ("Internal server error.",)
 
-_JOB_NOT_FOUND = re.compile(
-    r"FlinkJobNotFoundException|Could not find Flink job|Job could not be found"
-    r"|(?:^|NotFoundException: )Job [0-9a-f]{32} not found"
+_JOB = re.compile(f"(?:^|NotFoundException: ){phrases.THIS_JOB_NOT_FOUND.words.replace('%s', '[0-9a-f]{32}')}")
+_SUBMIT: tuple[tuple[SubmitRejection, tuple[Phrase | str, ...]], ...] = (
+    (SubmitRejection.DUPLICATE, phrases.DUPLICATE),
+    (SubmitRejection.EXIT, (phrases.EXIT,)),
+    (SubmitRejection.MULTIPLE_JOBS, phrases.MULTIPLE_JOBS),
+    (SubmitRejection.NO_JOB, (phrases.NO_JOB,)),
+    (SubmitRejection.JAR_NOT_FOUND, (phrases.JAR_NOT_FOUND,)),
+    (SubmitRejection.NOT_A_JAR, (phrases.NOT_A_JAR, *phrases.NOT_FLINKS["no jar"])),
+    (SubmitRejection.ENTRY_CLASS, phrases.ENTRY_CLASS),
+    (SubmitRejection.CONFIG, phrases.CONFIG),
 )
-_OPERATION_NOT_FOUND = re.compile(
-    r"There is no \w+ operation with triggerId=|UnknownOperationKey|[Oo]peration not found under key"
+_SAID_DURING_MAIN = (
+    phrases.EXECUTE_FAILED,
+    *phrases.DUPLICATE,
+    phrases.EXIT,
+    *phrases.MULTIPLE_JOBS,
+    phrases.OPTION_NOT_PARSED,
+    phrases.PARALLELISM,
+    phrases.CHECKPOINT_INTERVAL,
 )
-_CHECKPOINTING_OFF = re.compile(r"Checkpointing (?:is|was|has) not (?:been )?enabled")
-_SAVEPOINT_DESPITE_FAILURE = re.compile(r"A savepoint has been created at: ([^\s,]+)")
-_MISSING_SNAPSHOT = re.compile(
-    r"Cannot find (?:checkpoint or savepoint|meta data) file|Cannot find checkpoint or savepoint"
-)
-
-_CANNOT_BE_WRITTEN = (
-    "Failed to create savepoint directory",
-    "Mkdirs failed to create",
-    "FileAlreadyExistsException",
-    "AccessDeniedException",
-    "NotDirectoryException",
-    "Not a directory",
-    "Permission denied",
-    "Read-only file system",
-    "UnsupportedFileSystemScheme",
-    "Could not find a file system implementation",
-)
-_NOT_STREAMING = ("is not a streaming job", "Blocking output edge exists in running tasks")
-_CANNOT_RESTORE = (
-    "Cannot map checkpoint/savepoint state",
-    "Failed to rollback to checkpoint/savepoint",
-    "Cannot find checkpoint or savepoint",
-    "Could not find a file system implementation",
-    "cannot be mapped to the new program",
-)
-
-_SUBMIT: tuple[tuple[SubmitRejection, re.Pattern[str]], ...] = (
-    (SubmitRejection.DUPLICATE, re.compile(r"Duplicate(?:Job|Application)SubmissionException")),
-    (SubmitRejection.EXIT, re.compile(r"UserSystemExitException")),
-    (SubmitRejection.MULTIPLE_JOBS, re.compile(r"Cannot have more than (?:1|one) ")),
-    (SubmitRejection.NO_JOB, re.compile(r"No jobs included in application|does not contain (?:a )?Flink job")),
-    (
-        SubmitRejection.RESTORE_FAILED,
-        re.compile(
-            r"Cannot find checkpoint or savepoint|Cannot find meta data file|Failed to rollback to checkpoint"
-            r"|Cannot map checkpoint/savepoint state|Could not (?:load|read) (?:checkpoint|savepoint)"
-            r"|cannot be restored|Could not find a file system implementation for scheme"
-        ),
-    ),
-    (SubmitRejection.JAR_NOT_FOUND, re.compile(r"Jar file .* does not exist")),
-    (
-        SubmitRejection.NOT_A_JAR,
-        re.compile(r"Error while opening jar file|Could not open the JAR|zip END header not found|ZipException"),
-    ),
-    (
-        SubmitRejection.ENTRY_CLASS,
-        re.compile(
-            r"entry point class|does not have a main\(String\[\]\)|declares no public static main"
-            r"|Neither a 'Main-Class'|main method of .* not"
-        ),
-    ),
-    (
-        SubmitRejection.CONFIG,
-        re.compile(
-            r"Could not parse value|did not match expected format|Cannot parse JobID|Parallelism must be"
-            r"|Checkpoint interval must be|Failed to parse|IllegalConfigurationException"
-        ),
-    ),
-)
-_MAIN_THREW = re.compile(r"The main method caused an error")
-_FLINK_SPOKE = re.compile(
-    r"Failed to execute job '|Duplicate(?:Job|Application)SubmissionException|UserSystemExitException"
-    r"|Cannot have more than (?:1|one) |Could not parse value '|Parallelism must be at least one, or ExecutionConfig"
-    r"|Checkpoint interval must be larger than"
-)
+"""What Flink itself says while main() runs."""
 
 
 def root_cause(*texts: str) -> str:
@@ -118,7 +69,7 @@ def _innermost(*texts: str) -> str:
         return redact_urls(telling.group())
     found = list(_CAUSE.finditer(best))
     tail = best[found[-1].start(1) :] if found else best.lstrip("< \n").removeprefix("Exception on server side:")
-    return redact_urls(_shorten(_message_lines(tail)))
+    return redact_urls(_shorten(phrases.HINT_FOR_THE_COMMAND_LINE.pattern.sub("", _message_lines(tail))))
 
 
 def _message_lines(text: str) -> str:
@@ -149,58 +100,97 @@ def submit_rejection(texts: Sequence[str]) -> SubmitRejection:
     What user code throws in main() may say anything, so it is recognised by its wrapper and not searched further.
     """
     text = "\n".join(texts)
-    if _MAIN_THREW.search(text) and not _FLINK_SPOKE.search(text):
+    if says(text, phrases.MAIN_THREW) and not says(text, *_SAID_DURING_MAIN):
         return SubmitRejection.MAIN_THREW
-    for kind, pattern in _SUBMIT:
-        if pattern.search(text):
+    if says(text, phrases.NOT_INITIALIZED):
+        return SubmitRejection.JOB_FAILED if restore_failure(text) is None else SubmitRejection.RESTORE_FAILED
+    for kind, words in _SUBMIT:
+        if says(text, *words):
             return kind
     return SubmitRejection.OTHER
 
 
 def is_job_not_found(texts: Sequence[str]) -> bool:
     """True when Flink itself says that it does not know the job."""
-    return any(_JOB_NOT_FOUND.search(text) for text in texts)
+    return any(_JOB.search(text) or says(text, *phrases.JOB_NOT_FOUND) for text in texts)
 
 
 def is_operation_not_found(texts: Sequence[str]) -> bool:
     """True when Flink itself says that it does not know the trigger id."""
-    return any(_OPERATION_NOT_FOUND.search(text) for text in texts)
+    return any(says(text, *phrases.OPERATION_NOT_FOUND) for text in texts)
 
 
 def is_checkpointing_off(texts: Sequence[str]) -> bool:
     """True when there are no statistics because the job never checkpoints."""
-    return any(_CHECKPOINTING_OFF.search(text) for text in texts)
+    return any(says(text, *phrases.CHECKPOINTING_OFF) for text in texts)
 
 
 def is_rescale_unsupported(texts: Sequence[str]) -> bool:
     """True when the scheduler of the job cannot rescale it."""
-    return any("does not support changing the parallelism" in text for text in texts)
+    return any(says(text, phrases.NO_RESCALE) for text in texts)
+
+
+def is_jar_not_found(texts: Sequence[str]) -> bool:
+    """True when the jar that shall be deleted is not on the cluster."""
+    return any(says(text, phrases.JAR_TO_DELETE_NOT_FOUND) for text in texts)
 
 
 def savepoint_failure(stacktrace: str) -> SavepointFailure:
     """What the failure of a savepoint, by its stack trace, means for another attempt."""
     cause = _innermost(stacktrace)
-    if "Could not find Flink job" in cause:
+    if says(cause, *phrases.JOB_NOT_FOUND):
         return SavepointFailure.JOB_NOT_FOUND
-    if any(words in cause for words in _NOT_STREAMING):
+    if says(cause, *phrases.NOT_STREAMING):
         return SavepointFailure.NOT_STREAMING
-    if any(words in cause for words in _CANNOT_BE_WRITTEN):
+    cannot_be_written: tuple[Phrase | str, ...] = (
+        *phrases.NO_DIRECTORY_MADE,
+        *phrases.NO_FILE_SYSTEM,
+        *phrases.NOT_FLINKS["cannot be written"],
+    )
+    if says(cause, *cannot_be_written):
         return SavepointFailure.PERMANENT
     return SavepointFailure.OTHER
 
 
-def is_restore_failure(stacktrace: str) -> bool:
-    """True when a job failed because its snapshot is missing or does not fit the program."""
+def restore_failure(stacktrace: str) -> RestoreFailure | None:
+    """Why a job could not be started from its snapshot, by the stack trace; None where that is not what failed."""
     cause = _innermost(stacktrace)
-    return any(words in cause for words in _CANNOT_RESTORE)
+    for kind, words in _RESTORE:
+        if says(cause, *words):
+            return kind
+    if not says(stacktrace, *phrases.RESTORING):
+        return None
+    if says(cause, *phrases.NOT_FLINKS["no answer"]):
+        return RestoreFailure.UNREACHABLE
+    if says(stacktrace, phrases.READING_METADATA):
+        return RestoreFailure.DAMAGED
+    return RestoreFailure.FILES_GONE if says(cause, *phrases.NOT_FLINKS["no file"]) else RestoreFailure.OTHER
 
 
-def is_snapshot_missing(text: str) -> bool:
+_RESTORE: tuple[tuple[RestoreFailure, tuple[Phrase, ...]], ...] = (
+    (RestoreFailure.MISSING, phrases.NO_SNAPSHOT),
+    (RestoreFailure.NO_FILE_SYSTEM, phrases.NO_FILE_SYSTEM),
+    (RestoreFailure.DAMAGED, phrases.NO_METADATA),
+    (RestoreFailure.NOT_MAPPED, (phrases.NOT_MAPPED,)),
+    (RestoreFailure.INCOMPATIBLE, phrases.INCOMPATIBLE),
+    (RestoreFailure.OTHER_BACKEND, (phrases.OTHER_BACKEND,)),
+)
+
+
+def is_not_initialized(stacktrace: str) -> bool:
+    """True when a job failed before any of its tasks was deployed, in a way that time alone is not known to mend."""
+    return says(stacktrace, phrases.NOT_INITIALIZED) and not says(
+        _innermost(stacktrace), *phrases.NOT_FLINKS["no answer"]
+    )
+
+
+def is_snapshot_missing(stacktrace: str) -> bool:
     """True when the cause of a failed disposal is that there is nothing to dispose of."""
-    return _MISSING_SNAPSHOT.search(text) is not None
+    return says(stacktrace, *phrases.NO_SNAPSHOT)
 
 
 def savepoint_despite_failure(text: str) -> str | None:
     """The savepoint that a failed stop says it has made."""
-    match = _SAVEPOINT_DESPITE_FAILURE.search(text)
-    return match.group(1) if match else None
+    match = phrases.SAVEPOINT_MADE.pattern.search(text)
+    place = re.match(r"[^\s,]+", text[match.end() :]) if match else None
+    return place.group() if place else None

@@ -12,7 +12,7 @@ from flinkjob.core.errors import Rejected, SubmitRejected, Transient
 from flinkjob.core.flinkmodel import JarFile, Plan, RunRequest
 from flinkjob.flink import jarwire
 from flinkjob.flink.calls import Calls, segment
-from flinkjob.flink.error_texts import submit_rejection
+from flinkjob.flink.error_texts import is_jar_not_found, submit_rejection
 from flinkjob.flink.rest import Answer
 
 _JARS = TypeAdapter(jarwire.Jars)
@@ -60,7 +60,7 @@ class JarCalls(Calls):
         answer = await self._rest.call("DELETE", f"/jars/{segment(jar_id)}", timeout=self._rest.timeout)
         if answer.ok:
             return True
-        if "does not exist in" in answer.cause:
+        if is_jar_not_found(answer.errors):
             return False
         raise self._rest.refusal(answer)
 

@@ -24,7 +24,6 @@ from flinkjob.flink.error_texts import (
     is_checkpointing_off,
     is_job_not_found,
     is_operation_not_found,
-    is_snapshot_missing,
 )
 from flinkjob.flink.rest import Answer
 
@@ -131,8 +130,8 @@ class SnapshotCalls(Calls):
         Flink REST: `GET /savepoint-disposal/:triggerid`.
         """
         result = self._trigger_result(await self._get(f"/savepoint-disposal/{segment(request_id)}"))
-        if result.failure is not None and is_snapshot_missing(result.failure):
-            return replace(result, state=TriggerState.COMPLETED, failure=None, missing=True)
+        if result.missing:
+            return replace(result, state=TriggerState.COMPLETED, failure=None)
         return result
 
     def _trigger_accepted(self, answer: Answer, trigger_id: str) -> None:

@@ -13,7 +13,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from flinkjob.core import flinkmodel as model
 from flinkjob.core.errors import one_line, redact_urls
-from flinkjob.flink.error_texts import is_restore_failure, root_cause, savepoint_despite_failure, savepoint_failure
+from flinkjob.flink.error_texts import (
+    is_not_initialized,
+    is_snapshot_missing,
+    restore_failure,
+    root_cause,
+    savepoint_despite_failure,
+    savepoint_failure,
+)
 
 _NO_INTERVAL = 2**63 - 1
 _STACKTRACE_LINES = 12
@@ -254,7 +261,8 @@ class Failure(_Wire):
             stacktrace_head=redact_urls(head),
             task=named.task,
             taskmanager=named.taskmanager,
-            cannot_restore=is_restore_failure(self.stacktrace or self.name),
+            restore=restore_failure(self.stacktrace or self.name),
+            not_initialized=is_not_initialized(self.stacktrace or self.name),
         )
 
 
@@ -315,6 +323,7 @@ class Triggered(_Wire):
             failure=root_cause(cause.stacktrace) or cause.name or "Flink gave no cause",
             failure_kind=savepoint_failure(cause.stacktrace or cause.name),
             failure_path=savepoint_despite_failure(cause.stacktrace),
+            missing=is_snapshot_missing(cause.stacktrace),
         )
 
 

@@ -46,6 +46,7 @@ from flinkjob.runtime import records
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.faults import Effect, Faults
+from flinkjob.runtime.leader import NotLeading
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.tasks import Tasks
 
@@ -206,7 +207,11 @@ class Executor:
         return dump_status(seen.status)
 
     async def _call(self, namespace: str, action: Action) -> None:
-        """A call with an effect on Flink. An unclear answer is no error here: the next look resolves it."""
+        """A call with an effect on Flink. An unclear answer is no error here: the next look resolves it.
+
+        Raises:
+            NotLeading: it was not made, and neither is anything that follows from it.
+        """
         try:
             match action:
                 case StopJob():
@@ -253,6 +258,8 @@ class Executor:
                     pass
                 case _:
                     assert_never(action)
+        except NotLeading:
+            raise
         except FlinkJobError as error:
             log.warning("%s: %s", type(action).__name__, error.message)
 
@@ -296,6 +303,8 @@ class Executor:
                     self._faults.before(Effect.DISCARD)
                     await client.delete_jar(jar.id)
                     self._faults.after(Effect.DISCARD)
+        except NotLeading:
+            raise
         except FlinkJobError as error:
             log.info("jar %s stays on %s: %s", name, action.url, error.message)
 

@@ -2,10 +2,19 @@
 
 import pytest
 
-from flinkjob.core.errors import MESSAGE_LIMIT, FlinkJobError, SavepointFailure, SubmitRejection, one_line, redact_urls
+from flinkjob.core.errors import (
+    MESSAGE_LIMIT,
+    FlinkJobError,
+    RestoreFailure,
+    SavepointFailure,
+    SubmitRejection,
+    one_line,
+    redact_urls,
+)
 from flinkjob.flink.error_texts import (
     is_job_not_found,
-    is_restore_failure,
+    is_not_initialized,
+    restore_failure,
     root_cause,
     savepoint_despite_failure,
     savepoint_failure,
@@ -105,9 +114,10 @@ def test_a_job_that_failed_for_reasons_not_known() -> None:
     failure = javaerrors.job_failed(
         "x", (javaerrors.INITIALIZATION, "Could not start the JobMaster."), ("java.net.ConnectException", "refused")
     )
-    assert submit_rejection([failure.text]) is SubmitRejection.OTHER
+    assert submit_rejection([failure.text]) is SubmitRejection.JOB_FAILED
     assert root_cause(failure.text) == "ConnectException: refused"
-    assert not SubmitRejection.OTHER.permanent
+    assert not SubmitRejection.JOB_FAILED.permanent
+    assert SubmitRejection.JOB_FAILED.leaves_job
 
 
 def test_only_flinks_words_mean_that_a_job_is_not_there() -> None:
@@ -138,17 +148,62 @@ def test_what_the_failure_of_a_savepoint_means_for_another_attempt(text: str, ki
     assert savepoint_failure(text) is kind
 
 
+FRAME = "at org.apache.flink.runtime.checkpoint.CheckpointCoordinator.restoreSavepoint(CheckpointCoordinator.java:1912)"
+METADATA = "at org.apache.flink.runtime.checkpoint.Checkpoints.loadCheckpointMetadata(Checkpoints.java:114)"
+OPTIONS = "x.FlinkException: Could not restore keyed state backend for X from any of the 1 provided restore options.\n"
+
+
 @pytest.mark.parametrize(
-    ("text", "is_failure"),
+    ("text", "kind"),
     [
-        ("java.lang.IllegalStateException: Cannot map checkpoint/savepoint state for operator x", True),
-        ("java.io.FileNotFoundException: Cannot find checkpoint or savepoint file/directory 'x'", True),
-        (f"java.io.IOException: {'y' * 600} cannot be mapped to the new program", True),
-        ("java.lang.IllegalStateException: fails on purpose", False),
+        (
+            "x.FileNotFoundException: Cannot find checkpoint or savepoint file/directory 'x' on file system",
+            RestoreFailure.MISSING,
+        ),
+        ("java.io.FileNotFoundException: Cannot find meta data file '_metadata' in 'x'", RestoreFailure.MISSING),
+        (f"java.io.IOException: {'y' * 600} Cannot find meta data file", RestoreFailure.MISSING),
+        (
+            "java.io.IOException: Could not find a file system implementation for scheme 'gs'",
+            RestoreFailure.NO_FILE_SYSTEM,
+        ),
+        (f"java.io.EOFException\n\t{METADATA}\n\t{FRAME}", RestoreFailure.DAMAGED),
+        (f"java.net.SocketTimeoutException: read\n\t{METADATA}\n\t{FRAME}", RestoreFailure.UNREACHABLE),
+        (f"x.AmazonS3Exception: Service Unavailable (503)\n\t{FRAME}", RestoreFailure.UNREACHABLE),
+        (f"x.AmazonS3Exception: Access denied (403)\n\t{FRAME}", RestoreFailure.OTHER),
+        (f"{OPTIONS}Caused by: java.io.FileNotFoundException: /x/shared/1 (No such file)", RestoreFailure.FILES_GONE),
+        (f"{OPTIONS}Caused by: java.io.IOException: No space left on device", RestoreFailure.OTHER),
+        (
+            "org.apache.flink.util.StateMigrationException: For heap backends, the new state …",
+            RestoreFailure.INCOMPATIBLE,
+        ),
+        ("java.lang.IllegalStateException: fails on purpose", None),
+        ("java.io.FileNotFoundException: /no/such/file of the program (No such file or directory)", None),
+        ("java.io.EOFException", None),
     ],
 )
-def test_a_job_that_could_not_be_restored(text: str, is_failure: bool) -> None:
-    assert is_restore_failure(text) is is_failure
+def test_why_a_job_could_not_start_from_its_snapshot(text: str, kind: RestoreFailure | None) -> None:
+    assert restore_failure(text) is kind
+
+
+def test_only_what_may_go_away_is_tried_again() -> None:
+    assert {kind for kind in RestoreFailure if not kind.permanent} == {RestoreFailure.UNREACHABLE, RestoreFailure.OTHER}
+
+
+def test_a_job_that_was_never_started_and_one_whose_store_did_not_answer() -> None:
+    def text(*cause: str) -> str:
+        return javaerrors.job_failed("x", (javaerrors.INITIALIZATION, "Could not start the JobMaster."), cause).text
+
+    assert is_not_initialized(text("org.apache.flink.util.DynamicCodeLoadingException", "Cannot find backend: nosuch"))
+    assert not is_not_initialized(text("java.net.ConnectException", "refused"))
+    assert not is_not_initialized("java.lang.IllegalStateException: fails on purpose")
+
+
+def test_the_way_out_of_the_command_line_is_not_quoted() -> None:
+    hint = "If you want to allow to skip this, you can set the --allowNonRestoredState option on the CLI."
+    assert (
+        root_cause(f"java.lang.IllegalStateException: it is not there. {hint}")
+        == "IllegalStateException: it is not there."
+    )
 
 
 @pytest.mark.behaviour(45)

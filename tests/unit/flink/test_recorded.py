@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flinkjob.core.errors import Rejected, RescaleUnsupported, SubmitRejected, SubmitRejection
+from flinkjob.core.errors import Rejected, RescaleUnsupported, RestoreFailure, SubmitRejected, SubmitRejection
 from flinkjob.core.flinkmodel import (
     CancelResult,
     CheckpointKind,
@@ -120,7 +120,8 @@ async def test_results_of_checkpoints_and_disposals(version: str) -> None:
     assert failed.failure.startswith("FlinkJobNotFoundException")
     assert (await playing(version, "checkpoint-forgotten").checkpoint_result(JOB, JOB)).state is TriggerState.FORGOTTEN
     for name in ("disposal-completed", "disposal-missing"):
-        assert (await playing(version, name).disposal_result(JOB)).state is TriggerState.COMPLETED
+        result = await playing(version, name).disposal_result(JOB)
+        assert (result.state, result.missing) == (TriggerState.COMPLETED, name == "disposal-missing")
     assert (await playing(version, "disposal-forgotten").disposal_result(JOB)).state is TriggerState.FORGOTTEN
 
 
@@ -138,6 +139,20 @@ async def test_exceptions(version: str) -> None:
     assert failure.time is not None
     assert failure.taskmanager is not None
     assert await playing(version, "exceptions-unknown").exceptions(JOB) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "at_once"),
+    [
+        ("exceptions-no-metadata", RestoreFailure.MISSING, True),
+        ("exceptions-files-gone", RestoreFailure.FILES_GONE, False),
+        ("exceptions-other-backend", RestoreFailure.OTHER_BACKEND, False),
+        ("exceptions", None, False),
+    ],
+)
+async def test_failures_to_restore(version: str, name: str, kind: RestoreFailure | None, at_once: bool) -> None:
+    (failure,) = await playing(version, name).exceptions(JOB)
+    assert (failure.restore, failure.not_initialized) == (kind, at_once)
 
 
 async def test_jars(version: str) -> None:
@@ -169,6 +184,10 @@ async def test_jars(version: str) -> None:
         ("run-no-snapshot", SubmitRejection.RESTORE_FAILED, "Cannot find checkpoint or savepoint file/directory"),
         ("run-no-file-system", SubmitRejection.RESTORE_FAILED, "gopher"),
         ("run-not-mapped", SubmitRejection.RESTORE_FAILED, "Cannot map checkpoint/savepoint state"),
+        ("run-no-metadata", SubmitRejection.RESTORE_FAILED, "Cannot find meta data file '_metadata' in directory"),
+        ("run-no-magic", SubmitRejection.RESTORE_FAILED, "Unexpected magic number."),
+        ("run-cut-metadata", SubmitRejection.RESTORE_FAILED, "EOFException"),
+        ("run-max-parallelism", SubmitRejection.RESTORE_FAILED, "Max parallelism mismatch"),
         ("run-bad-option", SubmitRejection.CONFIG, "Could not parse value 'abc' for key"),
         ("run-bad-parallelism", SubmitRejection.CONFIG, "arallelism must be"),
         ("run-bad-id", SubmitRejection.CONFIG, "Cannot parse JobID"),

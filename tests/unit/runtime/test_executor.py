@@ -40,6 +40,7 @@ from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.faults import Faults
+from flinkjob.runtime.leader import NotLeading
 from flinkjob.runtime.queue import Key
 from tests.unit.api import objects
 from tests.unit.runtime.conftest import World
@@ -86,7 +87,7 @@ class Bench:
 
         def require() -> None:
             if not self.may:
-                raise Transient("not-leading", "another replica may lead")
+                raise NotLeading
 
         async def make() -> Executor:
             clusters = Clusters(lambda *_: client, Pace(fast=3600.0, slow=3600.0), lambda _: None)
@@ -224,8 +225,20 @@ def test_who_does_not_lead_has_no_effect(bench: Bench, action: Action) -> None:
 @pytest.mark.parametrize("action", list(CALLS), ids=kind_of)
 def test_who_lost_the_lease_between_intent_and_call_does_not_call(bench: Bench, action: Action) -> None:
     bench.may = False
-    bench.job(action, status=FlinkJobStatus())
+    with pytest.raises(NotLeading):
+        bench.job(action, TELL, status=FlinkJobStatus())
+    assert bench.log == [], "nor does it tell what did not happen"
+    with pytest.raises(NotLeading):
+        bench.savepoint(action, TELL)
     assert bench.log == []
+
+
+def test_who_lost_the_lease_leaves_the_jar_and_what_comes_after(bench: Bench) -> None:
+    bench.flink.jars = [JarFile(id="7_x", name=jar_name("default", "d"))]
+    bench.flink.errors["jars"] = NotLeading()
+    with pytest.raises(NotLeading):
+        bench.job(DiscardArtifact(url=URL, digest="d"), RemoveFinalizer(), finalizers=["flinkjob.dev/job-cleanup"])
+    assert bench.log == ["status", "jars"]
 
 
 def test_what_only_tidies_up_comes_last(bench: Bench) -> None:

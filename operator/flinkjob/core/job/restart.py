@@ -24,7 +24,7 @@ from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Hold, RestartInfo, RunEnd, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.backoff import delay_seconds
-from flinkjob.core.job import adoption, cluster_requirements, finished, rollback, submission
+from flinkjob.core.job import adoption, cluster_requirements, finished, restore_failure, rollback, submission
 from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.job.restore_point import redeploys
 
@@ -129,8 +129,8 @@ def _by_result(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) 
             return _hold(draft, HoldReason.CANCELLED_EXTERNALLY, end)
         case RunResult.FAILED if rollback.may_take_back(draft, last):
             return rollback.take_back(draft, last, end.message or "it failed")
-        case RunResult.FAILED if _cannot_restore(spec, last):
-            return draft.stall(Reason.RestoreFailed, end.message or "")
+        case RunResult.FAILED if (halt := restore_failure.halt_after_end(draft, spec, last, end)) is not None:
+            return halt
         case RunResult.FAILED if spec.restart.policy is RestartPolicy.NEVER:
             return _hold(draft, HoldReason.FAILED, end)
         case RunResult.FAILED | RunResult.CANCELLED_EXTERNALLY | RunResult.LOST:
@@ -166,14 +166,6 @@ def _say(draft: Draft, hold: Hold, end: RunEnd) -> Halt:
     return draft.stall(_REASONS[hold.reason], message)
 
 
-def _cannot_restore(spec: FlinkJobSpec, last: Submission) -> bool:
-    """Failed before any task ran, since its snapshot is missing or does not fit: trying again cannot help."""
-    if spec.restore.allow_non_restored_state and not last.allow_non_restored_state:
-        return False  # the person lets it leave state behind now
-    restore_failed = last.end is not None and last.end.cause is EndCause.RESTORE_FAILED
-    return not last.running and last.restored_from is not None and restore_failed
-
-
 def _pause(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) -> Halt | None:
     """Wait until the back-off before a restart is over; counts the attempt when its pause begins."""
     before = draft.status.restart
@@ -193,7 +185,8 @@ def _pause(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) -> H
             maximum=duration_seconds(spec.restart.max_delay),
         )
         due = draft.now + timedelta(seconds=pause)
-        restart = RestartInfo(attempts=attempts, next_time=due, submission=last.number)
+        not_started = end.message if end.cause is EndCause.NOT_STARTED else None
+        restart = RestartInfo(attempts=attempts, next_time=due, submission=last.number, not_started=not_started)
         draft.status = replace(draft.status, restart=restart)
         draft.event(Reason.BackOff, f"restart {attempts} in {pause:.0f} s: {end.message or end.result}", warning=True)
     assert restart.next_time is not None

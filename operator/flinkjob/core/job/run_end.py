@@ -15,6 +15,7 @@ from flinkjob.api.flinkjob_status import FailureInfo, Hold, Operation, Submissio
 from flinkjob.api.reasons import Reason
 from flinkjob.core.errors import SavepointFailure
 from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, FlinkJobState, JobException, JobOverview
+from flinkjob.core.job import restore_failure
 from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.job.restore_point import FinalState, final_state
 from flinkjob.core.model import Fact, OperationOutcome
@@ -104,8 +105,8 @@ def end_by_state(draft: Draft, overview: JobOverview, *, cancelled_by_us: bool, 
     else:
         result = RunResult.FAILED
     exception = _failure(draft, run.job_id) if result is RunResult.FAILED else None
-    message = (exception.root_cause if exception is not None else None) or final.message
-    cause = EndCause.RESTORE_FAILED if exception is not None and exception.cannot_restore else None
+    message = (restore_failure.message_of(run, exception) if exception is not None else None) or final.message
+    cause = restore_failure.cause_of(run, exception) if exception is not None else None
     draft.end_run(
         result,
         snapshot=final.location,
@@ -115,7 +116,7 @@ def end_by_state(draft: Draft, overview: JobOverview, *, cancelled_by_us: bool, 
         time=overview.end_time,
         taken=final.time,
     )
-    _record_end(draft, result, message)
+    _record_end(draft, run, result, cause, message)
 
 
 def _stop_of_a_finished_job(stats: CheckpointStats | None) -> str | None:
@@ -143,16 +144,15 @@ def _failure(draft: Draft, job_id: str) -> JobException | None:
     return exception
 
 
-def _record_end(draft: Draft, result: RunResult, message: str | None) -> None:
-    number = draft.run.number if draft.run else 0
+def _record_end(draft: Draft, run: Submission, result: RunResult, cause: EndCause | None, message: str | None) -> None:
     match result:
         case RunResult.FINISHED:
-            draft.event(Reason.Finished, f"run {number} finished")
+            draft.event(Reason.Finished, f"run {run.number} finished")
         case RunResult.FAILED:
-            draft.event(Reason.JobFailed, f"run {number} failed: {message or 'no cause given'}", warning=True)
+            reason, text = restore_failure.told(run, cause, message or "")
+            draft.event(reason, text, warning=True)
         case RunResult.CANCELLED_EXTERNALLY:
-            draft.event(
-                Reason.JobCancelledExternally, f"run {number} was cancelled or stopped by somebody else", warning=True
-            )
+            text = f"run {run.number} was cancelled or stopped by somebody else"
+            draft.event(Reason.JobCancelledExternally, text, warning=True)
         case _:
             pass

@@ -15,7 +15,7 @@ from flinkjob.api.enums import DesiredState, Fallback, SavepointMode, SavepointP
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
-from flinkjob.core.job import adoption, cluster_requirements, periodic, rescale, rollback, submission
+from flinkjob.core.job import adoption, cluster_requirements, periodic, rescale, restore_failure, rollback, submission
 from flinkjob.core.job.draft import Draft, Halt, Step, wish
 from flinkjob.core.job.fallback import LAST_STATE, has_last_state, lacked_tasks, nothing_to_lose
 from flinkjob.core.job.restore_point import Missing, find_copy, redeploys
@@ -57,7 +57,9 @@ def _steady(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt | None:
     if (halt := rollback.give_up(draft, spec, run)) is not None:
         return halt
     if not run.running:
-        return draft.wait(Step.SUBMIT, Reason.Submitting, "waiting until all tasks are running", requeue_after=1.0)
+        return restore_failure.halt_while_live(draft, run) or draft.wait(
+            Step.SUBMIT, Reason.Submitting, "waiting until all tasks are running", requeue_after=1.0
+        )
     if draft.status.restart is not None:
         remaining = duration_seconds(spec.restart.reset_after) - _age(draft, run)
         if remaining <= 0:

@@ -177,8 +177,8 @@ def was_refused(draft: Draft, run: Submission) -> bool:
     call = draft.observation.run
     if run.unanswered:
         return False
-    exists = (SubmitRejection.DUPLICATE, SubmitRejection.RESTORE_FAILED, SubmitRejection.MULTIPLE_JOBS)
-    return run.rejected or (call.phase is RunPhase.REJECTED and call.rejection not in exists)
+    leaves_job = call.rejection is not None and call.rejection.leaves_job
+    return run.rejected or (call.phase is RunPhase.REJECTED and not leaves_job)
 
 
 def is_superseded(draft: Draft, spec: FlinkJobSpec, run: Submission) -> bool:
@@ -217,19 +217,16 @@ def _stalled_before(draft: Draft) -> Halt | None:
 def _rejected(draft: Draft, spec: FlinkJobSpec, run: Submission, *, changed: bool) -> Halt | None:
     call = draft.observation.run
     kind = call.rejection or SubmitRejection.OTHER
-    if kind is SubmitRejection.DUPLICATE:
+    if kind.leaves_job:
         if draft.observation.job.absent_for < LOST_AFTER:
-            text = "the cluster knows the job id; looking for the job"
+            text = f"the cluster knows the job id; looking for the job: {call.message}"
             return draft.wait(Step.SUBMIT, Reason.Submitting, text, requeue_after=0.5)
+        if kind is SubmitRejection.RESTORE_FAILED:
+            draft.update(rejected=True)
+            return draft.stall(Reason.RestoreFailed, call.message, requeue_after=0.5)
         lost_run.end_lost_run(draft, run, forgotten=True)  # it ran, and ended before it was seen: what is left decides
         draft.requeue_after(FAST)
         return None
-    if kind is SubmitRejection.RESTORE_FAILED or kind is SubmitRejection.MULTIPLE_JOBS:
-        draft.requeue_after(0.5)
-        if draft.observation.job.absent_for <= 5.0:
-            return draft.wait(Step.SUBMIT, Reason.Submitting, call.message)  # the job exists; it says how it went
-        draft.update(rejected=True)
-        return draft.stall(Reason.RestoreFailed, call.message)
     draft.update(rejected=True)
     if changed or kind is SubmitRejection.JAR_NOT_FOUND:
         return _repeat(draft, spec, run)

@@ -16,6 +16,7 @@ from flinkjob.api.enums import (
 )
 from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, HistoryEntry, Operation, Submission
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
+from flinkjob.core.errors import RestoreFailure
 from flinkjob.core.flinkmodel import (
     CheckpointKind,
     CheckpointStats,
@@ -159,12 +160,14 @@ def test_a_failure_is_told_with_its_cause() -> None:
     assert "JobFailed" in told(decision)
 
 
-@pytest.mark.parametrize(("cannot_restore", "cause"), [(True, EndCause.RESTORE_FAILED), (False, None)])
-def test_a_failure_to_restore_is_noted_with_the_end(cannot_restore: bool, cause: EndCause | None) -> None:
-    failure = JobException(time=None, name="x", root_cause="y" * 600, cannot_restore=cannot_restore)
-    decision = decide(
-        job(status=_status()), seen(present(FlinkJobState.FAILED), checkpoints=stats(), exception=failure)
-    )
+@pytest.mark.parametrize(
+    ("restore", "cause"),
+    [(RestoreFailure.MISSING, EndCause.RESTORE_FAILED), (RestoreFailure.UNREACHABLE, None), (None, None)],
+)
+def test_a_failure_to_restore_is_noted_with_the_end(restore: RestoreFailure | None, cause: EndCause | None) -> None:
+    failure = JobException(time=None, name="x", root_cause="y" * 600, restore=restore)
+    status = FlinkJobStatus(submission=run(running=False, restored_from="file:/s"))
+    decision = decide(job(status=status), seen(present(FlinkJobState.FAILED), checkpoints=stats(), exception=failure))
     assert decision.status.submission is not None
     assert decision.status.submission.end is not None
     assert decision.status.submission.end.cause is cause
