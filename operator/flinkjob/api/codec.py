@@ -86,7 +86,7 @@ def dump_status(status: FlinkJobStatus | FlinkSavepointStatus) -> dict[str, Any]
     """The status as the API server gets it.
 
     Returns: camelCase names; None and empty lists left out, so that equal statuses give equal dicts; texts for people
-    cut at their limits; the oldest entries of `history` dropped while the whole is larger than 32 KiB.
+    cut at their limits; the oldest entries of `history` dropped while the whole is larger than 48 KiB.
     """
     adapter: TypeAdapter[Any] = _JOB_STATUS if isinstance(status, FlinkJobStatus) else _SAVEPOINT_STATUS
     dumped = adapter.dump_python(status, mode="json", by_alias=True, exclude_none=True)

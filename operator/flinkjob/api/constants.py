@@ -30,4 +30,4 @@ ANNOTATION_ALLOW_FROM: Final = f"{GROUP}/allow-from"
 
 MAX_JOB_NAME: Final = 45
 """Longest name of a FlinkJob: names of savepoints and revisions are made from it and must fit into 63 characters."""
-MAX_STATUS_BYTES: Final = 32 * 1024
+MAX_STATUS_BYTES: Final = 48 * 1024
