@@ -241,7 +241,7 @@ def test_texts_are_cut_to_one_line_at_their_limit() -> None:
 
 
 def test_the_oldest_history_goes_when_a_status_is_too_large() -> None:
-    entry = HistoryEntry(number=1, from_="file:/" + "ä" * 1000, to="file:/" + "ä" * 1000)
+    entry = HistoryEntry(number=1, from_="file:/" + "界" * 1000, to="file:/" + "界" * 1000)
     history = tuple(dataclasses.replace(entry, number=number) for number in range(10, 0, -1))
     dumped = dump_status(FlinkJobStatus(history=history))
     assert len(json.dumps(dumped, ensure_ascii=False).encode()) <= MAX_STATUS_BYTES
