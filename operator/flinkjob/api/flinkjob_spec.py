@@ -35,8 +35,8 @@ DUPLICATE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "checkpoint.directory": flink_options.CHECKPOINT_DIRECTORY,
     "checkpoint.retention": (flink_options.CHECKPOINT_RETENTION,),
 }
-"""Fields that are sent under these keys: when the field is set, the key must not be. `checkpoint.retention` "
-"always is, by its default."""
+"""Fields that are sent under these keys: when the field is set, the key must not be. `checkpoint.retention`
+always is, by its default."""
 
 
 def _reserved_rule(key: str, instead: str) -> Rule:
