@@ -2,7 +2,8 @@
 
 Called by the job decision when no operation is in progress. Invariants: nothing is done to the running job before its
 replacement's artifact is on the cluster and (with preflight) its job graph compiled; `LastState` cancels only after the job's
-checkpoints were seen to be retained and one is complete; a FlinkSavepoint in progress is waited for.
+checkpoints were seen to be retained and one is complete; a replacement, a rescale and a stop wait
+for a FlinkSavepoint in progress; a cancellation does not.
 """
 
 from __future__ import annotations
@@ -114,6 +115,8 @@ def _replace(draft: Draft, spec: FlinkJobSpec, run: Submission, *, by: str) -> H
     redeploy = redeploys(spec, run)
     if submission.reads_copies(spec, run) and isinstance(missing := find_copy(draft, spec), Missing):
         return submission.not_found(draft, missing)
+    if (halt := _wait_for_savepoint(draft, Step.STOP)) is not None:
+        return halt
     if redeploy or (spec.upgrade.strategy is UpgradeStrategy.STATELESS and not same):
         return begin_cancel(draft, run, by=by)
     if spec.upgrade.strategy is UpgradeStrategy.LAST_STATE:
@@ -152,7 +155,7 @@ def _scale(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt | None:
     if (halt := rescale.wait_for_slots(draft, spec, run)) is not None:
         return halt
     if rescale.possible(draft, run):
-        return rescale.begin(draft, spec, run)
+        return _wait_for_savepoint(draft, Step.SCALE) or rescale.begin(draft, spec, run)
     return _replace(draft, spec, run, by=Requester.UPGRADE)
 
 
@@ -177,7 +180,9 @@ def _stop(draft: Draft, spec: FlinkJobSpec, run: Submission, *, by: str) -> Halt
                 return draft.stall(Reason.SavepointFailed, said or "no savepoint can be taken")
             case Fallback.WAIT:
                 pass
-    if (halt := draft.pausing(Step.STOP) or _wait_for_savepoint(draft)) is not None:
+    if (
+        halt := draft.pausing(Step.STOP) or _wait_for_savepoint(draft, Step.STOP) or _wait_for_tasks(draft)
+    ) is not None:
         return halt
     if base is None:
         text = "set savepoints.directory: the cluster has no savepoint directory of its own"
@@ -211,18 +216,22 @@ def _cancel_with_last_state(draft: Draft, run: Submission, *, by: str) -> Halt:
     return draft.wait(Step.UPGRADE, Reason.WaitingForCheckpoint, text, requeue_after=3.2)
 
 
-def _wait_for_savepoint(draft: Draft) -> Halt | None:
-    """Wait until a savepoint can be taken: no other is in progress, and all tasks run."""
+def _wait_for_savepoint(draft: Draft, step: Step) -> Halt | None:
+    """Wait while a FlinkSavepoint is in progress: what is done to the job now would make it fail."""
     refused = draft.given.refused
     begun = [s for s in draft.given.savepoints if _in_progress(s, draft.run)]
     busy = next((s for s in begun if s.meta.uid not in refused), None)
-    if busy is not None:
-        text = f"FlinkSavepoint {busy.meta.name} is in progress"
-        return draft.wait(Step.STOP, Reason.WaitingForSavepoint, text, requeue_after=0.5)
-    if not _all_running(draft):
-        text = "a savepoint needs all tasks running"
-        return draft.wait(Step.STOP, Reason.WaitingForTasks, text, requeue_after=1.0)
-    return None
+    if busy is None:
+        return None
+    text = f"FlinkSavepoint {busy.meta.name} is in progress"
+    return draft.wait(step, Reason.WaitingForSavepoint, text, requeue_after=0.5)
+
+
+def _wait_for_tasks(draft: Draft) -> Halt | None:
+    if _all_running(draft):
+        return None
+    text = "a savepoint needs all tasks running"
+    return draft.wait(Step.STOP, Reason.WaitingForTasks, text, requeue_after=1.0)
 
 
 def _in_progress(savepoint: FlinkSavepoint, run: Submission | None) -> bool:
@@ -264,7 +273,7 @@ def _is_due(savepoint: FlinkSavepoint, run: Submission, draft: Draft) -> bool:
 def _stop_for(draft: Draft, spec: FlinkJobSpec, run: Submission, savepoint: FlinkSavepoint) -> Halt | None:
     wanted = savepoint.spec
     assert wanted is not None
-    if (halt := _wait_for_savepoint(draft)) is not None:
+    if (halt := _wait_for_savepoint(draft, Step.STOP) or _wait_for_tasks(draft)) is not None:
         return halt
     base = draft.observation.cluster.directory_for(wanted.directory or spec.savepoints.directory)
     if base is None:

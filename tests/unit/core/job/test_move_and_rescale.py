@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from flinkjob.api.enums import OperationKind, RunResult
+from flinkjob.api.enums import OperationKind, RunResult, SavepointPhase
 from flinkjob.api.flinkjob_status import FlinkJobStatus
+from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.core.actions import RescaleJob, RunJob
 from flinkjob.core.flinkmodel import (
     ClusterOverview,
@@ -28,6 +29,7 @@ from tests.support.inputs import (
     plan_of,
     present,
     run,
+    savepoint,
     seen,
     silent,
     spec,
@@ -101,6 +103,14 @@ def test_in_place_where_the_scheduler_can() -> None:
     (sent,) = [action for action in decision.actions if isinstance(action, RescaleJob)]
     assert (sent.before, sent.after) == (1, 3)
     assert (decision.status.phase, conditions(decision)) == ("Rescaling", "Reconciling, health unknown")
+
+
+def test_a_rescale_in_place_waits_for_a_savepoint_in_progress() -> None:
+    writing = savepoint(status=FlinkSavepointStatus(phase=SavepointPhase.IN_PROGRESS, job_id=flink_id()))
+    observation = seen(present(**ADAPTIVE), slots=SLOTS)
+    decision = decide(job(spec(parallelism=3), RUNNING), observation, savepoints=[writing])
+    assert acts(decision) == []
+    assert plan_of(decision) == ("Scale", "WaitingForSavepoint")
 
 
 def test_by_replacing_where_it_cannot() -> None:

@@ -208,6 +208,39 @@ def test_stopping_waits_for_all_tasks_and_for_a_savepoint_in_progress(state: str
     assert acts(decide(job(wanted, RUNNING), seen(present()), savepoints=[backing_off])) == ["StopJob"]
 
 
+@table(
+    ("wanted", "then", "further"),
+    "by a savepoint",
+    (spec(**NEW), "StopJob", {}),
+    "without state",
+    (spec(**NEW, upgrade={"strategy": "Stateless"}), "CancelJob", {}),
+    "from the last checkpoint",
+    (
+        spec(**NEW, upgrade={"strategy": "LastState"}),
+        "CancelJob",
+        {"checkpoints": stats(chk(3)), "checkpoint_config": KEPT},
+    ),
+    "from another state",
+    (spec(initialState={"nonce": 3}), "CancelJob", {}),
+)
+def test_a_replacement_waits_for_a_savepoint_in_progress(
+    wanted: dict[str, Any], then: str, further: dict[str, Any]
+) -> None:
+    observation = seen(present(), **further)
+    writing = savepoint(status=FlinkSavepointStatus(phase=SavepointPhase.IN_PROGRESS, job_id=flink_id()))
+    waiting = decide(job(wanted, RUNNING), observation, savepoints=[writing])
+    assert acts(waiting) == []
+    assert waiting.status.plan is not None
+    assert waiting.status.plan.reason == "WaitingForSavepoint"
+    assert acts(decide(job(wanted, RUNNING), observation)) == [then]
+
+
+def test_a_cancellation_waits_for_nothing() -> None:
+    writing = savepoint(status=FlinkSavepointStatus(phase=SavepointPhase.IN_PROGRESS, job_id=flink_id()))
+    decision = decide(job(spec(state="Cancelled"), RUNNING), seen(present()), savepoints=[writing])
+    assert acts(decision) == ["CancelJob"]
+
+
 @table("wanted", "to suspend it", spec(state="Suspended"), "to upgrade it", spec(**NEW))
 def test_what_never_ran_and_has_no_state_is_cancelled(wanted: dict[str, Any]) -> None:
     status = FlinkJobStatus(submission=run(running=False, started_time=None))
