@@ -43,6 +43,7 @@ from flinkjob.runtime.copy_search import CopySearches
 from flinkjob.runtime.copy_tasks import CopyTasks
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.faults import Faults
+from flinkjob.runtime.first_list import FirstList
 from flinkjob.runtime.leader import Leadership
 from flinkjob.runtime.observer import Observer
 from flinkjob.runtime.orphaned_jobs import OrphanedJobs
@@ -113,7 +114,7 @@ class App:
             ]
             stack.push_async_callback(queue.drain, DRAIN_SECONDS)
             try:
-                await self._watch()
+                await self._watch(kube, chores)
             finally:
                 for chore in chores:
                     chore.cancel()
@@ -244,16 +245,20 @@ class App:
         stack.callback(keeping.cancel)
         return leadership
 
-    async def _watch(self) -> None:
-        registry = build_registry(self._cache, self._enqueue, self._saw_event)
+    async def _watch(self, kube: KubeClient, chores: list[asyncio.Task[None]]) -> None:
+        namespaces = list(self._settings.namespaces)
+        first = FirstList(kube, self._cache, self._enqueue)
+        await first.fill(namespaces or None)
+        chores.append(asyncio.create_task(first.confirm(), name="first list"))
+        registry = build_registry(self._cache, first, self._enqueue, self._saw_event)
         login_handler(registry, self._settings.kubeconfig)
         await kopf.operator(
             registry=registry,
             settings=operator_settings(),
             identity=cast("Any", COMPONENT),  # else Kopf asks for the user's name, and the user of a Pod has none
             standalone=True,
-            clusterwide=not self._settings.namespaces,
-            namespaces=list(self._settings.namespaces),
+            clusterwide=not namespaces,
+            namespaces=namespaces,
             ready_flag=self._ready,
         )
 

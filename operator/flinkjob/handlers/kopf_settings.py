@@ -7,6 +7,19 @@ import kopf
 from flinkjob.api.constants import GROUP
 
 
+class _NoDiffs(kopf.DiffBaseStorage):
+    """Kopf makes deep copies of each object to compare it with its earlier self; no handler here asks for the difference."""
+
+    def build(self, *, body: kopf.Body, extra_fields: object = None) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        """Nothing is kept."""
+
+
 def operator_settings() -> kopf.OperatorSettings:
     """Settings that keep watches short, lists paged and Kopf's own writes off."""
     settings = kopf.OperatorSettings()
@@ -21,6 +34,7 @@ def operator_settings() -> kopf.OperatorSettings:
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
     settings.queueing.idle_timeout = 1
+    settings.persistence.diffbase_storage = _NoDiffs()
     settings.persistence.finalizer = f"{GROUP}/kopf"
     settings.process.ultimate_exiting_timeout = 60
     return settings

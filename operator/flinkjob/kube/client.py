@@ -8,7 +8,7 @@ stale one is a `Conflict` and changes nothing; repeating any call is harmless; o
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -89,15 +89,21 @@ class KubeClient:
             return None
 
     async def list_all(self, kind: Kind, namespaces: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """All objects of a kind, in the whole cluster when `namespaces` is None. Paged, 500 at a time."""
-        items: list[dict[str, Any]] = []
+        """All objects of a kind, in the whole cluster when `namespaces` is None."""
+        found = {}
+        async for page in self.pages(kind, namespaces):
+            found.update({(item["metadata"].get("namespace"), item["metadata"]["name"]): item for item in page})
+        return list(found.values())
+
+    async def pages(self, kind: Kind, namespaces: Sequence[str] | None = None) -> AsyncIterator[list[dict[str, Any]]]:
+        """The same, 500 at a time; an object comes twice where the list had to begin again."""
         for namespace in namespaces if namespaces is not None else (None,):
             path = path_of(kind.plural, group_version=API_VERSION, namespace=namespace)
-            items += await self._list(kind.plural, path, subject=namespace or "")
-        for item in items:  # a list leaves them out of its items
-            item.setdefault("apiVersion", API_VERSION)
-            item.setdefault("kind", kind.kind)
-        return items
+            async for page in self._pages(kind.plural, path, subject=namespace or ""):
+                for item in page or ():  # a list leaves them out of its items
+                    item.setdefault("apiVersion", API_VERSION)
+                    item.setdefault("kind", kind.kind)
+                yield page or []
 
     async def patch_status(
         self, kind: Kind, namespace: str, name: str, patch: Mapping[str, Any], resource_version: str
@@ -340,23 +346,31 @@ class KubeClient:
     async def _list(
         self, resource: str, path: str, *, subject: str, label_selector: str | None = None
     ) -> list[dict[str, Any]]:
-        """All pages; begun again when the API server forgot the continuation (410, after minutes)."""
+        items: list[dict[str, Any]] = []
+        async for page in self._pages(resource, path, subject=subject, label_selector=label_selector):
+            items = items + page if page is not None else []
+        return items
+
+    async def _pages(
+        self, resource: str, path: str, *, subject: str, label_selector: str | None = None
+    ) -> AsyncIterator[list[dict[str, Any]] | None]:
+        """All pages; None where all begins again, since the API server forgot the continuation (410, after minutes)."""
         for _ in range(LIST_RESTARTS):
-            items: list[dict[str, Any]] = []
             query = {"limit": str(PAGE_SIZE)}
             if label_selector is not None:
                 query["labelSelector"] = label_selector
             try:
                 while True:
                     page = await self._api.request("list", resource, path, subject=subject, query=query)
-                    items += page.get("items") or []
+                    yield page.get("items") or []
                     token = (page.get("metadata") or {}).get("continue")
                     if not token:
-                        return items
+                        return
                     query["continue"] = token
             except Gone as gone:
                 if gone.code != EXPIRED:
                     raise
+            yield None
         raise KubeRejected(EXPIRED, f"list {resource} {subject}: the list changes faster than it can be read")
 
 

@@ -1,0 +1,106 @@
+"""Everything that exists is in the cache before anything is decided, and before Kopf lists it once more.
+
+Used by `app`, and by the handlers for what Kopf lists. Kopf has a barrier of its own (its indices), whose cost grows with the
+square of the number of objects. Invariant: an object that was deleted between the two lists leaves the cache, although no
+watch says so: it is asked for after a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from flinkjob.core.errors import FlinkJobError
+from flinkjob.kube.kinds import Kind
+from flinkjob.runtime.cache import ObjectCache
+from flinkjob.runtime.queue import Key
+
+CONFIRM_SECONDS = 60.0
+"""After which Kopf has surely listed all that exists."""
+
+log = logging.getLogger(__name__)
+
+
+class Reads(Protocol):
+    """What is needed of the API server."""
+
+    def pages(self, kind: Kind, namespaces: Sequence[str] | None = None) -> AsyncIterator[list[dict[str, Any]]]: ...
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None: ...
+
+
+class FirstList:
+    """The objects that were listed at the start and that no watch has shown yet."""
+
+    def __init__(self, kube: Reads, cache: ObjectCache, enqueue: Callable[[Key], None]) -> None:
+        self._kube, self._cache, self._enqueue = kube, cache, enqueue
+        self._unseen: dict[str, tuple[Kind, Mapping[str, Any]]] = {}
+
+    async def fill(self, namespaces: Sequence[str] | None) -> None:
+        """Put all objects into the cache, then their keys into the queue.
+
+        Args:
+            namespaces: None: all of them.
+
+        Raises:
+            KubeUnavailable, KubeRejected: they cannot be listed.
+        """
+        for kind in Kind:
+            async for page in self._kube.pages(kind, namespaces):
+                for item in page:
+                    raw = without_managed_fields(item)
+                    self._unseen[raw["metadata"]["uid"]] = (kind, raw)
+                    _put(self._cache, kind, raw)
+                    await asyncio.sleep(0)
+        for key in sorted(self._cache.keys()):
+            self._enqueue(key)
+
+    def seen(self, raw: Mapping[str, Any]) -> bool:
+        """Note that a watch has shown the object; whether it was just as it was listed here, so that it is no news."""
+        _, before = self._unseen.pop(raw["metadata"].get("uid", ""), (None, None))
+        return before is not None and before["metadata"]["resourceVersion"] == raw["metadata"]["resourceVersion"]
+
+    async def confirm(self) -> None:
+        """After a while, drop from the cache what was deleted before Kopf listed it."""
+        await asyncio.sleep(CONFIRM_SECONDS)
+        while self._unseen:
+            uid, (kind, raw) = next(iter(self._unseen.items()))
+            meta = raw["metadata"]
+            try:
+                now = await self._kube.get(kind, meta["namespace"], meta["name"])
+            except FlinkJobError as error:
+                log.warning(
+                    "%s %s/%s is asked for later: %s", kind.kind, meta["namespace"], meta["name"], error.message
+                )
+                await asyncio.sleep(CONFIRM_SECONDS)
+                continue
+            self._unseen.pop(uid, None)
+            if now is None or now["metadata"]["uid"] != uid:
+                key = _drop(self._cache, kind, raw)
+                if key is not None:
+                    self._enqueue(key)
+
+
+def without_managed_fields(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The object as plain dicts, without the fields that only take memory."""
+    raw = dict(item)
+    raw["metadata"] = {name: value for name, value in dict(raw["metadata"]).items() if name != "managedFields"}
+    return raw
+
+
+def _put(cache: ObjectCache, kind: Kind, raw: Mapping[str, Any]) -> None:
+    match kind:
+        case Kind.FLINK_JOB:
+            cache.put_job(raw)
+        case Kind.FLINK_SAVEPOINT:
+            cache.put_savepoint(raw)
+
+
+def _drop(cache: ObjectCache, kind: Kind, raw: Mapping[str, Any]) -> Key | None:
+    match kind:
+        case Kind.FLINK_JOB:
+            return cache.drop_job(raw)
+        case Kind.FLINK_SAVEPOINT:
+            return cache.drop_savepoint(raw)
