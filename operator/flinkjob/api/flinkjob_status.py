@@ -161,6 +161,10 @@ class Submission:
     started_time: Annotated[PreciseTime | None, Field(description="When all its tasks were first seen running.")] = None
     seen: Annotated[bool, Field(description="Whether it was ever seen on the cluster.")] = False
     running: Annotated[bool, Field(description="Whether all tasks were ever seen running.")] = False
+    retains_checkpoints: Annotated[
+        bool | None,
+        Field(description="Whether its newest checkpoint outlives a cancel, as Flink says; absent while not known."),
+    ] = None
     steady_since: Annotated[
         PreciseTime | None, Field(description="Since when all tasks run, while it has yet to prove healthy.")
     ] = None
@@ -268,7 +272,7 @@ class RestartInfo:
     next_time: Annotated[PreciseTime | None, Field(description="When the next one is due.")] = None
     submission: Annotated[int | None, Field(ge=0, description="The run after whose end it is due.")] = None
     not_started: Annotated[
-        Message | None, Field(description="Why that run failed before all its tasks ran, where it did.")
+        Word | None, Field(description="Digest of why that run failed before all its tasks ran, where it did.")
     ] = None
 
 

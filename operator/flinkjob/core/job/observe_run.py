@@ -17,7 +17,7 @@ from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, JobOvervie
 from flinkjob.core.job import lost_run
 from flinkjob.core.job.draft import Draft, Halt, Step, is_stop
 from flinkjob.core.job.run_end import end_by_state, wait_for_final_state
-from flinkjob.core.model import Presence
+from flinkjob.core.model import Fact, Presence
 from flinkjob.core.requester import Requester
 from flinkjob.core.units import readable_size
 
@@ -117,9 +117,12 @@ def _check_content(draft: Draft, run: Submission) -> None:
 
 
 def _started(draft: Draft) -> None:
-    draft.update(running=True, started_time=draft.now)
     run = draft.run
     assert run is not None
+    draft.need(Fact.CHECKPOINT_CONFIG, run.job_id)  # by now, since nobody can tell when the job is gone
+    config = draft.observation.checkpoint_config
+    kept = config.retained_on_cancellation if config is not None else None
+    draft.update(running=True, started_time=draft.now, retains_checkpoints=kept)
     draft.status = replace(draft.status, last_failure=None)
     if draft.status.job is not None and draft.status.job.restarts is None:
         draft.status = replace(draft.status, job=replace(draft.status.job, restarts=0))
