@@ -25,6 +25,7 @@ from flinkjob.api.enums import (
     EndCause,
     FormatType,
     HoldReason,
+    MainFailure,
     OperationKind,
     Phase,
     RunResult,
@@ -180,6 +181,10 @@ class Submission:
     given_up: Annotated[
         Word | None,
         Field(description="Generation and digest of the spec under which no savepoint could be taken, or not in time."),
+    ] = None
+    main_failure: Annotated[
+        MainFailure | None,
+        Field(description="How main() failed after it had started the job, where it did and that was seen."),
     ] = None
     bounded: Annotated[
         bool, Field(description="Whether Flink refused a savepoint since the job is bounded (a batch job).")

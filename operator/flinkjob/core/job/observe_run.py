@@ -14,7 +14,7 @@ from flinkjob.api.enums import OperationKind, RunResult, SavepointPhase, Snapsho
 from flinkjob.api.flinkjob_status import CheckpointInfo, SavepointInfo, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, JobOverview
-from flinkjob.core.job import lost_run
+from flinkjob.core.job import lost_run, main_failure
 from flinkjob.core.job.draft import Draft, Halt, Step, is_stop
 from flinkjob.core.job.run_end import end_by_state, wait_for_final_state
 from flinkjob.core.model import Fact, Presence
@@ -32,7 +32,9 @@ def observe_run(draft: Draft) -> Halt | None:
     _savepoints_seen(draft)
     back = _take_up_again(draft)
     run = draft.live_run
-    return (_look_at(draft, run) if run is not None else None) or back
+    halt = _look_at(draft, run) if run is not None else None
+    main_failure.note(draft)
+    return halt or back
 
 
 def _look_at(draft: Draft, run: Submission) -> Halt | None:

@@ -117,8 +117,7 @@ def _by_result(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) 
     """The same spec is wanted as before: what the last run's end says."""
     match end.result:
         case RunResult.FINISHED:
-            finished.rest(draft, spec, last, end)
-            return None
+            return finished.rest(draft, spec, last, end)
         case RunResult.SAVEPOINT_UNKNOWN:
             return _hold(draft, HoldReason.SAVEPOINT_UNKNOWN, end)
         case RunResult.ENDED_UNSEEN:
