@@ -1,4 +1,4 @@
-"""Snapshots that no job can start from, and programs of which only a part can run: named, with what to do, and not repeated."""
+"""Snapshots that no job can start from, and programs of which only a part can run: named, with what to do; not repeated."""
 
 from __future__ import annotations
 
