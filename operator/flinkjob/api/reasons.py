@@ -192,6 +192,10 @@ class Reason(StrEnum):
         "The FlinkSavepoint is gone but its data were kept: they are in use, or could not be disposed of in time.",
     )
     SnapshotDeleted = "SnapshotDeleted", "The data of the FlinkSavepoint were disposed of."
+    OptionsIgnored = (
+        "OptionsIgnored",
+        "`flinkConfiguration` has options that act only in the cluster's own configuration, not for one job: set them there, or take them out.",
+    )
     ClusterUnsuitable = (
         "ClusterUnsuitable",
         "The cluster lacks something that the job needs or that makes it safe; see the condition ClusterSuitable.",
