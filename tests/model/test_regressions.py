@@ -206,6 +206,34 @@ def test_a_restore_that_never_succeeds_is_not_repeated(world: Plant, how: Damage
     assert _status(world)["phase"] == "Running"
 
 
+@pytest.mark.parametrize("upgraded", [False, True])
+@pytest.mark.parametrize("bounded", [False, True])
+def test_a_program_with_two_jobs_is_named_and_its_first_job_left_alone(
+    world: Plant, upgraded: bool, bounded: bool
+) -> None:
+    arguments = ["--executes", "2", *(["--count", "500"] if bounded else [])]
+    name = "a" if upgraded else "b"
+    world.kube.apply(Kind.FLINK_JOB, name, SPEC | {"args": arguments})
+    world.pass_time(30)
+    job = world.job(name)
+    assert job is not None
+    assert job["status"]["plan"]["reason"] == "MultipleJobs"
+    assert world.live(name) == ([] if bounded else [job["status"]["submission"]["jobId"]])
+    runs = len(world.sims["flink-a"].runs)
+    world.restart()
+    world.pass_time(900)
+    job = world.job(name)
+    assert job is not None
+    assert job["status"]["plan"]["reason"] == "MultipleJobs"
+    assert len(world.sims["flink-a"].runs) == runs
+    world.kube.apply(Kind.FLINK_JOB, name, SPEC | {"args": ["--name", "one"]})
+    world.pass_time(30)
+    job = world.job(name)
+    assert job is not None
+    assert job["status"]["phase"] == "Running"
+    assert "reason" not in job["status"].get("plan", {})
+
+
 def _stalled(world: Plant) -> bool:
     conditions = _status(world)["conditions"]
     assert isinstance(conditions, list)

@@ -76,6 +76,15 @@ class EndCause(StrEnum):
     """It failed before all its tasks ran. Where the next run does so for the same reason, none is started after that."""
 
 
+class MainFailure(StrEnum):
+    """How main() failed after it had started the job (`status.submission.mainFailure`)."""
+
+    MULTIPLE_JOBS = "MultipleJobs"
+    """It wanted to start another job, which Flink refused."""
+    THREW = "Threw"
+    """It threw, or wanted to end the JobManager."""
+
+
 class SubmissionReason(StrEnum):
     """Why a run was started (`status.submission.reason`)."""
 

@@ -23,10 +23,15 @@ from flinkjob.api.sync import JobSyncToSpec
 RESERVED_KEYS: Final[Mapping[str, str]] = {
     "execution.savepoint.path": "use spec.initialState",
     "execution.state-recovery.path": "use spec.initialState",
+    "execution.state-recovery.ignore-unclaimed-state": "use spec.restore.allowNonRestoredState",
+    "execution.savepoint.ignore-unclaimed-state": "use spec.restore.allowNonRestoredState",
+    "execution.state-recovery.claim-mode": "use spec.restore.claimMode",
+    "execution.savepoint-restore-mode": "use spec.restore.claimMode",
     "$internal.pipeline.job-id": "the operator chooses the job id",
     "parallelism.default": "use spec.parallelism",
+    **dict.fromkeys(flink_options.SAVEPOINT_DIRECTORY, "use spec.savepoints.directory"),
 }
-"""Keys of flinkConfiguration that would undermine the operator, and what to do instead."""
+"""Keys of flinkConfiguration that would undermine the operator or that its own calls override, and what to do instead."""
 
 DUPLICATE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "jobName": (flink_options.JOB_NAME,),
@@ -213,7 +218,9 @@ class FlinkJobSpec(SpecModel):
             max_length=256,
             default_factory=dict,
             description="Flink options of the run. Values are strings: quote numbers and booleans. Keys that "
-            "another field or the operator sets are refused.",
+            "another field or the operator sets are refused. Options that act only in a cluster's own configuration, such as "
+            "those of memory, slots, high availability, REST and security, do nothing here: an Event and the condition "
+            "ClusterSuitable name them.",
         ),
         FieldClass.RUN,
     ]

@@ -25,6 +25,7 @@ from flinkjob.api.enums import (
     EndCause,
     FormatType,
     HoldReason,
+    MainFailure,
     OperationKind,
     Phase,
     RunResult,
@@ -161,6 +162,10 @@ class Submission:
     started_time: Annotated[PreciseTime | None, Field(description="When all its tasks were first seen running.")] = None
     seen: Annotated[bool, Field(description="Whether it was ever seen on the cluster.")] = False
     running: Annotated[bool, Field(description="Whether all tasks were ever seen running.")] = False
+    retains_checkpoints: Annotated[
+        bool | None,
+        Field(description="Whether its newest checkpoint outlives a cancel, as Flink says; absent while not known."),
+    ] = None
     steady_since: Annotated[
         PreciseTime | None, Field(description="Since when all tasks run, while it has yet to prove healthy.")
     ] = None
@@ -176,6 +181,10 @@ class Submission:
     given_up: Annotated[
         Word | None,
         Field(description="Generation and digest of the spec under which no savepoint could be taken, or not in time."),
+    ] = None
+    main_failure: Annotated[
+        MainFailure | None,
+        Field(description="How main() failed after it had started the job, where it did and that was seen."),
     ] = None
     bounded: Annotated[
         bool, Field(description="Whether Flink refused a savepoint since the job is bounded (a batch job).")
@@ -268,7 +277,7 @@ class RestartInfo:
     next_time: Annotated[PreciseTime | None, Field(description="When the next one is due.")] = None
     submission: Annotated[int | None, Field(ge=0, description="The run after whose end it is due.")] = None
     not_started: Annotated[
-        Message | None, Field(description="Why that run failed before all its tasks ran, where it did.")
+        Word | None, Field(description="Digest of why that run failed before all its tasks ran, where it did.")
     ] = None
 
 

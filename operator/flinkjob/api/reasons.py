@@ -76,9 +76,17 @@ class Reason(StrEnum):
         "Flink refused to run the jar, and would again: see the message; change the spec or `restartNonce`.",
     )
     SubmitFailed = "SubmitFailed", "The run call failed; it is repeated with the same job id."
+    MultipleJobs = (
+        "MultipleJobs",
+        "main() wants to start more than one job, and Flink runs only the first, which is left as it is: the rest of the program does not run. Make it one `execute()`, or one FlinkJob for each job.",
+    )
+    MainFailed = (
+        "MainFailed",
+        "main() failed after it had started the job; the job runs on. See the message for what main() did not do.",
+    )
     RestoreFailed = (
         "RestoreFailed",
-        "The job could not be started from its savepoint or checkpoint (path missing, or its state does not fit the new job).",
+        "The job cannot be started from its savepoint or checkpoint, and is not tried again: the message says why and what to do. The snapshot is kept.",
     )
     JobFailed = "JobFailed", "The Flink job has failed; see `status.lastFailure`."
     JobLost = "JobLost", "The JobManager was restarted without high availability and no longer knows the job."
@@ -184,6 +192,10 @@ class Reason(StrEnum):
         "The FlinkSavepoint is gone but its data were kept: they are in use, or could not be disposed of in time.",
     )
     SnapshotDeleted = "SnapshotDeleted", "The data of the FlinkSavepoint were disposed of."
+    OptionsIgnored = (
+        "OptionsIgnored",
+        "`flinkConfiguration` has options that act only in the cluster's own configuration, not for one job: set them there, or take them out.",
+    )
     ClusterUnsuitable = (
         "ClusterUnsuitable",
         "The cluster lacks something that the job needs or that makes it safe; see the condition ClusterSuitable.",

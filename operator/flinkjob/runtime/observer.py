@@ -136,10 +136,12 @@ class Observer:
         """The cluster of the current run, the run's job, the call that started it, and the job's checkpoints."""
         seen = await cluster.seen()
         submission = job.status.submission
-        if submission is None or submission.job_id is None or submission.end is not None:
+        if submission is None or submission.job_id is None:
             return seen, JobSeen(), RunSeen(), None
-        seen_job, latest = JobSeen(), None
         run = self._tasks.run_seen(key, submission.job_id, submission.attempts)
+        if submission.end is not None:
+            return seen, JobSeen(), run, None
+        seen_job, latest = JobSeen(), None
         expected = submission.seen or run.phase is not RunPhase.WORKING
         try:
             seen_job = await cluster.job(submission.job_id, expected=expected)

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flinkjob.api.cluster_options import acts_only_in_cluster
 from flinkjob.api.enums import CheckpointRetention, Requirement
 from flinkjob.api.flink_options import CHECKPOINT_DIRECTORY
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.reasons import Reason
 from flinkjob.core.job.draft import Draft, Halt
 from flinkjob.core.model import ClusterSeen
+
+MOST_OPTIONS = 5
+"""So many options that do nothing are named."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ def advise(cluster: ClusterSeen, spec: FlinkJobSpec) -> Advice:
         (not checkpoints, "no checkpoint directory: checkpoints do not survive a failure"),
         (not savepoints, "no savepoint directory: no savepoint can be taken"),
         (_dropped(spec), "checkpoints are deleted on cancel: LastState cannot work"),
+        (bool(ignored_options(spec)), ignored_options(spec)),
         (not cluster.keeps_uploads, "web.upload.dir is not set: uploaded jars are lost with the JobManager"),
     ]
     return Advice(tuple(unmet), tuple(text for applies, text in risks if applies))
@@ -62,6 +67,16 @@ def halt_if_unsuitable(draft: Draft, spec: FlinkJobSpec) -> Halt | None:
     """Halt while the cluster does not meet `cluster.require`: nothing is submitted there."""
     unmet = advise(draft.observation.target, spec).unmet
     return draft.stall(Reason.Unsuitable, "; ".join(unmet), requeue_after=60.0) if unmet else None
+
+
+def ignored_options(spec: FlinkJobSpec) -> str:
+    """Says which options of the spec do nothing, since they act only in the cluster's own configuration; else empty."""
+    ignored = sorted(option for option in spec.flink_configuration if acts_only_in_cluster(option))
+    if not ignored:
+        return ""
+    more = f" and {len(ignored) - MOST_OPTIONS} more" if len(ignored) > MOST_OPTIONS else ""
+    names = f"{', '.join(ignored[:MOST_OPTIONS])}{more}"
+    return f"flinkConfiguration: set {names} in the cluster's own configuration, since they do nothing for one job"
 
 
 def _dropped(spec: FlinkJobSpec) -> bool:

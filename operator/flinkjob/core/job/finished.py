@@ -16,7 +16,8 @@ from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import RunEnd, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import DeleteObject, MarkResult
-from flinkjob.core.job.draft import Draft
+from flinkjob.core.job import main_failure
+from flinkjob.core.job.draft import Draft, Halt
 
 _OWNED = (
     "argocd.argoproj.io/tracking-id",
@@ -27,24 +28,27 @@ _OWNED = (
 )
 
 
-def rest(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) -> None:
-    """What is left to do for a finished job."""
+def rest(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) -> Halt | None:
+    """What is left to do for a finished job; halts where it was only the first of several."""
     mark = json.dumps({"result": "Finished", "digest": last.run_digest, "number": last.number}, sort_keys=True)
     if draft.job.meta.annotations.get(ANNOTATION_RESULT) != mark:
         draft.act(MarkResult(mark=mark))
+    if (halt := main_failure.halt_for_multiple_jobs(draft, last)) is not None:
+        return halt
     if spec.ttl_seconds_after_finished is None or end.time is None:
-        return
+        return None
     if owner := owned_by(draft.job.meta):
         if draft.given.job.status.submission is None or draft.given.job.status.submission.end is None:
             draft.event(
                 Reason.TTLIgnored, f"ttlSecondsAfterFinished: {owner} would create the object again", warning=True
             )
-        return
+        return None
     remaining = (end.time + timedelta(seconds=spec.ttl_seconds_after_finished) - draft.now).total_seconds()
     if remaining > 0:
         draft.requeue_after(remaining + 0.1)
     else:
         draft.act(DeleteObject())
+    return None
 
 
 def owned_by(meta: Meta) -> str | None:

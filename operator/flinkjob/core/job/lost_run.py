@@ -158,7 +158,12 @@ def had_checkpoint(draft: Draft, run: Submission) -> bool:
 
 
 def _retained(draft: Draft, run: Submission) -> bool:
-    """Whether the newest checkpoint is kept unless the job comes to its own end."""
+    """Whether the newest checkpoint is kept unless the job comes to its own end.
+
+    The program may have asked for something else than the spec, so that what Flink said of the job counts.
+    """
+    if run.retains_checkpoints is not None:
+        return run.retains_checkpoints
     spec = _spec_of_run(draft, run)
     return spec is not None and spec.checkpoint.retention is CheckpointRetention.RETAIN_ON_CANCELLATION
 

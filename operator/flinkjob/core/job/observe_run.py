@@ -14,10 +14,10 @@ from flinkjob.api.enums import OperationKind, RunResult, SavepointPhase, Snapsho
 from flinkjob.api.flinkjob_status import CheckpointInfo, SavepointInfo, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, JobOverview
-from flinkjob.core.job import lost_run
+from flinkjob.core.job import lost_run, main_failure
 from flinkjob.core.job.draft import Draft, Halt, Step, is_stop
 from flinkjob.core.job.run_end import end_by_state, wait_for_final_state
-from flinkjob.core.model import Presence
+from flinkjob.core.model import Fact, Presence
 from flinkjob.core.requester import Requester
 from flinkjob.core.units import readable_size
 
@@ -32,7 +32,9 @@ def observe_run(draft: Draft) -> Halt | None:
     _savepoints_seen(draft)
     back = _take_up_again(draft)
     run = draft.live_run
-    return (_look_at(draft, run) if run is not None else None) or back
+    halt = _look_at(draft, run) if run is not None else None
+    main_failure.note(draft)
+    return halt or back
 
 
 def _look_at(draft: Draft, run: Submission) -> Halt | None:
@@ -117,9 +119,12 @@ def _check_content(draft: Draft, run: Submission) -> None:
 
 
 def _started(draft: Draft) -> None:
-    draft.update(running=True, started_time=draft.now)
     run = draft.run
     assert run is not None
+    draft.need(Fact.CHECKPOINT_CONFIG, run.job_id)  # by now, since nobody can tell when the job is gone
+    config = draft.observation.checkpoint_config
+    kept = config.retained_on_cancellation if config is not None else None
+    draft.update(running=True, started_time=draft.now, retains_checkpoints=kept)
     draft.status = replace(draft.status, last_failure=None)
     if draft.status.job is not None and draft.status.job.restarts is None:
         draft.status = replace(draft.status, job=replace(draft.status.job, restarts=0))

@@ -117,8 +117,7 @@ def _by_result(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) 
     """The same spec is wanted as before: what the last run's end says."""
     match end.result:
         case RunResult.FINISHED:
-            finished.rest(draft, spec, last, end)
-            return None
+            return finished.rest(draft, spec, last, end)
         case RunResult.SAVEPOINT_UNKNOWN:
             return _hold(draft, HoldReason.SAVEPOINT_UNKNOWN, end)
         case RunResult.ENDED_UNSEEN:
@@ -185,7 +184,8 @@ def _pause(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) -> H
             maximum=duration_seconds(spec.restart.max_delay),
         )
         due = draft.now + timedelta(seconds=pause)
-        not_started = end.message if end.cause is EndCause.NOT_STARTED else None
+        failed = end.cause is EndCause.NOT_STARTED
+        not_started = restore_failure.fingerprint(end.message or "") if failed else None
         restart = RestartInfo(attempts=attempts, next_time=due, submission=last.number, not_started=not_started)
         draft.status = replace(draft.status, restart=restart)
         draft.event(Reason.BackOff, f"restart {attempts} in {pause:.0f} s: {end.message or end.result}", warning=True)

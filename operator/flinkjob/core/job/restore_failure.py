@@ -15,6 +15,7 @@ from flinkjob.api.flinkjob_status import RunEnd, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.errors import RestoreFailure
 from flinkjob.core.flinkmodel import FlinkJobState, JobException
+from flinkjob.core.identity import digest_of
 from flinkjob.core.job import rollback
 from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.model import Fact
@@ -91,7 +92,7 @@ def halt_after_end(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunE
         before = draft.status.restart
         if before is None or before.submission == last.number or before.not_started is None:
             return None
-        if _same(before.not_started, message):
+        if before.not_started == fingerprint(message):
             why = "failed before all its tasks ran, as the run before did: change the spec, restartNonce or"
             text = f"run {last.number} {why} initialState with a new nonce to try again; {message}"
             return draft.stall(Reason.RestoreFailed if last.restored_from else Reason.JobFailed, text)
@@ -107,9 +108,9 @@ def _allowed_by_now(spec: FlinkJobSpec, last: Submission, end: RunEnd) -> bool:
     return helps and spec.restore.allow_non_restored_state and not last.allow_non_restored_state
 
 
-def _same(one: str, other: str) -> bool:
-    """Whether two causes differ only in what differs from run to run: ids, numbers, times."""
-    return _OF_ONE_RUN.sub("#", one) == _OF_ONE_RUN.sub("#", other)
+def fingerprint(message: str) -> str:
+    """A digest of why a run failed, the same for two causes that differ only in ids, numbers and times."""
+    return digest_of(_OF_ONE_RUN.sub("#", message))
 
 
 def halt_while_live(draft: Draft, run: Submission) -> Halt | None:

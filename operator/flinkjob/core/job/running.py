@@ -16,7 +16,16 @@ from flinkjob.api.enums import DesiredState, Fallback, SavepointMode, SavepointP
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
-from flinkjob.core.job import adoption, cluster_requirements, periodic, rescale, restore_failure, rollback, submission
+from flinkjob.core.job import (
+    adoption,
+    cluster_requirements,
+    main_failure,
+    periodic,
+    rescale,
+    restore_failure,
+    rollback,
+    submission,
+)
 from flinkjob.core.job.draft import Draft, Halt, Step, wish
 from flinkjob.core.job.fallback import LAST_STATE, has_last_state, lacked_tasks, nothing_to_lose
 from flinkjob.core.job.restore_point import Missing, find_copy, redeploys
@@ -72,7 +81,7 @@ def _steady(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt | None:
         return held_back
     unusable = periodic.step(draft, spec, run)
     periodic.retain(draft, spec)
-    return unusable or held_back
+    return unusable or held_back or main_failure.halt_for_multiple_jobs(draft, run)
 
 
 def _age(draft: Draft, run: Submission) -> float:

@@ -21,7 +21,7 @@ from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.errors import SubmitRejection, one_line
 from flinkjob.core.flinkmodel import ClaimMode, RunRequest
 from flinkjob.core.identity import job_id, mark_parameters, revision_name
-from flinkjob.core.job import lost_run, rollback
+from flinkjob.core.job import cluster_requirements, lost_run, rollback
 from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.job.observe_run import LOST_AFTER
 from flinkjob.core.job.restore_point import Missing, redeploys, start_of_next
@@ -119,6 +119,8 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> Halt
         draft.event(Reason.StartingFresh, source.why, warning=True)
     if foreign(draft, run):
         draft.event(Reason.SourceMayStillRun, f"started from {source.why}: does its job still run?", warning=True)
+    if ignored := cluster_requirements.ignored_options(spec):
+        draft.event(Reason.OptionsIgnored, ignored, warning=True)
     draft.event(Reason.Submitted, f"run {number} ({reason.lower()}) as job {run.job_id}, state: {source.why}")
     return _send(draft, spec, run)
 

@@ -18,6 +18,7 @@ from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, History
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
 from flinkjob.core.errors import RestoreFailure
 from flinkjob.core.flinkmodel import (
+    CheckpointConfig,
     CheckpointKind,
     CheckpointStats,
     FlinkJobState,
@@ -36,6 +37,7 @@ from tests.support.inputs import (
     chk,
     cluster,
     decide,
+    digest,
     flink_id,
     job,
     operation,
@@ -449,16 +451,42 @@ EMPTY_DIRECTORY = Listing(readable=True)
     "another manager, none was seen, not retained: lost, state is missing",
     ("jm-2", False, "DeleteOnCancellation", (RunResult.LOST, SnapshotKind.MISSING)),
 )
+@table("asked_of", "by the spec", "spec", "by Flink, against the spec", "Flink")
 def test_a_job_that_is_gone_and_left_no_checkpoint(
-    incarnation: str, known: bool, retention: str, expected: tuple[RunResult, SnapshotKind]
+    incarnation: str, known: bool, retention: str, expected: tuple[RunResult, SnapshotKind], asked_of: str
 ) -> None:
     """Finished only when one was seen of this very run that a failure or cancel would have left."""
     seen_one = CheckpointInfo(id=3, location=f"{OWN}/chk-3", time=ago(20))
     of_another = CheckpointInfo(id=9, location="file:///checkpoints/of-another-run/chk-9", time=ago(90))
     observation = seen(absent(), cluster=cluster(incarnation=incarnation), listings={OWN: EMPTY_DIRECTORY})
+    kept = retention == "RetainOnCancellation"
+    if asked_of == "Flink":
+        retention = "DeleteOnCancellation" if kept else "RetainOnCancellation"
     wanted = spec(checkpoint={"retention": retention})
-    decision = decide(job(wanted, _status(last_checkpoint=seen_one if known else of_another)), observation)
+    submission = run(
+        retains_checkpoints=kept if asked_of == "Flink" else None,
+        run_digest=digest(checkpoint={"retention": retention}),
+    )
+    status = _status(submission, last_checkpoint=seen_one if known else of_another)
+    decision = decide(job(wanted, status), observation)
     assert _end(decision)[:2] == expected
+
+
+@table(
+    ("config", "expected"),
+    "kept",
+    (CheckpointConfig(interval_ms=1000, retained=True, retained_on_cancellation=True), True),
+    "not kept, as the program asks",
+    (CheckpointConfig(interval_ms=1000, retained=True), False),
+    "Flink has just forgotten the job",
+    (None, None),
+)
+def test_whether_checkpoints_outlive_the_job_is_noted_while_flink_can_tell(
+    config: CheckpointConfig | None, expected: bool | None
+) -> None:
+    decision = decide(job(status=_status(run(running=False))), seen(present(), checkpoint_config=config))
+    assert decision.status.submission is not None
+    assert decision.status.submission.retains_checkpoints is expected
 
 
 def test_a_finished_job_is_not_run_again_from_its_last_savepoint() -> None:

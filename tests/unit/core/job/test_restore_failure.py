@@ -11,6 +11,7 @@ from flinkjob.api.flinkjob_status import FlinkJobStatus, RestartInfo, Submission
 from flinkjob.core.actions import PostEvent
 from flinkjob.core.errors import RestoreFailure
 from flinkjob.core.flinkmodel import FlinkJobState, JobException
+from flinkjob.core.job.restore_failure import fingerprint
 from flinkjob.core.model import Fact, JobDecision, Needs
 from tests.support.inputs import (
     NOW,
@@ -179,9 +180,8 @@ def _ended_again(status: FlinkJobStatus, message: str, *, number: int) -> FlinkJ
 
 
 def test_ids_and_numbers_do_not_make_another_cause() -> None:
-    first = RestartInfo(
-        attempts=1, submission=1, not_started="Job 0a1b2c3d4e5f60718293a4b5c6d7e8f9 failed on port 6123"
-    )
+    before = fingerprint("Job 0a1b2c3d4e5f60718293a4b5c6d7e8f9 failed on port 6123")
+    first = RestartInfo(attempts=1, submission=1, not_started=before)
     status = _ended_again(starting(), "Job ffffffffffffffffffffffffffffffff failed on port 7000", number=2)
     decision = decide(job(status=replace(status, restart=first), held=False), seen())
     assert plan_of(decision) == ("Hold", "RestoreFailed")

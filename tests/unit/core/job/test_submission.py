@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from flinkjob.api.cluster_options import acts_only_in_cluster
 from flinkjob.api.enums import RunResult, SavepointPhase
 from flinkjob.api.flink_options import GLOBAL_PARAMETERS
 from flinkjob.api.flinkjob_status import FlinkJobStatus, Plan
@@ -95,6 +96,42 @@ def test_the_intent_of_a_first_run() -> None:
     assert told(decision) == ["Submitted"]
     revision = next(action for action in decision.actions if isinstance(action, RecordRevision))
     assert revision.name == submission.revision == decision.status.current_revision
+
+
+def test_options_that_do_nothing_for_one_job_are_named_and_the_job_runs() -> None:
+    names = [f"taskmanager.option-{number}" for number in range(7)]
+    options = {**dict.fromkeys(names, "1"), "table.exec.mini-batch": "true"}
+    decision = decide(job(spec(flinkConfiguration=options), held=False), seen())
+    assert told(decision) == ["OptionsIgnored", "Submitted"]
+    assert "RunJob" in acts(decision)
+    suitable = next(each for each in decision.status.conditions if each.type == "ClusterSuitable")
+    text = f"flinkConfiguration: set {', '.join(names[:5])} and 2 more in the cluster's own configuration"
+    assert text in suitable.message
+    assert "table.exec" not in suitable.message
+
+
+@pytest.mark.parametrize(
+    ("option", "alone"),
+    [
+        ("taskmanager.memory.process.size", True),
+        ("taskmanager.numberOfTaskSlots", True),
+        ("high-availability.type", True),
+        ("env.java.opts.all", True),
+        ("rest.port", True),
+        ("security.ssl.rest.enabled", True),
+        ("kubernetes.cluster-id", True),
+        ("io.tmp.dirs", True),
+        ("io.example.my-own-option", False),
+        ("metrics.latency.interval", False),
+        ("execution.checkpointing.timeout", False),
+        ("state.backend.type", False),
+        ("restart-strategy.type", False),
+        ("pipeline.max-parallelism", False),
+        ("task.cancellation.timeout", False),
+    ],
+)
+def test_which_options_act_only_in_a_cluster(option: str, alone: bool) -> None:
+    assert acts_only_in_cluster(option) is alone
 
 
 def test_the_run_call_says_what_the_spec_says() -> None:
