@@ -114,7 +114,10 @@ class App:
             ]
             stack.push_async_callback(queue.drain, DRAIN_SECONDS)
             try:
-                await self._watch(kube, chores)
+                first = FirstList(kube, self._cache, self._enqueue)
+                await first.fill(settings.namespaces or None)
+                chores.append(asyncio.create_task(first.confirm(), name="first list"))
+                await self._watch(first)
             finally:
                 for chore in chores:
                     chore.cancel()
@@ -245,11 +248,7 @@ class App:
         stack.callback(keeping.cancel)
         return leadership
 
-    async def _watch(self, kube: KubeClient, chores: list[asyncio.Task[None]]) -> None:
-        namespaces = list(self._settings.namespaces)
-        first = FirstList(kube, self._cache, self._enqueue)
-        await first.fill(namespaces or None)
-        chores.append(asyncio.create_task(first.confirm(), name="first list"))
+    async def _watch(self, first: FirstList) -> None:
         registry = build_registry(self._cache, first, self._enqueue, self._saw_event)
         login_handler(registry, self._settings.kubeconfig)
         await kopf.operator(
@@ -257,8 +256,8 @@ class App:
             settings=operator_settings(),
             identity=cast("Any", COMPONENT),  # else Kopf asks for the user's name, and the user of a Pod has none
             standalone=True,
-            clusterwide=not namespaces,
-            namespaces=namespaces,
+            clusterwide=not self._settings.namespaces,
+            namespaces=list(self._settings.namespaces),
             ready_flag=self._ready,
         )
 

@@ -65,20 +65,20 @@ def test_an_initial_snapshot_that_cannot_be_read(
 
 
 def test_an_upgrade_whose_state_does_not_map_goes_back_with_its_spec(lab: Lab) -> None:
-    manifest = lab.start("renamed", restart=SOON)
-    lab.checkpointed(submission(lab.get("renamed"))["jobId"])
+    manifest = lab.start("relabelled", restart=SOON)
+    lab.checkpointed(submission(lab.get("relabelled"))["jobId"])
     before = manifest["spec"]["args"]
     manifest = lab.edit(manifest, args=[*before, "--uid", "another"])
-    found = lab.stalled("renamed", "RestoreFailed")
+    found = lab.stalled("relabelled", "RestoreFailed")
     message = found["status"]["plan"]["message"]
     assert (
         "set restore.allowNonRestoredState to leave state behind, or revert the spec (the snapshot is kept)" in message
     )
     assert "--allowNonRestoredState" not in message
-    not_repeated(lab, "renamed", 2)
+    not_repeated(lab, "relabelled", 2)
     lab.edit(manifest, args=before)
-    lab.running("renamed", 3)
-    assert lab.started_fresh("renamed") == 1
+    lab.running("relabelled", 3)
+    assert lab.started_fresh("relabelled") == 1
 
 
 def test_tasks_that_cannot_read_their_state_are_named_while_flink_tries_again(lab: Lab) -> None:

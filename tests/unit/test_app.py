@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import getpass
-from typing import Any
+from typing import Any, cast
 
 import kopf
 import pytest
 
 from flinkjob.app import App
+from flinkjob.kube.client import KubeClient
 from flinkjob.runtime.cache import ObjectCache
+from flinkjob.runtime.first_list import FirstList
 from flinkjob.settings import Settings
 
 
@@ -27,5 +29,5 @@ async def test_the_user_of_a_pod_needs_no_name(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(kopf, "operator", operator)
     app = App(Settings())
     app._cache = ObjectCache()
-    await app._watch()
+    await app._watch(FirstList(cast("KubeClient", None), app._cache, app._enqueue))
     assert given["identity"] == "flinkjob-operator"
