@@ -12,11 +12,21 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from flinkjob.api.codec import FlinkSavepoint, dump_status
-from flinkjob.api.enums import HoldReason, OperationKind, RunResult, SavepointPhase, SnapshotKind, SubmissionReason
+from flinkjob.api.enums import (
+    EndCause,
+    HoldReason,
+    MainFailure,
+    OperationKind,
+    RunResult,
+    SavepointPhase,
+    SnapshotKind,
+    SubmissionReason,
+)
 from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, Hold, PeriodicInfo, Plan, RestartInfo
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
-from flinkjob.core.errors import SubmitRejection
-from flinkjob.core.flinkmodel import CheckpointConfig, CheckpointKind, FlinkJobState, TriggerState
+from flinkjob.core.errors import RestoreFailure, SubmitRejection
+from flinkjob.core.flinkmodel import CheckpointConfig, CheckpointKind, FlinkJobState, JobException, TriggerState
+from flinkjob.core.job.restore_failure import fingerprint
 from flinkjob.core.model import (
     ArtifactPhase,
     ArtifactSeen,
@@ -106,6 +116,10 @@ ends = st.builds(
     released=st.booleans(),
     rejected=st.booleans(),
     running=st.booleans(),
+    cause=st.sampled_from([None, *EndCause]),
+    message=st.sampled_from([None, "m"]),
+    restored_from=st.sampled_from([None, "file:/r"]),
+    main_failure=st.sampled_from([None, *MainFailure]),
 )
 runs = st.builds(
     run,
@@ -113,6 +127,8 @@ runs = st.builds(
     running=st.booleans(),
     healthy=st.booleans(),
     reason=st.sampled_from(SubmissionReason),
+    main_failure=st.sampled_from([None, *MainFailure]),
+    retains_checkpoints=st.sampled_from([None, True, False]),
     parallelism=st.sampled_from([1, 2, None]),
 )
 missing = st.builds(unseen, attempts=st.integers(0, 3), rejected=st.booleans(), unanswered=st.booleans())
@@ -137,10 +153,11 @@ holds = st.one_of(
 plans = st.one_of(
     st.none(),
     st.builds(
-        lambda step, attempts, left: Plan(
-            step=step, reason="BackOff", attempts=attempts, since=ago(9), retry_time=left, message="m"
+        lambda step, reason, attempts, left: Plan(
+            step=step, reason=reason, attempts=attempts, since=ago(9), retry_time=left, message="m"
         ),
         st.sampled_from(["Stop", "Submit", "Fetch", "Hold", "Restart", "Preflight", "Connect"]),
+        st.sampled_from(["BackOff", "RestoreFailed"]),
         st.integers(0, 4),
         st.sampled_from([None, ago(5), NOW + timedelta(seconds=30)]),
     ),
@@ -151,7 +168,16 @@ statuses = st.builds(
     operation=operations,
     hold=holds,
     plan=plans,
-    restart=st.one_of(st.none(), st.builds(RestartInfo, attempts=st.integers(1, 4), next_time=st.just(ago(3)))),
+    restart=st.one_of(
+        st.none(),
+        st.builds(
+            RestartInfo,
+            attempts=st.integers(1, 4),
+            next_time=st.just(ago(3)),
+            submission=st.sampled_from([None, 0, 1]),
+            not_started=st.sampled_from([None, fingerprint("m"), fingerprint("other")]),
+        ),
+    ),
     last_checkpoint=st.sampled_from([None, CheckpointInfo(id=3, location=f"{CHECKPOINTS}/{flink_id()}/chk-3")]),
     healthy_revision=st.sampled_from([None, "clicks-good"]),
     periodic=st.sampled_from([None, PeriodicInfo(last_time=ago(4000)), PeriodicInfo(last_time=ago(10))]),
@@ -207,6 +233,18 @@ def observations(draw: st.DrawFn) -> Observation:
         artifact=draw(
             st.sampled_from(
                 [READY, READY, ArtifactSeen(phase=ArtifactPhase.WORKING), ArtifactSeen(phase=ArtifactPhase.FAILED)]
+            )
+        ),
+        exception=draw(
+            st.one_of(
+                st.none(),
+                st.builds(
+                    lambda restore, early: JobException(
+                        time=ago(9), name="x", root_cause="m", restore=restore, not_initialized=early
+                    ),
+                    st.sampled_from([None, *RestoreFailure]),
+                    st.booleans(),
+                ),
             )
         ),
         job_graph=JobGraphSeen(phase=draw(st.sampled_from(JobGraphPhase)), message="m"),

@@ -67,11 +67,11 @@ def message_of(run: Submission, exception: JobException) -> str:
 def told(run: Submission, cause: EndCause | None, message: str) -> tuple[Reason, str]:
     """Reason and text of the Event about a run that failed."""
     if cause in _LASTING:
-        return Reason.RestoreFailed, _with_next_step(run, cause, message)
+        return Reason.RestoreFailed, with_next_step(run, cause, message)
     return Reason.JobFailed, f"run {run.number} failed: {message or 'no cause given'}"
 
 
-def _with_next_step(run: Submission, cause: EndCause | None, message: str) -> str:
+def with_next_step(run: Submission, cause: EndCause | None, message: str) -> str:
     """A message about a snapshot that a run cannot start from: where it is, what a person can do, and why."""
     changed = run.reason not in (SubmissionReason.INITIAL, SubmissionReason.REDEPLOY)
     steps = []
@@ -99,7 +99,7 @@ def halt_after_end(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunE
         return None
     if last.restored_from is None or _allowed_by_now(spec, last, end):
         return None
-    return draft.stall(Reason.RestoreFailed, _with_next_step(last, end.cause, message))
+    return draft.stall(Reason.RestoreFailed, with_next_step(last, end.cause, message))
 
 
 def _allowed_by_now(spec: FlinkJobSpec, last: Submission, end: RunEnd) -> bool:
@@ -121,11 +121,11 @@ def halt_while_live(draft: Draft, run: Submission) -> Halt | None:
     if run.restored_from is None or run.running:
         return None
     before = draft.given.job.status.plan
-    if before is not None and before.step == Step.HOLD and before.reason == Reason.RestoreFailed:
-        return draft.stall(Reason.RestoreFailed, before.message or "", requeue_after=LOOK_AGAIN)
+    known = before is not None and before.step == Step.HOLD and before.reason == Reason.RestoreFailed
     overview = draft.observation.job.overview
     if overview is None or overview.state not in _TRYING_AGAIN:
-        return None
+        text = before.message if known and before is not None else None
+        return draft.stall(Reason.RestoreFailed, text, requeue_after=LOOK_AGAIN) if text else None
     draft.need(Fact.EXCEPTION, run.job_id)
     exception = draft.observation.exception
     cause = cause_of(run, exception) if exception is not None else None
@@ -134,5 +134,6 @@ def halt_while_live(draft: Draft, run: Submission) -> Halt | None:
     reason, message = told(run, cause, message_of(run, exception))
     if rollback.may_take_back(draft, run):
         return rollback.take_back(draft, run, message)
-    draft.event(reason, message, warning=True)
+    if not known:
+        draft.event(reason, message, warning=True)
     return draft.stall(reason, message, requeue_after=LOOK_AGAIN)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from flinkjob.api import flink_options
 from flinkjob.api.common import duration_seconds
 from flinkjob.api.constants import FINALIZER
-from flinkjob.api.enums import CheckpointingMode, CheckpointRetention, SnapshotKind, SubmissionReason
+from flinkjob.api.enums import CheckpointingMode, CheckpointRetention, EndCause, SnapshotKind, SubmissionReason
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
@@ -21,7 +21,7 @@ from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.errors import SubmitRejection, one_line
 from flinkjob.core.flinkmodel import ClaimMode, RunRequest
 from flinkjob.core.identity import job_id, mark_parameters, revision_name
-from flinkjob.core.job import cluster_requirements, lost_run, rollback
+from flinkjob.core.job import cluster_requirements, lost_run, restore_failure, rollback
 from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.job.observe_run import LOST_AFTER
 from flinkjob.core.job.restore_point import Missing, redeploys, start_of_next
@@ -225,7 +225,8 @@ def _rejected(draft: Draft, spec: FlinkJobSpec, run: Submission, *, changed: boo
             return draft.wait(Step.SUBMIT, Reason.Submitting, text, requeue_after=0.5)
         if kind is SubmitRejection.RESTORE_FAILED:
             draft.update(rejected=True)
-            return draft.stall(Reason.RestoreFailed, call.message, requeue_after=0.5)
+            message = restore_failure.with_next_step(run, EndCause.RESTORE_FAILED, call.message)
+            return draft.stall(Reason.RestoreFailed, message, requeue_after=0.5)
         lost_run.end_lost_run(draft, run, forgotten=True)  # it ran, and ended before it was seen: what is left decides
         draft.requeue_after(FAST)
         return None

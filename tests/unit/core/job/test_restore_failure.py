@@ -202,10 +202,13 @@ def test_a_job_whose_tasks_cannot_read_their_state_is_named_at_once_and_left_alo
     assert conditions(decision) == "Stalled, unhealthy"
     assert plan_of(decision) == ("Hold", "RestoreFailed")
     asked: list[Needs] = []
-    for state in (FlinkJobState.RUNNING, FlinkJobState.RESTARTING):
-        again = decide(job(status=decision.status), seen(present(state, tasks=1)), asked)
-        assert (acts(again), again.status.plan) == ([], decision.status.plan)
+    again = decide(job(status=decision.status), seen(present(tasks=1)), asked)
+    assert (acts(again), again.status.plan) == ([], decision.status.plan)
     assert Fact.EXCEPTION not in [needs.fact for needs in asked]
+    again = restarting(decision.status, RestoreFailure.FILES_GONE)
+    assert (acts(again), told(again), again.status.plan) == ([], [], decision.status.plan)
+    other = restarting(decision.status, None)
+    assert plan_of(other) == ("Submit", "Submitting"), "by now something else keeps it from running"
     running = decide(job(status=decision.status), seen(present()))
     assert conditions(running) == "Ready, healthy"
 
