@@ -123,13 +123,13 @@ def halt_while_live(draft: Draft, run: Submission) -> Halt | None:
     before = draft.given.job.status.plan
     known = before is not None and before.step == Step.HOLD and before.reason == Reason.RestoreFailed
     overview = draft.observation.job.overview
-    if overview is None or overview.state not in _TRYING_AGAIN:
-        text = before.message if known and before is not None else None
-        return draft.stall(Reason.RestoreFailed, text, requeue_after=LOOK_AGAIN) if text else None
-    draft.need(Fact.EXCEPTION, run.job_id)
-    exception = draft.observation.exception
-    cause = cause_of(run, exception) if exception is not None else None
-    if exception is None or cause not in _LASTING:
+    trying = overview is not None and overview.state in _TRYING_AGAIN
+    exception = _newest_failure(draft, run) if trying else None
+    if exception is None:
+        said = before.message or "" if known and before is not None else None
+        return draft.stall(Reason.RestoreFailed, said, requeue_after=LOOK_AGAIN) if said is not None else None
+    cause = cause_of(run, exception)
+    if cause not in _LASTING:
         return None
     reason, message = told(run, cause, message_of(run, exception))
     if rollback.may_take_back(draft, run):
@@ -137,3 +137,8 @@ def halt_while_live(draft: Draft, run: Submission) -> Halt | None:
     if not known:
         draft.event(reason, message, warning=True)
     return draft.stall(reason, message, requeue_after=LOOK_AGAIN)
+
+
+def _newest_failure(draft: Draft, run: Submission) -> JobException | None:
+    draft.need(Fact.EXCEPTION, run.job_id)
+    return draft.observation.exception
