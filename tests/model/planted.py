@@ -19,7 +19,7 @@ from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import Transient
 from flinkjob.core.flinkmodel import TriggerState
 from flinkjob.core.identity import Owner, job_id
-from flinkjob.core.job import decide, lost_run, observe_run, restart, stopping, submission
+from flinkjob.core.job import decide, lost_run, observe_run, restart, restore_failure, stopping, submission
 from flinkjob.core.job.draft import Draft, Halt
 from flinkjob.core.job.restore_point import StartFrom
 from flinkjob.core.model import JobSeen, Presence, RunPhase
@@ -29,6 +29,7 @@ from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.cluster import Cluster
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.faults import Effect
+from tests.flinksim import Damage
 from tests.model.memorykube import Object
 from tests.model.plant import IDENTITY, CrashingFaults, OperatorInstance, Plant
 
@@ -310,6 +311,26 @@ def _look_at_the_finalizer(world: Plant) -> None:
     assert job["metadata"].get("finalizers"), "a live job's object is not held"
 
 
+# A restore in vain, repeated
+
+
+def _restore_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(restore_failure, "halt_after_end", lambda draft, spec, last, end: None)
+
+
+def _damage_what_a_suspended_job_left(world: Plant) -> None:
+    _running(world)
+    _apply(world, state="Suspended")
+    world.pass_time(10)
+    job = world.job("a")
+    assert job is not None
+    sim = world.sims["flink-a"]
+    sim.store.damage(job["status"]["submission"]["end"]["snapshot"], Damage.METADATA)
+    _apply(world)
+    world.pass_time(60)
+    assert len(sim.runs) == 2, "a restore that cannot succeed is repeated"
+
+
 PLANTED = (
     Planted("a new number after an unclear answer", _new_number, _die_while_main_runs),
     Planted("absence from the overview taken for lost", _overview_is_all, _leave_out_of_the_overview),
@@ -323,6 +344,7 @@ PLANTED = (
     Planted("a write after the Lease was lost", _without_a_lease, _wake_a_frozen_leader),
     Planted("the effect before its intent", _effect_first, _upgrade),
     Planted("the object let go while its job lives", _let_go_early, _look_at_the_finalizer),
+    Planted("a restore in vain, repeated", _restore_again, _damage_what_a_suspended_job_left),
 )
 
 
