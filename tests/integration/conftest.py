@@ -74,7 +74,7 @@ def shared_operator(
         namespaces=[SHARED],
         identity="shared",
         artifact_dirs=[demo_jar.parents[2], base],
-        options={**OPTIONS, "store-grants": f"{SHARED}=file://{base}"},
+        options={**OPTIONS, "store-grants": f"{SHARED}=file://{base}", "allow-unmarked-jobs": "true"},
     ) as operator:
         yield operator
         assert operator.stop() == 0

@@ -346,6 +346,12 @@ def told(decision: JobDecision | SavepointDecision) -> list[str]:
     return [reason for reason in events if reason != Reason.ClusterUnsuitable]
 
 
+def event_of(decision: JobDecision | SavepointDecision, reason: str) -> PostEvent:
+    """The one Event with this reason."""
+    (event,) = (action for action in decision.actions if isinstance(action, PostEvent) and action.reason == reason)
+    return event
+
+
 def plan_of(decision: JobDecision) -> tuple[str | None, str | None]:
     """Step and reason of the plan."""
     plan = decision.status.plan

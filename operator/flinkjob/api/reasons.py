@@ -132,7 +132,7 @@ class Reason(StrEnum):
     StrayJob = "StrayJob", "Another live job of this FlinkJob is on the cluster; nothing is submitted while it lives."
     OwnedByOther = (
         "OwnedByOther",
-        "A job of the same namespace and name runs under another operator's identity; it is never touched.",
+        "A job that is to be run, adopted or acted on is another's: of another operator, namespace or FlinkJob, or of nobody where the operator runs without `--allow-unmarked-jobs`; it is never touched.",
     )
     ClusterUnreachable = (
         "ClusterUnreachable",

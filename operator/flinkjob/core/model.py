@@ -277,8 +277,9 @@ class Observation:
         adoption_candidate: the live job that the annotation `flinkjob.dev/adopt` names.
         latest: checkpoint statistics of the running job, `latest_age` seconds old; None when there are none yet.
         unlisted_job: a live job of this very object that the overview leaves out, since its JobMaster does not answer.
-        unknown_jobs: the owner marks of the live jobs that nobody watches, by job id; None while not all are read.
-        mark: the owner mark of the job that a FlinkSavepoint's `target` names; None when it has none.
+        unknown_jobs: the owner marks (None: no mark) of the live jobs that nobody watches, by job id; None while not all
+            are read.
+        mark: the owner mark of the job that was asked about; None when it has none.
         copy: what `initialState.copies` leads to.
     """
 
@@ -308,7 +309,7 @@ class Observation:
     listings: Mapping[str, Listing] = field(default_factory=dict)
     disposal: DisposalSeen | None = None
     unlisted_job: str | None = None
-    unknown_jobs: Mapping[str, Mark] | None = None
+    unknown_jobs: Mapping[str, Mark | None] | None = None
     adoption_candidate: JobOverview | None = None
     mark: Mark | None = None
     copy: CopyFound | None = None
@@ -323,6 +324,8 @@ class JobInput:
         in_use: normalised places of all snapshots that some FlinkJob was started from or would start from.
         refused: uids of FlinkSavepoints that cannot be written: what they made counts, but nothing is done or waited for.
         may_tick: whether it is this FlinkJob's turn to have what only ticks written.
+        claims: the FlinkJobs, as namespace/name, that claim the job of the run, or the one to be adopted; not this one.
+        unmarked: whether a job that no operator started may be adopted.
     """
 
     identity: str
@@ -333,6 +336,8 @@ class JobInput:
     named: Mapping[str, FlinkSavepoint] = field(default_factory=dict)
     in_use: frozenset[str] = frozenset()
     may_tick: bool = False
+    claims: tuple[str, ...] = ()
+    unmarked: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
