@@ -277,8 +277,7 @@ class Observation:
         adoption_candidate: the live job that the annotation `flinkjob.dev/adopt` names.
         latest: checkpoint statistics of the running job, `latest_age` seconds old; None when there are none yet.
         unlisted_job: a live job of this very object that the overview leaves out, since its JobMaster does not answer.
-        unknown_jobs: the owner marks (None: no mark) of the live jobs that nobody watches, by job id; None while not all
-            are read.
+        unknown_jobs: the owner marks (or None) of the live jobs that nobody watches, by job id; None while not all are read.
         mark: the owner mark of the job that was asked about; None when it has none.
         copy: what `initialState.copies` leads to.
     """
