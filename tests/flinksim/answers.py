@@ -91,6 +91,18 @@ def vertex_ids() -> tuple[str, str]:
     return "a" * 32, "b" * 32
 
 
+def job_plan(job_id: str, name: str, parallelism: int) -> dict[str, Any]:
+    """The plan of a program or of a job."""
+    count, sequence = vertex_ids()
+    hash_ = {"num": 0, "id": sequence, "ship_strategy": "HASH", "exchange": "pipelined_bounded"}
+    common = {"parallelism": parallelism, "operator": "", "operator_strategy": "", "optimizer_properties": {}}
+    nodes = [
+        common | {"id": count, "description": "count<br/>", "inputs": [hash_]},
+        common | {"id": sequence, "description": "Source: sequence<br/>"},
+    ]
+    return {"plan": {"jid": job_id, "name": name, "type": "STREAMING", "nodes": nodes}}
+
+
 def entry(snapshot: Entry) -> dict[str, Any]:
     """A snapshot in statistics."""
     duration = milliseconds((snapshot.ended or snapshot.triggered) - snapshot.triggered)

@@ -35,6 +35,7 @@ class Program:
     executes: int = 1
     throw_after_execute: str | None = None
     own_parameters: str | None = None
+    own_parallelism: int | None = None
 
     @property
     def snapshots_fail(self) -> bool:
@@ -76,6 +77,7 @@ def program(arguments: Sequence[str]) -> Program:
         executes=number("executes") or 1,
         throw_after_execute=given.get("throw-after-execute"),
         own_parameters=given.get("own-parameters"),
+        own_parallelism=number("own-parallelism"),
     )
 
 

@@ -31,6 +31,7 @@ RESTARTABLE = {
     "jobmanager.adaptive-scheduler.scaling-interval.min": "1s",
     "heartbeat.timeout": "4000",
     "jobstore.expiration-time": "8",
+    "cluster.intercept-user-system-exit": "THROW",
 }
 
 

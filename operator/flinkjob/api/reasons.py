@@ -163,6 +163,10 @@ class Reason(StrEnum):
     StartingFresh = "StartingFresh", "No usable state was found, and `restore.onMissing: Fresh` starts the job empty."
     Rescaling = "Rescaling", "The parallelism of the running job is being changed in place."
     Rescaled = "Rescaled", "The job runs with its new parallelism."
+    ParallelismFixed = (
+        "ParallelismFixed",
+        "The program sets the parallelism of its operators itself, so that `parallelism` changes nothing: the job runs on as it is.",
+    )
     NotEnoughSlots = (
         "NotEnoughSlots",
         "The cluster has too few slots for the new parallelism; the job runs on with the old one: add TaskManagers or lower `parallelism`.",

@@ -24,11 +24,11 @@ from flinkjob.core.flinkmodel import (
     ClusterOverview,
     JobException,
     JobOverview,
-    ParallelismBounds,
     RunRequest,
     TriggerResult,
 )
 from flinkjob.core.identity import Mark
+from flinkjob.core.jobgraph import Plan
 
 
 class Presence(StrEnum):
@@ -187,6 +187,7 @@ class JobGraphSeen:
 
     phase: JobGraphPhase
     message: str = ""
+    plan: Plan | None = None
 
 
 class DisposalPhase(StrEnum):
@@ -259,7 +260,7 @@ class Fact(StrEnum):
     REVISION = "revision"
     JOB_GRAPH = "job_graph"
     SLOTS = "slots"
-    REQUIREMENTS = "requirements"
+    RUNNING_GRAPH = "running_graph"
     LISTING = "listing"
     DISPOSAL = "disposal"
     UNLISTED_JOB = "unlisted_job"
@@ -304,7 +305,7 @@ class Observation:
     revisions: Mapping[str, FlinkJobSpec | None] = field(default_factory=dict)
     job_graph: JobGraphSeen | None = None
     slots: ClusterOverview | None = None
-    requirements: Mapping[str, ParallelismBounds] | None = None
+    running_graph: Plan | None = None
     listings: Mapping[str, Listing] = field(default_factory=dict)
     disposal: DisposalSeen | None = None
     unlisted_job: str | None = None
@@ -323,8 +324,7 @@ class JobInput:
         in_use: normalised places of all snapshots that some FlinkJob was started from or would start from.
         refused: uids of FlinkSavepoints that cannot be written: what they made counts, but nothing is done or waited for.
         may_tick: whether it is this FlinkJob's turn to have what only ticks written.
-        claims: the FlinkJobs, as namespace/name, that claim the job of the run, or the one to be adopted; not this one.
-        unmarked: whether a job that no operator started may be adopted.
+        claims, unmarked: as in `ownership.Evidence`, about the run's job or the one to be adopted.
     """
 
     identity: str

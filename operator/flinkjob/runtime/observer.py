@@ -17,7 +17,7 @@ from flinkjob.api.constants import ANNOTATION_ADOPT
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinksavepoint_spec import TargetSpec
 from flinkjob.core.access.hosts import HostRules
-from flinkjob.core.errors import FlinkJobError, Invalid, RescaleUnsupported
+from flinkjob.core.errors import FlinkJobError, Invalid
 from flinkjob.core.flinkmodel import JobOverview
 from flinkjob.core.identity import Owner, earlier_job_id, job_id
 from flinkjob.core.model import (
@@ -259,11 +259,8 @@ class Observer:
                 return replace(observation, job_graph=await self._tasks.job_graph(key, needs.job_graph))
             case Fact.SLOTS:
                 return replace(observation, slots=await here().cluster_overview())
-            case Fact.REQUIREMENTS:
-                try:
-                    return replace(observation, requirements=await here().resource_requirements(job_id))
-                except RescaleUnsupported:
-                    return replace(observation, requirements=None)
+            case Fact.RUNNING_GRAPH:
+                return replace(observation, running_graph=await here().running_graph(job_id))
             case Fact.LISTING:
                 directory = needs.directory or ""
                 listing = await self._snapshots.list(directory)
