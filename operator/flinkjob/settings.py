@@ -109,9 +109,9 @@ class Settings(BaseSettings):
         description="whether clusters and jars on this machine itself (127.0.0.1, ::1, localhost) may be connected to",
     )
     allow_unmarked_jobs: bool = Field(
-        True,
-        description="whether a FlinkSavepoint's target may be a job that no operator started; false: only jobs of "
-        "FlinkJobs of its own namespace",
+        False,
+        description="whether jobs that no operator started may be adopted (annotation flinkjob.dev/adopt) and be the target "
+        "of a FlinkSavepoint, from every watched namespace; false: only jobs of FlinkJobs of the same namespace",
     )
     store_grants: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_grants)] = Field(
         (),

@@ -6,6 +6,7 @@ import pytest
 
 from flinkjob.core.errors import SubmitRejected, SubmitRejection, Unreachable
 from flinkjob.core.flinkmodel import FlinkJobState, RunRequest
+from flinkjob.core.parameters import with_parameters
 from tests.contract.target import CAPACITY, Target, new_id
 
 
@@ -96,3 +97,20 @@ async def test_the_mark_of_the_owner_comes_back(target: Target) -> None:
     assert await target.client.job_user_config(job_id) == {"flinkjob.owner": "ns/name/uid", "x": "y"}
     plain = await target.start()
     assert await target.client.job_user_config(plain) == {}
+
+
+FORMS = ("{a: 'b, c', d: 010}", "a:'b'", "a: b\nc: 'd: e'", "'a:''b,c''',d:e", "{}", None)
+
+
+@pytest.mark.oldest
+@pytest.mark.parametrize("value", FORMS)
+async def test_the_parameters_of_a_user_stay_beside_the_mark(target: Target, value: str | None) -> None:
+    """They mean what they mean without the mark, also where each is an option of its own."""
+    name = "pipeline.global-job-parameters"
+    own = {name: value} if value is not None else {f"{name}.a": "b,c:d"}
+    alone = await target.client.job_user_config(await target.start(flink_configuration=own))
+    both = with_parameters(own, {"flinkjob.dev/owner": "x/y/z"})
+    beside = await target.client.job_user_config(await target.start(flink_configuration=both))
+    assert alone is not None
+    assert beside == {**alone, "flinkjob.dev/owner": "x/y/z"}
+    assert value == "{}" or alone

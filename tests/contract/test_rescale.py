@@ -3,7 +3,8 @@
 import pytest
 
 from flinkjob.core.errors import Rejected
-from flinkjob.core.flinkmodel import FlinkJobState, ParallelismBounds
+from flinkjob.core.flinkmodel import FlinkJobState, RunRequest
+from flinkjob.core.jobgraph import ParallelismBounds
 from tests.contract.target import Target
 
 pytestmark = pytest.mark.cluster_kind("adaptive")
@@ -15,7 +16,7 @@ async def test_a_running_job_changes_its_parallelism_in_place(target: Target) ->
     bounds = await target.client.resource_requirements(job_id)
     assert bounds is not None
     assert {each.upper for each in bounds.values()} == {1}
-    assert await target.client.set_resource_requirements(job_id, 3)
+    assert await target.client.set_resource_requirements(job_id, dict.fromkeys(bounds, 3))
     assert await target.client.resource_requirements(job_id) == dict.fromkeys(
         bounds, ParallelismBounds(lower=1, upper=3)
     )
@@ -26,6 +27,22 @@ async def test_a_running_job_changes_its_parallelism_in_place(target: Target) ->
 
     await target.until(rescaled)
     assert await target.client.job_status(job_id) is FlinkJobState.RUNNING
+    graph = await target.client.running_graph(job_id)
+    assert graph is not None
+    assert (graph.elastic, graph.words) == (True, "3")
+
+
+@pytest.mark.parametrize("name", ["same", "own"])
+async def test_a_program_and_its_job_have_the_same_graph(target: Target, name: str) -> None:
+    """Whatever the parallelism, and also where the program sets it."""
+    own = ("--own-parallelism", "2") if name == "own" else ()
+    job_id = await target.start(*own, parallelism=1)
+    running = await target.client.running_graph(job_id)
+    asked = RunRequest(job_id=job_id, args=own, parallelism=3)
+    planned = await target.client.plan_jar(await target.jar_id(), asked, timeout=30)
+    assert running is not None
+    assert planned.same_structure(running)
+    assert (running.words, planned.words) == (("2", "2") if own else ("1", "3"))
 
 
 async def test_bounds_out_of_range_are_refused_and_name_the_vertex(target: Target) -> None:
@@ -34,7 +51,7 @@ async def test_bounds_out_of_range_are_refused_and_name_the_vertex(target: Targe
     assert bounds is not None
     for parallelism in (0, 9):
         with pytest.raises(Rejected) as refused:
-            await target.client.set_resource_requirements(job_id, parallelism)
+            await target.client.set_resource_requirements(job_id, dict.fromkeys(bounds, parallelism))
         assert any(vertex in refused.value.message for vertex in bounds)
 
 

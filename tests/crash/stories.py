@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.processes import wait_until
-from flinkjob.core.identity import Owner
+from flinkjob.core.identity import Owner, job_id
 from flinkjob.runtime.faults import Effect
 from tests.support.byhand import run_by_hand
 from tests.support.lab import Lab, submission
@@ -99,13 +99,15 @@ def ask(**spec: Any) -> Callable[[Lab], None]:
 
 
 def by_hand(lab: Lab) -> None:
-    """Before a story about a job that no FlinkJob has."""
-    run_by_hand(lab, "--rate", "100", with_id=somebodys(lab))
+    """Before a story about a job whose FlinkJob is gone."""
+    mark = f"flinkjob.dev/owner:{lab.operator.identity}/{lab.namespace}/{NAME}"
+    marked = f"{mark},flinkjob.dev/uid:gone,flinkjob.dev/submission:1"
+    run_by_hand(lab, "--rate", "100", with_id=somebodys(lab), mark=marked)
 
 
 def somebodys(lab: Lab) -> str:
-    """The id of that job, which looks like a FlinkJob's, so that it is found by its name."""
-    return Owner(lab.operator.identity, lab.namespace, NAME).prefix + "0" * 16
+    """The id of that job."""
+    return job_id(Owner(lab.operator.identity, lab.namespace, NAME), "gone", 1)
 
 
 def ask_by_id(mode: str) -> Callable[[Lab], None]:

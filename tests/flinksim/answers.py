@@ -3,9 +3,13 @@
 Used by: `rest.py`. Invariant: field names and odd spellings are those of real answers (`tests/data/flink`).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
+import yaml
+
 from flinkjob.core.flinkmodel import CheckpointKind, FlinkJobState
+from flinkjob.core.parameters import split_pairs
 from tests.flinksim.checkpointing import Entry
 from tests.flinksim.javaerrors import SUPPRESSED, JavaError
 from tests.flinksim.job import SimJob
@@ -87,6 +91,18 @@ def vertex_ids() -> tuple[str, str]:
     return "a" * 32, "b" * 32
 
 
+def job_plan(job_id: str, name: str, parallelism: int) -> dict[str, Any]:
+    """The plan of a program or of a job."""
+    count, sequence = vertex_ids()
+    hash_ = {"num": 0, "id": sequence, "ship_strategy": "HASH", "exchange": "pipelined_bounded"}
+    common = {"parallelism": parallelism, "operator": "", "operator_strategy": "", "optimizer_properties": {}}
+    nodes = [
+        common | {"id": count, "description": "count<br/>", "inputs": [hash_]},
+        common | {"id": sequence, "description": "Source: sequence<br/>"},
+    ]
+    return {"plan": {"jid": job_id, "name": name, "type": "STREAMING", "nodes": nodes}}
+
+
 def entry(snapshot: Entry) -> dict[str, Any]:
     """A snapshot in statistics."""
     duration = milliseconds((snapshot.ended or snapshot.triggered) - snapshot.triggered)
@@ -166,10 +182,22 @@ def checkpoint_settings(job: SimJob) -> dict[str, Any]:
     }
 
 
+def _parameters(configuration: Mapping[str, str]) -> dict[str, str]:
+    """The global job parameters: one value for all, else one for each."""
+    whole = configuration.get(_MARK)
+    if whole is None:
+        begin = f"{_MARK}."
+        return {key.removeprefix(begin): value for key, value in configuration.items() if key.startswith(begin)}
+    try:
+        found = yaml.load(whole, Loader=yaml.BaseLoader)
+    except yaml.YAMLError:
+        found = None
+    return found if isinstance(found, dict) else split_pairs(whole) or {}
+
+
 def job_config(job: SimJob) -> dict[str, Any]:
     """`/jobs/:id/config`."""
-    pairs = (pair.partition(":") for pair in job.run.configuration.get(_MARK, "").split(",") if pair)
-    user = {key.strip(): value.strip().strip("'\"") for key, _, value in pairs}
+    user = {"own": job.program.own_parameters} if job.program.own_parameters else _parameters(job.run.configuration)
     execution = {"restart-strategy": "Cluster level default restart strategy", "job-parallelism": job.parallelism}
     return {
         "jid": job.job_id,

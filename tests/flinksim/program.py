@@ -34,6 +34,8 @@ class Program:
     no_execute: bool = False
     executes: int = 1
     throw_after_execute: str | None = None
+    own_parameters: str | None = None
+    own_parallelism: int | None = None
 
     @property
     def snapshots_fail(self) -> bool:
@@ -74,6 +76,8 @@ def program(arguments: Sequence[str]) -> Program:
         no_execute="no-execute" in given,
         executes=number("executes") or 1,
         throw_after_execute=given.get("throw-after-execute"),
+        own_parameters=given.get("own-parameters"),
+        own_parallelism=number("own-parallelism"),
     )
 
 

@@ -6,7 +6,7 @@ Used by: `rest.py`.
 from collections.abc import Mapping
 
 from tests.flinksim import javaerrors
-from tests.flinksim.answers import vertex_ids
+from tests.flinksim.answers import job_plan, vertex_ids
 from tests.flinksim.cluster import FlinkSim
 from tests.flinksim.job import SimJob
 from tests.flinksim.reply import Response
@@ -27,6 +27,15 @@ def _job(sim: FlinkSim, job_id: str) -> SimJob | Response:
         unsupported = javaerrors.error(("java.lang.UnsupportedOperationException", text))
         return Response(500, javaerrors.server_side(unsupported))
     return job
+
+
+def _plan(sim: FlinkSim, _: Request, at: Mapping[str, str]) -> Response:
+    job = sim.jobs.get(at["job"])
+    if job is None:
+        text = f"Job {at['job']} not found"
+        missing = javaerrors.error(("org.apache.flink.runtime.rest.NotFoundException", text))
+        return Response(404, javaerrors.told(missing))
+    return Response(200, job_plan(job.job_id, job.program.name, job.parallelism))
 
 
 def _get(sim: FlinkSim, _: Request, at: Mapping[str, str]) -> Response:
@@ -65,6 +74,7 @@ def _refused(message: str) -> Response:
 def rescale_routes(job: str) -> tuple[Route, ...]:
     """The routes; `job` is the pattern of a job's path."""
     return (
+        ("GET", f"{job}/plan", _plan),
         ("GET", f"{job}/resource-requirements", _get),
         ("PUT", f"{job}/resource-requirements", _put),
     )

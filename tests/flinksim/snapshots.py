@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from flinkjob.core.flinkmodel import CheckpointKind, normalise_location
-
-OWNER = 16
-"""Digits of a job id that show the owner."""
+from flinkjob.core.identity import prefix_of
 
 
 class Damage(StrEnum):
@@ -58,7 +56,7 @@ class RunRecord:
         restores: what it was restored from at each later restart (None: from nothing).
         snapshots: those it completed, oldest first.
         ended: its terminal state, or LOST when its JobManager went away.
-        newest_before: the newest snapshot that existed then of runs with the same owner (first 16 digits of the job id).
+        newest_before: the newest snapshot that existed then of runs with the same owner, as their ids show.
         live_before: jobs of the same owner that were not terminal then.
     """
 
@@ -80,7 +78,7 @@ class RunRecord:
     @property
     def owner(self) -> str:
         """The part of the job id that shows the owner."""
-        return self.job_id[:OWNER]
+        return prefix_of(self.job_id)
 
     @property
     def loses_state(self) -> bool:

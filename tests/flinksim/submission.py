@@ -9,6 +9,7 @@ from typing import Any
 
 from flinkjob.core.flinkmodel import normalise_location
 from tests.flinksim import javaerrors
+from tests.flinksim.answers import job_plan
 from tests.flinksim.cluster import FlinkSim
 from tests.flinksim.javaerrors import JavaError
 from tests.flinksim.job import SimJob
@@ -118,15 +119,12 @@ class Submission:
 
     def _planned(self) -> Response:
         job_id = self._body.get("jobId") or self._sim.unique() + "0" * 20
-        nodes = [
-            {"id": vertex, "parallelism": self._parallelism, "description": text, "operator": "", "inputs": []}
-            for vertex, text in (("a" * 32, "count<br/>"), ("b" * 32, "Source: sequence<br/>"))
-        ]
-        plan = {"jid": job_id, "name": self._program.name, "type": "STREAMING", "nodes": nodes}
-        return Response(200, {"plan": plan})
+        return Response(200, job_plan(str(job_id), self._program.name, self._parallelism))
 
     @property
     def _parallelism(self) -> int:
+        if self._program.own_parallelism is not None:
+            return self._program.own_parallelism
         wanted = int(self._body.get("parallelism", -1))
         if wanted > 0:
             return wanted

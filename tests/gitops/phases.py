@@ -15,6 +15,7 @@ from flinkjob.api.enums import ConditionStatus, HoldReason, OperationKind, RunRe
 from flinkjob.api.flinkjob_status import Condition, FlinkJobStatus, Hold
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.core.flinkmodel import FlinkJobState, TriggerState
+from flinkjob.core.identity import digest_of
 from flinkjob.core.model import JobSeen, Observation
 from tests.support.inputs import (
     NAME,
@@ -30,6 +31,7 @@ from tests.support.inputs import (
     digest,
     ended,
     flink_id,
+    graph,
     job,
     operation,
     present,
@@ -103,7 +105,7 @@ def jobs() -> list[Case]:
     """FlinkJobs in every phase."""
     well = seen(present())
     stop = seen(present(), **FOLLOWED)
-    rescaled = _stopping("Scale", OperationKind.RESCALE, parallelism=2)
+    rescaled = _stopping("Scale", OperationKind.RESCALE, parallelism=2, numbers=digest_of(graph(2).numbers))
     new = _body("FlinkJob", NAME, spec(), {"observedGeneration": 0}, 1)
     unread = _job(spec(), RUNNING, well)
     unread["metadata"]["generation"] = GENERATION + 1
@@ -124,7 +126,7 @@ def jobs() -> list[Case]:
         ("Upgrading", _job(spec(), _stopping("Upgrade"), stop), IN_PROGRESS, "Progressing"),
         (
             "Rescaling",
-            _job(spec(parallelism=2), rescaled, replace(well, requirements={})),
+            _job(spec(parallelism=2), rescaled, replace(well, running_graph=graph(2))),
             IN_PROGRESS,
             "Progressing",
         ),

@@ -31,6 +31,7 @@ RESTARTABLE = {
     "jobmanager.adaptive-scheduler.scaling-interval.min": "1s",
     "heartbeat.timeout": "4000",
     "jobstore.expiration-time": "8",
+    "cluster.intercept-user-system-exit": "THROW",
 }
 
 
@@ -74,7 +75,7 @@ def shared_operator(
         namespaces=[SHARED],
         identity="shared",
         artifact_dirs=[demo_jar.parents[2], base],
-        options={**OPTIONS, "store-grants": f"{SHARED}=file://{base}"},
+        options={**OPTIONS, "store-grants": f"{SHARED}=file://{base}", "allow-unmarked-jobs": "true"},
     ) as operator:
         yield operator
         assert operator.stop() == 0

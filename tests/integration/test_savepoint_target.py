@@ -55,8 +55,7 @@ def test_a_job_that_no_flinkjob_has(lab: Lab, mode: str, after: str) -> None:
 
 
 @pytest.mark.copying("by-job-id")
-@pytest.mark.parametrize("own_lab", [{"allow-unmarked-jobs": "false"}], indirect=True)
-def test_an_operator_that_may_not_act_on_jobs_of_nobody(own_lab: Lab) -> None:
+def test_without_permission_an_operator_does_not_act_on_jobs_of_nobody(own_lab: Lab) -> None:
     flink_job = run_by_hand(own_lab, "--rate", "100")
     own_lab.apply(own_lab.target("nobodys", flink_job, mode="Stop"))
     found = own_lab.savepoint_phase("nobodys", "Failed")
@@ -134,6 +133,24 @@ def test_a_job_of_another_owner_is_left_alone(lab: Lab, mode: str) -> None:
     assert state(lab, flink_job) == "RUNNING"
     assert lab.savepoints_begun(name) == []
     lab.cancel_in_flink(flink_job)
+
+
+@pytest.mark.threat("foreign-job")
+def test_a_program_that_erases_the_mark_gives_its_job_to_nobody(lab: Lab, own_lab: Lab) -> None:
+    """Another namespace and operator, whatever it is allowed of jobs of nobody, neither stops nor adopts it."""
+    own_lab.start("secret", "--own-parameters", "mine")
+    flink_job = submission(own_lab.get("secret"))["jobId"]
+    assert own_lab.rest(f"/jobs/{flink_job}/config")["execution-config"]["user-config"] == {"own": "mine"}
+    for mode in ("Stop", "Cancel"):
+        lab.apply(lab.target(f"secret-{mode.lower()}", flink_job, mode=mode))
+        assert error(lab.savepoint_phase(f"secret-{mode.lower()}", "Failed")) == "OwnedByOther"
+    manifest = lab.job("thieves")
+    manifest["metadata"]["annotations"] = {"flinkjob.dev/adopt": flink_job}
+    lab.apply(manifest)
+    lab.stalled("thieves", "OwnedByOther")
+    assert state(lab, flink_job) == "RUNNING"
+    own_lab.apply(own_lab.target("own", flink_job))
+    own_lab.savepoint_phase("own", "Completed")
 
 
 def test_what_is_not_there(lab: Lab, proxy: FlinkProxy) -> None:

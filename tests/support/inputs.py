@@ -31,6 +31,7 @@ from flinkjob.core.flinkmodel import (
 )
 from flinkjob.core.identity import Owner, attempt_directory, job_id, trigger_id
 from flinkjob.core.job.decide import decide_job, digest_of_spec
+from flinkjob.core.jobgraph import Plan, PlanVertex
 from flinkjob.core.model import (
     ArtifactPhase,
     ArtifactSeen,
@@ -270,8 +271,19 @@ def seen(seen_job: JobSeen | None = None, **fields: Any) -> Observation:
     fields.setdefault("artifact", READY)
     fields.setdefault("checkpoints", CheckpointStats())
     fields.setdefault("unknown_jobs", {})
-    fields.setdefault("job_graph", JobGraphSeen(phase=JobGraphPhase.COMPILED))
+    fields.setdefault("job_graph", JobGraphSeen(phase=JobGraphPhase.COMPILED, plan=graph(3)))
+    fields.setdefault("running_graph", graph(1))
     return Observation(now=fields.pop("now", NOW), cluster=there, job=seen_job or JobSeen(), **fields)
+
+
+def graph(*numbers: int, **fields: Any) -> Plan:
+    """A job graph of two vertices, with one parallelism for both or one for each."""
+    first, second = numbers if len(numbers) == 2 else numbers * 2
+    vertices = (
+        PlanVertex(vertex_id="v1", description="Source", parallelism=first),
+        PlanVertex(vertex_id="v2", description="count", parallelism=second, inputs=("0 v1 HASH",)),
+    )
+    return Plan(name=NAME, vertices=vertices, **{"elastic": True} | fields)
 
 
 def given(about: FlinkJob, observation: Observation, **fields: Any) -> JobInput:
@@ -344,6 +356,12 @@ def told(decision: JobDecision | SavepointDecision) -> list[str]:
     """The reasons of the Events, without the advice on the cluster."""
     events = [action.reason for action in decision.actions if isinstance(action, PostEvent)]
     return [reason for reason in events if reason != Reason.ClusterUnsuitable]
+
+
+def event_of(decision: JobDecision | SavepointDecision, reason: str) -> PostEvent:
+    """The one Event with this reason."""
+    (event,) = (action for action in decision.actions if isinstance(action, PostEvent) and action.reason == reason)
+    return event
 
 
 def plan_of(decision: JobDecision) -> tuple[str | None, str | None]:

@@ -29,6 +29,7 @@ ALLOWED: Mapping[str, str] = {
 
 MIRRORS = (
     "flinkjob.core.flinkmodel.",
+    "flinkjob.core.jobgraph.",
     "flinkjob.core.errors.",
     "flinkjob.flink.",
     "flinkjob.snapshots.manifest.",

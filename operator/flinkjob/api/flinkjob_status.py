@@ -172,6 +172,10 @@ class Submission:
     healthy: Annotated[bool, Field(description="Whether it was ever healthy in the sense of upgrade.rollback.")] = False
     parallelism: Annotated[int | None, Field(ge=0, description="The parallelism it is sent with.")] = None
     attempts: Annotated[int, Field(ge=0, description="How often the run call was repeated.")] = 0
+    actual_parallelism: Annotated[
+        int | None,
+        Field(ge=0, description="The largest parallelism of its vertices in Flink, where it was looked at."),
+    ] = None
     replace_to_rescale: Annotated[bool, Field(description="Whether its parallelism could not be changed in place.")] = (
         False
     )
@@ -209,6 +213,7 @@ class Operation:
     drain: Annotated[bool, Field(description="Whether the stop drains.")] = False
     format_type: Annotated[FormatType | None, Field(description="Savepoint format.")] = None
     parallelism: Annotated[int | None, Field(ge=0, description="The parallelism that is being set.")] = None
+    numbers: Annotated[Word | None, Field(description="Digest of the parallelism of each vertex it asks for.")] = None
     attempt: Annotated[int, Field(ge=0, description="Which attempt this is.")] = 0
     overdue: Annotated[bool, Field(description="Whether it was reported to take longer than its timeout.")] = False
 

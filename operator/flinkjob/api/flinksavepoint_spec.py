@@ -164,7 +164,7 @@ class FlinkSavepointSpec(SpecModel):
         Field(
             description="Any Flink job by cluster and id, with or without a FlinkJob. The current job of a FlinkJob of "
             "this namespace is treated as jobRef; one that another namespace or operator runs is refused "
-            "(OwnedByOther)."
+            "(OwnedByOther), and one that no operator started unless the operator runs with --allow-unmarked-jobs."
         ),
         Marker.IMMUTABLE,
     ] = None

@@ -132,7 +132,7 @@ class Reason(StrEnum):
     StrayJob = "StrayJob", "Another live job of this FlinkJob is on the cluster; nothing is submitted while it lives."
     OwnedByOther = (
         "OwnedByOther",
-        "A job of the same namespace and name runs under another operator's identity; it is never touched.",
+        "A job that is to be run, adopted or acted on is another's: of another operator, namespace or FlinkJob, or of nobody where the operator runs without `--allow-unmarked-jobs`; it is never touched.",
     )
     ClusterUnreachable = (
         "ClusterUnreachable",
@@ -163,6 +163,10 @@ class Reason(StrEnum):
     StartingFresh = "StartingFresh", "No usable state was found, and `restore.onMissing: Fresh` starts the job empty."
     Rescaling = "Rescaling", "The parallelism of the running job is being changed in place."
     Rescaled = "Rescaled", "The job runs with its new parallelism."
+    ParallelismFixed = (
+        "ParallelismFixed",
+        "The program sets the parallelism of its operators itself, so that `parallelism` changes nothing: the job runs on as it is.",
+    )
     NotEnoughSlots = (
         "NotEnoughSlots",
         "The cluster has too few slots for the new parallelism; the job runs on with the old one: add TaskManagers or lower `parallelism`.",

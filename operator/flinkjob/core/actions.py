@@ -134,12 +134,11 @@ class CancelJob:
 
 @dataclass(frozen=True, kw_only=True)
 class RescaleJob:
-    """`PUT /jobs/:id/resource-requirements`: vertices that have the parallelism `before` get `after`."""
+    """`PUT /jobs/:id/resource-requirements`: each vertex gets the parallelism that the program's plan has for it."""
 
     url: str
     job_id: str
-    before: int
-    after: int
+    parallelism: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -326,31 +326,6 @@ class JarFile:
     entry_classes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PlanVertex:
-    """A vertex of a compiled job graph."""
-
-    vertex_id: str
-    description: str
-    parallelism: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """A compiled program that was not run."""
-
-    name: str
-    vertices: tuple[PlanVertex, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ParallelismBounds:
-    """Parallelism that the adaptive scheduler may give a vertex."""
-
-    lower: int
-    upper: int
-
-
 _LOCATION = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*):(?://([^/]*))?(/.*)?$", re.DOTALL)
 _CHECKPOINT = re.compile(r"/chk-[0-9]+$")
 _SAME_STORE = {"s3a": "s3", "s3n": "s3", "s3p": "s3"}

@@ -24,11 +24,11 @@ from flinkjob.core.flinkmodel import (
     ClusterOverview,
     JobException,
     JobOverview,
-    ParallelismBounds,
     RunRequest,
     TriggerResult,
 )
 from flinkjob.core.identity import Mark
+from flinkjob.core.jobgraph import Plan
 
 
 class Presence(StrEnum):
@@ -187,6 +187,7 @@ class JobGraphSeen:
 
     phase: JobGraphPhase
     message: str = ""
+    plan: Plan | None = None
 
 
 class DisposalPhase(StrEnum):
@@ -259,7 +260,7 @@ class Fact(StrEnum):
     REVISION = "revision"
     JOB_GRAPH = "job_graph"
     SLOTS = "slots"
-    REQUIREMENTS = "requirements"
+    RUNNING_GRAPH = "running_graph"
     LISTING = "listing"
     DISPOSAL = "disposal"
     UNLISTED_JOB = "unlisted_job"
@@ -277,8 +278,8 @@ class Observation:
         adoption_candidate: the live job that the annotation `flinkjob.dev/adopt` names.
         latest: checkpoint statistics of the running job, `latest_age` seconds old; None when there are none yet.
         unlisted_job: a live job of this very object that the overview leaves out, since its JobMaster does not answer.
-        unknown_jobs: the owner marks of the live jobs that nobody watches, by job id; None while not all are read.
-        mark: the owner mark of the job that a FlinkSavepoint's `target` names; None when it has none.
+        unknown_jobs: the owner marks (or None) of the live jobs that nobody watches, by job id; None while not all are read.
+        mark: the owner mark of the job that was asked about; None when it has none.
         copy: what `initialState.copies` leads to.
     """
 
@@ -304,11 +305,11 @@ class Observation:
     revisions: Mapping[str, FlinkJobSpec | None] = field(default_factory=dict)
     job_graph: JobGraphSeen | None = None
     slots: ClusterOverview | None = None
-    requirements: Mapping[str, ParallelismBounds] | None = None
+    running_graph: Plan | None = None
     listings: Mapping[str, Listing] = field(default_factory=dict)
     disposal: DisposalSeen | None = None
     unlisted_job: str | None = None
-    unknown_jobs: Mapping[str, Mark] | None = None
+    unknown_jobs: Mapping[str, Mark | None] | None = None
     adoption_candidate: JobOverview | None = None
     mark: Mark | None = None
     copy: CopyFound | None = None
@@ -323,6 +324,7 @@ class JobInput:
         in_use: normalised places of all snapshots that some FlinkJob was started from or would start from.
         refused: uids of FlinkSavepoints that cannot be written: what they made counts, but nothing is done or waited for.
         may_tick: whether it is this FlinkJob's turn to have what only ticks written.
+        claims, unmarked: as in `ownership.Evidence`, about the run's job or the one to be adopted.
     """
 
     identity: str
@@ -333,6 +335,8 @@ class JobInput:
     named: Mapping[str, FlinkSavepoint] = field(default_factory=dict)
     in_use: frozenset[str] = frozenset()
     may_tick: bool = False
+    claims: tuple[str, ...] = ()
+    unmarked: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from flinkjob.core.errors import Rejected, SubmitRejected, Transient
-from flinkjob.core.flinkmodel import JarFile, Plan, RunRequest
+from flinkjob.core.flinkmodel import JarFile, RunRequest
+from flinkjob.core.jobgraph import Plan
 from flinkjob.flink import jarwire
 from flinkjob.flink.calls import Calls, segment
 from flinkjob.flink.error_texts import is_jar_not_found, submit_rejection

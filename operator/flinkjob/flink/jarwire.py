@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from flinkjob.core import flinkmodel as model
+from flinkjob.core import jobgraph
 from flinkjob.flink.wire import Time
 
 
@@ -57,12 +58,22 @@ class Submitted(_Wire):
     jobid: str
 
 
+class Input(_Wire):
+    """What feeds a node of a plan."""
+
+    num: int = 0
+    id: str
+    ship_strategy: str = ""
+    exchange: str = ""
+
+
 class Vertex(_Wire):
     """A node of a plan."""
 
     id: str
     description: str = ""
     parallelism: int = 1
+    inputs: tuple[Input, ...] = ()
 
 
 class JobGraph(_Wire):
@@ -73,17 +84,25 @@ class JobGraph(_Wire):
 
 
 class Planned(_Wire):
-    """Answer of `POST /jars/:id/plan`."""
+    """Answer of `POST /jars/:id/plan` and of `GET /jobs/:id/plan`."""
 
     plan: JobGraph
 
-    def value(self) -> model.Plan:
+    def value(self) -> jobgraph.Plan:
         """The domain value."""
         vertices = (
-            model.PlanVertex(vertex_id=node.id, description=node.description, parallelism=node.parallelism)
+            jobgraph.PlanVertex(
+                vertex_id=node.id,
+                description=node.description,
+                parallelism=node.parallelism,
+                inputs=tuple(
+                    f"{each.num} {each.id} {each.ship_strategy} {each.exchange}"
+                    for each in sorted(node.inputs, key=lambda each: (each.num, each.id))
+                ),
+            )
             for node in self.plan.nodes
         )
-        return model.Plan(name=self.plan.name, vertices=tuple(vertices))
+        return jobgraph.Plan(name=self.plan.name, vertices=tuple(vertices))
 
 
 class Bounds(_Wire):
@@ -98,6 +117,6 @@ class Requirement(_Wire):
 
     parallelism: Bounds
 
-    def value(self) -> model.ParallelismBounds:
+    def value(self) -> jobgraph.ParallelismBounds:
         """The domain value."""
-        return model.ParallelismBounds(lower=self.parallelism.lower, upper=self.parallelism.upper)
+        return jobgraph.ParallelismBounds(lower=self.parallelism.lower, upper=self.parallelism.upper)

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from pydantic import TypeAdapter
 
 from flinkjob.core.errors import Rejected, RescaleUnsupported, Transient
-from flinkjob.core.flinkmodel import ParallelismBounds
+from flinkjob.core.jobgraph import ParallelismBounds, Plan
 from flinkjob.flink import jarwire
 from flinkjob.flink.calls import Calls, segment
 from flinkjob.flink.error_texts import is_job_not_found, is_rescale_unsupported
 from flinkjob.flink.rest import Answer
 
+_PLAN = TypeAdapter(jarwire.Planned)
 _REQUIREMENTS = TypeAdapter(dict[str, jarwire.Requirement])
 
 
@@ -34,29 +35,38 @@ class RescaleCalls(Calls):
             return None
         raise self._not_rescaled(answer)
 
-    async def set_resource_requirements(self, job_id: str, parallelism: int, *, before: int | None = None) -> bool:
-        """Ask for 1 to `parallelism` subtasks of the vertices that may have `before` now (of all when None).
+    async def running_graph(self, job_id: str) -> Plan | None:
+        """The graph of a job, with the parallelism that its scheduler is asked for; None: unknown or ended job.
 
-        Returns: False for an unknown job. Flink REST: `GET`, then `PUT /jobs/:id/resource-requirements`, which wants
-        every vertex named.
+        Flink REST: `GET /jobs/:id/plan`, and `GET /jobs/:id/resource-requirements`, which the default scheduler refuses.
+        """
+        answer = await self._get(f"/jobs/{segment(job_id)}/plan")
+        if is_job_not_found(answer.errors):
+            return None
+        if not answer.ok:
+            raise self._rest.refusal(answer)
+        plan = self._rest.parse(_PLAN, answer).value()
+        try:
+            bounds = await self.resource_requirements(job_id)
+        except RescaleUnsupported:
+            return plan
+        return plan.bounded_by(bounds) if bounds is not None else None
+
+    async def set_resource_requirements(self, job_id: str, parallelism: Mapping[str, int]) -> bool:
+        """Ask for 1 to so many subtasks of each vertex, all of which must be named.
+
+        Returns: False for an unknown job. Flink REST: `PUT /jobs/:id/resource-requirements`.
 
         Raises:
             RescaleUnsupported: the job's scheduler is not the adaptive one.
-            Rejected: a bound is out of range; the message names the vertex.
+            Rejected: a bound is out of range, or a vertex is missing; the message names the vertex.
         """
-        current = await self.resource_requirements(job_id)
-        if current is None:
-            return False
-        wanted = {
-            vertex: ParallelismBounds(lower=1, upper=parallelism) if before in (None, bounds.upper) else bounds
-            for vertex, bounds in current.items()
-        }
         answer = await self._rest.call(
             "PUT",
             f"/jobs/{segment(job_id)}/resource-requirements",
             json={
-                vertex: {"parallelism": {"lowerBound": bounds.lower, "upperBound": bounds.upper}}
-                for vertex, bounds in wanted.items()
+                vertex: {"parallelism": {"lowerBound": 1, "upperBound": number}}
+                for vertex, number in parallelism.items()
             },
             timeout=self._rest.timeout,
         )

@@ -15,6 +15,7 @@ from flinkjob.api.enums import InitialStateStrategy, SavepointPhase
 from flinkjob.api.flinksavepoint_spec import JobRef
 from flinkjob.core.copies.savepoint_copy import is_being_copied, snapshot_view
 from flinkjob.core.flinkmodel import normalise_location
+from flinkjob.core.identity import name_in, shown_name
 from flinkjob.core.job.restore_point import completed_in_order, redeploys
 from flinkjob.runtime.queue import Key
 
@@ -33,6 +34,7 @@ class ObjectCache:
         self._by_job: dict[Key, set[Key]] = {}
         self._by_target: dict[str, set[Key]] = {}
         self._runs: dict[str, set[Key]] = {}
+        self._shown: dict[str, Key] = {}
         self._moved: set[Key] = set()
 
     def put_job(self, raw: Raw) -> Key:
@@ -42,6 +44,7 @@ class ObjectCache:
         if before is None or not _older(raw, before[0]):
             job = parse_job(raw)
             self._jobs[key] = (raw, job)
+            self._shown[shown_name(*key)] = key
             self._runs_now(key, before[1] if before is not None else None, job)
         return key
 
@@ -98,10 +101,27 @@ class ObjectCache:
         moved, self._moved = self._moved, set()
         return moved
 
-    def claimed(self, flink_job_id: str, namespace: str) -> str | None:
-        """The FlinkJob of another namespace whose current Flink job this is, as namespace/name."""
-        others = sorted(key for key in self._runs.get(flink_job_id, ()) if key[0] != namespace)
-        return "/".join(others[0]) if others else None
+    def shown(self, flink_job_id: str) -> Key | None:
+        """The FlinkJob whose namespace and name the id of a Flink job shows."""
+        return self._shown.get(name_in(flink_job_id) or "")
+
+    def claims(self, flink_job_id: str, asks: Key | None = None) -> tuple[str, ...]:
+        """The FlinkJobs of all namespaces whose Flink job this is, as namespace/name: by its id or, the oldest first, by
+        their status. An id is given to one job only, so that the addresses of its cluster, which has several, are not asked.
+
+        Args:
+            asks: the FlinkJob that asks; younger claims of others are not heard then, since its own status has one.
+        """
+        by_status = sorted(self._runs.get(flink_job_id, ()), key=self._age)
+        if asks in by_status:
+            by_status = by_status[: by_status.index(asks)]
+        shown = self.shown(flink_job_id)
+        claims = dict.fromkeys([*([shown] if shown is not None else []), *by_status])
+        return tuple("/".join(key) for key in claims if key != asks)
+
+    def _age(self, key: Key) -> tuple[float, Key]:
+        created = self._jobs[key][1].meta.creation_time
+        return created.timestamp() if created is not None else 0.0, key
 
     def drop_job(self, raw: Raw) -> Key:
         """The FlinkJob is gone (unless one of the same name was created meanwhile)."""
@@ -109,6 +129,7 @@ class ObjectCache:
         before = self._jobs.get(key)
         if before is not None and before[1].meta.uid == raw["metadata"].get("uid"):
             del self._jobs[key]
+            del self._shown[shown_name(*key)]
             self._runs_now(key, before[1], None)
         return key
 

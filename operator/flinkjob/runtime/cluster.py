@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from flinkjob.api import flink_options
 from flinkjob.core.errors import FlinkJobError
-from flinkjob.core.flinkmodel import JobOverview
-from flinkjob.core.identity import Mark, read_mark
+from flinkjob.core.flinkmodel import FlinkJobState, JobOverview
+from flinkjob.core.identity import Mark, prefix_of, read_mark
 from flinkjob.core.model import ClusterSeen, JobSeen, Presence
 from flinkjob.flink.client import FlinkClient
 from flinkjob.runtime.checkpoint_reads import CheckpointReads
@@ -26,8 +27,6 @@ from flinkjob.runtime.queue import Key
 
 log = logging.getLogger(__name__)
 
-PREFIX = 16
-"""Hex digits of a job id that show its owner."""
 FIRST_ANSWER = 0.5
 """Seconds, from the first look at a cluster on, for which observations wait for its first answer."""
 FLIP_MEMORY = 120.0
@@ -77,11 +76,12 @@ class Cluster:
         self._seen = ClusterSeen(url=url, reachable=False)
         self._jobs: dict[str, JobOverview] = {}
         self._by_prefix: dict[str, list[JobOverview]] = {}
-        self._watchers: dict[str, Key] = {}
+        self._watchers: dict[str, set[Key]] = {}
+        self._visitors: set[Key] = set()
         self._moving: set[Key] = set()
         self._terminal: dict[str, float] = {}
         self._absent: dict[str, _Absence] = {}
-        self._marks: dict[str, Mark | None] = {}
+        self._marks: dict[str, tuple[datetime | None, Mark | None]] = {}
         self._incarnations: set[str] = set()
         self._flipped: float | None = None
         self._silent_since: float | None = None
@@ -102,8 +102,13 @@ class Cluster:
     # who watches
 
     def watch(self, key: Key, prefixes: frozenset[str], *, moving: bool) -> None:
-        """Wake `key` when a job with one of these id prefixes changes; poll fast while it is `moving`."""
-        self._watchers.update(dict.fromkeys(prefixes, key))
+        """Wake `key` when a job with one of these id prefixes changes; poll fast while it is `moving`.
+
+        Without a prefix it is woken by nothing, and the cluster is polled all the same.
+        """
+        self._visitors.add(key)
+        for prefix in prefixes:
+            self._watchers.setdefault(prefix, set()).add(key)
         if moving and key not in self._moving:
             self._moving.add(key)
             self._hurry.set()
@@ -111,20 +116,22 @@ class Cluster:
             self._moving.discard(key)
 
     def unwatch(self, key: Key, prefixes: frozenset[str]) -> None:
-        for prefix in prefixes:
-            if self._watchers.get(prefix) == key:
+        for prefix in prefixes & self._watchers.keys():
+            self._watchers[prefix].discard(key)
+            if not self._watchers[prefix]:
                 del self._watchers[prefix]
+        self._visitors.discard(key)
         self._moving.discard(key)
         self.checkpoints.forget(key)
 
     @property
     def namespaces(self) -> frozenset[str]:
-        """The namespaces of those who watch it."""
-        return frozenset(key[0] for key in self._watchers.values())
+        """The namespaces of those who watch jobs of it."""
+        return frozenset(key[0] for keys in self._watchers.values() for key in keys)
 
     @property
     def watched(self) -> bool:
-        return bool(self._watchers)
+        return bool(self._visitors)
 
     @property
     def silent(self) -> bool:
@@ -148,11 +155,11 @@ class Cluster:
         return tuple(
             job
             for job_id, job in self._jobs.items()
-            if job_id[:PREFIX] not in self._watchers and not job.state.is_terminal
+            if prefix_of(job_id) not in self._watchers and not job.state.is_terminal
         )
 
-    async def marks(self, most: int) -> dict[str, Mark] | None:
-        """The owner marks of the unknown jobs that have one, by job id; each job is asked once in its life.
+    async def marks(self, most: int) -> dict[str, Mark | None] | None:
+        """The owner marks of the unknown jobs, by job id, None for a job without one; each is asked once in its life.
 
         Returns:
             None when more than `most` had to be asked: those are known now, ask again.
@@ -161,21 +168,45 @@ class Cluster:
             FlinkJobError: no usable answer.
         """
         unknown_jobs = [job.job_id for job in self.unknown_jobs()]
-        unread = [job_id for job_id in unknown_jobs if job_id not in self._marks]
+        unread = [job_id for job_id in unknown_jobs if not self._is_read(job_id)]
         for job_id in unread[:most]:
-            config = await self.client.job_user_config(job_id)
-            self._marks[job_id] = read_mark(config) if config is not None else None
+            await self.mark(job_id)
         if len(unread) > most:
             return None
-        return {job_id: mark for job_id in unknown_jobs if (mark := self._marks.get(job_id)) is not None}
+        return {job_id: self._marks[job_id][1] if self._is_read(job_id) else None for job_id in unknown_jobs}
+
+    async def mark(self, job_id: str) -> Mark | None:
+        """The owner mark of a job, None when it has none; a job is asked once in its life.
+
+        A job that is being initialised shows none yet, and is asked again.
+
+        Raises:
+            FlinkJobError: no usable answer.
+        """
+        if self._is_read(job_id):
+            return self._marks[job_id][1]
+        config = await self.client.job_user_config(job_id)
+        mark = read_mark(config) if config is not None else None
+        job = self._jobs.get(job_id)
+        if mark is not None or (job is not None and job.state is not FlinkJobState.INITIALIZING):
+            self._marks[job_id] = (self._began(job_id), mark)
+        return mark
+
+    def _is_read(self, job_id: str) -> bool:
+        return job_id in self._marks and self._marks[job_id][0] == self._began(job_id)
+
+    def _began(self, job_id: str) -> datetime | None:
+        """When the job was started: another one may have its id, after the JobManager was lost."""
+        job = self._jobs.get(job_id)
+        return job.start_time if job is not None else None
 
     def known(self, job_id: str) -> JobOverview | None:
         """The job by id, as of the last look."""
         return self._jobs.get(job_id)
 
-    def owned_jobs(self, prefix: str) -> tuple[JobOverview, ...]:
-        """All jobs with this id prefix, in any state."""
-        return tuple(self._by_prefix.get(prefix, ()))
+    def owned_jobs(self, prefixes: tuple[str, ...]) -> tuple[JobOverview, ...]:
+        """All jobs with one of these id prefixes, in any state."""
+        return tuple(job for prefix in prefixes for job in self._by_prefix.get(prefix, ()))
 
     async def job(self, job_id: str, *, expected: bool) -> JobSeen:
         """The job by id.
@@ -279,7 +310,7 @@ class Cluster:
         before, self._jobs = self._jobs, {job.job_id: job for job in overview}
         by_prefix: dict[str, list[JobOverview]] = {}
         for job in overview:
-            by_prefix.setdefault(job.job_id[:PREFIX], []).append(job)
+            by_prefix.setdefault(prefix_of(job.job_id), []).append(job)
         self._by_prefix = by_prefix
         now = time.monotonic()
         self._terminal = {job.job_id: self._terminal.get(job.job_id, now) for job in overview if job.state.is_terminal}
@@ -292,14 +323,13 @@ class Cluster:
         if recovered:
             self._enqueue_all()
             return
-        changed = {job_id[:PREFIX] for job_id, job in self._jobs.items() if _differs(before.get(job_id), job)}
-        changed |= {job_id[:PREFIX] for job_id in before if job_id not in self._jobs}
-        for prefix in changed:
-            if (key := self._watchers.get(prefix)) is not None:
-                self._enqueue(key)
+        changed = {prefix_of(job_id) for job_id, job in self._jobs.items() if _differs(before.get(job_id), job)}
+        changed |= {prefix_of(job_id) for job_id in before if job_id not in self._jobs}
+        for key in {key for prefix in changed for key in self._watchers.get(prefix, ())}:
+            self._enqueue(key)
 
     def _enqueue_all(self) -> None:
-        for key in set(self._watchers.values()):
+        for key in self._visitors:
             self._enqueue(key)
 
     async def _run(self) -> None:

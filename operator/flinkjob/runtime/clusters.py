@@ -73,6 +73,12 @@ class Clusters:
         self._watched[key] = (url, access, prefixes)
         self._at(url, access).watch(key, prefixes, moving=moving)
 
+    def visit(self, key: Key, url: str) -> None:
+        """`key` needs this cluster, and does not follow a job there (yet)."""
+        before = self._watched.get(key)
+        if before is None or before[:2] != (url, self._access.get((key[0], url))):
+            self.watch(key, url, frozenset(), moving=False)
+
     @asynccontextmanager
     async def borrow(self, url: str, namespace: str) -> AsyncIterator[FlinkClient]:
         """A client for a few calls to an address; unlike `at`, nothing is polled for it."""

@@ -239,7 +239,7 @@ class Executor:
                 case RescaleJob():
                     self._faults.before(Effect.RESCALE)
                     await self._clusters.at(action.url, namespace).client.set_resource_requirements(
-                        action.job_id, action.after, before=action.before
+                        action.job_id, dict(action.parallelism)
                     )
                     self._faults.after(Effect.RESCALE)
                 case (

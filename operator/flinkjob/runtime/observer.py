@@ -17,9 +17,9 @@ from flinkjob.api.constants import ANNOTATION_ADOPT
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinksavepoint_spec import TargetSpec
 from flinkjob.core.access.hosts import HostRules
-from flinkjob.core.errors import FlinkJobError, Invalid, RescaleUnsupported
+from flinkjob.core.errors import FlinkJobError, Invalid
 from flinkjob.core.flinkmodel import JobOverview
-from flinkjob.core.identity import Owner, job_id, read_mark
+from flinkjob.core.identity import Owner, earlier_job_id, job_id
 from flinkjob.core.model import (
     ClusterSeen,
     Fact,
@@ -114,7 +114,7 @@ class Observer:
         else:
             cluster = self._clusters.at(target_url, namespace)
             target = await cluster.seen() if target_url != url else seen
-            owned_jobs = cluster.owned_jobs(self.owner(job).prefix)
+            owned_jobs = cluster.owned_jobs(self.owner(job).prefixes)
         return Observation(
             now=self._now(),
             cluster=seen,
@@ -259,11 +259,8 @@ class Observer:
                 return replace(observation, job_graph=await self._tasks.job_graph(key, needs.job_graph))
             case Fact.SLOTS:
                 return replace(observation, slots=await here().cluster_overview())
-            case Fact.REQUIREMENTS:
-                try:
-                    return replace(observation, requirements=await here().resource_requirements(job_id))
-                except RescaleUnsupported:
-                    return replace(observation, requirements=None)
+            case Fact.RUNNING_GRAPH:
+                return replace(observation, running_graph=await here().running_graph(job_id))
             case Fact.LISTING:
                 directory = needs.directory or ""
                 listing = await self._snapshots.list(directory)
@@ -271,8 +268,8 @@ class Observer:
             case Fact.DISPOSAL | Fact.COPY:
                 raise AssertionError("asked elsewhere, since no cluster answers it")
             case Fact.MARK:
-                config = await here().job_user_config(job_id)
-                return replace(observation, mark=read_mark(config) if config is not None else None)
+                cluster = self._clusters.at(observation.cluster.url, key[0])
+                return replace(observation, mark=await cluster.mark(job_id))
             case Fact.UNLISTED_JOB:
                 return replace(observation, unlisted_job=await self._unlisted_job(key, job, observation))
             case Fact.UNKNOWN_JOBS:
@@ -289,12 +286,11 @@ class Observer:
         return parse_job({"metadata": {"name": name}, "spec": (raw.get("data") or {}).get("spec")}).spec
 
     async def _marks(self, key: Key, observation: Observation) -> tuple[MarkedJob, ...]:
-        client = self._clusters.at(observation.target.url, key[0]).client
+        cluster = self._clusters.at(observation.target.url, key[0])
         marked = []
         named = (observation.adoption_candidate,) if observation.adoption_candidate is not None else ()
         for overview in (*observation.owned_jobs, *named):
-            config = await client.job_user_config(overview.job_id)
-            marked.append(MarkedJob(overview=overview, mark=read_mark(config) if config is not None else None))
+            marked.append(MarkedJob(overview=overview, mark=await cluster.mark(overview.job_id)))
         return tuple(marked)
 
     async def _unlisted_job(self, key: Key, job: FlinkJob | None, observation: Observation) -> str | None:
@@ -303,10 +299,11 @@ class Observer:
             return None
         client = self._clusters.at(observation.target.url, key[0]).client
         for number in range(1, UNLISTED_RUNS + 1):
-            candidate = job_id(self.owner(job), job.meta.uid, number)
-            state = await client.job_status(candidate)
-            if state is not None and not state.is_terminal:
-                return candidate
+            for form in (job_id, earlier_job_id):
+                candidate = form(self.owner(job), job.meta.uid, number)
+                state = await client.job_status(candidate)
+                if state is not None and not state.is_terminal:
+                    return candidate
         return None
 
     async def _is_alias(self, key: Key, job: FlinkJob | None, observation: Observation) -> bool:

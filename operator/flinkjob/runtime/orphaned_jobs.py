@@ -1,6 +1,7 @@
-"""Running jobs that carry this operator's mark but belong to no FlinkJob: found, counted, told; never touched.
+"""Running jobs with this operator's mark or id that belong to no FlinkJob: found, counted, reported; never touched.
 
 Started by `app` beside the workers. Such a job is left by a FlinkJob that was deleted with `Orphan`, or was itself lost.
+Of one whose program has erased the mark, no namespace can be named.
 Whoever can submit a job there may have put any namespace into its mark. Invariants: an Event goes only into a namespace that
 has something of its own at this very cluster, for others there is a line in the log; each unknown job is asked for its mark
 once, a few a minute; the regular polling costs nothing more.
@@ -15,7 +16,7 @@ from typing import NamedTuple
 from flinkjob.api.constants import JOB_KIND
 from flinkjob.api.reasons import Reason
 from flinkjob.core.errors import FlinkJobError
-from flinkjob.core.identity import Mark
+from flinkjob.core.identity import Mark, is_chosen_by
 from flinkjob.kube.events import EventRecorder
 from flinkjob.kube.kinds import ObjectRef
 from flinkjob.runtime.cache import ObjectCache
@@ -73,29 +74,30 @@ class OrphanedJobs:
             there = {job.job_id for job in cluster.unknown_jobs()}
             return {one for one in self._reported if one.url == cluster.url and one.job_id in there}
         found = {
-            _Found(cluster.url, job_id, _namespace(mark) in cluster.namespaces)
+            _Found(cluster.url, job_id, mark is not None and mark.of.namespace in cluster.namespaces)
             for job_id, mark in marks.items()
-            if self._is_orphaned(mark)
+            if self._is_orphaned(job_id, mark)
         }
         for one in found - self._reported:
             self._report(one, marks[one.job_id])
         return found
 
-    def _is_orphaned(self, mark: Mark) -> bool:
-        if mark.owner.count("/") < 2:
-            return False  # no operator writes that
-        identity, namespace, name = mark.owner.split("/", 2)
-        return identity == self._identity and self._cache.job((namespace, name)) is None
+    def _is_orphaned(self, job_id: str, mark: Mark | None) -> bool:
+        if mark is not None:
+            return mark.of.identity == self._identity and self._cache.job((mark.of.namespace, mark.of.name)) is None
+        return is_chosen_by(self._identity, job_id) and self._cache.shown(job_id) is None
 
-    def _report(self, found: _Found, mark: Mark) -> None:
-        _, namespace, name = mark.owner.split("/", 2)
-        message = f"job {found.job_id} at {found.url} was started for FlinkJob {namespace}/{name}, which does not exist"
+    def _report(self, found: _Found, mark: Mark | None) -> None:
+        if mark is None:
+            log.warning(
+                "job %s at %s was started by this operator, and no FlinkJob has its id", found.job_id, found.url
+            )
+            return
+        owner = mark.of
+        whose = f"{owner.namespace}/{owner.name}"
+        message = f"job {found.job_id} at {found.url} was started for FlinkJob {whose}, which does not exist"
         log.warning("%s", message)
         if not found.heard:
             return
-        ref = ObjectRef(kind=JOB_KIND, namespace=namespace, name=name, uid=mark.uid)
+        ref = ObjectRef(kind=JOB_KIND, namespace=owner.namespace, name=owner.name, uid=mark.uid)
         self._events.post(ref, type="Warning", reason=Reason.UnclaimedJob, message=message)
-
-
-def _namespace(mark: Mark) -> str:
-    return mark.owner.split("/", 2)[1]

@@ -14,12 +14,14 @@ import time
 from dataclasses import replace
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
+from flinkjob.api.enums import SavepointPhase
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.api.flinksavepoint_spec import TargetSpec
 from flinkjob.core.actions import DiscardArtifact, RunJob
 from flinkjob.core.copies.queue import Turns, kept_until_copied, turns
 from flinkjob.core.copies.savepoint_copy import follow_copy, snapshot_view, wanted_copy
 from flinkjob.core.flinkmodel import is_local
+from flinkjob.core.identity import prefix_of
 from flinkjob.core.job.decide import decide_job
 from flinkjob.core.model import Fact, JobDecision, JobInput, Needs, Observation, SavepointDecision
 from flinkjob.core.savepoint.after_end import needs_cluster
@@ -31,7 +33,6 @@ from flinkjob.observability.logging import context
 from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.access import access_to
 from flinkjob.runtime.cache import ObjectCache
-from flinkjob.runtime.cluster import PREFIX
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.copy_tasks import CopyTasks
 from flinkjob.runtime.executor import Executor
@@ -71,12 +72,12 @@ class Reconciler:
         copy_tasks: CopyTasks,
         metrics: Metrics,
         ticks: Ticks,
-        unmarked: bool = True,
+        unmarked: bool = False,
     ) -> None:
         """
         Args:
             ticks: whose turn it is to have what only ticks written.
-            unmarked: whether a FlinkSavepoint's `target` may be a job without an owner mark.
+            unmarked: whether jobs that no operator started may be adopted, or be the `target` of a FlinkSavepoint.
         """
         self._unmarked = unmarked
         self._identity = identity
@@ -188,12 +189,22 @@ class Reconciler:
                 named=named,
                 in_use=in_use,
                 may_tick=self._ticks.may_write(key),
+                claims=self._claims(key, job, observation),
+                unmarked=self._unmarked,
             )
             answer = decide_job(given)
             if isinstance(answer, JobDecision):
                 return answer, observation
             observation = await self._observer.fill(key, job, observation, answer)
         raise RuntimeError(f"the decision asks for too many facts: {sorted(observation.known)}")
+
+    def _claims(self, key: Key, job: FlinkJob, observation: Observation) -> tuple[str, ...]:
+        """Which other FlinkJobs claim the job to be adopted, or the run's job unless its id shows that it is this one's."""
+        named, run = observation.adoption_candidate, job.status.submission
+        job_id = named.job_id if named is not None else run.job_id if run is not None and run.end is None else None
+        if job_id is None or self._observer.owner(job).owns(job_id):
+            return ()
+        return self._cache.claims(job_id, key)
 
     def _named(self, job: FlinkJob) -> dict[str, FlinkSavepoint]:
         reference = job.spec.initial_state.savepoint_ref if job.spec is not None else None
@@ -219,10 +230,10 @@ class Reconciler:
         observation = replace(
             observation, known=observation.known - _FRESH_FOR_EACH, trigger=None, checkpoints=None, disposal=None
         )
-        claimed_by = None
+        claims: tuple[str, ...] = ()
         if spec is not None and spec.target is not None and needs_cluster(savepoint, observation.now):
             observation = await self._look_at(key, spec.target)
-            claimed_by = self._cache.claimed(spec.target.job_id, key[0])
+            claims = self._cache.claims(spec.target.job_id)
         outcome = decision.outcome if decision is not None else None
         in_use = frozenset[str]()
         if deleting:
@@ -242,7 +253,7 @@ class Reconciler:
                     outcome=outcome,
                     in_use=in_use,
                     identity=self._identity,
-                    claimed_by=claimed_by,
+                    claims=claims,
                     unmarked=self._unmarked,
                     others=others,
                     disposers=disposers,
@@ -253,6 +264,8 @@ class Reconciler:
             observation = await self._observer.fill(key, job, observation, answer)
         else:
             raise RuntimeError("the decision about a FlinkSavepoint asks for too many facts")
+        if spec is not None and spec.target is not None and answer.status.phase is SavepointPhase.IN_PROGRESS:
+            self._wait_for_target(key, spec.target)
         uid, now = savepoint.meta.uid, observation.now
         job_spec = job.spec if job is not None and turn.by_job == uid else None
         by_job = job_spec.savepoints.sync_to if job_spec is not None else None
@@ -283,15 +296,20 @@ class Reconciler:
         return decision.requeue_after
 
     async def _look_at(self, key: Key, target: TargetSpec) -> Observation:
-        """The cluster of a target and its job; it is watched from now on, unless it may not be spoken to."""
+        """The cluster of a target and its job; it is polled from now on, unless it may not be connected to."""
         cluster = target.cluster.as_cluster()
         url = cluster.address(key[0])
         if await self._observer.may_connect(url, key[0]):
             self._clusters.reach(key[0], url, access_to(cluster, key[0]))
-            self._clusters.watch(key, url, frozenset({target.job_id[:PREFIX]}), moving=True)
+            self._clusters.visit(key, url)
         else:
             await self._clusters.leave(key, url)
         return await self._observer.look_at(key[0], target)
+
+    def _wait_for_target(self, key: Key, target: TargetSpec) -> None:
+        """Be woken by the job of a target, which may be acted on, and have its cluster polled fast."""
+        url = target.cluster.as_cluster().address(key[0])
+        self._clusters.watch(key, url, frozenset({prefix_of(target.job_id)}), moving=True)
 
     async def _disposers(self, key: Key, job: FlinkJob | None, savepoint: FlinkSavepoint) -> tuple[str, ...]:
         """Clusters that may dispose of its data: the one that made them, the job's, then others of the namespace.
@@ -335,9 +353,9 @@ class Reconciler:
             return
         soon = decision.requeue_after is not None and decision.requeue_after <= MOVING_BELOW
         calls = any(isinstance(action, RunJob) for action in decision.actions)
-        prefixes = {self._observer.owner(job).prefix}
+        prefixes = set(self._observer.owner(job).prefixes)
         if job.status.submission is not None and job.status.submission.job_id:
-            prefixes.add(job.status.submission.job_id[:PREFIX])  # an adopted job has somebody else's
+            prefixes.add(prefix_of(job.status.submission.job_id))  # an adopted job has somebody else's
         self._clusters.watch(key, url, frozenset(prefixes), moving=soon or calls)
 
     async def _forget(self, key: Key) -> None:

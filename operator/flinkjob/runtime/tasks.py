@@ -117,7 +117,7 @@ class Tasks:
     async def _compile(self, key: Key, request: JobGraphRequest) -> JobGraphSeen:
         client = self._clusters.at(request.url, key[0]).client
         try:
-            await client.plan_jar(request.jar_id, request.request, timeout=None)
+            plan = await client.plan_jar(request.jar_id, request.request, timeout=None)
         except SubmitRejected as error:
             return JobGraphSeen(phase=JobGraphPhase.REFUSED, message=error.message)
         except FlinkJobError as error:
@@ -125,7 +125,7 @@ class Tasks:
         except Exception as error:
             log.exception("compiling failed in the operator itself")
             return JobGraphSeen(phase=JobGraphPhase.UNCLEAR, message=f"internal error: {type(error).__name__}")
-        return JobGraphSeen(phase=JobGraphPhase.COMPILED)
+        return JobGraphSeen(phase=JobGraphPhase.COMPILED, plan=plan)
 
     # disposals
 

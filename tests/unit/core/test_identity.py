@@ -12,10 +12,14 @@ from flinkjob.core.identity import (
     Owner,
     attempt_directory,
     digest_of,
+    earlier_job_id,
+    is_chosen_by,
     jar_name,
     job_id,
     mark_parameters,
+    name_in,
     number_of,
+    prefix_of,
     read_mark,
     revision_name,
     trigger_id,
@@ -34,7 +38,39 @@ def test_a_job_id_shows_its_owner_and_is_its_own_for_every_run() -> None:
     assert len({Owner(*names).prefix for names in (("a", "b", "c"), ("a", "bc", ""), ("ab", "", "c"))}) == 3
 
 
-@pytest.mark.parametrize("number", [1, 2, 100, 4096])
+def test_a_job_id_shows_by_itself_that_an_operator_chose_it_which_one_and_for_whom() -> None:
+    mine = job_id(OWNER, "u", 7)
+    assert OWNER.owns(mine)
+    assert is_chosen_by("default", mine)
+    assert not is_chosen_by("other", mine)
+    assert Owner("other", "shop", "clicks").shares_name(mine)
+    assert not Owner("other", "shop", "clicks").owns(mine)
+    assert not Owner("default", "shop", "orders").shares_name(mine)
+    assert prefix_of(mine) == prefix_of(job_id(OWNER, "v", 9)) == OWNER.prefix
+    assert name_in("e" * 32) is None
+
+
+def test_ids_of_earlier_versions_are_known() -> None:
+    before = earlier_job_id(OWNER, "u", 7)
+    assert re.fullmatch(r"[0-9a-f]{32}", before)
+    assert OWNER.owns(before)
+    assert number_of(before, OWNER, "u") == 7
+    assert number_of(before, OWNER, "other") is None
+    assert prefix_of(before) == OWNER.earlier_prefix
+    assert before == "911e0a978d56e4c80414503f87bc9f57", "what they really chose"
+
+
+def test_runs_of_one_object_never_share_an_id() -> None:
+    assert len({job_id(OWNER, "u", number) for number in range(1, 9000)}) == 8999
+
+
+@pytest.mark.parametrize("name", ["", "zzzzzzzz", "+1200000", "١" * 8])
+def test_what_flink_calls_an_id_may_be_anything(name: str) -> None:
+    assert number_of(OWNER.prefix + name, OWNER, "u") is None
+    assert number_of(OWNER.earlier_prefix + name, OWNER, "u") is None
+
+
+@pytest.mark.parametrize("number", [1, 2, 100, 4095, 4096, 4097, 65535])
 def test_the_number_of_a_run_is_found_in_its_id(number: int) -> None:
     assert number_of(job_id(OWNER, "u", number), OWNER, "u") == number
     assert number_of(job_id(OWNER, "other", number), OWNER, "u") is None

@@ -134,12 +134,13 @@ async def test_run_has_no_time_out_of_its_own_but_connects_in_time() -> None:
 
 
 async def test_requirements_are_put_for_every_vertex() -> None:
-    current = {"parallelism": {"lowerBound": 2, "upperBound": 2}}
-    flink = Flink({"v1": current, "v2": current})
-    assert await flink.client.set_resource_requirements(JOB, 5)
-    bounds = {"parallelism": {"lowerBound": 1, "upperBound": 5}}
-    assert flink.sent == {"v1": bounds, "v2": bounds}
-    assert [request.method for request in flink.requests] == ["GET", "PUT"]
+    flink = Flink({})
+    assert await flink.client.set_resource_requirements(JOB, {"v1": 5, "v2": 1})
+    assert flink.sent == {
+        "v1": {"parallelism": {"lowerBound": 1, "upperBound": 5}},
+        "v2": {"parallelism": {"lowerBound": 1, "upperBound": 1}},
+    }
+    assert [request.method for request in flink.requests] == ["PUT"]
 
 
 async def test_cancel_asks_for_cancel_and_exceptions_for_few() -> None:
@@ -243,7 +244,8 @@ EVERY_CALL = {
     "dispose_savepoint": ("s3://b/x",),
     "disposal_result": (TRIGGER,),
     "resource_requirements": (JOB,),
-    "set_resource_requirements": (JOB, 2),
+    "set_resource_requirements": (JOB, {"v": 2}),
+    "running_graph": (JOB,),
 }
 SUBMISSIONS = {name: ("x.jar", RunRequest(job_id=JOB)) for name in ("run_jar", "plan_jar")}
 

@@ -133,9 +133,9 @@ class StubFlink:
         self._answer("cancel")
         self.sent.append(job_id)
 
-    async def set_resource_requirements(self, job_id: str, after: int, *, before: int) -> None:
+    async def set_resource_requirements(self, job_id: str, parallelism: Any) -> None:
         self._answer("rescale")
-        self.sent.append((job_id, before, after))
+        self.sent.append((job_id, parallelism))
 
     async def dispose_savepoint(self, location: str) -> str:
         self._answer("dispose")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from flinkjob.core.identity import Owner, job_id
 from flinkjob.runtime.cache import ObjectCache
 from tests.unit.api import objects
 
@@ -133,12 +134,28 @@ def test_a_target_goes_to_the_flinkjob_that_runs_it_and_back() -> None:
     cache.put_job(_job("6", submission={"number": 2, "jobId": "b" * 32}))
     assert cache.take_moved() == {by_id}
     cache.put_job(_job("7", submission={"number": 3, "jobId": RUN}))
-    assert cache.claimed(RUN, "default") is None
-    assert cache.claimed(RUN, "other") == "default/demo"
+    assert cache.claims(RUN) == ("default/demo",)
     cache.drop_job(_job("8"))
-    assert (cache.claimed(RUN, "other"), cache.take_moved()) == (None, {KEY, by_id})
+    assert (cache.claims(RUN), cache.take_moved()) == ((), {KEY, by_id})
     assert cache.drop_savepoint(_target()) == by_id
     assert cache.keys() == set()
+
+
+def test_a_job_is_claimed_by_the_flinkjob_that_its_id_shows_and_by_those_whose_status_names_it() -> None:
+    cache = ObjectCache()
+    shown = job_id(Owner("any", "default", "demo"), "u", 3)
+    for name, day in (("demo", 3), ("older", 1), ("younger", 2)):
+        about = objects.job({}, {"submission": {"number": 1, "jobId": shown}}, name=name, uid=f"u-{name}")
+        about["metadata"]["creationTimestamp"] = f"2026-01-0{day}T00:00:00Z"
+        cache.put_job(about)
+    assert cache.claims(shown) == ("default/demo", "default/older", "default/younger")
+    assert cache.claims(shown, ("default", "demo")) == ("default/older", "default/younger")
+    assert cache.claims(shown, ("default", "older")) == ("default/demo",)
+    assert cache.claims(shown, ("default", "younger")) == ("default/demo", "default/older")
+    assert cache.shown(shown) == ("default", "demo")
+    cache.drop_job(objects.job({}, {}, name="demo", uid="u-demo"))
+    assert cache.claims(shown) == ("default/older", "default/younger")
+    assert cache.shown(shown) is cache.shown("b" * 32) is None
 
 
 def test_what_a_first_run_would_start_from_is_in_use() -> None:

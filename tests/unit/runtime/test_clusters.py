@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -258,7 +259,7 @@ def test_a_job_that_nobody_watches_is_a_stranger(site: Site) -> None:
     site.watch()
     site.world.pass_time(10)
     assert [job.job_id for job in site.cluster.unknown_jobs()] == [STRANGER]
-    assert [job.job_id for job in site.cluster.owned_jobs(PREFIX)] == [JOB]
+    assert [job.job_id for job in site.cluster.owned_jobs((PREFIX, "e" * 16))] == [JOB]
 
 
 def test_a_stranger_is_asked_once_whose_it_is(site: Site) -> None:
@@ -270,11 +271,81 @@ def test_a_stranger_is_asked_once_whose_it_is(site: Site) -> None:
     site.world.pass_time(10)
     assert site.ask(lambda: site.cluster.marks(1)) is None, "one was asked, the other was not yet"
     found = site.ask(lambda: site.cluster.marks(1))
-    assert {job_id: (each.owner, each.number) for job_id, each in found.items()} == {marked: ("i/ns/n", 3)}
+    read = {job_id: each and (each.owner, each.number) for job_id, each in found.items()}
+    assert read == {marked: ("i/ns/n", 3), plain: None}
     site.flink.jobs[late] = job_overview(late)
+    site.flink.user_configs[late] = {}
     site.world.pass_time(10)
-    assert site.ask(lambda: site.cluster.marks(5)) == found
+    assert site.ask(lambda: site.cluster.marks(5)) == found | {late: None}
+    assert site.ask(lambda: site.cluster.mark(marked)) == found[marked]
     assert sorted(site.flink.asked_configs) == [marked, plain, late]
+
+
+def test_a_job_that_is_being_initialised_is_asked_again(site: Site) -> None:
+    mark = {"flinkjob.dev/owner": "i/ns/n", "flinkjob.dev/uid": "u", "flinkjob.dev/submission": "3"}
+    site.flink.jobs[STRANGER] = job_overview(STRANGER, FlinkJobState.INITIALIZING)
+    site.flink.user_configs[STRANGER] = {}
+    site.world.pass_time(10)
+    assert site.ask(lambda: site.cluster.marks(5)) == {STRANGER: None}
+    site.flink.jobs[STRANGER] = job_overview(STRANGER)
+    site.flink.user_configs[STRANGER] = mark
+    site.world.pass_time(10)
+    assert site.ask(lambda: site.cluster.mark(STRANGER)).owner == "i/ns/n"
+
+
+def test_another_job_under_the_same_id_is_asked_again(site: Site) -> None:
+    site.flink.jobs[STRANGER] = job_overview(STRANGER)
+    site.flink.user_configs[STRANGER] = {}
+    site.world.pass_time(10)
+    assert site.ask(lambda: site.cluster.mark(STRANGER)) is None
+    again = datetime(2026, 1, 2, tzinfo=UTC)
+    site.flink.jobs[STRANGER] = replace(job_overview(STRANGER), start_time=again)
+    site.flink.user_configs[STRANGER] = {
+        "flinkjob.dev/owner": "i/ns/n",
+        "flinkjob.dev/uid": "u",
+        "flinkjob.dev/submission": "3",
+    }
+    site.world.pass_time(10)
+    assert site.ask(lambda: site.cluster.mark(STRANGER)).owner == "i/ns/n"
+
+
+@pytest.mark.isolation("job-of-nobody")
+def test_who_watches_the_job_of_another_takes_nothing_from_its_waking(site: Site) -> None:
+    site.flink.jobs[JOB] = job_overview(JOB)
+    site.watch(KEY)
+    site.watch(OTHER)
+    site.world.pass_time(10)
+    site.woken.clear()
+    site.flink.jobs[JOB] = job_overview(JOB, FlinkJobState.FINISHED)
+    site.world.pass_time(10)
+    assert sorted(site.woken) == [KEY, OTHER]
+    site.world.run(site.clusters.forget(OTHER))
+    site.woken.clear()
+    del site.flink.jobs[JOB]
+    site.world.pass_time(10)
+    assert site.woken == [KEY]
+
+
+@pytest.mark.isolation("job-of-nobody")
+def test_a_visitor_has_the_cluster_polled_and_is_woken_by_no_job(site: Site) -> None:
+    async def visit() -> None:
+        site.clusters.visit(OTHER, URL)
+
+    site.flink.jobs[JOB] = job_overview(JOB)
+    site.world.run(visit())
+    before = site.flink.calls.count("overview")
+    site.world.pass_time(10)
+    assert site.flink.calls.count("overview") > before
+    site.woken.clear()
+    site.flink.jobs[JOB] = job_overview(JOB, FlinkJobState.FINISHED)
+    site.world.pass_time(10)
+    assert site.woken == []
+    assert site.cluster.namespaces == frozenset()
+    site.watch(OTHER)
+    site.world.run(visit())
+    site.flink.jobs[JOB] = job_overview(JOB)
+    site.world.pass_time(10)
+    assert site.woken == [OTHER], "a visit takes nothing back"
 
 
 # pace

@@ -57,7 +57,7 @@ TAKE = TakeSavepoint(
 )
 CHECKPOINT = TakeCheckpoint(url=URL, job_id="a", trigger_id="t", checkpoint_type=TriggeredCheckpoint.FULL)
 CANCEL = CancelJob(url=URL, job_id="a")
-RESCALE = RescaleJob(url=URL, job_id="a", before=1, after=2)
+RESCALE = RescaleJob(url=URL, job_id="a", parallelism=(("v", 2),))
 RECORD = RecordSavepoint(name="s", origin="Upgrade", location="file:/s", flink_job_id="a", submission=1)
 REVISION = RecordRevision(name="demo-1", number=1, keep=3)
 TELL = PostEvent(type=EventType.NORMAL, reason="Submitted", message="m")

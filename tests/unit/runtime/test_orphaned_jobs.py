@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from flinkjob.core.identity import Owner, job_id
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
@@ -72,6 +73,18 @@ def test_a_job_that_is_left_is_told_once_in_its_namespace(watch: Watch) -> None:
     watch.cache.put_job(objects.job(name="left", namespace="team", resourceVersion="1"))
     assert watch.scan() == []
     assert watch.orphaned.count() == 0
+
+
+def test_a_job_without_a_mark_is_known_by_its_id(watch: Watch) -> None:
+    """It is counted and logged; which namespace it was of, nobody can tell."""
+    watch.watch("team", SHARED)
+    for operator, name in (("id", "left"), ("id", "kept"), ("other", "left")):
+        left = job_id(Owner(operator, "team", name), "u", 1)
+        watch.flinks[SHARED].jobs[left] = job_overview(left)
+        watch.flinks[SHARED].user_configs[left] = {}
+    watch.cache.put_job(objects.job(name="kept", namespace="team", resourceVersion="1"))
+    assert watch.scan() == []
+    assert watch.orphaned.count() == 1
 
 
 @pytest.mark.isolation("job-of-nobody")

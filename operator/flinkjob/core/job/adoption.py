@@ -1,23 +1,25 @@
 """Jobs of this FlinkJob that its status does not know: adopted when there is no status, else reported or cancelled.
 
-Called by the job decision. Invariants: a job of another operator or namespace is reported, never touched; while a live job
-of this FlinkJob is on the cluster that is not its current run, nothing is submitted.
+Called by the job decision. Invariants: a job of another operator, namespace or FlinkJob is reported, never touched, whatever
+the status says; while a live job of this FlinkJob is on the cluster that is not its current run, nothing is submitted; a job
+that cannot tell its spec, since its program has erased the owner mark, is not taken for one of the present spec.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from flinkjob.api.constants import FINALIZER
+from flinkjob.api.constants import ANNOTATION_ADOPT, FINALIZER
 from flinkjob.api.enums import SubmissionReason
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import CancelJob
-from flinkjob.core.flinkmodel import JobOverview
-from flinkjob.core.identity import number_of
+from flinkjob.core.flinkmodel import FlinkJobState, JobOverview
+from flinkjob.core.identity import Mark, number_of
 from flinkjob.core.job import finished
 from flinkjob.core.job.draft import DONE, Draft, Halt, Step
-from flinkjob.core.model import Fact, MarkedJob
+from flinkjob.core.model import Fact, MarkedJob, Presence
+from flinkjob.core.ownership import Evidence, refusal
 
 
 def look(draft: Draft) -> Halt | None:
@@ -41,7 +43,12 @@ def look(draft: Draft) -> Halt | None:
         text = f"several live jobs of this FlinkJob are on the cluster, cancel all but one: {names}"
         return draft.stall(Reason.StrayJob, text)
     chosen = live[0] if live else max(ended, key=lambda one: own_number(draft, one.overview) or 0, default=None)
-    return _adopt(draft, chosen) if chosen is not None else None
+    if chosen is None:
+        return None
+    if chosen.mark is not None and chosen.mark.owner != str(draft.owner):
+        text = f"job {chosen.overview.job_id} belongs to {chosen.mark.owner}; it is not adopted"
+        return draft.stall(Reason.OwnedByOther, text, requeue_after=10.0)
+    return _adopt(draft, chosen)
 
 
 def _wait_for_unlisted_job(draft: Draft) -> Halt | None:
@@ -64,24 +71,64 @@ def halt_for_another_operator(draft: Draft) -> Halt | None:
         return draft.wait(Step.ADOPT, Reason.Adopted, "reading whose jobs are on the cluster", requeue_after=0.1)
     mine = draft.owner
     for job_id, mark in sorted(marks.items()):
-        identity, _, name = mark.owner.partition("/")
-        if name == f"{mine.namespace}/{mine.name}" and identity != mine.identity:
-            text = f"job {job_id} of {name} runs here under the operator identity {identity}"
+        if mark is None:
+            elsewhere, identity = mine.shares_name(job_id) and not mine.owns(job_id), "another operator identity"
+        else:
+            owner, identity = mark.of, f"the operator identity {mark.of.identity}"
+            same = (owner.namespace, owner.name) == (mine.namespace, mine.name)
+            elsewhere = same and owner.identity != mine.identity
+        if elsewhere:
+            text = f"job {job_id} of {mine.namespace}/{mine.name} runs here under {identity}"
             return draft.stall(Reason.OwnedByOther, text, requeue_after=10.0)
     return None
 
 
+def belongs_to_other(draft: Draft) -> str:
+    """Why the job that the status names is not this FlinkJob's, as a sentence; "" where it is, or is not there.
+
+    A job that was adopted once is asked like one that is to be adopted, except that what the annotation names may be one
+    that no operator started: that it was taken over is on record.
+    """
+    run = draft.live_run
+    present = draft.observation.job.presence is Presence.PRESENT
+    if run is None or run.job_id is None or not present or draft.owner.owns(run.job_id):
+        return ""
+    draft.need(Fact.MARK, run.job_id)
+    named = draft.job.meta.annotations.get(ANNOTATION_ADOPT) == run.job_id
+    recorded = named and run.reason is SubmissionReason.ADOPTED
+    return _refusal(draft, run.job_id, draft.observation.mark, unmarked=draft.given.unmarked or recorded)
+
+
+def _refusal(draft: Draft, job_id: str, mark: Mark | None, *, unmarked: bool) -> str:
+    evidence = Evidence(mark=mark, claims=draft.given.claims, unmarked=unmarked)
+    why = refusal(job_id, draft.owner, evidence)
+    return f"job {job_id} {why}" if why else ""
+
+
 def _take_named(draft: Draft, overview: JobOverview) -> Halt:
-    """Adopt the job that the annotation names, unless its owner mark names somebody else."""
+    """Adopt the job that the annotation names, unless something says that it is somebody else's."""
     mark = next((one.mark for one in draft.need_marks() if one.overview.job_id == overview.job_id), None)
-    if mark is not None and mark.owner != str(draft.owner):
-        return draft.stall(Reason.OwnedByOther, f"job {overview.job_id} belongs to {mark.owner}; it is not adopted")
+    if why := _refusal(draft, overview.job_id, mark, unmarked=draft.given.unmarked):
+        if overview.state is FlinkJobState.INITIALIZING:
+            return _wait_for_mark(draft, overview)
+        return draft.stall(Reason.OwnedByOther, f"{why}; it is not adopted", requeue_after=10.0)
     return _adopt(draft, MarkedJob(overview=overview, mark=mark))
+
+
+def _wait_for_mark(draft: Draft, overview: JobOverview) -> Halt:
+    """A job that is being initialised shows no owner mark yet."""
+    text = f"job {overview.job_id} was found on the cluster and is being initialised"
+    return draft.wait(Step.ADOPT, Reason.Adopted, text, requeue_after=0.5)
 
 
 def _adopt(draft: Draft, found: MarkedJob) -> Halt:
     """Take the job over as the current submission; the next look decides whether it must be replaced."""
     overview, mark = found.overview, found.mark
+    own, live = draft.owner.owns(overview.job_id), not overview.state.is_terminal
+    if own and mark is None and overview.state is FlinkJobState.INITIALIZING:
+        return _wait_for_mark(draft, overview)
+    told = mark.digest if mark is not None else ""
+    unknown = own and live and not told
     known = own_number(draft, overview) or (mark.number if mark is not None else 1)
     number = max([known, *(own_number(draft, job) or 0 for job in draft.observation.owned_jobs)])  # they only grow
     cluster = draft.observation.target
@@ -92,14 +139,16 @@ def _adopt(draft: Draft, found: MarkedJob) -> Halt:
         cluster_url=cluster.url,
         incarnation=cluster.incarnation,
         high_availability=cluster.high_availability,
-        run_digest=mark.digest if mark is not None and mark.digest else draft.digest,
+        run_digest=None if unknown else told or draft.digest,
         nonce=draft.spec.initial_state.nonce if draft.spec else None,
         intent_time=draft.now,
         seen=True,
     )
     draft.status = replace(draft.status, submission=run)
-    if not overview.state.is_terminal:
-        draft.event(Reason.Adopted, f"job {overview.job_id} was found on the cluster and is run {number}")
+    if live:
+        replaced = ", but not whether it runs this spec: its program has erased the owner mark, so it is replaced"
+        text = f"job {overview.job_id} was found on the cluster and is run {number}{replaced if unknown else ''}"
+        draft.event(Reason.Adopted, text, warning=unknown)
     return draft.wait(Step.ADOPT, Reason.Adopted, f"job {overview.job_id} was found on the cluster", requeue_after=0.05)
 
 

@@ -60,6 +60,11 @@ def decide_job(given: JobInput) -> JobDecision | Needs:
 def _decide(draft: Draft) -> Halt | None:
     rollback.effective(draft)
     deletion.recover_spec(draft)
+    if why := adoption.belongs_to_other(draft):
+        if draft.job.meta.deletion_time is not None:
+            return deletion.leave(draft, why)
+        text = f"{why}; it is not touched, and this FlinkJob must be created anew to run a job of its own"
+        return draft.stall(Reason.OwnedByOther, text, requeue_after=10.0)
     halt = observe_run(draft) or _follow_operation(draft)
     if draft.live_run is not None and deletion.overdue(draft):
         return deletion.give_up(draft, draft.live_run).after(halt)

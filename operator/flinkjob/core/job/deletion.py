@@ -96,6 +96,12 @@ def _look(draft: Draft) -> Halt | None:
     return halt
 
 
+def leave(draft: Draft, why: str) -> Halt:
+    """Let the object go without touching the job that its status names, which is another's."""
+    draft.event(Reason.LeftBehind, f"{why}; it runs on", warning=True)
+    return _release(draft, keep_artifact=True)
+
+
 def _orphan(draft: Draft, run: Submission) -> Halt:
     draft.event(Reason.Orphaned, f"job {run.job_id} runs on at {run.cluster_url}")
     return _release(draft, keep_artifact=True)

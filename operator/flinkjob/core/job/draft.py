@@ -287,7 +287,7 @@ class Draft:
                 else before.observed_time,
                 start_time=overview.start_time,
                 end_time=overview.end_time if overview.state.is_terminal else None,
-                parallelism=self.run.parallelism if self.run else None,
+                parallelism=(self.run.actual_parallelism or self.run.parallelism) if self.run else None,
                 tasks_running=overview.tasks.running,
                 tasks_total=overview.tasks.total,
                 restarts=before.restarts if before and before.id == overview.job_id else None,

@@ -116,6 +116,8 @@ def _check_content(draft: Draft, run: Submission) -> None:
     mark = next((one.mark for one in draft.need_marks() if one.overview.job_id == run.job_id), None)
     if mark is not None and mark.digest and mark.digest != run.run_digest:
         draft.update(run_digest=mark.digest)
+    if mark is None and run.unanswered:
+        draft.update(run_digest=None)  # its program has erased the mark, and which of the calls won is not known
 
 
 def _started(draft: Draft) -> None:

@@ -12,13 +12,14 @@ from dataclasses import replace
 
 from flinkjob.api.codec import FlinkSavepoint
 from flinkjob.api.common import duration_seconds
-from flinkjob.api.enums import DesiredState, Fallback, SavepointMode, SavepointPhase, Switch, UpgradeStrategy
+from flinkjob.api.enums import DesiredState, Fallback, SavepointMode, SavepointPhase, UpgradeStrategy
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.job import (
     adoption,
     cluster_requirements,
+    compilation,
     main_failure,
     periodic,
     rescale,
@@ -30,7 +31,7 @@ from flinkjob.core.job.draft import Draft, Halt, Step, wish
 from flinkjob.core.job.fallback import LAST_STATE, has_last_state, lacked_tasks, nothing_to_lose
 from flinkjob.core.job.restore_point import Missing, find_copy, redeploys
 from flinkjob.core.job.stopping import FAILURES_THAT_COUNT, begin_cancel, begin_stop
-from flinkjob.core.model import ArtifactSeen, Fact, JobGraphPhase, JobGraphRequest, NeedFact, Needs
+from flinkjob.core.model import ArtifactSeen, Fact
 from flinkjob.core.requester import SAVEPOINT_PREFIX, Requester
 
 
@@ -135,37 +136,14 @@ def _replace(draft: Draft, spec: FlinkJobSpec, run: Submission, *, by: str) -> H
 
 def _preflight(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: ArtifactSeen) -> Halt | None:
     """Halt unless the new program compiles to a job graph on the cluster."""
-    if spec.upgrade.preflight is Switch.DISABLED or not draft.observation.target.intercepts_exit:
-        return None
-    if Fact.JOB_GRAPH not in draft.observation.known or draft.observation.job_graph is None:
-        request = submission.run_request(draft, spec, run)
-        raise NeedFact(
-            Needs(
-                fact=Fact.JOB_GRAPH,
-                job_graph=JobGraphRequest(url=draft.wanted_url, jar_id=artifact.jar_id or "", request=request),
-            )
-        )
-    graph = draft.observation.job_graph
-    match graph.phase:
-        case JobGraphPhase.COMPILED:
-            return None
-        case JobGraphPhase.WORKING:
-            return draft.wait(
-                Step.PREFLIGHT, Reason.Upgrading, "compiling the new program on the cluster", requeue_after=0.5
-            )
-        case JobGraphPhase.REFUSED:
-            return draft.stall(Reason.PreflightFailed, graph.message)
-        case JobGraphPhase.UNCLEAR:
-            attempts = draft.failures_of(Step.PREFLIGHT) + 1
-            return draft.retry(Step.PREFLIGHT, Reason.PreflightFailed, graph.message, pause=5.0, attempts=attempts)
+    compiled = compilation.compiled(draft, spec, run, artifact)
+    return compiled if isinstance(compiled, Halt) else None
 
 
 def _scale(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt | None:
-    if (halt := rescale.wait_for_slots(draft, spec, run)) is not None:
-        return halt
-    if rescale.possible(draft, run):
-        return _wait_for_savepoint(draft, Step.SCALE) or rescale.begin(draft, spec, run)
-    return _replace(draft, spec, run, by=Requester.UPGRADE)
+    """Another parallelism: in place where that means the same, not at all where it changes nothing, else by a new run."""
+    halt = rescale.step(draft, spec, run, lambda: _wait_for_savepoint(draft, Step.SCALE))
+    return halt if halt is not None else _replace(draft, spec, run, by=Requester.UPGRADE)
 
 
 # stopping

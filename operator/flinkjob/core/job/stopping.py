@@ -281,10 +281,10 @@ def _send(draft: Draft, operation: Operation) -> None:
     run = draft.run
     assert run is not None
     assert run.cluster_url is not None
-    assert operation.job_id is not None
-    url = run.cluster_url
+    assert run.job_id is not None
+    url, job_id = run.cluster_url, run.job_id  # whatever the operation says: only of the run it is known whose it is
     if operation.kind is OperationKind.CANCEL:
-        draft.act(CancelJob(url=url, job_id=operation.job_id))
+        draft.act(CancelJob(url=url, job_id=job_id))
         return
     assert operation.trigger_id is not None
     assert operation.directory is not None
@@ -293,7 +293,7 @@ def _send(draft: Draft, operation: Operation) -> None:
         draft.act(
             TakeSavepoint(
                 url=url,
-                job_id=operation.job_id,
+                job_id=job_id,
                 trigger_id=operation.trigger_id,
                 directory=operation.directory,
                 format_type=format_type,
@@ -304,7 +304,7 @@ def _send(draft: Draft, operation: Operation) -> None:
         draft.act(
             StopJob(
                 url=url,
-                job_id=operation.job_id,
+                job_id=job_id,
                 trigger_id=operation.trigger_id,
                 directory=operation.directory,
                 format_type=format_type,

@@ -26,6 +26,7 @@ from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.job.observe_run import LOST_AFTER
 from flinkjob.core.job.restore_point import Missing, redeploys, start_of_next
 from flinkjob.core.model import ArtifactPhase, ArtifactRequest, ArtifactSeen, Fact, RunPhase
+from flinkjob.core.parameters import with_parameters
 from flinkjob.core.pauses import FAST
 
 MAIN_ATTEMPTS = 3
@@ -318,9 +319,6 @@ def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission) -> RunRequest
         configuration[flink_options.CHECKPOINT_DIRECTORY[0]] = spec.checkpoint.directory
     configuration.update(spec.flink_configuration)
     mark = mark_parameters(draft.owner, meta.uid, run.number, run.run_digest or "")
-    parameters = ",".join(f"{key}:{value}" for key, value in mark.items())
-    own = configuration.get(flink_options.GLOBAL_PARAMETERS)
-    configuration[flink_options.GLOBAL_PARAMETERS] = f"{own},{parameters}" if own else parameters
     return RunRequest(
         job_id=run.job_id,
         entry_class=spec.jar.entry_class,
@@ -329,7 +327,7 @@ def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission) -> RunRequest
         savepoint_path=run.restored_from,
         allow_non_restored_state=run.allow_non_restored_state,
         claim_mode=ClaimMode.CLAIM if run.claim else ClaimMode.NO_CLAIM,
-        flink_configuration=configuration,
+        flink_configuration=with_parameters(configuration, mark),
     )
 
 

@@ -67,8 +67,8 @@ class SavepointInput:
         in_use: normalised places of all snapshots that some FlinkJob was started from or would start from.
         outcome: how the operation that the FlinkJob performed for it ended in this round.
         identity: the operator's own.
-        claimed_by: the FlinkJob of another namespace whose job `target` names, as namespace/name.
-        unmarked: whether jobs without an owner mark may be acted on.
+        claims: the FlinkJobs, as namespace/name, that claim the job that `target` names.
+        unmarked: whether jobs that no operator started may be acted on.
         others: the other FlinkSavepoints of the same job.
         disposers: addresses of clusters that may dispose of the data, the most suitable first.
     """
@@ -80,8 +80,8 @@ class SavepointInput:
     outcome: OperationOutcome | None = None
     in_use: frozenset[str] = frozenset()
     identity: str = ""
-    claimed_by: str | None = None
-    unmarked: bool = True
+    claims: tuple[str, ...] = ()
+    unmarked: bool = False
     others: tuple[FlinkSavepoint, ...] = ()
     disposers: tuple[str, ...] = ()
 

@@ -1,8 +1,8 @@
 """A FlinkSavepoint of a Flink job by address and id: no FlinkJob performs its stop, so all of it happens here.
 
-Part of `decide_savepoint`, for a `target` that is not the current job of a FlinkJob of the namespace. Invariants: the owner
-mark is read before anything is sent; the intent is in the FlinkSavepoint's status before the call; two FlinkSavepoints of one
-job are never at work at the same time, since two stops abort each other.
+Part of `decide_savepoint`, for a `target` that is not the current job of a FlinkJob of the namespace. Invariants: it is
+known whose job it is before anything is sent; the intent is in the status before the call; two FlinkSavepoints of one job are
+never at work at the same time, since two stops abort each other.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import CancelJob, StopJob
 from flinkjob.core.errors import SavepointFailure
 from flinkjob.core.flinkmodel import FlinkJobState, SavepointFormat, TriggerResult, TriggerState
+from flinkjob.core.identity import Owner
 from flinkjob.core.model import Fact, NeedFact, Needs, Presence, SavepointDecision
+from flinkjob.core.ownership import Evidence, refusal
 from flinkjob.core.pauses import FAST
 from flinkjob.core.savepoint.existing import ExistingRound
 
@@ -75,25 +77,39 @@ class TargetRound(ExistingRound):
                 return self._fail(SavepointErrorCode.UNKNOWN_JOB, message)
             self._requeue_after(1.0)
             return self._wait(Reason.UnknownJob, f"looking for job {run.job_id} at {observation.cluster.url}")
-        if owner := self._foreign(run.job_id):
-            return self._fail(SavepointErrorCode.OWNED_BY_OTHER, f"job {run.job_id} {owner}")
+        why = self._foreign()
+        if why and seen.overview is not None and seen.overview.state is FlinkJobState.INITIALIZING:
+            self._requeue_after(1.0)
+            return self._wait(Reason.Pending, f"job {run.job_id} is being initialised")
+        if why:
+            return self._fail(SavepointErrorCode.OWNED_BY_OTHER, why)
         return run
 
-    def _foreign(self, job_id: str) -> str:
+    def _foreign(self) -> str:
         """Why the job may not be acted on; "" where it may."""
-        if self.given.claimed_by is not None:
-            return f"belongs to FlinkJob {self.given.claimed_by}"
-        if Fact.MARK not in self.given.observation.known:
+        job_id, given = self._target_id, self.given
+        if Fact.MARK not in given.observation.known:
             raise NeedFact(Needs(fact=Fact.MARK, job_id=job_id))
-        mark = self.given.observation.mark
-        if mark is None:
-            if self.given.unmarked:
-                return ""
-            return "was started by no operator, and this one may not act on such jobs (setting allow-unmarked-jobs)"
-        identity, namespace, _ = mark.owner.split("/", 2)
-        if (identity, namespace) != (self.given.identity, self.meta.namespace):
-            return f"belongs to {mark.owner}"
-        return ""
+        evidence = Evidence(mark=given.observation.mark, claims=given.claims, unmarked=given.unmarked)
+        asks = Owner(given.identity, self.meta.namespace, "")
+        why = refusal(job_id, asks, evidence, any_name=True)
+        return f"job {job_id} {why}" if why else ""
+
+    @property
+    def _target_id(self) -> str:
+        spec = self.given.savepoint.spec
+        assert spec is not None
+        assert spec.target is not None
+        return spec.target.job_id
+
+    def _follow(self, spec: FlinkSavepointSpec) -> SavepointDecision:
+        """What is in progress goes on only with the job that is named, as long as it may be acted on."""
+        present = self.given.observation.job.presence is Presence.PRESENT
+        if self.before.job_id != self._target_id:
+            return self._fail(SavepointErrorCode.JOB_CHANGED, f"job {self.before.job_id} is not the one that is named")
+        if present and (why := self._foreign()):
+            return self._fail(SavepointErrorCode.OWNED_BY_OTHER, why)
+        return super()._follow(spec)
 
     def _give_up(self, spec: FlinkSavepointSpec) -> SavepointDecision:
         observation = self.given.observation

@@ -49,7 +49,9 @@ class TriggerRound(CheckpointRound):
         assert spec.job_ref is not None
         if self.given.job is None:
             return self._wait(Reason.UnknownJob, f"FlinkJob {spec.job_ref.name} does not exist")
-        run = self._run
+        run, plan = self._run, self.given.job_status.plan
+        if run is not None and run.end is None and plan is not None and plan.reason == Reason.OwnedByOther:
+            return self._wait(Reason.Pending, plan.message or "")
         if run is not None:
             if spec.submission is not None and spec.submission != run.number:
                 message = f"FlinkJob {spec.job_ref.name} is at run {run.number}, not {spec.submission}"

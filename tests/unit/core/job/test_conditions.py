@@ -9,6 +9,7 @@ import pytest
 from flinkjob.api.enums import HoldReason, OperationKind, RunResult
 from flinkjob.api.flinkjob_status import FlinkJobStatus, Hold, RestartInfo, Submission
 from flinkjob.core.flinkmodel import FlinkJobState, TriggerState
+from flinkjob.core.identity import digest_of
 from flinkjob.core.model import JobDecision, JobSeen, Observation
 from tests.support.inputs import (
     NOW,
@@ -22,6 +23,7 @@ from tests.support.inputs import (
     digest,
     ended,
     flink_id,
+    graph,
     job,
     operation,
     present,
@@ -45,8 +47,8 @@ def _run(submission: Submission, **fields: Any) -> FlinkJobStatus:
     return FlinkJobStatus(submission=submission, **fields)
 
 
-def _operation(kind: OperationKind, by: str) -> FlinkJobStatus:
-    return replace(RUNNING, operation=operation(kind, by, parallelism=2))
+def _operation(kind: OperationKind, by: str, **fields: Any) -> FlinkJobStatus:
+    return replace(RUNNING, operation=operation(kind, by, parallelism=2, **fields))
 
 
 @table(
@@ -64,8 +66,8 @@ def _operation(kind: OperationKind, by: str) -> FlinkJobStatus:
     "scaled in place: Rescaling",
     (
         spec(parallelism=2),
-        _operation(OperationKind.RESCALE, "Scale"),
-        seen(present(), requirements={}),
+        _operation(OperationKind.RESCALE, "Scale", numbers=digest_of(graph(2).numbers)),
+        seen(present(), running_graph=graph(2)),
         "Rescaling",
         "Reconciling, health unknown",
     ),

@@ -1,8 +1,9 @@
 """A run goes to another cluster, or gets another parallelism: in place where it can, else by its successor."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from flinkjob.api.enums import OperationKind, RunResult, SavepointPhase
 from flinkjob.api.flinkjob_status import FlinkJobStatus
@@ -11,10 +12,12 @@ from flinkjob.core.actions import RescaleJob, RunJob
 from flinkjob.core.flinkmodel import (
     ClusterOverview,
     FlinkJobState,
-    ParallelismBounds,
     TaskCounts,
     TriggerState,
 )
+from flinkjob.core.identity import digest_of
+from flinkjob.core.jobgraph import ParallelismBounds, Plan
+from flinkjob.core.model import JobDecision, JobGraphPhase, JobGraphSeen
 from tests.support.inputs import (
     RUNNING,
     acts,
@@ -23,7 +26,9 @@ from tests.support.inputs import (
     conditions,
     decide,
     directory,
+    event_of,
     flink_id,
+    graph,
     job,
     operation,
     plan_of,
@@ -98,10 +103,41 @@ ADAPTIVE: dict[str, Any] = {"scheduler_type": "Adaptive"}
 SLOTS = ClusterOverview(taskmanagers=1, slots_total=4, slots_available=3, flink_version="2.3.0")
 
 
-def test_in_place_where_the_scheduler_can() -> None:
-    decision = decide(job(spec(parallelism=3), RUNNING), seen(present(**ADAPTIVE), slots=SLOTS))
+COMPILED = JobGraphSeen(phase=JobGraphPhase.COMPILED, plan=graph(3))
+
+
+BOUNDS = {"v1": ParallelismBounds(lower=1, upper=3), "v2": ParallelismBounds(lower=1, upper=3)}
+
+
+def _scaled(to: int = 3, status: FlinkJobStatus = RUNNING, known: Any = None, **fields: Any) -> JobDecision:
+    """Decide about another parallelism of a job that runs under the adaptive scheduler."""
+    return decide(job(spec(parallelism=to), status), seen(known or present(**ADAPTIVE), **{"slots": SLOTS} | fields))
+
+
+def _compiled(*numbers: int) -> JobGraphSeen:
+    return replace(COMPILED, plan=graph(*numbers))
+
+
+def _other(plan: Plan, **fields: Any) -> JobGraphSeen:
+    """A compiled graph whose last vertex is another one."""
+    return replace(COMPILED, plan=replace(plan, vertices=(plan.vertices[0], replace(plan.vertices[1], **fields))))
+
+
+@table(
+    ("planned", "running", "numbers"),
+    "all vertices follow",
+    (_compiled(3), graph(1), {"v1": 3, "v2": 3}),
+    "one is pinned",
+    (_compiled(3, 1), graph(1), {"v1": 3, "v2": 1}),
+    "one is pinned to another number",
+    (_compiled(3, 2), graph(1, 2), {"v1": 3, "v2": 2}),
+)
+def test_in_place_each_vertex_gets_the_number_of_the_plan(
+    planned: JobGraphSeen, running: Plan, numbers: dict[str, int]
+) -> None:
+    decision = _scaled(job_graph=planned, running_graph=running)
     (sent,) = [action for action in decision.actions if isinstance(action, RescaleJob)]
-    assert (sent.before, sent.after) == (1, 3)
+    assert dict(sent.parallelism) == numbers
     assert (decision.status.phase, conditions(decision)) == ("Rescaling", "Reconciling, health unknown")
 
 
@@ -113,48 +149,85 @@ def test_a_rescale_in_place_waits_for_a_savepoint_in_progress() -> None:
     assert plan_of(decision) == ("Scale", "WaitingForSavepoint")
 
 
-def test_by_replacing_where_it_cannot() -> None:
-    assert acts(decide(job(spec(parallelism=3), RUNNING), seen(present(), slots=SLOTS))) == ["StopJob"]
-    refused = FlinkJobStatus(submission=run(replace_to_rescale=True))
-    assert acts(decide(job(spec(parallelism=3), refused), seen(present(**ADAPTIVE), slots=SLOTS))) == ["StopJob"]
+@table(
+    ("known", "fields"),
+    "the default scheduler",
+    (present(), {"running_graph": graph(1, elastic=False)}),
+    "another chain",
+    (present(**ADAPTIVE), {"job_graph": _other(graph(3), vertex_id="v3")}),
+    "another connection",
+    (present(**ADAPTIVE), {"job_graph": _other(graph(3), inputs=("0 v1 REBALANCE",))}),
+    "nothing may be compiled there",
+    (present(**ADAPTIVE), {"cluster": cluster(intercepts_exit=False)}),
+    "it did not work in place",
+    (present(**ADAPTIVE), {"status": FlinkJobStatus(submission=run(replace_to_rescale=True))}),
+)
+def test_the_job_is_replaced_where_in_place_would_not_mean_the_same(known: Any, fields: dict[str, Any]) -> None:
+    assert acts(_scaled(known=known, **fields)) == ["StopJob"]
+
+
+@pytest.mark.parametrize("elastic", [True, False])
+def test_a_program_with_its_own_parallelism_is_left_alone_and_that_is_said_once(elastic: bool) -> None:
+    own = {"job_graph": _compiled(2), "running_graph": graph(2, elastic=elastic)}
+    decision = _scaled(9, **own)
+    assert (acts(decision), told(decision)) == ([], ["ParallelismFixed"])
+    assert "parallelism 2" in event_of(decision, "ParallelismFixed").message
+    assert decision.status.job is not None
+    assert decision.status.job.parallelism == 2
+    again = _scaled(9, decision.status, **own)
+    assert (acts(again), told(again)) == ([], [])
+    assert again.status.job is not None
+    assert again.status.job.parallelism == 2
+
+
+@table(
+    ("phase", "plan"),
+    "it is being compiled",
+    (JobGraphPhase.WORKING, ("Preflight", "Upgrading")),
+    "it does not compile",
+    (JobGraphPhase.REFUSED, ("Hold", "PreflightFailed")),
+    "nobody knows",
+    (JobGraphPhase.UNCLEAR, ("Preflight", "PreflightFailed")),
+)
+def test_the_job_runs_on_until_its_plan_is_known(phase: JobGraphPhase, plan: tuple[str, str]) -> None:
+    decision = _scaled(job_graph=JobGraphSeen(phase=phase, message="no"))
+    assert (acts(decision), plan_of(decision)) == ([], plan)
 
 
 @table("known", "the default scheduler", present(), "the adaptive scheduler", present(**ADAPTIVE))
 def test_missing_slots_are_waited_for_with_the_job_running(known: Any) -> None:
-    decision = decide(job(spec(parallelism=5), RUNNING), seen(known, slots=SLOTS))
+    decision = _scaled(5, known=known, job_graph=_compiled(5))
     assert acts(decision) == []
     assert plan_of(decision) == ("Scale", "NotEnoughSlots")
     assert conditions(decision) == "Reconciling, healthy"
     smaller = FlinkJobStatus(submission=run(parallelism=9))
-    assert acts(decide(job(spec(parallelism=5), smaller), seen(present(**ADAPTIVE), slots=SLOTS))) == ["RescaleJob"]
-
-
-def _bounds(*upper: int) -> Mapping[str, ParallelismBounds]:
-    return {f"v{n}": ParallelismBounds(lower=1, upper=bound) for n, bound in enumerate(upper)}
+    assert acts(_scaled(5, smaller, job_graph=_compiled(5), running_graph=graph(9))) == ["RescaleJob"]
 
 
 @table(
-    ("wanted", "tasks", "since", "outcome"),
-    "bounds that are not ours are sent again",
-    (_bounds(1, 1), 2, 5, "sent again"),
-    "bounds that are ours and too few tasks: it waits",
-    (_bounds(3, 3), 2, 5, "waits"),
-    "bounds that are ours and all tasks: it is done",
-    (_bounds(3, 3), 6, 5, "done"),
-    "bounds that are ours and too few tasks after two minutes: the job is replaced",
-    (_bounds(3, 3), 2, 121, "replace"),
-    "a scheduler that knows no bounds: the job is replaced",
-    (None, 2, 5, "replace"),
+    ("running", "tasks", "since", "outcome"),
+    "numbers that are not ours are sent again",
+    (graph(1), 2, 5, "sent again"),
+    "numbers that are ours and too few tasks: it waits",
+    (graph(3), 2, 5, "waits"),
+    "numbers that are ours, and the job waits for slots, so that its graph is not shown",
+    (Plan(name="", vertices=()).bounded_by(BOUNDS), 0, 5, "waits"),
+    "numbers that are ours and all tasks: it is done",
+    (graph(3), 6, 5, "done"),
+    "numbers that are ours and too few tasks after two minutes: the job is replaced",
+    (graph(3), 2, 121, "replace"),
+    "a scheduler that changes no number: the job is replaced",
+    (graph(1, elastic=False), 2, 5, "replace"),
+    "another graph than the program has now: the job is replaced",
+    (replace(graph(1), vertices=graph(1).vertices[:1]), 2, 5, "replace"),
 )
-def test_a_rescale_is_followed_by_what_the_cluster_shows(
-    wanted: Mapping[str, ParallelismBounds] | None, tasks: int, since: float, outcome: str
-) -> None:
-    scaling = operation(OperationKind.RESCALE, "Scale", parallelism=3, since=ago(since))
+def test_a_rescale_is_followed_by_what_the_cluster_shows(running: Plan, tasks: int, since: float, outcome: str) -> None:
+    numbers = digest_of(graph(3).numbers)
+    scaling = operation(OperationKind.RESCALE, "Scale", parallelism=3, since=ago(since), numbers=numbers)
     shown = present(**ADAPTIVE)
     assert shown.overview is not None
     shown = replace(shown, overview=replace(shown.overview, tasks=TaskCounts(total=tasks, running=tasks)))
-    observation = seen(shown, requirements=wanted, slots=SLOTS)
-    decision = decide(job(spec(parallelism=3), replace(RUNNING, operation=scaling)), observation)
+    decision = _scaled(3, replace(RUNNING, operation=scaling), shown, running_graph=running)
     submission = decision.status.submission
     assert submission is not None
     match outcome:
@@ -165,5 +238,18 @@ def test_a_rescale_is_followed_by_what_the_cluster_shows(
             assert decision.status.operation is not None
         case "done":
             assert (submission.parallelism, decision.status.operation, told(decision)) == (3, None, ["Rescaled"])
+            assert event_of(decision, "Rescaled").message == "run 1 runs with parallelism 3"
         case _:
             assert submission.replace_to_rescale
+
+
+def test_a_rescale_that_changed_nothing_yet_gives_way_to_what_is_wanted_by_now() -> None:
+    scaling = operation(OperationKind.RESCALE, "Scale", parallelism=3, numbers="0")
+    decision = _scaled(1, replace(RUNNING, operation=scaling), job_graph=_compiled(1))
+    assert (acts(decision), decision.status.operation) == ([], None)
+
+
+def test_after_a_rescale_of_an_earlier_version_the_job_is_replaced() -> None:
+    """What it asked for is not known, so that nothing in place would be sure."""
+    decision = _scaled(3, replace(RUNNING, operation=operation(OperationKind.RESCALE, "Scale", parallelism=3)))
+    assert acts(decision) == ["StopJob"]

@@ -17,9 +17,12 @@ from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStatus, FlinkJobS
 from flinkjob.core.identity import Mark
 from flinkjob.core.model import JobSeen, SavepointDecision
 from tests.support.inputs import (
+    NAME,
     NAMESPACE,
     NOW,
+    OWNER,
     RUNNING,
+    UID,
     URL,
     absent,
     acts,
@@ -49,7 +52,12 @@ def _target(status: FlinkSavepointStatus | None = None, **fields: Any) -> Any:
     return savepoint(status=status, **TARGET, **fields)
 
 
+MARK = Mark(str(OWNER), UID, 1, "")
+
+
 def _decide(about: Any, observation: Any = None, **fields: Any) -> SavepointDecision:
+    """Decide about a job of a FlinkJob of this namespace, unless a test says otherwise."""
+    fields = {"claims": (f"{NAMESPACE}/{NAME}",)} | fields
     return decide_sp(about, None, observation or seen(present()), without_job=True, **fields)
 
 
@@ -58,18 +66,18 @@ def _decide(about: Any, observation: Any = None, **fields: Any) -> SavepointDeci
 
 @table(
     ("mark", "fields", "code"),
-    "a job without a mark may be used",
+    "a job of a FlinkJob of this namespace may be used",
     (None, {}, None),
-    "a job without a mark may not be used where that is forbidden",
-    (None, {"unmarked": False}, "OwnedByOther"),
     "a job whose FlinkJob of this namespace is gone may be used",
-    (Mark(f"default/{NAMESPACE}/gone", "u", 1, ""), {"unmarked": False}, None),
+    (MARK, {"claims": ()}, None),
     "a job of another namespace may not be used",
     (Mark("default/other/clicks", "u", 1, ""), {}, "OwnedByOther"),
     "a job of another operator may not be used",
     (Mark(f"another/{NAMESPACE}/clicks", "u", 1, ""), {}, "OwnedByOther"),
     "a job that another namespace's FlinkJob runs may not be used",
-    (None, {"claimed_by": "other/clicks"}, "OwnedByOther"),
+    (None, {"claims": ("other/clicks",), "unmarked": True}, "OwnedByOther"),
+    "a job of an operator that nobody is known for may not be used",
+    (None, {"claims": (), "unmarked": True}, "OwnedByOther"),
 )
 @pytest.mark.parametrize("mode", ["Trigger", "Stop", "Cancel", "Existing"])
 def test_nothing_is_done_to_the_job_of_another_owner(
@@ -78,6 +86,36 @@ def test_nothing_is_done_to_the_job_of_another_owner(
     decision = _decide(_target(mode=mode), seen(present(), mark=mark, checkpoints=stats(chk(1))), **fields)
     assert error_of(decision) == code
     assert (acts(decision) == []) == (code is not None or mode == "Existing")
+
+
+@pytest.mark.parametrize("unmarked", [False, True])
+def test_a_job_that_no_operator_started_may_be_used_where_that_is_allowed(unmarked: bool) -> None:
+    target = TARGET | {"target": {"cluster": {"url": URL}, "jobId": "e" * 32}}
+    decision = _decide(savepoint(mode="Stop", **target), seen(present()), claims=(), unmarked=unmarked)
+    assert error_of(decision) == (None if unmarked else "OwnedByOther")
+
+
+def test_a_job_that_is_being_initialised_shows_no_mark_yet() -> None:
+    decision = _decide(_target(), seen(present(FlinkJobState.INITIALIZING)), claims=())
+    assert (decision.status.phase, acts(decision)) == (SavepointPhase.PENDING, [])
+
+
+@table(
+    ("written", "fields", "code"),
+    "the job became another's",
+    ({}, {"claims": ("other/clicks",)}, "OwnedByOther"),
+    "the status names another job than the spec",
+    ({"job_id": "e" * 32}, {}, "JobChanged"),
+)
+@pytest.mark.parametrize("mode", ["Trigger", "Stop", "Cancel"])
+@pytest.mark.parametrize("state", [TriggerState.FORGOTTEN, TriggerState.COMPLETED])
+def test_a_status_that_somebody_wrote_moves_no_job(
+    written: dict[str, Any], fields: dict[str, Any], code: str, mode: str, state: TriggerState
+) -> None:
+    begun = replace(_decide(_target(mode=mode)).status, **written)
+    trigger = triggered(state, MADE if state is TriggerState.COMPLETED else None)
+    decision = _decide(_target(begun, mode=mode), seen(present(), trigger=trigger), **fields)
+    assert (error_of(decision), acts(decision)) == (code, [])
 
 
 @table(

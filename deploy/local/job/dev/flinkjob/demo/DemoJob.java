@@ -8,7 +8,7 @@ import org.apache.flink.configuration.Configuration;
 import org.apache.flink.configuration.RestartStrategyOptions;
 import org.apache.flink.connector.file.sink.FileSink;
 import org.apache.flink.core.fs.Path;
-import org.apache.flink.streaming.api.datastream.DataStream;
+import org.apache.flink.streaming.api.datastream.SingleOutputStreamOperator;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 import org.apache.flink.streaming.api.functions.sink.filesystem.bucketassigners.BasePathBucketAssigner;
 import org.apache.flink.streaming.api.functions.sink.filesystem.rollingpolicies.OnCheckpointRollingPolicy;
@@ -24,6 +24,9 @@ import org.apache.flink.streaming.api.functions.sink.v2.DiscardingSink;
  * --out DIR                 local directory: committed records in DIR/records, starts in DIR/restores.log
  * --uid TEXT                uid of the counting operator (count)
  * --max-parallelism N
+ * --own-parameters TEXT     the program sets global job parameters of its own: own=TEXT
+ * --own-parallelism N       the program sets the parallelism itself
+ * --pin-count N             the parallelism of the counting operator
  * --restart none|N          restart strategy: none, or N attempts half a second apart (without: the cluster's)
  * --fail-after N            a task throws after N records since its start ...
  * --fail-until FILE         ... only while FILE does not exist
@@ -54,6 +57,14 @@ public final class DemoJob {
         StreamExecutionEnvironment env = StreamExecutionEnvironment.getExecutionEnvironment(configuration(options));
         if (options.has("max-parallelism")) {
             env.setMaxParallelism((int) options.number("max-parallelism", 128));
+        }
+        if (options.has("own-parallelism")) {
+            env.setParallelism((int) options.number("own-parallelism", 1));
+        }
+        if (options.has("own-parameters")) {
+            Configuration parameters = new Configuration();
+            parameters.setString("own", options.text("own-parameters", ""));
+            env.getConfig().setGlobalJobParameters(parameters);
         }
         String name = options.text("name", "demo");
         for (int i = 0; i < options.number("executes", 1); i++) {
@@ -87,13 +98,16 @@ public final class DemoJob {
 
     private static void build(StreamExecutionEnvironment env, Options options) {
         Sequence sequence = new Sequence(options.number("count", -1), options.decimal("rate", 100));
-        DataStream<String> counted = env.fromSource(sequence, WatermarkStrategy.noWatermarks(), "sequence", Types.LONG)
+        SingleOutputStreamOperator<String> counted = env.fromSource(sequence, WatermarkStrategy.noWatermarks(), "sequence", Types.LONG)
                 .uid("sequence")
                 .keyBy(number -> (int) (number % Lane.COUNT), Types.INT)
                 .process(new Count(options))
                 .returns(Types.STRING)
                 .uid(options.text("uid", "count"))
                 .name("count");
+        if (options.has("pin-count")) {
+            counted.setParallelism((int) options.number("pin-count", 1));
+        }
         if (options.has("out")) {
             FileSink<String> records = FileSink.forRowFormat(
                             new Path("file://" + options.text("out", "") + "/records"), new SimpleStringEncoder<String>())

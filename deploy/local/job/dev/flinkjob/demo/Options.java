@@ -7,7 +7,8 @@ import java.util.Map;
 final class Options {
     private static final String KNOWN =
             " name rate count out uid max-parallelism restart fail-after fail-until open-ms snapshot-ms"
-                    + " snapshot-fail-while main-ms main-throw exit executes async no-execute throw-after-execute ";
+                    + " snapshot-fail-while main-ms main-throw exit executes async no-execute throw-after-execute"
+                    + " own-parameters own-parallelism pin-count ";
     private final Map<String, String> values = new HashMap<>();
 
     Options(String[] args) {

@@ -1,0 +1,55 @@
+"""May this object act on that Flink job? One answer for `target`, for adoption, and for a job that only the status names.
+
+What speaks, the strongest first: a FlinkJob that claims the job, the owner mark, the job's id. A program can erase the mark
+and cannot change the id. Used by the job and savepoint decisions. Invariant: a job of which something says that it is
+another's is refused, whatever else is said for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flinkjob.core.identity import Mark, Owner, name_in
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What is known of the owner of a Flink job.
+
+    Attributes:
+        mark: the owner mark in its configuration; None where it has none, or its program has erased it.
+        claims: the FlinkJobs, as namespace/name, whose job it is by its id or by their status; not the one that asks.
+        unmarked: whether a job that no operator started may be acted on.
+    """
+
+    mark: Mark | None
+    claims: tuple[str, ...] = ()
+    unmarked: bool = False
+
+
+def refusal(job_id: str, asks: Owner, evidence: Evidence, *, any_name: bool = False) -> str:
+    """Why an object may not act on a job, to follow "job x "; "" where it may.
+
+    Args:
+        asks: the FlinkJob that asks.
+        any_name: a FlinkSavepoint asks, which may act on the jobs of every FlinkJob of its namespace.
+    """
+
+    def asked_by(owner: Owner) -> bool:
+        same = (owner.identity, owner.namespace) == (asks.identity, asks.namespace)
+        return same and (any_name or owner.name == asks.name)
+
+    claims = [Owner(asks.identity, *claim.split("/", 1)) for claim in evidence.claims]
+    if other := next((claim for claim in claims if not asked_by(claim)), None):
+        return f"belongs to FlinkJob {other.namespace}/{other.name}"
+    mark = evidence.mark
+    if mark is not None and not asked_by(mark.of):
+        return f"belongs to {mark.owner}"
+    owners = [*claims, *([mark.of] if mark is not None else []), *([] if any_name else [asks])]
+    if any(owner.owns(job_id) for owner in owners):
+        return ""
+    if name_in(job_id) is not None:
+        return "was started by a flinkjob-operator, as its id shows, and nothing shows for whom"
+    if mark is not None or evidence.unmarked:
+        return ""
+    return "was started by no operator, and this one may not act on such jobs (setting allow-unmarked-jobs)"
