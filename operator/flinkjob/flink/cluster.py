@@ -15,7 +15,7 @@ from flinkjob.flink.calls import Calls
 
 _CONFIG = TypeAdapter(wire.Config)
 _OVERVIEW = TypeAdapter(wire.Overview)
-_SETTINGS = TypeAdapter(tuple[wire.Setting, ...])
+_SETTINGS = TypeAdapter(wire.Many[wire.Setting])
 _INCARNATION = re.compile(r"flink-web-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 

@@ -14,7 +14,7 @@ from flinkjob.flink.calls import Calls, segment
 from flinkjob.flink.error_texts import is_job_not_found, is_rescale_unsupported
 from flinkjob.flink.rest import Answer
 
-_REQUIREMENTS = TypeAdapter(dict[str, jarwire.Requirement])
+_REQUIREMENTS = TypeAdapter(jarwire.Requirements)
 
 
 class RescaleCalls(Calls):

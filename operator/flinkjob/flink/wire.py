@@ -1,18 +1,20 @@
 """Shapes of Flink's answers, and their conversion to the values of `core.flinkmodel`.
 
 Used by: the client's parts, right after an answer came. Invariants: unknown fields are ignored, fields that only some
-versions send have defaults; every model has one way out, `value()`. Spelling differs between endpoints on purpose:
-`failure-cause` for savepoints, `failureCause` for checkpoints.
+versions send have defaults; every model has one way out, `value()`; every value is bounded here, so that whatever a server
+writes fits into a status. Spelling differs between endpoints on purpose: `failure-cause` for savepoints, `failureCause` for
+checkpoints.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from itertools import islice
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
 from flinkjob.core import flinkmodel as model
-from flinkjob.core.errors import one_line, redact_urls
+from flinkjob.core.errors import TRACE_LIMIT, clip, clip_middle, one_line, redact_urls
 from flinkjob.flink.error_texts import (
     is_not_initialized,
     is_snapshot_missing,
@@ -28,26 +30,69 @@ _STACKTRACE_CHARACTERS = 2000
 _NOT_ADDRESSABLE = "<checkpoint-not-externally-addressable>"
 
 
+_MOST_MILLISECONDS = 253_402_300_799_000
+"""The end of the year 9999."""
+MOST_NUMBER = 2**63 - 1
+"""The largest number that a status can hold."""
+_MOST_PLACE = 1024
+_NAME_CHARACTERS = 256
+
+
 def _time(value: Any) -> Any:
     """Milliseconds since 1970 to a time; Flink writes 0 or -1 for "not yet"."""
-    if isinstance(value, int | float):
-        return datetime.fromtimestamp(value / 1000, UTC) if value > 0 else None
-    return value
+    if isinstance(value, int | float) and 0 < value <= _MOST_MILLISECONDS:
+        return datetime.fromtimestamp(value / 1000, UTC)
+    return None
 
 
 def _number(value: Any) -> Any:
-    """None for what Flink writes as the text "NaN"."""
-    return None if value == "NaN" else value
+    """None for what Flink writes as the text "NaN", and for what cannot be a number of something."""
+    return value if isinstance(value, int) and 0 <= value <= MOST_NUMBER else None
+
+
+def _count(value: Any) -> Any:
+    """A number within the bounds; anything else stays what it is, and is then refused."""
+    return min(max(value, 0), MOST_NUMBER) if isinstance(value, int) else value
 
 
 def _place(value: Any) -> Any:
-    """None for a snapshot that no path leads to."""
-    return None if value in ("", _NOT_ADDRESSABLE) else value
+    """None for a snapshot that no path leads to, and for a path that no status can hold."""
+    return value if isinstance(value, str) and 0 < len(value) <= _MOST_PLACE and value != _NOT_ADDRESSABLE else None
 
 
+def _name(value: Any) -> Any:
+    return clip(value, _NAME_CHARACTERS) if isinstance(value, str) else value
+
+
+def _trace(value: Any) -> Any:
+    return clip_middle(value, TRACE_LIMIT) if isinstance(value, str) else value
+
+
+def _texts(value: Any) -> Any:
+    """The entries of a mapping that are short texts: no more of a program's own parameters is of use."""
+    if not isinstance(value, dict):
+        return value
+    short = (item for item in value.items() if isinstance(item[1], str) and len(item[0]) + len(item[1]) <= _MOST_ENTRY)
+    return dict(islice(short, _MOST_ENTRIES))
+
+
+_MOST_ENTRY = 4096
+_MOST_ENTRIES = 10_000
 Time = Annotated[datetime | None, BeforeValidator(_time)]
 Number = Annotated[int | None, BeforeValidator(_number)]
+Count = Annotated[int, BeforeValidator(_count)]
 Place = Annotated[str | None, BeforeValidator(_place)]
+Word = Annotated[str, Field(max_length=128)]
+"""An identifier; an answer with a longer one is none of Flink's."""
+Name = Annotated[str, BeforeValidator(_name)]
+"""A text that people chose, cut."""
+Trace = Annotated[str, BeforeValidator(_trace)]
+"""A stack trace or a message of a program, without its middle where it is very long."""
+Texts = Annotated[Mapping[str, str], BeforeValidator(_texts)]
+
+T = TypeVar("T")
+Many = Annotated[tuple[T, ...], FailFast()]
+"""A list of which the first wrong entry ends the reading: as many errors could not be kept."""
 
 
 class _Wire(BaseModel):
@@ -57,25 +102,25 @@ class _Wire(BaseModel):
 class Tasks(_Wire):
     """Counts of subtasks by state."""
 
-    total: int = 0
-    running: int = 0
-    finished: int = 0
-    scheduled: int = 0
-    failed: int = 0
-    canceled: int = 0
+    total: Count = 0
+    running: Count = 0
+    finished: Count = 0
+    scheduled: Count = 0
+    failed: Count = 0
+    canceled: Count = 0
 
 
 class Job(_Wire):
     """An entry of `/jobs/overview`."""
 
-    jid: str
-    name: str = ""
-    state: str
+    jid: Word
+    name: Name = ""
+    state: Word
     start: Time = Field(None, alias="start-time")
     end: Time = Field(None, alias="end-time")
     modified: Time = Field(None, alias="last-modification")
     tasks: Tasks = Tasks()
-    scheduler: str | None = Field(None, alias="schedulerType")
+    scheduler: Word | None = Field(None, alias="schedulerType")
 
     def value(self) -> model.JobOverview:
         """The domain value."""
@@ -94,29 +139,30 @@ class Job(_Wire):
 class Jobs(_Wire):
     """`GET /jobs/overview`."""
 
-    jobs: tuple[Job, ...]
+    jobs: tuple[Any, ...]
+    """Each is a `Job`; they are understood in parts."""
 
 
 class JobStatus(_Wire):
     """`GET /jobs/:id/status`."""
 
-    status: str
+    status: Word
 
 
 class Snapshot(_Wire):
     """A checkpoint or savepoint in `/jobs/:id/checkpoints` and `/jobs/:id/checkpoints/details/:n`."""
 
-    id: int
-    status: str
+    id: Count
+    status: Word
     is_savepoint: bool = False
-    checkpoint_type: str | None = None
+    checkpoint_type: Word | None = None
     external_path: Place = None
     discarded: bool = False
     triggered: Time = Field(None, alias="trigger_timestamp")
     acknowledged: Time = Field(None, alias="latest_ack_timestamp")
     state_size: Number = None
     duration: Number = Field(None, alias="end_to_end_duration")
-    failure_message: str | None = None
+    failure_message: Trace | None = None
 
     def value(self) -> model.Checkpoint:
         """The domain value."""
@@ -138,7 +184,7 @@ class Snapshot(_Wire):
 class Restored(_Wire):
     """`latest.restored` of `/jobs/:id/checkpoints`."""
 
-    id: int
+    id: Count
     external_path: Place = None
     is_savepoint: bool = False
     restored: Time = Field(None, alias="restore_timestamp")
@@ -156,11 +202,11 @@ class Restored(_Wire):
 class Counts(_Wire):
     """`counts` of `/jobs/:id/checkpoints`."""
 
-    total: int = 0
-    completed: int = 0
-    failed: int = 0
-    in_progress: int = 0
-    restored: int = 0
+    total: Count = 0
+    completed: Count = 0
+    failed: Count = 0
+    in_progress: Count = 0
+    restored: Count = 0
 
 
 class Latest(_Wire):
@@ -177,7 +223,7 @@ class Checkpoints(_Wire):
 
     counts: Counts
     latest: Latest
-    history: tuple[Snapshot, ...] = ()
+    history: Many[Snapshot] = ()
 
     def value(self) -> model.CheckpointStats:
         """The domain value."""
@@ -207,12 +253,12 @@ class Externalization(_Wire):
 class CheckpointSettings(_Wire):
     """`GET /jobs/:id/checkpoints/config`."""
 
-    interval: int = _NO_INTERVAL
-    timeout: int | None = None
-    min_pause: int = 0
+    interval: Count = _NO_INTERVAL
+    timeout: Count | None = None
+    min_pause: Count = 0
     externalization: Externalization = Externalization()
-    state_backend: str | None = None
-    checkpoint_storage: str | None = None
+    state_backend: Name | None = None
+    checkpoint_storage: Name | None = None
 
     def value(self) -> model.CheckpointConfig:
         """The domain value."""
@@ -231,7 +277,7 @@ class CheckpointSettings(_Wire):
 class ExecutionConfig(_Wire):
     """`execution-config` of `/jobs/:id/config`."""
 
-    user: Mapping[str, str] = Field(default_factory=dict, alias="user-config")
+    user: Texts = Field(default_factory=dict, alias="user-config")
 
 
 class JobConfig(_Wire):
@@ -243,12 +289,12 @@ class JobConfig(_Wire):
 class Failure(_Wire):
     """An entry of `/jobs/:id/exceptions`; the one that ends a job names its task only in its concurrent failures."""
 
-    name: str = Field("", alias="exceptionName")
-    stacktrace: str = ""
+    name: Name = Field("", alias="exceptionName")
+    stacktrace: Trace = ""
     time: Time = Field(None, alias="timestamp")
-    task: str | None = Field(None, alias="taskName")
-    taskmanager: str | None = Field(None, alias="taskManagerId")
-    concurrent: tuple["Failure", ...] = Field((), alias="concurrentExceptions")
+    task: Name | None = Field(None, alias="taskName")
+    taskmanager: Name | None = Field(None, alias="taskManagerId")
+    concurrent: Many["Failure"] = Field((), alias="concurrentExceptions")
 
     def value(self) -> model.JobException:
         """The domain value."""
@@ -269,7 +315,7 @@ class Failure(_Wire):
 class FailureHistory(_Wire):
     """`exceptionHistory` of `/jobs/:id/exceptions`."""
 
-    entries: tuple[Failure, ...] = ()
+    entries: Many[Failure] = ()
 
 
 class Failures(_Wire):
@@ -281,15 +327,15 @@ class Failures(_Wire):
 class Cause(_Wire):
     """A Java exception that Flink serialised."""
 
-    name: str = Field("", alias="class")
-    stacktrace: str = Field("", alias="stack-trace")
+    name: Name = Field("", alias="class")
+    stacktrace: Trace = Field("", alias="stack-trace")
 
 
 class Operation(_Wire):
     """`operation` of a finished trigger; failure and success both come with HTTP 200."""
 
     location: Place = None
-    checkpoint_id: int | None = Field(None, alias="checkpointId")
+    checkpoint_id: Number = Field(None, alias="checkpointId")
     dashed: Cause | None = Field(None, alias="failure-cause")
     camel: Cause | None = Field(None, alias="failureCause")
 
@@ -297,7 +343,7 @@ class Operation(_Wire):
 class OperationStatus(_Wire):
     """`status` of a trigger."""
 
-    id: str
+    id: Word
 
 
 class Triggered(_Wire):
@@ -330,7 +376,7 @@ class Triggered(_Wire):
 class RequestId(_Wire):
     """Answer to a trigger."""
 
-    id: str = Field(alias="request-id")
+    id: Word = Field(alias="request-id")
 
 
 class Features(_Wire):
@@ -344,8 +390,8 @@ class Features(_Wire):
 class Config(_Wire):
     """`GET /config`."""
 
-    version: str = Field(alias="flink-version")
-    refresh: int = Field(3000, alias="refresh-interval")
+    version: Word = Field(alias="flink-version")
+    refresh: Count = Field(3000, alias="refresh-interval")
     features: Features = Features()
 
     def value(self) -> model.ClusterConfig:
@@ -362,10 +408,10 @@ class Config(_Wire):
 class Overview(_Wire):
     """`GET /overview`."""
 
-    taskmanagers: int
-    total: int = Field(alias="slots-total")
-    available: int = Field(alias="slots-available")
-    version: str = Field("", alias="flink-version")
+    taskmanagers: Count
+    total: Count = Field(alias="slots-total")
+    available: Count = Field(alias="slots-available")
+    version: Word = Field("", alias="flink-version")
 
     def value(self) -> model.ClusterOverview:
         """The domain value."""
@@ -380,5 +426,5 @@ class Overview(_Wire):
 class Setting(_Wire):
     """One entry of `GET /jobmanager/config`."""
 
-    key: str
-    value: str
+    key: Name
+    value: Trace
