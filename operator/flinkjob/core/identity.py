@@ -22,6 +22,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 MARK_OWNER = "flinkjob.dev/owner"
@@ -71,9 +72,13 @@ def job_id(owner: Owner, uid: str, number: int) -> str:
 
 def number_of(flink_job_id: str, owner: Owner, uid: str, *, limit: int = 4096) -> int | None:
     """Which submission of this very FlinkJob (by uid) has the id; None when none up to `limit` has."""
-    if not flink_job_id.startswith(owner.prefix):
-        return None
-    return next((n for n in range(1, limit + 1) if job_id(owner, uid, n) == flink_job_id), None)
+    return _numbers(owner, uid, limit).get(flink_job_id) if flink_job_id.startswith(owner.prefix) else None
+
+
+@lru_cache(maxsize=8)
+def _numbers(owner: Owner, uid: str, limit: int) -> Mapping[str, int]:
+    """The numbers of all runs by job id; made once for the many jobs of a FlinkJob that a cluster may show."""
+    return {job_id(owner, uid, number): number for number in range(1, limit + 1)}
 
 
 def trigger_id(uid: str, submission: int, kind: str, attempt: int) -> str:

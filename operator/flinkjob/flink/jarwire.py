@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from flinkjob.core import flinkmodel as model
-from flinkjob.flink.wire import Count, Many, Name, Time, Trace, Word
+from flinkjob.flink.values import Count, Many, Name, Time, Trace, Word
 
 Path = Annotated[str, Field(max_length=4096)]
 """A path, or the name of a file; an answer with a longer one is none of Flink's."""

@@ -15,9 +15,10 @@ from flinkjob.flink import wire
 from flinkjob.flink.calls import Calls, segment
 from flinkjob.flink.error_texts import is_job_not_found
 from flinkjob.flink.rest import LARGE_BYTES, TOO_LARGE
+from flinkjob.flink.values import Many
 
 _ENTRIES = TypeAdapter(wire.Jobs)
-_JOBS = TypeAdapter(wire.Many[wire.Job])
+_JOBS = TypeAdapter(Many[wire.Job])
 _STATUS = TypeAdapter(wire.JobStatus)
 _CONFIG = TypeAdapter(wire.JobConfig)
 _FAILURES = TypeAdapter(wire.Failures)

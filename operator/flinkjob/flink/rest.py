@@ -210,7 +210,7 @@ class FlinkRest:
         """
         try:
             return adapter.validate_python(values)
-        except ValidationError as error:  # the shapes of lists end with the first error, see `wire.Many`
+        except ValidationError as error:  # the shapes of lists end with the first error, see `values.Many`
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             place = ".".join(str(part) for part in first["loc"]) or "answer"
             raise Unreachable("not-flink", f"{self.where}: unexpected answer, {place}: {first['msg']}") from None
