@@ -40,8 +40,10 @@ def misfits(schema: dict[str, Any], value: Any, path: str = "status") -> list[st
         case list():
             inner = [each for at, item in enumerate(value) for each in misfits(schema["items"], item, f"{path}[{at}]")]
             return [f"{path}: too many items", *inner] if len(value) > schema["maxItems"] else inner
-        case _:
+        case dict():
             return _object(schema, value, path)
+        case _:
+            return []
 
 
 def _text(schema: dict[str, Any], value: str, path: str) -> list[str]:
