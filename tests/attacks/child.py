@@ -7,11 +7,12 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 MIB = 1024 * 1024
 
 
-def peak_of(module: str, function: str, *arguments: str) -> tuple[str, float]:
+def peak_of(module: str, function: str, *arguments: str) -> tuple[Any, float]:
     """What `module.function(*arguments)` returns, and by how many MiB it made the process grow."""
     call = [sys.executable, "-m", "tests.attacks.child", module, function, *arguments]
     done = subprocess.run(call, check=False, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[2])
