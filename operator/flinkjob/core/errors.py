@@ -63,10 +63,10 @@ def redact_urls(text: str) -> str:
 
 def _redact(word: str) -> str:
     """A word without the secrets of the URLs in it."""
-    first, *others = word.split("://")
+    scheme, *others = word.split("://")
     if not others:
         return word
-    return _QUERY.split("://".join([first, *map(_without_userinfo, others)]), maxsplit=1)[0]
+    return f"{scheme}://" + _QUERY.split("://".join(map(_without_userinfo, others)), maxsplit=1)[0]
 
 
 def _without_userinfo(rest: str) -> str:

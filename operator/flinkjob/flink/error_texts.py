@@ -22,6 +22,7 @@ from flinkjob.flink.phrases import Phrase, says
 
 _CAUSE = re.compile(r"^[ \t]*Caused by: (.*)$", re.MULTILINE)
 _STACK_LINE = re.compile(r"^\s*(at |\.\.\. \d+ (more|common frames)|Suppressed: )")
+_PLACE = re.compile(r"[^\s,]+")
 _END = re.compile(r"^(End of exception on server side>?|\s*>)$")
 _CLASS = re.compile(r"^(?:[a-z_][\w$]*\.)+(?:\w+\$)*([A-Z]\w*(?:Exception|Error|Throwable))(?=:|$)")
 _TELLING = re.compile(
@@ -201,5 +202,5 @@ def is_snapshot_missing(stacktrace: str) -> bool:
 def savepoint_despite_failure(text: str) -> str | None:
     """The savepoint that a failed stop says it has made."""
     match = phrases.SAVEPOINT_MADE.pattern.search(text)
-    place = re.match(r"[^\s,]+", text[match.end() :]) if match else None
+    place = _PLACE.match(text, match.end()) if match else None
     return place.group() if place else None
