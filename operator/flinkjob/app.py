@@ -26,6 +26,7 @@ from flinkjob import __version__
 from flinkjob.artifacts.fetch import ArtifactStore
 from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
+from flinkjob.flink.rest import Limits
 from flinkjob.handlers.kopf_settings import operator_settings
 from flinkjob.handlers.login import login_handler
 from flinkjob.handlers.registry import build_registry
@@ -138,7 +139,8 @@ class App:
         settings = self._settings
         self._cache = cache = ObjectCache()
         pace = Pace(fast=settings.poll_fast_ms / 1000, slow=settings.poll_slow_ms / 1000)
-        connections = Connections(flink_http, kube, hosts.check_address)
+        limits = Limits(overview=settings.max_overview_mb * MIB, exceptions=settings.max_exceptions_mb * MIB)
+        connections = Connections(flink_http, kube, hosts.check_address, limits)
         stack.push_async_callback(connections.close)
         ticks = Ticks(self._enqueue)
         stack.callback(ticks.close)

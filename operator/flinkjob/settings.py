@@ -125,6 +125,15 @@ class Settings(BaseSettings):
         description="savepoints that are copied at the same time; beyond that one to each store, up to twice as many",
     )
     sync_mb_per_second: int = Field(0, ge=0, description="limit for all copies of savepoints together, in MiB; 0: none")
+    max_overview_mb: int = Field(
+        8,
+        ge=1,
+        le=64,
+        description="longest list of the jobs of a cluster that is read, in MiB; 8: some 20,000 jobs",
+    )
+    max_exceptions_mb: int = Field(
+        4, ge=1, le=64, description="longest list of the exceptions of a job that is read, in MiB"
+    )
     max_artifact_mb: int = Field(1024, ge=1, le=65536, description="largest jar, in MiB")
     max_cache_mb: int = Field(4096, ge=1, description="how much of the cache is kept, in MiB")
     artifact_timeout_seconds: float = Field(600.0, gt=0, le=86400, description="for one whole download")

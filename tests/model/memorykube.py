@@ -28,6 +28,7 @@ class MemoryKube:
         listener: told of every change, as a watch tells: (ADDED | MODIFIED | DELETED, kind, object).
         on_status: told of every status that was written.
         status_writes: how many status writes were accepted.
+        refusals: how many requests a policy has refused.
         refused: names (as of the shell) that a policy lets the operator neither change nor create nor delete.
     """
 
@@ -41,6 +42,7 @@ class MemoryKube:
         self.on_status: Callable[[Kind, Object], object] = lambda *_: None
         self.status_writes = 0
         self.refused: set[str] = set()
+        self.refusals = 0
 
     # what people do
 
@@ -195,6 +197,7 @@ class MemoryKube:
 
     def _admit(self, name: str) -> None:
         if any(fnmatch(name, refused) for refused in self.refused):
+            self.refusals += 1
             raise Forbidden(403, f"{name} is denied by a policy")
 
     def _current(self, kind: Kind, name: str, resource_version: str | None) -> Object:

@@ -98,6 +98,68 @@ def dump_status(status: FlinkJobStatus | FlinkSavepointStatus) -> dict[str, Any]
     return result
 
 
+def fitting_status(status: FlinkJobStatus | FlinkSavepointStatus) -> tuple[dict[str, Any], str]:
+    """The status as `dump_status` makes it, without what the CRD would refuse; and what that is, "" where all fits.
+
+    What comes from outside is bounded where it comes in. Should something slip through, one field is missing then; a status
+    that is refused as a whole would hold the object up for ever.
+    """
+    job = isinstance(status, FlinkJobStatus)
+    adapter: TypeAdapter[Any] = _JOB_STATUS if job else _SAVEPOINT_STATUS
+    dumped = _without_large_numbers(dump_status(status))
+    try:
+        adapter.validate_python(dumped)
+    except ValidationError as error:
+        default = FlinkJobStatus() if job else FlinkSavepointStatus()
+        return dump_status(_readable(adapter, default, dumped, error)), _one_line("status", error)
+    return dumped, ""
+
+
+def _without_large_numbers(value: Any) -> Any:
+    """Numbers beyond 64 bits are no numbers to the API server."""
+    if isinstance(value, dict):
+        return {key: _without_large_numbers(each) for key, each in value.items() if not _is_large(each)}
+    return [_without_large_numbers(each) for each in value] if isinstance(value, list) else value
+
+
+def _is_large(value: Any) -> bool:
+    return isinstance(value, int) and not -(2**63) <= value < 2**63
+
+
+def read_result(mark: str) -> FlinkSavepointStatus:
+    """What an annotation `ANNOTATION_RESULT` of a FlinkSavepoint says, which people can write.
+
+    Raises:
+        ValueError: it says something else, or too much.
+    """
+    return _SAVEPOINT_STATUS.validate_python(_result(mark, _RESULT_FIELDS))
+
+
+def read_job_result(mark: str) -> Mapping[str, Any]:
+    """The same of a FlinkJob: its values are of any type.
+
+    Raises:
+        ValueError: it is no JSON object, or too long.
+    """
+    return _result(mark, None)
+
+
+def _result(mark: str, fields: frozenset[str] | None) -> Mapping[str, Any]:
+    if len(mark) > _MOST_MARK:
+        raise ValueError("too long")
+    try:
+        found = json.loads(mark)
+    except RecursionError as error:
+        raise ValueError("too deep") from error
+    if not isinstance(found, dict) or any(map(_is_large, found.values())):
+        raise ValueError("no object, or with numbers that no status can hold")
+    return {name: value for name, value in found.items() if fields is None or name in fields}
+
+
+_MOST_MARK = 4096
+_RESULT_FIELDS = frozenset({"clusterUrl", "location", "jobId", "checkpointId", "submission", "sizeBytes", "duration"})
+
+
 def parse_meta(obj: Mapping[str, Any]) -> Meta:
     """Reads `metadata`; absent parts become empty."""
     meta = obj.get("metadata") or {}

@@ -14,7 +14,9 @@ from pydantic import AfterValidator, Field, PlainSerializer
 from flinkjob.api.model import Rule, rules
 
 _DURATION: Final = r"^([0-9]+(ms|s|m|h|d))+$"
-_DURATION_PART: Final = re.compile(r"([0-9]+)(ms|s|m|h|d)")
+_IS_DURATION: Final = re.compile(_DURATION)
+_DURATION_PART: Final = re.compile(r"([0-9]{1,31})(ms|s|m|h|d)")
+_HAS_PASSWORD: Final = re.compile(r"^[^:/]+://[^/:]*:[^/@]*@")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -24,7 +26,7 @@ def duration_seconds(text: str) -> float:
     Raises:
         ValueError: not a duration, or zero.
     """
-    if not re.fullmatch(_DURATION[1:-1], text):
+    if not _IS_DURATION.fullmatch(text):
         raise ValueError(f"not a duration: {text!r}; write 90s, 1h30m or 7d")
     seconds = sum(int(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
     if seconds <= 0:
@@ -41,7 +43,7 @@ def _checked(check: Callable[[str], object]) -> AfterValidator:
 
 
 def _no_password(text: str) -> None:
-    if re.match(r"^[^:/]+://[^/]*:[^/]*@", text):
+    if _HAS_PASSWORD.match(text):
         raise ValueError("must not contain a password")
 
 

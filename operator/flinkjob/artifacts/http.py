@@ -21,6 +21,7 @@ from flinkjob.artifacts.errors import ArtifactInvalid, ArtifactUnavailable, show
 from flinkjob.artifacts.jarfile import DigestingWriter, check_is_jar, check_size
 from flinkjob.core.errors import Invalid
 from flinkjob.net.exchange import complete
+from flinkjob.net.foreign import ACCEPT_IDENTITY, Refused, raw_chunks
 
 REDIRECTS = 5
 CHUNK_BYTES = 2**20
@@ -90,8 +91,8 @@ class HttpSource:
             raise ArtifactUnavailable("connection", f"jar: {name}: {error or type(error).__name__}") from error
         except (httpx.InvalidURL, UnicodeError) as error:
             raise ArtifactInvalid("uri", f"jar: not a URL: {name}") from error
-        except httpx.DecodingError as error:
-            raise ArtifactUnavailable("cut-off", f"jar: {name}: the content cannot be decoded: {error}") from error
+        except Refused as error:
+            raise ArtifactInvalid(error.reason, f"jar: {name}: {error}") from error
         except OSError as error:
             raise ArtifactUnavailable("disk", f"jar: {name} cannot be stored: {error.strerror}") from error
 
@@ -102,7 +103,7 @@ class HttpSource:
             request = self._http.build_request(
                 "GET",
                 url,
-                headers={"Accept-Encoding": "identity", **(validators.headers() if validators else {})},
+                headers={**ACCEPT_IDENTITY, **(validators.headers() if validators else {})},
                 timeout=httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS),
             )
             response = await self._http.send(request, stream=True, follow_redirects=False)
@@ -145,8 +146,13 @@ class HttpSource:
     async def _write(self, response: httpx.Response, partial: Path, name: str) -> str:
         with partial.open("wb") as file:
             writer = DigestingWriter(file, max_bytes=self._max_bytes, name=name)
-            async for chunk in response.aiter_bytes(CHUNK_BYTES):
-                await asyncio.to_thread(writer.write, chunk)
+            chunks = bytearray()
+            async for chunk in raw_chunks(response):
+                chunks += chunk
+                if len(chunks) >= CHUNK_BYTES:
+                    await asyncio.to_thread(writer.write, bytes(chunks))
+                    chunks.clear()
+            await asyncio.to_thread(writer.write, bytes(chunks))
         return writer.digest
 
 

@@ -17,31 +17,70 @@ from enum import StrEnum
 MESSAGE_LIMIT = 512
 """The longest message, in characters."""
 
-_SPACE = re.compile(r"\s+")
-_URL = re.compile(r"\b[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]+")
-_USERINFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@")
+FOREIGN_LIMIT = 16 * 1024
+"""So much of a foreign text is looked at, in characters, where one line of it is shown."""
+
+TRACE_LIMIT = 64 * 1024
+"""So much of a foreign stack trace is looked at, in characters."""
+
+_WORD = re.compile(r"[^\s\"'<>]+")
+_QUERY = re.compile(r"[?#]")
+_AFTER_HOST = re.compile(r"[/?#]")
 
 
 def one_line(text: str, limit: int = MESSAGE_LIMIT) -> str:
     """Fold white space and cut at `limit` characters, an ellipsis marking the cut."""
-    folded = _SPACE.sub(" ", text).strip()
+    folded = " ".join(clip(text, FOREIGN_LIMIT).split())
     return folded if len(folded) <= limit else folded[: limit - 1].rstrip() + "…"
+
+
+def clip(text: str, limit: int) -> str:
+    """The first `limit` characters of a foreign text, without the word that they cut: it may be half of a secret."""
+    if len(text) <= limit:
+        return text
+    kept = text[:limit]
+    words = kept.rstrip()
+    if len(words) < len(kept) or text[limit].isspace():
+        return kept
+    start = len(kept) - len(kept.split()[-1])
+    return kept if start == 0 and "://" not in kept else kept[:start]
+
+
+def clip_middle(text: str, limit: int) -> str:
+    """The first and the last half of `limit` characters: in a stack trace what began it, and what is at its root."""
+    if len(text) <= limit:
+        return text
+    half = limit // 2
+    tail = text[-half:]
+    end = tail.partition("\n")[2] or tail.partition(" ")[2]
+    return f"{clip(text, half)}\n{end}"
 
 
 def redact_urls(text: str) -> str:
     """Take userinfo, query and fragment out of every URL in a text: that is where secrets are."""
-    return _URL.sub(lambda match: _redact(match.group()), text)
+    return _WORD.sub(lambda match: _redact(match.group()), text) if "://" in text else text
 
 
-def _redact(url: str) -> str:
-    return re.split(r"[?#]", _USERINFO.sub(r"\1", url), maxsplit=1)[0]
+def _redact(word: str) -> str:
+    """A word without the secrets of the URLs in it."""
+    scheme, *others = word.split("://")
+    if not others:
+        return word
+    return f"{scheme}://" + _QUERY.split("://".join(map(_without_userinfo, others)), maxsplit=1)[0]
+
+
+def _without_userinfo(rest: str) -> str:
+    """What follows `://`."""
+    found = _AFTER_HOST.search(rest)
+    end = found.start() if found is not None else len(rest)
+    return rest[rest.rfind("@", 0, end) + 1 :]
 
 
 class FlinkJobError(Exception):
     """Base of all errors; `message` is one line fit for a person."""
 
     def __init__(self, message: str) -> None:
-        self.message = one_line(redact_urls(message))
+        self.message = one_line(redact_urls(clip(message, FOREIGN_LIMIT)))
         super().__init__(self.message)
 
 

@@ -322,7 +322,8 @@ class JobInput:
     Attributes:
         named: FlinkSavepoints that the spec names, by name.
         in_use: normalised places of all snapshots that some FlinkJob was started from or would start from.
-        refused: uids of FlinkSavepoints that cannot be written: what they made counts, but nothing is done or waited for.
+        refused: uids of objects that cannot be written. What such a FlinkSavepoint made counts, but nothing is done or
+            waited for; a FlinkJob among them is this one.
         may_tick: whether it is this FlinkJob's turn to have what only ticks written.
         claims, unmarked: as in `ownership.Evidence`, about the run's job or the one to be adopted.
     """

@@ -5,7 +5,7 @@ Used by: `cluster`, `jars`, `jobs`, `snapshots`, `rescale`. Invariant: parts kee
 
 from urllib.parse import quote
 
-from flinkjob.flink.rest import Answer, FlinkRest
+from flinkjob.flink.rest import SMALL_BYTES, Answer, FlinkRest
 
 
 class Calls:
@@ -14,8 +14,12 @@ class Calls:
     def __init__(self, rest: FlinkRest) -> None:
         self._rest = rest
 
-    async def _get(self, path: str, **params: str | int) -> Answer:
-        return await self._rest.call("GET", path, params=params or None, timeout=self._rest.timeout)
+    async def _get(self, path: str, *, limit: int = SMALL_BYTES, **params: str | int) -> Answer:
+        """
+        Args:
+            limit: longest answer, in bytes.
+        """
+        return await self._rest.call("GET", path, params=params or None, timeout=self._rest.timeout, limit=limit)
 
     async def _post(self, path: str, json: dict[str, object]) -> Answer:
         return await self._rest.call("POST", path, json=json, timeout=self._rest.timeout)

@@ -11,7 +11,7 @@ from flinkjob.flink.cluster import ClusterCalls
 from flinkjob.flink.jars import JarCalls
 from flinkjob.flink.jobs import JobCalls
 from flinkjob.flink.rescale import RescaleCalls
-from flinkjob.flink.rest import FlinkRest
+from flinkjob.flink.rest import FlinkRest, Limits
 from flinkjob.flink.snapshots import SnapshotCalls
 
 
@@ -22,12 +22,15 @@ class FlinkClient(ClusterCalls, JarCalls, JobCalls, SnapshotCalls, RescaleCalls)
     `Rejected` when Flink refused.
     """
 
-    def __init__(self, http: httpx.AsyncClient, base_url: str, *, timeout: float = 10.0) -> None:
+    def __init__(
+        self, http: httpx.AsyncClient, base_url: str, *, timeout: float = 10.0, limits: Limits | None = None
+    ) -> None:
         """Bind a client to an address.
 
         Args:
             http: brings TLS, credentials, proxies and the connection pool; stays open.
             base_url: address of the REST API, a path prefix included.
             timeout: seconds for a whole exchange, except where a method says otherwise.
+            limits: what answers may cost; those of all clusters share a budget.
         """
-        super().__init__(FlinkRest(http, base_url, timeout=timeout))
+        super().__init__(FlinkRest(http, base_url, timeout=timeout, limits=limits))

@@ -12,10 +12,11 @@ from flinkjob.core.errors import Unreachable
 from flinkjob.core.flinkmodel import ClusterConfig, ClusterOverview, JobManagerInfo
 from flinkjob.flink import wire
 from flinkjob.flink.calls import Calls
+from flinkjob.flink.values import Many
 
 _CONFIG = TypeAdapter(wire.Config)
 _OVERVIEW = TypeAdapter(wire.Overview)
-_SETTINGS = TypeAdapter(tuple[wire.Setting, ...])
+_SETTINGS = TypeAdapter(Many[wire.Setting])
 _INCARNATION = re.compile(r"flink-web-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 

@@ -8,17 +8,26 @@ statement about a job (a proxy's 404 is no "job not found").
 import re
 from collections.abc import Sequence
 
-from flinkjob.core.errors import RestoreFailure, SavepointFailure, SubmitRejection, one_line, redact_urls
+from flinkjob.core.errors import (
+    TRACE_LIMIT,
+    RestoreFailure,
+    SavepointFailure,
+    SubmitRejection,
+    clip_middle,
+    one_line,
+    redact_urls,
+)
 from flinkjob.flink import phrases
 from flinkjob.flink.phrases import Phrase, says
 
-_CAUSE = re.compile(r"^\s*Caused by: (.*)$", re.MULTILINE)
+_CAUSE = re.compile(r"^[ \t]*Caused by: (.*)$", re.MULTILINE)
 _STACK_LINE = re.compile(r"^\s*(at |\.\.\. \d+ (more|common frames)|Suppressed: )")
+_PLACE = re.compile(r"[^\s,]+")
 _END = re.compile(r"^(End of exception on server side>?|\s*>)$")
 _CLASS = re.compile(r"^(?:[a-z_][\w$]*\.)+(?:\w+\$)*([A-Z]\w*(?:Exception|Error|Throwable))(?=:|$)")
 _TELLING = re.compile(
     rf"{phrases.OPTION_NOT_PARSED.pattern.pattern}[^'\n]*'\.?|{phrases.NO_FILE_SYSTEM[0].pattern.pattern}[^\n]*"
-    rf"|{phrases.JOB_ID_NOT_PARSED.pattern.pattern}\"[^\n]*?\.(?= )"
+    rf"|{phrases.JOB_ID_NOT_PARSED.pattern.pattern}\"[^\n]{{0,300}}?\.(?= )"
 )
 _WRAPPERS = ("Internal server error.",)
 
@@ -62,6 +71,7 @@ def _innermost(*texts: str) -> str:
     """The root cause in its full length."""
     best = ""
     for text in texts:
+        text = clip_middle(text, TRACE_LIMIT)
         if text.strip() and text.strip() not in _WRAPPERS:
             best = text
     telling = _TELLING.search(best)
@@ -192,5 +202,5 @@ def is_snapshot_missing(stacktrace: str) -> bool:
 def savepoint_despite_failure(text: str) -> str | None:
     """The savepoint that a failed stop says it has made."""
     match = phrases.SAVEPOINT_MADE.pattern.search(text)
-    place = re.match(r"[^\s,]+", text[match.end() :]) if match else None
+    place = _PLACE.match(text, match.end()) if match else None
     return place.group() if place else None

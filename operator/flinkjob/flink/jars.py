@@ -14,7 +14,7 @@ from flinkjob.core.jobgraph import Plan
 from flinkjob.flink import jarwire
 from flinkjob.flink.calls import Calls, segment
 from flinkjob.flink.error_texts import is_jar_not_found, submit_rejection
-from flinkjob.flink.rest import Answer
+from flinkjob.flink.rest import LARGE_BYTES, Answer
 
 _JARS = TypeAdapter(jarwire.Jars)
 _UPLOADED = TypeAdapter(jarwire.Uploaded)
@@ -28,7 +28,7 @@ class JarCalls(Calls):
 
     async def list_jars(self) -> tuple[JarFile, ...]:
         """The jars on the cluster. Flink REST: `GET /jars` (opens every jar: ask rarely)."""
-        answer = await self._get("/jars")
+        answer = await self._get("/jars", limit=LARGE_BYTES)
         if not answer.ok:
             raise self._rest.refusal(answer)
         return tuple(jar.value() for jar in self._rest.parse(_JARS, answer).files)
@@ -91,7 +91,8 @@ class JarCalls(Calls):
         Raises:
             SubmitRejected: the program cannot be compiled.
         """
-        answer = await self._rest.call("POST", f"/jars/{segment(jar_id)}/plan", json=_program(request), timeout=timeout)
+        path = f"/jars/{segment(jar_id)}/plan"
+        answer = await self._rest.call("POST", path, json=_program(request), timeout=timeout, limit=LARGE_BYTES)
         if not answer.ok:
             raise self._not_submitted(answer)
         return self._rest.parse(_PLANNED, answer).value()

@@ -3,13 +3,16 @@
 Used by: `jars.py` and `rescale.py`. Invariants as in `wire.py`: unknown fields ignored, `value()` is the way out.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from flinkjob.core import flinkmodel as model
 from flinkjob.core import jobgraph
-from flinkjob.flink.wire import Time
+from flinkjob.flink.values import Count, Many, Name, Time, Trace, Word
+
+Path = Annotated[str, Field(max_length=4096)]
+"""A path, or the name of a file; an answer with a longer one is none of Flink's."""
 
 
 class _Wire(BaseModel):
@@ -19,16 +22,16 @@ class _Wire(BaseModel):
 class Entry(_Wire):
     """A class with a `main` that the manifest names."""
 
-    name: str
+    name: Name
 
 
 class Jar(_Wire):
     """An entry of `GET /jars`."""
 
-    id: str
-    name: str
+    id: Path
+    name: Path
     uploaded: Time = None
-    entry: tuple[Entry, ...] = ()
+    entry: Many[Entry] = ()
 
     def value(self) -> model.JarFile:
         """The domain value."""
@@ -43,44 +46,44 @@ class Jar(_Wire):
 class Jars(_Wire):
     """`GET /jars`."""
 
-    files: tuple[Jar, ...]
+    files: Many[Jar]
 
 
 class Uploaded(_Wire):
     """Answer to an upload: a path on the JobManager whose last part is the jar's id."""
 
-    filename: str
+    filename: Path
 
 
 class Submitted(_Wire):
     """Answer to a run."""
 
-    jobid: str
+    jobid: Word
 
 
 class Input(_Wire):
     """What feeds a node of a plan."""
 
-    num: int = 0
-    id: str
-    ship_strategy: str = ""
-    exchange: str = ""
+    num: Count = 0
+    id: Word
+    ship_strategy: Word = ""
+    exchange: Word = ""
 
 
 class Vertex(_Wire):
     """A node of a plan."""
 
-    id: str
-    description: str = ""
-    parallelism: int = 1
-    inputs: tuple[Input, ...] = ()
+    id: Word
+    description: Trace = ""
+    parallelism: Count = 1
+    inputs: Many[Input] = ()
 
 
 class JobGraph(_Wire):
     """`plan` of `POST /jars/:id/plan`."""
 
-    name: str = ""
-    nodes: tuple[Vertex, ...] = ()
+    name: Name = ""
+    nodes: Many[Vertex] = ()
 
 
 class Planned(_Wire):
@@ -108,8 +111,8 @@ class Planned(_Wire):
 class Bounds(_Wire):
     """Least and most subtasks of a vertex."""
 
-    lower: Annotated[int, Field(alias="lowerBound")]
-    upper: Annotated[int, Field(alias="upperBound")]
+    lower: Annotated[Count, Field(alias="lowerBound")]
+    upper: Annotated[Count, Field(alias="upperBound")]
 
 
 class Requirement(_Wire):
@@ -120,3 +123,15 @@ class Requirement(_Wire):
     def value(self) -> jobgraph.ParallelismBounds:
         """The domain value."""
         return jobgraph.ParallelismBounds(lower=self.parallelism.lower, upper=self.parallelism.upper)
+
+
+def _few(value: Any) -> Any:
+    """Refuses a mapping with more entries than a job has vertices: each wrong one would make an error."""
+    if isinstance(value, dict) and len(value) > _MOST_VERTICES:
+        raise ValueError(f"more than {_MOST_VERTICES} entries")
+    return value
+
+
+_MOST_VERTICES = 10_000
+Requirements = Annotated[dict[Word, Requirement], BeforeValidator(_few)]
+"""`GET /jobs/:id/resource-requirements`, by vertex."""

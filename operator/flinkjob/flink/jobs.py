@@ -3,19 +3,30 @@
 Used by: `FlinkClient`. Invariant: None (or NOT_FOUND) means that Flink itself said it does not know the job.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from pydantic import TypeAdapter
 
+from flinkjob.core.errors import Unreachable
 from flinkjob.core.flinkmodel import CancelResult, FlinkJobState, JobException, JobOverview
 from flinkjob.flink import wire
 from flinkjob.flink.calls import Calls, segment
 from flinkjob.flink.error_texts import is_job_not_found
+from flinkjob.flink.rest import LARGE_BYTES, TOO_LARGE
+from flinkjob.flink.values import Many
 
-_JOBS = TypeAdapter(wire.Jobs)
+_ENTRIES = TypeAdapter(wire.Jobs)
+_JOBS = TypeAdapter(Many[wire.Job])
 _STATUS = TypeAdapter(wire.JobStatus)
 _CONFIG = TypeAdapter(wire.JobConfig)
 _FAILURES = TypeAdapter(wire.Failures)
+_LEAST_BYTES = 256
+"""No job of Flink's takes less in an overview."""
+_AT_ONCE = 500
+"""So many jobs are understood before something else has its turn."""
+_UNREAD = "the job's exceptions are longer than the operator reads (--max-exceptions-mb)"
 
 
 class JobCalls(Calls):
@@ -26,10 +37,17 @@ class JobCalls(Calls):
 
         A job whose JobMaster does not answer is silently left out: absence proves nothing, ask `job_status`.
         """
-        answer = await self._get("/jobs/overview")
+        answer = await self._get("/jobs/overview", limit=self._rest.limits.overview)
         if not answer.ok:
             raise self._rest.refusal(answer)
-        return tuple(job.value() for job in self._rest.parse(_JOBS, answer).jobs)
+        jobs = self._rest.parse(_ENTRIES, answer).jobs
+        if len(jobs) > self._rest.limits.overview // _LEAST_BYTES:
+            raise Unreachable(TOO_LARGE, f"{self._rest.where}: {len(jobs)} jobs are more than the operator reads")
+        found: list[JobOverview] = []
+        for entries in _parts(jobs):
+            found += (job.value() for job in self._rest.parse_values(_JOBS, entries))
+            await asyncio.sleep(0)
+        return tuple(found)
 
     async def job_status(self, job_id: str) -> FlinkJobState | None:
         """State of one job; None when Flink does not know it. Flink REST: `GET /jobs/:id/status` (live).
@@ -45,7 +63,7 @@ class JobCalls(Calls):
 
     async def job_user_config(self, job_id: str) -> Mapping[str, str] | None:
         """Global job parameters of a job, None when unknown. Flink REST: `GET /jobs/:id/config`."""
-        answer = await self._get(f"/jobs/{segment(job_id)}/config")
+        answer = await self._get(f"/jobs/{segment(job_id)}/config", limit=LARGE_BYTES)
         if answer.ok:
             return self._rest.parse(_CONFIG, answer).execution.user
         if is_job_not_found(answer.errors):
@@ -55,10 +73,18 @@ class JobCalls(Calls):
     async def exceptions(self, job_id: str, limit: int = 1) -> tuple[JobException, ...]:
         """The newest failures of a job, newest first; none for an unknown job. Flink REST: `GET /jobs/:id/exceptions`.
 
+        What a program throws may be of any length. Where it is longer than is read, that is all that is known of it.
+
         Args:
             limit: the most failures to return, at least 1.
         """
-        answer = await self._get(f"/jobs/{segment(job_id)}/exceptions", maxExceptions=limit)
+        path = f"/jobs/{segment(job_id)}/exceptions"
+        try:
+            answer = await self._get(path, maxExceptions=limit, limit=self._rest.limits.exceptions)
+        except Unreachable as error:
+            if error.reason != TOO_LARGE:
+                raise
+            return (JobException(time=None, name="", root_cause=_UNREAD, stacktrace_head=""),)
         if answer.ok:
             entries = [entry.value() for entry in self._rest.parse(_FAILURES, answer).history.entries]
             return tuple(entries[:limit])
@@ -78,3 +104,7 @@ class JobCalls(Calls):
         if is_job_not_found(answer.errors):
             return CancelResult.NOT_FOUND
         raise self._rest.refusal(answer)
+
+
+def _parts(entries: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return (entries[start : start + _AT_ONCE] for start in range(0, len(entries), _AT_ONCE))

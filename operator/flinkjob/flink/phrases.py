@@ -11,6 +11,8 @@ from typing import Final
 
 ANYTHING: Final = "…"
 """Stands in a phrase for what Flink puts in there."""
+MOST_BETWEEN: Final = 300
+"""So many characters of it: without a bound a long text could take long to search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Phrase:
 
     def __post_init__(self) -> None:
         pieces = (re.escape(piece) for piece in self.words.split(ANYTHING))
-        object.__setattr__(self, "pattern", re.compile(r"[^\n]*?".join(pieces)))
+        object.__setattr__(self, "pattern", re.compile(rf"[^\n]{{0,{MOST_BETWEEN}}}?".join(pieces)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from flinkjob.flink.error_texts import is_job_not_found, is_rescale_unsupported
 from flinkjob.flink.rest import Answer
 
 _PLAN = TypeAdapter(jarwire.Planned)
-_REQUIREMENTS = TypeAdapter(dict[str, jarwire.Requirement])
+_REQUIREMENTS = TypeAdapter(jarwire.Requirements)
 
 
 class RescaleCalls(Calls):

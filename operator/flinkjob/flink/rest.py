@@ -1,13 +1,14 @@
 """One HTTP exchange with Flink: sends, reads a bounded answer, turns every way of failing into the error tree.
 
-Used by: the client's parts. Invariants: redirects are not followed; at most `MAX_ANSWER_BYTES` are read; an answer that
-is not Flink's JSON is `Unreachable`, whatever its status, because a proxy's page says nothing about a job.
+Used by: the client's parts. Invariants: redirects are not followed; of each answer at most as many bytes are read as
+`Limits` says, see `net/foreign.py`; an answer that is not Flink's JSON is `Unreachable`, whatever its status, because a
+proxy's page says nothing about a job.
 """
 
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -15,18 +16,51 @@ import httpx
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from flinkjob.core.errors import Invalid, Rejected, Transient, Unreachable, one_line, redact_urls
+from flinkjob.core.errors import (
+    FOREIGN_LIMIT,
+    TRACE_LIMIT,
+    Invalid,
+    Rejected,
+    Transient,
+    Unreachable,
+    clip,
+    clip_middle,
+    one_line,
+    redact_urls,
+)
 from flinkjob.flink.error_texts import root_cause
 from flinkjob.net.exchange import complete
+from flinkjob.net.foreign import ACCEPT_IDENTITY, Budget, Refused, body_of, parse_json
 
-MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
-"""Longest answer that is read, in bytes: about 150,000 jobs in an overview."""
+MIB: Final = 1024 * 1024
+SMALL_BYTES: Final = 1 * MIB
+"""Longest answer about one thing, and longest error, in bytes."""
+LARGE_BYTES: Final = 4 * MIB
+"""Longest answer that holds texts of the job's program, or a list: checkpoints, configuration, jars, a plan, the result of
+a trigger."""
+TOO_LARGE: Final = "too-large"
+"""The reason of `Unreachable` where Flink has answered, with more than is read."""
 
-_MAX_ERROR_BYTES = 1024 * 1024
+_MOST_ERRORS = 20
 _DENIED = (401, 403, 407)
 _NOT_NOW = (408, 425, 429, 502, 503, 504)
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What the answers of clusters may cost.
+
+    Attributes:
+        overview: longest `/jobs/overview`, in bytes: some 400 for each job.
+        exceptions: longest `/jobs/:id/exceptions`, in bytes: a job's program writes them.
+        budget: for all answers of all clusters that share it.
+    """
+
+    overview: int = 8 * MIB
+    exceptions: int = 4 * MIB
+    budget: Budget = field(default_factory=Budget)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,8 +85,9 @@ class Answer:
 class FlinkRest:
     """Sends requests to one Flink cluster and understands what comes back."""
 
-    def __init__(self, http: httpx.AsyncClient, base_url: str, *, timeout: float) -> None:
+    def __init__(self, http: httpx.AsyncClient, base_url: str, *, timeout: float, limits: Limits | None = None) -> None:
         self._http = http
+        self.limits = limits or Limits()
         self._base_url = base_url.rstrip("/")
         self.timeout = timeout
         self.where = redact_urls(self._base_url)
@@ -66,11 +101,13 @@ class FlinkRest:
         params: Mapping[str, str | int] | None = None,
         files: Mapping[str, Any] | None = None,
         timeout: float | None,
+        limit: int = SMALL_BYTES,
     ) -> Answer:
         """Exchange one request for one answer.
 
         Args:
             path: begins with "/", its parts quoted already.
+            limit: longest answer, in bytes.
             timeout: seconds for the whole exchange; None: connect within the client's time-out, then wait for ever.
 
         Raises:
@@ -79,7 +116,9 @@ class FlinkRest:
         """
         limits = httpx.Timeout(timeout) if timeout is not None else httpx.Timeout(self.timeout, read=None, write=None)
         body = None if json is None else orjson.dumps(json)
-        headers = {"Accept": "application/json"} | ({"Content-Type": "application/json"} if body is not None else {})
+        headers = {"Accept": "application/json", **ACCEPT_IDENTITY}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         async with self._failures():
             request = self._http.build_request(
                 method,
@@ -90,36 +129,32 @@ class FlinkRest:
                 files=files,
                 timeout=limits,
             )
-            return self._understand(*await complete(partial(self._exchange, request), timeout))
+            return await complete(partial(self._exchange, request, limit), timeout)
 
-    async def _exchange(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+    async def _exchange(self, request: httpx.Request, limit: int) -> Answer:
         response = await self._http.send(request, stream=True, follow_redirects=False)
         try:
-            return response, await self._read(response)
+            most = limit if response.is_success else SMALL_BYTES
+            async with body_of(response, most, self.limits.budget) as raw:
+                return self._understand(response, raw)
+        except Refused as refused:
+            raise Unreachable(refused.reason, f"{self.where}: {refused}") from None
         finally:
             await response.aclose()
 
-    async def _read(self, response: httpx.Response) -> bytes:
-        limit = MAX_ANSWER_BYTES if response.is_success else _MAX_ERROR_BYTES
-        chunks = bytearray()
-        async for chunk in response.aiter_bytes():
-            chunks += chunk
-            if len(chunks) > limit:
-                raise Unreachable("too-large", f"{self.where}: the answer is longer than {limit} bytes")
-        return bytes(chunks)
-
-    def _understand(self, response: httpx.Response, raw: bytes) -> Answer:
+    def _understand(self, response: httpx.Response, raw: bytearray) -> Answer:
         status = response.status_code
         if status in _DENIED:
             raise Unreachable("denied", f"{self.where}: HTTP {status}, check the credentials")
         if response.has_redirect_location or 300 <= status < 400:
-            target = response.headers.get("location", "")
+            target = clip(response.headers.get("location", ""), FOREIGN_LIMIT)
             # Flink itself answers an unknown cancel mode with 308 and no location, which no caller sends.
             raise Unreachable("redirect", f"{self.where}: HTTP {status} to {target or 'nowhere'}; not followed")
         try:
-            body = orjson.loads(raw)
+            body = parse_json(raw)
         except orjson.JSONDecodeError:
-            kind = "HTML" if raw.lstrip()[:1] == b"<" else "no JSON" if raw.strip() else "nothing"
+            start = raw[:1024].lstrip()
+            kind = "HTML" if start[:1] == b"<" else "no JSON" if start else "nothing"
             raise Unreachable("not-json", f"{self.where}: HTTP {status} with {kind} instead of Flink's JSON") from None
         errors = _errors(body)
         if status in _NOT_NOW:
@@ -165,10 +200,18 @@ class FlinkRest:
         Raises:
             Unreachable: JSON, but not what Flink writes here.
         """
+        return self.parse_values(adapter, answer.body)
+
+    def parse_values(self, adapter: TypeAdapter[T], values: Any) -> T:
+        """Validate a part of the body of a 2xx.
+
+        Raises:
+            Unreachable: JSON, but not what Flink writes here.
+        """
         try:
-            return adapter.validate_python(answer.body)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
+            return adapter.validate_python(values)
+        except ValidationError as error:  # the shapes of lists end with the first error, see `values.Many`
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             place = ".".join(str(part) for part in first["loc"]) or "answer"
             raise Unreachable("not-flink", f"{self.where}: unexpected answer, {place}: {first['msg']}") from None
 
@@ -185,4 +228,4 @@ def _errors(body: Any) -> tuple[str, ...] | None:
     listed = body.get("errors") if isinstance(body, dict) else None
     if not isinstance(listed, list):
         return None
-    return tuple(text for text in listed if isinstance(text, str))
+    return tuple(clip_middle(text, TRACE_LIMIT) for text in listed[:_MOST_ERRORS] if isinstance(text, str))

@@ -25,7 +25,7 @@ from flinkjob.flink.error_texts import (
     is_job_not_found,
     is_operation_not_found,
 )
-from flinkjob.flink.rest import Answer
+from flinkjob.flink.rest import LARGE_BYTES, Answer
 
 _STATS = TypeAdapter(wire.Checkpoints)
 _SETTINGS = TypeAdapter(wire.CheckpointSettings)
@@ -38,7 +38,7 @@ class SnapshotCalls(Calls):
 
     async def checkpoints(self, job_id: str) -> CheckpointStats | None:
         """Statistics, up to 3 s old; None: unknown job. Flink REST: `GET /jobs/:id/checkpoints`."""
-        answer = await self._get(f"/jobs/{segment(job_id)}/checkpoints")
+        answer = await self._get(f"/jobs/{segment(job_id)}/checkpoints", limit=LARGE_BYTES)
         if answer.ok:
             return self._rest.parse(_STATS, answer).value()
         if is_job_not_found(answer.errors):
@@ -101,7 +101,7 @@ class SnapshotCalls(Calls):
 
     async def savepoint_result(self, job_id: str, trigger_id: str) -> TriggerResult:
         """What became of a savepoint or stop. Flink REST: `GET /jobs/:id/savepoints/:triggerId`."""
-        return self._trigger_result(await self._get(f"/jobs/{segment(job_id)}/savepoints/{segment(trigger_id)}"))
+        return await self._result(f"/jobs/{segment(job_id)}/savepoints/{segment(trigger_id)}")
 
     async def trigger_checkpoint(
         self,
@@ -115,7 +115,7 @@ class SnapshotCalls(Calls):
 
     async def checkpoint_result(self, job_id: str, trigger_id: str) -> TriggerResult:
         """What became of a triggered checkpoint: its id. Flink REST: `GET /jobs/:id/checkpoints/:triggerId`."""
-        return self._trigger_result(await self._get(f"/jobs/{segment(job_id)}/checkpoints/{segment(trigger_id)}"))
+        return await self._result(f"/jobs/{segment(job_id)}/checkpoints/{segment(trigger_id)}")
 
     async def dispose_savepoint(self, path: str) -> str:
         """Ask for the deletion of a snapshot; returns the request's id. Flink REST: `POST /savepoint-disposal`."""
@@ -129,7 +129,7 @@ class SnapshotCalls(Calls):
 
         Flink REST: `GET /savepoint-disposal/:triggerid`.
         """
-        result = self._trigger_result(await self._get(f"/savepoint-disposal/{segment(request_id)}"))
+        result = await self._result(f"/savepoint-disposal/{segment(request_id)}")
         if result.missing:
             return replace(result, state=TriggerState.COMPLETED, failure=None)
         return result
@@ -140,7 +140,8 @@ class SnapshotCalls(Calls):
         if self._rest.parse(_REQUEST, answer).id != trigger_id:
             raise Rejected(answer.status, "Flink did not take the trigger id: too old a version", permanent=True)
 
-    def _trigger_result(self, answer: Answer) -> TriggerResult:
+    async def _result(self, path: str) -> TriggerResult:
+        answer = await self._get(path, limit=LARGE_BYTES)
         if answer.ok:
             return self._rest.parse(_TRIGGERED, answer).value()
         if answer.status == 404 and (is_operation_not_found(answer.errors) or is_job_not_found(answer.errors)):

@@ -1,15 +1,13 @@
 """Shapes of Flink's answers, and their conversion to the values of `core.flinkmodel`.
 
 Used by: the client's parts, right after an answer came. Invariants: unknown fields are ignored, fields that only some
-versions send have defaults; every model has one way out, `value()`. Spelling differs between endpoints on purpose:
-`failure-cause` for savepoints, `failureCause` for checkpoints.
+versions send have defaults; every model has one way out, `value()`; every value is bounded, see `values`. Spelling differs
+between endpoints on purpose: `failure-cause` for savepoints, `failureCause` for checkpoints.
 """
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from flinkjob.core import flinkmodel as model
 from flinkjob.core.errors import one_line, redact_urls
@@ -21,33 +19,11 @@ from flinkjob.flink.error_texts import (
     savepoint_despite_failure,
     savepoint_failure,
 )
+from flinkjob.flink.values import Count, Many, Name, Number, Place, Texts, Time, Trace, Word
 
 _NO_INTERVAL = 2**63 - 1
 _STACKTRACE_LINES = 12
 _STACKTRACE_CHARACTERS = 2000
-_NOT_ADDRESSABLE = "<checkpoint-not-externally-addressable>"
-
-
-def _time(value: Any) -> Any:
-    """Milliseconds since 1970 to a time; Flink writes 0 or -1 for "not yet"."""
-    if isinstance(value, int | float):
-        return datetime.fromtimestamp(value / 1000, UTC) if value > 0 else None
-    return value
-
-
-def _number(value: Any) -> Any:
-    """None for what Flink writes as the text "NaN"."""
-    return None if value == "NaN" else value
-
-
-def _place(value: Any) -> Any:
-    """None for a snapshot that no path leads to."""
-    return None if value in ("", _NOT_ADDRESSABLE) else value
-
-
-Time = Annotated[datetime | None, BeforeValidator(_time)]
-Number = Annotated[int | None, BeforeValidator(_number)]
-Place = Annotated[str | None, BeforeValidator(_place)]
 
 
 class _Wire(BaseModel):
@@ -57,25 +33,25 @@ class _Wire(BaseModel):
 class Tasks(_Wire):
     """Counts of subtasks by state."""
 
-    total: int = 0
-    running: int = 0
-    finished: int = 0
-    scheduled: int = 0
-    failed: int = 0
-    canceled: int = 0
+    total: Count = 0
+    running: Count = 0
+    finished: Count = 0
+    scheduled: Count = 0
+    failed: Count = 0
+    canceled: Count = 0
 
 
 class Job(_Wire):
     """An entry of `/jobs/overview`."""
 
-    jid: str
-    name: str = ""
-    state: str
+    jid: Word
+    name: Name = ""
+    state: Word
     start: Time = Field(None, alias="start-time")
     end: Time = Field(None, alias="end-time")
     modified: Time = Field(None, alias="last-modification")
     tasks: Tasks = Tasks()
-    scheduler: str | None = Field(None, alias="schedulerType")
+    scheduler: Word | None = Field(None, alias="schedulerType")
 
     def value(self) -> model.JobOverview:
         """The domain value."""
@@ -94,29 +70,30 @@ class Job(_Wire):
 class Jobs(_Wire):
     """`GET /jobs/overview`."""
 
-    jobs: tuple[Job, ...]
+    jobs: tuple[Any, ...]
+    """Each is a `Job`; they are understood in parts."""
 
 
 class JobStatus(_Wire):
     """`GET /jobs/:id/status`."""
 
-    status: str
+    status: Word
 
 
 class Snapshot(_Wire):
     """A checkpoint or savepoint in `/jobs/:id/checkpoints` and `/jobs/:id/checkpoints/details/:n`."""
 
-    id: int
-    status: str
+    id: Count
+    status: Word
     is_savepoint: bool = False
-    checkpoint_type: str | None = None
+    checkpoint_type: Word | None = None
     external_path: Place = None
     discarded: bool = False
     triggered: Time = Field(None, alias="trigger_timestamp")
     acknowledged: Time = Field(None, alias="latest_ack_timestamp")
     state_size: Number = None
     duration: Number = Field(None, alias="end_to_end_duration")
-    failure_message: str | None = None
+    failure_message: Trace | None = None
 
     def value(self) -> model.Checkpoint:
         """The domain value."""
@@ -138,7 +115,7 @@ class Snapshot(_Wire):
 class Restored(_Wire):
     """`latest.restored` of `/jobs/:id/checkpoints`."""
 
-    id: int
+    id: Count
     external_path: Place = None
     is_savepoint: bool = False
     restored: Time = Field(None, alias="restore_timestamp")
@@ -156,11 +133,11 @@ class Restored(_Wire):
 class Counts(_Wire):
     """`counts` of `/jobs/:id/checkpoints`."""
 
-    total: int = 0
-    completed: int = 0
-    failed: int = 0
-    in_progress: int = 0
-    restored: int = 0
+    total: Count = 0
+    completed: Count = 0
+    failed: Count = 0
+    in_progress: Count = 0
+    restored: Count = 0
 
 
 class Latest(_Wire):
@@ -177,7 +154,7 @@ class Checkpoints(_Wire):
 
     counts: Counts
     latest: Latest
-    history: tuple[Snapshot, ...] = ()
+    history: Many[Snapshot] = ()
 
     def value(self) -> model.CheckpointStats:
         """The domain value."""
@@ -207,12 +184,12 @@ class Externalization(_Wire):
 class CheckpointSettings(_Wire):
     """`GET /jobs/:id/checkpoints/config`."""
 
-    interval: int = _NO_INTERVAL
-    timeout: int | None = None
-    min_pause: int = 0
+    interval: Count = _NO_INTERVAL
+    timeout: Count | None = None
+    min_pause: Count = 0
     externalization: Externalization = Externalization()
-    state_backend: str | None = None
-    checkpoint_storage: str | None = None
+    state_backend: Name | None = None
+    checkpoint_storage: Name | None = None
 
     def value(self) -> model.CheckpointConfig:
         """The domain value."""
@@ -231,7 +208,7 @@ class CheckpointSettings(_Wire):
 class ExecutionConfig(_Wire):
     """`execution-config` of `/jobs/:id/config`."""
 
-    user: Mapping[str, str] = Field(default_factory=dict, alias="user-config")
+    user: Texts = Field(default_factory=dict, alias="user-config")
 
 
 class JobConfig(_Wire):
@@ -243,12 +220,12 @@ class JobConfig(_Wire):
 class Failure(_Wire):
     """An entry of `/jobs/:id/exceptions`; the one that ends a job names its task only in its concurrent failures."""
 
-    name: str = Field("", alias="exceptionName")
-    stacktrace: str = ""
+    name: Name = Field("", alias="exceptionName")
+    stacktrace: Trace = ""
     time: Time = Field(None, alias="timestamp")
-    task: str | None = Field(None, alias="taskName")
-    taskmanager: str | None = Field(None, alias="taskManagerId")
-    concurrent: tuple["Failure", ...] = Field((), alias="concurrentExceptions")
+    task: Name | None = Field(None, alias="taskName")
+    taskmanager: Name | None = Field(None, alias="taskManagerId")
+    concurrent: Many["Failure"] = Field((), alias="concurrentExceptions")
 
     def value(self) -> model.JobException:
         """The domain value."""
@@ -269,7 +246,7 @@ class Failure(_Wire):
 class FailureHistory(_Wire):
     """`exceptionHistory` of `/jobs/:id/exceptions`."""
 
-    entries: tuple[Failure, ...] = ()
+    entries: Many[Failure] = ()
 
 
 class Failures(_Wire):
@@ -281,15 +258,15 @@ class Failures(_Wire):
 class Cause(_Wire):
     """A Java exception that Flink serialised."""
 
-    name: str = Field("", alias="class")
-    stacktrace: str = Field("", alias="stack-trace")
+    name: Name = Field("", alias="class")
+    stacktrace: Trace = Field("", alias="stack-trace")
 
 
 class Operation(_Wire):
     """`operation` of a finished trigger; failure and success both come with HTTP 200."""
 
     location: Place = None
-    checkpoint_id: int | None = Field(None, alias="checkpointId")
+    checkpoint_id: Number = Field(None, alias="checkpointId")
     dashed: Cause | None = Field(None, alias="failure-cause")
     camel: Cause | None = Field(None, alias="failureCause")
 
@@ -297,7 +274,7 @@ class Operation(_Wire):
 class OperationStatus(_Wire):
     """`status` of a trigger."""
 
-    id: str
+    id: Word
 
 
 class Triggered(_Wire):
@@ -330,7 +307,7 @@ class Triggered(_Wire):
 class RequestId(_Wire):
     """Answer to a trigger."""
 
-    id: str = Field(alias="request-id")
+    id: Word = Field(alias="request-id")
 
 
 class Features(_Wire):
@@ -344,8 +321,8 @@ class Features(_Wire):
 class Config(_Wire):
     """`GET /config`."""
 
-    version: str = Field(alias="flink-version")
-    refresh: int = Field(3000, alias="refresh-interval")
+    version: Word = Field(alias="flink-version")
+    refresh: Count = Field(3000, alias="refresh-interval")
     features: Features = Features()
 
     def value(self) -> model.ClusterConfig:
@@ -362,10 +339,10 @@ class Config(_Wire):
 class Overview(_Wire):
     """`GET /overview`."""
 
-    taskmanagers: int
-    total: int = Field(alias="slots-total")
-    available: int = Field(alias="slots-available")
-    version: str = Field("", alias="flink-version")
+    taskmanagers: Count
+    total: Count = Field(alias="slots-total")
+    available: Count = Field(alias="slots-available")
+    version: Word = Field("", alias="flink-version")
 
     def value(self) -> model.ClusterOverview:
         """The domain value."""
@@ -380,5 +357,5 @@ class Overview(_Wire):
 class Setting(_Wire):
     """One entry of `GET /jobmanager/config`."""
 
-    key: str
-    value: str
+    key: Name
+    value: Trace

@@ -24,6 +24,7 @@ from flinkjob.api.codec import FlinkJob
 from flinkjob.api.references import KeyRef
 from flinkjob.core.errors import Transient
 from flinkjob.flink.client import FlinkClient
+from flinkjob.flink.rest import Limits
 from flinkjob.net.checked import AddressCheck, CheckedTransport
 
 FRESH_SECONDS = 60.0
@@ -178,11 +179,15 @@ class RotatingTransport(httpx.AsyncBaseTransport):
 class Connections:
     """The HTTP clients of all clusters: one for those that are reached plainly, one for each other way of access."""
 
-    def __init__(self, plain: httpx.AsyncClient, reader: Reader, check: AddressCheck) -> None:
+    def __init__(
+        self, plain: httpx.AsyncClient, reader: Reader, check: AddressCheck, limits: Limits | None = None
+    ) -> None:
         """
         Args:
             check: refuses addresses that names resolve to, see `net.checked`.
+            limits: what the answers of all clusters may cost.
         """
+        self._limits = limits or Limits()
         self._plain = plain
         self._reader = reader
         self._check = check
@@ -191,11 +196,11 @@ class Connections:
     def connect(self, url: str, access: Access | None) -> FlinkClient:
         """A client of the cluster at an address."""
         if access is None:
-            return FlinkClient(self._plain, url)
+            return FlinkClient(self._plain, url, limits=self._limits)
         http = self._special.get((url, access))
         if http is None:
             http = self._special[url, access] = self._make(access)
-        return FlinkClient(http, url)
+        return FlinkClient(http, url, limits=self._limits)
 
     async def release(self, url: str, access: Access | None) -> None:
         """Nobody needs the cluster any more."""

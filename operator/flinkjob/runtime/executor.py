@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, assert_never
 
-from flinkjob.api.codec import FlinkJob, FlinkSavepoint, dump_status
+from flinkjob.api.codec import FlinkJob, FlinkSavepoint, dump_status, fitting_status
 from flinkjob.api.constants import ANNOTATION_RESULT
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import (
@@ -117,13 +117,21 @@ class Executor:
                 self._cache.drop_savepoint(_stub(savepoint))
 
     async def job(self, key: Key, job: FlinkJob, decision: JobDecision) -> None:
-        """Carry out a decision about a FlinkJob.
+        """Carry out a decision about a FlinkJob. One that lets it go is carried out even if its status is refused.
 
         Raises:
             Conflict, Gone: the object was changed or deleted meanwhile; nothing was called.
+            KubeRejected: the status is refused; nothing was called.
         """
         version = await self._before(key, job, decision.actions)
-        await self._write_status(Kind.FLINK_JOB, job, decision.status, version=version)
+        try:
+            await self._write_status(Kind.FLINK_JOB, job, decision.status, version=version)
+        except (Conflict, Gone):
+            raise
+        except KubeRejected as error:
+            if not any(isinstance(action, RemoveFinalizer) for action in decision.actions):
+                raise
+            log.warning("the deletion of FlinkJob %s ends without its status: %s", job.meta.name, error.message)
         for action in decision.actions:
             if isinstance(action, RunJob):
                 self._faults.before(Effect.RUN)
@@ -184,7 +192,10 @@ class Executor:
         self, kind: Kind, seen: FlinkJob | FlinkSavepoint, status: Any, *, version: str | None = None
     ) -> Mapping[str, Any] | None:
         """One PATCH where the status differs, none where it does not; the object afterwards, None without a PATCH."""
-        patch = merge_patch(self._stored(kind, seen), dump_status(status))
+        written, misfit = fitting_status(status)
+        if misfit:
+            log.error("%s %s is written without what does not fit: %s", kind.kind, seen.meta.name, misfit)
+        patch = merge_patch(self._stored(kind, seen), written)
         if not patch:
             return None
         effect = Effect.JOB_STATUS if kind is Kind.FLINK_JOB else Effect.SAVEPOINT_STATUS

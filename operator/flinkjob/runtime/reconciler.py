@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
+from typing import Any
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
 from flinkjob.api.enums import SavepointPhase
@@ -20,6 +21,7 @@ from flinkjob.api.flinksavepoint_spec import TargetSpec
 from flinkjob.core.actions import DiscardArtifact, RunJob
 from flinkjob.core.copies.queue import Turns, kept_until_copied, turns
 from flinkjob.core.copies.savepoint_copy import follow_copy, snapshot_view, wanted_copy
+from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.flinkmodel import is_local
 from flinkjob.core.identity import prefix_of
 from flinkjob.core.job.decide import decide_job
@@ -116,7 +118,8 @@ class Reconciler:
     async def _round(self, key: Key) -> float | None:
         job, savepoints = self._cache.job(key), self._cache.savepoints_of(key)
         self._copy_tasks.retain(key, frozenset(one.meta.uid for one in savepoints if one.meta.deletion_time is None))
-        self._refusals.retain(key, frozenset(one.meta.uid for one in savepoints))
+        known = frozenset(one.meta.uid for one in savepoints)
+        self._refusals.retain(key, known | {job.meta.uid} if job is not None else known)
         if job is None and not savepoints:
             await self._forget(key)
             return None
@@ -128,23 +131,50 @@ class Reconciler:
         if job is not None:
             decision, observation = await self._decide(key, job, views, observation)
         status = decision.status if decision is not None else FlinkJobStatus()
-        delays = [decision.requeue_after if decision is not None else None]
+        delays = list[float | None]()
         turn = turns(job.spec if job is not None else None, views, observation.now)
         for savepoint in savepoints:
             if pause := self._refusals.pause(savepoint.meta):
                 delays.append(pause)
                 continue
-            delays.append(await self._savepoint(key, job, savepoint, status, observation, decision, turn))
+            delays.append(await self._alone(key, job, savepoint, status, observation, decision, turn))
         if job is not None and decision is not None:
-            decision = await self._permitted(key, decision)
-            await self._executor.job(key, job, decision)
-            self._ticks.note(key, decision.tick_after, waits=decision.ticked)
-            if began := downtime(job.status, decision.status):
-                self._metrics.started_again(*began)
-            await self._follow(key, decision)
+            delays.append(await self._carry_out_job(key, job, decision))
         elif job is None and not any(needs_cluster(one, observation.now) for one in self._cache.savepoints_of(key)):
             await self._forget(key)
         return _soonest(delays)
+
+    async def _carry_out_job(self, key: Key, job: FlinkJob, decision: JobDecision) -> float | None:
+        """Carry a decision about a FlinkJob out; after how many seconds it wants to be looked at again, or is tried again
+        where it cannot be written."""
+        if pause := self._refusals.pause(job.meta):
+            return pause
+        decision = await self._permitted(key, decision)
+        try:
+            await self._executor.job(key, job, decision)
+        except (Conflict, Gone):
+            raise
+        except KubeRejected as error:
+            pause = self._refusals.note(key, job.meta)
+            log.warning("FlinkJob %s, again in %.1f s: %s", job.meta.name, pause, error.message)
+            return pause
+        self._refusals.accepted(job.meta)
+        self._ticks.note(key, decision.tick_after, waits=decision.ticked)
+        if began := downtime(job.status, decision.status):
+            self._metrics.started_again(*began)
+        await self._follow(key, decision)
+        return decision.requeue_after
+
+    async def _alone(self, key: Key, job: FlinkJob | None, savepoint: FlinkSavepoint, *rest: Any) -> float | None:
+        """As `_savepoint`; what is wrong with one, whatever it contains, ends the round of no other."""
+        try:
+            return await self._savepoint(key, job, savepoint, *rest)
+        except (FlinkJobError, NotLeading):
+            raise
+        except Exception:
+            pause = self._refusals.note(key, savepoint.meta)
+            log.exception("FlinkSavepoint %s, again in %.1f s", savepoint.meta.name, pause)
+            return pause
 
     async def _unreadable(self, key: Key, job: FlinkJob, savepoints: tuple[FlinkSavepoint, ...]) -> float | None:
         """A FlinkJob with a status that cannot be read: only what is being deleted goes on."""

@@ -1,7 +1,7 @@
-"""FlinkSavepoints that the API server will not have written, by an admission policy for instance: tried again later.
+"""Objects that the API server will not have written, by an admission policy for instance: tried again later.
 
-Kept by the reconciler. Invariants: one that is refused holds up neither its FlinkJob nor another FlinkSavepoint; it is tried
-again after a growing pause, and at once when it changes.
+Kept by the reconciler. Invariants: a FlinkSavepoint that is refused holds up neither its FlinkJob nor another one, a FlinkJob
+none of its FlinkSavepoints; it is tried again after a growing pause, and at once when it changes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class _Refusal:
 
 
 class Refusals:
-    """Which FlinkSavepoints were refused, and until when they are left alone."""
+    """Which objects were refused, and until when they are left alone."""
 
     def __init__(self) -> None:
         self._known: dict[str, _Refusal] = {}

@@ -164,8 +164,10 @@ class _Copy:
         with store_errors(f"{self.request.location}/{METADATA}"):
             if read.size > LARGEST_METADATA:
                 raise SnapshotNotSelfContained(f"its {METADATA} is larger than {LARGEST_METADATA // MIB} MiB")
-            content = bytes(await read.whole())
-        metadata = await asyncio.to_thread(read_metadata, content)
+            content = bytearray()
+            async for chunk in read.chunks():
+                content += chunk
+        metadata = await asyncio.to_thread(read_metadata, memoryview(content))
         metadata.require_self_contained()
         return metadata
 

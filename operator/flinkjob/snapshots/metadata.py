@@ -21,6 +21,11 @@ _WITH_CHANNELS = 3
 _MASTER_MAGIC = 0xC96B1696
 MOST_REFERENCES = 1_000_000
 """A count above this in a `_metadata` means that it is damaged."""
+MOST_FILES = 100_000
+"""As many as a manifest of a copy can list."""
+MOST_NUMBERS = 5_000_000
+"""So many numbers of a `_metadata` are read, which takes some seconds: ten for each file, and a million subtasks."""
+_MOST_ABSOLUTE = 10
 
 
 class SnapshotNotSelfContained(Invalid):
@@ -84,13 +89,14 @@ class _Reader:
     checkpoint_id: int = 0
     files: dict[str, int] = field(default_factory=dict)
     absolute: list[str] = field(default_factory=list)
+    numbers: int = 0
 
     def result(self, unsupported: str = "") -> SnapshotMetadata:
         return SnapshotMetadata(
             version=self.version,
             checkpoint_id=self.checkpoint_id,
             files=self.files,
-            absolute=tuple(self.absolute[:10]),
+            absolute=tuple(self.absolute),
             unsupported=unsupported,
         )
 
@@ -150,15 +156,21 @@ class _Reader:
 
     def _absolute(self) -> None:
         self._skip(8)
-        self.absolute.append(self._text())
+        self._outside(self._text())
 
     def _relative(self) -> None:
         name = self._text()
         size = self._number(">q")
         if name.startswith("/") or ".." in name.split("/") or not name:
-            self.absolute.append(name)
+            self._outside(name)
         else:
             self.files[name] = size
+            if len(self.files) > MOST_FILES:
+                raise MetadataUnreadable(f"_metadata names more than {MOST_FILES} files")
+
+    def _outside(self, name: str) -> None:
+        if len(self.absolute) < _MOST_ABSOLUTE:
+            self.absolute.append(name)
 
     def _partitioned(self) -> None:
         for _ in range(self._count()):
@@ -200,6 +212,9 @@ class _Reader:
     def _number(self, layout: str) -> int:
         (value,) = struct.unpack_from(layout, self.content, self.position)
         self.position += struct.calcsize(layout)
+        self.numbers += 1
+        if self.numbers > MOST_NUMBERS:
+            raise MetadataUnreadable("_metadata has more in it than is read")
         return int(value)
 
     def _count(self, most: int = MOST_REFERENCES) -> int:

@@ -19,6 +19,7 @@ import obstore.exceptions as refused
 from obstore.store import ObjectStore
 
 from flinkjob.core.errors import Rejected
+from flinkjob.snapshots.reading import whole_of
 from flinkjob.snapshots.stores import store_errors
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class PlaceObjects:
         try:
             with store_errors(path):
                 got = await obstore.get_async(self.store, path)
-                content = await _content(got)
+                content = await _content(got, path)
         except Rejected as error:
             if error.code == 404:
                 return None, None
@@ -163,7 +164,7 @@ class PlaceObjects:
         try:
             with store_errors(path):
                 got = await obstore.get_async(self.store, path)
-                return await _content(got)
+                return await _content(got, path)
         except Rejected as error:
             if error.code == 404:
                 return None
@@ -175,8 +176,8 @@ async def beside(size: int, work: Callable[..., T], *arguments: object) -> T:
     return await asyncio.to_thread(work, *arguments) if size >= LARGE else work(*arguments)
 
 
-async def _content(got: obstore.GetResult) -> bytes:
+async def _content(got: obstore.GetResult, path: str) -> bytes:
     """All of it; one that no operator has written is not brought into memory, and counts as damaged."""
     if got.meta["size"] > LARGEST:
         return b""
-    return bytes(await got.bytes_async())
+    return await whole_of(got, path)

@@ -1,7 +1,8 @@
 """Reading an object of a store or of a mounted directory, in chunks.
 
-Used by `transfer` and `copying`. Invariants: at most one chunk is held; in a mounted directory no link is followed, whoever
-changes it meanwhile, and what is read is one and the same file from its first byte to its last.
+Used by `transfer`, `copying` and `objects`. Invariants: at most one chunk is held, and never more is taken than a store has
+announced; in a mounted directory no link is followed, whoever changes it meanwhile, and what is read is one and the same file
+from its first byte to its last.
 """
 
 from __future__ import annotations
@@ -49,11 +50,29 @@ async def open_object(store: ObjectStore, path: str) -> Reading:
             return _file(path, await asyncio.to_thread(LocalFile, local_path(store, path)))
         got = await obstore.get_async(store, path)
 
-    async def chunks() -> AsyncIterator[bytes]:
-        async for chunk in got.stream(min_chunk_size=CHUNK):
-            yield chunk
+    async def whole() -> bytes:
+        return await whole_of(got, path)
 
-    return Reading(size=got.meta["size"], whole=got.bytes_async, chunks=chunks)
+    return Reading(size=got.meta["size"], whole=whole, chunks=lambda: chunks_of(got, path))
+
+
+async def chunks_of(got: obstore.GetResult, name: str) -> AsyncIterator[Bytes | bytes]:
+    """The bytes of an answer in order.
+
+    Raises:
+        Transient: there are more than the store has announced.
+    """
+    size, announced = 0, got.meta["size"]
+    async for chunk in got.stream(min_chunk_size=CHUNK):
+        size += len(chunk)
+        if size > announced:
+            raise Transient("store", f"{name} has more bytes than the {announced} that the store announced")
+        yield chunk
+
+
+async def whole_of(got: obstore.GetResult, name: str) -> bytes:
+    """All bytes of an answer, which is small. Raises as `chunks_of`."""
+    return b"".join([chunk async for chunk in chunks_of(got, name)])
 
 
 def _file(name: str, file: LocalFile) -> Reading:

@@ -110,12 +110,16 @@ async def test_redirects_are_not_followed() -> None:
 
 
 @pytest.mark.threat("too-large")
-async def test_answers_have_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rest, "MAX_ANSWER_BYTES", 1000)
+async def test_answers_have_a_largest_size() -> None:
+    def client(spaces: int) -> FlinkClient:
+        body = b'{"jobs":[' + b" " * spaces + b"]}"
+        http = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, content=body)))
+        return FlinkClient(http, "http://flink:8081", limits=rest.Limits(overview=1000))
+
     with pytest.raises(Unreachable) as caught:
-        await _client(lambda _: httpx.Response(200, content=b'{"jobs":[' + b" " * 1000 + b"]}")).overview_jobs()
+        await client(1000).overview_jobs()
     assert caught.value.reason == "too-large"
-    assert await _client(lambda _: httpx.Response(200, content=b'{"jobs":[' + b" " * 900 + b"]}")).overview_jobs() == ()
+    assert await client(900).overview_jobs() == ()
 
 
 async def test_flinks_own_failures_are_transient_and_its_refusals_are_not() -> None:

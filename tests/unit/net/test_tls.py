@@ -79,7 +79,7 @@ class Client:
         self.rest = FlinkRest(self.http, f"https://127.0.0.1:{port}", timeout=5)
 
     async def echo(self, size: int = 0) -> None:
-        found = await self.rest.call("POST", "/", json={"text": "x" * size}, timeout=20)
+        found = await self.rest.call("POST", "/", json={"text": "x" * size}, timeout=20, limit=2 * LARGE)
         assert found.body == {"text": "x" * size}
 
 

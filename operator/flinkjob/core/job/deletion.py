@@ -124,6 +124,7 @@ def give_up(draft: Draft, run: Submission) -> Halt:
         return _orphan(draft, run)
     operation = draft.status.operation
     present = draft.observation.cluster.reachable and draft.observation.job.presence is Presence.PRESENT
+    present = present and draft.job.meta.uid not in draft.given.refused  # nothing is done that could not be noted
     if present and (operation is None or operation.kind is not OperationKind.CANCEL):
         return begin_cancel(draft, run, by=Requester.DELETION)
     since = operation.since if operation is not None and operation.kind is OperationKind.CANCEL else None

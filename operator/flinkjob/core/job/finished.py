@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
-from flinkjob.api.codec import Meta
+from flinkjob.api.codec import Meta, read_job_result
 from flinkjob.api.constants import ANNOTATION_RESULT
 from flinkjob.api.enums import RunResult, SnapshotKind
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
@@ -26,6 +26,7 @@ _OWNED = (
     "helm.toolkit.fluxcd.io/name",
     "meta.helm.sh/release-name",
 )
+_MOST_RUNS = 2**31
 
 
 def rest(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) -> Halt | None:
@@ -62,14 +63,14 @@ def from_mark(draft: Draft) -> bool:
     if text is None:
         return False
     try:
-        mark = json.loads(text)
-        number, digest = int(mark["number"]), str(mark["digest"])
-    except (ValueError, KeyError, TypeError):
+        mark = read_job_result(text)
+    except ValueError:
         return False
-    if digest != draft.digest:
+    number, digest = mark.get("number"), mark.get("digest")
+    if not isinstance(number, int) or not 0 < number < _MOST_RUNS or digest != draft.digest:
         return False
     spec = draft.spec
     end = RunEnd(result=RunResult.FINISHED, time=draft.job.meta.creation_time, snapshot_kind=SnapshotKind.EMPTY)
     nonce = spec.initial_state.nonce if spec is not None else None
-    draft.start_from(Submission(number=number, run_digest=digest, nonce=nonce, seen=True, end=end))
+    draft.start_from(Submission(number=number, run_digest=draft.digest, nonce=nonce, seen=True, end=end))
     return True

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from flinkjob.api.codec import FlinkJob, FlinkSavepoint
+from flinkjob.api.codec import FlinkJob, FlinkSavepoint, read_result
 from flinkjob.api.constants import ANNOTATION_RESULT, LABEL_ORIGIN
 from flinkjob.api.enums import (
     ConditionStatus,
@@ -180,23 +180,22 @@ class SavepointRound:
     def _from_mark(self, mark: str) -> SavepointDecision:
         """Recorded by the operator, or created again or restored from a backup: done already, nothing is triggered."""
         try:
-            result = json.loads(mark)
-            location, job_id, checkpoint_id = result.get("location"), result.get("jobId"), result.get("checkpointId")
-        except (ValueError, AttributeError):
+            result = read_result(mark)
+        except ValueError:
             return self._fail(SavepointErrorCode.SAVEPOINT_FAILED, f"annotation {ANNOTATION_RESULT} cannot be read")
         self.status = replace(
             self.before,
             phase=SavepointPhase.COMPLETED,
-            location=location,
-            job_id=job_id,
-            checkpoint_id=checkpoint_id,
-            submission=result.get("submission"),
+            location=result.location,
+            job_id=result.job_id,
+            checkpoint_id=result.checkpoint_id,
+            submission=result.submission,
             origin=self._origin(),
-            cluster_url=result.get("clusterUrl"),
+            cluster_url=result.cluster_url,
             end_time=self.meta.creation_time or self.now,
-            duration=result.get("duration"),
-            size_bytes=result.get("sizeBytes"),
-            size=readable_size(result["sizeBytes"]) if isinstance(result.get("sizeBytes"), int) else None,
+            duration=result.duration,
+            size_bytes=result.size_bytes,
+            size=readable_size(result.size_bytes) if result.size_bytes is not None else None,
         )
         return self._completed()
 

@@ -1,0 +1,109 @@
+"""Bytes of a server that others run: the one way to read them, and what they may cost.
+
+Used by `FlinkRest` and `HttpSource`. Invariants: what is counted is what came over the line, for nothing is decoded; each
+answer has a limit, and those of all clusters together a budget; JSON is parsed only where it cannot become much more than
+its bytes, and its values keep no memory beyond the exchange that they are for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import httpx
+import orjson
+
+ACCEPT_IDENTITY: Final = {"Accept-Encoding": "identity"}
+"""The header of each request: answers are wanted as they are."""
+FREE_BYTES: Final = 256 * 1024
+"""So much of each answer needs no room in the budget."""
+BUDGET_BYTES: Final = 64 * 1024 * 1024
+"""What the larger answers that are read at the same time may have together."""
+_SPARE_VALUES: Final = 10_000
+_BYTES_A_VALUE: Final = 12
+"""Flink's answers have one value for each 15 bytes or so. A value costs up to some 200 bytes of memory."""
+
+
+class Refused(Exception):
+    """An answer that is not read, or not to its end.
+
+    Attributes:
+        reason: one word: "encoded", "too-large" or "busy".
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Budget:
+    """Bytes that all answers together may have while they are read."""
+
+    def __init__(self, total: int = BUDGET_BYTES) -> None:
+        self._free = total
+
+    @property
+    def free(self) -> int:
+        """How many bytes are left."""
+        return self._free
+
+    def take(self, size: int) -> None:
+        """Raises `Refused` where so many bytes are not left."""
+        if size > self._free:
+            raise Refused("busy", "too many large answers at the same time")
+        self._free -= size
+
+    def give_back(self, size: int) -> None:
+        self._free += size
+
+
+async def raw_chunks(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The body as it comes.
+
+    Raises:
+        Refused: it is encoded, though nobody asked for that.
+        httpx.TransportError: the connection broke.
+    """
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in ("", "identity"):
+        raise Refused("encoded", "the answer is compressed or otherwise encoded, which was not asked for")
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    async for chunk in response.stream:
+        yield chunk
+
+
+@asynccontextmanager
+async def body_of(response: httpx.Response, limit: int, budget: Budget) -> AsyncIterator[bytearray]:
+    """The whole body, which counts against the budget until the block is left.
+
+    Raises:
+        Refused: it is encoded, longer than `limit` bytes, or there is no room for it.
+        httpx.TransportError: the connection broke.
+    """
+    body, taken = bytearray(), 0
+    try:
+        async for chunk in raw_chunks(response):
+            if len(body) + len(chunk) > limit:
+                raise Refused("too-large", f"the answer is longer than {limit} bytes")
+            more = len(body) + len(chunk) - FREE_BYTES - taken
+            if more > 0:
+                budget.take(more)
+                taken += more
+            body += chunk
+        yield body
+    finally:
+        budget.give_back(taken)
+
+
+def parse_json(body: bytearray) -> Any:
+    """The values of a JSON text.
+
+    Raises:
+        Refused: it has so many small values that they would take far more memory than the text.
+        orjson.JSONDecodeError: it is no JSON, or nested more than a thousand times.
+    """
+    values = body.count(b",") + body.count(b"[") + body.count(b"{")
+    if values > _SPARE_VALUES + len(body) // _BYTES_A_VALUE:
+        raise Refused("too-large", f"the answer has {values} values in {len(body)} bytes")
+    return orjson.loads(body)

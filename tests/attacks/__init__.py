@@ -1,0 +1,1 @@
+"""Attacks by servers that others run: what they send never costs more than it should."""
