@@ -75,6 +75,11 @@ class JobOverview:
         tasks = self.tasks
         return self.state is FlinkJobState.RUNNING and tasks.total > 0 and tasks.running + tasks.finished == tasks.total
 
+    @property
+    def waits_for_slots(self) -> bool:
+        """True when tasks have no slot yet: the default scheduler has them SCHEDULED, the adaptive one the job CREATED."""
+        return self.state is FlinkJobState.CREATED or self.tasks.scheduled > 0
+
 
 class CheckpointStatus(_Word):
     """State of one checkpoint or savepoint."""
@@ -284,6 +289,21 @@ class JobException:
     taskmanager: str | None = None
     restore: RestoreFailure | None = None
     not_initialized: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobFailures:
+    """What made Flink restart a job that has not ended, as far as its JobManager remembers (16 failures by default).
+
+    Attributes:
+        newest: the last failure.
+        times: when it failed, newest first; by Flink's clock.
+        restarts: how often Flink has restarted it, by its own counter, which is seconds behind; None where it is unknown.
+    """
+
+    newest: JobException
+    times: tuple[datetime, ...]
+    restarts: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,6 +25,7 @@ from flinkjob.flink.error_texts import (
 _NO_INTERVAL = 2**63 - 1
 _STACKTRACE_LINES = 12
 _STACKTRACE_CHARACTERS = 2000
+_FOREIGN_CHARACTERS = 8192
 _NOT_ADDRESSABLE = "<checkpoint-not-externally-addressable>"
 
 
@@ -45,6 +46,17 @@ def _place(value: Any) -> Any:
     return None if value in ("", _NOT_ADDRESSABLE) else value
 
 
+def _cut(value: Any) -> Any:
+    """The beginning of a long text and its innermost cause, found without a regular expression."""
+    if not isinstance(value, str) or len(value) <= _FOREIGN_CHARACTERS:
+        return value
+    half = _FOREIGN_CHARACTERS // 2
+    innermost = max(value.rfind("\nCaused by: "), half)
+    return f"{value[:half]}{value[innermost : innermost + half]}"
+
+
+Foreign = Annotated[str, BeforeValidator(_cut)]
+"""A text that a program or a library wrote, of any length: cut before anything looks into it."""
 Time = Annotated[datetime | None, BeforeValidator(_time)]
 Number = Annotated[int | None, BeforeValidator(_number)]
 Place = Annotated[str | None, BeforeValidator(_place)]
@@ -116,7 +128,7 @@ class Snapshot(_Wire):
     acknowledged: Time = Field(None, alias="latest_ack_timestamp")
     state_size: Number = None
     duration: Number = Field(None, alias="end_to_end_duration")
-    failure_message: str | None = None
+    failure_message: Foreign | None = None
 
     def value(self) -> model.Checkpoint:
         """The domain value."""
@@ -240,11 +252,23 @@ class JobConfig(_Wire):
     execution: ExecutionConfig = Field(ExecutionConfig(), alias="execution-config")
 
 
+class Metric(_Wire):
+    """An entry of `GET /jobs/:id/metrics`; the value is a text, -1 or "n/a" while there is none."""
+
+    id: str
+    value: str = ""
+
+    @property
+    def number(self) -> int | None:
+        """The value as a number from 0 on; None where it is none."""
+        return int(self.value) if self.value.isdecimal() and len(self.value) < 10 else None
+
+
 class Failure(_Wire):
     """An entry of `/jobs/:id/exceptions`; the one that ends a job names its task only in its concurrent failures."""
 
-    name: str = Field("", alias="exceptionName")
-    stacktrace: str = ""
+    name: Foreign = Field("", alias="exceptionName")
+    stacktrace: Foreign = ""
     time: Time = Field(None, alias="timestamp")
     task: str | None = Field(None, alias="taskName")
     taskmanager: str | None = Field(None, alias="taskManagerId")

@@ -14,7 +14,7 @@ from flinkjob.api.flinkjob_status import ClusterInfo, Condition
 from flinkjob.api.reasons import Reason
 from flinkjob.core.conditions import Conditions
 from flinkjob.core.flinkmodel import FlinkJobState
-from flinkjob.core.job import copies_status
+from flinkjob.core.job import copies_status, crash_loop
 from flinkjob.core.job.cluster_requirements import advise
 from flinkjob.core.job.draft import Draft, Step
 from flinkjob.core.job.status_noise import settled, tick_after, ticked
@@ -106,7 +106,7 @@ def _live_phase(draft: Draft) -> Phase:
                 return Phase.RESTARTING
             case _:
                 return Phase.SUBMITTING
-    if overview is not None and overview.state in _DOWN:
+    if draft.recovering or (overview is not None and overview.state in _DOWN):
         return Phase.RESTARTING
     if overview is not None and overview.state is FlinkJobState.RUNNING and not overview.all_tasks_running:
         return Phase.RESTARTING
@@ -157,7 +157,7 @@ def _silent(draft: Draft) -> bool:
 def _running_well(draft: Draft) -> bool:
     overview = draft.observation.job.overview
     live = draft.live_run
-    if live is None or not live.running:
+    if live is None or not live.running or draft.recovering:
         return False
     return overview.all_tasks_running if overview is not None else not _silent(draft)
 
@@ -177,7 +177,7 @@ def _row(draft: Draft, phase: Phase) -> Row:
         return T, F, F, U
     if phase is Phase.RESTARTING:
         return F, T, F, F
-    return F, T, F, U
+    return F, T, F, F if draft.recovering else U
 
 
 def _why(draft: Draft, phase: Phase) -> tuple[str, str]:
@@ -193,7 +193,7 @@ def _why(draft: Draft, phase: Phase) -> tuple[str, str]:
         case Phase.RUNNING:
             return Reason.Running, f"{overview.tasks.total} tasks are running" if overview else "all tasks are running"
         case Phase.RESTARTING:
-            return Reason.Restarting, f"Flink: {overview.state}" if overview else ""
+            return _failure(draft) or (Reason.Restarting, f"Flink: {overview.state}" if overview else "")
         case Phase.SUSPENDED | Phase.DRAINED:
             end = draft.run.end if draft.run else None
             return phase, f"savepoint {end.snapshot}" if end and end.snapshot else "not running, as asked"
@@ -205,12 +205,20 @@ def _why(draft: Draft, phase: Phase) -> tuple[str, str]:
             return phase, ""
 
 
+def _failure(draft: Draft) -> tuple[str, str] | None:
+    """What made Flink restart the live run, in one word and in a line; None where it runs well or nothing is known."""
+    run = draft.live_run
+    return crash_loop.explain(draft, run) if run is not None and draft.recovering else None
+
+
 def _conditions(draft: Draft, row: Row, reason: str, message: str) -> tuple[Condition, ...]:
+    health = (_failure(draft) if row[3] is F else None) or (reason, message)
     known = Conditions(draft.given.job.status.conditions, now=draft.now, generation=draft.job.meta.generation)
     reach = _reach(draft, known)
     fit = _suitability(draft, known)
     wanted = [
-        *((kind, state, reason, message) for kind, state in zip(_TYPES, row, strict=True)),
+        *((kind, state, reason, message) for kind, state in zip(_TYPES, row[:3], strict=True)),
+        ("Healthy", row[3], *health),
         ("ClusterReachable", *reach),
         ("ClusterSuitable", *fit),
     ]
@@ -256,4 +264,4 @@ def _suitability(draft: Draft, known: Conditions) -> tuple[ConditionStatus, str,
     return row
 
 
-_TYPES = ("Ready", "Reconciling", "Stalled", "Healthy")
+_TYPES = ("Ready", "Reconciling", "Stalled")

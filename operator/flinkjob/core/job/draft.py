@@ -119,6 +119,7 @@ class Draft:
         self.delay: float | None = None
         self.halt = DONE
         self.outcome: OperationOutcome | None = None
+        self.recovering = False  # whether Flink restarted the live run, and it has yet to run well again
         self.looked = False  # whether it is known that nothing runs, although there is no submission
 
     # what is given
