@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.integration import Lab, Object, condition, submission, wait_until
 
-pytestmark = [pytest.mark.kube, pytest.mark.flink, pytest.mark.every_flink]
+pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
 CAUSE = "IllegalStateException: fails on purpose after 60 records"
 
@@ -30,6 +30,7 @@ def ready_during(lab: Lab, name: str, *, crashes: int) -> set[str]:
     return ready
 
 
+@pytest.mark.every_flink
 def test_a_crash_loop_says_what_fails_and_is_not_ready_in_between(lab: Lab, version: str) -> None:
     lab.apply(lab.job("crashing", "--fail-after", "60", "--restart", "100000"))
     first = lab.wait("crashing", lambda job: "lastFailure" in job["status"], "a cause")
@@ -46,6 +47,7 @@ def test_a_crash_loop_says_what_fails_and_is_not_ready_in_between(lab: Lab, vers
     assert lab.get("crashing")["status"]["job"]["restarts"] >= 3
 
 
+@pytest.mark.every_flink
 def test_a_job_that_crashed_once_is_ready_again(lab: Lab, version: str) -> None:
     healed = lab.directory / "once"
     lab.apply(lab.job("crashed", "--fail-after", "60", "--fail-until", str(healed), "--restart", "100000"))
@@ -56,6 +58,7 @@ def test_a_job_that_crashed_once_is_ready_again(lab: Lab, version: str) -> None:
     assert submission(found)["number"] == 1
 
 
+@pytest.mark.every_flink
 def test_a_job_that_needs_more_slots_than_there_are(lab: Lab, version: str) -> None:
     manifest = lab.job("too-wide", parallelism=40)
     lab.apply(manifest)
@@ -64,3 +67,13 @@ def test_a_job_that_needs_more_slots_than_there_are(lab: Lab, version: str) -> N
     assert " free of 16, 1 TaskManager" in condition(waiting, "Ready")["message"]
     lab.edit(manifest, parallelism=1)
     lab.running("too-wide")
+
+
+def test_a_cluster_that_no_name_leads_to(lab: Lab) -> None:
+    """A host without dots is a Service of the FlinkJob's own namespace, wherever the operator runs."""
+    lab.apply(lab.job("nowhere", cluster={"url": "http://flink-nowhere:8081"}))
+    lab.told_once("ClusterUnreachable", "nowhere")
+    message = condition(lab.get("nowhere"), "Ready")["message"]
+    assert message.startswith(f"http://flink-nowhere.{lab.namespace}.svc:8081: host flink-nowhere.{lab.namespace}.svc ")
+    assert message.endswith(f"is there a Service flink-nowhere in namespace {lab.namespace}?")
+    assert lab.get("nowhere")["status"]["phase"] == "Pending"

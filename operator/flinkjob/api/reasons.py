@@ -145,6 +145,7 @@ class Reason(StrEnum):
         "ClusterUnreachable",
         "The cluster's REST endpoint does not answer; the job itself may be fine.",
     )
+    NoAnswer = "NoAnswer", "The cluster's REST endpoint has not answered for some seconds, which is no news yet."
     ClusterReachable = "ClusterReachable", "The cluster's REST endpoint answers."
     LeftBehind = "LeftBehind", "The FlinkJob is gone but its Flink job could not be ended; the message names it."
     StatusUnreadable = (

@@ -99,7 +99,7 @@ specs = st.fixed_dictionaries(
         "state": st.sampled_from(["Running", "Running", "Suspended", "Cancelled", "Drained"]),
         "args": st.sampled_from([[], ["new"]]),
         "parallelism": st.integers(1, 3),
-        "cluster": st.sampled_from([{"url": "http://flink:8081"}, {"url": "http://elsewhere:8081"}]),
+        "cluster": st.sampled_from([{"url": "http://flink.example:8081"}, {"url": "http://elsewhere.example:8081"}]),
         "upgrade": st.fixed_dictionaries(
             {},
             optional={
@@ -249,7 +249,7 @@ def observations(draw: st.DrawFn) -> Observation:
     return seen(
         about,
         cluster=there,
-        target=draw(st.sampled_from([there, replace(cluster(), url="http://elsewhere:8081")])),
+        target=draw(st.sampled_from([there, replace(cluster(), url="http://elsewhere.example:8081")])),
         run=draw(
             st.builds(
                 lambda phase, rejection: RunSeen(phase=phase, rejection=rejection, message="m"),

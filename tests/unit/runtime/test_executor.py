@@ -47,7 +47,7 @@ from tests.unit.runtime.conftest import World
 from tests.unit.runtime.stubs import StubEvents, StubFlink, StubKube
 
 KEY = ("default", "demo")
-URL = "http://flink:8081"
+URL = "http://flink.example:8081"
 RUN = RunJob(url=URL, jar_id="j", attempt=0, request=RunRequest(job_id="a" * 32))
 STOP = StopJob(
     url=URL, job_id="a", trigger_id="t", directory="file:/d", format_type=SavepointFormat.CANONICAL, drain=True

@@ -234,15 +234,26 @@ def _conditions(draft: Draft, row: Row, reason: str, message: str) -> tuple[Cond
 
 
 def _reach(draft: Draft, known: Conditions) -> tuple[ConditionStatus, str, str]:
-    """The condition `ClusterReachable`; one answer that could not be had, or another wording, changes nothing."""
+    """The condition `ClusterReachable`; one answer that could not be had, or another wording, changes nothing.
+
+    Its reason says whether an Event has told of the silence, which is so once it lasts, or holds up a start.
+    """
     cluster = draft.observation.cluster
     before = known.before("ClusterReachable")
+    told = before is not None and before.status is F and before.reason == Reason.ClusterUnreachable
     if cluster.reachable:
+        if told:
+            draft.event(Reason.ClusterReachable, f"{cluster.url} answers again")
         return T, Reason.ClusterReachable, ""
+    plan = draft.halt.plan
+    held_up = plan is not None and plan.reason == Reason.ClusterUnreachable and draft.live_run is None
+    if cluster.error and not told and (held_up or cluster.unreachable_for >= UNREACHABLE_GRACE):
+        draft.event(Reason.ClusterUnreachable, cluster.error, warning=True)
+        return F, Reason.ClusterUnreachable, cluster.error
     if before is not None and (before.status is F or cluster.unreachable_for == 0):
         return before.status, before.reason, before.message
     if cluster.error:
-        return F, Reason.ClusterUnreachable, cluster.error
+        return F, Reason.NoAnswer, cluster.error
     return U, Reason.Pending, "not looked at yet"
 
 

@@ -30,6 +30,7 @@ from tests.support.inputs import (
     silent,
     spec,
     stats,
+    told,
     triggered,
     unseen,
 )
@@ -161,6 +162,34 @@ def test_a_blip_is_not_written_and_a_silence_is() -> None:
     )
 
 
+def _told_of_the_cluster(decision: JobDecision) -> list[str]:
+    return [reason for reason in told(decision) if reason in ("ClusterUnreachable", "ClusterReachable")]
+
+
+def test_a_cluster_that_is_away_for_a_minute_and_back_is_told_once_each() -> None:
+    status, events = RUNNING, []
+    for seconds in (0.0, 5.0, 59.0, 60.0, 61.0, 900.0):
+        decision = decide(job(status=status), seen(JobSeen(), cluster=silent(seconds)))
+        status = decision.status
+        events.append(_told_of_the_cluster(decision))
+    assert events == [[], [], [], ["ClusterUnreachable"], [], []]
+    back = decide(job(status=status), seen(present()))
+    assert _told_of_the_cluster(back) == ["ClusterReachable"]
+    assert _told_of_the_cluster(decide(job(status=back.status), seen(present()))) == []
+
+
+def test_a_blip_is_told_neither_when_it_begins_nor_when_it_is_over() -> None:
+    gone = decide(job(status=RUNNING), seen(JobSeen(), cluster=silent(5.0)))
+    assert _told_of_the_cluster(gone) == []
+    assert _told_of_the_cluster(decide(job(status=gone.status), seen(present()))) == []
+
+
+def test_a_cluster_that_a_first_start_waits_for_is_told_at_once() -> None:
+    decision = decide(job(held=False), seen(cluster=silent(0.1)))
+    assert _told_of_the_cluster(decision) == ["ClusterUnreachable"]
+    assert _told_of_the_cluster(decide(job(status=decision.status, held=False), seen(cluster=silent(30)))) == []
+
+
 @pytest.mark.parametrize(("silence", "again"), [(0.0, 2.0), (10.0, 10.0), (900.0, 30.0)])
 def test_a_silent_cluster_is_looked_at_less_and_less_often(silence: float, again: float) -> None:
     assert decide(job(status=RUNNING), seen(JobSeen(), cluster=silent(silence))).requeue_after == again
@@ -188,7 +217,7 @@ def test_what_scale_needs_is_there() -> None:
     assert decision.status.cluster is not None
     assert decision.status.cluster.flink_version == "2.3.0"
     assert decision.status.job is not None
-    assert decision.status.job.ui_url == f"http://flink:8081/#/job/{flink_id()}"
+    assert decision.status.job.ui_url == f"http://flink.example:8081/#/job/{flink_id()}"
 
 
 def test_a_message_of_any_length_is_one_line() -> None:

@@ -325,7 +325,7 @@ def test_ended_kin_block_nothing(state: FlinkJobState) -> None:
 
 
 def test_an_unsuitable_cluster_gets_no_run() -> None:
-    wanted = spec(cluster={"url": "http://flink:8081", "require": ["HighAvailability"]})
+    wanted = spec(cluster={"url": "http://flink.example:8081", "require": ["HighAvailability"]})
     decision = decide(job(wanted, _status(ended(RunResult.CANCELLED, SP)), held=False), seen())
     assert acts(decision) == []
     assert decision.status.plan is not None
