@@ -51,15 +51,18 @@ def test_a_requirement_added_later_leaves_the_running_job_alone(lab: Lab) -> Non
 
 
 @pytest.mark.behaviour(52)
-def test_risks_are_told_once(lab: Lab) -> None:
+def test_risks_are_told_once_for_all_jobs_of_a_cluster(lab: Lab) -> None:
     lab.start("risky")
-    found = lab.running("risky", 1)
+    lab.start("risky-too")
+    found = lab.running("risky-too", 1)
     said = condition(found, "ClusterSuitable")
     assert said["status"] == "True"
     assert said["reason"] == "Risky"
     assert "no high availability" in said["message"]
     assert "System.exit" not in said["message"], "this cluster intercepts it"
-    lab.told_once("ClusterUnsuitable", "risky")
+    lab.told("Running", name="risky-too")  # Events are sent in their order
+    told = [each["message"] for each in lab.kube.all("Event", lab.namespace, reason="ClusterUnsuitable")]
+    assert told.count(said["message"]) == 1
 
 
 def test_a_requirement_that_does_not_exist_is_refused(lab: Lab) -> None:

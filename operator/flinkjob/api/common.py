@@ -175,6 +175,9 @@ Message = Annotated[str, Field(max_length=1024), _cut(1024)]
 """One line for people in a status. Cut at its limit when written."""
 
 
+Cause = Annotated[str, Field(max_length=512), _cut(512)]
+"""What an error says, in one line. Cut at its limit when written."""
+
 ConditionMessage = Annotated[str, Field(max_length=768), _cut(768)]
 """One line for people beside a word that says the same. Cut at its limit when written."""
 

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field
 
 from flinkjob.api.common import (
+    Cause,
     ConditionMessage,
     Message,
     ObservedLocation,
@@ -89,9 +90,12 @@ class ObservedJob:
 
     id: Annotated[Word | None, Field(description="Flink job id.")] = None
     name: Annotated[Text | None, Field(description="Name in Flink.")] = None
-    state: Annotated[Word | None, Field(description="Flink's own word; kept when the cluster cannot be reached.")] = (
-        None
-    )
+    state: Annotated[
+        Word | None,
+        Field(
+            description="Flink's own word; kept when the cluster cannot be reached, absent once Flink has forgotten the job."
+        ),
+    ] = None
     observed_time: Annotated[Time | None, Field(description="When that state was first seen.")] = None
     start_time: Annotated[Time | None, Field(description="When the job started.")] = None
     end_time: Annotated[Time | None, Field(description="When the job ended.")] = None
@@ -188,6 +192,9 @@ class Submission:
         MainFailure | None,
         Field(description="How main() failed after it had started the job, where it did and that was seen."),
     ] = None
+    savepoint_failure: Annotated[
+        Text | None, Field(description="Why the last savepoint to stop it with could not be taken.")
+    ] = None
     bounded: Annotated[
         bool, Field(description="Whether Flink refused a savepoint since the job is bounded (a batch job).")
     ] = False
@@ -267,8 +274,8 @@ class FailureInfo:
         Field(description="When. Up to a minute behind while the job fails again and again from one cause."),
     ] = None
     job_id: Annotated[ShortWord | None, Field(description="The Flink job that failed.")] = None
-    exception: Annotated[Word | None, Field(description="The exception's class.")] = None
-    root_cause: Annotated[Message | None, Field(description="The innermost cause, in one line.")] = None
+    exception: Annotated[Text | None, Field(description="The exception's class.")] = None
+    root_cause: Annotated[Cause | None, Field(description="The innermost cause, in one line.")] = None
     task: Annotated[Text | None, Field(description="The task.")] = None
     task_manager: Annotated[Text | None, Field(description="The TaskManager.")] = None
     recent: Annotated[

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from flinkjob.api.constants import LABEL_NAME
-from flinkjob.api.enums import ConditionStatus, DesiredState, Phase, RunResult, SubmissionReason
+from flinkjob.api.enums import ConditionStatus, DesiredState, Phase, RunResult, SnapshotKind, SubmissionReason
 from flinkjob.api.flinkjob_status import ClusterInfo, Condition
 from flinkjob.api.reasons import Reason
 from flinkjob.core.conditions import Conditions
+from flinkjob.core.errors import one_line
 from flinkjob.core.flinkmodel import FlinkJobState
 from flinkjob.core.job import copies_status, crash_loop
 from flinkjob.core.job.cluster_requirements import advise
@@ -33,6 +34,17 @@ Row = tuple[ConditionStatus, ConditionStatus, ConditionStatus, ConditionStatus]
 _DOWN = (FlinkJobState.RESTARTING, FlinkJobState.FAILING, FlinkJobState.FAILED, FlinkJobState.CANCELED)
 _ON_THE_WAY_DOWN = (Step.UPGRADE, Step.STOP, Step.FETCH, Step.PREFLIGHT)
 _AT_REST = (Phase.SUSPENDED, Phase.CANCELLED, Phase.DRAINED, Phase.FINISHED)
+_LEFT_ALONE = (
+    Reason.InvalidSpec,
+    Reason.ArtifactFailed,
+    Reason.ArtifactChanged,
+    Reason.PreflightFailed,
+    Reason.NoSavepointDirectory,
+    Reason.NotRetained,
+    Reason.SavepointFailed,
+    Reason.Unsuitable,
+)
+"""Why a change waits for a person, while the running job is not touched."""
 _BUSY = {
     Requester.UPGRADE: Phase.UPGRADING,
     Requester.ROLLBACK: Phase.UPGRADING,
@@ -95,7 +107,10 @@ def _live_phase(draft: Draft) -> Phase:
     assert run is not None
     if _silent(draft):
         return Phase.UNKNOWN
-    overview = draft.observation.job.overview
+    overview, halt = draft.observation.job.overview, draft.halt
+    stalled = halt.trouble is not None and halt.trouble.stalled
+    if stalled and not run.seen:
+        return Phase.HELD
     if not run.running:
         match run.reason:
             case SubmissionReason.UPGRADE | SubmissionReason.REDEPLOY | SubmissionReason.ROLLBACK:
@@ -110,8 +125,7 @@ def _live_phase(draft: Draft) -> Phase:
         return Phase.RESTARTING
     if overview is not None and overview.state is FlinkJobState.RUNNING and not overview.all_tasks_running:
         return Phase.RESTARTING
-    halt = draft.halt
-    if halt.plan is not None and halt.trouble is None and halt.plan.step in _ON_THE_WAY_DOWN:
+    if halt.plan is not None and not stalled and halt.plan.step in _ON_THE_WAY_DOWN:
         return Phase.UPGRADING if _wants_run(draft) else Phase.SUSPENDING
     return Phase.RUNNING
 
@@ -128,10 +142,10 @@ def _down_phase(draft: Draft) -> Phase:
             return Phase.DRAINED
         case DesiredState.RUNNING:
             pass
-    if run is None or run.end is None:
-        return Phase.PENDING
     trouble = draft.halt.trouble
     stalled = trouble is not None and trouble.stalled
+    if run is None or run.end is None:
+        return Phase.HELD if stalled else Phase.PENDING
     match run.end.result:
         case RunResult.FINISHED if draft.halt.plan is None:
             return Phase.FINISHED
@@ -185,7 +199,9 @@ def _why(draft: Draft, phase: Phase) -> tuple[str, str]:
         return Reason.ClusterUnreachable, draft.observation.cluster.error or "the cluster does not answer"
     halt = draft.halt
     if halt.trouble is not None:
-        return halt.trouble.reason, halt.trouble.message
+        message = halt.trouble.message
+        runs_on = halt.trouble.reason in _LEFT_ALONE and _running_well(draft)
+        return halt.trouble.reason, one_line(f"the job runs on as it is: {message}") if runs_on else message
     if halt.plan is not None:
         return halt.plan.reason or phase, halt.plan.message or ""
     overview = draft.observation.job.overview
@@ -195,14 +211,33 @@ def _why(draft: Draft, phase: Phase) -> tuple[str, str]:
         case Phase.RESTARTING:
             return _failure(draft) or (Reason.Restarting, f"Flink: {overview.state}" if overview else "")
         case Phase.SUSPENDED | Phase.DRAINED:
-            end = draft.run.end if draft.run else None
-            return phase, f"savepoint {end.snapshot}" if end and end.snapshot else "not running, as asked"
+            return phase, _what_is_left(draft)
         case Phase.CANCELLED:
             return phase, "not running, as asked"
         case Phase.FINISHED:
             return phase, "the job came to its own end"
         case _:
             return phase, ""
+
+
+def _what_is_left(draft: Draft) -> str:
+    """What a job that was stopped as asked resumes from, and why that is no savepoint where it is none."""
+    run = draft.run
+    if run is None or run.end is None:
+        return "not running, as asked"
+    end, failure = run.end, run.savepoint_failure
+    match end.snapshot_kind:
+        case SnapshotKind.SAVEPOINT | SnapshotKind.CHECKPOINT if end.snapshot is not None:
+            text = f"{end.snapshot_kind.lower()} {end.snapshot}"
+        case SnapshotKind.RESTORED if end.snapshot is not None:
+            text = f"it resumes from {end.snapshot}, where it had started"
+        case SnapshotKind.EMPTY | SnapshotKind.RESTORED:
+            text = "it resumes without state"
+        case _:
+            text = "not running, as asked"
+    if failure is None or end.snapshot_kind is SnapshotKind.SAVEPOINT:
+        return text
+    return one_line(f"{text}; no savepoint could be taken: {failure}")
 
 
 def _failure(draft: Draft) -> tuple[str, str] | None:
@@ -246,8 +281,9 @@ def _reach(draft: Draft, known: Conditions) -> tuple[ConditionStatus, str, str]:
             draft.event(Reason.ClusterReachable, f"{cluster.url} answers again")
         return T, Reason.ClusterReachable, ""
     plan = draft.halt.plan
+    lasts = cluster.unreachable_for >= UNREACHABLE_GRACE and draft.live_run is not None
     held_up = plan is not None and plan.reason == Reason.ClusterUnreachable and draft.live_run is None
-    if cluster.error and not told and (held_up or cluster.unreachable_for >= UNREACHABLE_GRACE):
+    if cluster.error and not told and (lasts or held_up):
         draft.event(Reason.ClusterUnreachable, cluster.error, warning=True)
         return F, Reason.ClusterUnreachable, cluster.error
     if before is not None and (before.status is F or cluster.unreachable_for == 0):
@@ -271,7 +307,8 @@ def _suitability(draft: Draft, known: Conditions) -> tuple[ConditionStatus, str,
     else:
         row = (T, Reason.Suitable, "")
     if row[2] and (before is None or before.message != row[2]):
-        draft.event(Reason.ClusterUnsuitable, row[2], warning=True)
+        # what endangers all jobs of a cluster is said once; what one job asks for, of that job
+        draft.event(Reason.ClusterUnsuitable, row[2], warning=True, once_for="" if found.unmet else cluster.url)
     return row
 
 

@@ -96,7 +96,7 @@ def failure_of(draft: Draft, run: Submission, exception: JobException) -> Failur
     return FailureInfo(
         time=exception.time or draft.now,
         job_id=run.job_id,
-        exception=exception.name[:128],
+        exception=exception.name[:256],
         root_cause=exception.root_cause,
         task=_EXECUTION.sub("", exception.task[:256]) if exception.task else None,
         task_manager=exception.taskmanager[:256] if exception.taskmanager else None,
