@@ -209,7 +209,11 @@ def _why(draft: Draft, phase: Phase) -> tuple[str, str]:
         case Phase.RUNNING:
             return Reason.Running, f"{overview.tasks.total} tasks are running" if overview else "all tasks are running"
         case Phase.RESTARTING:
-            return _failure(draft) or (Reason.Restarting, f"Flink: {overview.state}" if overview else "")
+            if overview is not None and overview.all_tasks_running:
+                text = "all tasks run again; Ready once they have run for a while"
+            else:
+                text = f"Flink: {overview.state}" if overview is not None else ""
+            return _failure(draft) or (Reason.Restarting, text)
         case Phase.SUSPENDED | Phase.DRAINED:
             return phase, _what_is_left(draft)
         case Phase.CANCELLED:

@@ -40,13 +40,11 @@ def note(draft: Draft, run: Submission, overview: JobOverview) -> None:
     """Fold what Flink says of failures into the status, and note whether the job has yet to run well again."""
     failures, known = draft.observation.job.failures, of_run(draft, run)
     newest = _newest(draft, known, failures) if failures is not None else known
-    if newest is None:
+    if newest is None or newest.recovered_time is not None:  # what restarted it now may not have been read yet
         draft.recovering = _was_restarting(draft, run) and not _is_well(draft, overview, SETTLED)
         return
     if newest is not known and _worth_a_write(known, newest):
         _fail(draft, known, newest)
-    if newest.recovered_time is not None:
-        return
     draft.recovering = not _is_well(draft, overview, WELL if is_loop(newest) else SETTLED)
     if not draft.recovering:
         _recover(draft, run, newest)

@@ -111,6 +111,8 @@ def test_a_job_that_crashed_is_not_ready_before_it_has_run_for_a_while() -> None
     assert life.failure.recovered_time == NOW
     assert life.events == ["Restarting", "Running"]
     assert life.round(down(failed(1))) == "Reconciling, unhealthy: Restarting", "tasks are missing, nothing else failed"
+    assert life.round(up(failed(1), 0.5)) == "Reconciling, unhealthy: Restarting", "nor has it run for a while since"
+    assert life.condition("Ready")[1] == "all tasks run again; Ready once they have run for a while"
     assert life.events == ["Restarting", "Running"]
 
 
