@@ -3,7 +3,8 @@
 import pytest
 
 from flinkjob.core.errors import RescaleUnsupported
-from flinkjob.core.flinkmodel import FlinkJobState, JobFailures
+from flinkjob.core.flinkmodel import FlinkJobState
+from flinkjob.core.jobfailures import JobFailures
 from tests.contract.target import REFRESH, Target, new_id
 
 

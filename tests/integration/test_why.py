@@ -47,8 +47,7 @@ def test_a_crash_loop_says_what_fails_and_is_not_ready_in_between(lab: Lab, vers
     assert lab.get("crashing")["status"]["job"]["restarts"] >= 3
 
 
-@pytest.mark.every_flink
-def test_a_job_that_crashed_once_is_ready_again(lab: Lab, version: str) -> None:
+def test_a_job_that_crashed_once_is_ready_again(lab: Lab) -> None:
     healed = lab.directory / "once"
     lab.apply(lab.job("crashed", "--fail-after", "60", "--fail-until", str(healed), "--restart", "100000"))
     lab.wait("crashed", lambda job: "lastFailure" in job["status"], "a cause")

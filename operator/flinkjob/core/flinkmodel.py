@@ -292,21 +292,6 @@ class JobException:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class JobFailures:
-    """What made Flink restart a job that has not ended, as far as its JobManager remembers (16 failures by default).
-
-    Attributes:
-        newest: the last failure.
-        times: when it failed, newest first; by Flink's clock.
-        restarts: how often Flink has restarted it, by its own counter, which is seconds behind; None where it is unknown.
-    """
-
-    newest: JobException
-    times: tuple[datetime, ...]
-    restarts: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class JobManagerInfo:
     """The JobManager process that answers: `incarnation` changes whenever the process is another one."""
 

@@ -23,13 +23,13 @@ from flinkjob.core.flinkmodel import (
     CheckpointStats,
     ClusterOverview,
     JobException,
-    JobFailures,
     JobOverview,
     ParallelismBounds,
     RunRequest,
     TriggerResult,
 )
 from flinkjob.core.identity import Mark
+from flinkjob.core.jobfailures import JobFailures
 
 
 class Presence(StrEnum):

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pydantic import TypeAdapter
 
 from flinkjob.core.errors import FlinkJobError
-from flinkjob.core.flinkmodel import CancelResult, FlinkJobState, JobException, JobFailures, JobOverview
+from flinkjob.core.flinkmodel import CancelResult, FlinkJobState, JobException, JobOverview
+from flinkjob.core.jobfailures import JobFailures
 from flinkjob.flink import wire
 from flinkjob.flink.calls import Calls, segment
 from flinkjob.flink.error_texts import is_job_not_found

@@ -21,11 +21,11 @@ from flinkjob.flink.error_texts import (
     savepoint_despite_failure,
     savepoint_failure,
 )
+from flinkjob.flink.foreign import Foreign
 
 _NO_INTERVAL = 2**63 - 1
 _STACKTRACE_LINES = 12
 _STACKTRACE_CHARACTERS = 2000
-_FOREIGN_CHARACTERS = 8192
 _NOT_ADDRESSABLE = "<checkpoint-not-externally-addressable>"
 
 
@@ -46,17 +46,6 @@ def _place(value: Any) -> Any:
     return None if value in ("", _NOT_ADDRESSABLE) else value
 
 
-def _cut(value: Any) -> Any:
-    """The beginning of a long text and its innermost cause, found without a regular expression."""
-    if not isinstance(value, str) or len(value) <= _FOREIGN_CHARACTERS:
-        return value
-    half = _FOREIGN_CHARACTERS // 2
-    innermost = max(value.rfind("\nCaused by: "), half)
-    return f"{value[:half]}{value[innermost : innermost + half]}"
-
-
-Foreign = Annotated[str, BeforeValidator(_cut)]
-"""A text that a program or a library wrote, of any length: cut before anything looks into it."""
 Time = Annotated[datetime | None, BeforeValidator(_time)]
 Number = Annotated[int | None, BeforeValidator(_number)]
 Place = Annotated[str | None, BeforeValidator(_place)]

@@ -15,7 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from flinkjob.core.errors import FlinkJobError
-from flinkjob.core.flinkmodel import FlinkJobState, JobFailures, JobOverview
+from flinkjob.core.flinkmodel import FlinkJobState, JobOverview
+from flinkjob.core.jobfailures import JobFailures
 
 log = logging.getLogger(__name__)
 

@@ -39,10 +39,10 @@ from flinkjob.core.flinkmodel import (
     CheckpointKind,
     FlinkJobState,
     JobException,
-    JobFailures,
     TriggerState,
 )
 from flinkjob.core.job.restore_failure import fingerprint
+from flinkjob.core.jobfailures import JobFailures
 from flinkjob.core.model import (
     ArtifactPhase,
     ArtifactSeen,

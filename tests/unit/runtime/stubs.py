@@ -14,13 +14,13 @@ from flinkjob.core.flinkmodel import (
     ClusterConfig,
     FlinkJobState,
     JarFile,
-    JobFailures,
     JobManagerInfo,
     JobOverview,
     TaskCounts,
     TriggerResult,
     TriggerState,
 )
+from flinkjob.core.jobfailures import JobFailures
 from flinkjob.kube.errors import Conflict
 
 DOWN = Unreachable("refused", "connection refused")

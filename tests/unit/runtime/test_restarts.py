@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from flinkjob.core.errors import Unreachable
-from flinkjob.core.flinkmodel import FlinkJobState, JobException, JobFailures
+from flinkjob.core.flinkmodel import FlinkJobState, JobException
+from flinkjob.core.jobfailures import JobFailures
 from flinkjob.runtime.restarts import READ_AGAIN, READS_A_SECOND
 from tests.unit.runtime.conftest import World
 from tests.unit.runtime.stubs import job_overview

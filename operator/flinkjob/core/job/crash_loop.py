@@ -15,9 +15,10 @@ from flinkjob.api.enums import Phase
 from flinkjob.api.flinkjob_status import FailureInfo, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.errors import one_line
-from flinkjob.core.flinkmodel import JobException, JobFailures, JobOverview
+from flinkjob.core.flinkmodel import JobException, JobOverview
 from flinkjob.core.identity import digest_of
 from flinkjob.core.job.draft import Draft
+from flinkjob.core.jobfailures import JobFailures
 
 WINDOW = timedelta(minutes=10)
 """Failures within so long of each other count together."""

@@ -12,7 +12,8 @@ from flinkjob.api.codec import dump_status
 from flinkjob.api.enums import Phase
 from flinkjob.api.flinkjob_status import FailureInfo, FlinkJobStatus
 from flinkjob.core.actions import PostEvent
-from flinkjob.core.flinkmodel import FlinkJobState, JobException, JobFailures
+from flinkjob.core.flinkmodel import FlinkJobState, JobException
+from flinkjob.core.jobfailures import JobFailures
 from flinkjob.core.model import JobDecision, JobSeen, Presence
 from tests.support.inputs import (
     NOW,
