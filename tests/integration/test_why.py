@@ -70,9 +70,9 @@ def test_a_job_that_needs_more_slots_than_there_are(lab: Lab, version: str) -> N
 
 def test_a_cluster_that_no_name_leads_to(lab: Lab) -> None:
     """A host without dots is a Service of the FlinkJob's own namespace, wherever the operator runs."""
-    lab.apply(lab.job("nowhere", cluster={"url": "http://flink-nowhere:8081"}))
-    lab.told_once("ClusterUnreachable", "nowhere")
-    message = condition(lab.get("nowhere"), "Ready")["message"]
+    lab.apply(lab.job("unresolved", cluster={"url": "http://flink-nowhere:8081"}))
+    lab.told_once("ClusterUnreachable", "unresolved")
+    message = condition(lab.get("unresolved"), "Ready")["message"]
     assert message.startswith(f"http://flink-nowhere.{lab.namespace}.svc:8081: host flink-nowhere.{lab.namespace}.svc ")
     assert message.endswith(f"is there a Service flink-nowhere in namespace {lab.namespace}?")
-    assert lab.get("nowhere")["status"]["phase"] == "Pending"
+    assert lab.get("unresolved")["status"]["phase"] == "Pending"
