@@ -49,9 +49,10 @@ chart: $(VENV) ## What the checkers say of the chart: lint, the API server, Pod 
 	$(BIN)/pytest -q tests/chart $(PYTEST)
 
 .PHONY: generated
-generated: $(VENV) ## Write what below deploy/ is made from other files, and tests/PROOFS.md from the marks of the tests
+generated: $(VENV) ## Write what below deploy/ is made from other files, tests/PROOFS.md and docs/troubleshooting.md from tests
 	$(BIN)/python -m deploy.local.generated
 	$(BIN)/python -m tests.support.proofs
+	$(BIN)/python -m tests.support.troubleshooting
 
 .PHONY: image
 image: $(VENV) ## Build the image without Docker (root, buildah, debootstrap); says its size and how fast it starts

@@ -4,6 +4,7 @@ import pytest
 
 from flinkjob.core.errors import RescaleUnsupported
 from flinkjob.core.flinkmodel import FlinkJobState
+from flinkjob.core.jobfailures import JobFailures
 from tests.contract.target import REFRESH, Target, new_id
 
 
@@ -85,6 +86,58 @@ async def test_a_failure_is_told_with_its_root_cause(target: Target) -> None:
     assert failure.root_cause == "IllegalStateException: fails on purpose after 5 records"
     assert failure.task is not None
     assert "count" in failure.task
+
+
+@pytest.mark.oldest
+async def test_a_restart_shows_in_the_overview_in_the_failures_and_in_the_counter(target: Target) -> None:
+    job_id = await target.start("--fail-after", "30", "--rate", "100", "--restart", "1000")
+    before = await target.overview(job_id)
+    assert before is not None
+
+    async def told() -> JobFailures | None:
+        found = await target.client.failures(job_id)
+        return found if found is not None and len(found.times) >= 2 else None
+
+    found = await target.until(told)
+    assert found.newest.root_cause == "IllegalStateException: fails on purpose after 30 records"
+    assert found.newest.task is not None
+    assert found.newest.taskmanager is not None
+    assert found.newest.time == found.times[0] > found.times[1]
+
+    async def another_change() -> bool:
+        job = await target.overview(job_id)
+        return job is not None and job.all_tasks_running and job.last_modification != before.last_modification
+
+    await target.until(another_change)
+
+    async def counted() -> bool:
+        again = await target.client.failures(job_id)
+        return again is not None and (again.restarts or 0) >= 2
+
+    await target.until(counted)
+
+
+@pytest.mark.oldest
+async def test_a_steady_job_has_no_failures_and_does_not_change(target: Target) -> None:
+    job_id = await target.start()
+    first = await target.overview(job_id)
+    assert first is not None
+    await target.fresh()
+    assert await target.overview(job_id) == first
+    assert await target.client.failures(job_id) is None
+    assert await target.client.failures(new_id()) is None
+
+
+@pytest.mark.oldest
+async def test_tasks_without_slots_are_told_apart(target: Target) -> None:
+    job_id = await target.run(parallelism=17)
+
+    async def waits() -> bool:
+        job = await target.overview(job_id)
+        return job is not None and job.waits_for_slots and not job.all_tasks_running
+
+    await target.until(waits)
+    assert (await target.client.cluster_overview()).slots_available < 17
 
 
 async def test_failures_are_as_old_as_the_cache(target: Target) -> None:

@@ -114,7 +114,7 @@ class SimJob:
             self._fail(failure, restart=restart)
             return
         self.tasks_running = True
-        self._since = self.events.now
+        self._since = self.modified = self.events.now
         interval = self.checkpoint_interval
         if interval:
             self._later(0.1 if self.settings.first_checkpoint_at_once else interval * 0.9, self._periodic)

@@ -120,6 +120,14 @@ def _told(part: str) -> Handler:
     return handle
 
 
+def _metrics(sim: FlinkSim, request: Request, at: Mapping[str, str]) -> Response:
+    """Only the one metric that is asked for; like Flink an empty list for a job that it does not know."""
+    job = sim.jobs.get(at["job"])
+    wanted = request.query.get("get", "").split(",")
+    found = [{"id": "numRestarts", "value": str(job.restarts)}] if job is not None and "numRestarts" in wanted else []
+    return Response(200, found)
+
+
 _Route = tuple[str, str, Callable[[FlinkSim, Request, Mapping[str, str]], Response | Reply]]
 _ROUTES: tuple[_Route, ...] = (
     ("GET", "/config", _config),
@@ -133,6 +141,7 @@ _ROUTES: tuple[_Route, ...] = (
     ("GET", f"{_JOB}/checkpoints/config", _told("checkpoints/config")),
     ("GET", f"{_JOB}/config", _told("config")),
     ("GET", f"{_JOB}/exceptions", _told("exceptions")),
+    ("GET", f"{_JOB}/metrics", _metrics),
     *jar_routes(),
     *trigger_routes(_JOB),
     *rescale_routes(_JOB),

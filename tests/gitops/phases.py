@@ -166,7 +166,7 @@ def savepoints() -> list[Case]:
         job_id=flink_id(),
         submission=1,
         start_time=ago(30),
-        cluster_url="http://flink:8081",
+        cluster_url="http://flink.example:8081",
     )
     done = triggered(TriggerState.COMPLETED, "file:///savepoints/sp/savepoint-1")
     rows: list[tuple[str, Object, str, str]] = [

@@ -31,12 +31,16 @@ class ApiServer:
             timeout=30,
         )
 
-    def accepts(self, plural: str, obj: Mapping[str, Any]) -> bool:
+    def refusal(self, plural: str, obj: Mapping[str, Any]) -> str | None:
+        """Why an object is refused; None where it is not."""
         answer = self._http.post(
             f"/apis/flinkjob.dev/v1alpha1/namespaces/default/{plural}", params={"dryRun": "All"}, json=obj
         )
         assert answer.status_code in (201, 422), answer.text
-        return answer.status_code == 201
+        return str(answer.json()["message"]) if answer.status_code == 422 else None
+
+    def accepts(self, plural: str, obj: Mapping[str, Any]) -> bool:
+        return self.refusal(plural, obj) is None
 
     def close(self) -> None:
         self._http.close()
@@ -68,6 +72,30 @@ def disagreements(server: ApiServer, specs: Iterator[dict[str, Any]]) -> list[di
     return [
         spec for spec in specs if server.accepts("flinkjobs", job(spec)) != (parse_job(job(spec)).spec_error is None)
     ]
+
+
+ADDRESSES = (
+    ("https://repo.example.com/a.jar", None),
+    ("https://repo.example.com/a.jar?X-Signature=1", None),
+    ("file:///jars/a.jar", None),
+    ("https://u:p@repo.example.com/a.jar", "must not contain a user name or password"),
+    ("https://token@repo.example.com/a.jar", "must not contain a user name or password"),
+    ("y.jar", "must be an address such as https://repo.example.com/job.jar"),
+    ("", "must be an address such as https://repo.example.com/job.jar"),
+    ("https://repo.example.com/a.jar\n", "must be an address such as https://repo.example.com/job.jar"),
+    ("s3://bucket/a.jar", "must be an address such as https://repo.example.com/job.jar"),
+)
+
+
+@pytest.mark.parametrize(("uri", "said"), ADDRESSES)
+def test_a_refused_address_says_what_to_write(server: ApiServer, uri: str, said: str | None) -> None:
+    obj = job({"jar": {"uri": uri}})
+    refusals = (server.refusal("flinkjobs", obj), parse_job(obj).spec_error)
+    if said is None:
+        assert refusals == (None, None)
+    for refusal in refusals:
+        assert said is None or (refusal is not None and said in refusal and "spec.jar.uri" in refusal)
+        assert "[^" not in (refusal or ""), "no regular expression"
 
 
 def test_every_combination_of_a_savepoint(server: ApiServer) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.integration import Lab, Refused, condition, conditions, submission
+from tests.support.integration import Lab, Refused, condition, conditions, submission, wait_until
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
@@ -51,15 +51,23 @@ def test_a_requirement_added_later_leaves_the_running_job_alone(lab: Lab) -> Non
 
 
 @pytest.mark.behaviour(52)
-def test_risks_are_told_once(lab: Lab) -> None:
+def test_risks_are_told_once_for_all_jobs_of_a_cluster(lab: Lab) -> None:
     lab.start("risky")
-    found = lab.running("risky", 1)
+    lab.start("risky-too")
+    found = lab.running("risky-too", 1)
     said = condition(found, "ClusterSuitable")
     assert said["status"] == "True"
     assert said["reason"] == "Risky"
     assert "no high availability" in said["message"]
     assert "System.exit" not in said["message"], "this cluster intercepts it"
-    lab.told_once("ClusterUnsuitable", "risky")
+
+    def about() -> list[str]:
+        """The names of the jobs that told it, of all those that ever ran here."""
+        told = lab.kube.all("Event", lab.namespace, reason="ClusterUnsuitable")
+        return [each["involvedObject"]["name"] for each in told if each["message"] == said["message"]]
+
+    wait_until(about, timeout=30, what="an Event about the cluster")
+    assert len({"risky", "risky-too"} & set(about())) <= 1
 
 
 def test_a_requirement_that_does_not_exist_is_refused(lab: Lab) -> None:

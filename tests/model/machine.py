@@ -130,7 +130,7 @@ class Machine(RuleBasedStateMachine):
         """A restore from a backup drops the status of a job that runs where its spec says (else nobody can know where)."""
         name = data.draw(st.sampled_from(sorted(self.specs)))
         status = (self.world.job(name) or {}).get("status", {})
-        at_home = status.get("submission", {}).get("clusterUrl") == self.specs[name]["cluster"]["url"]
+        at_home = status.get("submission", {}).get("clusterUrl") == f"{self.specs[name]['cluster']['url']}.ns.svc"
         if (
             status.get("phase") == "Running"
             and at_home

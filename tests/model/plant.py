@@ -168,7 +168,7 @@ class OperatorInstance:
         self._rounds: list[float] = []
         self.cache = ObjectCache()
         self.faults = CrashingFaults()
-        self.http = httpx.AsyncClient(transport=plant.witness.carry(SimTransport(plant.sims)), trust_env=False)
+        self.http = httpx.AsyncClient(transport=plant.witness.carry(SimTransport(plant.addresses)), trust_env=False)
         self.ticks = Ticks(self._enqueue)
         pace = Pace(fast=0.5, slow=20.0)
         self.clusters = Clusters(lambda url, _: FlinkClient(self.http, url), pace, self._enqueue, news=self.ticks.news)
@@ -267,6 +267,7 @@ class Plant:
         settings = SimSettings(high_availability=high_availability)
         self.sims = {host: FlinkSim(clock, settings) for host in HOSTS}
         self.kube = MemoryKube(lambda: clock.date().strftime("%Y-%m-%dT%H:%M:%SZ"))
+        self.addresses = {f"{host}.ns.svc": sim for host, sim in self.sims.items()}
         self.witness = Witness(self.kube, self.sims)
         self.disk = Disk(self.sims)
         self.events = Events()

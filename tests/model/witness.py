@@ -217,7 +217,7 @@ class _Shown(httpx.AsyncBaseTransport):
             content = await request.aread()
             is_json = request.headers.get("content-type", "").startswith("application/json") and content
             body: Any = json.loads(content) if is_json else {}
-            self._witness.see(request.url.host, request.method, request.url.path, body)
+            self._witness.see(request.url.host.partition(".")[0], request.method, request.url.path, body)
         return await self._inner.handle_async_request(request)
 
     async def aclose(self) -> None:

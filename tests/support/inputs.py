@@ -52,7 +52,7 @@ from flinkjob.core.model import (
 from flinkjob.core.savepoint.decide import SavepointInput, decide_savepoint
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
-URL = "http://flink:8081"
+URL = "http://flink.example:8081"
 NAMESPACE, NAME, UID, IDENTITY = "shop", "clicks", "u-1", "default"
 OWNER = Owner(IDENTITY, NAMESPACE, NAME)
 JAR = "a" * 64

@@ -23,7 +23,6 @@ CHANGES = {"flinkjob.core.job.draft.Draft.update": "flinkjob.api.flinkjob_status
 ALLOWED: Mapping[str, str] = {
     "flinkjob.api.flinkjob_spec.FlinkJobSpec.restart_nonce": "it acts through the run's digest alone",
     "flinkjob.core.model.ArtifactRequest.attempt": "it makes a request another one, by equality",
-    "flinkjob.api.reasons.Reason.WaitingForSlots": "soon said while a job waits for its first slots",
 }
 """What is unused on purpose, and why."""
 

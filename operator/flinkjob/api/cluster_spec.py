@@ -3,6 +3,7 @@
 Invariant: every field declares its class, itself or through the field that holds it.
 """
 
+import re
 from typing import Annotated
 
 from pydantic import Field
@@ -12,6 +13,9 @@ from flinkjob.api.enums import Requirement
 from flinkjob.api.fieldclass import FieldClass
 from flinkjob.api.model import Rule, SpecModel, one_of
 from flinkjob.api.references import KeyRef, NamedSecret
+
+_SHORT_HOST = re.compile(r"^(https?://(?!localhost(?:[:/]|$))[a-z](?:[-a-z0-9]*[a-z0-9])?)(?=[:/]|$)", re.IGNORECASE)
+"""A host without dots that can be the name of a Service; `localhost` is this machine everywhere."""
 
 
 class TlsSpec(SpecModel):
@@ -67,8 +71,10 @@ class ClusterSpec(SpecModel):
         ClusterUrl | None,
         Field(
             description="The JobManager's REST endpoint, such as http://flink-jobmanager:8081, of any Flink "
-            "cluster from 1.20 to 2.3, whoever runs it. Without user information. A Service of another namespace must "
-            "allow this one, as for serviceRef."
+            "cluster from 1.20 to 2.3, whoever runs it. Without user information. A host without dots is the Service of "
+            "that name in this object's namespace, unless it is localhost; with a dot at its end (http://flink.:8081) it "
+            "is a host of the operator's network. A Service of another namespace (NAME.NAMESPACE.svc) must allow this one, "
+            "as for serviceRef."
         ),
     ] = None
     service_ref: Annotated[
@@ -96,7 +102,12 @@ class ClusterSpec(SpecModel):
     def address(self, namespace: str) -> str:
         """The address of the REST endpoint, for an object of this namespace."""
         if self.service_ref is None:
-            return self.url or ""
+            return _in_namespace(self.url or "", namespace)
         scheme = "http" if self.tls is None else "https"
         service = self.service_ref
         return f"{scheme}://{service.name}.{service.namespace or namespace}.svc:{service.port}"
+
+
+def _in_namespace(url: str, namespace: str) -> str:
+    """The address with a host without dots as the Service of that name in the namespace."""
+    return _SHORT_HOST.sub(rf"\1.{namespace}.svc", url)

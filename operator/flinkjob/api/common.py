@@ -5,8 +5,9 @@ Invariant: every string type is bounded, since the API server refuses validation
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, PlainSerializer
@@ -96,12 +97,48 @@ Location = Annotated[
 # A host name or address, or an IPv6 address in brackets; perhaps a port.
 _HOST: Final = r"([^/@\s?#:\[\]]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?"
 
-ClusterUrl = Annotated[str, Field(min_length=8, max_length=512, pattern=rf"^https?://{_HOST}(/[^@\s?#]*)?$")]
+_USER: Final = r"^[^/?#]*://[^/?#]*@"
+_NO_USER: Final = "must not contain a user name or password: everybody who may read the object sees them"
+
+
+@dataclass(frozen=True)
+class _Address:
+    """The shape of an address: checked by rules instead of a pattern, so that a refusal says what to write.
+
+    Attributes:
+        shape: a regular expression for the whole, that RE2 knows too.
+        wanted: what an address is like, for people.
+    """
+
+    shape: str
+    wanted: str
+
+    def check(self, text: str) -> None:
+        if re.match(_USER, text):
+            raise ValueError(_NO_USER)
+        if not re.fullmatch(self.shape, text):
+            raise ValueError(self.wanted)
+
+    def rules(self) -> dict[str, Any]:
+        user = f"self.matches(r'{_USER}')"
+        return rules(
+            Rule(f"{user} || self.matches(r'^({self.shape})$')", f"{{path}} {self.wanted}"),
+            Rule(f"!{user}", f"{{path}} {_NO_USER}"),
+        )
+
+
+_CLUSTER: Final = _Address(
+    rf"https?://{_HOST}(/[^@\s?#]*)?", "must be an address such as http://flink-jobmanager:8081, without a query"
+)
+_ARTIFACT: Final = _Address(
+    rf"https?://{_HOST}/[^\s#]*|file:///[^\s?#]+",
+    "must be an address such as https://repo.example.com/job.jar or file:///jars/job.jar",
+)
+
+ClusterUrl = Annotated[str, Field(max_length=512, json_schema_extra=_CLUSTER.rules()), _checked(_CLUSTER.check)]
 """Where a JobManager's REST API answers, without user information, query or fragment."""
 
-ArtifactUri = Annotated[
-    str, Field(min_length=8, max_length=2048, pattern=rf"^(https?://{_HOST}/[^\s#]*|file:///[^\s?#]+)$")
-]
+ArtifactUri = Annotated[str, Field(max_length=2048, json_schema_extra=_ARTIFACT.rules()), _checked(_ARTIFACT.check)]
 """Where a jar is stored; `https`, `http` or `file`, without user information."""
 
 JobId = Annotated[str, Field(min_length=32, max_length=32, pattern=r"^[0-9a-f]{32}$")]
@@ -139,6 +176,9 @@ Url = Annotated[str, Field(max_length=640)]
 Message = Annotated[str, Field(max_length=1024), _cut(1024)]
 """One line for people in a status. Cut at its limit when written."""
 
+
+Cause = Annotated[str, Field(max_length=512), _cut(512)]
+"""What an error says, in one line. Cut at its limit when written."""
 
 ConditionMessage = Annotated[str, Field(max_length=768), _cut(768)]
 """One line for people beside a word that says the same. Cut at its limit when written."""

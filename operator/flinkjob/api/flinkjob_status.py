@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field
 
 from flinkjob.api.common import (
+    Cause,
     ConditionMessage,
     Message,
     ObservedLocation,
@@ -89,16 +90,21 @@ class ObservedJob:
 
     id: Annotated[Word | None, Field(description="Flink job id.")] = None
     name: Annotated[Text | None, Field(description="Name in Flink.")] = None
-    state: Annotated[Word | None, Field(description="Flink's own word; kept when the cluster cannot be reached.")] = (
-        None
-    )
+    state: Annotated[
+        Word | None,
+        Field(
+            description="Flink's own word; kept when the cluster cannot be reached, absent once Flink has forgotten the job."
+        ),
+    ] = None
     observed_time: Annotated[Time | None, Field(description="When that state was first seen.")] = None
     start_time: Annotated[Time | None, Field(description="When the job started.")] = None
     end_time: Annotated[Time | None, Field(description="When the job ended.")] = None
     parallelism: Annotated[int | None, Field(ge=0, description="The parallelism it runs with.")] = None
     tasks_running: Annotated[int | None, Field(ge=0, description="Tasks that run.")] = None
     tasks_total: Annotated[int | None, Field(ge=0, description="Tasks in all.")] = None
-    restarts: Annotated[int | None, Field(ge=0, description="Restarts by Flink itself.")] = None
+    restarts: Annotated[
+        int | None, Field(ge=0, description="How often Flink itself has restarted it; up to a minute behind.")
+    ] = None
     ui_url: Annotated[Url | None, Field(description="The job in Flink's web interface.")] = None
 
 
@@ -190,6 +196,9 @@ class Submission:
         MainFailure | None,
         Field(description="How main() failed after it had started the job, where it did and that was seen."),
     ] = None
+    savepoint_failure: Annotated[
+        Text | None, Field(description="Why the last savepoint to stop it with could not be taken.")
+    ] = None
     bounded: Annotated[
         bool, Field(description="Whether Flink refused a savepoint since the job is bounded (a batch job).")
     ] = False
@@ -265,11 +274,29 @@ class FailureInfo:
 
     __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
 
-    time: Annotated[Time | None, Field(description="When.")] = None
+    time: Annotated[
+        PreciseTime | None,
+        Field(description="When. Up to a minute behind while the job fails again and again from one cause."),
+    ] = None
+    job_id: Annotated[ShortWord | None, Field(description="The Flink job that failed.")] = None
     exception: Annotated[Text | None, Field(description="The exception's class.")] = None
-    root_cause: Annotated[Message | None, Field(description="The innermost cause, in one line.")] = None
+    root_cause: Annotated[Cause | None, Field(description="The innermost cause, in one line.")] = None
     task: Annotated[Text | None, Field(description="The task.")] = None
     task_manager: Annotated[Text | None, Field(description="The TaskManager.")] = None
+    recent: Annotated[
+        int, Field(ge=0, description="How often the job failed in the ten minutes before, this failure included.")
+    ] = 0
+    recovered_time: Annotated[
+        Time | None, Field(description="When the job had run well again; absent while it has not, or has ended.")
+    ] = None
+    causes: Annotated[
+        tuple[Annotated[str, Field(max_length=16, description="Hexadecimal digits.")], ...],
+        Field(
+            max_length=6,
+            description="Digests of the causes since the job last ran well; there was an Event for each.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -42,7 +42,14 @@ class Reason(StrEnum):
     Drained = "Drained", "The job is drained, as asked; running it again needs a new `initialState.nonce`."
     Deleting = "Deleting", "The FlinkJob is being deleted and its Flink job ended by `deletion.policy`."
     Finished = "Finished", "The job came to its own end; it runs again only when its spec changes."
-    Restarting = "Restarting", "Flink, or the operator after a back-off, is restarting the failed job."
+    Restarting = (
+        "Restarting",
+        "Flink, or the operator after a pause, restarts the failed job: see `status.lastFailure`. After a restart by Flink it is Ready again once it has run for 10 seconds.",
+    )
+    CrashLooping = (
+        "CrashLooping",
+        "Flink restarts the job again and again, at least 3 times within 10 minutes: see `status.lastFailure`, correct the spec or what the job needs. Ready again once it has run for 2 minutes.",
+    )
     Adopted = "Adopted", "A job of this FlinkJob was found running on the cluster and taken over without a restart."
     WaitingForSavepoint = "WaitingForSavepoint", "A FlinkSavepoint of this job is in progress; the change waits for it."
     WaitingForTasks = "WaitingForTasks", "A savepoint needs all tasks running; they are not yet."
@@ -138,6 +145,7 @@ class Reason(StrEnum):
         "ClusterUnreachable",
         "The cluster's REST endpoint does not answer; the job itself may be fine.",
     )
+    NoAnswer = "NoAnswer", "The cluster's REST endpoint has not answered for some seconds, which is no news yet."
     ClusterReachable = "ClusterReachable", "The cluster's REST endpoint answers."
     LeftBehind = "LeftBehind", "The FlinkJob is gone but its Flink job could not be ended; the message names it."
     StatusUnreadable = (

@@ -60,8 +60,15 @@ _WORDS: Final[Mapping[str, type[StrEnum]]] = {
     "FlinkSavepoint.status.error.errorCode": enums.SavepointErrorCode,
 }
 
+
+def _shape(schema: Mapping[str, Any]) -> str:
+    """What tells a string of one type from others: its pattern, or the first of its rules; "" where it has neither."""
+    found: Sequence[Mapping[str, str]] = schema.get("x-kubernetes-validations") or ({},)
+    return schema.get("pattern") or found[0].get("rule", "")
+
+
 _SPECIAL: Final = {
-    TypeAdapter(annotation).json_schema()["pattern"]: word
+    _shape(TypeAdapter(annotation).json_schema()): word
     for annotation, word in (
         (common.Duration, "duration"),
         (common.Location, "location"),
@@ -165,7 +172,7 @@ def _type(schema: Schema) -> str:
         case "string" if schema.get("format") == "date-time":
             return "time"
         case "string":
-            return _SPECIAL.get(schema.get("pattern", ""), f"string ({schema['maxLength']})")
+            return _SPECIAL.get(_shape(schema), f"string ({schema['maxLength']})")
         case "integer":
             low, high = schema.get("minimum"), schema.get("maximum")
             if high is None or high >= 2**53:

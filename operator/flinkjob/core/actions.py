@@ -158,11 +158,16 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class PostEvent:
-    """Tell about one transition."""
+    """Tell about one transition.
+
+    Attributes:
+        once_for: what several objects of a namespace would say the same of: only one of them does, within an hour.
+    """
 
     type: EventType
     reason: str
     message: str
+    once_for: str = ""
 
 
 Action = (

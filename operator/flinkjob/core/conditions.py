@@ -11,7 +11,7 @@ from datetime import datetime
 from flinkjob.api.enums import ConditionStatus
 from flinkjob.api.flinkjob_status import Condition
 
-_SILENT_WHEN_FALSE = ("Reconciling", "Stalled", "Healthy")
+_SILENT_WHEN_FALSE = ("Reconciling", "Stalled")
 """What these mean when they are False needs no words."""
 
 

@@ -75,6 +75,11 @@ class JobOverview:
         tasks = self.tasks
         return self.state is FlinkJobState.RUNNING and tasks.total > 0 and tasks.running + tasks.finished == tasks.total
 
+    @property
+    def waits_for_slots(self) -> bool:
+        """True when tasks have no slot yet: the default scheduler has them SCHEDULED, the adaptive one the job CREATED."""
+        return self.state is FlinkJobState.CREATED or self.tasks.scheduled > 0
+
 
 class CheckpointStatus(_Word):
     """State of one checkpoint or savepoint."""

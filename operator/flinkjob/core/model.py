@@ -28,6 +28,7 @@ from flinkjob.core.flinkmodel import (
     TriggerResult,
 )
 from flinkjob.core.identity import Mark
+from flinkjob.core.jobfailures import JobFailures
 from flinkjob.core.jobgraph import Plan
 
 
@@ -79,12 +80,18 @@ class JobSeen:
     Attributes:
         absent_for: seconds since "not found" was first answered by the incarnation that answers now; 0 the first time.
         terminal_for: seconds since the job was first seen in a terminal state by this operator process.
+        steady_for: seconds since when all its tasks run and nothing of it changed, as far as this process saw; 0 while not.
+        short_for: seconds since when not all its tasks run, as far as this process saw; 0 while they do.
+        failures: what made Flink restart it, as far as that was worth a read.
     """
 
     presence: Presence = Presence.UNKNOWN
     overview: JobOverview | None = None
     absent_for: float = 0.0
     terminal_for: float = 0.0
+    steady_for: float = 0.0
+    short_for: float = 0.0
+    failures: JobFailures | None = None
 
     @property
     def answers_no_more(self) -> bool:

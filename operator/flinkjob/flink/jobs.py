@@ -9,8 +9,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from flinkjob.core.errors import Unreachable
+from flinkjob.core.errors import FlinkJobError, Unreachable
 from flinkjob.core.flinkmodel import CancelResult, FlinkJobState, JobException, JobOverview
+from flinkjob.core.jobfailures import JobFailures
 from flinkjob.flink import wire
 from flinkjob.flink.calls import Calls, segment
 from flinkjob.flink.error_texts import is_job_not_found
@@ -27,6 +28,11 @@ _LEAST_BYTES = 256
 _AT_ONCE = 500
 """So many jobs are understood before something else has its turn."""
 _UNREAD = "the job's exceptions are longer than the operator reads (--max-exceptions-mb)"
+_METRICS = TypeAdapter(Many[wire.Metric])
+
+MOST_FAILURES = 20
+"""So many failures are asked for; Flink keeps 16 of a job unless `web.exception-history-size` says otherwise."""
+RESTARTS = "numRestarts"
 
 
 class JobCalls(Calls):
@@ -91,6 +97,28 @@ class JobCalls(Calls):
         if is_job_not_found(answer.errors):
             return ()
         raise self._rest.refusal(answer)
+
+    async def failures(self, job_id: str) -> JobFailures | None:
+        """What made Flink restart a job; None where nothing did, or Flink does not know it.
+
+        Flink REST: `GET /jobs/:id/exceptions` (up to `web.refresh-interval` old), and where there are some
+        `GET /jobs/:id/metrics?get=numRestarts` (some 10 s old).
+        """
+        found = [each for each in await self.exceptions(job_id, limit=MOST_FAILURES) if each.time is not None]
+        if not found:
+            return None
+        times = sorted((each.time for each in found if each.time is not None), reverse=True)
+        newest = max(found, key=lambda each: each.time or times[-1])
+        return JobFailures(newest=newest, times=tuple(times), restarts=await self._restarts(job_id))
+
+    async def _restarts(self, job_id: str) -> int | None:
+        """Flink's own count; None where it cannot be had, which says nothing: it is only shown."""
+        try:
+            answer = await self._get(f"/jobs/{segment(job_id)}/metrics", get=RESTARTS)
+            metrics = self._rest.parse(_METRICS, answer) if answer.ok else ()
+        except FlinkJobError:
+            return None
+        return next((each.number for each in metrics if each.id == RESTARTS), None)
 
     async def cancel(self, job_id: str) -> CancelResult:
         """Ask for a cancel; accepted is not yet cancelled. Flink REST: `PATCH /jobs/:id?mode=cancel`."""

@@ -217,6 +217,18 @@ class JobConfig(_Wire):
     execution: ExecutionConfig = Field(ExecutionConfig(), alias="execution-config")
 
 
+class Metric(_Wire):
+    """An entry of `GET /jobs/:id/metrics`; the value is a text, -1 or "n/a" while there is none."""
+
+    id: str
+    value: str = ""
+
+    @property
+    def number(self) -> int | None:
+        """The value as a number from 0 on; None where it is none."""
+        return int(self.value) if self.value.isdecimal() and len(self.value) < 10 else None
+
+
 class Failure(_Wire):
     """An entry of `/jobs/:id/exceptions`; the one that ends a job names its task only in its concurrent failures."""
 

@@ -19,6 +19,7 @@ from typing import Final
 import httpcore
 import httpx
 
+from flinkjob.core.access.names import advice
 from flinkjob.core.errors import Invalid
 from flinkjob.net.exchange import patience
 from flinkjob.net.stream import SocketStream
@@ -83,8 +84,10 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
                 found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(f"{host} was not resolved in time") from error
+        except socket.gaierror as error:
+            raise httpcore.ConnectError(_unresolved(host, error)) from error
         except OSError as error:
-            raise httpcore.ConnectError(str(error)) from error
+            raise httpcore.ConnectError(f"{host} cannot be looked up: {error.strerror or error}") from error
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         for address in addresses:
             try:
@@ -92,6 +95,14 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
             except Invalid as error:
                 raise httpcore.ConnectError(f"host {host}: {error.message}") from error
         return addresses
+
+
+def _unresolved(host: str, error: socket.gaierror) -> str:
+    """Who looked for a name and where, and what to write instead."""
+    absent = error.errno in (socket.EAI_NONAME, socket.EAI_NODATA)
+    what = "does not know it" if absent else "gives no answer for it (it may not exist)"
+    where = f"the DNS of the operator's machine or Pod ({socket.gethostname()})"
+    return f"host {host} cannot be found: {where} {what}; {advice(host)}"
 
 
 class CheckedTransport(httpx.AsyncHTTPTransport):

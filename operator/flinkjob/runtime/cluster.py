@@ -24,6 +24,7 @@ from flinkjob.core.model import ClusterSeen, JobSeen, Presence
 from flinkjob.flink.client import FlinkClient
 from flinkjob.runtime.checkpoint_reads import CheckpointReads
 from flinkjob.runtime.queue import Key
+from flinkjob.runtime.restarts import Restarts
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class Cluster:
         self._terminal: dict[str, float] = {}
         self._absent: dict[str, _Absence] = {}
         self._marks: dict[str, tuple[datetime | None, Mark | None]] = {}
+        self._restarts = Restarts(client.failures, self._wake, name=url)
         self._incarnations: set[str] = set()
         self._flipped: float | None = None
         self._silent_since: float | None = None
@@ -94,6 +96,7 @@ class Cluster:
         self._task = asyncio.create_task(self._run(), name=f"poll {url}")
 
     async def close(self) -> None:
+        await self._restarts.close()
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
@@ -225,7 +228,14 @@ class Cluster:
             self._absent.pop(job_id, None)
             since = self._terminal.get(job_id)
             lasted = time.monotonic() - since if since is not None else 0.0
-            return JobSeen(presence=Presence.PRESENT, overview=overview, terminal_for=lasted)
+            return JobSeen(
+                presence=Presence.PRESENT,
+                overview=overview,
+                terminal_for=lasted,
+                steady_for=self._restarts.steady_for(job_id),
+                short_for=self._restarts.short_for(job_id),
+                failures=self._restarts.failures(job_id),
+            )
         if not expected:
             return JobSeen(presence=Presence.ABSENT)
         return await self._confirm_absence(job_id)
@@ -317,6 +327,7 @@ class Cluster:
         self.checkpoints.retain(lambda job_id: job_id in self._jobs and job_id not in self._terminal)
         self._marks = {job_id: mark for job_id, mark in self._marks.items() if job_id in self._jobs}
         self._failures = 0
+        self._restarts.look(before, self._jobs, self._is_watched, refresh=self._seen.refresh_interval)
         recovered = not self._seen.reachable
         self._silent_since = None
         self._seen = replace(self._seen, reachable=True, error="")
@@ -326,6 +337,13 @@ class Cluster:
         changed = {prefix_of(job_id) for job_id, job in self._jobs.items() if _differs(before.get(job_id), job)}
         changed |= {prefix_of(job_id) for job_id in before if job_id not in self._jobs}
         for key in {key for prefix in changed for key in self._watchers.get(prefix, ())}:
+            self._enqueue(key)
+
+    def _is_watched(self, job_id: str) -> bool:
+        return prefix_of(job_id) in self._watchers
+
+    def _wake(self, job_id: str) -> None:
+        for key in self._watchers.get(prefix_of(job_id), ()):
             self._enqueue(key)
 
     def _enqueue_all(self) -> None:

@@ -8,6 +8,7 @@ and after it; repeating a round after a crash repeats no effect that Flink or Ku
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, assert_never
 
@@ -52,6 +53,9 @@ from flinkjob.runtime.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
+ONCE_SECONDS = 3600.0
+"""For so long what one object has said for all is not said again."""
+
 
 class Executor:
     """Carries out decisions."""
@@ -80,6 +84,7 @@ class Executor:
         self._events = events
         self._faults = faults
         self._count_event = count_event
+        self._said: dict[tuple[str, str, str], float] = {}
 
     async def savepoint(self, savepoint: FlinkSavepoint, decision: SavepointDecision) -> None:
         """Write a FlinkSavepoint's status, make its calls, tell, and leave the result mark.
@@ -360,10 +365,21 @@ class Executor:
         meta = about.meta
         ref = ObjectRef(kind=kind.kind, namespace=meta.namespace, name=meta.name, uid=meta.uid)
         for action in actions:
-            if isinstance(action, PostEvent):
+            if isinstance(action, PostEvent) and not self._was_said(meta.namespace, action):
                 log.info("%s: %s", action.reason, action.message)
                 self._count_event(kind.kind, action.reason)
                 self._events.post(ref, type=action.type.value, reason=action.reason, message=action.message)
+
+    def _was_said(self, namespace: str, event: PostEvent) -> bool:
+        """Whether another object of the namespace has just said the same of the same thing."""
+        if not event.once_for:
+            return False
+        now, said = time.monotonic(), (namespace, event.once_for, event.message)
+        self._said = {each: when for each, when in self._said.items() if now - when < ONCE_SECONDS}
+        if said in self._said:
+            return True
+        self._said[said] = now
+        return False
 
 
 def _stub(about: FlinkJob | FlinkSavepoint) -> dict[str, Any]:

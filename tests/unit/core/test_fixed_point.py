@@ -17,16 +17,32 @@ from flinkjob.api.enums import (
     HoldReason,
     MainFailure,
     OperationKind,
+    Phase,
     RunResult,
     SavepointPhase,
     SnapshotKind,
     SubmissionReason,
 )
-from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, Hold, PeriodicInfo, Plan, RestartInfo
+from flinkjob.api.flinkjob_status import (
+    CheckpointInfo,
+    FailureInfo,
+    FlinkJobStatus,
+    Hold,
+    PeriodicInfo,
+    Plan,
+    RestartInfo,
+)
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.core.errors import RestoreFailure, SubmitRejection
-from flinkjob.core.flinkmodel import CheckpointConfig, CheckpointKind, FlinkJobState, JobException, TriggerState
+from flinkjob.core.flinkmodel import (
+    CheckpointConfig,
+    CheckpointKind,
+    FlinkJobState,
+    JobException,
+    TriggerState,
+)
 from flinkjob.core.job.restore_failure import fingerprint
+from flinkjob.core.jobfailures import JobFailures
 from flinkjob.core.model import (
     ArtifactPhase,
     ArtifactSeen,
@@ -83,7 +99,7 @@ specs = st.fixed_dictionaries(
         "state": st.sampled_from(["Running", "Running", "Suspended", "Cancelled", "Drained"]),
         "args": st.sampled_from([[], ["new"]]),
         "parallelism": st.integers(1, 3),
-        "cluster": st.sampled_from([{"url": "http://flink:8081"}, {"url": "http://elsewhere:8081"}]),
+        "cluster": st.sampled_from([{"url": "http://flink.example:8081"}, {"url": "http://elsewhere.example:8081"}]),
         "upgrade": st.fixed_dictionaries(
             {},
             optional={
@@ -180,10 +196,26 @@ statuses = st.builds(
     ),
     last_checkpoint=st.sampled_from([None, CheckpointInfo(id=3, location=f"{CHECKPOINTS}/{flink_id()}/chk-3")]),
     healthy_revision=st.sampled_from([None, "clicks-good"]),
+    phase=st.sampled_from([None, Phase.RUNNING, Phase.RESTARTING]),
+    last_failure=st.sampled_from([None, FailureInfo(time=ago(30), job_id=flink_id(), recent=1)]),
     periodic=st.sampled_from([None, PeriodicInfo(last_time=ago(4000)), PeriodicInfo(last_time=ago(10))]),
 )
 
+FAILED_OFTEN = JobFailures(
+    newest=JobException(time=ago(2), name="x.YException", root_cause="YException: boom", task="map (1/2)"),
+    times=(ago(2), ago(20), ago(40)),
+    restarts=3,
+)
 jobs_seen = st.one_of(
+    st.builds(
+        lambda state, failures, steady, short: replace(
+            present(state), failures=failures, steady_for=steady, short_for=short
+        ),
+        st.sampled_from([FlinkJobState.RUNNING, FlinkJobState.RESTARTING, FlinkJobState.CREATED]),
+        st.sampled_from([None, FAILED_OFTEN, replace(FAILED_OFTEN, times=(ago(2),))]),
+        st.sampled_from([0.0, 60.0, 900.0]),
+        st.sampled_from([0.0, 5.0, 900.0]),
+    ),
     st.builds(
         present,
         st.sampled_from(FlinkJobState),
@@ -217,7 +249,7 @@ def observations(draw: st.DrawFn) -> Observation:
     return seen(
         about,
         cluster=there,
-        target=draw(st.sampled_from([there, replace(cluster(), url="http://elsewhere:8081")])),
+        target=draw(st.sampled_from([there, replace(cluster(), url="http://elsewhere.example:8081")])),
         run=draw(
             st.builds(
                 lambda phase, rejection: RunSeen(phase=phase, rejection=rejection, message="m"),

@@ -1,5 +1,6 @@
 """What is sent: Flink silently ignores a field it does not know, so every name matters."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from flinkjob.core.flinkmodel import (
     TriggeredCheckpoint,
     TriggerState,
 )
-from flinkjob.flink import FlinkClient
+from flinkjob.flink import FlinkClient, wire
 
 JOB, TRIGGER = "a" * 32, "b" * 32
 
@@ -152,6 +153,46 @@ async def test_cancel_asks_for_cancel_and_exceptions_for_few() -> None:
     assert flink.line == f"GET /jobs/{JOB}/exceptions?maxExceptions=2"
 
 
+def _entry(second: int, message: str) -> dict[str, Any]:
+    trace = f"java.lang.RuntimeException: {message}\n\tat x.Y.z(Y.java:1)"
+    return {"exceptionName": "java.lang.RuntimeException", "stacktrace": trace, "timestamp": second * 1000}
+
+
+async def test_failures_are_the_newest_one_and_the_times_of_all() -> None:
+    entries = [_entry(30, "newest"), _entry(10, "first"), _entry(20, "second")]
+    flink = Flink({"exceptionHistory": {"entries": entries}})
+    found = await flink.client.failures(JOB)
+    assert found is not None
+    assert found.newest.root_cause == "RuntimeException: newest"
+    assert [each.timestamp() for each in found.times] == [30, 20, 10]
+    assert found.restarts is None, "what is no list of metrics does not hide the failures"
+    assert [request.url.raw_path.decode() for request in flink.requests] == [
+        f"/jobs/{JOB}/exceptions?maxExceptions=20",
+        f"/jobs/{JOB}/metrics?get=numRestarts",
+    ]
+    flink = Flink({"exceptionHistory": {"entries": []}})
+    assert await flink.client.failures(JOB) is None
+    assert len(flink.requests) == 1, "a job that never failed costs one request"
+
+
+@pytest.mark.parametrize(
+    ("value", "number"), [("7", 7), ("-1", None), ("n/a", None), ("", None), ("²", None), ("9" * 30, None)]
+)
+def test_a_metric_is_a_number_or_nothing(value: str, number: int | None) -> None:
+    assert wire.Metric(id="numRestarts", value=value).number == number
+
+
+async def test_a_huge_text_is_cut_before_it_is_looked_into() -> None:
+    """A message of half a megabyte and a stack of causes: the head, and the innermost cause, without a long search."""
+    causes = "".join(f"\nCaused by: a.b.CException: cause {n} {'x.' * 300}\n\tat a.b.C(D.java:1)" for n in range(500))
+    trace = f"a.b.JobException: {' ' * 200_000}{'a.' * 100_000}{causes}\nCaused by: a.b.RootException: the root\n\tat x"
+    begun = time.monotonic()
+    failure = wire.Failure(exceptionName="a.b." * 100_000, stacktrace=trace).value()
+    assert failure.root_cause == "RootException: the root"
+    assert max(len(failure.name), len(failure.stacktrace_head)) <= 8192
+    assert time.monotonic() - begun < 2.0
+
+
 @pytest.mark.fault("rest-unknown-fields")
 async def test_unknown_words_and_fields_are_tolerated() -> None:
     job = {"jid": JOB, "state": "DREAMING", "start-time": -1, "new": {"field": 1}, "tasks": {"total": 1, "dreaming": 1}}
@@ -232,6 +273,7 @@ EVERY_CALL = {
     "checkpoints": (JOB,),
     "checkpoint_config": (JOB,),
     "exceptions": (JOB,),
+    "failures": (JOB,),
     "list_jars": (),
     "upload_jar": (Path(__file__), "x.jar"),
     "delete_jar": ("x.jar",),

@@ -105,7 +105,7 @@ async def test_an_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", fail)
-    with pytest.raises(httpx.ConnectError, match="not known"):
+    with pytest.raises(httpx.ConnectError, match=r"does not know it; for a Service write NAME\.NAMESPACE\.svc"):
         await get(HostRules(), "http://nowhere.example/")
 
 
@@ -130,3 +130,21 @@ async def test_a_host_that_no_proxy_names_is_checked_and_others_go_through_the_p
         assert (await http.get("http://somewhere.example/")).text == "here"
         with pytest.raises(httpx.ConnectError, match="not allowed"):
             await http.get(f"http://127.0.0.1:{server}/")
+
+
+@pytest.mark.parametrize(
+    ("errno", "said"), [(socket.EAI_NONAME, "does not know it"), (socket.EAI_AGAIN, "gives no answer for it")]
+)
+async def test_a_name_that_nobody_knows_says_who_looked_and_what_to_write(
+    monkeypatch: pytest.MonkeyPatch, errno: int, said: str
+) -> None:
+    async def unknown(*_: Any, **__: Any) -> list[Any]:
+        raise socket.gaierror(errno, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)
+    with pytest.raises(httpx.ConnectError) as caught:
+        await get(HostRules(), "http://flink.shop.svc:8081/")
+    text = str(caught.value)
+    assert text.startswith("host flink.shop.svc cannot be found: the DNS of the operator's machine or Pod (")
+    assert said in text
+    assert text.endswith("is there a Service flink in namespace shop?")

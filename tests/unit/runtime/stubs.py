@@ -20,6 +20,7 @@ from flinkjob.core.flinkmodel import (
     TriggerResult,
     TriggerState,
 )
+from flinkjob.core.jobfailures import JobFailures
 from flinkjob.kube.errors import Conflict
 
 DOWN = Unreachable("refused", "connection refused")
@@ -57,6 +58,8 @@ class StubFlink:
         self.results: list[TriggerResult] = []
         self.user_configs: dict[str, dict[str, str]] = {}
         self.asked_configs: list[str] = []
+        self.failed: dict[str, JobFailures] = {}
+        self.asked_failures: list[str] = []
 
     def _answer(self, call: str) -> None:
         self.calls.append(call)
@@ -91,6 +94,11 @@ class StubFlink:
     async def checkpoints(self, job_id: str) -> CheckpointStats | None:
         self._answer("checkpoints")
         return self.stats
+
+    async def failures(self, job_id: str) -> JobFailures | None:
+        self._answer("failures")
+        self.asked_failures.append(job_id)
+        return self.failed.get(job_id)
 
     async def list_jars(self) -> tuple[JarFile, ...]:
         self._answer("jars")

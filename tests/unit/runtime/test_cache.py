@@ -109,7 +109,7 @@ RUN = "a" * 32
 
 def _target(name: str = "by-id", **status: Any) -> dict[str, Any]:
     raw = objects.savepoint({}, status)
-    raw["spec"] = {"target": {"cluster": {"url": "http://flink:8081"}, "jobId": RUN}}
+    raw["spec"] = {"target": {"cluster": {"url": "http://flink.example:8081"}, "jobId": RUN}}
     raw["metadata"] |= {"name": name, "uid": f"u-{name}"}
     return raw
 

@@ -24,7 +24,7 @@ from tests.unit.runtime.stubs import StubFlink, job_overview
 KEY, OTHER = ("ns", "a"), ("ns", "b")
 PREFIX = "a" * 16
 JOB, STRANGER = PREFIX + "1" * 16, "b" * 32
-URL = "http://flink:8081"
+URL = "http://flink.example:8081"
 
 
 class Site:
@@ -561,7 +561,7 @@ def test_other_credentials_are_another_connection(site: Site) -> None:
 
 def test_a_borrowed_connection_is_not_polled_and_released_when_nobody_has_it(site: Site) -> None:
     """Also where the cluster's poller ends, or begins, meanwhile."""
-    other = "http://other:8081"
+    other = "http://other.example:8081"
 
     async def borrow() -> None:
         async with site.clusters.borrow(other, "ns"), site.clusters.borrow(other, "ns"):

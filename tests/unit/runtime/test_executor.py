@@ -38,7 +38,7 @@ from flinkjob.kube.errors import Conflict, Gone, NamespaceTerminating
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
-from flinkjob.runtime.executor import Executor
+from flinkjob.runtime.executor import ONCE_SECONDS, Executor
 from flinkjob.runtime.faults import Faults
 from flinkjob.runtime.leader import NotLeading
 from flinkjob.runtime.queue import Key
@@ -47,7 +47,7 @@ from tests.unit.runtime.conftest import World
 from tests.unit.runtime.stubs import StubEvents, StubFlink, StubKube
 
 KEY = ("default", "demo")
-URL = "http://flink:8081"
+URL = "http://flink.example:8081"
 RUN = RunJob(url=URL, jar_id="j", attempt=0, request=RunRequest(job_id="a" * 32))
 STOP = StopJob(
     url=URL, job_id="a", trigger_id="t", directory="file:/d", format_type=SavepointFormat.CANONICAL, drain=True
@@ -203,6 +203,19 @@ def test_when_nothing_changed_nothing_is_written(bench: Bench) -> None:
     assert bench.log == []
     bench.job(CANCEL, status=FlinkJobStatus())
     assert bench.log == ["cancel"]
+
+
+def test_what_many_would_say_of_one_thing_is_said_once(bench: Bench) -> None:
+    about_cluster = replace(TELL, once_for=URL)
+    for _ in range(3):
+        bench.job(about_cluster, TELL, status=FlinkJobStatus())
+    assert bench.log.count("event Submitted") == 1 + 3
+    bench.job(replace(about_cluster, message="another finding"), status=FlinkJobStatus())
+    bench.job(replace(about_cluster, once_for="http://other.example:8081"), status=FlinkJobStatus())
+    assert bench.log.count("event Submitted") == 4 + 2
+    bench.world.pass_time(ONCE_SECONDS + 1)
+    bench.job(about_cluster, status=FlinkJobStatus())
+    assert bench.log.count("event Submitted") == 6 + 1
 
 
 @pytest.mark.parametrize("action", list(CALLS), ids=kind_of)

@@ -15,7 +15,7 @@ from tests.unit.api import objects
 from tests.unit.runtime.conftest import World
 from tests.unit.runtime.stubs import StubFlink, job_overview
 
-SHARED, OWN = "http://shared:8081", "http://of-a-tenant:8081"
+SHARED, OWN = "http://shared.example:8081", "http://of-a-tenant.example:8081"
 JOB_ID = "f" * 32
 
 

@@ -106,6 +106,6 @@ async def test_reads_are_not_asked_for() -> None:
     def never() -> None:
         raise AssertionError
 
-    request = httpx.Request("GET", "http://flink:8081/jobs/overview")
+    request = httpx.Request("GET", "http://flink.example:8081/jobs/overview")
     await before_sending(never)(request)
     assert "trace" not in request.extensions

@@ -35,7 +35,7 @@ from tests.unit.runtime.conftest import World
 from tests.unit.runtime.stubs import StubFlink
 
 KEY, OTHER = ("ns", "a"), ("ns", "b")
-URL, URI = "http://flink:8081", "https://jars.example/a.jar"
+URL, URI = "http://flink.example:8081", "https://jars.example/a.jar"
 DIGEST, NEWER = "1" * 64, "2" * 64
 REQUEST = RunRequest(job_id="a" * 32)
 
@@ -369,9 +369,9 @@ def test_the_next_cluster_disposes_where_the_first_cannot(desk: Desk, place: str
     """That another machine has nothing at a local path says nothing."""
     desk.flink.errors["dispose"] = Unreachable("cut", "cut")
     desk.flink.results = [TriggerResult(state=TriggerState.COMPLETED, missing=True)]
-    seen = desk.world.run(desk.tasks.dispose("ns", (URL, "http://other:8081"), place))
+    seen = desk.world.run(desk.tasks.dispose("ns", (URL, "http://other.example:8081"), place))
     assert seen.phase is phase
-    assert ("http://flink:8081: cut" in seen.message) == (phase is DisposalPhase.FAILED)
+    assert ("http://flink.example:8081: cut" in seen.message) == (phase is DisposalPhase.FAILED)
     desk.flink.results = [TriggerResult(state=TriggerState.COMPLETED)]
     assert desk.world.run(desk.tasks.dispose("ns", (URL,), place)).phase is DisposalPhase.DONE
     assert desk.world.run(desk.tasks.dispose("ns", (), place)).phase is DisposalPhase.FAILED

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from flinkjob.api.constants import LABEL_NAME
-from flinkjob.api.enums import ConditionStatus, DesiredState, Phase, RunResult, SubmissionReason
+from flinkjob.api.enums import ConditionStatus, DesiredState, Phase, RunResult, SnapshotKind, SubmissionReason
 from flinkjob.api.flinkjob_status import ClusterInfo, Condition
 from flinkjob.api.reasons import Reason
 from flinkjob.core.conditions import Conditions
+from flinkjob.core.errors import one_line
 from flinkjob.core.flinkmodel import FlinkJobState
-from flinkjob.core.job import copies_status
+from flinkjob.core.job import copies_status, crash_loop
 from flinkjob.core.job.cluster_requirements import advise
 from flinkjob.core.job.draft import Draft, Step
 from flinkjob.core.job.status_noise import settled, tick_after, ticked
@@ -33,6 +34,17 @@ Row = tuple[ConditionStatus, ConditionStatus, ConditionStatus, ConditionStatus]
 _DOWN = (FlinkJobState.RESTARTING, FlinkJobState.FAILING, FlinkJobState.FAILED, FlinkJobState.CANCELED)
 _ON_THE_WAY_DOWN = (Step.UPGRADE, Step.STOP, Step.FETCH, Step.PREFLIGHT)
 _AT_REST = (Phase.SUSPENDED, Phase.CANCELLED, Phase.DRAINED, Phase.FINISHED)
+_LEFT_ALONE = (
+    Reason.InvalidSpec,
+    Reason.ArtifactFailed,
+    Reason.ArtifactChanged,
+    Reason.PreflightFailed,
+    Reason.NoSavepointDirectory,
+    Reason.NotRetained,
+    Reason.SavepointFailed,
+    Reason.Unsuitable,
+)
+"""Why a change waits for a person, while the running job is not touched."""
 _BUSY = {
     Requester.UPGRADE: Phase.UPGRADING,
     Requester.ROLLBACK: Phase.UPGRADING,
@@ -95,7 +107,10 @@ def _live_phase(draft: Draft) -> Phase:
     assert run is not None
     if _silent(draft):
         return Phase.UNKNOWN
-    overview = draft.observation.job.overview
+    overview, halt = draft.observation.job.overview, draft.halt
+    stalled = halt.trouble is not None and halt.trouble.stalled
+    if stalled and not run.seen:
+        return Phase.HELD
     if not run.running:
         match run.reason:
             case SubmissionReason.UPGRADE | SubmissionReason.REDEPLOY | SubmissionReason.ROLLBACK:
@@ -106,12 +121,11 @@ def _live_phase(draft: Draft) -> Phase:
                 return Phase.RESTARTING
             case _:
                 return Phase.SUBMITTING
-    if overview is not None and overview.state in _DOWN:
+    if draft.recovering or (overview is not None and overview.state in _DOWN):
         return Phase.RESTARTING
     if overview is not None and overview.state is FlinkJobState.RUNNING and not overview.all_tasks_running:
         return Phase.RESTARTING
-    halt = draft.halt
-    if halt.plan is not None and halt.trouble is None and halt.plan.step in _ON_THE_WAY_DOWN:
+    if halt.plan is not None and not stalled and halt.plan.step in _ON_THE_WAY_DOWN:
         return Phase.UPGRADING if _wants_run(draft) else Phase.SUSPENDING
     return Phase.RUNNING
 
@@ -128,10 +142,10 @@ def _down_phase(draft: Draft) -> Phase:
             return Phase.DRAINED
         case DesiredState.RUNNING:
             pass
-    if run is None or run.end is None:
-        return Phase.PENDING
     trouble = draft.halt.trouble
     stalled = trouble is not None and trouble.stalled
+    if run is None or run.end is None:
+        return Phase.HELD if stalled else Phase.PENDING
     match run.end.result:
         case RunResult.FINISHED if draft.halt.plan is None:
             return Phase.FINISHED
@@ -157,7 +171,7 @@ def _silent(draft: Draft) -> bool:
 def _running_well(draft: Draft) -> bool:
     overview = draft.observation.job.overview
     live = draft.live_run
-    if live is None or not live.running:
+    if live is None or not live.running or draft.recovering:
         return False
     return overview.all_tasks_running if overview is not None else not _silent(draft)
 
@@ -177,7 +191,7 @@ def _row(draft: Draft, phase: Phase) -> Row:
         return T, F, F, U
     if phase is Phase.RESTARTING:
         return F, T, F, F
-    return F, T, F, U
+    return F, T, F, F if draft.recovering else U
 
 
 def _why(draft: Draft, phase: Phase) -> tuple[str, str]:
@@ -185,7 +199,9 @@ def _why(draft: Draft, phase: Phase) -> tuple[str, str]:
         return Reason.ClusterUnreachable, draft.observation.cluster.error or "the cluster does not answer"
     halt = draft.halt
     if halt.trouble is not None:
-        return halt.trouble.reason, halt.trouble.message
+        message = halt.trouble.message
+        runs_on = halt.trouble.reason in _LEFT_ALONE and _running_well(draft)
+        return halt.trouble.reason, one_line(f"the job runs on as it is: {message}") if runs_on else message
     if halt.plan is not None:
         return halt.plan.reason or phase, halt.plan.message or ""
     overview = draft.observation.job.overview
@@ -193,10 +209,13 @@ def _why(draft: Draft, phase: Phase) -> tuple[str, str]:
         case Phase.RUNNING:
             return Reason.Running, f"{overview.tasks.total} tasks are running" if overview else "all tasks are running"
         case Phase.RESTARTING:
-            return Reason.Restarting, f"Flink: {overview.state}" if overview else ""
+            if overview is not None and overview.all_tasks_running:
+                text = "all tasks run again; Ready once they have run for a while"
+            else:
+                text = f"Flink: {overview.state}" if overview is not None else ""
+            return _failure(draft) or (Reason.Restarting, text)
         case Phase.SUSPENDED | Phase.DRAINED:
-            end = draft.run.end if draft.run else None
-            return phase, f"savepoint {end.snapshot}" if end and end.snapshot else "not running, as asked"
+            return phase, _what_is_left(draft)
         case Phase.CANCELLED:
             return phase, "not running, as asked"
         case Phase.FINISHED:
@@ -205,12 +224,40 @@ def _why(draft: Draft, phase: Phase) -> tuple[str, str]:
             return phase, ""
 
 
+def _what_is_left(draft: Draft) -> str:
+    """What a job that was stopped as asked resumes from, and why that is no savepoint where it is none."""
+    run = draft.run
+    if run is None or run.end is None:
+        return "not running, as asked"
+    end, failure = run.end, run.savepoint_failure
+    match end.snapshot_kind:
+        case SnapshotKind.SAVEPOINT | SnapshotKind.CHECKPOINT if end.snapshot is not None:
+            text = f"{end.snapshot_kind.lower()} {end.snapshot}"
+        case SnapshotKind.RESTORED if end.snapshot is not None:
+            text = f"it resumes from {end.snapshot}, where it had started"
+        case SnapshotKind.EMPTY | SnapshotKind.RESTORED:
+            text = "it resumes without state"
+        case _:
+            text = "not running, as asked"
+    if failure is None or end.snapshot_kind is SnapshotKind.SAVEPOINT:
+        return text
+    return one_line(f"{text}; no savepoint could be taken: {failure}")
+
+
+def _failure(draft: Draft) -> tuple[str, str] | None:
+    """What made Flink restart the live run, in one word and in a line; None where it runs well or nothing is known."""
+    run = draft.live_run
+    return crash_loop.explain(draft, run) if run is not None and draft.recovering else None
+
+
 def _conditions(draft: Draft, row: Row, reason: str, message: str) -> tuple[Condition, ...]:
+    health = (_failure(draft) if row[3] is F else None) or (reason, message)
     known = Conditions(draft.given.job.status.conditions, now=draft.now, generation=draft.job.meta.generation)
     reach = _reach(draft, known)
     fit = _suitability(draft, known)
     wanted = [
-        *((kind, state, reason, message) for kind, state in zip(_TYPES, row, strict=True)),
+        *((kind, state, reason, message) for kind, state in zip(_TYPES, row[:3], strict=True)),
+        ("Healthy", row[3], *health),
         ("ClusterReachable", *reach),
         ("ClusterSuitable", *fit),
     ]
@@ -226,15 +273,27 @@ def _conditions(draft: Draft, row: Row, reason: str, message: str) -> tuple[Cond
 
 
 def _reach(draft: Draft, known: Conditions) -> tuple[ConditionStatus, str, str]:
-    """The condition `ClusterReachable`; one answer that could not be had, or another wording, changes nothing."""
+    """The condition `ClusterReachable`; one answer that could not be had, or another wording, changes nothing.
+
+    Its reason says whether an Event has told of the silence, which is so once it lasts, or holds up a start.
+    """
     cluster = draft.observation.cluster
     before = known.before("ClusterReachable")
+    told = before is not None and before.status is F and before.reason == Reason.ClusterUnreachable
     if cluster.reachable:
+        if told:
+            draft.event(Reason.ClusterReachable, f"{cluster.url} answers again")
         return T, Reason.ClusterReachable, ""
+    plan = draft.halt.plan
+    lasts = cluster.unreachable_for >= UNREACHABLE_GRACE and draft.live_run is not None
+    held_up = plan is not None and plan.reason == Reason.ClusterUnreachable and draft.live_run is None
+    if cluster.error and not told and (lasts or held_up):
+        draft.event(Reason.ClusterUnreachable, cluster.error, warning=True)
+        return F, Reason.ClusterUnreachable, cluster.error
     if before is not None and (before.status is F or cluster.unreachable_for == 0):
         return before.status, before.reason, before.message
     if cluster.error:
-        return F, Reason.ClusterUnreachable, cluster.error
+        return F, Reason.NoAnswer, cluster.error
     return U, Reason.Pending, "not looked at yet"
 
 
@@ -252,8 +311,9 @@ def _suitability(draft: Draft, known: Conditions) -> tuple[ConditionStatus, str,
     else:
         row = (T, Reason.Suitable, "")
     if row[2] and (before is None or before.message != row[2]):
-        draft.event(Reason.ClusterUnsuitable, row[2], warning=True)
+        # what endangers all jobs of a cluster is said once; what one job asks for, of that job
+        draft.event(Reason.ClusterUnsuitable, row[2], warning=True, once_for="" if found.unmet else cluster.url)
     return row
 
 
-_TYPES = ("Ready", "Reconciling", "Stalled", "Healthy")
+_TYPES = ("Ready", "Reconciling", "Stalled")

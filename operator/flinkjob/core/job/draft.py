@@ -29,7 +29,7 @@ from flinkjob.api.reasons import Reason
 from flinkjob.api.sync import SyncToSpec
 from flinkjob.core.actions import Action, EventType, PostEvent, RecordSavepoint
 from flinkjob.core.errors import one_line
-from flinkjob.core.flinkmodel import CheckpointStats, JobOverview, TriggerResult
+from flinkjob.core.flinkmodel import CheckpointStats, FlinkJobState, JobOverview, TriggerResult
 from flinkjob.core.identity import Owner
 from flinkjob.core.model import (
     ArtifactRequest,
@@ -119,6 +119,7 @@ class Draft:
         self.delay: float | None = None
         self.halt = DONE
         self.outcome: OperationOutcome | None = None
+        self.recovering = False  # whether Flink restarted the live run, and it has yet to run well again
         self.looked = False  # whether it is known that nothing runs, although there is no submission
 
     # what is given
@@ -205,9 +206,10 @@ class Draft:
     def act(self, action: Action) -> None:
         self.actions.append(action)
 
-    def event(self, reason: Reason, message: str, *, warning: bool = False) -> None:
+    def event(self, reason: Reason, message: str, *, warning: bool = False, once_for: str = "") -> None:
+        """Report a transition; `once_for` as for `PostEvent`."""
         kind = EventType.WARNING if warning else EventType.NORMAL
-        self.act(PostEvent(type=kind, reason=reason, message=one_line(message)))
+        self.act(PostEvent(type=kind, reason=reason, message=one_line(message), once_for=once_for))
 
     def requeue_after(self, seconds: float) -> None:
         """Look again after so many seconds (never at once), or sooner when something changes."""
@@ -334,8 +336,16 @@ class Draft:
             self.status,
             submission=replace(run, end=end),
             operation=None,
+            job=self._job_after(end),
             history=(entry, *self.status.history)[:HISTORY_LIMIT],
         )
+
+    def _job_after(self, end: RunEnd) -> ObservedJob | None:
+        """The Flink job after its run has ended: without a state where the last one seen cannot be true any more."""
+        job = self.status.job
+        if job is None or job.state is None or FlinkJobState(job.state).is_terminal:
+            return job
+        return replace(job, state=None, end_time=end.time, tasks_running=None)
 
     def record_savepoint(self, operation: Operation, location: str, origin: str) -> None:
         """Note a savepoint that an operation of ours made, and have it recorded as a FlinkSavepoint."""

@@ -72,7 +72,8 @@ def end_lost_run(draft: Draft, run: Submission, *, forgotten: bool) -> None:
         text = f"run {number} was lost: the JobManager was restarted without high availability"
         if forgotten:
             text = f"run {number} failed or was cancelled, and the cluster forgot it"
-    message = f"{text}; {final.message or f'its newest state is {final.location}'}"
+    left = f"its newest state is {final.location}" if final.location is not None else "it has left no state"
+    message = f"{text}; {final.message or left}"
     draft.end_run(result, snapshot=final.location, kind=final.kind, message=message, taken=final.time)
     draft.event(reason, message, warning=True)
 

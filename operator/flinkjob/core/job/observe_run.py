@@ -14,7 +14,7 @@ from flinkjob.api.enums import OperationKind, RunResult, SavepointPhase, Snapsho
 from flinkjob.api.flinkjob_status import CheckpointInfo, SavepointInfo, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, JobOverview
-from flinkjob.core.job import lost_run, main_failure
+from flinkjob.core.job import crash_loop, lost_run, main_failure
 from flinkjob.core.job.draft import Draft, Halt, Step, is_stop
 from flinkjob.core.job.run_end import end_by_state, wait_for_final_state
 from flinkjob.core.model import Fact, Presence
@@ -44,8 +44,10 @@ def _look_at(draft: Draft, run: Submission) -> Halt | None:
             assert seen.overview is not None
             return _present(draft, run, seen.overview)
         case Presence.ABSENT:
+            crash_loop.keep(draft, run)
             return _absent(draft, run)
         case Presence.UNKNOWN:
+            crash_loop.keep(draft, run)
             return None
 
 
@@ -71,11 +73,14 @@ def _present(draft: Draft, run: Submission, overview: JobOverview) -> Halt | Non
     if overview.all_tasks_running and not run.running:
         _started(draft)
     if draft.observation.latest is not None:
-        _checkpoint_seen(draft, run, draft.observation.latest)
+        _checkpoint_seen(draft, draft.observation.latest)
     if run.running and run.started_time is not None and not lost_run.had_checkpoint(draft, run):
         age = (draft.now - run.started_time).total_seconds()
         draft.requeue_after(min(max(age / 4, FIRST_CHECKPOINT[0]), FIRST_CHECKPOINT[1]))
-    return _terminal(draft, run, overview) if overview.state.is_terminal else None
+    if overview.state.is_terminal:
+        return _terminal(draft, run, overview)
+    crash_loop.note(draft, run, overview)
+    return None
 
 
 def _savepoints_seen(draft: Draft) -> None:
@@ -93,8 +98,8 @@ def _savepoints_seen(draft: Draft) -> None:
         draft.status = replace(draft.status, last_savepoint=known)
 
 
-def _checkpoint_seen(draft: Draft, run: Submission, stats: CheckpointStats) -> None:
-    """Note the newest checkpoint and how often Flink restarted the job; both only tick, and go along with a change."""
+def _checkpoint_seen(draft: Draft, stats: CheckpointStats) -> None:
+    """Note the newest checkpoint, which only ticks, and goes along with a change."""
     newest = stats.newest_completed(CheckpointKind.CHECKPOINT)
     if newest is not None:
         info = CheckpointInfo(
@@ -106,9 +111,6 @@ def _checkpoint_seen(draft: Draft, run: Submission, stats: CheckpointStats) -> N
             observed_time=draft.now - timedelta(seconds=draft.observation.latest_age),
         )
         draft.status = replace(draft.status, last_checkpoint=info)
-    if draft.status.job is not None:
-        restarts = max(stats.restored_count - (1 if run.restored_from else 0), 0)
-        draft.status = replace(draft.status, job=replace(draft.status.job, restarts=restarts))
 
 
 def _check_content(draft: Draft, run: Submission) -> None:
@@ -127,7 +129,8 @@ def _started(draft: Draft) -> None:
     config = draft.observation.checkpoint_config
     kept = config.retained_on_cancellation if config is not None else None
     draft.update(running=True, started_time=draft.now, retains_checkpoints=kept)
-    draft.status = replace(draft.status, last_failure=None)
+    if crash_loop.of_run(draft, run) is None:
+        draft.status = replace(draft.status, last_failure=None)
     if draft.status.job is not None and draft.status.job.restarts is None:
         draft.status = replace(draft.status, job=replace(draft.status.job, restarts=0))
     history = draft.status.history

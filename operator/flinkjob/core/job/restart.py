@@ -24,9 +24,13 @@ from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Hold, RestartInfo, RunEnd, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.backoff import delay_seconds
+from flinkjob.core.errors import MESSAGE_LIMIT, one_line
 from flinkjob.core.job import adoption, cluster_requirements, finished, restore_failure, rollback, submission
 from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.job.restore_point import redeploys
+
+LEAST_OF_A_CAUSE = 128
+"""So many characters of why a job is down are shown, however long the next step is."""
 
 _REASONS = {
     HoldReason.STOPPED: Reason.SavepointStop,
@@ -156,13 +160,25 @@ def _hold(draft: Draft, reason: HoldReason, end: RunEnd) -> Halt:
 
 
 def _say(draft: Draft, hold: Hold, end: RunEnd) -> Halt:
-    if hold.by is not None:
-        return draft.stall(_REASONS[hold.reason], f"stopped by FlinkSavepoint {hold.by}; savepoint {hold.location}")
-    message = end.message or "the job is down and stays so until the spec or state changes"
     restart = draft.status.restart
-    if hold.reason is HoldReason.ATTEMPTS_USED_UP and restart is not None:
-        message = f"tried {restart.attempts} times: {message}"
-    return draft.stall(_REASONS[hold.reason], message)
+    if hold.by is not None:
+        message = f"stopped by FlinkSavepoint {hold.by}"
+    elif hold.reason is HoldReason.ATTEMPTS_USED_UP and restart is not None:
+        message = f"tried {restart.attempts} times: {end.message or 'it failed'}"
+    else:
+        message = end.message or "the job is down and stays so"
+    steps = _next_steps(end)
+    room = max(MESSAGE_LIMIT - len(steps) - 2, LEAST_OF_A_CAUSE)
+    return draft.stall(_REASONS[hold.reason], f"{one_line(message, room)}; {steps}")
+
+
+def _next_steps(end: RunEnd) -> str:
+    """What a person can do about a job that is held down."""
+    if end.snapshot_kind is SnapshotKind.MISSING or end.snapshot_kind is None:
+        start = "name the state to start from in initialState with a new nonce"
+        return f"{start}, or set restore.onMissing: Fresh and a new restartNonce to start without state"
+    source = f"from {end.snapshot}" if end.snapshot is not None else "without state"
+    return f"set a new restartNonce to start it again {source}"
 
 
 def _pause(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) -> Halt | None:

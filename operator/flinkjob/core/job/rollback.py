@@ -113,7 +113,7 @@ def hold_back(draft: Draft) -> Halt | None:
 
 def _proved(draft: Draft, spec: FlinkJobSpec, run: Submission) -> bool:
     overview = draft.observation.job.overview
-    steady = overview is not None and overview.all_tasks_running
+    steady = overview is not None and overview.all_tasks_running and not draft.recovering
     if not steady:
         if run.steady_since is not None:
             draft.update(steady_since=None)

@@ -11,11 +11,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from flinkjob.api.enums import EndCause, HoldReason, OperationKind, RunResult, SnapshotKind
-from flinkjob.api.flinkjob_status import FailureInfo, Hold, Operation, Submission
+from flinkjob.api.flinkjob_status import Hold, Operation, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.errors import SavepointFailure
 from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, FlinkJobState, JobException, JobOverview
 from flinkjob.core.job import restore_failure
+from flinkjob.core.job.crash_loop import failure_of
 from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.job.restore_point import FinalState, final_state
 from flinkjob.core.model import Fact, OperationOutcome
@@ -131,16 +132,8 @@ def _failure(draft: Draft, job_id: str) -> JobException | None:
     exception = draft.observation.exception
     if exception is None:
         return None
-    draft.status = replace(
-        draft.status,
-        last_failure=FailureInfo(
-            time=exception.time or draft.now,
-            exception=exception.name[:256],
-            root_cause=exception.root_cause,
-            task=exception.task[:256] if exception.task else None,
-            task_manager=exception.taskmanager[:256] if exception.taskmanager else None,
-        ),
-    )
+    assert draft.run is not None
+    draft.status = replace(draft.status, last_failure=failure_of(draft, draft.run, exception))
     return exception
 
 

@@ -20,11 +20,13 @@ from flinkjob.core.job import (
     adoption,
     cluster_requirements,
     compilation,
+    crash_loop,
     main_failure,
     periodic,
     rescale,
     restore_failure,
     rollback,
+    slots,
     submission,
 )
 from flinkjob.core.job.draft import Draft, Halt, Step, wish
@@ -68,8 +70,10 @@ def _steady(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt | None:
     if (halt := rollback.give_up(draft, spec, run)) is not None:
         return halt
     if not run.running:
-        return restore_failure.halt_while_live(draft, run) or draft.wait(
-            Step.SUBMIT, Reason.Submitting, "waiting until all tasks are running", requeue_after=1.0
+        return (
+            restore_failure.halt_while_live(draft, run)
+            or slots.halt_without_slots(draft, spec, run)
+            or _wait_for_first_tasks(draft, run)
         )
     if draft.status.restart is not None:
         remaining = duration_seconds(spec.restart.reset_after) - _age(draft, run)
@@ -79,10 +83,17 @@ def _steady(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt | None:
             draft.requeue_after(min(remaining + 0.1, periodic.LONGEST_SLEEP))
     held_back = rollback.hold_back(draft)
     if not _all_running(draft):
-        return held_back
+        return held_back or slots.halt_without_slots(draft, spec, run)
     unusable = periodic.step(draft, spec, run)
     periodic.retain(draft, spec)
     return unusable or held_back or main_failure.halt_for_multiple_jobs(draft, run)
+
+
+def _wait_for_first_tasks(draft: Draft, run: Submission) -> Halt:
+    """The tasks of a run have yet to run for the first time."""
+    failure = crash_loop.explain(draft, run)
+    reason, text = failure or (Reason.Submitting, "waiting until all tasks are running")
+    return draft.wait(Step.SUBMIT, reason, text, requeue_after=1.0)
 
 
 def _age(draft: Draft, run: Submission) -> float:
@@ -217,7 +228,8 @@ def _wait_for_savepoint(draft: Draft, step: Step) -> Halt | None:
 def _wait_for_tasks(draft: Draft) -> Halt | None:
     if _all_running(draft):
         return None
-    text = "a savepoint needs all tasks running"
+    failure = crash_loop.explain(draft, draft.run) if draft.run is not None else None
+    text = f"a savepoint needs all tasks running{f'; {failure[1]}' if failure is not None else ''}"
     return draft.wait(Step.STOP, Reason.WaitingForTasks, text, requeue_after=1.0)
 
 

@@ -54,6 +54,13 @@ def _is_first(before: FlinkJobStatus, after: FlinkJobStatus) -> bool:
     return new is not None and (known is None or _run(known) != _run(new))
 
 
+def _fails_again(status: FlinkJobStatus) -> bool:
+    """Whether the job goes down and comes up again and again: how it is at the moment is no news then."""
+    run, failure = status.submission, status.last_failure
+    live = run is not None and run.end is None and failure is not None and failure.job_id == run.job_id
+    return live and failure is not None and failure.recovered_time is None
+
+
 def _run(checkpoint: CheckpointInfo) -> str:
     """The part of a checkpoint's location that all checkpoints of a run share."""
     return (checkpoint.location or "").rpartition("/")[0]
@@ -61,4 +68,6 @@ def _run(checkpoint: CheckpointInfo) -> str:
 
 def _still(status: FlinkJobStatus) -> dict[str, Any]:
     job = replace(status.job, observed_time=None, restarts=None) if status.job is not None else None
+    if job is not None and _fails_again(status):
+        job = replace(job, state=None, tasks_running=None, tasks_total=None)
     return dump_status(replace(status, job=job, last_checkpoint=None))

@@ -108,6 +108,7 @@ def begin_cancel(draft: Draft, run: Submission, *, by: str, why: str = "") -> Ha
         attempt=run.operations + 1,
     )
     if why:
+        why = f"{why} ({run.savepoint_failure})" if run.savepoint_failure is not None else why
         draft.event(Reason.SavepointSkipped, f"{by}: run {run.number} is cancelled without a savepoint: {why}")
     return _begin(draft, operation)
 
@@ -269,6 +270,7 @@ def _fail(
         draft.requeue_after(FAST)
         return None
     step = Step(operation.kind)
+    draft.update(savepoint_failure=cause)
     if failure is SavepointFailure.NOT_STREAMING:
         draft.update(bounded=True)
     attempts = draft.failures_of(step) + (FAILURES_THAT_COUNT if failure.repeats else 1)

@@ -21,13 +21,13 @@ def test_advice_warns_and_requirements_forbid() -> None:
     assert "checkpoint directory" in _suitable(cluster(checkpoint_directory=None))[1]
     own = spec(checkpoint={"directory": "file:///c"}, savepoints={"directory": "file:///s"})
     assert _suitable(cluster(high_availability=True, checkpoint_directory=None, savepoint_directory=None), own)[1] == ""
-    needs = spec(cluster={"url": "http://flink:8081", "require": ["HighAvailability", "SavepointDirectory"]})
+    needs = spec(cluster={"url": "http://flink.example:8081", "require": ["HighAvailability", "SavepointDirectory"]})
     state, message = _suitable(cluster(savepoint_directory=None), needs)
     assert state == "False"
     assert "HighAvailability" in message
     assert "SavepointDirectory" in message
     dropped = spec(
-        cluster={"url": "http://flink:8081", "require": ["RetainedCheckpoints"]},
+        cluster={"url": "http://flink.example:8081", "require": ["RetainedCheckpoints"]},
         checkpoint={"retention": "DeleteOnCancellation"},
     )
     assert _suitable(cluster(), dropped)[0] == "False"

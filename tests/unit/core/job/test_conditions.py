@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flinkjob.api.enums import HoldReason, OperationKind, RunResult
+from flinkjob.api.enums import HoldReason, OperationKind, RunResult, SnapshotKind
 from flinkjob.api.flinkjob_status import FlinkJobStatus, Hold, RestartInfo, Submission
 from flinkjob.core.flinkmodel import FlinkJobState, TriggerState
 from flinkjob.core.identity import digest_of
@@ -32,6 +32,7 @@ from tests.support.inputs import (
     silent,
     spec,
     stats,
+    told,
     triggered,
     unseen,
 )
@@ -163,6 +164,34 @@ def test_a_blip_is_not_written_and_a_silence_is() -> None:
     )
 
 
+def _told_of_the_cluster(decision: JobDecision) -> list[str]:
+    return [reason for reason in told(decision) if reason in ("ClusterUnreachable", "ClusterReachable")]
+
+
+def test_a_cluster_that_is_away_for_a_minute_and_back_is_told_once_each() -> None:
+    status, events = RUNNING, []
+    for seconds in (0.0, 5.0, 59.0, 60.0, 61.0, 900.0):
+        decision = decide(job(status=status), seen(JobSeen(), cluster=silent(seconds)))
+        status = decision.status
+        events.append(_told_of_the_cluster(decision))
+    assert events == [[], [], [], ["ClusterUnreachable"], [], []]
+    back = decide(job(status=status), seen(present()))
+    assert _told_of_the_cluster(back) == ["ClusterReachable"]
+    assert _told_of_the_cluster(decide(job(status=back.status), seen(present()))) == []
+
+
+def test_a_blip_is_told_neither_when_it_begins_nor_when_it_is_over() -> None:
+    gone = decide(job(status=RUNNING), seen(JobSeen(), cluster=silent(5.0)))
+    assert _told_of_the_cluster(gone) == []
+    assert _told_of_the_cluster(decide(job(status=gone.status), seen(present()))) == []
+
+
+def test_a_cluster_that_a_first_start_waits_for_is_told_at_once() -> None:
+    decision = decide(job(held=False), seen(cluster=silent(0.1)))
+    assert _told_of_the_cluster(decision) == ["ClusterUnreachable"]
+    assert _told_of_the_cluster(decide(job(status=decision.status, held=False), seen(cluster=silent(30)))) == []
+
+
 @pytest.mark.parametrize(("silence", "again"), [(0.0, 2.0), (10.0, 10.0), (900.0, 30.0)])
 def test_a_silent_cluster_is_looked_at_less_and_less_often(silence: float, again: float) -> None:
     assert decide(job(status=RUNNING), seen(JobSeen(), cluster=silent(silence))).requeue_after == again
@@ -190,7 +219,7 @@ def test_what_scale_needs_is_there() -> None:
     assert decision.status.cluster is not None
     assert decision.status.cluster.flink_version == "2.3.0"
     assert decision.status.job is not None
-    assert decision.status.job.ui_url == f"http://flink:8081/#/job/{flink_id()}"
+    assert decision.status.job.ui_url == f"http://flink.example:8081/#/job/{flink_id()}"
 
 
 def test_a_message_of_any_length_is_one_line() -> None:
@@ -200,3 +229,63 @@ def test_a_message_of_any_length_is_one_line() -> None:
     for condition in decision.status.conditions:
         assert "\n" not in condition.message
         assert len(condition.message) <= 512
+
+
+@table(
+    ("last", "message"),
+    "stopped with a savepoint: the savepoint",
+    (ended(RunResult.STOPPED, "file:/s"), "savepoint file:/s"),
+    "cancelled with a checkpoint: the checkpoint, and why there is no savepoint",
+    (
+        ended(
+            RunResult.CANCELLED,
+            "file:/c/chk-5",
+            SnapshotKind.CHECKPOINT,
+            savepoint_failure="IOException: no permission",
+        ),
+        "checkpoint file:/c/chk-5; no savepoint could be taken: IOException: no permission",
+    ),
+    "cancelled before it made anything: what it had started from",
+    (ended(RunResult.CANCELLED, "file:/r", SnapshotKind.RESTORED), "it resumes from file:/r, where it had started"),
+    "cancelled before it made anything, from nothing: no state",
+    (ended(RunResult.CANCELLED, None, SnapshotKind.EMPTY), "it resumes without state"),
+)
+def test_a_suspended_job_says_what_it_resumes_from(last: Submission, message: str) -> None:
+    decision = decide(job(spec(state="Suspended"), _run(last)), seen())
+    ready = next(each for each in decision.status.conditions if each.type == "Ready")
+    assert (decision.status.phase, ready.message) == ("Suspended", message)
+
+
+def test_an_upgrade_that_is_tried_again_is_an_upgrade_and_one_that_needs_a_person_leaves_the_job_running() -> None:
+    failed = triggered(TriggerState.FAILED, failure="IOException: try again")
+    status = _operation(OperationKind.STOP, "Upgrade")
+    trying = decide(job(spec(args=["new"]), status), seen(present(), trigger=failed))
+    assert (trying.status.phase, conditions(trying)) == ("Upgrading", "Reconciling, healthy")
+    assert trying.status.submission is not None
+    assert trying.status.submission.savepoint_failure == "IOException: try again"
+    refused = decide(job({"jar": {}}, RUNNING), seen(present()))
+    assert refused.status.phase == "Running"
+    ready = next(each for each in refused.status.conditions if each.type == "Ready")
+    assert ready.message.startswith("the job runs on as it is: spec.")
+
+
+@table(
+    ("wanted", "phase"),
+    "a spec that cannot be read needs a person",
+    ({"jar": {}}, "Held"),
+    "a cluster that does not answer is tried again",
+    (spec(), "Pending"),
+)
+def test_a_dead_end_before_the_first_run_is_not_pending(wanted: dict[str, Any], phase: str) -> None:
+    assert decide(job(wanted, held=False), seen(cluster=silent(5))).status.phase == phase
+
+
+def test_a_job_that_is_gone_has_no_state() -> None:
+    shown = decide(job(status=RUNNING), seen(present())).status
+    assert shown.job is not None
+    assert shown.job.state == "RUNNING"
+    gone = decide(job(status=shown), seen(absent(60), cluster=cluster(incarnation="jm-2")))
+    assert gone.status.submission is not None
+    assert gone.status.submission.end is not None
+    assert gone.status.job is not None
+    assert (gone.status.job.state, gone.status.job.tasks_running, gone.status.job.id) == (None, None, flink_id())

@@ -43,7 +43,7 @@ from tests.support.inputs import (
 )
 from tests.support.tables import table
 
-ELSEWHERE = "http://elsewhere:8081"
+ELSEWHERE = "http://elsewhere.example:8081"
 MOVED = spec(cluster={"url": ELSEWHERE})
 
 

@@ -294,13 +294,13 @@ def test_a_run_that_has_just_started_was_not_restarted_yet() -> None:
     assert decision.status.job.restarts == 0
 
 
-def test_the_newest_checkpoint_and_the_restarts_tick() -> None:
+def test_the_newest_checkpoint_ticks() -> None:
     latest = stats(chk(7, state_bytes=2048, duration_ms=12), restored_count=3)
     decision = decide(job(status=_status(run(restored_from="file:/x"))), seen(present(), latest=latest))
     assert decision.status.last_checkpoint is not None
     assert (decision.status.last_checkpoint.id, decision.status.last_checkpoint.size) == (7, "2.0Ki")
     assert decision.status.job is not None
-    assert decision.status.job.restarts == 2
+    assert decision.status.job.restarts is None, "what was restored is not what Flink restarted: a rescale restores too"
 
 
 SEVENTH = Listing(readable=True, found=(FoundSnapshot(location=f"{OWN}/chk-7", number=7, time=ago(40)),))
@@ -498,3 +498,19 @@ def test_a_finished_job_is_not_run_again_from_its_last_savepoint() -> None:
     observation = seen(absent(), cluster=there, listings={OWN: EMPTY_DIRECTORY})
     decision = decide(job(spec(), status), observation, savepoints=[savepoint(status=saved)])
     assert _end(decision)[:2] == (RunResult.FINISHED, SnapshotKind.EMPTY)
+
+
+@table(
+    ("restored_from", "said"),
+    "a lost job that had started from nothing has left nothing",
+    (None, "it has left no state"),
+    "a lost job that completed nothing has what it had started from",
+    ("file:/r", "its newest state is file:/r"),
+)
+def test_a_lost_job_says_what_it_has_left(restored_from: str | None, said: str) -> None:
+    listings = {OWN: Listing(readable=True)}
+    status = _status(run(restored_from=restored_from))
+    decision = decide(job(status=status), seen(absent(60), cluster=cluster(incarnation="jm-2"), listings=listings))
+    assert decision.status.submission is not None
+    assert decision.status.submission.end is not None
+    assert (decision.status.submission.end.message or "").endswith(said)

@@ -325,7 +325,7 @@ def test_ended_kin_block_nothing(state: FlinkJobState) -> None:
 
 
 def test_an_unsuitable_cluster_gets_no_run() -> None:
-    wanted = spec(cluster={"url": "http://flink:8081", "require": ["HighAvailability"]})
+    wanted = spec(cluster={"url": "http://flink.example:8081", "require": ["HighAvailability"]})
     decision = decide(job(wanted, _status(ended(RunResult.CANCELLED, SP)), held=False), seen())
     assert acts(decision) == []
     assert decision.status.plan is not None
@@ -338,3 +338,27 @@ def test_two_managers_at_one_address_stop_everything(where: Any) -> None:
     assert acts(decision) == []
     assert decision.status.plan is not None
     assert decision.status.plan.reason == "AddressNotUnique"
+
+
+@table(
+    ("kind", "snapshot", "step"),
+    "what is left: from there",
+    (SnapshotKind.CHECKPOINT, "file:/c/chk-5", "set a new restartNonce to start it again from file:/c/chk-5"),
+    "nothing was ever made: without state",
+    (SnapshotKind.EMPTY, None, "set a new restartNonce to start it again without state"),
+    "state is missing: a person says where to start",
+    (
+        SnapshotKind.MISSING,
+        None,
+        "name the state to start from in initialState with a new nonce, or set restore.onMissing: Fresh and a new "
+        "restartNonce to start without state",
+    ),
+)
+def test_a_job_that_is_held_says_what_to_do(kind: SnapshotKind, snapshot: str | None, step: str) -> None:
+    last = ended(RunResult.LOST, snapshot, kind, message="run 1 was lost: " + "x" * 600)
+    decision = decide(job(spec(restart={"onLost": "Hold"}), FlinkJobStatus(submission=last)), seen())
+    plan = decision.status.plan
+    assert plan is not None
+    assert plan.message is not None
+    assert plan.message.startswith("run 1 was lost: x")
+    assert plan.message.endswith(f"…; {step}")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flinkjob.api.enums import Phase
-from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, ObservedJob
+from flinkjob.api.flinkjob_status import CheckpointInfo, FailureInfo, FlinkJobStatus, ObservedJob, Submission
 from flinkjob.core.job.status_noise import SAME_SECONDS, TICK_SECONDS, settled, tick_after, ticked
 from tests.support.inputs import run
 from tests.support.tables import table
@@ -92,3 +92,15 @@ def test_what_ticks_is_worth_a_turn_minutes_after_it_was_written() -> None:
 def test_what_is_equal_when_written_is_not_written() -> None:
     finer = replace(BEFORE, last_checkpoint=replace(FIRST, time=NOW + timedelta(milliseconds=300)))
     assert settled(BEFORE, finer, may_tick=True) is BEFORE
+
+
+def test_a_job_that_goes_down_and_comes_up_again_and_again_is_no_news_while_it_does() -> None:
+    failing = replace(BEFORE, submission=Submission(job_id="a"), last_failure=FailureInfo(time=NOW, job_id="a"))
+    down = replace(failing, job=ObservedJob(id="a", state="RESTARTING", observed_time=NOW, tasks_running=0))
+    assert settled(failing, down, may_tick=True) is failing
+    for other in (
+        replace(down, last_failure=FailureInfo(time=NOW, job_id="a", recovered_time=NOW)),
+        replace(down, last_failure=FailureInfo(time=NOW, job_id="earlier")),
+        replace(down, phase=Phase.FAILED),
+    ):
+        assert settled(failing, other, may_tick=False) is other

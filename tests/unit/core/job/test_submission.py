@@ -378,14 +378,14 @@ def test_another_spec_is_tried_at_once_under_the_same_id(phase: RunPhase) -> Non
 @table(
     "change",
     "another cluster",
-    {"cluster": {"url": "http://other:8081"}},
+    {"cluster": {"url": "http://other.example:8081"}},
     "another initial state",
     {"initialState": {"nonce": 5}},
 )
 def test_a_run_that_was_refused_for_certain_is_given_up_for_another_cluster_or_state(change: dict[str, Any]) -> None:
     """Neither is part of the digest, so the same id at the same place would be refused for ever."""
     before = _unseen(Plan(step="Hold", reason="SubmitRejected", message="no"), rejected=True)
-    other = replace(cluster(), url=change.get("cluster", {}).get("url", "http://flink:8081"))
+    other = replace(cluster(), url=change.get("cluster", {}).get("url", "http://flink.example:8081"))
     decision = decide(job(spec(**change), before), seen(absent(), target=other))
     status = decision.status
     for _ in range(3):

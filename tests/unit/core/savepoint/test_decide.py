@@ -66,7 +66,7 @@ WRITING = FlinkSavepointStatus(
     job_id=flink_id(),
     submission=1,
     start_time=ago(30),
-    cluster_url="http://flink:8081",
+    cluster_url="http://flink.example:8081",
 )
 
 

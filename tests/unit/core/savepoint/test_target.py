@@ -405,7 +405,13 @@ TIMED_OUT = replace(
     "an hour later: nobody looks any more",
     (replace(TIMED_OUT, end_time=ago(4000)), triggered(TriggerState.COMPLETED, MADE), (), None, False),
     "at another cluster: it is looked for again",
-    (replace(TIMED_OUT, cluster_url="http://other:8081"), triggered(TriggerState.COMPLETED, MADE), (), None, True),
+    (
+        replace(TIMED_OUT, cluster_url="http://other.example:8081"),
+        triggered(TriggerState.COMPLETED, MADE),
+        (),
+        None,
+        True,
+    ),
     "after another failure: nobody looks",
     (
         replace(TIMED_OUT, error=SavepointError(error_code=SavepointErrorCode.SAVEPOINT_FAILED)),

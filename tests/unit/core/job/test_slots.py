@@ -1,0 +1,71 @@
+"""Tasks that have no slots: the job says what it needs and what the cluster has."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from flinkjob.api.flinkjob_status import FlinkJobStatus
+from flinkjob.core.flinkmodel import ClusterOverview, FlinkJobState, TaskCounts
+from flinkjob.core.model import Fact, JobSeen, Needs
+from tests.support.inputs import conditions, decide, job, overview, present, run, seen, spec
+from tests.support.tables import table
+
+FIRST = FlinkJobStatus(submission=run(running=False, started_time=None, parallelism=4))
+AGAIN = FlinkJobStatus(submission=run(parallelism=4))
+SUBMITTING = "waiting until all tasks are running"
+
+
+def slots(free: int, total: int = 16, managers: int = 2) -> ClusterOverview:
+    """What the cluster has."""
+    return ClusterOverview(taskmanagers=managers, slots_total=total, slots_available=free, flink_version="2.3.0")
+
+
+def waiting(seconds: float = 5.0, **tasks: int) -> JobSeen:
+    """A job whose tasks do not run, for so long."""
+    counts = TaskCounts(total=8, **(tasks or {"scheduled": 8}))
+    return replace(present(), overview=replace(overview(), tasks=counts), short_for=seconds)
+
+
+CREATED = replace(present(FlinkJobState.CREATED), short_for=5.0)
+
+
+@table(
+    ("about", "there", "says"),
+    "too few are free: how many it needs and what there is",
+    (waiting(), slots(1), ("WaitingForSlots", "needs 4 slots, 1 free of 16, 2 TaskManagers")),
+    "one TaskManager: in the singular",
+    (waiting(), slots(0, 2, 1), ("WaitingForSlots", "needs 4 slots, 0 free of 2, 1 TaskManager")),
+    "no TaskManager: just that",
+    (waiting(), slots(0, 0, 0), ("WaitingForSlots", "needs 4 slots, and the cluster has no TaskManager")),
+    "the adaptive scheduler waits in CREATED: the same",
+    (CREATED, slots(1), ("WaitingForSlots", "needs 4 slots, 1 free of 16, 2 TaskManagers")),
+    "every job begins like that: nothing yet",
+    (waiting(1.0), slots(1), ("Submitting", SUBMITTING)),
+    "there are enough: nothing yet",
+    (waiting(), slots(4), ("Submitting", SUBMITTING)),
+    "there seem to be enough, for long: the program's own parallelism is higher",
+    (waiting(11.0), slots(4), ("WaitingForSlots", "needs 4 slots, 4 free of 16, 2 TaskManagers")),
+    "its tasks have slots and begin: nothing",
+    (waiting(running=3), slots(0), ("Submitting", SUBMITTING)),
+)
+def test_what_a_job_says_that_has_no_slots(about: JobSeen, there: ClusterOverview, says: tuple[str, str]) -> None:
+    decision = decide(job(spec(parallelism=4), FIRST), seen(about, slots=there))
+    ready = next(each for each in decision.status.conditions if each.type == "Ready")
+    assert (ready.reason, ready.message) == says
+    assert conditions(decision).startswith("Reconciling")
+
+
+def test_a_job_that_ran_and_lost_its_slots_says_so_too() -> None:
+    decision = decide(job(spec(parallelism=4), AGAIN), seen(waiting(), slots=slots(0, 0, 0)))
+    ready = next(each for each in decision.status.conditions if each.type == "Ready")
+    assert (decision.status.phase, ready.reason) == ("Restarting", "WaitingForSlots")
+
+
+def test_slots_are_counted_again_and_less_often_the_longer_it_takes() -> None:
+    delays = []
+    for seconds in (3.0, 80.0, 4000.0):
+        asked: list[Needs] = []
+        decision = decide(job(spec(parallelism=4), FIRST), seen(waiting(seconds), slots=slots(1)), asked)
+        assert Fact.SLOTS in [needs.fact for needs in asked]
+        delays.append(decision.requeue_after)
+    assert delays == [2.0, 20.0, 60.0]
