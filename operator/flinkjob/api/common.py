@@ -97,7 +97,7 @@ Location = Annotated[
 # A host name or address, or an IPv6 address in brackets; perhaps a port.
 _HOST: Final = r"([^/@\s?#:\[\]]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?"
 
-_USER: Final = r"^[^/?#]*://[^/?#]*@"
+_USER: Final = re.compile(r"^[^/?#]*://[^/?#]*@")
 _NO_USER: Final = "must not contain a user name or password: everybody who may read the object sees them"
 
 
@@ -110,28 +110,28 @@ class _Address:
         wanted: what an address is like, for people.
     """
 
-    shape: str
+    shape: re.Pattern[str]
     wanted: str
 
     def check(self, text: str) -> None:
-        if re.match(_USER, text):
+        if _USER.match(text):
             raise ValueError(_NO_USER)
-        if not re.fullmatch(self.shape, text):
+        if not self.shape.fullmatch(text):
             raise ValueError(self.wanted)
 
     def rules(self) -> dict[str, Any]:
-        user = f"self.matches(r'{_USER}')"
+        user = f"self.matches(r'{_USER.pattern}')"
         return rules(
-            Rule(f"{user} || self.matches(r'^({self.shape})$')", f"{{path}} {self.wanted}"),
+            Rule(f"{user} || self.matches(r'^({self.shape.pattern})$')", f"{{path}} {self.wanted}"),
             Rule(f"!{user}", f"{{path}} {_NO_USER}"),
         )
 
 
 _CLUSTER: Final = _Address(
-    rf"https?://{_HOST}(/[^@\s?#]*)?", "must be an address such as http://flink-jobmanager:8081, without a query"
+    re.compile(rf"https?://{_HOST}(/[^@\s?#]*)?"), "must be an address such as http://flink-jobmanager:8081, without a query"
 )
 _ARTIFACT: Final = _Address(
-    rf"https?://{_HOST}/[^\s#]*|file:///[^\s?#]+",
+    re.compile(rf"https?://{_HOST}/[^\s#]*|file:///[^\s?#]+"),
     "must be an address such as https://repo.example.com/job.jar or file:///jars/job.jar",
 )
 

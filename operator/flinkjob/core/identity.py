@@ -158,8 +158,8 @@ def number_of(flink_job_id: str, owner: Owner, uid: str) -> int | None:
     if not flink_job_id.startswith(owner.prefix) or not all(digit in "0123456789abcdef" for digit in shown):
         return None
     first = int(shown or "0", 16) ^ _mask(uid)
-    numbers = range(first or _ROUND, 16 * _ROUND, _ROUND)
-    return next((number for number in numbers if job_id(owner, uid, number) == flink_job_id), None)
+    numbers, rest = range(first or _ROUND, 16 * _ROUND, _ROUND), flink_job_id[_PREFIX + 3 :]
+    return next((number for number in numbers if _hex(5, "run", uid, str(number)) == rest), None)
 
 
 @lru_cache(maxsize=16)

@@ -17,9 +17,18 @@ from flinkjob.api.flink_options import GLOBAL_PARAMETERS
 _PLAIN = r"[^\s,\[\]{}'\"#&*!|>%@`?:-][^,\[\]{}\n\"'#]*?|[-+]?\.?[0-9][0-9a-zA-Z.+_-]*"
 _SCALAR = rf"\"(?:[^\"\\\n]|\\[^\n])*\"|'(?:[^'\n]|'')*'|{_PLAIN}"
 _PAIR = re.compile(rf"[ ]*({_SCALAR})[ ]*:(?:(?<=['\"]:)|[ ])[ ]*({_SCALAR})[ ]*(?=,|\}}|\n|$)")
+_TOKENS = {
+    delimiter: re.compile(
+        rf"\s*(?:'((?:[^']|'')*)'|\"((?:[^\"]|\"\")*)\"|({delimiter})|([^{delimiter}\s'\"][^{delimiter}]*))"
+    )
+    for delimiter in ",:"
+}
+_COLON = re.compile(r":(\s|$)")
 _NO_YAML = re.compile(r"[^{\[?!&*|>%@`#-]")
 _TYPED = re.compile(r"[-+.0-9a-zA-Z_]+")
 _NULL = frozenset({"null", "Null", "NULL", "~"})
+_GAP = " " * 64
+"""So many spaces in a row would be looked at again and again."""
 _TO_QUOTE = (",", ":", "'", '"')
 
 
@@ -48,13 +57,10 @@ def split_pairs(value: str) -> dict[str, str] | None:
 
 def split_quoted(text: str, delimiter: str) -> list[str] | None:
     """The parts between commas or colons, without the quotes around a whole part; None for quotes that Flink refuses."""
-    token = re.compile(
-        rf"\s*(?:'((?:[^']|'')*)'|\"((?:[^\"]|\"\")*)\"|({delimiter})|([^{delimiter}\s'\"][^{delimiter}]*))"
-    )
     parts: list[str | None] = []
     at = 0
     while at < len(text.rstrip()):
-        found = token.match(text, at)
+        found = _TOKENS[delimiter].match(text, at)
         if found is None:
             return None
         single, double, border, plain = found.groups()
@@ -75,7 +81,9 @@ def _unquoted(single: str | None, double: str | None, plain: str | None) -> str:
 
 
 def _joined(value: str, own: Mapping[str, str]) -> str | None:
-    if not value.strip() or (_NO_YAML.match(value.strip()) and not re.search(r":(\s|$)", value)):
+    if _GAP in value:
+        return None
+    if not value.strip() or (_NO_YAML.match(value.strip()) and not _COLON.search(value)):
         known = split_pairs(value)
         return None if known is None else ",".join(_pair(*each) for each in (known | dict(own)).items())
     known = _yaml_pairs(value.strip()) if value.replace("\n", "").isprintable() else None

@@ -34,7 +34,7 @@ MOST_CAUSES = 6
 """After so many causes no further one has an Event of its own."""
 
 _EXECUTION = re.compile(r" - execution #\d+$")
-_NUMBERS = re.compile(r"0x[0-9a-f]+|[0-9a-f]*[0-9][0-9a-f]*", re.IGNORECASE)
+_HEXADECIMAL = re.compile(r"[0-9a-fA-F]+")
 
 
 def note(draft: Draft, run: Submission, overview: JobOverview) -> None:
@@ -159,9 +159,14 @@ def _recover(draft: Draft, run: Submission, newest: FailureInfo) -> None:
 
 def _is_new(failure: FailureInfo) -> str | None:
     """The digest of a cause that had no Event yet; None where it had, or where there were too many."""
-    text = _NUMBERS.sub("0", f"{failure.exception} {failure.root_cause}")
+    text = _HEXADECIMAL.sub(_without_number, f"{failure.exception} {failure.root_cause}")
     digest = digest_of({"cause": text})[:8]
     return digest if digest not in failure.causes and len(failure.causes) < MOST_CAUSES else None
+
+
+def _without_number(found: re.Match[str]) -> str:
+    """0 for digits of a number; letters alone are part of a word."""
+    return "0" if any(digit.isdigit() for digit in found.group()) else found.group()
 
 
 def _is_well(draft: Draft, overview: JobOverview, seconds: float) -> bool:
