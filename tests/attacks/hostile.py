@@ -21,7 +21,10 @@ async def hostile(
         until: the answer is not ended before this.
     """
 
+    under_way: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        under_way[asyncio.current_task()] = writer
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             await reader.readuntil(b"\r\n\r\n")
             writer.write(HEAD.format(status=status, headers=headers).encode())
@@ -40,6 +43,9 @@ async def hostile(
         yield f"http://{host}:{port}"
     finally:
         server.close()
+        for writer in under_way.values():
+            writer.transport.abort()
+        await asyncio.gather(*filter(None, under_way), return_exceptions=True)
 
 
 class Endless:
