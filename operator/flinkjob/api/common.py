@@ -128,7 +128,8 @@ class _Address:
 
 
 _CLUSTER: Final = _Address(
-    re.compile(rf"https?://{_HOST}(/[^@\s?#]*)?"), "must be an address such as http://flink-jobmanager:8081, without a query"
+    re.compile(rf"https?://{_HOST}(/[^@\s?#]*)?"),
+    "must be an address such as http://flink-jobmanager:8081, without a query",
 )
 _ARTIFACT: Final = _Address(
     re.compile(rf"https?://{_HOST}/[^\s#]*|file:///[^\s?#]+"),

@@ -34,7 +34,7 @@ MOST_CAUSES = 6
 """After so many causes no further one has an Event of its own."""
 
 _EXECUTION = re.compile(r" - execution #\d+$")
-_HEXADECIMAL = re.compile(r"[0-9a-fA-F]+")
+_HEXADECIMAL = re.compile(r"(?:0x)?[0-9a-fA-F]+")
 
 
 def note(draft: Draft, run: Submission, overview: JobOverview) -> None:
