@@ -17,7 +17,7 @@ async def test_an_unknown_job_is_unknown_everywhere(target: Target) -> None:
     assert await client.checkpoint_config(job_id) is None
     assert await client.exceptions(job_id) == ()
     assert await client.resource_requirements(job_id) is None
-    assert not await client.set_resource_requirements(job_id, {"v": 2})
+    assert not await client.set_resource_requirements(job_id, {new_id(): 2})
 
 
 @pytest.mark.oldest
@@ -156,7 +156,7 @@ async def test_the_default_scheduler_does_not_rescale(target: Target) -> None:
     with pytest.raises(RescaleUnsupported):
         await target.client.resource_requirements(job_id)
     with pytest.raises(RescaleUnsupported):
-        await target.client.set_resource_requirements(job_id, {"v": 2})
+        await target.client.set_resource_requirements(job_id, {new_id(): 2})
 
 
 async def test_an_ended_job_has_no_resource_requirements(target: Target) -> None:

@@ -103,6 +103,7 @@ def play(stage: Stage, case: Case) -> None:
     try:
         with operator:
             story.prepare(lab)
+            lab.quiet()  # else the next operator writes what this one could not, and dies before anything has happened
             operator.kill()
             operator.fault_kill_at = case.point
             with operator, Reviver(operator) as reviver:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import shutil
+import time
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -234,6 +235,22 @@ class Lab:
             timeout=deadline,
             what=f"{more} checkpoints of {job_id}",
         )
+
+    def quiet(self, seconds: float = 1.0) -> None:
+        """Waits until the operator has written no status for so long."""
+        written, since = self._versions(), time.monotonic()
+
+        def still() -> bool:
+            nonlocal written, since
+            if (now := self._versions()) != written:
+                written, since = now, time.monotonic()
+            return time.monotonic() - since >= seconds
+
+        wait_until(still, timeout=DEADLINE, what=f"nothing written for {seconds:g} s", interval=0.1)
+
+    def _versions(self) -> list[str]:
+        kinds = ("FlinkJob", "FlinkSavepoint")
+        return [each["metadata"]["resourceVersion"] for kind in kinds for each in self.kube.all(kind, self.namespace)]
 
     # looking at Flink
 

@@ -194,6 +194,22 @@ def _row(draft: Draft, phase: Phase) -> Row:
     return F, T, F, F if draft.recovering else U
 
 
+def _tasks_in_words(draft: Draft) -> str:
+    """How many tasks run, as seen now, else as seen before."""
+    overview, before = draft.observation.job.overview, draft.status.job
+    total = overview.tasks.total if overview is not None else before.tasks_total if before is not None else None
+    return f"{total} tasks are running" if total is not None else "all tasks are running"
+
+
+def _state_in_words(draft: Draft) -> str:
+    """What Flink makes of a job that lacked tasks, as seen now, else as seen before."""
+    overview, before = draft.observation.job.overview, draft.status.job
+    if overview is not None and overview.all_tasks_running:
+        return "all tasks run again; Ready once they have run for a while"
+    state = overview.state if overview is not None else before.state if before is not None else None
+    return f"Flink: {state}" if state is not None else ""
+
+
 def _why(draft: Draft, phase: Phase) -> tuple[str, str]:
     if draft.live_run is not None and _silent(draft):
         return Reason.ClusterUnreachable, draft.observation.cluster.error or "the cluster does not answer"
@@ -204,16 +220,11 @@ def _why(draft: Draft, phase: Phase) -> tuple[str, str]:
         return halt.trouble.reason, one_line(f"the job runs on as it is: {message}") if runs_on else message
     if halt.plan is not None:
         return halt.plan.reason or phase, halt.plan.message or ""
-    overview = draft.observation.job.overview
     match phase:
         case Phase.RUNNING:
-            return Reason.Running, f"{overview.tasks.total} tasks are running" if overview else "all tasks are running"
+            return Reason.Running, _tasks_in_words(draft)
         case Phase.RESTARTING:
-            if overview is not None and overview.all_tasks_running:
-                text = "all tasks run again; Ready once they have run for a while"
-            else:
-                text = f"Flink: {overview.state}" if overview is not None else ""
-            return _failure(draft) or (Reason.Restarting, text)
+            return _failure(draft) or (Reason.Restarting, _state_in_words(draft))
         case Phase.SUSPENDED | Phase.DRAINED:
             return phase, _what_is_left(draft)
         case Phase.CANCELLED:

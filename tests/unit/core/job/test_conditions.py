@@ -289,3 +289,9 @@ def test_a_job_that_is_gone_has_no_state() -> None:
     assert gone.status.submission.end is not None
     assert gone.status.job is not None
     assert (gone.status.job.state, gone.status.job.tasks_running, gone.status.job.id) == (None, None, flink_id())
+
+
+@table("known", "a job that runs", present(), "one that Flink restarts", present(FlinkJobState.RESTARTING))
+def test_an_operator_that_has_just_started_changes_nothing_before_it_has_heard_of_the_job(known: JobSeen) -> None:
+    written = decide(job(status=RUNNING), seen(known)).status
+    assert decide(job(status=written), seen(JobSeen())).status == written
