@@ -155,8 +155,10 @@ async def test_the_default_scheduler_does_not_rescale(target: Target) -> None:
     job_id = await target.start()
     with pytest.raises(RescaleUnsupported):
         await target.client.resource_requirements(job_id)
+    graph = await target.client.running_graph(job_id)
+    assert graph is not None
     with pytest.raises(RescaleUnsupported):
-        await target.client.set_resource_requirements(job_id, {new_id(): 2})
+        await target.client.set_resource_requirements(job_id, dict.fromkeys(graph.numbers, 2))
 
 
 async def test_an_ended_job_has_no_resource_requirements(target: Target) -> None:

@@ -94,7 +94,7 @@ def test_a_bad_jar_leaves_the_job_alone(lab: Lab, tmp_path: Path) -> None:
     found = lab.stalled("bad", "ArtifactFailed")
     assert conditions(found)["Healthy"] == "True"
     assert conditions(found)["Ready"] == "False"
-    assert condition(found, "Stalled")["message"].startswith("jar: ")
+    assert condition(found, "Stalled")["message"].startswith("the job runs on as it is: jar: ")
     lab.edit(manifest)
     found = lab.running("bad", 1)
     assert conditions(found)["Stalled"] == "False"

@@ -163,7 +163,7 @@ def test_a_schedule_that_cannot_be(lab: Lab, schedule: dict[str, str]) -> None:
         assert "savepoints" in str(refusal)  # noqa: PT017
         return
     found = lab.stalled(name, "InvalidSpec")
-    assert condition(found, "Stalled")["message"].startswith("spec.savepoints")
+    assert condition(found, "Stalled")["message"].startswith("the job runs on as it is: spec.savepoints")
     assert condition(found, "Healthy")["status"] == "True"
     assert [each["jid"] for each in lab.live_jobs(name)] == [job["jid"]]
     lab.edit(manifest)

@@ -13,7 +13,7 @@ from datetime import timedelta
 from flinkjob.api.enums import OperationKind, RunResult, SavepointPhase, SnapshotKind, SubmissionReason
 from flinkjob.api.flinkjob_status import CheckpointInfo, SavepointInfo, Submission
 from flinkjob.api.reasons import Reason
-from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, JobOverview
+from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, FlinkJobState, JobOverview
 from flinkjob.core.job import crash_loop, lost_run, main_failure
 from flinkjob.core.job.draft import Draft, Halt, Step, is_stop
 from flinkjob.core.job.run_end import end_by_state, wait_for_final_state
@@ -65,9 +65,10 @@ def _take_up_again(draft: Draft) -> Halt | None:
 
 def _present(draft: Draft, run: Submission, overview: JobOverview) -> Halt | None:
     draft.see(overview)
+    # A job that is being initialised shows no mark yet.
+    if run.attempts > 0 and not run.running and overview.state is not FlinkJobState.INITIALIZING:
+        _check_content(draft, run)
     if not run.seen:
-        if run.attempts > 0:
-            _check_content(draft, run)
         manager = draft.observation.cluster.incarnation or run.incarnation
         draft.update(seen=True, rejected=False, incarnation=manager)
     if overview.all_tasks_running and not run.running:
@@ -115,10 +116,12 @@ def _checkpoint_seen(draft: Draft, stats: CheckpointStats) -> None:
 
 def _check_content(draft: Draft, run: Submission) -> None:
     """After a repeated run call, which may have had another content, the job itself says what it is."""
-    mark = next((one.mark for one in draft.need_marks() if one.overview.job_id == run.job_id), None)
-    if mark is not None and mark.digest and mark.digest != run.run_digest:
-        draft.update(run_digest=mark.digest)
-    if mark is None and run.unanswered:
+    found = next((one for one in draft.need_marks() if one.overview.job_id == run.job_id), None)
+    if found is None:
+        return
+    if found.mark is not None and found.mark.digest and found.mark.digest != run.run_digest:
+        draft.update(run_digest=found.mark.digest)
+    if found.mark is None and run.unanswered:
         draft.update(run_digest=None)  # its program has erased the mark, and which of the calls won is not known
 
 

@@ -177,6 +177,19 @@ def test_what_a_repeated_call_started_is_unknown_without_a_mark() -> None:
         assert [act for act in acts(appeared) if act == "StopJob"] == actions
 
 
+def test_what_a_repeated_call_started_shows_its_mark_only_once_it_is_initialised() -> None:
+    status = FlinkJobStatus(submission=unseen(attempts=2, unanswered=True))
+    begun = overview(FlinkJobState.INITIALIZING)
+    looked = decide(job(status=status), seen(present(FlinkJobState.INITIALIZING), **_on_cluster((begun, None))))  # type: ignore[arg-type]
+    assert looked.status.submission is not None
+    assert (acts(looked), looked.status.submission.run_digest) == ([], digest())
+    marked = _on_cluster((overview(), _mark()))
+    then = decide(job(status=looked.status), seen(present(), **marked))  # type: ignore[arg-type]
+    assert "StopJob" not in acts(then)
+    lost = decide(job(status=looked.status), seen(present(), **_on_cluster((overview(), None))))  # type: ignore[arg-type]
+    assert "StopJob" in acts(lost)
+
+
 # a status that somebody wrote
 
 
