@@ -43,6 +43,11 @@ class FlinkJobState(_Word):
         """True when the job can never run again under its id (SUSPENDED may be recovered by another JobManager)."""
         return self in (FlinkJobState.FINISHED, FlinkJobState.CANCELED, FlinkJobState.FAILED)
 
+    @property
+    def is_beginning(self) -> bool:
+        """True while Flink has no graph of the job, and so shows no configuration: also where its tasks wait for slots."""
+        return self in (FlinkJobState.INITIALIZING, FlinkJobState.CREATED)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskCounts:

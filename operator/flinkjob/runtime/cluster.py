@@ -18,7 +18,7 @@ from typing import Any
 
 from flinkjob.api import flink_options
 from flinkjob.core.errors import FlinkJobError
-from flinkjob.core.flinkmodel import FlinkJobState, JobOverview
+from flinkjob.core.flinkmodel import JobOverview
 from flinkjob.core.identity import Mark, prefix_of, read_mark
 from flinkjob.core.model import ClusterSeen, JobSeen, Presence
 from flinkjob.flink.client import FlinkClient
@@ -191,7 +191,7 @@ class Cluster:
         config = await self.client.job_user_config(job_id)
         mark = read_mark(config) if config is not None else None
         job = self._jobs.get(job_id)
-        if mark is not None or (job is not None and job.state is not FlinkJobState.INITIALIZING):
+        if mark is not None or (job is not None and not job.state.is_beginning):
             self._marks[job_id] = (self._began(job_id), mark)
         return mark
 

@@ -14,7 +14,7 @@ from flinkjob.api.enums import SubmissionReason
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import CancelJob
-from flinkjob.core.flinkmodel import FlinkJobState, JobOverview
+from flinkjob.core.flinkmodel import JobOverview
 from flinkjob.core.identity import Mark, number_of
 from flinkjob.core.job import finished
 from flinkjob.core.job.draft import DONE, Draft, Halt, Step
@@ -109,7 +109,7 @@ def _take_named(draft: Draft, overview: JobOverview) -> Halt:
     """Adopt the job that the annotation names, unless something says that it is somebody else's."""
     mark = next((one.mark for one in draft.need_marks() if one.overview.job_id == overview.job_id), None)
     if why := _refusal(draft, overview.job_id, mark, unmarked=draft.given.unmarked):
-        if overview.state is FlinkJobState.INITIALIZING:
+        if overview.state.is_beginning:
             return _wait_for_mark(draft, overview)
         return draft.stall(Reason.OwnedByOther, f"{why}; it is not adopted", requeue_after=10.0)
     return _adopt(draft, MarkedJob(overview=overview, mark=mark))
@@ -125,7 +125,7 @@ def _adopt(draft: Draft, found: MarkedJob) -> Halt:
     """Take the job over as the current submission; the next look decides whether it must be replaced."""
     overview, mark = found.overview, found.mark
     own, live = draft.owner.owns(overview.job_id), not overview.state.is_terminal
-    if own and mark is None and overview.state is FlinkJobState.INITIALIZING:
+    if own and mark is None and overview.state.is_beginning:
         return _wait_for_mark(draft, overview)
     told = mark.digest if mark is not None else ""
     unknown = own and live and not told

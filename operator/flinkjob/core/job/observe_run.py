@@ -13,7 +13,7 @@ from datetime import timedelta
 from flinkjob.api.enums import OperationKind, RunResult, SavepointPhase, SnapshotKind, SubmissionReason
 from flinkjob.api.flinkjob_status import CheckpointInfo, SavepointInfo, Submission
 from flinkjob.api.reasons import Reason
-from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, FlinkJobState, JobOverview
+from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, JobOverview
 from flinkjob.core.job import crash_loop, lost_run, main_failure
 from flinkjob.core.job.draft import Draft, Halt, Step, is_stop
 from flinkjob.core.job.run_end import end_by_state, wait_for_final_state
@@ -66,7 +66,7 @@ def _take_up_again(draft: Draft) -> Halt | None:
 def _present(draft: Draft, run: Submission, overview: JobOverview) -> Halt | None:
     draft.see(overview)
     # A job that is being initialised shows no mark yet.
-    if run.attempts > 0 and not run.running and overview.state is not FlinkJobState.INITIALIZING:
+    if run.attempts > 0 and not run.running and not overview.state.is_beginning:
         _check_content(draft, run)
     if not run.seen:
         manager = draft.observation.cluster.incarnation or run.incarnation

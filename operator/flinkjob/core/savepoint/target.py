@@ -78,7 +78,7 @@ class TargetRound(ExistingRound):
             self._requeue_after(1.0)
             return self._wait(Reason.UnknownJob, f"looking for job {run.job_id} at {observation.cluster.url}")
         why = self._foreign()
-        if why and seen.overview is not None and seen.overview.state is FlinkJobState.INITIALIZING:
+        if why and seen.overview is not None and seen.overview.state.is_beginning:
             self._requeue_after(1.0)
             return self._wait(Reason.Pending, f"job {run.job_id} is being initialised")
         if why:

@@ -177,10 +177,11 @@ def test_what_a_repeated_call_started_is_unknown_without_a_mark() -> None:
         assert [act for act in acts(appeared) if act == "StopJob"] == actions
 
 
-def test_what_a_repeated_call_started_shows_its_mark_only_once_it_is_initialised() -> None:
+@pytest.mark.parametrize("state", [FlinkJobState.INITIALIZING, FlinkJobState.CREATED])
+def test_what_a_repeated_call_started_shows_its_mark_only_once_it_has_begun(state: FlinkJobState) -> None:
     status = FlinkJobStatus(submission=unseen(attempts=2, unanswered=True))
-    begun = overview(FlinkJobState.INITIALIZING)
-    looked = decide(job(status=status), seen(present(FlinkJobState.INITIALIZING), **_on_cluster((begun, None))))  # type: ignore[arg-type]
+    begun = overview(state)
+    looked = decide(job(status=status), seen(present(state), **_on_cluster((begun, None))))  # type: ignore[arg-type]
     assert looked.status.submission is not None
     assert (acts(looked), looked.status.submission.run_digest) == ([], digest())
     marked = _on_cluster((overview(), _mark()))
