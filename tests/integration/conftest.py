@@ -13,6 +13,7 @@ from deploy.local.fileserver import FileServer
 from deploy.local.flink import FlinkCluster
 from deploy.local.flinkdist import full_version
 from deploy.local.s3 import S3Server
+from tests.parallel.names import Names
 from tests.support.kube import Kube
 from tests.support.lab import Lab
 from tests.support.operator import OperatorProcess
@@ -92,6 +93,7 @@ def lab(
     flink: FlinkCluster = request.getfixturevalue("oldest_flink" if version == OLDEST else "flink")
     place = Lab(kube, flink, shared_operator, SHARED, build_demo_jar(version), tmp_path)
     yield place
+    _note_names(request, place)
     place.clean()
     place.close()
 
@@ -154,11 +156,17 @@ def spare_operator(
 
 @pytest.fixture
 def spare_lab(
-    kube: Kube, spare_flink: FlinkCluster, spare_operator: OperatorProcess, demo_jar: Path, tmp_path: Path
+    request: pytest.FixtureRequest,
+    kube: Kube,
+    spare_flink: FlinkCluster,
+    spare_operator: OperatorProcess,
+    demo_jar: Path,
+    tmp_path: Path,
 ) -> Iterator[Lab]:
     """A place of work on the spare cluster, below the spare operator."""
     place = Lab(kube, spare_flink, spare_operator, SPARE, demo_jar, tmp_path)
     yield place
+    _note_names(request, place)
     if not spare_operator.running:
         spare_operator.restart()
     place.clean()
@@ -198,3 +206,9 @@ def own_namespace(kube: Kube, test: str) -> str:
     name = f"t-{short}"
     kube.create_namespace(name)
     return name
+
+
+def _note_names(request: pytest.FixtureRequest, place: Lab) -> None:
+    """Which FlinkJobs this module made in a namespace that modules share."""
+    names: Names = request.config.pluginmanager.getplugin("flinkjob-names")
+    names.note(place.namespace, place.names, request.module.__name__)

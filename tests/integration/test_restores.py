@@ -41,7 +41,10 @@ def _damaged(place: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "damage", "says"),
-    [("empty", _empty, "there is no complete snapshot"), ("damaged", _damaged, "its _metadata cannot be read")],
+    [
+        ("without-metadata", _empty, "there is no complete snapshot"),
+        ("damaged", _damaged, "its _metadata cannot be read"),
+    ],
     ids=["no-metadata", "damaged"],
 )
 def test_an_initial_snapshot_that_cannot_be_read(

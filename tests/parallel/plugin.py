@@ -12,6 +12,7 @@ import pytest
 from xdist.remote import Producer
 
 from tests.parallel.accounts import Accounts
+from tests.parallel.names import Names
 from tests.parallel.progress import Progress
 from tests.parallel.scheduler import GroupScheduling
 
@@ -29,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Who controls workers shows progress; who runs tests counts."""
+    config.pluginmanager.register(Names(), "flinkjob-names")
     if config.getoption("tx", None) and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Progress(config), "flinkjob-progress")
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import subprocess
 import sys
 import types
@@ -127,22 +126,25 @@ def test_cpu_of_living_and_of_ended_descendants_counts() -> None:
     assert cpu_seconds() - before >= 0.4
 
 
-def names_of(test: ast.FunctionDef) -> set[str]:
-    """What a test of integration calls its objects in the namespace that all tests of a worker share."""
-    if "lab" not in {argument.arg for argument in test.args.args}:
-        return set()
-    calls = [node for node in ast.walk(test) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
-    made = [each for each in calls if each.func.attr in ("start", "job", "savepoint", "target") and each.args]  # type: ignore[attr-defined]
-    return {each.args[0].value for each in made if isinstance(each.args[0], ast.Constant)}
+SHARING = """
+import pytest
+
+@pytest.fixture
+def used(request):
+    names = request.config.pluginmanager.getplugin("flinkjob-names")
+    names.note("shared", ["a"], request.module.__name__)
+"""
 
 
-def test_no_two_modules_of_integration_share_a_name() -> None:
-    """Which modules run in one worker, and in what order, differs from run to run."""
-    users: dict[str, set[str]] = {}
-    for file in sorted((TESTS / "integration").glob("test_*.py")):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                for name in names_of(node):
-                    users.setdefault(name, set()).add(file.name)
-    assert len(users) > 100
-    assert {name: files for name, files in users.items() if len(files) > 1} == {}
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_run_fails_in_which_two_modules_share_a_name(tmp_path: Path, workers: str) -> None:
+    """Each test passes, whoever runs them, and in whatever order."""
+    (tmp_path / "conftest.py").write_text(SHARING)
+    for module in ("one", "two"):
+        (tmp_path / f"test_{module}.py").write_text("def test_it(used): pass\n")
+    plugins = ["-p", "tests.parallel.plugin", "-p", "no:cacheprovider", "--rootdir", str(tmp_path)]
+    command = [sys.executable, "-m", "pytest", "-n", workers, "-c", "/dev/null", *plugins, str(tmp_path)]
+    ended = subprocess.run(command, cwd=TESTS.parent, capture_output=True, text=True)
+    assert "shared/a is used by test_one and test_two" in ended.stdout
+    assert "2 passed" in ended.stdout
+    assert ended.returncode == 1
