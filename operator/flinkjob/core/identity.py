@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -54,6 +55,7 @@ _ROUND = 4096
 _EARLIER_RUNS = 4096
 """So many runs are looked for in an id of the earlier form."""
 _SEPARATOR = "\x00"
+_HEXADECIMAL = re.compile(r"(?:0x)?[0-9a-fA-F]+")
 
 
 def _hex(length: int, *parts: str) -> str:
@@ -187,6 +189,16 @@ def jar_name(identity: str, digest: str) -> str:
 def digest_of(value: Any) -> str:
     """A short stable digest (16 hex) of a JSON-able value, independent of key order."""
     return _hex(16, "digest", json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True))
+
+
+def digest_of_cause(text: str) -> str:
+    """A digest of why something failed, the same for two texts that differ only in ids, numbers and times."""
+    return digest_of({"cause": _HEXADECIMAL.sub(_without_number, text)})
+
+
+def _without_number(found: re.Match[str]) -> str:
+    """0 for digits of a number; letters alone are part of a word."""
+    return "0" if any(digit.isdigit() for digit in found.group()) else found.group()
 
 
 def revision_name(name: str, digest: str) -> str:

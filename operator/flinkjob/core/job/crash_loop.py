@@ -16,7 +16,7 @@ from flinkjob.api.flinkjob_status import FailureInfo, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.errors import one_line
 from flinkjob.core.flinkmodel import JobException, JobOverview
-from flinkjob.core.identity import digest_of
+from flinkjob.core.identity import digest_of_cause
 from flinkjob.core.job.draft import Draft
 from flinkjob.core.jobfailures import JobFailures
 
@@ -34,7 +34,6 @@ MOST_CAUSES = 6
 """After so many causes no further one has an Event of its own."""
 
 _EXECUTION = re.compile(r" - execution #\d+$")
-_HEXADECIMAL = re.compile(r"(?:0x)?[0-9a-fA-F]+")
 
 
 def note(draft: Draft, run: Submission, overview: JobOverview) -> None:
@@ -159,14 +158,8 @@ def _recover(draft: Draft, run: Submission, newest: FailureInfo) -> None:
 
 def _is_new(failure: FailureInfo) -> str | None:
     """The digest of a cause that had no Event yet; None where it had, or where there were too many."""
-    text = _HEXADECIMAL.sub(_without_number, f"{failure.exception} {failure.root_cause}")
-    digest = digest_of({"cause": text})[:8]
+    digest = digest_of_cause(f"{failure.exception} {failure.root_cause}")[:8]
     return digest if digest not in failure.causes and len(failure.causes) < MOST_CAUSES else None
-
-
-def _without_number(found: re.Match[str]) -> str:
-    """0 for digits of a number; letters alone are part of a word."""
-    return "0" if any(digit.isdigit() for digit in found.group()) else found.group()
 
 
 def _is_well(draft: Draft, overview: JobOverview, seconds: float) -> bool:

@@ -25,6 +25,7 @@ from flinkjob.api.flinkjob_status import Hold, RestartInfo, RunEnd, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.errors import MESSAGE_LIMIT, one_line
+from flinkjob.core.identity import digest_of_cause
 from flinkjob.core.job import adoption, cluster_requirements, finished, restore_failure, rollback, submission
 from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.job.restore_point import redeploys
@@ -201,7 +202,7 @@ def _pause(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) -> H
         )
         due = draft.now + timedelta(seconds=pause)
         failed = end.cause is EndCause.NOT_STARTED
-        not_started = restore_failure.fingerprint(end.message or "") if failed else None
+        not_started = digest_of_cause(end.message or "") if failed else None
         restart = RestartInfo(attempts=attempts, next_time=due, submission=last.number, not_started=not_started)
         draft.status = replace(draft.status, restart=restart)
         draft.event(Reason.BackOff, f"restart {attempts} in {pause:.0f} s: {end.message or end.result}", warning=True)

@@ -7,18 +7,15 @@ store that does not answer, is tried again like any failure; a run whose tasks h
 
 from __future__ import annotations
 
-import re
-
 from flinkjob.api.enums import EndCause, SubmissionReason
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import RunEnd, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.errors import RestoreFailure
 from flinkjob.core.flinkmodel import FlinkJobState, JobException
-from flinkjob.core.identity import digest_of
+from flinkjob.core.identity import digest_of_cause
 from flinkjob.core.job import rollback
 from flinkjob.core.job.draft import Draft, Halt, Step
-from flinkjob.core.model import Fact
 
 LOOK_AGAIN = 5.0
 """Seconds after which a run is looked at again whose tasks Flink cannot start."""
@@ -42,7 +39,6 @@ _CAUSES = {
 _LASTING = (EndCause.RESTORE_FAILED, EndCause.STATE_NOT_MAPPED, EndCause.STATE_INCOMPATIBLE)
 _FITS_NOT = (EndCause.STATE_NOT_MAPPED, EndCause.STATE_INCOMPATIBLE)
 _TRYING_AGAIN = (FlinkJobState.RESTARTING, FlinkJobState.FAILING)
-_OF_ONE_RUN = re.compile(r"[0-9a-f]{8,}|[0-9]+")
 
 
 def cause_of(run: Submission, exception: JobException) -> EndCause | None:
@@ -92,7 +88,7 @@ def halt_after_end(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunE
         before = draft.status.restart
         if before is None or before.submission == last.number or before.not_started is None:
             return None
-        if before.not_started == fingerprint(message):
+        if before.not_started == digest_of_cause(message):
             why = "failed before all its tasks ran, as the run before did: change the spec, restartNonce or"
             text = f"run {last.number} {why} initialState with a new nonce to try again; {message}"
             return draft.stall(Reason.RestoreFailed if last.restored_from else Reason.JobFailed, text)
@@ -108,11 +104,6 @@ def _allowed_by_now(spec: FlinkJobSpec, last: Submission, end: RunEnd) -> bool:
     return helps and spec.restore.allow_non_restored_state and not last.allow_non_restored_state
 
 
-def fingerprint(message: str) -> str:
-    """A digest of why a run failed, the same for two causes that differ only in ids, numbers and times."""
-    return digest_of(_OF_ONE_RUN.sub("#", message))
-
-
 def halt_while_live(draft: Draft, run: Submission) -> Halt | None:
     """Say that Flink starts the tasks of a run over and over, since its snapshot cannot be read.
 
@@ -124,21 +115,16 @@ def halt_while_live(draft: Draft, run: Submission) -> Halt | None:
     known = before is not None and before.step == Step.HOLD and before.reason == Reason.RestoreFailed
     overview = draft.observation.job.overview
     trying = overview is not None and overview.state in _TRYING_AGAIN
-    exception = _newest_failure(draft, run) if trying else None
-    if exception is None:
+    failures = draft.observation.job.failures if trying else None
+    if failures is None:
         said = before.message or "" if known and before is not None else None
         return draft.stall(Reason.RestoreFailed, said, requeue_after=LOOK_AGAIN) if said is not None else None
-    cause = cause_of(run, exception)
+    cause = cause_of(run, failures.newest)
     if cause not in _LASTING:
         return None
-    reason, message = told(run, cause, message_of(run, exception))
+    reason, message = told(run, cause, message_of(run, failures.newest))
     if rollback.may_take_back(draft, run):
         return rollback.take_back(draft, run, message)
     if not known:
         draft.event(reason, message, warning=True)
     return draft.stall(reason, message, requeue_after=LOOK_AGAIN)
-
-
-def _newest_failure(draft: Draft, run: Submission) -> JobException | None:
-    draft.need(Fact.EXCEPTION, run.job_id)
-    return draft.observation.exception

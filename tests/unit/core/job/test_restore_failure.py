@@ -11,8 +11,9 @@ from flinkjob.api.flinkjob_status import FlinkJobStatus, RestartInfo, Submission
 from flinkjob.core.actions import PostEvent
 from flinkjob.core.errors import RestoreFailure
 from flinkjob.core.flinkmodel import FlinkJobState, JobException
-from flinkjob.core.job.restore_failure import fingerprint
-from flinkjob.core.model import Fact, JobDecision, Needs
+from flinkjob.core.identity import digest_of_cause
+from flinkjob.core.jobfailures import JobFailures
+from flinkjob.core.model import JobDecision, JobSeen
 from tests.support.inputs import (
     NOW,
     acts,
@@ -180,9 +181,9 @@ def _ended_again(status: FlinkJobStatus, message: str, *, number: int) -> FlinkJ
 
 
 def test_ids_and_numbers_do_not_make_another_cause() -> None:
-    before = fingerprint("Job 0a1b2c3d4e5f60718293a4b5c6d7e8f9 failed on port 6123")
+    before = digest_of_cause("Job 0a1b2c3d4e5f60718293a4b5c6d7e8f9 failed on port 6123")
     first = RestartInfo(attempts=1, submission=1, not_started=before)
-    status = _ended_again(starting(), "Job ffffffffffffffffffffffffffffffff failed on port 7000", number=2)
+    status = _ended_again(starting(), "Job ffffffffffffffffffffffffffff07ff failed on port 7000", number=2)
     decision = decide(job(status=replace(status, restart=first), held=False), seen())
     assert plan_of(decision) == ("Hold", "RestoreFailed")
 
@@ -191,25 +192,28 @@ def test_ids_and_numbers_do_not_make_another_cause() -> None:
 
 
 def restarting(status: FlinkJobStatus, restore: RestoreFailure | None, **wanted: Any) -> JobDecision:
-    about = job(spec(**wanted), status)
-    return decide(about, seen(present(FlinkJobState.RESTARTING), exception=failed_to_restore(restore)))
+    return decide(job(spec(**wanted), status), seen(trying_again(restore)))
+
+
+def trying_again(restore: RestoreFailure | None, number: int = 1) -> JobSeen:
+    """What is seen of a job whose tasks Flink starts again and again."""
+    failures = JobFailures(newest=replace(failed_to_restore(restore), time=NOW), times=(NOW,))
+    return replace(present(FlinkJobState.RESTARTING, number=number), failures=failures)
 
 
 def test_a_job_whose_tasks_cannot_read_their_state_is_named_at_once_and_left_alone() -> None:
     decision = restarting(starting(), RestoreFailure.FILES_GONE)
     assert acts(decision) == []
-    assert told(decision) == ["RestoreFailed"]
+    assert told(decision) == ["Restarting", "RestoreFailed"]
     assert conditions(decision) == "Stalled, unhealthy"
     assert plan_of(decision) == ("Hold", "RestoreFailed")
-    asked: list[Needs] = []
-    again = decide(job(status=decision.status), seen(present(tasks=1)), asked)
+    again = decide(job(status=decision.status), seen(present(tasks=1)))
     assert (acts(again), again.status.plan) == ([], decision.status.plan)
-    assert Fact.EXCEPTION not in [needs.fact for needs in asked]
     again = restarting(decision.status, RestoreFailure.FILES_GONE)
     assert (acts(again), told(again), again.status.plan) == ([], [], decision.status.plan)
     other = restarting(decision.status, None)
-    assert plan_of(other) == ("Submit", "Submitting"), "by now something else keeps it from running"
-    running = decide(job(status=decision.status), seen(present()))
+    assert plan_of(other) == ("Submit", "Restarting"), "by now something else keeps it from running"
+    running = decide(job(status=decision.status), seen(replace(present(), steady_for=60.0)))
     assert conditions(running) == "Ready, healthy"
 
 
@@ -225,7 +229,7 @@ def test_a_job_whose_tasks_cannot_read_their_state_is_named_at_once_and_left_alo
 def test_other_failures_of_the_tasks_are_none_of_its_snapshot(
     status: FlinkJobStatus, restore: RestoreFailure | None
 ) -> None:
-    assert plan_of(restarting(status, restore)) == ("Submit", "Submitting")
+    assert plan_of(restarting(status, restore)) == ("Submit", "Restarting")
 
 
 def test_an_upgrade_that_cannot_be_restored_is_taken_back_without_waiting_for_the_deadline() -> None:
@@ -235,7 +239,6 @@ def test_an_upgrade_that_cannot_be_restored_is_taken_back_without_waiting_for_th
     )
     wanted = {"args": ["new"], "upgrade": {"rollback": {"policy": "Enabled"}}}
     about = job(spec(**wanted), status)
-    seeing = seen(present(FlinkJobState.RESTARTING, number=2), exception=failed_to_restore(RestoreFailure.INCOMPATIBLE))
-    decision = decide(about, seeing)
-    assert told(decision) == ["RolledBack"]
+    decision = decide(about, seen(trying_again(RestoreFailure.INCOMPATIBLE, number=2)))
+    assert told(decision) == ["Restarting", "RolledBack"]
     assert decision.status.rollback is not None
