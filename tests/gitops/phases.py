@@ -16,13 +16,14 @@ from flinkjob.api.flinkjob_status import Condition, FlinkJobStatus, Hold
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.core.flinkmodel import FlinkJobState, TriggerState
 from flinkjob.core.identity import digest_of
-from flinkjob.core.model import JobSeen, Observation
+from flinkjob.core.seen import JobSeen
 from tests.support.inputs import (
     NAME,
     NAMESPACE,
     NOW,
     RUNNING,
     UID,
+    World,
     absent,
     ago,
     decide,
@@ -86,9 +87,7 @@ def _body(kind: str, name: str, wanted: Object, status: Object, generation: int,
     }
 
 
-def _job(
-    wanted: Object, status: FlinkJobStatus, observation: Observation, meta: Mapping[str, Any] | None = None
-) -> Object:
+def _job(wanted: Object, status: FlinkJobStatus, observation: World, meta: Mapping[str, Any] | None = None) -> Object:
     decision = decide(job(wanted, status, **(meta or {})), observation)
     return _body("FlinkJob", NAME, wanted, dump_status(decision.status), GENERATION, **(meta or {}))
 
@@ -193,7 +192,7 @@ def _case(name: str, body: Object, kstatus: str, argo: str) -> Case:
 
 def _savepoint(
     status: FlinkSavepointStatus,
-    observation: Observation,
+    observation: World,
     job_status: FlinkJobStatus = RUNNING,
     *,
     without_job: bool = False,

@@ -24,8 +24,8 @@ def jars_named(lab: Lab, content: str) -> list[str]:
 @pytest.mark.every_flink
 def test_over_http_with_a_pinned_digest(lab: Lab, web: FileServer) -> None:
     shutil.copyfile(lab.jar, web.directory / "job.jar")
-    lab.start("pinned", jar={"uri": f"{web.url}/job.jar", "sha256": digest(lab.jar)})
-    assert submission(lab.get("pinned"))["artifactDigest"] == digest(lab.jar)
+    lab.start("digest-pinned", jar={"uri": f"{web.url}/job.jar", "sha256": digest(lab.jar)})
+    assert submission(lab.get("digest-pinned"))["artifactDigest"] == digest(lab.jar)
 
 
 def test_a_moved_jar_of_the_same_content_touches_nothing_more_than_it_must(lab: Lab, web: FileServer) -> None:

@@ -22,7 +22,7 @@ from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.flinkmodel import is_below, normalise_location
 from flinkjob.core.identity import Owner
-from flinkjob.core.model import FoundSnapshot, Listing
+from flinkjob.core.seen import FoundSnapshot, Listing
 from flinkjob.flink.client import FlinkClient
 from flinkjob.kube.kinds import Kind, ObjectRef
 from flinkjob.observability.metrics import Metrics

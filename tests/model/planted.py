@@ -22,8 +22,8 @@ from flinkjob.core.identity import Owner, job_id
 from flinkjob.core.job import decide, lost_run, observe_run, restart, restore_failure, stopping, submission
 from flinkjob.core.job.draft import Draft, Halt
 from flinkjob.core.job.restore_point import StartFrom
-from flinkjob.core.model import JobSeen, Presence, RunPhase
 from flinkjob.core.pauses import FAST
+from flinkjob.core.seen import JobSeen, Presence, RunPhase
 from flinkjob.kube.kinds import Kind
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.cluster import Cluster

@@ -6,50 +6,72 @@ Used by the tests of the core. A status is written in Python's names of its fiel
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint, dump_status, parse_job, parse_savepoint
 from flinkjob.api.constants import FINALIZER
 from flinkjob.api.enums import OperationKind, RunResult, SnapshotKind, SubmissionReason
+from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import FlinkJobStatus, Operation, RunEnd, Submission
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import PostEvent
+from flinkjob.core.facts import (
+    Alias,
+    Artifact,
+    Checkpoints,
+    CheckpointSettings,
+    Copy,
+    Disposal,
+    Fact,
+    Failure,
+    Incarnation,
+    JobGraph,
+    OwnerMark,
+    OwnerMarks,
+    Revision,
+    RunningGraph,
+    Slots,
+    Snapshots,
+    Triggered,
+    UnknownJobs,
+    UnlistedJob,
+)
 from flinkjob.core.flinkmodel import (
     Checkpoint,
+    CheckpointConfig,
     CheckpointKind,
     CheckpointStats,
     CheckpointStatus,
+    ClusterOverview,
     FlinkJobState,
+    JobException,
     JobOverview,
     TaskCounts,
     TriggerResult,
     TriggerState,
 )
-from flinkjob.core.identity import Owner, attempt_directory, job_id, trigger_id
+from flinkjob.core.identity import Mark, Owner, attempt_directory, job_id, trigger_id
 from flinkjob.core.job.decide import decide_job, digest_of_spec
 from flinkjob.core.jobgraph import Plan, PlanVertex
-from flinkjob.core.model import (
+from flinkjob.core.model import JobDecision, JobInput, Observation, OperationOutcome, SavepointDecision
+from flinkjob.core.savepoint.decide import SavepointInput, decide_savepoint
+from flinkjob.core.seen import (
     ArtifactPhase,
     ArtifactSeen,
     ClusterSeen,
-    Fact,
-    JobDecision,
+    CopyFound,
+    DisposalSeen,
     JobGraphPhase,
     JobGraphSeen,
-    JobInput,
     JobSeen,
     Listing,
-    Needs,
-    Observation,
-    OperationOutcome,
+    MarkedJob,
     Presence,
-    SavepointDecision,
 )
-from flinkjob.core.savepoint.decide import SavepointInput, decide_savepoint
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 URL = "http://flink.example:8081"
@@ -264,16 +286,69 @@ def triggered(state: TriggerState, location: str | None = None, **fields: Any) -
     return TriggerResult(state=state, location=location, **fields)
 
 
-def seen(seen_job: JobSeen | None = None, **fields: Any) -> Observation:
+@dataclass(frozen=True, kw_only=True)
+class World(Observation):
+    """An observation, and what is answered when a decision asks: the same for each job and each place but where a mapping
+    says otherwise."""
+
+    checkpoints: CheckpointStats | None = field(default_factory=CheckpointStats)
+    checkpoint_config: CheckpointConfig | None = None
+    trigger: TriggerResult | None = None
+    artifact: ArtifactSeen = READY
+    marked: tuple[MarkedJob, ...] = ()
+    exception: JobException | None = None
+    alias: bool = False
+    revisions: Mapping[str, FlinkJobSpec | None] = field(default_factory=dict)
+    job_graph: JobGraphSeen | None = None
+    slots: ClusterOverview | None = None
+    running_graph: Plan | None = None
+    listings: Mapping[str, Listing] = field(default_factory=dict)
+    disposal: DisposalSeen | None = None
+    unlisted_job: str | None = None
+    unknown_jobs: Mapping[str, Mark | None] | None = field(default_factory=dict)
+    mark: Mark | None = None
+    copy: CopyFound | None = None
+
+    def answering(self, fact: Fact[Any]) -> World:
+        """With the answer to a question; a directory that is not listed cannot be read."""
+        return replace(self, answers=self.answers.having(fact, self._answer(fact)))
+
+    def _answer(self, fact: Fact[Any]) -> Any:
+        match fact:
+            case Snapshots(directory):
+                return self.listings.get(directory, Listing(readable=False))
+            case Revision(name):
+                return self.revisions.get(name)
+        return getattr(self, _ANSWERED_BY[type(fact)])
+
+
+_ANSWERED_BY: Mapping[type[Fact[Any]], str] = {
+    Alias: "alias",
+    Artifact: "artifact",
+    CheckpointSettings: "checkpoint_config",
+    Checkpoints: "checkpoints",
+    Copy: "copy",
+    Disposal: "disposal",
+    Failure: "exception",
+    Incarnation: "target",
+    JobGraph: "job_graph",
+    OwnerMark: "mark",
+    OwnerMarks: "marked",
+    RunningGraph: "running_graph",
+    Slots: "slots",
+    Triggered: "trigger",
+    UnknownJobs: "unknown_jobs",
+    UnlistedJob: "unlisted_job",
+}
+
+
+def seen(seen_job: JobSeen | None = None, **fields: Any) -> World:
     """An observation: one cluster that answers, and the job on it."""
     there = fields.pop("cluster", None) or cluster()
     fields.setdefault("target", there)
-    fields.setdefault("artifact", READY)
-    fields.setdefault("checkpoints", CheckpointStats())
-    fields.setdefault("unknown_jobs", {})
     fields.setdefault("job_graph", JobGraphSeen(phase=JobGraphPhase.COMPILED, plan=graph(3)))
     fields.setdefault("running_graph", graph(1))
-    return Observation(now=fields.pop("now", NOW), cluster=there, job=seen_job or JobSeen(), **fields)
+    return World(now=fields.pop("now", NOW), cluster=there, job=seen_job or JobSeen(), **fields)
 
 
 def graph(*numbers: int, **fields: Any) -> Plan:
@@ -293,7 +368,7 @@ def given(about: FlinkJob, observation: Observation, **fields: Any) -> JobInput:
     return JobInput(identity=IDENTITY, job=about, observation=observation, **fields)
 
 
-def decide(about: FlinkJob, observation: Observation, asked: list[Needs] | None = None, **fields: Any) -> JobDecision:
+def decide(about: FlinkJob, observation: World, asked: list[Fact[Any]] | None = None, **fields: Any) -> JobDecision:
     """Decide, answering what is asked for from the observation; a directory that it does not list cannot be read."""
     for _ in range(20):
         answer = decide_job(given(about, observation, **fields))
@@ -301,14 +376,14 @@ def decide(about: FlinkJob, observation: Observation, asked: list[Needs] | None 
             return answer
         if asked is not None:
             asked.append(answer)
-        observation = _answered(observation, answer)
+        observation = observation.answering(answer)
     raise AssertionError("the decision asks without end")
 
 
 def decide_sp(
     about: FlinkSavepoint,
     status: FlinkJobStatus | None = None,
-    observation: Observation | None = None,
+    observation: World | None = None,
     *,
     owner: FlinkJob | None = None,
     outcome: OperationOutcome | None = None,
@@ -333,18 +408,8 @@ def decide_sp(
         )
         if isinstance(answer, SavepointDecision):
             return answer
-        observation = _answered(observation, answer)
+        observation = observation.answering(answer)
     raise AssertionError("the decision asks without end")
-
-
-def _answered(observation: Observation, needs: Needs) -> Observation:
-    listings = dict(observation.listings)
-    if needs.fact is Fact.LISTING:
-        listings.setdefault(needs.directory or "", Listing(readable=False))
-    revisions = dict(observation.revisions)
-    if needs.fact is Fact.REVISION:
-        revisions.setdefault(needs.revision or "", None)
-    return replace(observation, known=observation.known | {needs.fact}, listings=listings, revisions=revisions)
 
 
 def acts(decision: JobDecision | SavepointDecision) -> list[str]:

@@ -69,7 +69,7 @@ class Lab:
             "cluster": {"url": self.cluster_url},
             "jar": {"uri": f"file://{self.jar}"},
             "args": ["--rate", "200", "--out", str(self.out(name)), *args],
-            "checkpoint": {"interval": "200ms"},
+            "checkpoint": {"interval": "500ms"},
             "savepoints": {"directory": self.savepoint_directory(name)},
         }
         meta = {"name": name, "namespace": self.namespace}

@@ -22,11 +22,12 @@ from flinkjob.core.actions import PostEvent
 from flinkjob.core.errors import SubmitRejection
 from flinkjob.core.flinkmodel import ClusterOverview, FlinkJobState, JobException, TaskCounts, TriggerState
 from flinkjob.core.jobfailures import JobFailures
-from flinkjob.core.model import ArtifactPhase, ArtifactSeen, JobSeen, Observation, RunPhase, RunSeen
+from flinkjob.core.seen import ArtifactPhase, ArtifactSeen, JobSeen, RunPhase, RunSeen
 from tests.support.inputs import (
     CHECKPOINTS,
     NOW,
     RUNNING,
+    World,
     absent,
     ago,
     cluster,
@@ -67,7 +68,7 @@ class Situation:
 
     words: str
     status: FlinkJobStatus
-    observation: Observation
+    observation: World
     wanted: dict[str, Any] | None = None
 
 

@@ -14,6 +14,7 @@ import pytest
 from vulture import Vulture
 
 from flinkjob.api.enums import Phase, SavepointErrorCode
+from flinkjob.core.facts import Fact
 from tests.support.usage import Usage, analyse
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +23,7 @@ CHANGES = {"flinkjob.core.job.draft.Draft.update": "flinkjob.api.flinkjob_status
 
 ALLOWED: Mapping[str, str] = {
     "flinkjob.api.flinkjob_spec.FlinkJobSpec.restart_nonce": "it acts through the run's digest alone",
-    "flinkjob.core.model.ArtifactRequest.attempt": "it makes a request another one, by equality",
+    "flinkjob.core.seen.ArtifactRequest.attempt": "it makes a request another one, by equality",
 }
 """What is unused on purpose, and why."""
 
@@ -279,6 +280,15 @@ def test_every_reason_and_member_of_an_enum_is_said(usage: Usage) -> None:
         "words.Strategy.THIRD",
     ]
     assert operator == []
+
+
+def test_every_question_is_asked_by_a_decision_and_answered() -> None:
+    core = [file.read_text() for file in (OPERATOR / "core").rglob("*.py") if file.name != "facts.py"]
+    observer = (OPERATOR / "runtime" / "observer.py").read_text()
+    names = [each.__name__ for each in Fact.__subclasses__()]
+    assert len(names) > 10
+    assert [name for name in names if not any(f"{name}(" in text for text in core)] == []
+    assert [name for name in names if f"case {name}(" not in observer] == []
 
 
 def test_nothing_is_excepted_that_is_used(usage: Usage) -> None:

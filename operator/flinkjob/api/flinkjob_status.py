@@ -204,6 +204,16 @@ class Submission:
     ] = False
     end: Annotated[RunEnd | None, Field(description="How it ended; absent while it has not.")] = None
 
+    @property
+    def flink_job_id(self) -> str:
+        """The id of its Flink job; empty where nothing was ever sent."""
+        return self.job_id or ""
+
+    @property
+    def address(self) -> str:
+        """The address of its cluster; empty where nothing was ever sent."""
+        return self.cluster_url or ""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Operation:
@@ -225,6 +235,16 @@ class Operation:
     numbers: Annotated[Word | None, Field(description="Digest of the parallelism of each vertex it asks for.")] = None
     attempt: Annotated[int, Field(ge=0, description="Which attempt this is.")] = 0
     overdue: Annotated[bool, Field(description="Whether it was reported to take longer than its timeout.")] = False
+
+    @property
+    def flink_job_id(self) -> str:
+        """The id of the Flink job that it acts on."""
+        return self.job_id or ""
+
+    @property
+    def trigger(self) -> str:
+        """The trigger id that was sent with it; empty for what has none, such as a cancel."""
+        return self.trigger_id or ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -67,3 +67,13 @@ class FlinkSavepointStatus:
     failures: Annotated[int, Field(ge=0, description="How often it failed.")] = 0
     error: Annotated[SavepointError | None, Field(description="Why it failed.")] = None
     sync: Annotated[SyncStatus | None, Field(description="The copy in another store, where one was asked for.")] = None
+
+    @property
+    def flink_job_id(self) -> str:
+        """The id of the Flink job that was asked for the snapshot; empty before."""
+        return self.job_id or ""
+
+    @property
+    def trigger(self) -> str:
+        """The trigger id that was sent with the question; empty before."""
+        return self.trigger_id or ""

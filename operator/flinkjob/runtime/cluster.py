@@ -20,7 +20,7 @@ from flinkjob.api import flink_options
 from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.flinkmodel import JobOverview
 from flinkjob.core.identity import Mark, prefix_of, read_mark
-from flinkjob.core.model import ClusterSeen, JobSeen, Presence
+from flinkjob.core.seen import ClusterSeen, JobSeen, Presence
 from flinkjob.flink.client import FlinkClient
 from flinkjob.runtime.checkpoint_reads import CheckpointReads
 from flinkjob.runtime.queue import Key

@@ -15,7 +15,7 @@ from datetime import datetime
 from flinkjob.api.flinkjob_status import RestoredCopy
 from flinkjob.api.initialstate import CopySpec
 from flinkjob.core.errors import FlinkJobError
-from flinkjob.core.model import CopyFound, CopySearch
+from flinkjob.core.seen import CopyFound, CopySearch
 from flinkjob.runtime.background import Background
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.storeaccess import StoreAccesses

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from flinkjob.api.codec import FlinkJob, parse_job
 from flinkjob.api.constants import ANNOTATION_ADOPT
@@ -18,18 +19,32 @@ from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinksavepoint_spec import TargetSpec
 from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.errors import FlinkJobError, Invalid
+from flinkjob.core.facts import (
+    Alias,
+    Artifact,
+    Checkpoints,
+    CheckpointSettings,
+    Copy,
+    Disposal,
+    Fact,
+    Failure,
+    Incarnation,
+    JobGraph,
+    OwnerMark,
+    OwnerMarks,
+    Revision,
+    RunningGraph,
+    Slots,
+    Snapshots,
+    Triggered,
+    UnknownJobs,
+    UnlistedJob,
+    Where,
+)
 from flinkjob.core.flinkmodel import JobOverview
 from flinkjob.core.identity import Owner, earlier_job_id, job_id
-from flinkjob.core.model import (
-    ClusterSeen,
-    Fact,
-    JobSeen,
-    MarkedJob,
-    Needs,
-    Observation,
-    RunPhase,
-    RunSeen,
-)
+from flinkjob.core.model import Observation
+from flinkjob.core.seen import ClusterSeen, JobSeen, MarkedJob, RunPhase, RunSeen
 from flinkjob.flink.client import FlinkClient
 from flinkjob.kube.client import KubeClient
 from flinkjob.runtime.access import access_of
@@ -203,78 +218,70 @@ class Observer:
         self._deleting.pop(key, None)
         self._copy_searches.forget(key)
 
-    async def fill(self, key: Key, job: FlinkJob | None, observation: Observation, needs: Needs) -> Observation:
-        """The observation with one more fact; when it cannot be had, the cluster counts as unreachable this round."""
-        known = replace(observation, known=observation.known | {needs.fact})
-        if needs.fact is Fact.DISPOSAL:
-            return await self._disposal(key, known, needs)
-        if needs.fact is Fact.COPY:
-            return replace(known, copy=await self._copy_searches.find(key, needs.copies))
-        if (url := _asked(observation, needs)) is not None:
+    async def fill(self, key: Key, job: FlinkJob | None, observation: Observation, fact: Fact[Any]) -> Observation:
+        """The observation with one more answer; when it cannot be had, the cluster counts as unreachable this round."""
+        if (url := _asked(observation, fact)) is not None:
             access_denied, closed = await self._closed(url, key[0])
             if closed is not None:
                 return _silent(observation, access_denied or closed.error)
         try:
-            return await self._fact(key, job, known, needs)
+            if fact.where in (Where.RUN, Where.TARGET):
+                answer = await self._ask(self._clusters.at(url or "", key[0]), job, observation, fact)
+            else:
+                answer = await self._answer(key, job, fact)
         except FlinkJobError as error:
-            log.info("%s cannot be had: %s", needs.fact, error.message)
+            log.info("%s cannot be had: %s", type(fact).__name__, error.message)
             return _silent(observation, error.message)
+        return replace(observation, answers=observation.answers.having(fact, answer))
 
-    async def _disposal(self, key: Key, observation: Observation, needs: Needs) -> Observation:
-        seen = await self._tasks.dispose(key[0], needs.urls, needs.directory or "")
-        return replace(observation, disposal=seen)
+    async def _ask(self, cluster: Cluster, job: FlinkJob | None, observation: Observation, fact: Fact[Any]) -> Any:
+        """What the cluster answers."""
+        match fact:
+            case Checkpoints():
+                return await cluster.client.checkpoints(fact.job_id)
+            case CheckpointSettings():
+                return await cluster.client.checkpoint_config(fact.job_id)
+            case Triggered():
+                result = cluster.client.checkpoint_result if fact.checkpoint else cluster.client.savepoint_result
+                return await result(fact.job_id, fact.trigger_id)
+            case Failure():
+                return next(iter(await cluster.client.exceptions(fact.job_id, limit=1)), None)
+            case RunningGraph():
+                return await cluster.client.running_graph(fact.job_id)
+            case Slots():
+                return await cluster.client.cluster_overview()
+            case OwnerMark():
+                return await cluster.mark(fact.job_id)
+            case OwnerMarks():
+                return await _marks(cluster, observation)
+            case UnknownJobs():
+                return await cluster.marks(MOST_MARKS)
+            case UnlistedJob():
+                return await self._unlisted_job(cluster.client, job)
+            case Alias():
+                return await _knows_run(cluster.client, job)
+            case Incarnation():
+                return await cluster.identify()
+            case _:
+                raise AssertionError(f"no cluster answers {type(fact).__name__}")
 
-    async def _fact(self, key: Key, job: FlinkJob | None, observation: Observation, needs: Needs) -> Observation:
-        def here() -> FlinkClient:
-            return self._clusters.at(observation.cluster.url, key[0]).client
-
-        job_id = needs.job_id or ""
-        match needs.fact:
-            case Fact.CHECKPOINTS:
-                return replace(observation, checkpoints=await here().checkpoints(job_id))
-            case Fact.CHECKPOINT_CONFIG:
-                return replace(observation, checkpoint_config=await here().checkpoint_config(job_id))
-            case Fact.TRIGGER:
-                result = here().checkpoint_result if needs.checkpoint else here().savepoint_result
-                return replace(observation, trigger=await result(job_id, needs.trigger_id or ""))
-            case Fact.ARTIFACT:
-                assert needs.artifact is not None
-                return replace(observation, artifact=await self._tasks.artifact(key, needs.artifact))
-            case Fact.OWNER_MARKS:
-                return replace(observation, marked=await self._marks(key, observation))
-            case Fact.INCARNATION:
-                target = await self._clusters.at(observation.target.url, key[0]).identify()
-                return replace(observation, target=target)
-            case Fact.EXCEPTION:
-                exceptions = await here().exceptions(job_id, limit=1)
-                return replace(observation, exception=exceptions[0] if exceptions else None)
-            case Fact.ALIAS:
-                return replace(observation, alias=await self._is_alias(key, job, observation))
-            case Fact.REVISION:
-                name = needs.revision or ""
-                found = await self._revision(job, name)
-                return replace(observation, revisions={**observation.revisions, name: found})
-            case Fact.JOB_GRAPH:
-                assert needs.job_graph is not None
-                return replace(observation, job_graph=await self._tasks.job_graph(key, needs.job_graph))
-            case Fact.SLOTS:
-                return replace(observation, slots=await here().cluster_overview())
-            case Fact.RUNNING_GRAPH:
-                return replace(observation, running_graph=await here().running_graph(job_id))
-            case Fact.LISTING:
-                directory = needs.directory or ""
-                listing = await self._snapshots.list(directory)
-                return replace(observation, listings={**observation.listings, directory: listing})
-            case Fact.DISPOSAL | Fact.COPY:
-                raise AssertionError("asked elsewhere, since no cluster answers it")
-            case Fact.MARK:
-                cluster = self._clusters.at(observation.cluster.url, key[0])
-                return replace(observation, mark=await cluster.mark(job_id))
-            case Fact.UNLISTED_JOB:
-                return replace(observation, unlisted_job=await self._unlisted_job(key, job, observation))
-            case Fact.UNKNOWN_JOBS:
-                target_cluster = self._clusters.at(observation.target.url, key[0])
-                return replace(observation, unknown_jobs=await target_cluster.marks(MOST_MARKS))
+    async def _answer(self, key: Key, job: FlinkJob | None, fact: Fact[Any]) -> Any:
+        """What is found elsewhere, or how far a task is that was set going."""
+        match fact:
+            case Artifact():
+                return await self._tasks.artifact(key, fact.request)
+            case JobGraph():
+                return await self._tasks.job_graph(key, fact.request)
+            case Disposal():
+                return await self._tasks.dispose(key[0], fact.urls, fact.location)
+            case Copy():
+                return await self._copy_searches.find(key, fact.copies)
+            case Snapshots():
+                return await self._snapshots.list(fact.directory)
+            case Revision():
+                return await self._revision(job, fact.name)
+            case _:
+                raise AssertionError(f"nobody answers {type(fact).__name__}")
 
     async def _revision(self, job: FlinkJob | None, name: str | None) -> FlinkJobSpec | None:
         """The spec that a ControllerRevision holds; None when it is gone or cannot be read any more."""
@@ -285,19 +292,10 @@ class Observer:
             return None
         return parse_job({"metadata": {"name": name}, "spec": (raw.get("data") or {}).get("spec")}).spec
 
-    async def _marks(self, key: Key, observation: Observation) -> tuple[MarkedJob, ...]:
-        cluster = self._clusters.at(observation.target.url, key[0])
-        marked = []
-        named = (observation.adoption_candidate,) if observation.adoption_candidate is not None else ()
-        for overview in (*observation.owned_jobs, *named):
-            marked.append(MarkedJob(overview=overview, mark=await cluster.mark(overview.job_id)))
-        return tuple(marked)
-
-    async def _unlisted_job(self, key: Key, job: FlinkJob | None, observation: Observation) -> str | None:
+    async def _unlisted_job(self, client: FlinkClient, job: FlinkJob | None) -> str | None:
         """A live job with an id of one of the object's first runs, asked for one by one."""
         if job is None:
             return None
-        client = self._clusters.at(observation.target.url, key[0]).client
         for number in range(1, UNLISTED_RUNS + 1):
             for form in (job_id, earlier_job_id):
                 candidate = form(self.owner(job), job.meta.uid, number)
@@ -306,27 +304,32 @@ class Observer:
                     return candidate
         return None
 
-    async def _is_alias(self, key: Key, job: FlinkJob | None, observation: Observation) -> bool:
-        """Whether the new address knows the current job: the same cluster under another name."""
-        submission = job.status.submission if job is not None else None
-        if submission is None or submission.job_id is None:
-            return False
-        return await self._clusters.at(observation.target.url, key[0]).client.job_status(submission.job_id) is not None
+
+async def _knows_run(client: FlinkClient, job: FlinkJob | None) -> bool:
+    """Whether the cluster knows the current job."""
+    submission = job.status.submission if job is not None else None
+    if submission is None or submission.job_id is None:
+        return False
+    return await client.job_status(submission.job_id) is not None
 
 
-def _asked(observation: Observation, needs: Needs) -> str | None:
-    """The address of the cluster that a fact comes from; None where it comes from elsewhere."""
-    match needs.fact:
-        case Fact.REVISION | Fact.LISTING | Fact.DISPOSAL | Fact.COPY:
-            return None
-        case Fact.ARTIFACT:
-            return needs.artifact.url if needs.artifact is not None else None
-        case Fact.JOB_GRAPH:
-            return needs.job_graph.url if needs.job_graph is not None else None
-        case Fact.OWNER_MARKS | Fact.INCARNATION | Fact.ALIAS | Fact.UNLISTED_JOB | Fact.UNKNOWN_JOBS:
+async def _marks(cluster: Cluster, observation: Observation) -> tuple[MarkedJob, ...]:
+    candidate = observation.adoption_candidate
+    jobs = (*observation.owned_jobs, candidate) if candidate is not None else observation.owned_jobs
+    return tuple([MarkedJob(overview=job, mark=await cluster.mark(job.job_id)) for job in jobs])
+
+
+def _asked(observation: Observation, fact: Fact[Any]) -> str | None:
+    """The address of the cluster that answers; None where another does."""
+    match fact, fact.where:
+        case ((Artifact(request) | JobGraph(request)), _):
+            return request.url
+        case _, Where.TARGET:
             return observation.target.url
-        case _:
+        case _, Where.RUN:
             return observation.cluster.url
+        case _:
+            return None
 
 
 def _silent(observation: Observation, error: str) -> Observation:

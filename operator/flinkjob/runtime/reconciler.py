@@ -22,10 +22,11 @@ from flinkjob.core.actions import DiscardArtifact, RunJob
 from flinkjob.core.copies.queue import Turns, kept_until_copied, turns
 from flinkjob.core.copies.savepoint_copy import follow_copy, snapshot_view, wanted_copy
 from flinkjob.core.errors import FlinkJobError
+from flinkjob.core.facts import Answers, Fact
 from flinkjob.core.flinkmodel import is_local
 from flinkjob.core.identity import prefix_of
 from flinkjob.core.job.decide import decide_job
-from flinkjob.core.model import Fact, JobDecision, JobInput, Needs, Observation, SavepointDecision
+from flinkjob.core.model import JobDecision, JobInput, Observation, SavepointDecision
 from flinkjob.core.savepoint.after_end import needs_cluster
 from flinkjob.core.savepoint.decide import SavepointInput, decide_savepoint
 from flinkjob.core.unreadable import mend, release, unreadable_event
@@ -52,7 +53,6 @@ MOST_FACTS = 12
 CONFLICT_PAUSE = 0.1
 MOVING_BELOW = 2.5
 """A key that wants to be looked at again within so many seconds is moving: its cluster is polled fast."""
-_FRESH_FOR_EACH = frozenset({Fact.TRIGGER, Fact.CHECKPOINTS, Fact.DISPOSAL})
 
 
 MOST_DISPOSERS = 5
@@ -226,7 +226,7 @@ class Reconciler:
             if isinstance(answer, JobDecision):
                 return answer, observation
             observation = await self._observer.fill(key, job, observation, answer)
-        raise RuntimeError(f"the decision asks for too many facts: {sorted(observation.known)}")
+        raise RuntimeError(f"the decision asks for too many facts: {observation.answers.asked}")
 
     def _claims(self, key: Key, job: FlinkJob, observation: Observation) -> tuple[str, ...]:
         """Which other FlinkJobs claim the job to be adopted, or the run's job unless its id shows that it is this one's."""
@@ -257,9 +257,7 @@ class Reconciler:
             self._report_unreadable(savepoint)
             return await self._release(key, savepoint, savepoint.status_error)
         spec, deleting = savepoint.spec, savepoint.meta.deletion_time is not None
-        observation = replace(
-            observation, known=observation.known - _FRESH_FOR_EACH, trigger=None, checkpoints=None, disposal=None
-        )
+        observation = replace(observation, answers=Answers())  # the job's own decision may have changed them
         claims: tuple[str, ...] = ()
         if spec is not None and spec.target is not None and needs_cluster(savepoint, observation.now):
             observation = await self._look_at(key, spec.target)
@@ -272,7 +270,7 @@ class Reconciler:
             snapshot_view(one) for one in self._cache.savepoints_of(key) if one.meta.uid != savepoint.meta.uid
         )
         disposers = await self._disposers(key, job, savepoint) if deleting else ()
-        answer: SavepointDecision | Needs
+        answer: SavepointDecision | Fact[Any]
         for _ in range(MOST_FACTS):
             answer = decide_savepoint(
                 SavepointInput(

@@ -17,7 +17,7 @@ from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected, SubmitRejected, SubmitRejection
 from flinkjob.core.flinkmodel import TriggerResult, TriggerState, is_local
 from flinkjob.core.identity import jar_name
-from flinkjob.core.model import (
+from flinkjob.core.seen import (
     ArtifactPhase,
     ArtifactRequest,
     ArtifactSeen,

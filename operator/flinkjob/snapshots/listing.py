@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from flinkjob.core.model import FoundSnapshot, Listing
+from flinkjob.core.seen import FoundSnapshot, Listing
 
 METADATA = "_metadata"
 _CHECKPOINT = re.compile(r"^chk-([0-9]+)$")

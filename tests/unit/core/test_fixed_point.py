@@ -41,18 +41,17 @@ from flinkjob.core.flinkmodel import (
     JobException,
     TriggerState,
 )
-from flinkjob.core.job.restore_failure import fingerprint
+from flinkjob.core.identity import digest_of_cause
 from flinkjob.core.jobfailures import JobFailures
-from flinkjob.core.model import (
+from flinkjob.core.model import JobDecision
+from flinkjob.core.seen import (
     ArtifactPhase,
     ArtifactSeen,
     FoundSnapshot,
-    JobDecision,
     JobGraphPhase,
     JobGraphSeen,
     JobSeen,
     Listing,
-    Observation,
     Presence,
     RunPhase,
     RunSeen,
@@ -61,6 +60,7 @@ from tests.support.inputs import (
     CHECKPOINTS,
     NOW,
     READY,
+    World,
     acts,
     ago,
     chk,
@@ -191,7 +191,7 @@ statuses = st.builds(
             attempts=st.integers(1, 4),
             next_time=st.just(ago(3)),
             submission=st.sampled_from([None, 0, 1]),
-            not_started=st.sampled_from([None, fingerprint("m"), fingerprint("other")]),
+            not_started=st.sampled_from([None, digest_of_cause("m"), digest_of_cause("other")]),
         ),
     ),
     last_checkpoint=st.sampled_from([None, CheckpointInfo(id=3, location=f"{CHECKPOINTS}/{flink_id()}/chk-3")]),
@@ -240,7 +240,7 @@ clusters = st.sampled_from(
 
 
 @st.composite
-def observations(draw: st.DrawFn) -> Observation:
+def observations(draw: st.DrawFn) -> World:
     there, own = draw(clusters), f"{CHECKPOINTS}/{flink_id()}"
     about = draw(jobs_seen)
     if not there.reachable:
@@ -317,7 +317,7 @@ def _written(decision: JobDecision) -> dict[str, Any]:
 def test_a_decision_comes_to_rest(
     wanted: dict[str, Any],
     status: FlinkJobStatus,
-    observation: Observation,
+    observation: World,
     meta: dict[str, Any],
     known: tuple[FlinkSavepoint, ...],
 ) -> None:
@@ -339,7 +339,7 @@ def test_a_decision_comes_to_rest(
     raise AssertionError(f"still changing after {MOST_STEPS} rounds: {about.status}")
 
 
-def _next(observation: Observation, decision: JobDecision) -> Observation:
+def _next(observation: World, decision: JobDecision) -> World:
     """The same observation, without what only belongs to a run that has ended by this decision."""
     submission = decision.status.submission
     if submission is None or submission.end is not None or submission.job_id != flink_id():
@@ -385,7 +385,7 @@ savepoint_statuses = st.builds(
     observations(),
 )
 def test_a_flinksavepoint_comes_to_rest(
-    fields: dict[str, Any], status: FlinkSavepointStatus, owner: FlinkJobStatus, observation: Observation
+    fields: dict[str, Any], status: FlinkSavepointStatus, owner: FlinkJobStatus, observation: World
 ) -> None:
     meta = {"annotations": {"flinkjob.dev/result": '{"location": "file:/sp/4"}'}}
     meta = meta if status.phase is SavepointPhase.COMPLETED else {}

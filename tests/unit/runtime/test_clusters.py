@@ -12,7 +12,7 @@ import pytest
 
 from flinkjob.core.errors import FlinkJobError, Unreachable
 from flinkjob.core.flinkmodel import Checkpoint, CheckpointKind, CheckpointStats, CheckpointStatus, FlinkJobState
-from flinkjob.core.model import ClusterSeen, JobSeen, Presence
+from flinkjob.core.seen import ClusterSeen, JobSeen, Presence
 from flinkjob.runtime.access import Access
 from flinkjob.runtime.checkpoint_reads import AFTER_FAILURE, READ_EVERY
 from flinkjob.runtime.cluster import Cluster, Pace, configured

@@ -13,7 +13,7 @@ from obstore.store import LocalStore
 from flinkjob.api.initialstate import CopySpec
 from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
-from flinkjob.core.model import CopyFound, CopySearch
+from flinkjob.core.seen import CopyFound, CopySearch
 from flinkjob.runtime import copy_search as searches
 from flinkjob.runtime.copy_search import CopySearches
 from flinkjob.runtime.storeaccess import StoreAccesses

@@ -13,8 +13,10 @@ from prometheus_client import CollectorRegistry
 
 from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
+from flinkjob.core.facts import Checkpoints, Fact, Incarnation, OwnerMark, OwnerMarks, Slots
 from flinkjob.core.flinkmodel import TriggerResult, TriggerState
-from flinkjob.core.model import ClusterSeen, Fact, Needs, Observation
+from flinkjob.core.model import Observation
+from flinkjob.core.seen import ClusterSeen
 from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.cluster import Pace
@@ -272,14 +274,14 @@ def test_a_target_is_not_polled_any_more_when_its_permission_is_taken_back(opera
     assert operator.clusters.all() == ()
 
 
-@pytest.mark.parametrize("fact", [Fact.CHECKPOINTS, Fact.INCARNATION, Fact.SLOTS, Fact.MARK, Fact.OWNER_MARKS])
-def test_a_fact_is_not_asked_of_a_cluster_that_may_not_be_spoken_to(operator: Operator, fact: Fact) -> None:
+@pytest.mark.parametrize("fact", [Checkpoints(JOB_ID), Incarnation(), Slots(), OwnerMark(JOB_ID), OwnerMarks()])
+def test_a_fact_is_not_asked_of_a_cluster_that_may_not_be_spoken_to(operator: Operator, fact: Fact[Any]) -> None:
     there = ClusterSeen(url=FOREIGN, reachable=True)
     observation = Observation(now=datetime.now(UTC), cluster=there, target=there)
-    found = operator.world.run(operator.observer.fill(KEY, None, observation, Needs(fact=fact, job_id=JOB_ID)))
+    found = operator.world.run(operator.observer.fill(KEY, None, observation, fact))
     assert not found.cluster.reachable
     assert REFUSED in found.cluster.error
-    assert fact not in found.known
+    assert found.answers.found == ()
     assert operator.called() == set()
 
 

@@ -15,7 +15,7 @@ from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import Rejected, SubmitRejected, SubmitRejection, Transient, Unreachable
 from flinkjob.core.flinkmodel import JarFile, RunRequest, TriggerResult, TriggerState
 from flinkjob.core.identity import jar_name
-from flinkjob.core.model import (
+from flinkjob.core.seen import (
     ArtifactPhase,
     ArtifactRequest,
     ArtifactSeen,

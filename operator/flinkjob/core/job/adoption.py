@@ -14,12 +14,13 @@ from flinkjob.api.enums import SubmissionReason
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import CancelJob
+from flinkjob.core.facts import OwnerMark, OwnerMarks, UnknownJobs, UnlistedJob
 from flinkjob.core.flinkmodel import JobOverview
 from flinkjob.core.identity import Mark, number_of
 from flinkjob.core.job import finished
 from flinkjob.core.job.draft import DONE, Draft, Halt, Step
-from flinkjob.core.model import Fact, MarkedJob, Presence
 from flinkjob.core.ownership import Evidence, refusal
+from flinkjob.core.seen import MarkedJob, Presence
 
 
 def look(draft: Draft) -> Halt | None:
@@ -35,7 +36,7 @@ def look(draft: Draft) -> Halt | None:
     if not mine:
         return _wait_for_unlisted_job(draft)
     ours = {job.job_id for job in draft.observation.owned_jobs}
-    marked = [one for one in draft.need_marks() if one.overview.job_id in ours]
+    marked = [one for one in draft.need(OwnerMarks()) if one.overview.job_id in ours]
     live = [one for one in marked if not one.overview.state.is_terminal]
     ended = [one for one in marked if one.overview.state.is_terminal and own_number(draft, one.overview) is not None]
     if len(live) > 1:
@@ -55,8 +56,7 @@ def _wait_for_unlisted_job(draft: Draft) -> Halt | None:
     """The object is held, so a run of it may live: the overview leaves out jobs whose JobMaster does not answer."""
     if FINALIZER not in draft.job.meta.finalizers:
         return None
-    draft.need(Fact.UNLISTED_JOB)
-    unlisted_job = draft.observation.unlisted_job
+    unlisted_job = draft.need(UnlistedJob())
     if unlisted_job is None:
         return None
     text = f"job {unlisted_job} is on the cluster, but does not answer"
@@ -65,8 +65,7 @@ def _wait_for_unlisted_job(draft: Draft) -> Halt | None:
 
 def halt_for_another_operator(draft: Draft) -> Halt | None:
     """Halt while an operator with another identity runs a job of this namespace and name here; touches nothing."""
-    draft.need(Fact.UNKNOWN_JOBS)
-    marks = draft.observation.unknown_jobs
+    marks = draft.need(UnknownJobs())
     if marks is None:
         return draft.wait(Step.ADOPT, Reason.Adopted, "reading whose jobs are on the cluster", requeue_after=0.1)
     mine = draft.owner
@@ -93,10 +92,9 @@ def belongs_to_other(draft: Draft) -> str:
     present = draft.observation.job.presence is Presence.PRESENT
     if run is None or run.job_id is None or not present or draft.owner.owns(run.job_id):
         return ""
-    draft.need(Fact.MARK, run.job_id)
     named = draft.job.meta.annotations.get(ANNOTATION_ADOPT) == run.job_id
     recorded = named and run.reason is SubmissionReason.ADOPTED
-    return _refusal(draft, run.job_id, draft.observation.mark, unmarked=draft.given.unmarked or recorded)
+    return _refusal(draft, run.job_id, draft.need(OwnerMark(run.job_id)), unmarked=draft.given.unmarked or recorded)
 
 
 def _refusal(draft: Draft, job_id: str, mark: Mark | None, *, unmarked: bool) -> str:
@@ -107,7 +105,7 @@ def _refusal(draft: Draft, job_id: str, mark: Mark | None, *, unmarked: bool) ->
 
 def _take_named(draft: Draft, overview: JobOverview) -> Halt:
     """Adopt the job that the annotation names, unless something says that it is somebody else's."""
-    mark = next((one.mark for one in draft.need_marks() if one.overview.job_id == overview.job_id), None)
+    mark = next((one.mark for one in draft.need(OwnerMarks()) if one.overview.job_id == overview.job_id), None)
     if why := _refusal(draft, overview.job_id, mark, unmarked=draft.given.unmarked):
         if overview.state.is_beginning:
             return _wait_for_mark(draft, overview)

@@ -14,7 +14,7 @@ from flinkjob.api.flink_options import CHECKPOINT_DIRECTORY
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.reasons import Reason
 from flinkjob.core.job.draft import Draft, Halt
-from flinkjob.core.model import ClusterSeen
+from flinkjob.core.seen import ClusterSeen
 
 MOST_OPTIONS = 5
 """So many options that do nothing are named."""

@@ -10,25 +10,19 @@ from flinkjob.api.enums import Switch
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
+from flinkjob.core.facts import JobGraph
 from flinkjob.core.job import submission
 from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.jobgraph import Plan
-from flinkjob.core.model import ArtifactSeen, Fact, JobGraphPhase, JobGraphRequest, NeedFact, Needs
+from flinkjob.core.seen import ArtifactSeen, JobGraphPhase, JobGraphRequest
 
 
 def compiled(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: ArtifactSeen) -> Plan | Halt | None:
     """The plan of the program with the present spec, or what is waited for; None where it may not be asked."""
     if spec.upgrade.preflight is Switch.DISABLED or not draft.observation.target.intercepts_exit:
         return None
-    if Fact.JOB_GRAPH not in draft.observation.known or draft.observation.job_graph is None:
-        request = submission.run_request(draft, spec, run)
-        raise NeedFact(
-            Needs(
-                fact=Fact.JOB_GRAPH,
-                job_graph=JobGraphRequest(url=draft.wanted_url, jar_id=artifact.jar_id or "", request=request),
-            )
-        )
-    graph = draft.observation.job_graph
+    request = submission.run_request(draft, spec, run)
+    graph = draft.need(JobGraph(JobGraphRequest(url=draft.wanted_url, jar_id=artifact.jar_id or "", request=request)))
     match graph.phase:
         case JobGraphPhase.COMPILED:
             return graph.plan

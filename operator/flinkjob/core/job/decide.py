@@ -19,6 +19,7 @@ How a run is seen to end says `observe_run` (`run_end`, `lost_run`); what the ne
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from flinkjob.api.constants import ANNOTATION_ABANDON, ANNOTATION_RESTARTED_AT, FINALIZER
 from flinkjob.api.enums import DesiredState, OperationKind, RunResult, SnapshotKind
@@ -27,13 +28,15 @@ from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import AddFinalizer, RemoveFinalizer
+from flinkjob.core.facts import Alias, Fact, NeedFact
 from flinkjob.core.identity import digest_of
 from flinkjob.core.job import adoption, conditions, deletion, rescale, restart, rollback, running, submission
 from flinkjob.core.job.draft import DONE, Draft, Halt, Step
 from flinkjob.core.job.observe_run import observe_run
 from flinkjob.core.job.stopping import follow_operation
-from flinkjob.core.model import Fact, JobDecision, JobInput, NeedFact, Needs, Presence
+from flinkjob.core.model import JobDecision, JobInput
 from flinkjob.core.pauses import FAST
+from flinkjob.core.seen import Presence
 
 
 def digest_of_spec(spec: FlinkJobSpec, restarted_at: str | None) -> str:
@@ -42,7 +45,7 @@ def digest_of_spec(spec: FlinkJobSpec, restarted_at: str | None) -> str:
     return digest_of({"run": wanted, "restartedAt": restarted_at} if restarted_at else {"run": wanted})
 
 
-def decide_job(given: JobInput) -> JobDecision | Needs:
+def decide_job(given: JobInput) -> JobDecision | Fact[Any]:
     """Decide about a FlinkJob.
 
     Returns: what to do, or the one fact that is needed first.
@@ -53,7 +56,7 @@ def decide_job(given: JobInput) -> JobDecision | Needs:
         draft.halt = _decide(draft) or DONE
         _tidy(draft)
     except NeedFact as missing:
-        return missing.needs
+        return missing.fact
     return conditions.finish(draft)
 
 
@@ -199,8 +202,7 @@ def _left_cluster(draft: Draft, run: Submission) -> bool:
 
 
 def _without_old_cluster(draft: Draft, run: Submission) -> Halt | None:
-    draft.need(Fact.ALIAS)
-    if draft.observation.alias:
+    if draft.need(Alias()):
         draft.update(cluster_url=draft.wanted_url)
         draft.requeue_after(FAST)
         return None

@@ -14,12 +14,13 @@ from flinkjob.api.enums import DeletionPolicy, OperationKind, RunResult
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import CancelJob, DiscardArtifact, RemoveFinalizer
+from flinkjob.core.facts import Revision
 from flinkjob.core.job import adoption, submission
 from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.job.fallback import LAST_STATE, has_last_state, lacked_tasks, nothing_to_lose
 from flinkjob.core.job.stopping import begin_cancel, begin_stop
-from flinkjob.core.model import Presence
 from flinkjob.core.requester import Requester
+from flinkjob.core.seen import Presence
 
 STOPS_TRIED = 2
 """So many failed stops are enough where a retained checkpoint keeps the state."""
@@ -32,7 +33,7 @@ def recover_spec(draft: Draft) -> None:
     revision = draft.status.current_revision
     if draft.job.meta.deletion_time is None or draft.spec is not None or revision is None:
         return
-    draft.spec = draft.need_revision(revision)
+    draft.spec = draft.need(Revision(revision))
     draft.digest = draft.digest_of_spec(draft.spec) if draft.spec is not None else ""
 
 
@@ -129,8 +130,7 @@ def give_up(draft: Draft, run: Submission) -> Halt:
         return begin_cancel(draft, run, by=Requester.DELETION)
     since = operation.since if operation is not None and operation.kind is OperationKind.CANCEL else None
     if present and since is not None and (draft.now - since).total_seconds() < ATTEMPT_SECONDS:
-        assert run.job_id is not None
-        draft.act(CancelJob(url=run.cluster_url or "", job_id=run.job_id))
+        draft.act(CancelJob(url=run.address, job_id=run.flink_job_id))
         return draft.wait(Step.DELETE, Reason.Deleting, f"cancelling job {run.job_id}", requeue_after=0.5)
     stop = f"; a savepoint may lie below {operation.directory}" if operation is not None and operation.directory else ""
     draft.event(

@@ -24,25 +24,14 @@ from flinkjob.api.flinkjob_status import (
     SavepointInfo,
     Submission,
 )
-from flinkjob.api.initialstate import CopySpec
 from flinkjob.api.reasons import Reason
 from flinkjob.api.sync import SyncToSpec
 from flinkjob.core.actions import Action, EventType, PostEvent, RecordSavepoint
 from flinkjob.core.errors import one_line
-from flinkjob.core.flinkmodel import CheckpointStats, FlinkJobState, JobOverview, TriggerResult
+from flinkjob.core.facts import A, Fact
+from flinkjob.core.flinkmodel import FlinkJobState, JobOverview
 from flinkjob.core.identity import Owner
-from flinkjob.core.model import (
-    ArtifactRequest,
-    ArtifactSeen,
-    CopyFound,
-    Fact,
-    JobInput,
-    MarkedJob,
-    NeedFact,
-    Needs,
-    Observation,
-    OperationOutcome,
-)
+from flinkjob.core.model import JobInput, Observation, OperationOutcome
 from flinkjob.core.pauses import AT_ONCE
 
 HISTORY_LIMIT = 10
@@ -155,43 +144,9 @@ class Draft:
         run = self.status.submission
         return run if run is not None and run.end is None else None
 
-    # facts that cost a call
-
-    def need_checkpoints(self, job_id: str) -> CheckpointStats | None:
-        if Fact.CHECKPOINTS not in self.observation.known:
-            raise NeedFact(Needs(fact=Fact.CHECKPOINTS, job_id=job_id))
-        return self.observation.checkpoints
-
-    def need_trigger(self, operation: Operation) -> TriggerResult:
-        if Fact.TRIGGER not in self.observation.known or self.observation.trigger is None:
-            raise NeedFact(Needs(fact=Fact.TRIGGER, job_id=operation.job_id, trigger_id=operation.trigger_id))
-        return self.observation.trigger
-
-    def need_artifact(self, request: ArtifactRequest) -> ArtifactSeen:
-        if Fact.ARTIFACT not in self.observation.known or self.observation.artifact is None:
-            raise NeedFact(Needs(fact=Fact.ARTIFACT, artifact=request))
-        return self.observation.artifact
-
-    def need_copy(self, copies: tuple[CopySpec, ...]) -> CopyFound:
-        """Where the first of these places that has a complete copy has it."""
-        if Fact.COPY not in self.observation.known or self.observation.copy is None:
-            raise NeedFact(Needs(fact=Fact.COPY, copies=copies))
-        return self.observation.copy
-
-    def need_marks(self) -> tuple[MarkedJob, ...]:
-        if Fact.OWNER_MARKS not in self.observation.known:
-            raise NeedFact(Needs(fact=Fact.OWNER_MARKS))
-        return self.observation.marked
-
-    def need_revision(self, name: str) -> FlinkJobSpec | None:
-        """The spec that a ControllerRevision holds; None when it is gone or cannot be read any more."""
-        if name not in self.observation.revisions:
-            raise NeedFact(Needs(fact=Fact.REVISION, revision=name))
-        return self.observation.revisions[name]
-
-    def need(self, fact: Fact, job_id: str | None = None) -> None:
-        if fact not in self.observation.known:
-            raise NeedFact(Needs(fact=fact, job_id=job_id))
+    def need(self, fact: Fact[A]) -> A:
+        """The answer to a question that costs a call; raises `NeedFact` where it was not asked in this round."""
+        return self.given.observation.need(fact)
 
     # what is decided
 

@@ -10,9 +10,9 @@ from flinkjob.api.common import duration_seconds
 from flinkjob.api.enums import Fallback
 from flinkjob.api.flinkjob_status import Operation, Submission
 from flinkjob.api.reasons import Reason
+from flinkjob.core.facts import Checkpoints, CheckpointSettings
 from flinkjob.core.flinkmodel import CheckpointConfig, FlinkJobState, RestoredCheckpoint, normalise_location
 from flinkjob.core.job.draft import Draft, Step
-from flinkjob.core.model import Fact
 from flinkjob.core.requester import Requester
 
 MARGIN = 60.0
@@ -72,8 +72,7 @@ def nothing_to_lose(draft: Draft, run: Submission) -> str:
     overview = draft.observation.job.overview
     if overview is None or overview.all_tasks_running or (run.running and overview.state not in _PAST_RECOVERY):
         return ""
-    assert run.job_id is not None
-    stats = draft.need_checkpoints(run.job_id)
+    stats = draft.need(Checkpoints(run.flink_job_id))
     if stats is None or stats.newest_completed() is not None or not _is_its_start(stats.restored, run):
         return ""
     config = _checkpointing(draft, run)
@@ -103,14 +102,12 @@ def has_last_state(draft: Draft, run: Submission) -> bool:
 
     Where the newest one that is told of is discarded, a newer one of the running job has taken its place meanwhile.
     """
-    assert run.job_id is not None
     config = _checkpointing(draft, run)
-    stats = draft.need_checkpoints(run.job_id)
+    stats = draft.need(Checkpoints(run.flink_job_id))
     newest = stats.newest_completed() if stats is not None else None
     stays = config is not None and config.retained_on_cancellation
     return stays and newest is not None and newest.external_path is not None
 
 
 def _checkpointing(draft: Draft, run: Submission) -> CheckpointConfig | None:
-    draft.need(Fact.CHECKPOINT_CONFIG, run.job_id)
-    return draft.observation.checkpoint_config
+    return draft.need(CheckpointSettings(run.flink_job_id))

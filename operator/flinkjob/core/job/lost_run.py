@@ -24,11 +24,12 @@ from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Operation, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.errors import SavepointFailure
+from flinkjob.core.facts import Revision, Snapshots
 from flinkjob.core.flinkmodel import is_checkpoint_place
 from flinkjob.core.job.draft import Draft, is_stop
 from flinkjob.core.job.restore_point import FinalState
 from flinkjob.core.job.run_end import report, stopped
-from flinkjob.core.model import Fact, FoundSnapshot, Listing, NeedFact, Needs
+from flinkjob.core.seen import FoundSnapshot
 
 
 @dataclass(frozen=True)
@@ -81,20 +82,20 @@ def end_lost_run(draft: Draft, run: Submission, *, forgotten: bool) -> None:
 def _stop_ended_nothing(draft: Draft, run: Submission, operation: Operation) -> bool:
     """Whether the stop is known to have failed: its directory was really read and holds no complete savepoint, or the job
     completed a checkpoint after it."""
-    made = _listing(draft, operation.directory or "")
+    made = draft.need(Snapshots(operation.directory or ""))
     if not made.readable:
         return False
     saved = max((one.time for one in made.found if one.time is not None), default=None)
     if not made.found or saved is None:
         return not made.found
     directory = _directory_of(draft, run)
-    newest = next(iter(_listing(draft, directory).found), None) if directory is not None else None
+    newest = next(iter(draft.need(Snapshots(directory)).found), None) if directory is not None else None
     return newest is not None and newest.time is not None and newest.time > saved
 
 
 def _under_stop(draft: Draft, run: Submission, operation: Operation) -> None:
     number, directory = run.number, operation.directory or ""
-    listing = _listing(draft, directory)
+    listing = draft.need(Snapshots(directory))
     if listing.readable and len(listing.found) == 1:
         found = listing.found[0]
         stopped(draft, operation, found.location, taken=found.time)
@@ -111,7 +112,7 @@ def _final_state(draft: Draft, run: Submission, *, forgotten: bool) -> FinalStat
     saved = _newest_savepoint(draft, run)
     if directory is None:
         return FinalState(kind=SnapshotKind.MISSING, message="no checkpoint directory is known to look into")
-    listing = _listing(draft, directory)
+    listing = draft.need(Snapshots(directory))
     if not listing.readable:
         text = f"{directory} cannot be read by the operator (setting state-dirs)"
         return FinalState(kind=SnapshotKind.MISSING, message=text)
@@ -173,7 +174,7 @@ def _spec_of_run(draft: Draft, run: Submission) -> FlinkJobSpec | None:
     """The spec that the run was started with: this one, or what its revision holds."""
     if draft.spec is not None and run.run_digest == draft.digest:
         return draft.spec
-    return draft.need_revision(run.revision) if run.revision is not None else None
+    return draft.need(Revision(run.revision)) if run.revision is not None else None
 
 
 def _directory_of(draft: Draft, run: Submission) -> str | None:
@@ -189,12 +190,6 @@ def _directory_of(draft: Draft, run: Submission) -> str | None:
     )
     base = own or draft.observation.cluster.checkpoint_directory
     return f"{base.rstrip('/')}/{run.job_id}" if base is not None else None
-
-
-def _listing(draft: Draft, directory: str) -> Listing:
-    if directory not in draft.observation.listings:
-        raise NeedFact(Needs(fact=Fact.LISTING, directory=directory))
-    return draft.observation.listings[directory]
 
 
 def _newest_savepoint(draft: Draft, run: Submission) -> _Saved | None:
@@ -219,7 +214,7 @@ def _savepoint_of(draft: Draft, savepoint: FlinkSavepoint) -> _Saved | None:
     unseen = status.phase is SavepointPhase.IN_PROGRESS or late
     if status.directory is None or not unseen:
         return None
-    listing = _listing(draft, status.directory)
+    listing = draft.need(Snapshots(status.directory))
     if not listing.readable or not listing.found:
         return None
     return _Saved(name, listing.found[0].location, None, listing.found[0].time, status.deleting)

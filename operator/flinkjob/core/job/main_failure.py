@@ -11,7 +11,7 @@ from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.errors import SubmitRejection
 from flinkjob.core.job.draft import Draft, Halt
-from flinkjob.core.model import RunPhase
+from flinkjob.core.seen import RunPhase
 
 _MULTIPLE = (
     "main() wants to start more than one job, and Flink runs only the first: make it one execute(), or one FlinkJob for "

@@ -13,12 +13,13 @@ from datetime import timedelta
 from flinkjob.api.enums import OperationKind, RunResult, SavepointPhase, SnapshotKind, SubmissionReason
 from flinkjob.api.flinkjob_status import CheckpointInfo, SavepointInfo, Submission
 from flinkjob.api.reasons import Reason
+from flinkjob.core.facts import CheckpointSettings, OwnerMarks
 from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, JobOverview
 from flinkjob.core.job import crash_loop, lost_run, main_failure
 from flinkjob.core.job.draft import Draft, Halt, Step, is_stop
 from flinkjob.core.job.run_end import end_by_state, wait_for_final_state
-from flinkjob.core.model import Fact, Presence
 from flinkjob.core.requester import Requester
+from flinkjob.core.seen import Presence
 from flinkjob.core.units import readable_size
 
 LOST_AFTER = 5.0
@@ -116,7 +117,7 @@ def _checkpoint_seen(draft: Draft, stats: CheckpointStats) -> None:
 
 def _check_content(draft: Draft, run: Submission) -> None:
     """After a repeated run call, which may have had another content, the job itself says what it is."""
-    found = next((one for one in draft.need_marks() if one.overview.job_id == run.job_id), None)
+    found = next((one for one in draft.need(OwnerMarks()) if one.overview.job_id == run.job_id), None)
     if found is None:
         return
     if found.mark is not None and found.mark.digest and found.mark.digest != run.run_digest:
@@ -128,8 +129,7 @@ def _check_content(draft: Draft, run: Submission) -> None:
 def _started(draft: Draft) -> None:
     run = draft.run
     assert run is not None
-    draft.need(Fact.CHECKPOINT_CONFIG, run.job_id)  # by now, since nobody can tell when the job is gone
-    config = draft.observation.checkpoint_config
+    config = draft.need(CheckpointSettings(run.flink_job_id))  # by now, since nobody can tell when the job is gone
     kept = config.retained_on_cancellation if config is not None else None
     draft.update(running=True, started_time=draft.now, retains_checkpoints=kept)
     if crash_loop.of_run(draft, run) is None:

@@ -16,14 +16,15 @@ from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Operation, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import RescaleJob
+from flinkjob.core.facts import RunningGraph, Slots
 from flinkjob.core.flinkmodel import JobOverview
 from flinkjob.core.identity import digest_of
 from flinkjob.core.job import compilation, submission
 from flinkjob.core.job.draft import DONE, Draft, Halt, Step
 from flinkjob.core.job.stopping import describe
 from flinkjob.core.jobgraph import Plan
-from flinkjob.core.model import Fact, Presence
 from flinkjob.core.requester import Requester
+from flinkjob.core.seen import Presence
 
 DEADLINE = 120.0
 """Seconds for a rescale in place: several of the scheduler's cool-downs (30 s by default)."""
@@ -59,16 +60,14 @@ def _wanted(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Plan | Halt | 
 
 
 def _running(draft: Draft, run: Submission) -> Plan | None:
-    draft.need(Fact.RUNNING_GRAPH, run.job_id)
-    return draft.observation.running_graph
+    return draft.need(RunningGraph(run.flink_job_id))
 
 
 def _wait_for_slots(draft: Draft, wanted: int, have: int) -> Halt | None:
     """Wait until the cluster has the slots that the new parallelism needs."""
     if wanted <= have:
         return None
-    draft.need(Fact.SLOTS)
-    slots = draft.observation.slots
+    slots = draft.need(Slots())
     if slots is None or slots.slots_available + have >= wanted:
         return None
     free = slots.slots_available + have
@@ -162,8 +161,6 @@ def _give_up(draft: Draft) -> None:
 
 
 def _send(draft: Draft, operation: Operation, run: Submission, wanted: Plan) -> Halt:
-    assert run.job_id is not None
-    assert run.cluster_url is not None
-    draft.act(RescaleJob(url=run.cluster_url, job_id=run.job_id, parallelism=tuple(sorted(wanted.numbers.items()))))
+    draft.act(RescaleJob(url=run.address, job_id=run.flink_job_id, parallelism=tuple(sorted(wanted.numbers.items()))))
     draft.requeue_after(1.0)
     return describe(draft, operation)

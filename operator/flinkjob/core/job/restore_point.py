@@ -26,10 +26,12 @@ from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import RestoredCopy, RunEnd, Submission
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.api.reasons import Reason
+from flinkjob.core.facts import Copy
 from flinkjob.core.flinkmodel import Checkpoint, CheckpointKind, CheckpointStats, is_checkpoint_place
 from flinkjob.core.job import rollback
 from flinkjob.core.job.draft import Draft
-from flinkjob.core.model import CopySearch, JobInput
+from flinkjob.core.model import JobInput
+from flinkjob.core.seen import CopySearch
 
 COPY_PAUSE = 30.0
 """Seconds after which stores are looked into again that had no copy."""
@@ -137,7 +139,7 @@ def start_of_next(draft: Draft, spec: FlinkJobSpec) -> StartFrom | Missing:
 def find_copy(draft: Draft, spec: FlinkJobSpec) -> StartFrom | Missing:
     """The copy in an object store that a first run starts from, always as it is (NoClaim)."""
     copies = spec.initial_state.copies
-    found = draft.need_copy(copies)
+    found = draft.need(Copy(copies))
     match found.phase:
         case CopySearch.WORKING:
             message = f"looking into {len(copies)} places of initialState.copies"

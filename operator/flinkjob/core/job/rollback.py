@@ -15,8 +15,8 @@ from flinkjob.api.fieldclass import FieldClass, field_class
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Rollback, Submission
 from flinkjob.api.reasons import Reason
+from flinkjob.core.facts import Checkpoints, CheckpointSettings, Revision
 from flinkjob.core.job.draft import Draft, Halt, Step
-from flinkjob.core.model import Fact
 
 
 def effective(draft: Draft) -> None:
@@ -27,7 +27,7 @@ def effective(draft: Draft) -> None:
     if taken_back.run_digest != draft.digest:
         draft.status = replace(draft.status, rollback=None)
         return
-    old = draft.need_revision(taken_back.revision or "")
+    old = draft.need(Revision(taken_back.revision or ""))
     if old is None:
         return
     fields = type(old).model_fields
@@ -126,12 +126,10 @@ def _proved(draft: Draft, spec: FlinkJobSpec, run: Submission) -> bool:
 
 
 def _checkpointed(draft: Draft, run: Submission) -> bool:
-    assert run.job_id is not None
-    draft.need(Fact.CHECKPOINT_CONFIG, run.job_id)
-    config = draft.observation.checkpoint_config
+    config = draft.need(CheckpointSettings(run.flink_job_id))
     if config is None or config.interval_ms is None:
         return True
-    stats = draft.need_checkpoints(run.job_id)
+    stats = draft.need(Checkpoints(run.flink_job_id))
     return stats is not None and stats.completed > 0
 
 

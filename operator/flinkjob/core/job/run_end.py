@@ -14,12 +14,13 @@ from flinkjob.api.enums import EndCause, HoldReason, OperationKind, RunResult, S
 from flinkjob.api.flinkjob_status import Hold, Operation, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.errors import SavepointFailure
+from flinkjob.core.facts import Checkpoints, Failure
 from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, FlinkJobState, JobException, JobOverview
 from flinkjob.core.job import restore_failure
 from flinkjob.core.job.crash_loop import failure_of
 from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.job.restore_point import FinalState, final_state
-from flinkjob.core.model import Fact, OperationOutcome
+from flinkjob.core.model import OperationOutcome
 from flinkjob.core.requester import ORIGINS, SAVEPOINT_PREFIX, Requester
 
 CACHE_MARGIN = 0.3
@@ -70,12 +71,11 @@ def wait_for_final_state(draft: Draft, run: Submission) -> Halt | None:
 
     Where Flink forgets the job between two questions the next look finds it gone, which `lost_run` deals with.
     """
-    assert run.job_id is not None
     remaining = draft.observation.cluster.refresh_interval + CACHE_MARGIN - draft.observation.job.terminal_for
     if remaining > 0:
         text = "the job has ended; reading what it left"
         return draft.wait(Step.READ_STATE, Reason.ReadingLastState, text, requeue_after=remaining)
-    if draft.need_checkpoints(run.job_id) is None:
+    if draft.need(Checkpoints(run.flink_job_id)) is None:
         text = "the cluster has just forgotten the job"
         return draft.wait(Step.READ_STATE, Reason.ReadingLastState, text, requeue_after=1.0)
     return None
@@ -89,8 +89,7 @@ def end_by_state(draft: Draft, overview: JobOverview, *, cancelled_by_us: bool, 
     """
     run = draft.live_run
     assert run is not None
-    assert run.job_id is not None
-    stats = draft.need_checkpoints(run.job_id)
+    stats = draft.need(Checkpoints(run.flink_job_id))
     final = final_state(stats, run.restored_from, other=made)
     if overview.state is FlinkJobState.FINISHED:
         if (saved := _stop_of_a_finished_job(stats) or made) is not None:
@@ -105,7 +104,7 @@ def end_by_state(draft: Draft, overview: JobOverview, *, cancelled_by_us: bool, 
         result = RunResult.CANCELLED_EXTERNALLY
     else:
         result = RunResult.FAILED
-    exception = _failure(draft, run.job_id) if result is RunResult.FAILED else None
+    exception = _failure(draft, run.flink_job_id) if result is RunResult.FAILED else None
     message = (restore_failure.message_of(run, exception) if exception is not None else None) or final.message
     cause = restore_failure.cause_of(run, exception) if exception is not None else None
     draft.end_run(
@@ -128,8 +127,7 @@ def _stop_of_a_finished_job(stats: CheckpointStats | None) -> str | None:
 
 def _failure(draft: Draft, job_id: str) -> JobException | None:
     """The exception that ended the job, noted in the status."""
-    draft.need(Fact.EXCEPTION, job_id)
-    exception = draft.observation.exception
+    exception = draft.need(Failure(job_id))
     if exception is None:
         return None
     assert draft.run is not None

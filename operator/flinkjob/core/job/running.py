@@ -16,6 +16,7 @@ from flinkjob.api.enums import DesiredState, Fallback, SavepointMode, SavepointP
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
+from flinkjob.core.facts import Alias, CheckpointSettings
 from flinkjob.core.job import (
     adoption,
     cluster_requirements,
@@ -33,8 +34,8 @@ from flinkjob.core.job.draft import Draft, Halt, Step, wish
 from flinkjob.core.job.fallback import LAST_STATE, has_last_state, lacked_tasks, nothing_to_lose
 from flinkjob.core.job.restore_point import Missing, find_copy, redeploys
 from flinkjob.core.job.stopping import FAILURES_THAT_COUNT, begin_cancel, begin_stop
-from flinkjob.core.model import ArtifactSeen, Fact
 from flinkjob.core.requester import SAVEPOINT_PREFIX, Requester
+from flinkjob.core.seen import ArtifactSeen
 
 
 def step(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt | None:
@@ -109,8 +110,7 @@ def _moved(draft: Draft, spec: FlinkJobSpec, run: Submission) -> bool:
         return False
     if not draft.observation.target.reachable:
         return True  # nobody there to ask; the move waits for it
-    draft.need(Fact.ALIAS)
-    if draft.observation.alias:
+    if draft.need(Alias()):
         draft.update(cluster_url=draft.wanted_url)
         return False
     return True
@@ -206,7 +206,7 @@ def _impossible(draft: Draft, base: str | None) -> bool:
 def _cancel_with_last_state(draft: Draft, run: Submission, *, by: str) -> Halt:
     if has_last_state(draft, run) or nothing_to_lose(draft, run):
         return begin_cancel(draft, run, by=by)
-    config = draft.observation.checkpoint_config
+    config = draft.need(CheckpointSettings(run.flink_job_id))
     if config is not None and not config.retained_on_cancellation:
         text = "upgrade.strategy LastState: the job's checkpoints are not kept after a cancel"
         return draft.stall(Reason.NotRetained, text)

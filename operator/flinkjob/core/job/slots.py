@@ -9,9 +9,9 @@ from __future__ import annotations
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
+from flinkjob.core.facts import Slots
 from flinkjob.core.flinkmodel import ClusterOverview
 from flinkjob.core.job.draft import Draft, Halt, Step
-from flinkjob.core.model import Fact
 
 SHORT = 2.0
 """Seconds that tasks may wait for slots, which is how every job begins, before it is worth a question."""
@@ -26,8 +26,7 @@ def halt_without_slots(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Hal
     seen = draft.observation.job
     if seen.overview is None or seen.short_for < SHORT or not seen.overview.waits_for_slots:
         return None
-    draft.need(Fact.SLOTS)
-    slots, needed = draft.observation.slots, run.parallelism or spec.parallelism
+    slots, needed = draft.need(Slots()), run.parallelism or spec.parallelism
     if slots is None or (0 < slots.slots_available >= needed and seen.short_for < CERTAIN):
         return None
     least, most = LOOK_AGAIN

@@ -16,6 +16,7 @@ from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import CancelJob, StopJob, TakeSavepoint
 from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.errors import SavepointFailure
+from flinkjob.core.facts import Checkpoints, Triggered
 from flinkjob.core.flinkmodel import (
     Checkpoint,
     CheckpointKind,
@@ -31,9 +32,9 @@ from flinkjob.core.identity import attempt_directory, trigger_id
 from flinkjob.core.job.draft import Draft, Halt, Step, is_stop, wish
 from flinkjob.core.job.fallback import may_cancel_instead, time_is_up, timeout_of
 from flinkjob.core.job.run_end import end_by_state, report, stopped, wait_for_final_state
-from flinkjob.core.model import Presence
 from flinkjob.core.pauses import FAST
 from flinkjob.core.requester import ORIGINS, SAVEPOINT_PREFIX, Requester
+from flinkjob.core.seen import Presence
 
 CANCEL_AGAIN = 1.0
 """Seconds between repeats of a cancel, which is harmless to repeat."""
@@ -169,7 +170,7 @@ def _follow_stop(draft: Draft, operation: Operation, run: Submission) -> Halt | 
     if overview is None:
         draft.requeue_after(1.0)
         return describe(draft, operation)  # absent: `observe_run` counts the time until the job is known to be gone
-    result = draft.need_trigger(operation)
+    result = draft.need(Triggered(operation.flink_job_id, operation.trigger))
     match result.state:
         case TriggerState.IN_PROGRESS if draft.observation.job.answers_no_more:
             return _forgotten(draft, operation, run, overview)
@@ -204,10 +205,9 @@ def _still_in_progress(draft: Draft, operation: Operation, run: Submission, *, p
 def _forgotten(draft: Draft, operation: Operation, run: Submission, overview: JobOverview) -> Halt | None:
     """The trigger is unknown: never sent, expired, or the JobManager is another one. The history tells."""
     assert operation.directory is not None
-    assert run.job_id is not None
     if overview.state.is_terminal and (halt := wait_for_final_state(draft, run)) is not None:
         return halt
-    stats = draft.need_checkpoints(run.job_id)
+    stats = draft.need(Checkpoints(run.flink_job_id))
     mine = stats.below(operation.directory) if stats is not None else ()
     done = next((snapshot for snapshot in mine if snapshot.status is CheckpointStatus.COMPLETED), None)
     if overview.state.is_terminal:
@@ -282,13 +282,10 @@ def _fail(
 def _send(draft: Draft, operation: Operation) -> None:
     run = draft.run
     assert run is not None
-    assert run.cluster_url is not None
-    assert run.job_id is not None
-    url, job_id = run.cluster_url, run.job_id  # whatever the operation says: only of the run it is known whose it is
+    url, job_id = run.address, run.flink_job_id  # whatever the operation says: only of the run it is known whose it is
     if operation.kind is OperationKind.CANCEL:
         draft.act(CancelJob(url=url, job_id=job_id))
         return
-    assert operation.trigger_id is not None
     assert operation.directory is not None
     format_type = SavepointFormat((operation.format_type or FormatType.CANONICAL).upper())
     if operation.kind is OperationKind.SAVEPOINT_AND_CANCEL:
@@ -296,7 +293,7 @@ def _send(draft: Draft, operation: Operation) -> None:
             TakeSavepoint(
                 url=url,
                 job_id=job_id,
-                trigger_id=operation.trigger_id,
+                trigger_id=operation.trigger,
                 directory=operation.directory,
                 format_type=format_type,
                 cancel=True,
@@ -307,7 +304,7 @@ def _send(draft: Draft, operation: Operation) -> None:
             StopJob(
                 url=url,
                 job_id=job_id,
-                trigger_id=operation.trigger_id,
+                trigger_id=operation.trigger,
                 directory=operation.directory,
                 format_type=format_type,
                 drain=operation.drain,

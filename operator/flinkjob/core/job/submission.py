@@ -19,15 +19,16 @@ from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import AddFinalizer, DiscardArtifact, RecordRevision, RunJob
 from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.errors import SubmitRejection, one_line
+from flinkjob.core.facts import Artifact, Incarnation
 from flinkjob.core.flinkmodel import ClaimMode, RunRequest
 from flinkjob.core.identity import job_id, mark_parameters, revision_name
 from flinkjob.core.job import cluster_requirements, lost_run, restore_failure, rollback
 from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.job.observe_run import LOST_AFTER
 from flinkjob.core.job.restore_point import Missing, redeploys, start_of_next
-from flinkjob.core.model import ArtifactPhase, ArtifactRequest, ArtifactSeen, Fact, RunPhase
 from flinkjob.core.parameters import with_parameters
 from flinkjob.core.pauses import FAST
+from flinkjob.core.seen import ArtifactPhase, ArtifactRequest, ArtifactSeen, RunPhase
 
 MAIN_ATTEMPTS = 3
 """How often a main() that throws is tried before it counts as a fault of the spec."""
@@ -52,8 +53,8 @@ def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str 
     if (halt := draft.pausing(Step.FETCH)) is not None:
         return halt
     pinned = spec.jar.sha256 or recorded
-    seen = draft.need_artifact(
-        ArtifactRequest(url=url, uri=spec.jar.uri, digest=pinned, run=draft.digest, attempt=attempts)
+    seen = draft.need(
+        Artifact(ArtifactRequest(url=url, uri=spec.jar.uri, digest=pinned, run=draft.digest, attempt=attempts))
     )
     match seen.phase:
         case ArtifactPhase.READY:
@@ -84,8 +85,7 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> Halt
     artifact = artifact_ready(draft, spec, url=url, recorded=recorded)
     if isinstance(artifact, Halt):
         return artifact
-    draft.need(Fact.INCARNATION)
-    cluster = draft.observation.target
+    cluster = draft.need(Incarnation())
     number = (last.number if last is not None else 0) + 1
     nonce = spec.initial_state.nonce
     meta = draft.job.meta
@@ -264,8 +264,7 @@ def _repeat(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt:
     """Send the run call again under the same id and from the same state, with what the spec says now."""
     same = run.run_digest == draft.digest
     recorded = run.artifact_digest if same else None
-    assert run.cluster_url is not None
-    artifact = artifact_ready(draft, spec, url=run.cluster_url, recorded=recorded)
+    artifact = artifact_ready(draft, spec, url=run.address, recorded=recorded)
     if isinstance(artifact, Halt):
         return artifact
     revision = revision_name(draft.job.meta.name, draft.digest)
@@ -289,12 +288,10 @@ def _repeat(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt:
 
 
 def _send(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt:
-    assert run.job_id is not None
     assert run.jar_id is not None
-    assert run.cluster_url is not None
     draft.act(
         RunJob(
-            url=run.cluster_url,
+            url=run.address,
             jar_id=run.jar_id,
             attempt=run.attempts,
             request=run_request(draft, spec, run),
@@ -305,7 +302,6 @@ def _send(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt:
 
 def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission) -> RunRequest:
     """The run call's body: the spec's own configuration, its checkpoint settings and the owner mark."""
-    assert run.job_id is not None
     meta = draft.job.meta
     configuration = {
         flink_options.JOB_NAME: spec.job_name or meta.name,
@@ -320,7 +316,7 @@ def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission) -> RunRequest
     configuration.update(spec.flink_configuration)
     mark = mark_parameters(draft.owner, meta.uid, run.number, run.run_digest or "")
     return RunRequest(
-        job_id=run.job_id,
+        job_id=run.flink_job_id,
         entry_class=spec.jar.entry_class,
         args=spec.args,
         parallelism=spec.parallelism,

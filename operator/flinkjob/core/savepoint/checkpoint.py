@@ -11,8 +11,9 @@ from flinkjob.api.enums import SavepointErrorCode
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.api.reasons import Reason
 from flinkjob.core.flinkmodel import CheckpointStats, CheckpointStatus, TriggerResult, TriggerState
-from flinkjob.core.model import Presence, SavepointDecision
+from flinkjob.core.model import SavepointDecision
 from flinkjob.core.savepoint.draft import FALSE, TRUE, SavepointRound
+from flinkjob.core.seen import Presence
 
 LOOK_AGAIN = 0.5
 """Seconds between looks into Flink's statistics."""

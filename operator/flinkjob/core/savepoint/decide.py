@@ -7,17 +7,16 @@ history below that directory before it is sent again; a finished FlinkSavepoint 
 
 from __future__ import annotations
 
+from typing import Any
+
 from flinkjob.api.constants import ANNOTATION_RESULT, FINALIZER
 from flinkjob.api.enums import SavepointErrorCode, SavepointMode, SavepointPhase, SnapshotDeletion
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.core.actions import (
     AddFinalizer,
 )
-from flinkjob.core.model import (
-    NeedFact,
-    Needs,
-    SavepointDecision,
-)
+from flinkjob.core.facts import Fact, NeedFact
+from flinkjob.core.model import SavepointDecision
 from flinkjob.core.savepoint.after_end import EndRound
 from flinkjob.core.savepoint.deletion import DeletionRound
 from flinkjob.core.savepoint.draft import SavepointInput
@@ -27,7 +26,7 @@ from flinkjob.core.savepoint.target import TargetRound
 __all__ = ["SavepointInput", "decide_savepoint"]
 
 
-def decide_savepoint(given: SavepointInput) -> SavepointDecision | Needs:
+def decide_savepoint(given: SavepointInput) -> SavepointDecision | Fact[Any]:
     """Decide about a FlinkSavepoint.
 
     Returns: what to do, or the one fact that is needed first.
@@ -38,7 +37,7 @@ def decide_savepoint(given: SavepointInput) -> SavepointDecision | Needs:
             return _TargetRound(given).decide()
         return _Round(given).decide()
     except NeedFact as missing:
-        return missing.needs
+        return missing.fact
 
 
 class _Decision(DeletionRound, EndRound):

@@ -18,22 +18,17 @@ from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import (
     RemoveFinalizer,
 )
+from flinkjob.core.facts import Disposal
 from flinkjob.core.flinkmodel import (
     Checkpoint,
     CheckpointKind,
     is_checkpoint_place,
     normalise_location,
 )
-from flinkjob.core.model import (
-    DisposalPhase,
-    Fact,
-    NeedFact,
-    Needs,
-    Presence,
-    SavepointDecision,
-)
+from flinkjob.core.model import SavepointDecision
 from flinkjob.core.pauses import FAST
 from flinkjob.core.savepoint.after_end import EndRound
+from flinkjob.core.seen import DisposalPhase, Presence
 
 
 class DeletionRound(EndRound):
@@ -62,17 +57,15 @@ class DeletionRound(EndRound):
             self.status = replace(self.before, deleting=True)
             self._requeue_after(FAST)
             return SavepointDecision(status=self.status, actions=tuple(self.actions), requeue_after=self.delay)
-        observation = self.given.observation
-        if Fact.DISPOSAL not in observation.known or observation.disposal is None:
-            raise NeedFact(Needs(fact=Fact.DISPOSAL, urls=self.given.disposers, directory=location))
-        match observation.disposal.phase:
+        disposal = self.given.observation.need(Disposal(self.given.disposers, location))
+        match disposal.phase:
             case DisposalPhase.DONE:
                 self._event(Reason.SnapshotDeleted, location)
                 return self._release()
             case DisposalPhase.WORKING:
                 return self._keep(remaining <= 0, "it is being disposed of")
             case DisposalPhase.FAILED:
-                return self._keep(remaining <= 0, observation.disposal.message)
+                return self._keep(remaining <= 0, disposal.message)
 
     def _outcome(self, spec: FlinkSavepointSpec, *, late: bool) -> SavepointDecision:
         """Without a place: wait for the one in progress, and for what may come after its time-out."""

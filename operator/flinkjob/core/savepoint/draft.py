@@ -31,6 +31,7 @@ from flinkjob.core.actions import (
 )
 from flinkjob.core.conditions import Conditions
 from flinkjob.core.errors import one_line
+from flinkjob.core.facts import Checkpoints, Triggered
 from flinkjob.core.flinkmodel import (
     Checkpoint,
     CheckpointStats,
@@ -38,16 +39,9 @@ from flinkjob.core.flinkmodel import (
     TriggerState,
     normalise_location,
 )
-from flinkjob.core.model import (
-    Fact,
-    NeedFact,
-    Needs,
-    Observation,
-    OperationOutcome,
-    Presence,
-    SavepointDecision,
-)
+from flinkjob.core.model import Observation, OperationOutcome, SavepointDecision
 from flinkjob.core.pauses import FAST
+from flinkjob.core.seen import Presence
 from flinkjob.core.units import readable_duration, readable_size
 
 TRUE, FALSE = ConditionStatus.TRUE, ConditionStatus.FALSE
@@ -264,22 +258,15 @@ class SavepointRound:
         return spec.format_type or own
 
     def _need_trigger(self, spec: FlinkSavepointSpec) -> TriggerResult:
-        observation = self.given.observation
-        if Fact.TRIGGER not in observation.known or observation.trigger is None:
-            raise NeedFact(
-                Needs(
-                    fact=Fact.TRIGGER,
-                    job_id=self.before.job_id,
-                    trigger_id=self.before.trigger_id,
-                    checkpoint=spec.type is SnapshotType.CHECKPOINT,
-                )
-            )
-        return observation.trigger
+        return self.given.observation.need(self._triggered(spec))
+
+    def _triggered(self, spec: FlinkSavepointSpec) -> Triggered:
+        """The question for what was asked of Flink."""
+        before = self.before
+        return Triggered(before.flink_job_id, before.trigger, checkpoint=spec.type is SnapshotType.CHECKPOINT)
 
     def _need_checkpoints(self) -> CheckpointStats | None:
-        if Fact.CHECKPOINTS not in self.given.observation.known:
-            raise NeedFact(Needs(fact=Fact.CHECKPOINTS, job_id=self.before.job_id))
-        return self.given.observation.checkpoints
+        return self.given.observation.need(Checkpoints(self.before.flink_job_id))
 
     def _snapshot(self, result: TriggerResult) -> Checkpoint | None:
         """The snapshot's entry in the statistics, when they show it already."""

@@ -12,9 +12,11 @@ from flinkjob.api.enums import SavepointErrorCode, SavepointPhase, SnapshotKind
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.api.reasons import Reason
+from flinkjob.core.facts import Checkpoints
 from flinkjob.core.flinkmodel import Checkpoint, CheckpointStats
-from flinkjob.core.model import Fact, NeedFact, Needs, Presence, SavepointDecision
+from flinkjob.core.model import SavepointDecision
 from flinkjob.core.savepoint.trigger import TriggerRound
+from flinkjob.core.seen import Presence
 from flinkjob.core.units import readable_duration, readable_size
 
 LOOK_AGAIN = 0.15
@@ -69,9 +71,7 @@ class ExistingRound(TriggerRound):
         return self._job(spec)
 
     def _checkpoints_of(self, run: Submission) -> CheckpointStats | None:
-        if Fact.CHECKPOINTS not in self.given.observation.known:
-            raise NeedFact(Needs(fact=Fact.CHECKPOINTS, job_id=run.job_id))
-        return self.given.observation.checkpoints
+        return self.given.observation.need(Checkpoints(run.flink_job_id))
 
     def _nothing(self, run: Submission) -> SavepointDecision:
         return self._fail(SavepointErrorCode.NO_SNAPSHOT, f"job {run.job_id} has completed no snapshot that is left")

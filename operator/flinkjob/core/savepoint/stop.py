@@ -16,9 +16,7 @@ from flinkjob.core.flinkmodel import (
     TriggerResult,
     TriggerState,
 )
-from flinkjob.core.model import (
-    SavepointDecision,
-)
+from flinkjob.core.model import SavepointDecision
 from flinkjob.core.pauses import FAST
 from flinkjob.core.requester import SAVEPOINT_PREFIX
 from flinkjob.core.savepoint.draft import NO_DIRECTORY

@@ -13,12 +13,14 @@ from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import CancelJob, StopJob
 from flinkjob.core.errors import SavepointFailure
+from flinkjob.core.facts import OwnerMark
 from flinkjob.core.flinkmodel import FlinkJobState, SavepointFormat, TriggerResult, TriggerState
 from flinkjob.core.identity import Owner
-from flinkjob.core.model import Fact, NeedFact, Needs, Presence, SavepointDecision
+from flinkjob.core.model import SavepointDecision
 from flinkjob.core.ownership import Evidence, refusal
 from flinkjob.core.pauses import FAST
 from flinkjob.core.savepoint.existing import ExistingRound
+from flinkjob.core.seen import Presence
 
 ABSENT_FOR = 5.0
 """Seconds for which a cluster must have said that it does not know the job."""
@@ -61,7 +63,6 @@ class TargetRound(ExistingRound):
         """The job, once it is known to be there and that it may be acted on."""
         run, observation = self._run, self.given.observation
         assert run is not None
-        assert run.job_id is not None
         if observation.access_denied:
             return self._fail(SavepointErrorCode.CLUSTER_UNREACHABLE, observation.access_denied)
         if self._expired(spec):
@@ -88,9 +89,9 @@ class TargetRound(ExistingRound):
     def _foreign(self) -> str:
         """Why the job may not be acted on; "" where it may."""
         job_id, given = self._target_id, self.given
-        if Fact.MARK not in given.observation.known:
-            raise NeedFact(Needs(fact=Fact.MARK, job_id=job_id))
-        evidence = Evidence(mark=given.observation.mark, claims=given.claims, unmarked=given.unmarked)
+        evidence = Evidence(
+            mark=given.observation.need(OwnerMark(job_id)), claims=given.claims, unmarked=given.unmarked
+        )
         asks = Owner(given.identity, self.meta.namespace, "")
         why = refusal(job_id, asks, evidence, any_name=True)
         return f"job {job_id} {why}" if why else ""
@@ -122,14 +123,12 @@ class TargetRound(ExistingRound):
             super()._send(spec)
             return
         status = self.status
-        assert status.job_id is not None
-        assert status.trigger_id is not None
         assert status.directory is not None
         self.actions.append(
             StopJob(
                 url=self.given.observation.cluster.url,
-                job_id=status.job_id,
-                trigger_id=status.trigger_id,
+                job_id=status.flink_job_id,
+                trigger_id=status.trigger,
                 directory=status.directory,
                 format_type=SavepointFormat((status.format_type or FormatType.CANONICAL).upper()),
                 drain=spec.drain,
@@ -150,7 +149,8 @@ class TargetRound(ExistingRound):
         self, spec: FlinkSavepointSpec, cause: str, failure: SavepointFailure, *, late: bool = False
     ) -> SavepointDecision:
         """A stop that failed may have made its savepoint, and ended the job, all the same."""
-        made = self.given.observation.trigger.failure_path if self.given.observation.trigger is not None else None
+        result = self.given.observation.answers.get(self._triggered(spec))
+        made = result.failure_path if result is not None else None
         overview = self.given.observation.job.overview
         if made is not None and overview is not None and overview.state.is_terminal:
             return super()._complete(spec, TriggerResult(state=TriggerState.COMPLETED, location=made))

@@ -29,12 +29,10 @@ from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.errors import SavepointFailure
 from flinkjob.core.flinkmodel import CheckpointStatus, SavepointFormat, TriggeredCheckpoint, TriggerResult, TriggerState
 from flinkjob.core.identity import attempt_directory, trigger_id
-from flinkjob.core.model import (
-    Presence,
-    SavepointDecision,
-)
+from flinkjob.core.model import SavepointDecision
 from flinkjob.core.savepoint.checkpoint import CheckpointRound
 from flinkjob.core.savepoint.draft import FALSE, NO_DIRECTORY, TRUE
+from flinkjob.core.seen import Presence
 
 
 class TriggerRound(CheckpointRound):
@@ -137,8 +135,6 @@ class TriggerRound(CheckpointRound):
     def _send(self, spec: FlinkSavepointSpec) -> None:
         status = self.status
         url = self.given.observation.cluster.url
-        assert status.job_id is not None
-        assert status.trigger_id is not None
         if spec.type is SnapshotType.CHECKPOINT:
             kind = (
                 TriggeredCheckpoint.FULL
@@ -146,15 +142,15 @@ class TriggerRound(CheckpointRound):
                 else TriggeredCheckpoint.CONFIGURED
             )
             self.actions.append(
-                TakeCheckpoint(url=url, job_id=status.job_id, trigger_id=status.trigger_id, checkpoint_type=kind)
+                TakeCheckpoint(url=url, job_id=status.flink_job_id, trigger_id=status.trigger, checkpoint_type=kind)
             )
             return
         assert status.directory is not None
         self.actions.append(
             TakeSavepoint(
                 url=url,
-                job_id=status.job_id,
-                trigger_id=status.trigger_id,
+                job_id=status.flink_job_id,
+                trigger_id=status.trigger,
                 directory=status.directory,
                 format_type=SavepointFormat((status.format_type or FormatType.CANONICAL).upper()),
                 cancel=spec.mode is SavepointMode.CANCEL,

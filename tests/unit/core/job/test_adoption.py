@@ -11,7 +11,8 @@ from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.core.actions import CancelJob, RescaleJob, StopJob
 from flinkjob.core.flinkmodel import FlinkJobState, JobOverview
 from flinkjob.core.identity import Mark, Owner, earlier_job_id, job_id
-from flinkjob.core.model import JobDecision, MarkedJob
+from flinkjob.core.model import JobDecision
+from flinkjob.core.seen import MarkedJob
 from tests.support.inputs import (
     IDENTITY,
     OWNER,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flinkjob.core.model import ClusterSeen
+from flinkjob.core.seen import ClusterSeen
 from tests.support.inputs import RUNNING, cluster, decide, job, present, seen, spec
 
 

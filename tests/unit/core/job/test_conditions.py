@@ -10,10 +10,12 @@ from flinkjob.api.enums import HoldReason, OperationKind, RunResult, SnapshotKin
 from flinkjob.api.flinkjob_status import FlinkJobStatus, Hold, RestartInfo, Submission
 from flinkjob.core.flinkmodel import FlinkJobState, TriggerState
 from flinkjob.core.identity import digest_of
-from flinkjob.core.model import JobDecision, JobSeen, Observation
+from flinkjob.core.model import JobDecision
+from flinkjob.core.seen import JobSeen
 from tests.support.inputs import (
     NOW,
     RUNNING,
+    World,
     absent,
     ago,
     cluster,
@@ -132,14 +134,14 @@ def _operation(kind: OperationKind, by: str, **fields: Any) -> FlinkJobStatus:
     (spec(), FlinkJobStatus(), seen(cluster=silent(900)), "Pending", "Reconciling, health unknown"),
 )
 def test_the_table_of_conditions(
-    wanted: dict[str, Any], status: FlinkJobStatus, observation: Observation, phase: str, said: str
+    wanted: dict[str, Any], status: FlinkJobStatus, observation: World, phase: str, said: str
 ) -> None:
     decision = decide(job(wanted, status), observation)
     assert (decision.status.phase, conditions(decision)) == (phase, said)
 
 
 @table("observation", "the job runs", seen(present()), "the cluster is silent", seen(JobSeen(), cluster=silent(900)))
-def test_what_is_being_deleted_is_deleting(observation: Observation) -> None:
+def test_what_is_being_deleted_is_deleting(observation: World) -> None:
     decision = decide(job(status=RUNNING, **deleted()), observation)
     assert decision.status.phase == "Deleting"
     assert conditions(decision).partition(", ")[0] == "Reconciling"

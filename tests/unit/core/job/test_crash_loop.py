@@ -14,7 +14,8 @@ from flinkjob.api.flinkjob_status import FailureInfo, FlinkJobStatus
 from flinkjob.core.actions import PostEvent
 from flinkjob.core.flinkmodel import FlinkJobState, JobException
 from flinkjob.core.jobfailures import JobFailures
-from flinkjob.core.model import JobDecision, JobSeen, Presence
+from flinkjob.core.model import JobDecision
+from flinkjob.core.seen import JobSeen, Presence
 from tests.support.inputs import (
     NOW,
     RUNNING,

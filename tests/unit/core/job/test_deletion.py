@@ -8,7 +8,8 @@ from flinkjob.api.enums import OperationKind, RunResult
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.core.errors import SubmitRejection
 from flinkjob.core.flinkmodel import FlinkJobState, TriggerState
-from flinkjob.core.model import JobDecision, JobSeen, MarkedJob, Presence, RunPhase, RunSeen
+from flinkjob.core.model import JobDecision
+from flinkjob.core.seen import JobSeen, MarkedJob, Presence, RunPhase, RunSeen
 from tests.support.inputs import (
     RUNNING,
     SAVEPOINTS,

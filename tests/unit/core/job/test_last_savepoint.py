@@ -5,7 +5,8 @@ from typing import Any
 
 from flinkjob.api.codec import FlinkSavepoint, parse_job, parse_savepoint
 from flinkjob.core.job.decide import decide_job
-from flinkjob.core.model import ClusterSeen, JobDecision, JobInput, Observation
+from flinkjob.core.model import JobDecision, JobInput, Observation
+from flinkjob.core.seen import ClusterSeen
 from tests.unit.api import objects
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)

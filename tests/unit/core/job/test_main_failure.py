@@ -7,7 +7,7 @@ import pytest
 from flinkjob.api.enums import MainFailure, RunResult, SnapshotKind
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.core.errors import SubmitRejection
-from flinkjob.core.model import RunPhase, RunSeen
+from flinkjob.core.seen import RunPhase, RunSeen
 from tests.support.inputs import (
     acts,
     ago,

@@ -17,7 +17,8 @@ from flinkjob.core.flinkmodel import (
 )
 from flinkjob.core.identity import digest_of
 from flinkjob.core.jobgraph import ParallelismBounds, Plan
-from flinkjob.core.model import JobDecision, JobGraphPhase, JobGraphSeen
+from flinkjob.core.model import JobDecision
+from flinkjob.core.seen import JobGraphPhase, JobGraphSeen
 from tests.support.inputs import (
     RUNNING,
     acts,

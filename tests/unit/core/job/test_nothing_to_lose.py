@@ -18,7 +18,8 @@ from flinkjob.core.flinkmodel import (
     RestoredCheckpoint,
     TriggerState,
 )
-from flinkjob.core.model import JobDecision, JobSeen
+from flinkjob.core.model import JobDecision
+from flinkjob.core.seen import JobSeen
 from tests.support.inputs import (
     RUNNING,
     acts,

@@ -17,6 +17,7 @@ from flinkjob.api.enums import (
 from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, HistoryEntry, Operation, Submission
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
 from flinkjob.core.errors import RestoreFailure
+from flinkjob.core.facts import Checkpoints, Fact
 from flinkjob.core.flinkmodel import (
     CheckpointConfig,
     CheckpointKind,
@@ -28,7 +29,8 @@ from flinkjob.core.flinkmodel import (
     TriggerState,
 )
 from flinkjob.core.identity import Mark
-from flinkjob.core.model import Fact, FoundSnapshot, JobDecision, JobSeen, Listing, MarkedJob, Needs, Presence
+from flinkjob.core.model import JobDecision
+from flinkjob.core.seen import FoundSnapshot, JobSeen, Listing, MarkedJob, Presence
 from tests.support.inputs import (
     CHECKPOINTS,
     absent,
@@ -141,11 +143,11 @@ def test_without_a_snapshot_of_its_own_a_run_leaves_what_it_started_from(
 
 
 def test_the_statistics_are_read_when_flinks_cache_has_expired() -> None:
-    asked: list[Needs] = []
+    asked: list[Fact[Any]] = []
     decision = decide(job(status=_status()), seen(present(FlinkJobState.CANCELED, terminal_for=1.0)), asked)
     assert decision.status.submission is not None
     assert decision.status.submission.end is None
-    assert Fact.CHECKPOINTS not in [needs.fact for needs in asked]
+    assert Checkpoints not in map(type, asked)
     assert decision.requeue_after == pytest.approx(2.3)
 
 

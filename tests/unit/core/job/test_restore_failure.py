@@ -13,7 +13,8 @@ from flinkjob.core.errors import RestoreFailure
 from flinkjob.core.flinkmodel import FlinkJobState, JobException
 from flinkjob.core.identity import digest_of_cause
 from flinkjob.core.jobfailures import JobFailures
-from flinkjob.core.model import JobDecision, JobSeen
+from flinkjob.core.model import JobDecision
+from flinkjob.core.seen import JobSeen
 from tests.support.inputs import (
     NOW,
     acts,

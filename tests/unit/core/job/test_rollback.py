@@ -7,11 +7,11 @@ from flinkjob.api.codec import parse_job
 from flinkjob.api.enums import SubmissionReason
 from flinkjob.api.flinkjob_status import FlinkJobStatus, Rollback
 from flinkjob.core.actions import RunJob
+from flinkjob.core.facts import Artifact, Fact
 from flinkjob.core.flinkmodel import (
     CheckpointConfig,
     FlinkJobState,
 )
-from flinkjob.core.model import Needs
 from tests.support.inputs import (
     JAR,
     acts,
@@ -75,14 +75,14 @@ TAKEN_BACK = Rollback(
 
 def test_the_healthy_spec_runs_again_from_the_state_before_and_with_its_own_jar() -> None:
     status = replace(_upgraded(), rollback=TAKEN_BACK)
-    asked: list[Needs] = []
+    asked: list[Fact[Any]] = []
     stopping = decide(job(spec(**NEW, **BACK), status), seen(present(number=2), revisions=OLD), asked)
     assert acts(stopping) == ["CancelJob"]
-    assert [needs.artifact.digest for needs in asked if needs.artifact is not None] == [JAR]
+    assert [fact.request.digest for fact in asked if isinstance(fact, Artifact)] == [JAR]
     ended_now = seen(present(FlinkJobState.CANCELED, number=2), revisions=OLD, checkpoints=stats(chk(9)))
     asked.clear()
     started = decide(job(spec(**NEW, **BACK), stopping.status), ended_now, asked)
-    assert [needs.artifact.digest for needs in asked if needs.artifact is not None] == [JAR]
+    assert [fact.request.digest for fact in asked if isinstance(fact, Artifact)] == [JAR]
     sent = next(action for action in started.actions if isinstance(action, RunJob))
     assert (sent.request.savepoint_path, sent.request.args) == ("file:/before", ("old",))
     assert started.status.submission is not None

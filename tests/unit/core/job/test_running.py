@@ -9,12 +9,13 @@ import pytest
 from flinkjob.api.enums import RunResult, SavepointPhase
 from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, Plan, RestartInfo
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
+from flinkjob.core.facts import Fact, JobGraph
 from flinkjob.core.flinkmodel import (
     CheckpointConfig,
     FlinkJobState,
     TriggerState,
 )
-from flinkjob.core.model import ArtifactPhase, ArtifactSeen, Fact, JobGraphPhase, JobGraphSeen, Needs
+from flinkjob.core.seen import ArtifactPhase, ArtifactSeen, JobGraphPhase, JobGraphSeen
 from tests.support.inputs import (
     NOW,
     RUNNING,
@@ -142,10 +143,10 @@ def test_the_running_job_is_not_touched_before_its_successor_is_ready(
 def test_preflight_runs_main_only_where_it_cannot_end_the_jobmanager(
     preflight: str, intercepts: bool, asks: bool
 ) -> None:
-    asked: list[Needs] = []
+    asked: list[Fact[Any]] = []
     there = seen(present(), cluster=cluster(intercepts_exit=intercepts))
     decide(job(spec(**NEW, upgrade={"preflight": preflight}), RUNNING), there, asked)
-    assert (Fact.JOB_GRAPH in [needs.fact for needs in asked]) == asks
+    assert (JobGraph in map(type, asked)) == asks
 
 
 @table(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from flinkjob.api.flinkjob_status import FlinkJobStatus
+from flinkjob.core.facts import Fact, Slots
 from flinkjob.core.flinkmodel import ClusterOverview, FlinkJobState, TaskCounts
-from flinkjob.core.model import Fact, JobSeen, Needs
+from flinkjob.core.seen import JobSeen
 from tests.support.inputs import conditions, decide, job, overview, present, run, seen, spec
 from tests.support.tables import table
 
@@ -64,8 +66,8 @@ def test_a_job_that_ran_and_lost_its_slots_says_so_too() -> None:
 def test_slots_are_counted_again_and_less_often_the_longer_it_takes() -> None:
     delays = []
     for seconds in (3.0, 80.0, 4000.0):
-        asked: list[Needs] = []
+        asked: list[Fact[Any]] = []
         decision = decide(job(spec(parallelism=4), FIRST), seen(waiting(seconds), slots=slots(1)), asked)
-        assert Fact.SLOTS in [needs.fact for needs in asked]
+        assert Slots() in asked
         delays.append(decision.requeue_after)
     assert delays == [2.0, 20.0, 60.0]

@@ -9,16 +9,10 @@ import pytest
 
 from flinkjob.api.flinkjob_status import FlinkJobStatus, RestoredCopy
 from flinkjob.core.actions import RunJob
-from flinkjob.core.model import (
-    ArtifactPhase,
-    ArtifactSeen,
-    CopyFound,
-    CopySearch,
-    JobDecision,
-    Needs,
-    Observation,
-)
-from tests.support.inputs import IDENTITY, acts, conditions, decide, job, present, run, seen, spec, told
+from flinkjob.core.facts import Copy, Fact
+from flinkjob.core.model import JobDecision
+from flinkjob.core.seen import ArtifactPhase, ArtifactSeen, CopyFound, CopySearch
+from tests.support.inputs import IDENTITY, World, acts, conditions, decide, job, present, run, seen, spec, told
 
 MINE = RestoredCopy(sequence_number=7, identity=IDENTITY, namespace="shop", job="clicks")
 PLACE = "s3://backup/shop/clicks/0000000000000000007-42"
@@ -62,10 +56,10 @@ def test_a_copy_of_another_operator_is_warned_of() -> None:
 
 @pytest.mark.copying("newest-at-submission")
 def test_the_artifact_is_brought_first_so_that_the_newest_copy_counts() -> None:
-    asked: list[Needs] = []
+    asked: list[Fact[Any]] = []
     working = ArtifactSeen(phase=ArtifactPhase.WORKING)
     decide(job(wanted(), held=False), seen(copy=FOUND, artifact=working), asked)
-    assert "copy" not in [needs.fact for needs in asked]
+    assert Copy not in map(type, asked)
 
 
 def test_without_one_it_stalls_and_looks_again() -> None:
@@ -91,7 +85,7 @@ def test_the_first_search_is_no_trouble() -> None:
 
 
 def redeployed(copy: CopyFound) -> JobDecision:
-    observation: Observation = seen(present(), copy=copy)
+    observation: World = seen(present(), copy=copy)
     return decide(job(wanted(nonce=1), FlinkJobStatus(submission=run())), observation)
 
 
@@ -103,6 +97,6 @@ def test_a_redeployment_looks_before_it_touches_the_job() -> None:
 
 
 def test_a_later_run_does_not_look_for_copies() -> None:
-    asked: list[Needs] = []
+    asked: list[Fact[Any]] = []
     decide(job(wanted(), FlinkJobStatus(submission=run())), seen(present()), asked)
-    assert "copy" not in [needs.fact for needs in asked]
+    assert Copy not in map(type, asked)

@@ -14,7 +14,8 @@ from flinkjob.core.flinkmodel import (
     FlinkJobState,
     TriggerState,
 )
-from flinkjob.core.model import FoundSnapshot, JobDecision, JobSeen, Listing, Presence
+from flinkjob.core.model import JobDecision
+from flinkjob.core.seen import FoundSnapshot, JobSeen, Listing, Presence
 from tests.support.inputs import (
     CHECKPOINTS,
     absent,

@@ -12,20 +12,11 @@ from flinkjob.api.flinkjob_status import FlinkJobStatus, Plan
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.core.actions import RecordRevision, RunJob
 from flinkjob.core.errors import SubmitRejection
+from flinkjob.core.facts import Artifact, Fact
 from flinkjob.core.flinkmodel import FlinkJobState
 from flinkjob.core.identity import job_id
-from flinkjob.core.model import (
-    ArtifactPhase,
-    ArtifactSeen,
-    FoundSnapshot,
-    JobDecision,
-    JobSeen,
-    Listing,
-    Needs,
-    Presence,
-    RunPhase,
-    RunSeen,
-)
+from flinkjob.core.model import JobDecision
+from flinkjob.core.seen import ArtifactPhase, ArtifactSeen, FoundSnapshot, JobSeen, Listing, Presence, RunPhase, RunSeen
 from tests.support.inputs import (
     CHECKPOINTS,
     NOW,
@@ -255,10 +246,10 @@ def test_the_initial_state(initial: dict[str, Any], start: str | None) -> None:
 
 def test_a_restart_uses_the_recorded_artifact_and_another_spec_a_new_one() -> None:
     for wanted, pinned in ((spec(), READY.digest), (spec(args=["new"]), None)):
-        asked: list[Needs] = []
+        asked: list[Fact[Any]] = []
         last = run(end=_cancelled())
         decide(job(wanted, FlinkJobStatus(submission=last)), seen(), asked)
-        request = next(needs.artifact for needs in asked if needs.artifact is not None)
+        request = next(fact.request for fact in asked if isinstance(fact, Artifact))
         assert request.digest == pinned
 
 

@@ -15,7 +15,8 @@ from flinkjob.core.errors import SavepointFailure
 from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStatus, FlinkJobState, TriggerState
 from flinkjob.core.identity import attempt_directory, trigger_id
 from flinkjob.core.job.restore_point import completed_in_order
-from flinkjob.core.model import JobSeen, OperationOutcome
+from flinkjob.core.model import OperationOutcome
+from flinkjob.core.seen import JobSeen
 from tests.support.inputs import (
     NAMESPACE,
     NOW,

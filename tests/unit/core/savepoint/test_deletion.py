@@ -10,7 +10,7 @@ from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
 from flinkjob.core.flinkmodel import CheckpointKind, FlinkJobState, TriggerState, normalise_location
 from flinkjob.core.identity import attempt_directory, trigger_id
-from flinkjob.core.model import DisposalPhase, DisposalSeen, JobSeen, Presence
+from flinkjob.core.seen import DisposalPhase, DisposalSeen, JobSeen, Presence
 from tests.support.inputs import (
     NAMESPACE,
     RUNNING,

@@ -15,7 +15,8 @@ from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointEr
 from flinkjob.core.actions import StopJob, TakeSavepoint
 from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStatus, FlinkJobState, RestoredCheckpoint, TriggerState
 from flinkjob.core.identity import Mark
-from flinkjob.core.model import JobSeen, SavepointDecision
+from flinkjob.core.model import SavepointDecision
+from flinkjob.core.seen import JobSeen
 from tests.support.inputs import (
     NAME,
     NAMESPACE,

@@ -11,6 +11,9 @@ import org.apache.flink.core.io.InputStatus;
 
 /** Reads some {@link Lane}s in turn, one number of each, at a given rate. Called by one thread only. */
 final class SequenceReader implements SourceReader<Long, Lane> {
+    /** Numbers that are due within so long are read together, since each awakening of a task costs more than a number. */
+    private static final long PAUSE_NANOS = TimeUnit.MILLISECONDS.toNanos(50);
+
     private final long end;
     private final long intervalNanos;
     private final ArrayDeque<Lane> lanes = new ArrayDeque<>();
@@ -52,9 +55,11 @@ final class SequenceReader implements SourceReader<Long, Lane> {
             return changed;
         }
         long wait = due - System.nanoTime();
-        return wait <= 0
-                ? CompletableFuture.completedFuture(null)
-                : CompletableFuture.runAsync(() -> {}, CompletableFuture.delayedExecutor(wait, TimeUnit.NANOSECONDS));
+        if (wait <= 0) {
+            return CompletableFuture.completedFuture(null);
+        }
+        wait = Math.max(wait, PAUSE_NANOS);
+        return CompletableFuture.runAsync(() -> {}, CompletableFuture.delayedExecutor(wait, TimeUnit.NANOSECONDS));
     }
 
     @Override
