@@ -17,6 +17,7 @@ from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Operation, RunEnd, Submission
 from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import Transient
+from flinkjob.core.facts import Triggered
 from flinkjob.core.flinkmodel import TriggerState
 from flinkjob.core.identity import Owner, job_id
 from flinkjob.core.job import decide, lost_run, observe_run, restart, restore_failure, stopping, submission
@@ -133,7 +134,8 @@ def _stop_again(patch: pytest.MonkeyPatch) -> None:
     right = stopping._follow_stop
 
     def wrong(draft: Draft, known: Operation, run: Submission) -> Halt | None:
-        if draft.need_trigger(known).state is TriggerState.IN_PROGRESS and draft.spec is not None:
+        asked = Triggered(known.flink_job_id, known.trigger)
+        if draft.need(asked).state is TriggerState.IN_PROGRESS and draft.spec is not None:
             base = (known.directory or "").rsplit("/ns/", 1)[0]
             kind = draft.spec.savepoints.format_type
             return stopping.begin_stop(draft, run, by=known.by or "", base=base, format_type=kind)
