@@ -167,7 +167,8 @@ class App:
         tasks = Tasks(identity=identity, clusters=clusters, store=store, faults=faults, enqueue=self._enqueue)
         stack.push_async_callback(tasks.close)
         give_blocks_back()
-        accesses = StoreAccesses(reader=kube, grants=StoreGrants.of(settings.store_grants), hosts=hosts)
+        grants = StoreGrants.of(settings.store_grants)
+        accesses = StoreAccesses(reader=kube, grants=grants, hosts=hosts)
         copy_tasks = CopyTasks(
             identity=identity,
             stores=accesses,
@@ -213,6 +214,7 @@ class App:
             metrics=metrics,
             ticks=ticks,
             unmarked=settings.allow_unmarked_jobs,
+            grants=grants,
         )
         self._queue = queue = WorkQueue(reconciler.reconcile, workers=settings.workers)
         self._metrics = metrics

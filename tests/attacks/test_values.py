@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ import pytest
 
 from flinkjob.api.codec import dump_status, fitting_status
 from flinkjob.api.flinkjob_status import CheckpointInfo, ClusterInfo, FlinkJobStatus
+from flinkjob.core.errors import one_line
+from flinkjob.flink import wire
 from flinkjob.kube.kinds import Kind
+from flinkjob.observability.logging import JsonFormatter, TextFormatter
 from tests.model.plant import Plant, plant
 from tests.support.crdschema import misfits, status_schema
 
@@ -160,3 +164,27 @@ def test_a_status_loses_only_what_does_not_fit() -> None:
     assert written["lastCheckpoint"] == {"location": "file:/x"}
     assert written["selector"] == "a"
     assert fitting_status(FlinkJobStatus(selector="a")) == ({"selector": "a"}, "")
+
+
+HIDING = "paid\x1b[2K\x1b[1A\u202egnp.exe\x00\x07\u2066\x9b31m"
+
+
+def test_characters_that_a_terminal_obeys_are_shown() -> None:
+    shown = one_line(HIDING)
+    assert shown == "paid\\x1b[2K\\x1b[1A\\u202egnp.exe\\x00\\x07\\u2066\\x9b31m"
+    assert one_line("größer als 5 µs, 日本語 🙂") == "größer als 5 µs, 日本語 🙂"
+
+
+def test_so_are_those_in_names_that_people_chose() -> None:
+    job = {"jid": "0a" * 16, "name": HIDING, "state": "RUNNING", "tasks": {"total": 1, "running": 1}}
+    assert wire.Job.model_validate(job).value().name.isprintable()
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
+def test_so_are_those_in_logs(formatter: logging.Formatter) -> None:
+    try:
+        raise ValueError(HIDING)
+    except ValueError as error:
+        info = (type(error), error, error.__traceback__)
+    record = logging.LogRecord("a", logging.INFO, "f", 1, "%s", (HIDING,), info)
+    assert all(line.isprintable() for line in formatter.format(record).split("\n"))

@@ -29,9 +29,19 @@ _AFTER_HOST = re.compile(r"[/?#]")
 
 
 def one_line(text: str, limit: int = MESSAGE_LIMIT) -> str:
-    """Fold white space and cut at `limit` characters, an ellipsis marking the cut."""
-    folded = " ".join(clip(text, FOREIGN_LIMIT).split())
+    """Fold white space, show what has no shape, and cut at `limit` characters, an ellipsis marking the cut."""
+    folded = visible(" ".join(clip(text, FOREIGN_LIMIT).split()))
     return folded if len(folded) <= limit else folded[: limit - 1].rstrip() + "…"
+
+
+def visible(text: str) -> str:
+    """The text with its control and formatting characters spelled out (`\\x1b`, `\\u202e`).
+
+    A terminal, a browser or an editor would obey them: colours and cursors that hide a line, directions that swap its parts.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def clip(text: str, limit: int) -> str:

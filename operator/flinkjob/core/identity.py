@@ -38,6 +38,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from flinkjob.core.flinkmodel import normalise_location
+
 MARK_OWNER = "flinkjob.dev/owner"
 MARK_UID = "flinkjob.dev/uid"
 MARK_SUBMISSION = "flinkjob.dev/submission"
@@ -55,6 +57,9 @@ _ROUND = 4096
 _EARLIER_RUNS = 4096
 """So many runs are looked for in an id of the earlier form."""
 _SEPARATOR = "\x00"
+_ATTEMPT = re.compile(r"[0-9]{1,10}-[a-z]{1,32}-[0-9]{1,10}")
+_ATTEMPT_DEPTH = 5
+"""Namespace, name, uid, attempt, and what Flink calls the snapshot."""
 _HEXADECIMAL = re.compile(r"(?:0x)?[0-9a-fA-F]+")
 
 
@@ -179,6 +184,15 @@ def attempt_directory(
 ) -> str:
     """The target directory of one savepoint attempt: nobody else writes there, so what lies in it is this attempt's."""
     return f"{base.rstrip('/')}/{namespace}/{name}/{uid}/{submission}-{kind.lower()}-{attempt}"
+
+
+def is_attempt_of(location: str, namespace: str) -> bool:
+    """Whether a snapshot lies directly in an `attempt_directory` of an object of this namespace.
+
+    The end of the path says so, which other spellings of the way there do not change.
+    """
+    parts = normalise_location(location).split("/")[3:]
+    return len(parts) >= _ATTEMPT_DEPTH and parts[-_ATTEMPT_DEPTH] == namespace and bool(_ATTEMPT.fullmatch(parts[-2]))
 
 
 def jar_name(identity: str, digest: str) -> str:

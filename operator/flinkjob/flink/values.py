@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator, FailFast, Field
 
-from flinkjob.core.errors import TRACE_LIMIT, clip, clip_middle
+from flinkjob.core.errors import TRACE_LIMIT, clip, clip_middle, visible
 
 _NOT_ADDRESSABLE = "<checkpoint-not-externally-addressable>"
 _MOST_MILLISECONDS = 253_402_300_799_000
@@ -45,7 +45,7 @@ def _place(value: Any) -> Any:
 
 
 def _name(value: Any) -> Any:
-    return clip(value, _NAME_CHARACTERS) if isinstance(value, str) else value
+    return visible(clip(value, _NAME_CHARACTERS))[:_NAME_CHARACTERS] if isinstance(value, str) else value
 
 
 def _trace(value: Any) -> Any:

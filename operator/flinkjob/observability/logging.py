@@ -16,7 +16,7 @@ from typing import IO, Any, Literal
 
 import orjson
 
-from flinkjob.core.errors import redact_urls
+from flinkjob.core.errors import redact_urls, visible
 
 Format = Literal["json", "text"]
 
@@ -68,7 +68,6 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["error"] = redact_urls(self.formatException(record.exc_info))
-        # JSON cannot hold lone surrogates, which Python strings can
         text = orjson.dumps(_printable(line), option=orjson.OPT_NON_STR_KEYS)
         return text.decode()
 
@@ -79,10 +78,10 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line, and the traceback where there is one."""
         fields = " ".join(f"{key}={value}" for key, value in _fields.get().items())
-        message = " ".join(redact_urls(record.getMessage()).splitlines())
+        message = visible(" ".join(redact_urls(record.getMessage()).splitlines()))
         text = f"{_time(record)} {record.levelname:<7} {record.name} {f'[{fields}] ' if fields else ''}{message}"
         if record.exc_info:
-            text += "\n" + redact_urls(self.formatException(record.exc_info))
+            text += "\n" + _shown(redact_urls(self.formatException(record.exc_info)))
         return text
 
 
@@ -91,4 +90,9 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _printable(line: dict[str, Any]) -> dict[str, str]:
-    return {key: str(value).encode("utf-8", "replace").decode() for key, value in line.items()}
+    return {key: _shown(str(value)) for key, value in line.items()}
+
+
+def _shown(text: str) -> str:
+    """Lines without characters that a terminal obeys."""
+    return "\n".join(map(visible, text.splitlines()))

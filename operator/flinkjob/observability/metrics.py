@@ -20,6 +20,12 @@ DOWNTIME = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 SYNC_SECONDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
 SYNCED = "Synced"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_ENDPOINT = re.compile(
+    r"(?:/jobs/:id(?:/(?:checkpoints(?:/config|/:id)?|config|exceptions|metrics|plan|resource-requirements"
+    r"|savepoints(?:/:id)?|status|stop))?|/jobs/overview|/jars(?:/upload|/:id(?:/plan|/run)?)?|/savepoint-disposal(?:/:id)?"
+    r"|/jobmanager/config|/config|/overview)$"
+)
+"""All that the client of Flink asks for; a test compares the two."""
 _IDENTIFIER = re.compile(r"/(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4,12}){4}(?:_[^/]*)?|\d+)(?=/|$)")
 
 
@@ -209,5 +215,10 @@ class _Jobs(Collector):
 
 
 def endpoint_label(endpoint: str) -> str:
-    """`GET /jobs/0a…/checkpoints/17?x=y` as `GET /jobs/:id/checkpoints/:id`."""
-    return _IDENTIFIER.sub("/:id", endpoint.split("?", 1)[0])
+    """`GET /base/jobs/0a…/checkpoints/17?x=y` as `GET /jobs/:id/checkpoints/:id`; `other` for what the operator never asks.
+
+    What a cluster's address has in front is left out, so that no address makes series of its own.
+    """
+    method, _, path = endpoint.split("?", 1)[0].partition(" ")
+    known = _ENDPOINT.search(_IDENTIFIER.sub("/:id", path))
+    return f"{method} {known.group()}" if known else "other"

@@ -18,6 +18,7 @@ from flinkjob.api.codec import FlinkJob, FlinkSavepoint
 from flinkjob.api.enums import SavepointPhase
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.api.flinksavepoint_spec import TargetSpec
+from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.actions import DiscardArtifact, RunJob
 from flinkjob.core.copies.queue import Turns, kept_until_copied, turns
 from flinkjob.core.copies.savepoint_copy import follow_copy, snapshot_view, wanted_copy
@@ -75,13 +76,16 @@ class Reconciler:
         metrics: Metrics,
         ticks: Ticks,
         unmarked: bool = False,
+        grants: StoreGrants | None = None,
     ) -> None:
         """
         Args:
             ticks: whose turn it is to have what only ticks written.
             unmarked: whether jobs that no operator started may be adopted, or be the `target` of a FlinkSavepoint.
+            grants: where a namespace may dispose of snapshots that the operator did not take.
         """
         self._unmarked = unmarked
+        self._grants = grants or StoreGrants()
         self._identity = identity
         self._cache = cache
         self._observer = observer
@@ -285,6 +289,7 @@ class Reconciler:
                     unmarked=self._unmarked,
                     others=others,
                     disposers=disposers,
+                    grants=self._grants,
                 )
             )
             if isinstance(answer, SavepointDecision):

@@ -79,7 +79,7 @@ def test_what_json_cannot_hold() -> None:
     stream = io.StringIO()
     logs.configure("json", "INFO", stream=stream)
     logging.getLogger("flinkjob").info("bad \ud800 %s", object)
-    assert lines(stream)[0]["message"].startswith("bad ? <class")
+    assert lines(stream)[0]["message"].startswith("bad \\ud800 <class")
 
 
 def test_noisy_libraries_are_capped() -> None:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+import flinkjob
 from flinkjob.observability.metrics import Metrics, endpoint_label
+
+FLINK = Path(flinkjob.__file__).parent / "flink"
+PATH = re.compile(r'"(/(?:jobs|jars|config|overview|jobmanager|savepoint-disposal)\b[^"]*)"')
 
 
 @pytest.fixture
@@ -72,13 +79,25 @@ def test_counting(metrics: Metrics, registry: CollectorRegistry) -> None:
     ("endpoint", "label"),
     [
         ("GET /jobs/overview", "GET /jobs/overview"),
-        ("GET /jobs/" + "0a" * 16 + "/checkpoints/details/17", "GET /jobs/:id/checkpoints/details/:id"),
+        ("GET /jobs/" + "0a" * 16 + "/checkpoints/17", "GET /jobs/:id/checkpoints/:id"),
+        ("GET /team-a/flink/jobs/" + "0a" * 16 + "/config", "GET /jobs/:id/config"),
+        ("GET /a/b/overview/config", "GET /config"),
+        ("GET /a-secret/of/a-tenant", "other"),
         ("PATCH /jobs/" + "0a" * 16 + "?mode=cancel", "PATCH /jobs/:id"),
         ("POST /jars/2f3c1f0e-8f0c-4c3b-9d4e-0123456789ab_clicks.jar/run", "POST /jars/:id/run"),
     ],
 )
 def test_endpoints_have_no_ids(endpoint: str, label: str) -> None:
     assert endpoint_label(endpoint) == label
+
+
+def test_every_endpoint_that_is_asked_for_has_a_label_of_its_own() -> None:
+    source = "".join(file.read_text() for file in FLINK.glob("*.py"))
+    paths = {re.sub(r"\{[^}]*\}", "17", path) for path in PATH.findall(source)}
+    assert len(paths) > 20
+    labels = {endpoint_label(f"GET {path}") for path in paths}
+    assert "other" not in labels
+    assert len(labels) == len(paths)
 
 
 def test_two_in_one_process_do_not_clash() -> None:

@@ -38,6 +38,8 @@ from tests.unit.runtime.stubs import StubEvents, StubFlink, StubKube
 
 KEY = ("default", "demo")
 JOB_ID = "a" * 32
+TAKEN = "s3://bucket/default/demo-1/u-1/1-savepoint-1/savepoint-1"
+"""Where the operator takes a savepoint."""
 FOREIGN = "http://flink.other.svc.cluster.local:8081"
 OWN = "http://flink.default.svc:8081"
 REFUSED = "Service other/flink does not allow namespace default"
@@ -247,7 +249,7 @@ def being_deleted(operator: Operator) -> tuple[str, str]:
     """A FlinkSavepoint whose data cannot be disposed of yet, so that it has to do with its target for minutes."""
     operator.put_savepoint(
         {"target": {"cluster": {"url": FOREIGN}, "jobId": JOB_ID}, "deletion": {"policy": "Delete"}},
-        {"phase": "Completed", "location": "s3://bucket/s", "jobId": JOB_ID, "clusterUrl": FOREIGN, "deleting": True},
+        {"phase": "Completed", "location": TAKEN, "jobId": JOB_ID, "clusterUrl": FOREIGN, "deleting": True},
         deletionTimestamp="2099-01-01T00:00:00Z",
         finalizers=["flinkjob.dev/job-cleanup"],
     )
@@ -291,7 +293,7 @@ def test_a_fact_is_not_asked_of_a_cluster_that_may_not_be_spoken_to(operator: Op
     "place", [FOREIGN, "http://flink.other.svc:8081", "http://169.254.169.254", "http://localhost"]
 )
 def test_a_forged_mark_does_not_choose_who_disposes_of_data(operator: Operator, place: str) -> None:
-    mark = json.dumps({"clusterUrl": place, "location": "s3://bucket/savepoint-1", "jobId": JOB_ID})
+    mark = json.dumps({"clusterUrl": place, "location": TAKEN, "jobId": JOB_ID})
     operator.put_job({"cluster": {"url": OWN}}, name="beside")
     spec = {"deletion": {"policy": "Delete"}}
     meta = {"annotations": {"flinkjob.dev/result": mark}, "finalizers": ["flinkjob.dev/job-cleanup"]}

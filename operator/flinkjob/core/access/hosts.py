@@ -12,11 +12,26 @@ from urllib.parse import urlsplit
 
 from flinkjob.core.errors import Invalid
 
-METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "instance-data"})
+METADATA_NAMES = frozenset(
+    {
+        "metadata",
+        "metadata.google.internal",
+        "metadata.goog",
+        "instance-data",
+        "instance-data.ec2.internal",
+        "metadata.tencentyun.com",
+        "metadata.platformequinix.com",
+    }
+)
 """Names under which clouds offer credentials of the machine."""
 
-METADATA_ADDRESSES = frozenset({"fd00:ec2::254", "100.100.100.200"})
+METADATA_ADDRESSES = frozenset(
+    {"fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192"}
+)
 """Addresses of such services that are not link-local."""
+
+_CARRYING_IPV4 = (ip_network("::/96"), ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48"))
+"""Networks of IPv6 whose last 32 bits are an address of IPv4: compatible addresses, and translation (NAT64)."""
 
 Address = IPv4Address | IPv6Address
 
@@ -127,11 +142,21 @@ def _address(name: str) -> Address | None:
 def _is_metadata(name: str, address: Address | None) -> bool:
     if address is None:
         return name in METADATA_NAMES
-    return address.is_link_local or str(address) in METADATA_ADDRESSES
+    return any(each.is_link_local or str(each) in METADATA_ADDRESSES for each in _leads_to(address))
 
 
 def _is_loopback(name: str, address: Address | None) -> bool:
     """This machine; the unspecified address connects to it too."""
     if address is None:
         return name == "localhost" or name.endswith(".localhost")
-    return address.is_loopback or address.is_unspecified
+    return any(each.is_loopback or each.is_unspecified for each in _leads_to(address))
+
+
+def _leads_to(address: Address) -> tuple[Address, ...]:
+    """The address, and those of IPv4 that packets to it may reach: it carries them in itself."""
+    if isinstance(address, IPv4Address):
+        return (address,)
+    inner = [address.sixtofour, *(address.teredo or ())]
+    if any(address in network for network in _CARRYING_IPV4):
+        inner.append(IPv4Address(int(address) & 0xFFFFFFFF))
+    return (address, *(each for each in inner if each is not None))

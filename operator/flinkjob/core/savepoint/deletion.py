@@ -1,7 +1,9 @@
 """A FlinkSavepoint that is being deleted with its data: dispose of them unless they are in use, and let the object go.
 
 Part of `decide_savepoint`. Invariants: one in progress is waited for, so that its data do not appear when nobody looks after
-them any more; the intent is in the status before the disposal; it ends at its deadline.
+them any more; the intent is in the status before the disposal; it ends at its deadline. What the
+operator did not take itself is deleted only where an administrator allows it: whose data they are cannot be told from the
+spelling of their place.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import (
     RemoveFinalizer,
 )
+from flinkjob.core.errors import Invalid
 from flinkjob.core.facts import Disposal
 from flinkjob.core.flinkmodel import (
     Checkpoint,
@@ -25,6 +28,7 @@ from flinkjob.core.flinkmodel import (
     is_checkpoint_place,
     normalise_location,
 )
+from flinkjob.core.identity import is_attempt_of
 from flinkjob.core.model import SavepointDecision
 from flinkjob.core.pauses import FAST
 from flinkjob.core.savepoint.after_end import EndRound
@@ -51,6 +55,8 @@ class DeletionRound(EndRound):
             return self._outcome(spec, late=remaining <= 0)
         if spec.mode is SavepointMode.EXISTING and spec.location is None and is_checkpoint_place(location):
             return self._keep(True, "it is a checkpoint of Flink's own")
+        if why := self._not_ours(location):
+            return self._keep(True, why)
         if why := self._in_use(location):
             return self._keep(remaining <= 0, f"{location} {why}")
         if not self.before.deleting:
@@ -85,6 +91,16 @@ class DeletionRound(EndRound):
         message = f"Flink may still write a snapshot below {self.before.directory}"
         self._event(Reason.SnapshotKept, message, warning=True)
         return self._release()
+
+    def _not_ours(self, location: str) -> str:
+        """Why data that the operator did not take must stay; "" where it took them, or may delete them all the same."""
+        if is_attempt_of(location, self.meta.namespace):
+            return ""
+        try:
+            self.given.grants.check(self.meta.namespace, location)
+        except Invalid:
+            return "the operator did not take it, and its place is not granted to this namespace (--store-grants)"
+        return ""
 
     def _in_use(self, location: str) -> str:
         """Why the data must stay; "" when nothing needs them."""

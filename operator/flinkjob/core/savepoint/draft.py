@@ -7,7 +7,7 @@ own draft of the status and its list of actions.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint, read_result
@@ -24,6 +24,7 @@ from flinkjob.api.flinkjob_status import FlinkJobStatus, Submission
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
 from flinkjob.api.reasons import Reason
+from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.actions import (
     Action,
     EventType,
@@ -65,6 +66,7 @@ class SavepointInput:
         unmarked: whether jobs that no operator started may be acted on.
         others: the other FlinkSavepoints of the same job.
         disposers: addresses of clusters that may dispose of the data, the most suitable first.
+        grants: where an administrator lets the namespace dispose of what the operator did not take.
     """
 
     savepoint: FlinkSavepoint
@@ -78,6 +80,7 @@ class SavepointInput:
     unmarked: bool = False
     others: tuple[FlinkSavepoint, ...] = ()
     disposers: tuple[str, ...] = ()
+    grants: StoreGrants = field(default_factory=StoreGrants)
 
 
 class SavepointRound:

@@ -60,6 +60,19 @@ def test_not_listed(url: str) -> None:
         "http://0xa9fea9fe/",
         "http://metadata.google.internal/",
         "http://[fd00:ec2::254]/",
+        "http://[fd00:ec2::23]/",
+        "http://[fd20:ce::254]/",
+        "http://168.63.129.16/",
+        "http://192.0.0.192/",
+        "http://metadata.tencentyun.com/",
+        "http://[::169.254.169.254]/",
+        "http://[64:ff9b::169.254.169.254]/",
+        "http://[64:ff9b:1::a9fe:a9fe]/",
+        "http://[2002:a9fe:a9fe::1]/",
+        "http://[2001:0:a9fe:a9fe::1]/",
+        "http://[2001:0:4136:e378:8000:63bf:5601:5601]/",
+        "http://[64:ff9b::127.0.0.1]/",
+        "http://[2002:7f00:1::]/",
         "http://100.100.100.200/",
         "http://127.0.0.1:8081/",
         "http://127.8.9.1/",
@@ -89,7 +102,7 @@ def test_loopback_can_be_allowed(rules: HostRules) -> None:
 def test_a_listed_name_does_not_lead_to_what_is_refused() -> None:
     LISTED.check_address("93.184.216.34")
     LISTED.check_address("10.1.2.3")
-    for address in ("169.254.169.254", "127.0.0.1", "::1", "fe80::1"):
+    for address in ("169.254.169.254", "127.0.0.1", "::1", "fe80::1", "64:ff9b::a9fe:a9fe", "2002:7f00:1::"):
         with pytest.raises(Invalid):
             LISTED.check_address(address)
     HostRules.of(["169.254.10.0/24"]).check_address("169.254.10.1")

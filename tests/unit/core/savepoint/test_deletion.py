@@ -8,6 +8,7 @@ import pytest
 from flinkjob.api.enums import RunResult, SavepointErrorCode, SavepointPhase
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointError
+from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.flinkmodel import CheckpointKind, FlinkJobState, TriggerState, normalise_location
 from flinkjob.core.identity import attempt_directory, trigger_id
 from flinkjob.core.seen import DisposalPhase, DisposalSeen, JobSeen, Presence
@@ -206,6 +207,42 @@ def test_an_ended_job_needs_only_what_its_status_names() -> None:
     about = savepoint(status=replace(COMPLETE, deleting=True), meta=_deleted(), **DELETE)
     done = seen(JobSeen(), disposal=DisposalSeen(phase=DisposalPhase.DONE))
     assert acts(decide_sp(about, over, done)) == ["RemoveFinalizer"]
+
+
+OTHERS = MADE.replace(f"/{NAMESPACE}/", "/another-team/")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        OTHERS,
+        OTHERS.replace("file:/", "file:/proc/self/root/"),
+        OTHERS.replace("file:///", "file:/x/../"),
+        f"{MADE}/../../../../../../{OTHERS.partition('file:///')[2]}",
+        "file:/elsewhere/savepoint-1-2",
+        f"file:/{NAMESPACE}/name/uid/not-an-attempt/savepoint-1-2",
+        f"file:/{NAMESPACE}/savepoint-1-2",
+        "s3://bucket",
+    ],
+)
+@pytest.mark.parametrize("mode", ["Existing", "Trigger"])
+def test_what_the_operator_did_not_take_for_this_namespace_is_kept(place: str, mode: str) -> None:
+    """Whoever wrote the place into the spec, a mark or the status, and however it is spelled."""
+    wanted = {"mode": mode} | ({"location": place} if mode == "Existing" else {})
+    about = savepoint(status=replace(COMPLETE, location=place), meta=_deleted(), **wanted, **DELETE)
+    decision = decide_sp(about, FlinkJobStatus(), _disposal(DisposalPhase.DONE))
+    assert (acts(decision), told(decision)) == (["RemoveFinalizer"], ["SnapshotKept"])
+
+
+def test_where_an_administrator_allows_it_what_was_registered_is_deleted() -> None:
+    place = "file:/elsewhere/savepoint-1-2"
+    status = replace(COMPLETE, location=place, deleting=True)
+    about = savepoint(status=status, meta=_deleted(), mode="Existing", location=place, **DELETE)
+    over, done = FlinkJobStatus(), seen(JobSeen(), disposal=DisposalSeen(phase=DisposalPhase.DONE))
+    grants = StoreGrants.of([f"{NAMESPACE}=file:///elsewhere"])
+    assert told(decide_sp(about, over, done, grants=grants)) == ["SnapshotDeleted"]
+    others = StoreGrants.of(["another-team=file:///elsewhere", f"{NAMESPACE}=file:///elsewhere/savepoint-1"])
+    assert told(decide_sp(about, over, done, grants=others)) == ["SnapshotKept"]
 
 
 def test_a_checkpoint_that_was_registered_is_never_disposed_of() -> None:
