@@ -140,7 +140,9 @@ class App:
         self._cache = cache = ObjectCache()
         pace = Pace(fast=settings.poll_fast_ms / 1000, slow=settings.poll_slow_ms / 1000)
         limits = Limits(overview=settings.max_overview_mb * MIB, exceptions=settings.max_exceptions_mb * MIB)
-        connections = Connections(flink_http, kube, hosts.check_address, limits)
+        connections = Connections(
+            flink_http, kube, hosts.check_address, limits, credentials_over_http=settings.credentials_over_http
+        )
         stack.push_async_callback(connections.close)
         ticks = Ticks(self._enqueue)
         stack.callback(ticks.close)

@@ -113,10 +113,16 @@ class Settings(BaseSettings):
         description="whether jobs that no operator started may be adopted (annotation flinkjob.dev/adopt) and be the target "
         "of a FlinkSavepoint, from every watched namespace; false: only jobs of FlinkJobs of the same namespace",
     )
+    credentials_over_http: bool = Field(
+        False,
+        description="whether credentials of a cluster (authSecretRef) may be sent over http, where everybody on the way can "
+        "read them; false: over https only",
+    )
     store_grants: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_grants)] = Field(
         (),
         description="where the operator's own store identity and its mounted directories may be used for copies of "
-        "savepoints, by namespace (team-a=s3://backup/team-a, *=file:///backup), separated by commas; none: nowhere",
+        "savepoints, and where snapshots that the operator did not take may be deleted, by namespace "
+        "(team-a=s3://backup/team-a, *=file:///backup), separated by commas; none: nowhere",
     )
     max_syncs: int = Field(
         2,

@@ -169,6 +169,7 @@ def test_a_status_loses_only_what_does_not_fit() -> None:
 HIDING = "paid\x1b[2K\x1b[1A\u202egnp.exe\x00\x07\u2066\x9b31m"
 
 
+@pytest.mark.threat("terminal")
 def test_characters_that_a_terminal_obeys_are_shown() -> None:
     shown = one_line(HIDING)
     assert shown == "paid\\x1b[2K\\x1b[1A\\u202egnp.exe\\x00\\x07\\u2066\\x9b31m"

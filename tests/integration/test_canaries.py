@@ -37,7 +37,10 @@ SIGNATURE, MISSING, THROWN = IN_URLS
 @pytest.fixture
 def place(site: Site, flink: FlinkCluster, tmp_path: Path) -> Iterator[Lab]:
     """A place of work whose operator says all that it can say."""
-    with site.operator("t-canaries", log_level="DEBUG") as operator, site.lab(operator, flink, tmp_path) as lab:
+    with (
+        site.operator("t-canaries", log_level="DEBUG", credentials_over_http="true") as operator,
+        site.lab(operator, flink, tmp_path) as lab,
+    ):
         yield lab
 
 

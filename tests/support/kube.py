@@ -208,11 +208,11 @@ class Kube:
         return dict(answer.json())
 
 
-def secret(namespace: str, name: str, **data: str | bytes) -> Object:
-    """A Secret with these values."""
+def secret(namespace: str, name: str, use: str = "cluster,store", **data: str | bytes) -> Object:
+    """A Secret with these values, which may be sent to clusters and stores unless `use` says otherwise."""
     plain = {key: value.encode() if isinstance(value, str) else value for key, value in data.items()}
     encoded = {key: base64.b64encode(value).decode() for key, value in plain.items()}
-    meta = {"name": name, "namespace": namespace}
+    meta = {"name": name, "namespace": namespace, "annotations": {"flinkjob.dev/use": use}}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": encoded}
 
 

@@ -83,7 +83,10 @@ class ClusterSpec(SpecModel):
     ] = None
     auth_secret_ref: Annotated[
         NamedSecret | None,
-        Field(description="A Secret with username and password, or with token (bearer)."),
+        Field(
+            description="A Secret with username and password, or with token (bearer), and with the annotation "
+            "flinkjob.dev/use: cluster."
+        ),
         FieldClass.LIVE,
     ] = None
     tls: Annotated[

@@ -27,6 +27,8 @@ ANNOTATION_RESULT: Final = f"{GROUP}/result"
 ANNOTATION_ADOPT: Final = f"{GROUP}/adopt"
 ANNOTATION_ABANDON: Final = f"{GROUP}/abandon"
 ANNOTATION_ALLOW_FROM: Final = f"{GROUP}/allow-from"
+ANNOTATION_USE: Final = f"{GROUP}/use"
+"""On a Secret: what its values may be sent to, `cluster`, `store` or both with a comma."""
 
 MAX_JOB_NAME: Final = 45
 """Longest name of a FlinkJob: names of savepoints and revisions are made from it and must fit into 63 characters."""

@@ -56,7 +56,11 @@ class TargetClusterSpec(SpecModel):
         ),
     ] = None
     auth_secret_ref: Annotated[
-        NamedSecret | None, Field(description="A Secret with username and password, or with token (bearer).")
+        NamedSecret | None,
+        Field(
+            description="A Secret with username and password, or with token (bearer), and with the annotation "
+            "flinkjob.dev/use: cluster."
+        ),
     ] = None
     tls: Annotated[TlsSpec | None, Field(description="Trust and client certificate of the REST endpoint.")] = None
 

@@ -39,8 +39,9 @@ class StoreAccess(SpecModel):
         NamedSecret | None,
         Field(
             description="A Secret with accessKeyId, secretAccessKey and perhaps sessionToken, with "
-            "serviceAccountKey.json, or with accountName and accountKey. Defaults to the operator's own identity, only below "
-            "URIs that --store-grants gives to the namespace."
+            "serviceAccountKey.json, or with accountName and accountKey; and with the annotation "
+            "flinkjob.dev/use: store. Defaults to the operator's own identity, only below URIs that --store-grants gives to "
+            "the namespace."
         ),
     ] = None
     ca: Annotated[

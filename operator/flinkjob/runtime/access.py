@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ import httpx
 
 from flinkjob.api.cluster_spec import ClusterSpec, TlsSpec
 from flinkjob.api.codec import FlinkJob
+from flinkjob.api.constants import ANNOTATION_USE
 from flinkjob.api.references import KeyRef
 from flinkjob.core.errors import Transient
 from flinkjob.flink.client import FlinkClient
@@ -30,12 +32,34 @@ from flinkjob.net.checked import AddressCheck, CheckedTransport
 FRESH_SECONDS = 60.0
 """How long a Secret that was read is used without looking again."""
 
+NEVER_SENT = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token", "helm.sh/release.v1")
+"""Types of Secrets that are nobody's credentials for a cluster or a store."""
+
 
 class Reader(Protocol):
     """What is needed of `KubeClient`."""
 
     async def read_secret(self, namespace: str, name: str) -> dict[str, Any] | None: ...
     async def read_configmap(self, namespace: str, name: str) -> dict[str, Any] | None: ...
+
+
+class Use(StrEnum):
+    """What a Secret may be used for, as its annotation `flinkjob.dev/use` says (several with commas).
+
+    Whoever may write a FlinkJob chooses the Secret and the server that its values are sent to, so that whoever looks after
+    the Secret has to agree.
+    """
+
+    CLUSTER = "cluster"
+    STORE = "store"
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What was read of a Secret or ConfigMap, and what it may be used for."""
+
+    data: Mapping[str, bytes]
+    uses: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -67,11 +91,25 @@ class Vault:
         self._reader = reader
         self._namespace = namespace
         self._clock = clock
-        self._known: dict[tuple[str, str], tuple[float, Mapping[str, bytes]]] = {}
+        self._known: dict[tuple[str, str], tuple[float, _Found]] = {}
 
-    async def secret(self, name: str) -> Mapping[str, bytes]:
-        """The decoded data of a Secret."""
-        return await self._get("Secret", name)
+    async def secret(self, name: str, use: Use | None = None) -> Mapping[str, bytes]:
+        """The decoded data of a Secret.
+
+        Args:
+            use: what its values are sent to; None: they stay here, as a private key does.
+
+        Raises:
+            Transient: it cannot be had, or is not meant for that.
+        """
+        found = await self._get("Secret", name)
+        if use is not None and use not in found.uses:
+            raise Transient(
+                "credentials",
+                f"Secret {self._namespace}/{name} is not meant for this; whoever may: "
+                f"kubectl annotate secret {name} {ANNOTATION_USE}={use}",
+            )
+        return found.data
 
     async def value(self, reference: KeyRef) -> bytes:
         """One value of a Secret or ConfigMap."""
@@ -81,33 +119,36 @@ class Vault:
             else ("ConfigMap", reference.config_map_key_ref)
         )
         assert named is not None
-        data = await self._get(kind, named.name)
-        return _required(data, named.key, f"{kind} {self._namespace}/{named.name}")
+        found = await self._get(kind, named.name)
+        return _required(found.data, named.key, f"{kind} {self._namespace}/{named.name}")
 
-    async def _get(self, kind: str, name: str) -> Mapping[str, bytes]:
+    async def _get(self, kind: str, name: str) -> _Found:
         known = self._known.get((kind, name))
         if known is not None and self._clock() - known[0] < FRESH_SECONDS:
             return known[1]
         try:
-            data = await self._read(kind, name)
+            found = await self._read(kind, name)
         except Exception:
             if known is None:
                 raise
-            data = known[1]
-        self._known[kind, name] = (self._clock(), data)
-        return data
+            found = known[1]
+        self._known[kind, name] = (self._clock(), found)
+        return found
 
-    async def _read(self, kind: str, name: str) -> Mapping[str, bytes]:
+    async def _read(self, kind: str, name: str) -> _Found:
         where = f"{kind} {self._namespace}/{name}"
         if kind == "ConfigMap":
             found = await self._reader.read_configmap(self._namespace, name)
             if found is not None:
-                return {key: str(value).encode() for key, value in (found.get("data") or {}).items()}
+                return _Found({key: str(value).encode() for key, value in (found.get("data") or {}).items()})
         else:
             found = await self._reader.read_secret(self._namespace, name)
             if found is not None:
+                if found.get("type") in NEVER_SENT:
+                    raise Transient("credentials", f"{where} is of the type {found['type']}, which is never used")
                 try:
-                    return {key: base64.b64decode(value) for key, value in (found.get("data") or {}).items()}
+                    data = {key: base64.b64decode(value) for key, value in (found.get("data") or {}).items()}
+                    return _Found(data, _uses(found))
                 except (binascii.Error, TypeError) as error:
                     raise Transient("credentials", f"{where} cannot be decoded") from error
         raise Transient("credentials", f"{where} does not exist")
@@ -116,12 +157,19 @@ class Vault:
 class SecretAuth(httpx.Auth):
     """Basic (`username`, `password`) or bearer (`token`) credentials from a Secret."""
 
-    def __init__(self, vault: Vault, name: str) -> None:
+    def __init__(self, vault: Vault, name: str, *, plain: bool = False) -> None:
+        """
+        Args:
+            plain: whether they may be sent over http, where everybody on the way can read them.
+        """
         self._vault = vault
         self._name = name
+        self._plain = plain
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        data = await self._vault.secret(self._name)
+        if request.url.scheme != "https" and not self._plain:
+            raise Transient("credentials", f"Secret {self._name} is not sent over http (setting credentials-over-http)")
+        data = await self._vault.secret(self._name, Use.CLUSTER)
         if "token" in data:
             token = data["token"].strip()
             if not token or any(not 0x21 <= byte <= 0x7E for byte in token):
@@ -180,13 +228,21 @@ class Connections:
     """The HTTP clients of all clusters: one for those that are reached plainly, one for each other way of access."""
 
     def __init__(
-        self, plain: httpx.AsyncClient, reader: Reader, check: AddressCheck, limits: Limits | None = None
+        self,
+        plain: httpx.AsyncClient,
+        reader: Reader,
+        check: AddressCheck,
+        limits: Limits | None = None,
+        *,
+        credentials_over_http: bool = False,
     ) -> None:
         """
         Args:
             check: refuses addresses that names resolve to, see `net.checked`.
             limits: what the answers of all clusters may cost.
+            credentials_over_http: whether credentials may be sent where everybody on the way can read them.
         """
+        self._credentials_over_http = credentials_over_http
         self._limits = limits or Limits()
         self._plain = plain
         self._reader = reader
@@ -222,7 +278,9 @@ class Connections:
             if access.tls is not None
             else CheckedTransport(self._check, limits=limits)
         )
-        auth = SecretAuth(vault, access.auth_secret) if access.auth_secret is not None else None
+        auth = None
+        if access.auth_secret is not None:
+            auth = SecretAuth(vault, access.auth_secret, plain=self._credentials_over_http)
         hooks = self._plain.event_hooks
         return httpx.AsyncClient(auth=auth, transport=transport, limits=limits, trust_env=False, event_hooks=hooks)
 
@@ -243,6 +301,11 @@ def _context(tls: TlsSpec, material: tuple[bytes, ...]) -> ssl.SSLContext:
     except (ssl.SSLError, ValueError) as error:
         raise Transient("credentials", "cluster.tls: a certificate or key cannot be read") from error
     return context
+
+
+def _uses(secret: Mapping[str, Any]) -> frozenset[str]:
+    annotations = (secret.get("metadata") or {}).get("annotations") or {}
+    return frozenset(use.strip() for use in str(annotations.get(ANNOTATION_USE, "")).split(","))
 
 
 def _required(data: Mapping[str, bytes], key: str, where: str) -> bytes:

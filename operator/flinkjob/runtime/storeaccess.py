@@ -18,7 +18,7 @@ from flinkjob.api.sync import StoreAccess
 from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.errors import Invalid
-from flinkjob.runtime.access import Reader, Vault
+from flinkjob.runtime.access import Reader, Use, Vault
 from flinkjob.snapshots.links import refuse_links_below
 from flinkjob.snapshots.listing import METADATA
 from flinkjob.snapshots.stores import StoreAddress, behind_proxy, open_store, scheme_of, store_host
@@ -73,7 +73,7 @@ class StoreAccesses:
                     "an endpoint needs credentialsSecretRef: the operator's own identity is not sent elsewhere"
                 )
         else:
-            data = await vault.secret(access.credentials_secret_ref.name)
+            data = await vault.secret(access.credentials_secret_ref.name, Use.STORE)
             needed = KEYS[scheme_of(uri)]
             secret = {name: text for name in (*needed, *OPTIONAL_KEYS) if (text := _text(data.get(name, b"")))}
             if missing := [name for name in needed if name not in secret]:

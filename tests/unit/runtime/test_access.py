@@ -10,7 +10,7 @@ import pytest
 
 from flinkjob.api.references import KeyRef, NamedKey
 from flinkjob.core.errors import Transient
-from flinkjob.runtime.access import FRESH_SECONDS, SecretAuth, Vault
+from flinkjob.runtime.access import FRESH_SECONDS, NEVER_SENT, SecretAuth, Vault
 
 
 class Shelf:
@@ -19,13 +19,16 @@ class Shelf:
     def __init__(self, **secrets: dict[str, str]) -> None:
         self.secrets = secrets
         self.configmaps: dict[str, dict[str, str]] = {}
+        self.annotations = {"flinkjob.dev/use": "cluster"}
+        self.type = "Opaque"
         self.reads = 0
 
     async def read_secret(self, namespace: str, name: str) -> dict[str, Any] | None:
         self.reads += 1
         if name not in self.secrets:
             return None
-        return {"data": {key: base64.b64encode(value.encode()).decode() for key, value in self.secrets[name].items()}}
+        data = {key: base64.b64encode(value.encode()).decode() for key, value in self.secrets[name].items()}
+        return {"type": self.type, "metadata": {"annotations": self.annotations}, "data": data}
 
     async def read_configmap(self, namespace: str, name: str) -> dict[str, Any] | None:
         return {"data": self.configmaps[name]} if name in self.configmaps else None
@@ -38,10 +41,10 @@ class Clock:
         return self.now
 
 
-async def authorization(auth: SecretAuth) -> str:
+async def authorization(auth: SecretAuth, url: str = "https://flink") -> str:
     transport = httpx.MockTransport(lambda request: httpx.Response(200, text=request.headers["Authorization"]))
     async with httpx.AsyncClient(transport=transport, auth=auth) as client:
-        return (await client.get("http://flink")).text
+        return (await client.get(url)).text
 
 
 async def test_basic_and_bearer() -> None:
@@ -88,6 +91,52 @@ async def test_a_rotated_secret_is_used_after_a_minute_and_a_lost_one_for_ever()
     shelf.secrets.clear()
     clock.now += FRESH_SECONDS
     assert await authorization(auth) == "Bearer new"
+
+
+@pytest.mark.threat("borrowed-secret")
+@pytest.mark.parametrize("use", ["", "store", "clusters", "no"])
+async def test_a_secret_is_sent_to_a_cluster_only_where_it_says_so(use: str) -> None:
+    shelf = Shelf(login={"token": "t0k"})
+    for said in ({"flinkjob.dev/use": use}, {}):
+        shelf.annotations = said
+        with pytest.raises(Transient) as refused:
+            await authorization(SecretAuth(Vault(shelf, "ns"), "login"))
+        assert "Secret ns/login is not meant for this" in refused.value.message
+        assert "kubectl annotate secret login flinkjob.dev/use=cluster" in refused.value.message
+    shelf.annotations = {"flinkjob.dev/use": "store, cluster"}
+    assert await authorization(SecretAuth(Vault(shelf, "ns"), "login")) == "Bearer t0k"
+
+
+@pytest.mark.threat("borrowed-secret")
+@pytest.mark.parametrize("kind", NEVER_SENT)
+async def test_tokens_of_kubernetes_are_never_used(kind: str) -> None:
+    shelf = Shelf(login={"token": "t0k"})
+    shelf.type = kind
+    with pytest.raises(Transient, match="never used"):
+        await authorization(SecretAuth(Vault(shelf, "ns"), "login"))
+    reference = KeyRef(secret_key_ref=NamedKey(name="login", key="token"))
+    with pytest.raises(Transient, match="never used"):
+        await Vault(shelf, "ns").value(reference)
+
+
+@pytest.mark.threat("borrowed-secret")
+async def test_a_secret_that_is_taken_back_is_not_used_any_more() -> None:
+    shelf, clock = Shelf(bearer={"token": "t0k"}), Clock()
+    auth = SecretAuth(Vault(shelf, "ns", clock), "bearer")
+    await authorization(auth)
+    shelf.annotations = {}
+    clock.now += FRESH_SECONDS
+    with pytest.raises(Transient, match="not meant for this"):
+        await authorization(auth)
+
+
+@pytest.mark.threat("eavesdropper")
+async def test_credentials_do_not_go_over_http_unless_that_is_allowed() -> None:
+    shelf = Shelf(bearer={"token": "t0k"})
+    with pytest.raises(Transient, match="not sent over http"):
+        await authorization(SecretAuth(Vault(shelf, "ns"), "bearer"), "http://flink")
+    assert shelf.reads == 0
+    assert await authorization(SecretAuth(Vault(shelf, "ns"), "bearer", plain=True), "http://flink") == "Bearer t0k"
 
 
 async def test_trust_from_a_configmap() -> None:

@@ -33,7 +33,8 @@ class Shelf:
         data = SECRETS.get((namespace, name))
         if data is None:
             return None
-        return {"data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}}
+        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+        return {"metadata": {"annotations": {"flinkjob.dev/use": "store"}}, "data": encoded}
 
     async def read_configmap(self, namespace: str, name: str) -> dict[str, Any] | None:
         return None

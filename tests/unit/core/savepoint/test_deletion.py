@@ -226,6 +226,7 @@ OTHERS = MADE.replace(f"/{NAMESPACE}/", "/another-team/")
     ],
 )
 @pytest.mark.parametrize("mode", ["Existing", "Trigger"])
+@pytest.mark.threat("foreign-data")
 def test_what_the_operator_did_not_take_for_this_namespace_is_kept(place: str, mode: str) -> None:
     """Whoever wrote the place into the spec, a mark or the status, and however it is spelled."""
     wanted = {"mode": mode} | ({"location": place} if mode == "Existing" else {})
