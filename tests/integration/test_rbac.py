@@ -101,6 +101,17 @@ def test_nothing_else_is(control_plane: ControlPlane, kubeconfig: Path, forbidde
     assert allowed == "false"
 
 
+@pytest.mark.threat("misused-account")
+@pytest.mark.parametrize(
+    ("name", "allowed"), [("flinkjob-operator-default", "true"), ("of-another", "false"), ("", "false")]
+)
+def test_only_its_own_lease_is(control_plane: ControlPlane, kubeconfig: Path, name: str, allowed: str) -> None:
+    operator = "system:serviceaccount:flinkjob-system:flinkjob-operator"
+    about = _review(operator, "update", "leases.coordination.k8s.io", "flinkjob-system", name)
+    found = control_plane.kubectl("create", "-o", "jsonpath={.status.allowed}", "-f", "-", stdin=about)
+    assert found == allowed
+
+
 @pytest.mark.threat("foreign-secret")
 async def test_secrets_are_read_by_name_only(kubeconfig: Path) -> None:
     async with await KubeClient.connect(kubeconfig) as client:
@@ -148,10 +159,11 @@ def test_the_definitions_are_all_part_of_it() -> None:
     assert sorted(listed) == sorted(path.name for path in crds.glob("*.yaml"))
 
 
-def _review(user: str, verb: str, resource: str) -> str:
-    name, _, group = resource.partition(".")
-    name, _, subresource = name.partition("/")
-    attributes = {"verb": verb, "resource": name, "group": group, "subresource": subresource, "namespace": "default"}
+def _review(user: str, verb: str, resource: str, namespace: str = "default", name: str = "") -> str:
+    kind, _, group = resource.partition(".")
+    kind, _, subresource = kind.partition("/")
+    attributes = {"verb": verb, "resource": kind, "group": group, "subresource": subresource}
+    attributes |= {"namespace": namespace, "name": name}
     return yaml.safe_dump(
         {
             "apiVersion": "authorization.k8s.io/v1",
