@@ -300,7 +300,12 @@ class FailureInfo:
     ] = None
     job_id: Annotated[ShortWord | None, Field(description="The Flink job that failed.")] = None
     exception: Annotated[Text | None, Field(description="The exception's class.")] = None
-    root_cause: Annotated[Cause | None, Field(description="The innermost cause, in one line.")] = None
+    root_cause: Annotated[
+        Cause | None,
+        Field(
+            description="The innermost cause, and what it made fail in the program or a connector where that says more."
+        ),
+    ] = None
     task: Annotated[Text | None, Field(description="The task.")] = None
     task_manager: Annotated[Text | None, Field(description="The TaskManager.")] = None
     recent: Annotated[

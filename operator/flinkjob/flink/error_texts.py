@@ -7,8 +7,10 @@ statement about a job (a proxy's 404 is no "job not found").
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from flinkjob.core.errors import (
+    MESSAGE_LIMIT,
     TRACE_LIMIT,
     RestoreFailure,
     SavepointFailure,
@@ -29,6 +31,12 @@ _TELLING = re.compile(
     rf"{phrases.OPTION_NOT_PARSED.pattern.pattern}[^'\n]*'\.?|{phrases.NO_FILE_SYSTEM[0].pattern.pattern}[^\n]*"
     rf"|{phrases.JOB_ID_NOT_PARSED.pattern.pattern}\"[^\n]{{0,300}}?\.(?= )"
 )
+_FLINK = "org.apache.flink."
+_CONNECTOR = f"{_FLINK}connector."
+_CAUSED = "; it caused "
+_LONGEST_AROUND = 200
+"""Characters of an exception around the root cause."""
+_CAUSES_LOOKED_AT = 8
 _WRAPPERS = ("Internal server error.",)
 
 _JOB = re.compile(f"(?:^|NotFoundException: ){phrases.THIS_JOB_NOT_FOUND.words.replace('%s', '[0-9a-f]{32}')}")
@@ -65,6 +73,41 @@ def root_cause(*texts: str) -> str:
             last `Caused by:`, or its first line.
     """
     return one_line(_innermost(*texts))
+
+
+def failure_cause(stacktrace: str) -> str:
+    """The root cause of a job's failure, and what it made fail in the program or a connector, where that says more.
+
+    The exception that a client of another system throws seldom says what it was asked for: of a missing topic of Kafka,
+    only the one around it has the name.
+    """
+    cause = _innermost(stacktrace)
+    around = _around(cause, clip_middle(stacktrace, TRACE_LIMIT))
+    if not around:
+        return one_line(cause)
+    around = one_line(redact_urls(around), _LONGEST_AROUND)
+    return f"{one_line(cause, MESSAGE_LIMIT - len(_CAUSED) - len(around))}{_CAUSED}{around}"
+
+
+def _around(cause: str, stacktrace: str) -> str:
+    """The innermost exception around the root cause that Flink itself did not throw and that says something else."""
+    starts = [0, *(found.start(1) for found in _CAUSE.finditer(stacktrace))]
+    if _TELLING.search(stacktrace):
+        return ""
+    said = cause.partition(": ")[2] or cause
+    for start, end in list(pairwise(starts))[: -_CAUSES_LOOKED_AT - 1 : -1]:
+        text = stacktrace[start:end]
+        message = _shorten(_message_lines(text))
+        words = message.partition(": ")[2]
+        if words and words not in cause and said not in words and not _is_flinks(text):
+            return message
+    return ""
+
+
+def _is_flinks(text: str) -> bool:
+    """Whether Flink itself has thrown an exception, by its first frame: connectors are clients of other systems."""
+    frame = next((line for line in text.splitlines() if line.lstrip().startswith("at ")), _FLINK)
+    return _FLINK in frame and (_CONNECTOR not in frame or f"{_CONNECTOR}base." in frame)
 
 
 def _innermost(*texts: str) -> str:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from flinkjob.core import flinkmodel as model
 from flinkjob.core.errors import one_line, redact_urls
 from flinkjob.flink.error_texts import (
+    failure_cause,
     is_not_initialized,
     is_snapshot_missing,
     restore_failure,
@@ -246,7 +247,7 @@ class Failure(_Wire):
         return model.JobException(
             time=self.time,
             name=self.name,
-            root_cause=root_cause(self.stacktrace) or one_line(self.name),
+            root_cause=failure_cause(self.stacktrace) or one_line(self.name),
             stacktrace_head=redact_urls(head),
             task=named.task,
             taskmanager=named.taskmanager,

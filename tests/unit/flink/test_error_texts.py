@@ -12,6 +12,7 @@ from flinkjob.core.errors import (
     redact_urls,
 )
 from flinkjob.flink.error_texts import (
+    failure_cause,
     is_job_not_found,
     is_not_initialized,
     restore_failure,
@@ -71,6 +72,80 @@ def test_causes_are_capped_and_without_secrets() -> None:
     assert "pw" not in cause
     assert "abc" not in cause
     assert "https://host/x " in cause
+
+
+GLOBAL = (
+    "org.apache.flink.util.FlinkException: Global failure triggered by OperatorCoordinator for 'Source: lines'.\n"
+    "\tat org.apache.flink.runtime.operators.coordination.OperatorCoordinatorHolder.globalFailure(A.java:1)\n"
+    "\t... 3 more\n"
+)
+ENUMERATOR = (
+    "\tat org.apache.flink.connector.kafka.source.enumerator.KafkaSourceEnumerator.checkPartitionChanges(A.java:2)\n"
+)
+TOPIC = (
+    f"{GLOBAL}Caused by: org.apache.flink.util.FlinkRuntimeException: Failed to list subscribed topic partitions due to \n"
+    f"{ENUMERATOR}"
+    "Caused by: java.lang.RuntimeException: Failed to get metadata for topics [clicks].\n"
+    "\tat org.apache.flink.connector.kafka.source.enumerator.subscriber.KafkaSubscriberUtils.getTopicMetadata(A.java:3)\n"
+    "Caused by: java.util.concurrent.ExecutionException: org.apache.kafka.common.errors.{error}\n"
+    "\tat java.base/java.util.concurrent.CompletableFuture.reportGet(A.java:4)\n"
+    "Caused by: org.apache.kafka.common.errors.{error}\n"
+)
+FETCHER = (
+    "java.lang.RuntimeException: One or more fetchers have encountered exception\n"
+    "\tat org.apache.flink.connector.base.source.reader.fetcher.SplitFetcherManager.checkErrors(A.java:1)\n"
+    "Caused by: java.lang.RuntimeException: SplitFetcher thread 0 received unexpected exception while polling the records\n"
+    "\tat org.apache.flink.connector.base.source.reader.fetcher.SplitFetcher.runOnce(A.java:2)\n"
+)
+BACKEND = (
+    "java.lang.Exception: Exception while creating StreamOperatorStateContext.\n"
+    "\tat org.apache.flink.streaming.api.operators.StreamTaskStateInitializerImpl.streamOperatorStateContext(A.java:1)\n"
+    "Caused by: java.io.IOException: No space left on device\n\tat java.base/java.io.X(A.java:2)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        (
+            TOPIC.format(error="UnknownTopicOrPartitionException: This server does not host this topic-partition."),
+            "UnknownTopicOrPartitionException: This server does not host this topic-partition.; "
+            "it caused RuntimeException: Failed to get metadata for topics [clicks].",
+        ),
+        (
+            TOPIC.format(error="TimeoutException: Timed out waiting for a node assignment. Call: describeTopics"),
+            "TimeoutException: Timed out waiting for a node assignment. Call: describeTopics; "
+            "it caused RuntimeException: Failed to get metadata for topics [clicks].",
+        ),
+        (
+            "com.shop.PriceException: no price for item 17\n\tat com.shop.Prices.of(A.java:1)\n"
+            "Caused by: java.lang.NullPointerException\n\tat com.shop.Prices.look(A.java:2)",
+            "NullPointerException; it caused PriceException: no price for item 17",
+        ),
+        (f"{FETCHER}Caused by: java.io.IOException: closed\n\tat x.Y.z(A.java:3)", "IOException: closed"),
+        (BACKEND, "IOException: No space left on device"),
+        (
+            "java.lang.RuntimeException: a.b.XException: m\n\tat x.Y\nCaused by: a.b.XException: m\n\tat x.Y",
+            "XException: m",
+        ),
+        ("a.XException: alone\n\tat x.Y", "XException: alone"),
+        ("a.XException: cut off\nCaused by: a.YException: in the middle", "YException: in the middle"),
+        ("", ""),
+    ],
+    ids=["no-topic", "no-broker", "program", "fetcher", "backend", "wrapper", "alone", "no-frame", "nothing"],
+)
+def test_a_failure_of_a_job_also_says_what_the_cause_made_fail(text: str, cause: str) -> None:
+    assert failure_cause(text) == cause
+
+
+@pytest.mark.behaviour(17)
+def test_what_a_cause_made_fail_is_capped_and_without_secrets() -> None:
+    outer = f"a.XException: cannot copy https://user:pw@host/x?sig=abc {'y' * 2000}\n\tat a.B.c(A.java:1)\n"
+    cause = failure_cause(f"{outer}Caused by: a.YException: {'z' * 2000}\n\tat a.B.c(A.java:2)")
+    assert len(cause) == MESSAGE_LIMIT
+    assert "it caused XException: cannot copy https://host/x yyy" in cause
+    assert "pw" not in cause
+    assert "abc" not in cause
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import httpx
 import orjson
 import pytest
 
-from flinkjob.core.errors import Rejected, SubmitRejected, SubmitRejection, Transient, Unreachable
+from flinkjob.core.errors import MESSAGE_LIMIT, Rejected, SubmitRejected, SubmitRejection, Transient, Unreachable
 from flinkjob.core.flinkmodel import (
     CheckpointKind,
     ClaimMode,
@@ -183,12 +183,13 @@ def test_a_metric_is_a_number_or_nothing(value: str, number: int | None) -> None
 
 
 async def test_a_huge_text_is_cut_before_it_is_looked_into() -> None:
-    """A message of half a megabyte and a stack of causes: the head, and the innermost cause, without a long search."""
+    """A message of half a megabyte and a stack of causes: the head, and the innermost causes, without a long search."""
     causes = "".join(f"\nCaused by: a.b.CException: cause {n} {'x.' * 300}\n\tat a.b.C(D.java:1)" for n in range(500))
     trace = f"a.b.JobException: {' ' * 200_000}{'a.' * 100_000}{causes}\nCaused by: a.b.RootException: the root\n\tat x"
     begun = time.monotonic()
     failure = wire.Failure(exceptionName="a.b." * 100_000, stacktrace=trace).value()
-    assert failure.root_cause == "RootException: the root"
+    assert failure.root_cause.startswith("RootException: the root; it caused CException: cause 499 x.")
+    assert len(failure.root_cause) < MESSAGE_LIMIT
     assert max(len(failure.name), len(failure.stacktrace_head)) <= 8192
     assert time.monotonic() - begun < 2.0
 
