@@ -6,7 +6,7 @@ Invariants: at least one full attempt is made, whatever the clock says; what is 
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from flinkjob.api.common import duration_seconds
 from flinkjob.api.constants import ANNOTATION_FORCE_DELETE, FINALIZER
@@ -143,16 +143,19 @@ def give_up(draft: Draft, run: Submission) -> Halt:
 
 def expired(draft: Draft) -> bool:
     """Whether the deadline has passed and one full attempt was made."""
+    passed = _forced(draft) or draft.now >= _deadline(draft)
+    return passed and draft.observation.deleting_for >= ATTEMPT_SECONDS
+
+
+def _deadline(draft: Draft) -> datetime:
     deleted = draft.job.meta.deletion_time
     assert deleted is not None
-    if _forced(draft):
-        return draft.observation.deleting_for >= ATTEMPT_SECONDS
     allowed = 300.0
     if draft.spec is not None:
         allowed = duration_seconds(draft.spec.deletion.timeout)
         if draft.spec.deletion.policy is DeletionPolicy.SAVEPOINT:
             allowed = max(allowed, duration_seconds(draft.spec.savepoints.timeout) + 60.0)
-    return draft.now >= deleted + timedelta(seconds=allowed) and draft.observation.deleting_for >= ATTEMPT_SECONDS
+    return deleted + timedelta(seconds=allowed)
 
 
 def _forced(draft: Draft) -> bool:
@@ -183,7 +186,9 @@ def _stop(draft: Draft, run: Submission) -> Halt:
         return halt
     if overview.all_tasks_running:
         return begin_stop(draft, run, by=Requester.DELETION, base=base, format_type=spec.savepoints.format_type)
-    return draft.wait(Step.STOP, Reason.WaitingForTasks, "a savepoint needs all tasks running", requeue_after=1.0)
+    text = f"a savepoint needs all tasks running; without one it is cancelled at {_deadline(draft):%H:%M:%S} UTC, or at once"
+    text += f' with the annotation {ANNOTATION_FORCE_DELETE}: "true"'
+    return draft.wait(Step.STOP, Reason.WaitingForTasks, text, requeue_after=1.0)
 
 
 def _tried_enough(draft: Draft) -> bool:

@@ -12,6 +12,7 @@ from flinkjob.api.flinkjob_status import Operation, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.facts import Checkpoints, CheckpointSettings
 from flinkjob.core.flinkmodel import CheckpointConfig, FlinkJobState, RestoredCheckpoint, normalise_location
+from flinkjob.core.job import crash_loop
 from flinkjob.core.job.draft import Draft, Step
 from flinkjob.core.requester import Requester
 
@@ -75,10 +76,24 @@ def nothing_to_lose(draft: Draft, run: Submission) -> str:
     stats = draft.need(Checkpoints(run.flink_job_id))
     if stats is None or stats.newest_completed() is not None or not _is_its_start(stats.restored, run):
         return ""
-    config = _checkpointing(draft, run)
-    if config is not None and config.interval_ms is not None and not config.retained_on_cancellation:
-        return ""  # a checkpoint that completed after the statistics were read would be lost
+    if _may_lose_a_checkpoint(draft, run) and not (_is_in_a_loop(draft, run) or lacked_tasks(draft)):
+        return ""
     return "its tasks do not all run and no checkpoint is complete, so the next run starts where this one started"
+
+
+def _may_lose_a_checkpoint(draft: Draft, run: Submission) -> bool:
+    """Whether a cancel would lose a checkpoint that completed after the statistics were read, since it is not retained.
+
+    After a single failure that is likely enough to wait for the tasks; not where they fail again and again or stay away,
+    and none has ever completed. Should one complete even then, the next run is not started, and the reason is reported.
+    """
+    config = _checkpointing(draft, run)
+    return config is not None and config.interval_ms is not None and not config.retained_on_cancellation
+
+
+def _is_in_a_loop(draft: Draft, run: Submission) -> bool:
+    failure = crash_loop.of_run(draft, run)
+    return failure is not None and failure.recovered_time is None and crash_loop.is_loop(failure)
 
 
 def _is_its_start(restored: RestoredCheckpoint | None, run: Submission) -> bool:

@@ -33,7 +33,7 @@ from flinkjob.core.job import (
 from flinkjob.core.job.draft import Draft, Halt, Step, wish
 from flinkjob.core.job.fallback import LAST_STATE, has_last_state, lacked_tasks, nothing_to_lose
 from flinkjob.core.job.restore_point import Missing, find_copy, redeploys
-from flinkjob.core.job.stopping import FAILURES_THAT_COUNT, begin_cancel, begin_stop
+from flinkjob.core.job.stopping import FAILURES_THAT_COUNT, WAYS_OUT, begin_cancel, begin_stop
 from flinkjob.core.requester import SAVEPOINT_PREFIX, Requester
 from flinkjob.core.seen import ArtifactSeen
 
@@ -166,7 +166,8 @@ def _stop(draft: Draft, spec: FlinkJobSpec, run: Submission, *, by: str) -> Halt
     if not drains and (why := nothing_to_lose(draft, run)):
         return begin_cancel(draft, run, by=by, why=why)
     base = draft.observation.cluster.directory_for(spec.savepoints.directory)
-    if by != Requester.DRAIN and _impossible(draft, base):
+    impossible = by != Requester.DRAIN and _impossible(draft, base)
+    if impossible:
         match spec.upgrade.fallback:
             case Fallback.LAST_STATE:
                 if has_last_state(draft, run):
@@ -179,7 +180,9 @@ def _stop(draft: Draft, spec: FlinkJobSpec, run: Submission, *, by: str) -> Halt
             case Fallback.WAIT:
                 pass
     if (
-        halt := draft.pausing(Step.STOP) or _wait_for_savepoint(draft, Step.STOP) or _wait_for_tasks(draft)
+        halt := draft.pausing(Step.STOP)
+        or _wait_for_savepoint(draft, Step.STOP)
+        or _wait_for_tasks(draft, f"; {WAYS_OUT}" if impossible else "")
     ) is not None:
         return halt
     if base is None:
@@ -225,11 +228,11 @@ def _wait_for_savepoint(draft: Draft, step: Step) -> Halt | None:
     return draft.wait(step, Reason.WaitingForSavepoint, text, requeue_after=0.5)
 
 
-def _wait_for_tasks(draft: Draft) -> Halt | None:
+def _wait_for_tasks(draft: Draft, ways_out: str = "") -> Halt | None:
     if _all_running(draft):
         return None
     failure = crash_loop.explain(draft, draft.run) if draft.run is not None else None
-    text = f"a savepoint needs all tasks running{f'; {failure[1]}' if failure is not None else ''}"
+    text = f"a savepoint needs all tasks running{ways_out}{f'; {failure[1]}' if failure is not None else ''}"
     return draft.wait(Step.STOP, Reason.WaitingForTasks, text, requeue_after=1.0)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flinkjob.api.enums import OperationKind
-from flinkjob.api.flinkjob_status import FlinkJobStatus, Plan
+from flinkjob.api.flinkjob_status import FailureInfo, FlinkJobStatus, Plan
 from flinkjob.core.errors import SavepointFailure
 from flinkjob.core.flinkmodel import (
     CheckpointConfig,
@@ -27,6 +27,7 @@ from tests.support.inputs import (
     chk,
     decide,
     deleted,
+    flink_id,
     job,
     operation,
     plan_of,
@@ -108,6 +109,66 @@ def test_what_may_have_state_is_not_cancelled(
     wanted: dict[str, Any], meta: dict[str, Any], found: JobSeen, statistics: CheckpointStats, config: CheckpointConfig
 ) -> None:
     assert acts(looped(wanted, meta, found, statistics, config)) == []
+
+
+LOOP = FailureInfo(time=ago(1), job_id=flink_id(), root_cause="IllegalStateException: wrong password", recent=3)
+MISSING = Plan(step="Stop", reason="WaitingForTasks", since=ago(11))
+
+
+@pytest.mark.report("crash-loop-not-retained")
+@wishes
+@table(
+    ("failure", "plan", "statistics", "cancelled"),
+    "it failed for the third time",
+    (LOOP, None, stats(), True),
+    "its tasks are away for long",
+    (None, MISSING, stats(), True),
+    "it failed for the second time",
+    (replace(LOOP, recent=2), None, stats(), False),
+    "it has run well since",
+    (replace(LOOP, recovered_time=ago(300)), None, stats(), False),
+    "an earlier run has failed so often",
+    (replace(LOOP, job_id=flink_id(7)), None, stats(), False),
+    "a checkpoint is complete",
+    (LOOP, MISSING, stats(chk(8)), False),
+)
+def test_whose_checkpoints_are_not_retained_is_cancelled_once_that_is_no_accident(
+    wanted: dict[str, Any],
+    meta: dict[str, Any],
+    failure: FailureInfo | None,
+    plan: Plan | None,
+    statistics: CheckpointStats,
+    cancelled: bool,
+) -> None:
+    status = FlinkJobStatus(submission=run(restored_from=START), last_failure=failure, plan=plan)
+    found = seen(present(FlinkJobState.RESTARTING), checkpoints=statistics, checkpoint_config=DROPPED)
+    decision = decide(job(wanted, status, **meta), found)
+    by_last_state = wanted.get("upgrade", {}).get("strategy") == "LastState"
+    assert acts(decision) == (["CancelJob"] if cancelled else [])
+    assert ("SavepointSkipped" in told(decision)) == (cancelled and not by_last_state)
+
+
+@pytest.mark.parametrize("name", ["corrected", "suspended"])
+def test_whose_checkpoints_are_not_kept_waits_for_its_tasks_and_names_the_ways_out(name: str) -> None:
+    status = FlinkJobStatus(submission=run(), last_failure=LOOP, plan=MISSING)
+    found = seen(present(FlinkJobState.RESTARTING), checkpoints=stats(chk(8)), checkpoint_config=DROPPED)
+    decision = decide(job(WISHES[name][0], status), found)
+    assert plan_of(decision) == ("Stop", "WaitingForTasks")
+    assert decision.status.plan is not None
+    message = decision.status.plan.message or ""
+    for words in ("upgrade.strategy", "state Cancelled", "initialState.nonce", "wrong password"):
+        assert words in message
+
+
+def test_a_deletion_that_waits_for_tasks_says_until_when_and_how_to_end_it() -> None:
+    status = FlinkJobStatus(submission=run(), last_failure=LOOP, plan=MISSING)
+    found = seen(present(FlinkJobState.RESTARTING), checkpoints=stats(chk(8)), checkpoint_config=DROPPED)
+    decision = decide(job(spec(savepoints={"timeout": "5m"}), status, **deleted()), found)
+    assert plan_of(decision) == ("Stop", "WaitingForTasks")
+    assert decision.status.plan is not None
+    message = decision.status.plan.message or ""
+    assert "cancelled at 12:05:59 UTC" in message
+    assert 'flinkjob.dev/force-delete: "true"' in message
 
 
 def test_a_drain_is_not_cut_short_by_a_restart() -> None:
