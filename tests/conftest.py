@@ -18,7 +18,7 @@ from deploy.local.environment import CRDS
 from deploy.local.flink import FlinkCluster
 from deploy.local.flinkdist import DEFAULT_VERSION, full_version
 
-pytest_plugins = ["tests.parallel.plugin"]
+pytest_plugins = ["tests.parallel.plugin", "tests.places"]
 
 # Examples are the same in every run, and a machine that is busy fails none.
 hypothesis.settings.register_profile(

@@ -22,6 +22,7 @@ SENT = (
 )
 
 
+@pytest.mark.report("options-without-effect")
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_option_of_a_cluster_is_known_and_none_of_a_job(version: str) -> None:
     declared = flinkoptions.declared(version)

@@ -56,30 +56,6 @@ def test_a_job_of_another_flinkjob_is_not_taken(lab: Lab) -> None:
     lab.running("rightful", 1)
 
 
-@pytest.mark.every_flink
-def test_a_program_that_erases_the_mark_is_upgraded_when_its_flinkjob_is_created_again(lab: Lab) -> None:
-    """Its id shows whose it is, and nothing shows which spec it runs: the one that is wanted now runs afterwards."""
-    name = f"erases-{lab.flink.version.replace('.', '-')}"
-    manifest = lab.start(name, "--own-parameters", "first", deletion={"policy": "Orphan"})
-    (before,) = lab.flink_jobs(name)
-    lab.checkpointed(before["jid"])
-    lab.delete(name)
-    lab.gone(name)
-    assert state(lab, before["jid"]) == "RUNNING"
-    manifest["spec"]["args"][-1] = "second"
-    lab.apply(manifest)
-    found = lab.running(name, 2)
-    assert submission(found)["restoredFrom"]
-    assert state(lab, before["jid"]) == "FINISHED"
-    config = lab.rest(f"/jobs/{submission(found)['jobId']}/config")
-    assert config["execution-config"]["user-config"] == {"own": "second"}
-    messages = [each["message"] for each in lab.kube.events(lab.namespace, name) if each["reason"] == "Adopted"]
-    assert ["erased the owner mark" in each for each in messages] == [True]
-    lab.checkpointed(submission(found)["jobId"], 2)
-    lab.exactly_once(name)
-    assert lab.started_fresh(name) == 1
-
-
 @pytest.mark.threat("foreign-job")
 def test_a_status_that_somebody_wrote_moves_no_job_of_others(lab: Lab, own_lab: Lab) -> None:
     own_lab.start("victim")

@@ -73,22 +73,6 @@ def test_wait(lab: Lab) -> None:
     lab.exactly_once("waits")
 
 
-@pytest.mark.behaviour(23)
-@pytest.mark.fault("flink-job-fails-in-a-loop")
-def test_a_job_that_flink_restarts_over_and_over(lab: Lab, tmp_path: Path) -> None:
-    """It is not running on all tasks for long: after a while its newest checkpoint is taken, and the mended program runs."""
-    broken = tmp_path / "mended"
-    manifest = lab.start("loops", *("--fail-after", "300", "--restart", "10000", "--fail-until", str(broken)))
-    lab.checkpointed(submission(lab.get("loops"))["jobId"])
-    arguments = [*lab.job("loops")["spec"]["args"]]
-    lab.edit(manifest, args=arguments)
-    found = lab.running("loops", 2)
-    assert submission(found)["restoredFrom"]
-    lab.checkpointed(submission(found)["jobId"], 2)
-    lab.exactly_once("loops")
-    assert len(lab.live_jobs("loops")) == 1
-
-
 def test_suspending_such_a_job(lab: Lab) -> None:
     manifest, flag = unsavable(lab, "rests-so", "LastState")
     manifest = lab.edit(manifest, state="Suspended")

@@ -114,18 +114,6 @@ def test_a_program_that_does_not_compile_leaves_the_job_alone(lab: Lab) -> None:
     lab.running("plan", 1)
 
 
-@pytest.mark.behaviour(40)
-@pytest.mark.fault("people-edit-during-an-upgrade")
-def test_reverted_while_it_is_stopped(lab: Lab) -> None:
-    manifest = lab.start("revert", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
-    lab.edit(manifest, restartNonce=1)
-    lab.wait("revert", lambda job: "operation" in job["status"], "being stopped")
-    lab.edit(manifest)
-    found = lab.running("revert", 2)
-    assert submission(found)["restoredFrom"]
-    assert len(lab.live_jobs("revert")) == 1
-
-
 @pytest.mark.behaviour(27)
 @pytest.mark.fault("people-edit-during-an-upgrade")
 def test_many_edits_in_a_row(lab: Lab) -> None:

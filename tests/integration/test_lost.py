@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import RESTARTABLE, SPARE
+from tests.places import RESTARTABLE, SPARE
 from tests.support.integration import (
     FlinkCluster,
     FlinkProxy,

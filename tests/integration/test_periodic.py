@@ -32,29 +32,6 @@ def taken(lab: Lab, name: str, count: int) -> list[Object]:
 
 
 @pytest.mark.behaviour(56)
-def test_never_two_at_once(lab: Lab) -> None:
-    """Each takes longer than the interval."""
-    manifest = lab.start("slow-saves", "--snapshot-ms", "1200", checkpoint={"interval": "1h"})
-    (job,) = lab.flink_jobs("slow-saves")
-    lab.edit(manifest, savepoints=wishes(lab, "slow-saves", interval="1s"))
-    most = 0
-
-    def three() -> bool:
-        nonlocal most
-        begun = [s for s in lab.savepoints_of("slow-saves") if s.get("status", {}).get("phase") == "InProgress"]
-        most = max(most, len(begun))
-        return len(complete(lab, "slow-saves")) >= 3
-
-    wait_until(three, timeout=45, what="three savepoints")
-    assert most == 1
-    assert {s["metadata"]["labels"]["flinkjob.dev/origin"] for s in complete(lab, "slow-saves")} == {"Periodic"}
-    lab.edit(manifest, savepoints=wishes(lab, "slow-saves", interval="1s", suspend=True))
-    found = lab.wait("slow-saves", lambda each: "nextTime" not in each["status"]["periodic"], "paused")
-    assert [each["jid"] for each in lab.live_jobs("slow-saves")] == [job["jid"]]
-    assert found["status"]["periodic"]["lastTime"]
-
-
-@pytest.mark.behaviour(56)
 def test_missed_times_are_not_made_up_for(own_lab: Lab) -> None:
     own_lab.start("missed", savepoints=wishes(own_lab, "missed", interval="3s"))
     taken(own_lab, "missed", 1)

@@ -45,52 +45,6 @@ def test_in_place(spare_lab: Lab) -> None:
     assert {start.parallelism for start in restores(lab.out("grows"))} == {1, 2, 3}
 
 
-def vertices(lab: Lab, job_id: str) -> list[int]:
-    """The parallelism of each vertex, as Flink runs them, sorted."""
-    return sorted(vertex["parallelism"] for vertex in lab.rest(f"/jobs/{job_id}")["vertices"])
-
-
-@pytest.mark.behaviour(80)
-def test_a_program_that_sets_its_parallelism_is_left_alone(spare_lab: Lab) -> None:
-    """That is said once, and the status shows what Flink runs."""
-    lab = spare_lab
-    manifest = lab.start("stubborn", "--own-parallelism", "2")
-    before = submission(lab.get("stubborn"))["jobId"]
-    assert vertices(lab, before) == [2, 2]
-    lab.edit(manifest, parallelism=3)
-    found = lab.wait("stubborn", lambda job: submission(job).get("parallelism") == 3, "noted", 60)
-    assert (submission(found)["jobId"], found["status"]["job"]["parallelism"]) == (before, 2)
-    assert vertices(lab, before) == [2, 2]
-    lab.told_exactly("stubborn", ParallelismFixed=1, Rescaled=0, Submitted=1)
-    assert lab.savepoints_on_disk("stubborn") == []
-
-
-def at_run(lab: Lab, name: str, number: int) -> str:
-    """The job of a run that runs."""
-    return str(submission(lab.running(name, number))["jobId"])
-
-
-@pytest.mark.behaviour(80)
-def test_a_pinned_operator_stays_pinned(spare_lab: Lab) -> None:
-    """From 1 on the chains change, so the job is replaced; from 2 on they stay, and it is rescaled in place."""
-    lab = spare_lab
-    manifest = lab.start("pinned", "--pin-count", "1")
-    assert vertices(lab, at_run(lab, "pinned", 1)) == [1, 1]
-    lab.checkpointed(at_run(lab, "pinned", 1))
-    lab.edit(manifest, parallelism=2)
-    second = at_run(lab, "pinned", 2)
-    assert vertices(lab, second) == [1, 2, 2]
-    lab.checkpointed(second)
-    lab.edit(manifest, parallelism=3)
-    lab.wait("pinned", lambda job: submission(job).get("parallelism") == 3, "rescaled", 60)
-    assert at_run(lab, "pinned", 2) == second
-    assert vertices(lab, second) == [1, 3, 3]
-    lab.checkpointed(second, 2)
-    lab.told_exactly("pinned", Rescaled=1, Submitted=2)
-    assert any("1 to 3" in each["message"] for each in lab.kube.events(lab.namespace, "pinned"))
-    assert lab.started_fresh("pinned") == 1
-
-
 def test_an_upgrade_after_a_rescale_keeps_both(spare_lab: Lab) -> None:
     lab = spare_lab
     manifest = lab.start("both")

@@ -1,4 +1,4 @@
-"""Snapshots that no job can start from, and programs of which only a part can run: named, with what to do; not repeated."""
+"""Snapshots that no job can start from: named, with what to do; not repeated."""
 
 from __future__ import annotations
 
@@ -8,19 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.integration import Lab, ProcessFailed, conditions, submission, wait_until
+from tests.support.integration import Lab, conditions, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
 SOON = {"initialDelay": "200ms", "maxDelay": "300ms"}
 ROCKS = {"state.backend.type": "rocksdb", "execution.checkpointing.data-inline-threshold": "0"}
-
-
-def not_repeated(lab: Lab, name: str, runs: int) -> None:
-    """Nothing more is started in a time in which a failed job is started several times."""
-    with pytest.raises(ProcessFailed):
-        wait_until(lambda: len(lab.flink_jobs(name)) > runs, timeout=2, what="another run")
-    assert len(lab.flink_jobs(name)) == runs
 
 
 def stopped(lab: Lab, name: str) -> Path:
@@ -39,6 +32,7 @@ def _damaged(place: Path) -> None:
     (place / "_metadata").write_bytes((place / "_metadata").read_bytes()[:-30])
 
 
+@pytest.mark.report("snapshot-unusable")
 @pytest.mark.parametrize(
     ("name", "damage", "says"),
     [
@@ -62,28 +56,12 @@ def test_an_initial_snapshot_that_cannot_be_read(
     assert says in message
     assert "name another snapshot in initialState with a new nonce" in message
     lab.told_once("RestoreFailed", name)
-    not_repeated(lab, name, 1)
+    lab.only_runs(name, 1)
     lab.edit(manifest, initialState=state | {"location": f"file://{saved}", "nonce": 2})
     lab.running(name, 2)
 
 
-def test_an_upgrade_whose_state_does_not_map_goes_back_with_its_spec(lab: Lab) -> None:
-    manifest = lab.start("relabelled", restart=SOON)
-    lab.checkpointed(submission(lab.get("relabelled"))["jobId"])
-    before = manifest["spec"]["args"]
-    manifest = lab.edit(manifest, args=[*before, "--uid", "another"])
-    found = lab.stalled("relabelled", "RestoreFailed")
-    message = found["status"]["plan"]["message"]
-    assert (
-        "set restore.allowNonRestoredState to leave state behind, or revert the spec (the snapshot is kept)" in message
-    )
-    assert "--allowNonRestoredState" not in message
-    not_repeated(lab, "relabelled", 2)
-    lab.edit(manifest, args=before)
-    lab.running("relabelled", 3)
-    assert lab.started_fresh("relabelled") == 1
-
-
+@pytest.mark.report("snapshot-unusable")
 def test_tasks_that_cannot_read_their_state_are_named_while_flink_tries_again(lab: Lab) -> None:
     """Another state backend; and then files that are gone, in one job: each is a loop inside of Flink."""
     manifest = lab.job("rocks", restart=SOON)
@@ -96,7 +74,7 @@ def test_tasks_that_cannot_read_their_state_are_named_while_flink_tries_again(la
     found = lab.stalled("rocks", "RestoreFailed")
     assert "it was made with another state backend" in found["status"]["plan"]["message"]
     assert "revert the spec (the snapshot is kept)" in found["status"]["plan"]["message"]
-    not_repeated(lab, "rocks", 2)
+    lab.only_runs("rocks", 2)
     saved = Path(submission(found)["restoredFrom"].removeprefix("file:"))
     kept = lab.directory / "kept"
     shutil.copytree(saved, kept)
@@ -110,16 +88,3 @@ def test_tasks_that_cannot_read_their_state_are_named_while_flink_tries_again(la
         shutil.copy(file, saved)
     lab.running("rocks", 3)
     assert conditions(lab.get("rocks"))["Stalled"] == "False"
-
-
-def test_a_program_with_two_jobs_is_named_and_its_first_job_left_alone(lab: Lab) -> None:
-    manifest = lab.start("double", restart=SOON)
-    lab.edit(manifest, args=[*manifest["spec"]["args"], "--executes", "2"])
-    found = lab.stalled("double", "MultipleJobs")
-    job_id = submission(found)["jobId"]
-    lab.told_once("MultipleJobs", "double")
-    not_repeated(lab, "double", 2)
-    assert [job["jid"] for job in lab.live_jobs("double")] == [job_id]
-    lab.edit(manifest, args=manifest["spec"]["args"])
-    lab.running("double", 3)
-    assert conditions(lab.get("double"))["Stalled"] == "False"

@@ -135,6 +135,7 @@ def test_a_job_of_another_owner_is_left_alone(lab: Lab, mode: str) -> None:
     lab.cancel_in_flink(flink_job)
 
 
+@pytest.mark.report("own-parameters")
 @pytest.mark.threat("foreign-job")
 def test_a_program_that_erases_the_mark_gives_its_job_to_nobody(lab: Lab, own_lab: Lab) -> None:
     """Another namespace and operator, whatever it is allowed of jobs of nobody, neither stops nor adopts it."""

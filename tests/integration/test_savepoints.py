@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.integration import Lab, condition, conditions, submission
+from tests.support.integration import Lab, conditions, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
 MARK = "flinkjob.dev/result"
 DONE = {"Ready": "True", "Reconciling": "False", "Stalled": "False"}
-FAILED = {"Ready": "False", "Reconciling": "False", "Stalled": "True"}
 
 
 @pytest.mark.behaviour(43, 54, 58)
@@ -163,36 +162,6 @@ def test_a_stop_goes_on_when_its_object_is_deleted(lab: Lab) -> None:
     found = lab.stalled("goes-on", "SavepointStop")
     assert found["status"]["hold"]["by"] == "goes-on-1"
     assert found["status"]["hold"]["location"]
-
-
-@pytest.mark.behaviour(33)
-def test_an_upgrade_waits_for_a_savepoint(lab: Lab) -> None:
-    manifest = lab.start("waits-upgrade", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
-    lab.apply(lab.savepoint("waits-1", "waits-upgrade"))
-    lab.savepoint_phase("waits-1", "InProgress")
-    lab.edit(manifest, restartNonce=1)
-    lab.savepoint_phase("waits-1", "Completed")
-    lab.running("waits-upgrade", 2)
-    assert len(lab.savepoints_on_disk("waits-upgrade")) == 2
-
-
-@pytest.mark.behaviour(44)
-@pytest.mark.fault("flink-directory-not-writable")
-@pytest.mark.every_flink
-def test_a_directory_that_cannot_be_written(lab: Lab, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    lab.start("blocked")
-    lab.apply(lab.savepoint("blocked-1", "blocked", directory=f"file://{tmp_path}/file", backoffLimit=5))
-    found = lab.savepoint_phase("blocked-1", "Failed")
-    assert found["status"]["error"]["errorCode"] == "SavepointFailed"
-    assert found["status"]["failures"] == 1, "it would fail again, so it is not tried again"
-    assert conditions(found) == FAILED
-    assert "\n" not in condition(found, "Stalled")["message"]
-    lab.apply(lab.savepoint("blocked-2", "blocked", directory=f"file://{tmp_path}/file", mode="Stop"))
-    found = lab.savepoint_phase("blocked-2", "Failed")
-    assert found["status"]["error"]["errorCode"] == "SavepointFailed"
-    assert lab.live_jobs("blocked"), "the job runs on"
-    assert lab.running("blocked", 1)["status"].get("hold") is None
 
 
 @pytest.mark.behaviour(57, 60)

@@ -41,6 +41,7 @@ def _told(world: Plant) -> int:
     return sum(event.reason == "Timeout" for event in world.events.told)
 
 
+@pytest.mark.report("stop-too-long")
 @pytest.mark.parametrize("crash", [False, True])
 def test_an_upgrade_goes_on_from_the_newest_checkpoint(tmp_path: Path, crash: bool) -> None:
     with plant(tmp_path) as world:
@@ -61,6 +62,7 @@ def test_an_upgrade_goes_on_from_the_newest_checkpoint(tmp_path: Path, crash: bo
         world.witness.check()
 
 
+@pytest.mark.report("stop-too-long")
 def test_a_suspension_goes_on_too(tmp_path: Path) -> None:
     with plant(tmp_path) as world:
         world.kube.apply(Kind.FLINK_JOB, "a", SPEC)
@@ -76,6 +78,7 @@ def test_a_suspension_goes_on_too(tmp_path: Path) -> None:
         world.witness.check()
 
 
+@pytest.mark.report("stop-too-long")
 def test_with_fallback_wait_the_stop_is_waited_for(tmp_path: Path) -> None:
     with plant(tmp_path) as world:
         world.kube.apply(Kind.FLINK_JOB, "a", SPEC)

@@ -17,6 +17,8 @@ SECONDS_FILE = Path(__file__).with_name("seconds.json")
 _TARGET = re.compile(r"\bflink-\d+\.\d+\.\d+(-ha|-adaptive)?|\bsim-")
 _WHOLE = ("chart", "crash", "gitops", "node")
 """Suites whose tests all share one expensive thing."""
+_LABS = ("integration/", "cases/")
+"""The suites of `tests.places.py`."""
 _STARTED_FOR = {"spare_lab": "spare", "spare_flink": "spare", "every_flink": "oldest", "oldest_flink": "oldest"}
 """A word in a test file → the Flink cluster that its worker then starts besides its own."""
 _GUESS = {"unit": 0.05, "model": 1.0}
@@ -47,7 +49,7 @@ def group_of(nodeid: str) -> str:
 @functools.cache
 def needs_of(group: str) -> frozenset[str]:
     """The expensive things that a worker starts for a group and keeps to its end."""
-    if group.startswith("integration/"):
+    if group.startswith(_LABS):
         text = (TESTS / group).read_text()
         return frozenset(["lab", *(thing for word, thing in _STARTED_FOR.items() if word in text)])
     return frozenset(["crash"] if group == "crash" else ())

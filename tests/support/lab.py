@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.flink import FlinkCluster
-from deploy.local.processes import wait_until
+from deploy.local.processes import ProcessFailed, wait_until
 from deploy.local.records import check_exactly_once, restores
 from flinkjob.core.identity import Owner
 from tests.support.kube import DEADLINE, Absent, Kube, Object, condition
@@ -305,6 +305,12 @@ class Lab:
     def started_fresh(self, name: str) -> int:
         """How often the job's tasks started without state."""
         return sum(start.fresh for start in restores(self.out(name)))
+
+    def only_runs(self, name: str, runs: int) -> None:
+        """Asserts that no more than so many jobs are started in a time in which a failed job is started several times."""
+        with contextlib.suppress(ProcessFailed):
+            wait_until(lambda: len(self.flink_jobs(name)) > runs, timeout=2, what="another run")
+        assert len(self.flink_jobs(name)) == runs
 
     # clean-up
 

@@ -44,8 +44,9 @@ def test_every_suite_is_a_folder() -> None:
     assert suite_of("tests/unit/core/test_up.py::test_a[b/c]") == "unit"
 
 
-def test_what_a_module_of_integration_needs() -> None:
+def test_what_a_module_of_integration_or_of_cases_needs() -> None:
     assert needs_of("integration/test_lost.py") == {"lab", "spare"}
+    assert needs_of("cases/test_own_parallelism.py") == {"lab", "spare"}
     assert needs_of("unit/core") == frozenset()
 
 

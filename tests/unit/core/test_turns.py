@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ KEYS = st.integers(0, 12)
 WISHES = st.lists(st.tuples(st.floats(0, 3), KEYS, st.sampled_from([0.0, 0.0, 1.0, 20.0])), max_size=60)
 
 
+@pytest.mark.report("turns")
 @given(wishes=WISHES)
 @settings(max_examples=200)
 def test_whoever_is_due_is_served_before_each_other_had_two_turns(wishes: list[tuple[float, int, float]]) -> None:

@@ -114,6 +114,7 @@ async def test_messages_and_names_are_cut() -> None:
     assert len(sink.bodies[0]["metadata"]["name"]) == 253
 
 
+@pytest.mark.report("events-in-a-storm")
 @pytest.mark.behaviour(53)
 async def test_a_thousand_jobs_that_start_at_once_lose_none() -> None:
     sink = Slow()
@@ -160,6 +161,7 @@ async def test_what_is_repeated_before_it_was_sent_is_one_event_with_a_count() -
     assert [body["count"] for body in sink.bodies] == [3]
 
 
+@pytest.mark.report("events-in-a-storm")
 async def test_when_too_many_wait_one_tells_for_many_and_the_rest_is_counted(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -440,6 +440,7 @@ def test_of_many_jobs_that_are_all_asked_for_at_once_none_is_forgotten(world: Wo
     site.ask(clusters.close)
 
 
+@pytest.mark.report("turns")
 def test_reads_of_statistics_are_budgeted(world: World) -> None:
     site = Site(world)
     jobs = [f"{PREFIX}{number:016x}" for number in range(60)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
+
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.ticks import LONGEST, TOGETHER, Ticks
 from tests.unit.runtime.conftest import World
@@ -34,6 +36,7 @@ class Site:
             self.round(key)
 
 
+@pytest.mark.report("turns")
 def test_fifty_write_once_a_minute_together_and_none_is_left_out(world: World) -> None:
     site = Site(world, 50)
     world.run(site.begin())

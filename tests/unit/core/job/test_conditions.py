@@ -170,6 +170,7 @@ def _told_of_the_cluster(decision: JobDecision) -> list[str]:
     return [reason for reason in told(decision) if reason in ("ClusterUnreachable", "ClusterReachable")]
 
 
+@pytest.mark.report("cluster-away-and-back")
 def test_a_cluster_that_is_away_for_a_minute_and_back_is_told_once_each() -> None:
     status, events = RUNNING, []
     for seconds in (0.0, 5.0, 59.0, 60.0, 61.0, 900.0):

@@ -89,6 +89,7 @@ def test_the_intent_of_a_first_run() -> None:
     assert revision.name == submission.revision == decision.status.current_revision
 
 
+@pytest.mark.report("options-without-effect")
 def test_options_that_do_nothing_for_one_job_are_named_and_the_job_runs() -> None:
     names = [f"taskmanager.option-{number}" for number in range(7)]
     options = {**dict.fromkeys(names, "1"), "table.exec.mini-batch": "true"}

@@ -1,4 +1,8 @@
-"""One operator for all tests that do not end it: it watches one namespace, where every test uses names of its own."""
+"""The places of work of the suites `integration` and `cases`, as fixtures: a plugin that `tests/conftest.py` loads.
+
+One operator serves all tests that do not end it: it watches one namespace, where every test uses names of its own. What is
+started serves both suites, once in each worker.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from deploy.local.fileserver import FileServer
 from deploy.local.flink import FlinkCluster
 from deploy.local.flinkdist import full_version
 from deploy.local.s3 import S3Server
+from tests.parallel.groups import suite_of
 from tests.parallel.names import Names
 from tests.support.kube import Kube
 from tests.support.lab import Lab
@@ -37,9 +42,14 @@ RESTARTABLE = {
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Tests marked `every_flink` also run on the oldest version that is supported."""
-    if metafunc.definition.get_closest_marker("every_flink") and "version" in metafunc.fixturenames:
-        metafunc.parametrize("version", [None, OLDEST], indirect=True, ids=["default", OLDEST])
+    """Tests marked `every_flink` also run on the oldest version that is supported; so do all cases where there is time."""
+    if "version" not in metafunc.fixturenames:
+        return
+    every = metafunc.definition.get_closest_marker("every_flink") is not None
+    if every or suite_of(metafunc.definition.nodeid) == "cases":
+        marks = () if every else pytest.mark.everything("cases on the oldest Flink")
+        versions = [pytest.param(None, id="default"), pytest.param(OLDEST, id=OLDEST, marks=marks)]
+        metafunc.parametrize("version", versions, indirect=True)
 
 
 @pytest.fixture
@@ -136,6 +146,13 @@ def spare_flink(tmp_path_factory: pytest.TempPathFactory, flink_version: str) ->
 
 
 @pytest.fixture(scope="session")
+def oldest_spare_flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
+    """The same of the oldest supported version."""
+    with FlinkCluster(tmp_path_factory.mktemp("flink-spare-oldest"), version=OLDEST, config=RESTARTABLE) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
 def spare_operator(
     control_plane: ControlPlane, kube: Kube, demo_jar: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OperatorProcess]:
@@ -158,13 +175,15 @@ def spare_operator(
 def spare_lab(
     request: pytest.FixtureRequest,
     kube: Kube,
-    spare_flink: FlinkCluster,
     spare_operator: OperatorProcess,
-    demo_jar: Path,
+    version: str,
+    flink_version: str,
     tmp_path: Path,
 ) -> Iterator[Lab]:
     """A place of work on the spare cluster, below the spare operator."""
-    place = Lab(kube, spare_flink, spare_operator, SPARE, demo_jar, tmp_path)
+    cluster = "spare_flink" if version == flink_version else "oldest_spare_flink"
+    flink: FlinkCluster = request.getfixturevalue(cluster)
+    place = Lab(kube, flink, spare_operator, SPARE, build_demo_jar(version), tmp_path)
     yield place
     _note_names(request, place)
     if not spare_operator.running:
