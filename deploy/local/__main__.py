@@ -22,6 +22,8 @@ from deploy.local.flink import FlinkOptions
 from deploy.local.flinkdist import DEFAULT_VERSION, DIGESTS, full_version
 from deploy.local.gobuild import build_caches
 from deploy.local.helm import monitoring_crds
+from deploy.local.kafkabroker import broker_classes, broker_steps
+from deploy.local.kafkajob import kafka_jar, kafka_jar_steps
 from deploy.local.prerequisites import MissingPrerequisite, require_java
 from deploy.local.processes import ProcessFailed
 from deploy.local.progress import StepFailed, plan, say
@@ -98,9 +100,11 @@ def _up(root: Path, arguments: Sequence[str], down: str, hold: str, prepare: Cal
 def _prepare(versions: Sequence[str], *, node: bool = False, s3: bool = False, tests: bool = False) -> None:
     require_java()
     programs = (*PROGRAMS, CONTROLLER_MANAGER)
-    plan.expect([*control_plane_steps(programs), *(step for version in versions for step in demo_jar_steps(version))])
+    jobs = ((demo_jar, demo_jar_steps), *([(kafka_jar, kafka_jar_steps)] if tests else []))
+    plan.expect([*control_plane_steps(programs), *(each for v in versions for _, steps in jobs for each in steps(v))])
+    plan.expect(broker_steps() if tests else ())
     with build_caches(), ThreadPoolExecutor(2) as threads:
-        jars = [threads.submit(demo_jar, version) for version in versions]
+        jars = [threads.submit(job, version) for version in versions for job, _ in jobs]
         control_plane_binaries(programs)
         if node:
             nodeup.prepare()
@@ -108,6 +112,7 @@ def _prepare(versions: Sequence[str], *, node: bool = False, s3: bool = False, t
             tool_binary(tool)
         if tests:
             program_binary("gitops")
+            broker_classes()
             monitoring_crds()
         for jar in jars:
             jar.result()

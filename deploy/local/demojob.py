@@ -4,19 +4,15 @@ The jar depends on the source, the Flink version and the variant alone, byte for
 """
 
 import hashlib
-import zipfile
 from pathlib import Path
 
 from deploy.local.cache import cache_root, cached
 from deploy.local.flinkdist import DEFAULT_VERSION, distribution, distribution_steps, full_version
+from deploy.local.javajar import compiled, sources, write_jar
 from deploy.local.plan import Step
-from deploy.local.prerequisites import require
-from deploy.local.progress import run_step
 
 SOURCES = Path(__file__).with_name("job")
 ENTRY_CLASS = "dev.flinkjob.demo.DemoJob"
-_JAVA_RELEASE = "11"
-_EPOCH = (2020, 1, 1, 0, 0, 0)
 
 
 def demo_jar(version: str = DEFAULT_VERSION, *, variant: str = "", manifest: bool = True) -> Path:
@@ -34,21 +30,10 @@ def demo_jar(version: str = DEFAULT_VERSION, *, variant: str = "", manifest: boo
     version = full_version(version)
 
     def build(target: Path) -> None:
-        javac = require("javac", "the demo job is compiled here")
-        classes = target.parent / "classes"
-        options = ["-nowarn", "--release", _JAVA_RELEASE, "-J-XX:TieredStopAtLevel=1"]
-        classpath = f"{distribution(version) / 'lib'}/*"
-        run_step(
-            _compiling(version),
-            [javac, *options, "-cp", classpath, "-d", classes, *_sources()],
-        )
-        with zipfile.ZipFile(target, "w") as jar:
-            main = f"Main-Class: {ENTRY_CLASS}\n" if manifest else ""
-            _add(jar, "META-INF/MANIFEST.MF", f"Manifest-Version: 1.0\n{main}\n".encode())
-            if variant:
-                _add(jar, "META-INF/variant.txt", variant.encode())
-            for compiled in sorted(classes.rglob("*.class")):
-                _add(jar, compiled.relative_to(classes).as_posix(), compiled.read_bytes())
+        library = f"{distribution(version) / 'lib'}/*"
+        classes = compiled(_compiling(version), SOURCES, [library], target.parent / "classes")
+        mark = [("META-INF/variant.txt", variant.encode())] if variant else []
+        write_jar(target, ENTRY_CLASS if manifest else None, [*mark, *classes])
 
     return cached(_entry(version, variant, manifest), build)
 
@@ -64,16 +49,8 @@ def _compiling(version: str) -> str:
     return f"compiling the demo job for Flink {version}"
 
 
-def _sources() -> list[Path]:
-    return sorted(SOURCES.rglob("*.java"))
-
-
 def _entry(version: str, variant: str = "", manifest: bool = True) -> str:
     digest = hashlib.sha256(repr((version, variant, manifest)).encode())
-    for source in _sources():
+    for source in sources(SOURCES):
         digest.update(source.read_bytes())
     return f"demo-{version}/{digest.hexdigest()[:16]}/demo.jar"
-
-
-def _add(jar: zipfile.ZipFile, name: str, content: bytes) -> None:
-    jar.writestr(zipfile.ZipInfo(name, _EPOCH), content, zipfile.ZIP_DEFLATED)

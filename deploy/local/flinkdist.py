@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from deploy.local.cache import cache_root, cached
+from deploy.local.maven import fetch_jars
 from deploy.local.plan import Step
-from deploy.local.prerequisites import require
 from deploy.local.progress import run_step
 
 DEFAULT_VERSION = "2.3.0"
@@ -20,12 +20,6 @@ DIGESTS = {
     "2.2.1": "74dc5546fbd9add8fbcdf1222a237e09491f9b80296241aef8676ec56f8e686e",
     "2.3.0": "38ece876553286b3a285cf344c2d2038f8a7ca10da5df54d5107250386d64151",
 }
-_DEPENDENCY_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1"
-_POM = """\
-<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion><groupId>dev.flinkjob</groupId><artifactId>local</artifactId><version>1</version>
-</project>
-"""
 
 
 def full_version(version: str) -> str:
@@ -80,16 +74,7 @@ def s3_plugins(version: str) -> Path:
     """
 
     def install(target: Path) -> None:
-        maven = require("mvn", "the S3 file system of Flink comes from Maven Central")
-        (target.parent / "pom.xml").write_text(_POM)
-        run_step(
-            f"fetching flink-s3-fs-hadoop {version} (once)",
-            [
-                *(maven, "-q", "-B", f"{_DEPENDENCY_PLUGIN}:copy"),
-                f"-Dartifact=org.apache.flink:flink-s3-fs-hadoop:{version}:jar",
-                f"-DoutputDirectory={target / 's3-fs-hadoop'}",
-            ],
-            cwd=target.parent,
-        )
+        jar = f"org.apache.flink:flink-s3-fs-hadoop:{version}"
+        fetch_jars(f"fetching flink-s3-fs-hadoop {version} (once)", [jar], target / "s3-fs-hadoop")
 
     return cached(f"flink-plugins-{version}", install)
