@@ -84,7 +84,9 @@ class Desk:
 
         async def make() -> Tasks:
             clusters = Clusters(lambda *_: client, Pace(), lambda _: None)
-            return Tasks(identity="default", clusters=clusters, store=store, faults=Noting(), enqueue=self.woken.append)
+            return Tasks(
+                identity="default", clusters=clusters, store=store, faults=Noting(), enqueue=self.woken.append, most=4
+            )
 
         self.tasks = world.run(make())
 
