@@ -34,12 +34,12 @@ Found = Any
 
 
 class _LookUp:
-    """One look-up, and how many wait for it."""
+    """One look-up, when it got a thread, and how many wait for it."""
 
-    def __init__(self, task: asyncio.Task[Found]) -> None:
-        self.task = task
-        self.waiting = 0
+    def __init__(self) -> None:
+        self.task: asyncio.Task[Found] | None = None
         self.begun: float | None = None
+        self.waiting = 0
 
 
 class Resolver:
@@ -71,10 +71,12 @@ class Resolver:
             raise type(error)(*error.args)
         found = self._under_way.get(question)
         if found is None:
-            found = self._under_way[question] = _LookUp(asyncio.create_task(self._ask(question)))
+            found = self._under_way[question] = _LookUp()
+            found.task = asyncio.create_task(self._ask(question, found))
             found.task.add_done_callback(_retrieved)
         elif found.begun is not None and now - found.begun > SILENT_SECONDS:
             raise socket.gaierror(socket.EAI_AGAIN, "DNS does not answer")
+        assert found.task is not None
         found.waiting += 1
         try:
             return await asyncio.shield(found.task)
@@ -82,17 +84,23 @@ class Resolver:
             found.waiting -= 1
             if not found.waiting and found.begun is None:
                 found.task.cancel()
+                self._forget(question, found)
 
-    async def _ask(self, question: Question) -> Found:
+    async def _ask(self, question: Question, found: _LookUp) -> Found:
         try:
             async with self._threads.hold():
-                begun = self._under_way[question].begun = self._clock()
+                found.begun = begun = self._clock()
                 try:
                     return await _in_thread(partial(self._look_up, *question))
                 except OSError as error:
                     self._note(question, self._clock() - begun, error)
                     raise
         finally:
+            self._forget(question, found)
+
+    def _forget(self, question: Question, found: _LookUp) -> None:
+        """Who asks from now on has it looked up anew."""
+        if self._under_way.get(question) is found:
             del self._under_way[question]
 
     def _note(self, question: Question, lasted: float, error: OSError) -> None:

@@ -142,7 +142,7 @@ async def test_closing_ends_what_is_under_way(line: Line) -> None:
 async def test_what_waits_for_something_else_than_its_socket_is_ended_too() -> None:
     with pytest.raises(TimeoutError):
         await complete(asyncio.Event().wait, 0.01)
-    stubborn = asyncio.create_task(complete(asyncio.Event().wait, None))
+    stubborn = asyncio.create_task(complete(asyncio.Event().wait, 3600))
     await asyncio.sleep(0)
     stubborn.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -158,7 +158,7 @@ async def test_the_outcome_is_handed_on() -> None:
 
     assert await complete(answer, 1.0) == 7
     with pytest.raises(KeyError, match="x"):
-        await complete(fail, None)
+        await complete(fail, 1.0)
 
 
 async def test_patience_by_itself() -> None:

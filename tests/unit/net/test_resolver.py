@@ -132,6 +132,25 @@ async def test_who_gives_up_before_the_look_up_began_leaves_nothing() -> None:
     assert await names.resolve(("a-0", 80)) == ANSWER
 
 
+async def test_who_asks_the_moment_another_gives_up_gets_an_answer() -> None:
+    dns = Dns()
+    dns.goes_on.clear()
+    names = Resolver(dns)
+    others = [asyncio.create_task(names.resolve((f"a-{number}", 80))) for number in range(EACH)]
+    for turns in range(6):
+        given_up = asyncio.create_task(names.resolve(("late", 80)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        given_up.cancel()
+        again = asyncio.create_task(names.resolve(("late", 80)))
+        await asyncio.sleep(0)
+        others.append(again)
+        await asyncio.wait({given_up})
+    dns.goes_on.set()
+    assert await asyncio.gather(*others) == [ANSWER] * len(others)
+    assert not names._under_way
+
+
 def test_an_address_needs_no_look_up() -> None:
     dns = Dns()
 
