@@ -138,11 +138,11 @@ async def test_who_asks_the_moment_another_gives_up_gets_an_answer() -> None:
     names = Resolver(dns)
     others = [asyncio.create_task(names.resolve((f"a-{number}", 80))) for number in range(EACH)]
     for turns in range(6):
-        given_up = asyncio.create_task(names.resolve(("late", 80)))
+        given_up = asyncio.create_task(names.resolve((f"late-{turns}", 80)))
         for _ in range(turns):
             await asyncio.sleep(0)
         given_up.cancel()
-        again = asyncio.create_task(names.resolve(("late", 80)))
+        again = asyncio.create_task(names.resolve((f"late-{turns}", 80)))
         await asyncio.sleep(0)
         others.append(again)
         await asyncio.wait({given_up})
