@@ -70,6 +70,7 @@ class Tasks:
             most: uploads and calls that run a main() that are sent at the same time; one namespace may have half of them.
         """
         self._sent = Places(most, each=(most + 1) // 2)
+        self._queued: set[Key] = set()
         self._identity = identity
         self._clusters = clusters
         self._store = store
@@ -123,9 +124,14 @@ class Tasks:
     @asynccontextmanager
     async def _client(self, key: Key, url: str) -> AsyncIterator[FlinkClient]:
         """A client for one long call, once it is this namespace's turn."""
-        with on_account((key[0],)):
-            async with self._sent.hold():
-                yield self._clusters.at(url, key[0]).client
+        self._queued.add(key)
+        try:
+            with on_account((key[0],)):
+                async with self._sent.hold():
+                    self._queued.discard(key)
+                    yield self._clusters.at(url, key[0]).client
+        finally:
+            self._queued.discard(key)
 
     # job graphs
 
@@ -208,7 +214,7 @@ class Tasks:
         run = self._runs.get(key)
         if run is None or (run.asked.request.job_id, run.asked.attempt) != (job_id, attempt):
             return RunSeen()
-        return run.outcome or RunSeen(phase=RunPhase.WORKING)
+        return run.outcome or RunSeen(phase=RunPhase.WORKING, queued=key in self._queued)
 
     async def _send(self, key: Key, action: RunJob) -> RunSeen:
         try:
