@@ -21,7 +21,7 @@ from aiohttp.test_utils import TestServer
 from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.actions import RunJob
 from flinkjob.core.flinkmodel import RunRequest
-from flinkjob.core.model import JobGraphPhase, JobGraphRequest, RunPhase
+from flinkjob.core.seen import JobGraphPhase, JobGraphRequest, RunPhase
 from flinkjob.kube.client import KubeClient
 from flinkjob.kube.kinds import Kind
 from flinkjob.net.checked import CheckedTransport
