@@ -34,6 +34,7 @@ from flinkjob.kube.client import KubeClient
 from flinkjob.kube.connection import USUAL, Bounds
 from flinkjob.kube.events import EventRecorder
 from flinkjob.net.checked import artifact_client
+from flinkjob.net.foreign import BUDGET_BYTES, Budget
 from flinkjob.observability.health import HealthServer
 from flinkjob.observability.jobmetrics import oldest_checkpoint_age, oldest_copy, oldest_savepoint_age
 from flinkjob.observability.metrics import Metrics
@@ -140,7 +141,12 @@ class App:
         settings = self._settings
         self._cache = cache = ObjectCache()
         pace = Pace(fast=settings.poll_fast_ms / 1000, slow=settings.poll_slow_ms / 1000)
-        limits = Limits(overview=settings.max_overview_mb * MIB, exceptions=settings.max_exceptions_mb * MIB)
+        longest = max(settings.max_overview_mb, settings.max_exceptions_mb) * MIB
+        limits = Limits(
+            overview=settings.max_overview_mb * MIB,
+            exceptions=settings.max_exceptions_mb * MIB,
+            budget=Budget(max(BUDGET_BYTES, 2 * longest)),
+        )
         connections = Connections(
             kube,
             hosts.check_address,

@@ -22,9 +22,12 @@ from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.actions import RunJob
 from flinkjob.core.flinkmodel import RunRequest
 from flinkjob.core.seen import JobGraphPhase, JobGraphRequest, RunPhase
+from flinkjob.flink.client import FlinkClient
+from flinkjob.flink.rest import Limits
 from flinkjob.kube.client import KubeClient
 from flinkjob.kube.kinds import Kind
 from flinkjob.net.checked import CheckedTransport
+from flinkjob.net.foreign import Budget
 from flinkjob.net.places import on_account
 from flinkjob.net.resolver import EACH, Resolver, ResolvingLoop
 from flinkjob.observability.metrics import Metrics
@@ -37,6 +40,8 @@ from flinkjob.runtime.observer import ROUND_SECONDS
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.tasks import Tasks
 from flinkjob.settings import Settings
+from tests.attacks.child import MIB
+from tests.attacks.hostile import hostile
 from tests.flinksim.faults import FaultKind
 from tests.model.plant import Plant, plant
 from tests.unit.kube.apiserver import api_server
@@ -172,6 +177,26 @@ async def test_many_clusters_that_never_answer() -> None:
             task.cancel()
         await asyncio.gather(*attack, return_exceptions=True)
         await connections.close()
+
+
+@pytest.mark.isolation("shares")
+@pytest.mark.threat("too-large")
+async def test_large_answers_that_never_end() -> None:
+    """One namespace has so many that all together would have no room."""
+    large, limits, end = b'{"jobs": [' + b" " * (3 * MIB // 2), Limits(budget=Budget(4 * MIB)), asyncio.Event()
+
+    async def look(namespace: str, url: str) -> Any:
+        with on_account((namespace,)):
+            return await FlinkClient(http, url, limits=limits).overview_jobs()
+
+    async with hostile([large], until=end) as drips, hostile([large + b"]}"]) as good, httpx.AsyncClient() as http:
+        attack = [asyncio.create_task(look(BAD, drips)) for _ in range(5)]
+        await until(lambda: sum(task.done() for task in attack) == 4)
+        assert limits.budget.free < 3 * MIB, "one of them is read"
+        assert await look(GOOD, good) == ()
+        end.set()
+        await asyncio.gather(*attack, return_exceptions=True)
+    assert limits.budget.free == 4 * MIB
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Places that are waited for: so many things at the same time, with a share for each namespace.
 
-Used for connections (`checked`), look-ups of names (`resolver`) and long calls (`runtime/tasks.py`). For which namespaces
+Used for connections (`checked`), look-ups of names (`resolver`) and long calls (`runtime/tasks.py`); bytes of answers
+(`foreign`) are not waited for, but have the same accounts. For which namespaces
 something is done is noted where it begins, see `on_account`, and holds for every task that is made from there.
 """
 
@@ -35,6 +36,15 @@ def on_account(namespaces: tuple[str, ...]) -> Iterator[None]:
         _accounts.reset(before)
 
 
+def payer(taken: Callable[[str], int]) -> str:
+    """Whose account something is taken on now.
+
+    Args:
+        taken: how much a namespace has.
+    """
+    return min(_accounts.get(), key=taken)
+
+
 def paid_by(
     namespaces: Callable[[], tuple[str, ...]], ask: Callable[[str], Awaitable[T]]
 ) -> Callable[[str], Awaitable[T]]:
@@ -63,7 +73,7 @@ class Places:
     @property
     def crowded(self) -> bool:
         """Whether half of the places are taken, of all or of the share of who asks: hold none that is not needed."""
-        return self._shares.crowded(self._account())
+        return self._shares.crowded(payer(self._shares.of))
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[None]:
@@ -76,7 +86,7 @@ class Places:
 
     async def take(self) -> Place:
         """Take a place, once there is one, until it is given back."""
-        group = self._account()
+        group = payer(self._shares.of)
         if self._shares.may(group):
             return self._shares.take(group)
         turn: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
@@ -96,6 +106,3 @@ class Places:
             group, turn = found
             if not turn.done():
                 turn.set_result(self._shares.take(group))
-
-    def _account(self) -> str:
-        return min(_accounts.get(), key=self._shares.of)
