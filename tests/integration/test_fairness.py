@@ -67,7 +67,7 @@ ATTEMPTS = 3
 def test_a_namespace_delays_no_other(site: Site, flink: FlinkCluster, proxy: FlinkProxy, tmp_path: Path) -> None:
     """Its cluster takes its time for each answer but the overview, and its run calls never return."""
     namespace, bad = f"fair-{int(time.time())}", f"unfair-{int(time.time())}"
-    proxy.add(Fault.DELAY, path="(?!/jobs/overview).*", seconds=4)
+    proxy.add(Fault.DELAY, path="(?!/jobs/overview).*", seconds=2)
     sent = proxy.add(Fault.DELAY, method="POST", path="/jars/[^/]*/run", seconds=600)
     operator = site.operator(namespace, bad, workers=16, workers_per_namespace=8, max_long_calls=16)
     with operator, site.lab(operator, flink, tmp_path) as lab:

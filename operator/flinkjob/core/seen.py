@@ -143,7 +143,7 @@ class RunSeen:
     """Outcome of the run call for one job id and attempt; UNCLEAR says nothing about the job.
 
     Attributes:
-        queued: it is not sent yet, since as many calls of the namespace are under way as it may have.
+        queued: it is not sent yet, since as many calls are under way as may be.
     """
 
     phase: RunPhase = RunPhase.NONE

@@ -318,7 +318,7 @@ def test_an_unseen_run_by_the_answer_to_its_call(
 
 
 def test_a_run_call_that_is_not_sent_yet_is_not_said_to_be() -> None:
-    for queued, said in ((True, "waits until another one of this namespace has ended"), (False, "was sent")):
+    for queued, said in ((True, "waits for its turn"), (False, "was sent")):
         answer = RunSeen(phase=RunPhase.WORKING, queued=queued)
         plan = decide(job(status=_unseen()), seen(absent(), run=answer)).status.plan
         assert plan is not None
