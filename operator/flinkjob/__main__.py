@@ -11,6 +11,7 @@ import sys
 
 from flinkjob.app import App
 from flinkjob.core.errors import FlinkJobError
+from flinkjob.net.resolver import ResolvingLoop
 from flinkjob.observability.logging import configure
 from flinkjob.settings import load
 
@@ -20,7 +21,8 @@ def main() -> None:
     settings = load(sys.argv[1:])
     configure(settings.log_format, settings.log_level)
     try:
-        asyncio.run(App(settings).run())
+        with asyncio.Runner(loop_factory=ResolvingLoop) as runner:
+            runner.run(App(settings).run())
     except asyncio.CancelledError:
         logging.getLogger("flinkjob").info("stopped before it watched anything")
     except FlinkJobError as error:

@@ -31,21 +31,23 @@ from flinkjob.handlers.kopf_settings import operator_settings
 from flinkjob.handlers.login import login_handler
 from flinkjob.handlers.registry import build_registry
 from flinkjob.kube.client import KubeClient
+from flinkjob.kube.connection import USUAL, Bounds
 from flinkjob.kube.events import EventRecorder
-from flinkjob.net.checked import CheckedTransport, artifact_client
+from flinkjob.net.checked import artifact_client
+from flinkjob.net.foreign import BUDGET_BYTES, Budget
 from flinkjob.observability.health import HealthServer
 from flinkjob.observability.jobmetrics import oldest_checkpoint_age, oldest_copy, oldest_savepoint_age
 from flinkjob.observability.metrics import Metrics
-from flinkjob.runtime.access import Connections
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
+from flinkjob.runtime.connections import Connections, Hooks
 from flinkjob.runtime.copy_search import CopySearches
 from flinkjob.runtime.copy_tasks import CopyTasks
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.faults import Faults
 from flinkjob.runtime.first_list import FirstList
-from flinkjob.runtime.leader import Leadership
+from flinkjob.runtime.leader import RENEWAL, Leadership
 from flinkjob.runtime.observer import Observer
 from flinkjob.runtime.orphaned_jobs import OrphanedJobs
 from flinkjob.runtime.queue import Key, WorkQueue
@@ -67,7 +69,7 @@ CLOSING_SECONDS = 0.25
 DRAIN_SECONDS = 20.0
 RESYNC_SECONDS = 300.0
 STUCK_SECONDS = 120.0
-"""A key that waits this long for a worker means that the operator is stuck."""
+"""When keys wait and for so long no worker has begun or ended a round, the operator is stuck."""
 MIB = 1024 * 1024
 
 
@@ -93,22 +95,23 @@ class App:
         registry = CollectorRegistry()
         metrics = Metrics(registry)
         async with AsyncExitStack() as stack:
-            connect = KubeClient.connect(settings.kubeconfig, on_request=metrics.kube_request)
+            # more than one namespace has workers, so that it cannot take all of them
+            bounds = Bounds(connections=max(USUAL.connections, 2 * settings.workers_per_namespace))
+            connect = KubeClient.connect(settings.kubeconfig, bounds=bounds, on_request=metrics.kube_request)
             kube = await stack.enter_async_context(await connect)
             await kube.crds_present()
             health = HealthServer(settings.health_port, registry, self._live, self._is_ready)
             await stack.enter_async_context(health)
             log.info("health and metrics on port %d", health.port)
-            leadership = await self._lead(kube, stack)
+            leadership = await self._lead(kube, metrics, stack)
             metrics.leads(lambda: leadership is None or leadership.leads())
             events = await stack.enter_async_context(
                 EventRecorder(kube, COMPONENT, socket.gethostname(), dropped=metrics.events_dropped_total.inc)
             )
             hosts = HostRules.of(settings.allowed_hosts, loopback=settings.allow_loopback)
             require = leadership.require if leadership is not None else _allowed
-            flink_http = await stack.enter_async_context(_http(metrics, hosts, require))
             artifact_http = await stack.enter_async_context(artifact_client(hosts.check_address))
-            queue = self._build(kube, events, hosts, flink_http, artifact_http, metrics, require, stack)
+            queue = self._build(kube, events, hosts, artifact_http, metrics, require, stack)
             chores = [
                 asyncio.create_task(self._resync(queue), name="resync"),
                 asyncio.create_task(self._orphaned_jobs.run(), name="orphaned jobs"),
@@ -130,7 +133,6 @@ class App:
         kube: KubeClient,
         events: EventRecorder,
         hosts: HostRules,
-        flink_http: httpx.AsyncClient,
         artifact_http: httpx.AsyncClient,
         metrics: Metrics,
         require: Callable[[], None],
@@ -139,9 +141,19 @@ class App:
         settings = self._settings
         self._cache = cache = ObjectCache()
         pace = Pace(fast=settings.poll_fast_ms / 1000, slow=settings.poll_slow_ms / 1000)
-        limits = Limits(overview=settings.max_overview_mb * MIB, exceptions=settings.max_exceptions_mb * MIB)
+        longest = max(settings.max_overview_mb, settings.max_exceptions_mb) * MIB
+        limits = Limits(
+            overview=settings.max_overview_mb * MIB,
+            exceptions=settings.max_exceptions_mb * MIB,
+            budget=Budget(max(BUDGET_BYTES, 2 * longest)),
+        )
         connections = Connections(
-            flink_http, kube, hosts.check_address, limits, credentials_over_http=settings.credentials_over_http
+            kube,
+            hosts.check_address,
+            most=settings.max_connections,
+            limits=limits,
+            hooks=_hooks(metrics, require),
+            credentials_over_http=settings.credentials_over_http,
         )
         stack.push_async_callback(connections.close)
         ticks = Ticks(self._enqueue)
@@ -166,7 +178,14 @@ class App:
             check_url=hosts.check_url,
         )
         identity = settings.identity
-        tasks = Tasks(identity=identity, clusters=clusters, store=store, faults=faults, enqueue=self._enqueue)
+        tasks = Tasks(
+            identity=identity,
+            clusters=clusters,
+            store=store,
+            faults=faults,
+            enqueue=self._enqueue,
+            most=settings.max_long_calls,
+        )
         stack.push_async_callback(tasks.close)
         give_blocks_back()
         grants = StoreGrants.of(settings.store_grants)
@@ -218,7 +237,9 @@ class App:
             unmarked=settings.allow_unmarked_jobs,
             grants=grants,
         )
-        self._queue = queue = WorkQueue(reconciler.reconcile, workers=settings.workers)
+        self._queue = queue = WorkQueue(
+            reconciler.reconcile, workers=settings.workers, share=settings.workers_per_namespace
+        )
         self._metrics = metrics
         self._orphaned_jobs = OrphanedJobs(identity=identity, clusters=clusters, cache=cache, events=events)
         metrics.count_unclaimed(self._orphaned_jobs.count)
@@ -234,13 +255,14 @@ class App:
         metrics.count_jobs(lambda: [job.status.phase or "Pending" for job in cache.jobs()])
         return queue
 
-    async def _lead(self, kube: KubeClient, stack: AsyncExitStack) -> Leadership | None:
+    async def _lead(self, kube: KubeClient, metrics: Metrics, stack: AsyncExitStack) -> Leadership | None:
         """Wait until this replica leads; from then on losing the Lease ends the process at once."""
         settings = self._settings
         if settings.lease_namespace is None:
             return None
+        connect = KubeClient.connect(settings.kubeconfig, bounds=RENEWAL, on_request=metrics.kube_request)
         leadership = Leadership(
-            kube,
+            await stack.enter_async_context(await connect),
             namespace=settings.lease_namespace,
             name=f"{COMPONENT}-{settings.identity}",
             holder=f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}",
@@ -282,8 +304,8 @@ class App:
                 queue.add(key)
 
     def _live(self) -> str | None:
-        waits = self._queue.oldest_seconds() if self._queue is not None else 0.0
-        return f"a key has waited {waits:.0f} s for a worker" if waits > STUCK_SECONDS else None
+        stuck = self._queue.stuck_seconds() if self._queue is not None else 0.0
+        return f"keys wait, and no worker has done anything for {stuck:.0f} s" if stuck > STUCK_SECONDS else None
 
     def _is_ready(self) -> str | None:
         return None if self._standing_by or self._ready.is_set() else "not watching yet"
@@ -301,8 +323,8 @@ def _end_when_told() -> None:
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
-def _http(metrics: Metrics, hosts: HostRules, require: Callable[[], None]) -> httpx.AsyncClient:
-    """The client for all Flink clusters; every exchange is counted by endpoint and code, and asked for when it is sent."""
+def _hooks(metrics: Metrics, require: Callable[[], None]) -> Hooks:
+    """Of every exchange with a cluster: it is counted by endpoint and code, and asked for when it is sent."""
 
     async def begun(request: httpx.Request) -> None:
         request.extensions["begun"] = time.monotonic()
@@ -313,10 +335,4 @@ def _http(metrics: Metrics, hosts: HostRules, require: Callable[[], None]) -> ht
             f"{response.request.method} {response.request.url.path}", str(response.status_code), seconds
         )
 
-    limits = httpx.Limits(max_connections=100, max_keepalive_connections=50)
-    transport = CheckedTransport(hosts.check_address, limits=limits)
-    return httpx.AsyncClient(
-        transport=transport,
-        event_hooks={"request": [begun, before_sending(require)], "response": [answered]},
-        trust_env=False,
-    )
+    return {"request": [begun, before_sending(require)], "response": [answered]}

@@ -150,7 +150,28 @@ class Settings(BaseSettings):
     ] = Field("INFO", description="the least level that is logged")
     poll_fast_ms: int = Field(200, ge=50, le=60000, description="poll interval of a cluster where something happens")
     poll_slow_ms: int = Field(2000, ge=50, le=600000, description="poll interval of a cluster where nothing happens")
-    workers: int = Field(64, ge=1, le=1024, description="resources that are reconciled at the same time")
+    workers: int = Field(
+        64,
+        ge=1,
+        le=1024,
+        description="resources that are reconciled at the same time; up to as many again, each the only one of its namespace",
+    )
+    workers_per_namespace: int = Field(
+        32, ge=1, le=1024, description="how many of them may be of one namespace, so that others find a free one"
+    )
+    max_connections: int = Field(
+        512,
+        ge=16,
+        le=65536,
+        description="connections to all clusters at the same time; a namespace may have half of them",
+    )
+    max_long_calls: int = Field(
+        128,
+        ge=2,
+        le=4096,
+        description="jars that are uploaded, and programs whose main() runs to be started or compiled, at the same time; a "
+        "namespace may have half of them",
+    )
     kubeconfig: Path | None = Field(
         None, description="kubeconfig file; none: the Pod's ServiceAccount, else the user's kubeconfig"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.environment import CRDS
+from flinkjob.runtime.leader import RENEW_DEADLINE
 from tests.support.apiproxy import ApiProxy
 from tests.support.integration import (
     ControlPlane,
@@ -20,6 +22,7 @@ from tests.support.integration import (
     ProcessFailed,
     Refused,
     Site,
+    free_port,
     operator_kubeconfig,
     submission,
     wait_until,
@@ -28,6 +31,7 @@ from tests.support.integration import (
 pytestmark = [pytest.mark.kube, pytest.mark.flink, pytest.mark.slow]
 
 NAMESPACE = "faults"
+SYSTEM = "flinkjob-system"
 STATUS = r".*/flinkjobs/[^/]+/status"
 
 
@@ -145,3 +149,35 @@ def test_a_status_of_another_version_does_not_hold_up_a_deletion(place: Lab) -> 
     place.gone("later", deadline=60)
     assert [job["state"] for job in place.flink_jobs("later")] == ["FINISHED"]
     assert len(place.savepoints_on_disk("later")) == 1
+
+
+@pytest.mark.invariant(12)
+@pytest.mark.fault("operator-lease-lost")
+def test_the_lease_is_kept_though_all_writes_wait(faulty_site: Site, api: ApiProxy) -> None:
+    """Many FlinkJobs at once, and no write is answered: measured before, a renewal waited behind them until it was late."""
+    namespace = "faults-lease"
+    operator = faulty_site.operator(namespace, kubeconfig=str(api.kubeconfig), lease_namespace=SYSTEM, workers=64)
+    with operator, api.hold(method="PATCH", path=rf".*/{namespace}/flinkjobs/.*") as waiting:
+        for number in range(48):
+            meta = {"name": f"many-{number}", "namespace": namespace}
+            spec = {"cluster": {"url": f"http://127.0.0.1:{free_port()}"}, "jar": {"uri": "file:///nowhere.jar"}}
+            job = {"apiVersion": "flinkjob.dev/v1alpha1", "kind": "FlinkJob", "metadata": meta, "spec": spec}
+            faulty_site.kube.apply(job)
+        wait_until(lambda: waiting() >= 32, timeout=60, what="32 writes that wait")
+        begun, renewed = time.monotonic(), _renewals(faulty_site, namespace)
+        wait_until(
+            lambda: time.monotonic() - begun > RENEW_DEADLINE + 2 or not operator.running,
+            timeout=60,
+            what="longer than the Lease lasts without a renewal",
+        )
+        assert operator.running, operator.said()[-2000:]
+        assert waiting() >= 32
+        assert _renewals(faulty_site, namespace) != renewed
+    assert operator.complaints() == []
+
+
+def _renewals(site: Site, identity: str) -> str:
+    """When the Lease was renewed last."""
+    lease = site.kube.get("Lease", SYSTEM, f"flinkjob-operator-{identity}")
+    assert lease is not None
+    return str(lease["spec"]["renewTime"])

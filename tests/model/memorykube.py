@@ -22,7 +22,7 @@ Listener = Callable[[str, Kind, Object], object]
 
 
 class MemoryKube:
-    """FlinkJobs, FlinkSavepoints and ControllerRevisions of one namespace.
+    """FlinkJobs, FlinkSavepoints and ControllerRevisions, of one namespace unless another is named; no name is there twice.
 
     Attributes:
         listener: told of every change, as a watch tells: (ADDED | MODIFIED | DELETED, kind, object).
@@ -46,13 +46,21 @@ class MemoryKube:
 
     # what people do
 
-    def apply(self, kind: Kind, name: str, spec: Object, *, annotations: Mapping[str, str] | None = None) -> Object:
+    def apply(
+        self,
+        kind: Kind,
+        name: str,
+        spec: Object,
+        *,
+        annotations: Mapping[str, str] | None = None,
+        namespace: str = "ns",
+    ) -> Object:
         """Create the object or replace its spec."""
         found = self._objects.get((kind, name))
         if found is None:
             self._uids += 1
             meta = {
-                "namespace": "ns",
+                "namespace": namespace,
                 "name": name,
                 "uid": f"uid-{self._uids}",
                 "generation": 1,

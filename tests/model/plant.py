@@ -47,11 +47,12 @@ from tests.model.witness import Witness
 
 IDENTITY = "model"
 HOSTS = ("flink-a", "flink-b")
+MOST_LONG_CALLS = 8
 JARS = {"v1": make_jar(variant="1"), "v2": make_jar(variant="2")}
 
 
 BUSY_ROUNDS = 400
-"""More rounds a second than two FlinkJobs ever have reason for: something wakes itself."""
+"""More rounds a second than two FlinkJobs ever have reason for: something wakes itself. Of more in proportion."""
 
 
 class Crashed(BaseException):
@@ -177,7 +178,12 @@ class OperatorInstance:
         events: Any = plant.events
         disk: Any = plant.disk
         self.tasks = Tasks(
-            identity=IDENTITY, clusters=self.clusters, store=store, faults=self.faults, enqueue=self._enqueue
+            identity=IDENTITY,
+            clusters=self.clusters,
+            store=store,
+            faults=self.faults,
+            enqueue=self._enqueue,
+            most=MOST_LONG_CALLS,
         )
         stores = StoreAccesses(reader=kube, grants=StoreGrants(), hosts=HostRules())
         observer = Observer(
@@ -211,7 +217,7 @@ class OperatorInstance:
             metrics=Metrics(CollectorRegistry()),
             ticks=self.ticks,
         )
-        self.queue = WorkQueue(self._reconcile, workers=16)
+        self.queue = WorkQueue(self._reconcile, workers=16, share=8)
         plant.kube.listener = lambda *change: plant.loop.call_soon(self._watch, *change)
         for kind, obj in plant.kube.everything():
             self.cache.put_job(obj) if kind is Kind.FLINK_JOB else self.cache.put_savepoint(obj)
@@ -223,7 +229,7 @@ class OperatorInstance:
         now = self._plant.clock.monotonic
         rounds = self._rounds = [moment for moment in self._rounds if moment > now - 1.0]
         rounds.append(now)
-        if len(rounds) > BUSY_ROUNDS:
+        if len(rounds) > BUSY_ROUNDS * max(1, len(self.cache.keys()) // 2):
             self.faults.dead = True
             self._plant.busy = f"{len(rounds)} rounds within a second of {key}: {self._plant.job(key[1])}"
             raise Crashed("busy")

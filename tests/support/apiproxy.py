@@ -1,4 +1,4 @@
-"""An HTTP proxy in front of the API server that refuses requests, closes watches and makes them silent.
+"""An HTTP proxy in front of the API server that refuses and holds requests, closes watches and makes them silent.
 
 Used by the integration suite: an operator is given a kubeconfig with the proxy's address. Runs in a thread of the test; its
 methods may be called from any thread. Answers are passed on as they come, since a watch never ends by itself.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -65,6 +67,8 @@ class ApiProxy:
         self.kubeconfig = directory / "proxied.kubeconfig"
         self.kubeconfig.write_text(yaml.safe_dump(config))
         self._refusals: list[Refusal] = []
+        self._held: tuple[str, str] | None = None
+        self._holding = 0
         self._watches: dict[int, web.Request] = {}
         self._silent: set[int] = set()
         self._loop = asyncio.new_event_loop()
@@ -88,6 +92,15 @@ class ApiProxy:
         refusal = Refusal(code, method, path, times)
         self._refusals.append(refusal)
         return refusal
+
+    @contextmanager
+    def hold(self, *, method: str, path: str) -> Iterator[Callable[[], int]]:
+        """Keeps requests of a sort waiting inside, and those that came by then fail; yields how many wait."""
+        self._held = (method, path)
+        try:
+            yield lambda: self._holding
+        finally:
+            self._held = None
 
     def close_watches(self) -> int:
         """Cuts all watches that are open; returns how many."""
@@ -137,6 +150,8 @@ class ApiProxy:
             body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": refusal.code}
             headers = {"Retry-After": "1"} if refusal.code == 429 else {}
             return web.json_response(body | {"message": "refused by the test"}, status=refusal.code, headers=headers)
+        if (held := self._held) and re.fullmatch(held[0], request.method) and re.fullmatch(held[1], request.path):
+            return await self._keep(request)
         watch = "watch" in request.query
         if watch:
             self._watches[id(request)] = request
@@ -149,6 +164,18 @@ class ApiProxy:
         finally:
             self._watches.pop(id(request), None)
             self._silent.discard(id(request))
+
+    async def _keep(self, request: web.Request) -> web.StreamResponse:
+        """Answers nothing while requests are held."""
+        self._holding += 1
+        try:
+            while self._held is not None and request.transport is not None:
+                await asyncio.sleep(0.05)
+        finally:
+            self._holding -= 1
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=502)
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         headers = {key: value for key, value in request.headers.items() if key.lower() not in _DROPPED}

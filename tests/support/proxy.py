@@ -159,6 +159,10 @@ class FlinkProxy:
 
     async def _close(self) -> None:
         await self._runner.cleanup()
+        delayed = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in delayed:
+            task.cancel()
+        await asyncio.gather(*delayed, return_exceptions=True)
         await self._session.close()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:

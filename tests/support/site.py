@@ -35,17 +35,20 @@ class Site:
     paths: pytest.TempPathFactory
     flags: Mapping[str, str | int]
 
-    def operator(self, namespace: str, **flags: str | int) -> OperatorProcess:
-        """An operator for one namespace, which is made and has the operator's identity; it may read all that tests write.
+    def operator(self, namespace: str, *others: str, **flags: str | int) -> OperatorProcess:
+        """An operator for a namespace, which is made and has the operator's identity; it may read all that tests write.
 
-        `flags` have underscores where the command line has dashes.
+        Args:
+            others: further namespaces that it watches.
+            flags: have underscores where the command line has dashes.
         """
-        self.kube.create_namespace(namespace)
+        for made in (namespace, *others):
+            self.kube.create_namespace(made)
         given = {name.replace("_", "-"): value for name, value in flags.items()}
         return OperatorProcess(
             self.control_plane,
             self.paths.mktemp(f"operator-{namespace}"),
-            namespaces=[namespace],
+            namespaces=[namespace, *others],
             identity=namespace,
             artifact_dirs=[self.jar.parents[2], self.paths.getbasetemp()],
             options={**self.flags, **given},

@@ -140,9 +140,14 @@ class RunPhase(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class RunSeen:
-    """Outcome of the run call for one job id and attempt; UNCLEAR says nothing about the job."""
+    """Outcome of the run call for one job id and attempt; UNCLEAR says nothing about the job.
+
+    Attributes:
+        queued: it is not sent yet, since as many calls are under way as may be.
+    """
 
     phase: RunPhase = RunPhase.NONE
+    queued: bool = False
     rejection: SubmitRejection | None = None
     message: str = ""
 

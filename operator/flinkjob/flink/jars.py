@@ -20,6 +20,8 @@ _JARS = TypeAdapter(jarwire.Jars)
 _UPLOADED = TypeAdapter(jarwire.Uploaded)
 _SUBMITTED = TypeAdapter(jarwire.Submitted)
 _PLANNED = TypeAdapter(jarwire.Planned)
+MAIN_SECONDS = 600.0
+"""How long the answer to a call that runs a program's main() is waited for, where the caller does not say."""
 _SLOWEST_UPLOAD = 256 * 1024
 
 
@@ -51,6 +53,7 @@ class JarCalls(Calls):
                 "/jars/upload",
                 files={"jarfile": (name, content, "application/java-archive")},
                 timeout=self._rest.timeout + size / _SLOWEST_UPLOAD,
+                long=True,
             )
         if not answer.ok:
             raise self._rest.refusal(answer)
@@ -65,7 +68,7 @@ class JarCalls(Calls):
             return False
         raise self._rest.refusal(answer)
 
-    async def run_jar(self, jar_id: str, request: RunRequest, timeout: float | None = None) -> str:
+    async def run_jar(self, jar_id: str, request: RunRequest, timeout: float = MAIN_SECONDS) -> str:
         """Run a jar's main(); returns the job's id. Flink REST: `POST /jars/:id/run`.
 
         Args:
@@ -80,19 +83,21 @@ class JarCalls(Calls):
         }
         if request.savepoint_path is not None:
             body["savepointPath"] = request.savepoint_path
-        answer = await self._rest.call("POST", f"/jars/{segment(jar_id)}/run", json=body, timeout=timeout)
+        answer = await self._rest.call("POST", f"/jars/{segment(jar_id)}/run", json=body, timeout=timeout, long=True)
         if not answer.ok:
             raise self._not_submitted(answer)
         return self._rest.parse(_SUBMITTED, answer).jobid
 
-    async def plan_jar(self, jar_id: str, request: RunRequest, timeout: float | None = None) -> Plan:
+    async def plan_jar(self, jar_id: str, request: RunRequest, timeout: float = MAIN_SECONDS) -> Plan:
         """Run main() up to `execute()` and return the job graph. Flink REST: `POST /jars/:id/plan`.
 
         Raises:
             SubmitRejected: the program cannot be compiled.
         """
         path = f"/jars/{segment(jar_id)}/plan"
-        answer = await self._rest.call("POST", path, json=_program(request), timeout=timeout, limit=LARGE_BYTES)
+        answer = await self._rest.call(
+            "POST", path, json=_program(request), timeout=timeout, limit=LARGE_BYTES, long=True
+        )
         if not answer.ok:
             raise self._not_submitted(answer)
         return self._rest.parse(_PLANNED, answer).value()

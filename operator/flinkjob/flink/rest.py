@@ -38,6 +38,8 @@ SMALL_BYTES: Final = 1 * MIB
 LARGE_BYTES: Final = 4 * MIB
 """Longest answer that holds texts of the job's program, or a list: checkpoints, configuration, jars, a plan, the result of
 a trigger."""
+LONG: Final = "long"
+"""The extension of a request whose answer may take minutes: whoever makes connections keeps some apart for these."""
 TOO_LARGE: Final = "too-large"
 """The reason of `Unreachable` where Flink has answered, with more than is read."""
 
@@ -100,21 +102,23 @@ class FlinkRest:
         json: Mapping[str, Any] | None = None,
         params: Mapping[str, str | int] | None = None,
         files: Mapping[str, Any] | None = None,
-        timeout: float | None,
+        timeout: float,
         limit: int = SMALL_BYTES,
+        long: bool = False,
     ) -> Answer:
         """Exchange one request for one answer.
 
         Args:
             path: begins with "/", its parts quoted already.
             limit: longest answer, in bytes.
-            timeout: seconds for the whole exchange; None: connect within the client's time-out, then wait for ever.
+            timeout: seconds for the whole exchange.
+            long: whether it may take minutes.
 
         Raises:
             Unreachable: no usable answer came; `reached` tells whether the request may have had its effect.
             Invalid: the address is no URL.
         """
-        limits = httpx.Timeout(timeout) if timeout is not None else httpx.Timeout(self.timeout, read=None, write=None)
+        limits = httpx.Timeout(timeout, connect=min(timeout, self.timeout))
         body = None if json is None else orjson.dumps(json)
         headers = {"Accept": "application/json", **ACCEPT_IDENTITY}
         if body is not None:
@@ -128,6 +132,7 @@ class FlinkRest:
                 params=params,
                 files=files,
                 timeout=limits,
+                extensions={LONG: True} if long else None,
             )
             return await complete(partial(self._exchange, request, limit), timeout)
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from flinkjob.api.constants import API_VERSION, FINALIZER
 from flinkjob.core.errors import FlinkJobError
-from flinkjob.kube.connection import JSON_PATCH, MERGE_PATCH, Connection, OnRequest, path_of
+from flinkjob.kube.connection import JSON_PATCH, MERGE_PATCH, USUAL, Bounds, Connection, OnRequest, path_of
 from flinkjob.kube.errors import AlreadyExists, Conflict, Forbidden, Gone, KubeRejected, KubeUnavailable, NotServed
 from flinkjob.kube.kinds import Kind
 
@@ -33,17 +33,20 @@ class KubeClient:
         self._api = connection
 
     @classmethod
-    async def connect(cls, kubeconfig: Path | None = None, *, on_request: OnRequest | None = None) -> Self:
+    async def connect(
+        cls, kubeconfig: Path | None = None, *, bounds: Bounds = USUAL, on_request: OnRequest | None = None
+    ) -> Self:
         """Reads credentials (nothing is sent yet).
 
         Args:
             kubeconfig: a kubeconfig file; None: the Pod's ServiceAccount, else the user's own kubeconfig.
+            bounds: what its requests may cost.
             on_request: called with (verb, resource, code) of every request, for metrics.
 
         Raises:
             KubeUnavailable: no usable credentials.
         """
-        return cls(await Connection.open(kubeconfig, on_request=on_request))
+        return cls(await Connection.open(kubeconfig, bounds=bounds, on_request=on_request))
 
     def ask_before_writes(self, require: Callable[[], None]) -> None:
         """From now on `require` is called right before each request that changes something, repeated ones too.

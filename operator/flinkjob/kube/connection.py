@@ -29,15 +29,30 @@ JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 USER_AGENT = "flinkjob-operator"
-REQUEST_TIMEOUT_SECONDS = 30.0
 CONNECT_TIMEOUT_SECONDS = 5.0
-POOL_SIZE = 32
-ATTEMPTS = 5
 FIRST_DELAY_SECONDS = 0.1
 RETRY_BUDGET_SECONDS = 10.0
 """No repetition starts later than this after the first request: a worker must not hold its key for longer."""
 CREDENTIAL_AGE_SECONDS = 60.0
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bounds:
+    """What the requests of one client may cost.
+
+    Attributes:
+        connections: at the same time; further requests wait.
+        seconds: for one request, with the wait for a connection.
+        attempts: how often it is sent while the API server is busy or away.
+    """
+
+    connections: int = 64
+    seconds: float = 30.0
+    attempts: int = 5
+
+
+USUAL = Bounds()
 
 OnRequest = Callable[[str, str, str], None]
 """Called with verb, resource and status code (or the kind of failure) of every request."""
@@ -50,14 +65,17 @@ def _ignore(_verb: str, _resource: str, _code: str) -> None:
 class Connection:
     """One pooled client of one API server; closed by its owner."""
 
-    def __init__(self, api: Any, *, on_request: OnRequest | None = None) -> None:
+    def __init__(self, api: Any, bounds: Bounds, *, on_request: OnRequest | None = None) -> None:
         self._api = api
+        self._bounds = bounds
         self._on_request = on_request or _ignore
         self._require: Callable[[], None] | None = None
-        self._timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_SECONDS, sock_connect=CONNECT_TIMEOUT_SECONDS)
+        self._timeout = aiohttp.ClientTimeout(total=bounds.seconds, sock_connect=CONNECT_TIMEOUT_SECONDS)
 
     @classmethod
-    async def open(cls, kubeconfig: Path | None, *, on_request: OnRequest | None = None) -> Connection:
+    async def open(
+        cls, kubeconfig: Path | None, *, bounds: Bounds = USUAL, on_request: OnRequest | None = None
+    ) -> Connection:
         """Reads credentials; nothing is sent yet.
 
         Args:
@@ -68,11 +86,12 @@ class Connection:
         """
         try:
             configuration = await load_configuration(kubeconfig)
+            configuration.connection_pool_maxsize = bounds.connections
         except (_config.ConfigException, OSError, TypeError) as error:
             raise KubeUnavailable("credentials", f"no usable Kubernetes credentials: {error}") from error
         api = _client.ApiClient(configuration)
         api.user_agent = USER_AGENT
-        return cls(api, on_request=on_request)
+        return cls(api, bounds, on_request=on_request)
 
     def ask_before_writes(self, require: Callable[[], None]) -> None:
         """See `KubeClient`."""
@@ -109,7 +128,7 @@ class Connection:
         what = f"{verb} {resource} {subject}".rstrip()
         url = self._api.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         give_up_at = time.monotonic() + RETRY_BUDGET_SECONDS
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, self._bounds.attempts + 1):
             answer = await self._send(verb, resource, url, body, content_type)
             self._on_request(verb, resource, answer.code)
             if answer.status is not None and not _worth_repeating(answer.status):
@@ -117,7 +136,7 @@ class Connection:
                     raise rejection(answer.status, answer.body, what)
                 return _parsed(answer.body, what)
             delay = _delay(attempt, answer.retry_after)
-            if attempt == ATTEMPTS or time.monotonic() + delay > give_up_at:
+            if attempt == self._bounds.attempts or time.monotonic() + delay > give_up_at:
                 break
             await asyncio.sleep(delay)
         raise KubeUnavailable("api-server", f"{what}: the API server does not answer: {answer.problem}")
@@ -133,7 +152,7 @@ class Connection:
             )
             data: bytes = await response.read()
         except TimeoutError:
-            return _Answer("timeout", problem=f"nothing within {REQUEST_TIMEOUT_SECONDS:g} s")
+            return _Answer("timeout", problem=f"nothing within {self._bounds.seconds:g} s")
         except (aiohttp.ClientError, OSError, _config.ConfigException) as error:
             kind = type(error).__name__
             return _Answer(kind, problem=f"{kind}: {error}")
@@ -236,7 +255,6 @@ async def load_configuration(kubeconfig: Path | None) -> Any:
             await _config.load_kube_config(file, client_configuration=into, persist_config=False)
 
     configuration = _client.Configuration()
-    configuration.connection_pool_maxsize = POOL_SIZE
     await load(configuration)
     read_at = time.monotonic()
 

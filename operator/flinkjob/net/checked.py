@@ -14,6 +14,7 @@ import ssl
 import urllib.request
 import weakref
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 import httpcore
@@ -22,6 +23,7 @@ import httpx
 from flinkjob.core.access.names import advice
 from flinkjob.core.errors import Invalid
 from flinkjob.net.exchange import patience
+from flinkjob.net.places import Places
 from flinkjob.net.stream import SocketStream
 
 AddressCheck = Callable[[str], None]
@@ -33,8 +35,9 @@ _PROXY_SCHEMES: Final = ("http", "https", "all")
 class CheckedBackend(httpcore.AsyncNetworkBackend):
     """Resolves, checks and connects."""
 
-    def __init__(self, check: AddressCheck) -> None:
+    def __init__(self, check: AddressCheck, places: Places | None) -> None:
         self._check = check
+        self._places = places
         self._closed = False
         self._streams: weakref.WeakSet[SocketStream] = weakref.WeakSet()
 
@@ -51,12 +54,14 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         Raises:
             httpcore.ConnectError: unknown host, none answers, or one of the addresses is refused.
             httpcore.ConnectTimeout: not within `timeout` seconds, for each address.
+            httpcore.PoolTimeout: no place for another connection within `timeout` seconds.
         """
         addresses = await self._resolve(host, port, timeout)
         failure: Exception | None = None
         for address in addresses:
+            leave = await self._enter(timeout)
             try:
-                stream = await SocketStream.connect(address, port, timeout)
+                stream = await SocketStream.connect(address, port, timeout, leave)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
                 continue
@@ -66,6 +71,17 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
             self._streams.add(stream)
             return stream
         raise failure or httpcore.ConnectError("closed meanwhile" if self._closed else f"{host} has no address")
+
+    async def _enter(self, timeout: float | None) -> Callable[[], None]:
+        """Take a place for a connection; what gives it back."""
+        if self._places is None:
+            return lambda: None
+        try:
+            async with patience(timeout):
+                place = await self._places.take()
+        except TimeoutError as error:
+            raise httpcore.PoolTimeout("too many connections") from error
+        return partial(self._places.give_back, place)
 
     async def sleep(self, seconds: float) -> None:
         """Waits."""
@@ -114,9 +130,17 @@ class CheckedTransport(httpx.AsyncHTTPTransport):
         *,
         verify: ssl.SSLContext | None = None,
         limits: httpx.Limits | None = None,
+        places: Places | None = None,
     ) -> None:
+        """
+        Args:
+            verify: how servers prove who they are; None: as usual on the web.
+            limits: of this transport.
+            places: one for each connection of all transports that share them.
+        """
         bounds = limits or httpx.Limits(max_connections=100, max_keepalive_connections=20)
-        self._backend = CheckedBackend(check)
+        self._places = places
+        self._backend = CheckedBackend(check, places)
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=verify or httpx.create_ssl_context(),
             max_connections=bounds.max_connections,
@@ -124,6 +148,12 @@ class CheckedTransport(httpx.AsyncHTTPTransport):
             keepalive_expiry=bounds.keepalive_expiry,
             network_backend=self._backend,
         )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """As its base; the connection is not kept afterwards where others need its place."""
+        if self._places is not None and self._places.crowded:
+            request.headers["Connection"] = "close"
+        return await super().handle_async_request(request)
 
     @property
     def idle(self) -> bool:

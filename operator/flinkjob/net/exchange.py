@@ -24,8 +24,8 @@ T = TypeVar("T")
 class _Exchange:
     """When an exchange ends at the latest, and what it waits for just now."""
 
-    def __init__(self, seconds: float | None) -> None:
-        self.ends_at = math.inf if seconds is None else asyncio.get_running_loop().time() + seconds
+    def __init__(self, seconds: float) -> None:
+        self.ends_at = asyncio.get_running_loop().time() + seconds
         self.limits: set[asyncio.Timeout] = set()
 
     def end(self) -> None:
@@ -61,13 +61,13 @@ async def patience(seconds: float | None) -> AsyncIterator[None]:
             exchange.limits.discard(limit)
 
 
-async def complete(call: Callable[[], Coroutine[Any, Any, T]], seconds: float | None) -> T:
+async def complete(call: Callable[[], Coroutine[Any, Any, T]], seconds: float) -> T:
     """The outcome of `call`, which makes one exchange.
 
     When the caller is cancelled the exchange has ended before the cancellation goes on.
 
     Args:
-        seconds: for everything together; None: no limit.
+        seconds: for everything together.
 
     Raises:
         TimeoutError: it took longer (or whatever `call` makes of a time-out of its socket).
@@ -82,7 +82,7 @@ async def complete(call: Callable[[], Coroutine[Any, Any, T]], seconds: float | 
     task = asyncio.create_task(within())
     task.add_done_callback(_retrieved)
     try:
-        await asyncio.wait({task}, timeout=None if seconds is None else seconds + GRACE)
+        await asyncio.wait({task}, timeout=seconds + GRACE)
     except asyncio.CancelledError:
         exchange.end()
         await asyncio.wait({task}, timeout=GRACE)

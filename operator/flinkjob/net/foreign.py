@@ -7,12 +7,15 @@ its bytes, and its values keep no memory beyond the exchange that they are for.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import httpx
 import orjson
+
+from flinkjob.net.places import payer
 
 ACCEPT_IDENTITY: Final = {"Accept-Encoding": "identity"}
 """The header of each request: answers are wanted as they are."""
@@ -38,24 +41,34 @@ class Refused(Exception):
 
 
 class Budget:
-    """Bytes that all answers together may have while they are read."""
+    """Bytes that all answers together may have while they are read; those for one namespace at most half of them."""
 
     def __init__(self, total: int = BUDGET_BYTES) -> None:
         self._free = total
+        self._each = total // 2
+        self._taken: Counter[str] = Counter()
 
     @property
     def free(self) -> int:
         """How many bytes are left."""
         return self._free
 
-    def take(self, size: int) -> None:
-        """Raises `Refused` where so many bytes are not left."""
-        if size > self._free:
+    def payer(self) -> str:
+        """The namespace on whose account an answer is read."""
+        return payer(self._taken.__getitem__)
+
+    def take(self, namespace: str, size: int) -> None:
+        """Raises `Refused` where so many bytes are not left, of all or for the namespace."""
+        if size > self._free or self._taken[namespace] + size > self._each:
             raise Refused("busy", "too many large answers at the same time")
         self._free -= size
+        self._taken[namespace] += size
 
-    def give_back(self, size: int) -> None:
+    def give_back(self, namespace: str, size: int) -> None:
         self._free += size
+        self._taken[namespace] -= size
+        if not self._taken[namespace]:
+            del self._taken[namespace]
 
 
 async def raw_chunks(response: httpx.Response) -> AsyncIterator[bytes]:
@@ -81,19 +94,19 @@ async def body_of(response: httpx.Response, limit: int, budget: Budget) -> Async
         Refused: it is encoded, longer than `limit` bytes, or there is no room for it.
         httpx.TransportError: the connection broke.
     """
-    body, taken = bytearray(), 0
+    body, taken, namespace = bytearray(), 0, budget.payer()
     try:
         async for chunk in raw_chunks(response):
             if len(body) + len(chunk) > limit:
                 raise Refused("too-large", f"the answer is longer than {limit} bytes")
             more = len(body) + len(chunk) - FREE_BYTES - taken
             if more > 0:
-                budget.take(more)
+                budget.take(namespace, more)
                 taken += more
             body += chunk
         yield body
     finally:
-        budget.give_back(taken)
+        budget.give_back(namespace, taken)
 
 
 def parse_json(body: bytearray) -> Any:

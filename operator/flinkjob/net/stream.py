@@ -25,22 +25,36 @@ T = TypeVar("T")
 class SocketStream(httpcore.AsyncNetworkStream):
     """A connected socket; in clear, or encrypted after `start_tls`. One task at a time reads or writes."""
 
-    def __init__(self, connected: socket.socket) -> None:
+    def __init__(self, connected: socket.socket, closed: Callable[[], None]) -> None:
+        """
+        Args:
+            closed: called when it is closed, perhaps more than once.
+        """
         self._socket = connected
+        self._when_closed = closed
         self._busy = self._closed = False
         self._tls: ssl.SSLObject | None = None
         self._received, self._to_send = ssl.MemoryBIO(), ssl.MemoryBIO()
 
     @classmethod
-    async def connect(cls, address: str, port: int, timeout: float | None) -> SocketStream:
+    async def connect(
+        cls, address: str, port: int, timeout: float | None, closed: Callable[[], None] = lambda: None
+    ) -> SocketStream:
         """Connects to an IP address within `timeout` seconds.
+
+        Args:
+            closed: called when the connection is closed, perhaps more than once; also where none was made.
 
         Raises:
             httpcore.ConnectError: refused, or not to be reached.
             httpcore.ConnectTimeout: no answer in time.
         """
-        made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
-        stream = cls(made)
+        try:
+            made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+        except OSError as error:  # this process may open no more files
+            closed()
+            raise httpcore.ConnectError(str(error)) from error
+        stream = cls(made, closed)
         try:
             made.setblocking(False)
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -93,6 +107,7 @@ class SocketStream(httpcore.AsyncNetworkStream):
     def close(self) -> None:
         """Closes at once; who reads or writes just now is told that the connection broke."""
         self._closed = True
+        self._when_closed()
         if self._busy:
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)

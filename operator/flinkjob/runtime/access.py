@@ -1,8 +1,8 @@
 """How a Flink cluster is spoken to: plain, with basic or bearer credentials, with TLS and client certificates from Secrets.
 
-Used by `Clusters` to make its clients. Invariants: a Secret or ConfigMap is read only in the namespace of the FlinkJob that
-names it; what was read is used again for a minute, and for ever when it cannot be read any more (a deletion must end in a
-terminating namespace); a rotated certificate is picked up without a restart; nothing of it is ever logged.
+Used by `Connections` to make its clients. Invariants: a Secret or ConfigMap is read only in the namespace of the FlinkJob
+that names it; what was read is used again for a minute, and for ever when it cannot be read any more (a deletion must end in
+a terminating namespace); a rotated certificate is picked up without a restart; nothing of it is ever logged.
 """
 
 from __future__ import annotations
@@ -25,9 +25,8 @@ from flinkjob.api.codec import FlinkJob
 from flinkjob.api.constants import ANNOTATION_USE
 from flinkjob.api.references import KeyRef
 from flinkjob.core.errors import Transient
-from flinkjob.flink.client import FlinkClient
-from flinkjob.flink.rest import Limits
 from flinkjob.net.checked import AddressCheck, CheckedTransport
+from flinkjob.net.places import Places
 
 FRESH_SECONDS = 60.0
 """How long a Secret that was read is used without looking again."""
@@ -184,8 +183,15 @@ class SecretAuth(httpx.Auth):
 class RotatingTransport(httpx.AsyncBaseTransport):
     """Connections over TLS whose trust and client certificate come from Secrets, made anew when those change."""
 
-    def __init__(self, vault: Vault, tls: TlsSpec, limits: httpx.Limits, check: AddressCheck) -> None:
+    def __init__(
+        self, vault: Vault, tls: TlsSpec, limits: httpx.Limits, check: AddressCheck, places: Places | None = None
+    ) -> None:
+        """
+        Args:
+            check, limits, places: see `CheckedTransport`.
+        """
         self._check = check
+        self._places = places
         self._vault = vault
         self._tls = tls
         self._limits = limits
@@ -198,7 +204,8 @@ class RotatingTransport(httpx.AsyncBaseTransport):
         if self._inner is None or material != self._material:
             if self._inner is not None:
                 self._retired.append(self._inner)
-            self._inner = CheckedTransport(self._check, verify=_context(self._tls, material), limits=self._limits)
+            context = _context(self._tls, material)
+            self._inner = CheckedTransport(self._check, verify=context, limits=self._limits, places=self._places)
             self._material = material
         await self._close_retired()
         if self._tls.server_name:
@@ -222,67 +229,6 @@ class RotatingTransport(httpx.AsyncBaseTransport):
         name = self._tls.client_secret_ref.name
         data = await self._vault.secret(name)
         return ca, _required(data, "tls.crt", f"Secret {name}"), _required(data, "tls.key", f"Secret {name}")
-
-
-class Connections:
-    """The HTTP clients of all clusters: one for those that are reached plainly, one for each other way of access."""
-
-    def __init__(
-        self,
-        plain: httpx.AsyncClient,
-        reader: Reader,
-        check: AddressCheck,
-        limits: Limits | None = None,
-        *,
-        credentials_over_http: bool = False,
-    ) -> None:
-        """
-        Args:
-            check: refuses addresses that names resolve to, see `net.checked`.
-            limits: what the answers of all clusters may cost.
-            credentials_over_http: whether credentials may be sent where everybody on the way can read them.
-        """
-        self._credentials_over_http = credentials_over_http
-        self._limits = limits or Limits()
-        self._plain = plain
-        self._reader = reader
-        self._check = check
-        self._special: dict[tuple[str, Access], httpx.AsyncClient] = {}
-
-    def connect(self, url: str, access: Access | None) -> FlinkClient:
-        """A client of the cluster at an address."""
-        if access is None:
-            return FlinkClient(self._plain, url, limits=self._limits)
-        http = self._special.get((url, access))
-        if http is None:
-            http = self._special[url, access] = self._make(access)
-        return FlinkClient(http, url, limits=self._limits)
-
-    async def release(self, url: str, access: Access | None) -> None:
-        """Nobody needs the cluster any more."""
-        http = self._special.pop((url, access), None) if access is not None else None
-        if http is not None:
-            await http.aclose()
-
-    async def close(self) -> None:
-        """Close what is still open; the plain client is its owner's."""
-        for http in self._special.values():
-            await http.aclose()
-        self._special.clear()
-
-    def _make(self, access: Access) -> httpx.AsyncClient:
-        vault = Vault(self._reader, access.namespace)
-        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20)
-        transport: httpx.AsyncBaseTransport = (
-            RotatingTransport(vault, access.tls, limits, self._check)
-            if access.tls is not None
-            else CheckedTransport(self._check, limits=limits)
-        )
-        auth = None
-        if access.auth_secret is not None:
-            auth = SecretAuth(vault, access.auth_secret, plain=self._credentials_over_http)
-        hooks = self._plain.event_hooks
-        return httpx.AsyncClient(auth=auth, transport=transport, limits=limits, trust_env=False, event_hooks=hooks)
 
 
 def _context(tls: TlsSpec, material: tuple[bytes, ...]) -> ssl.SSLContext:

@@ -22,6 +22,7 @@ from flinkjob.core.flinkmodel import JobOverview
 from flinkjob.core.identity import Mark, prefix_of, read_mark
 from flinkjob.core.seen import ClusterSeen, JobSeen, Presence
 from flinkjob.flink.client import FlinkClient
+from flinkjob.net.places import on_account, paid_by
 from flinkjob.runtime.checkpoint_reads import CheckpointReads
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.restarts import Restarts
@@ -69,7 +70,7 @@ class Cluster:
             news: called with the keys whose jobs have a newer checkpoint.
         """
         self.client = client
-        self.checkpoints = CheckpointReads(client.checkpoints, enqueue=enqueue, news=news)
+        self.checkpoints = CheckpointReads(paid_by(self._paying, client.checkpoints), enqueue=enqueue, news=news)
         self.url = url
         self._pace = pace
         self._enqueue = enqueue
@@ -79,11 +80,12 @@ class Cluster:
         self._by_prefix: dict[str, list[JobOverview]] = {}
         self._watchers: dict[str, set[Key]] = {}
         self._visitors: set[Key] = set()
+        self._payers: tuple[str, ...] | None = None
         self._moving: set[Key] = set()
         self._terminal: dict[str, float] = {}
         self._absent: dict[str, _Absence] = {}
         self._marks: dict[str, tuple[datetime | None, Mark | None]] = {}
-        self._restarts = Restarts(client.failures, self._wake, name=url)
+        self._restarts = Restarts(paid_by(self._paying, client.failures), self._wake, name=url)
         self._incarnations: set[str] = set()
         self._flipped: float | None = None
         self._silent_since: float | None = None
@@ -109,7 +111,9 @@ class Cluster:
 
         Without a prefix it is woken by nothing, and the cluster is polled all the same.
         """
-        self._visitors.add(key)
+        if key not in self._visitors:
+            self._visitors.add(key)
+            self._payers = None
         for prefix in prefixes:
             self._watchers.setdefault(prefix, set()).add(key)
         if moving and key not in self._moving:
@@ -124,6 +128,7 @@ class Cluster:
             if not self._watchers[prefix]:
                 del self._watchers[prefix]
         self._visitors.discard(key)
+        self._payers = None
         self._moving.discard(key)
         self.checkpoints.forget(key)
 
@@ -135,6 +140,12 @@ class Cluster:
     @property
     def watched(self) -> bool:
         return bool(self._visitors)
+
+    def _paying(self) -> tuple[str, ...]:
+        """The namespaces of those who watch."""
+        if self._payers is None:
+            self._payers = tuple({key[0] for key in self._visitors})
+        return self._payers
 
     @property
     def silent(self) -> bool:
@@ -293,9 +304,10 @@ class Cluster:
     async def _poll(self) -> None:
         begun = time.monotonic()
         try:
-            overview = await self.client.overview_jobs()
-            if not self._seen.reachable or self._seen.incarnation is None:
-                await self.identify()
+            with on_account(self._paying()):
+                overview = await self.client.overview_jobs()
+                if not self._seen.reachable or self._seen.incarnation is None:
+                    await self.identify()
         except FlinkJobError as error:
             self._silence(error.message)
         except Exception as error:

@@ -5,6 +5,7 @@ Used by everything in runtime that speaks to Flink. Invariant: credentials of on
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -46,6 +47,8 @@ class Clusters:
         self._access: dict[tuple[str, str], Access] = {}
         self._watched: dict[Key, tuple[str, Access | None, frozenset[str]]] = {}
         self._borrowed: dict[tuple[str, Access | None], int] = {}
+        self._needed: dict[Key, frozenset[tuple[str, Access | None]]] = {}
+        self._needs: Counter[tuple[str, Access | None]] = Counter()
 
     def reach(self, namespace: str, url: str, access: Access | None) -> None:
         """Note how the FlinkJobs of a namespace reach an address; None takes nothing back that another one said."""
@@ -63,6 +66,15 @@ class Clusters:
             made = Cluster(client, url, self._pace, self._enqueue, self._polled, self._news)
             cluster = self._clusters[url, access] = made
         return cluster
+
+    def need(self, key: Key, *urls: str) -> None:
+        """`key` asks these clusters: they are kept until it needs others, or is forgotten."""
+        needed = frozenset((url, self._access.get((key[0], url))) for url in urls)
+        before = self._needed.get(key, frozenset())
+        if needed != before:
+            self._needs.update(needed)
+            self._needs.subtract(before)
+            self._needed[key] = needed
 
     def watch(self, key: Key, url: str, prefixes: frozenset[str], *, moving: bool) -> None:
         """`key` follows the jobs with these prefixes on this cluster, and on no other any more."""
@@ -102,6 +114,8 @@ class Clusters:
         before = self._watched.pop(key, None)
         if before is not None:
             self._at(before[0], before[1]).unwatch(key, before[2])
+        self.need(key)
+        self._needed.pop(key, None)
         await self.let_go_unwatched()
 
     async def leave(self, key: Key, url: str) -> None:
@@ -111,9 +125,15 @@ class Clusters:
             await self.forget(key)
 
     async def let_go_unwatched(self) -> None:
-        for address in [address for address, cluster in self._clusters.items() if not cluster.watched]:
+        """Let go what nobody watches or needs; others may do the same meanwhile."""
+        self._needs = +self._needs
+        while (address := self._unwatched()) is not None:
             await self._clusters.pop(address).close()
             await self._drop(address)
+
+    def _unwatched(self) -> tuple[str, Access | None] | None:
+        unwatched = (address for address, cluster in self._clusters.items() if not cluster.watched)
+        return next((address for address in unwatched if address not in self._needs), None)
 
     async def _drop(self, address: tuple[str, Access | None]) -> None:
         """Release the connection to a cluster that is neither polled nor called."""

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from flinkjob.core.errors import FlinkJobError, Transient
+from flinkjob.kube.connection import Bounds
 from flinkjob.kube.errors import AlreadyExists, Conflict
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 LEASE_SECONDS = 15
 RENEW_DEADLINE = 10.0
 RETRY_SECONDS = 2.0
+RENEWAL = Bounds(connections=2, seconds=3.0, attempts=1)
+"""The Lease is renewed over connections of its own, on which no other request is waited for. A request that is lost, and the
+pause after it, leave time for another renewal before the deadline."""
 
 
 class NotLeading(Transient):

@@ -1,24 +1,27 @@
 """Gathers what a decision needs: the cheap part always, facts that cost a call only when the decision asks for them.
 
 Called by the reconciler. Invariants: it decides nothing; an answer that cannot be had makes the cluster unreachable for this
-round, never a job absent or failed; nothing is asked of a cluster that may not be spoken to.
+round, never a job absent or failed; nothing is asked of a cluster that may not be spoken to; a round asks for a limited time,
+after which all that it has not asked counts as not answered. Only questions are cut off, never a call with an effect.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from flinkjob.api.codec import FlinkJob, parse_job
+from flinkjob.api.codec import FlinkJob, FlinkSavepoint, parse_job
 from flinkjob.api.constants import ANNOTATION_ADOPT
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinksavepoint_spec import TargetSpec
 from flinkjob.core.access.hosts import HostRules
-from flinkjob.core.errors import FlinkJobError, Invalid
+from flinkjob.core.errors import FlinkJobError, Invalid, Unreachable
 from flinkjob.core.facts import (
     Alias,
     Artifact,
@@ -59,8 +62,13 @@ from flinkjob.snapshots.listing import SnapshotLister
 
 log = logging.getLogger(__name__)
 
+ROUND_SECONDS = 60.0
+"""For so long a round asks clusters, all questions together."""
+TOO_SLOW = f"it answers too slowly: not all questions of a round within {ROUND_SECONDS:.0f} s"
 UNLISTED_RUNS = 50
 """So many runs of an object without a status are asked for by id."""
+ASKED_AT_ONCE = 8
+"""So many of them are asked for at the same time."""
 MOST_MARKS = 100
 """So many unknown jobs are asked in one round whose they are."""
 NOWHERE = ClusterSeen(url="", reachable=False)
@@ -92,6 +100,8 @@ class Observer:
         self._copy_searches = copies
         self._now = now
         self._deleting: dict[Key, float] = {}
+        self._until: dict[Key, float] = {}
+        self._missed: dict[Key, set[str]] = {}
 
     def now(self) -> datetime:
         return self._now()
@@ -100,7 +110,8 @@ class Observer:
         return Owner(self._identity, job.meta.namespace, job.meta.name)
 
     async def look(self, key: Key, job: FlinkJob | None) -> Observation:
-        """What every decision starts from."""
+        """What every decision starts from; a round begins with it."""
+        self._until[key] = time.monotonic() + ROUND_SECONDS
         if job is None:
             return Observation(now=self._now(), cluster=NOWHERE, target=NOWHERE)
         url, target_url = addresses(job)
@@ -110,6 +121,7 @@ class Observer:
             self._clusters.reach(namespace, url, access_of(job))
         access_denied, elsewhere = await self._closed(target_url, namespace)
         here = elsewhere if url == target_url else (await self._closed(url, namespace))[1]
+        self._clusters.need(key, *(at for at, closed in ((url, here), (target_url, elsewhere)) if closed is None))
         if here is not None and elsewhere is not None:
             return Observation(
                 now=self._now(),
@@ -159,15 +171,17 @@ class Observer:
         seen_job, latest = JobSeen(), None
         expected = submission.seen or run.phase is not RunPhase.WORKING
         try:
-            seen_job = await cluster.job(submission.job_id, expected=expected)
+            async with self._in_time(key):
+                seen_job = await cluster.job(submission.job_id, expected=expected)
             if submission.running and seen_job.overview is not None and not seen_job.overview.state.is_terminal:
                 latest = cluster.checkpoints.latest(key, submission.job_id)
         except FlinkJobError as error:
             return replace(seen, reachable=False, error=error.message), seen_job, run, latest
         return replace(await cluster.seen(), unreachable_for=seen.unreachable_for), seen_job, run, latest
 
-    async def look_at(self, namespace: str, target: TargetSpec) -> Observation:
+    async def look_at(self, key: Key, target: TargetSpec) -> Observation:
         """What a decision about a FlinkSavepoint with `target` starts from; the cluster must be watched, if it may be."""
+        namespace = key[0]
         url = target.cluster.as_cluster().address(namespace)
         access_denied, closed = await self._closed(url, namespace)
         if closed is not None:
@@ -175,10 +189,36 @@ class Observer:
         cluster = self._clusters.at(url, namespace)
         seen, job = await cluster.seen(), JobSeen()
         try:
-            job = await cluster.job(target.job_id, expected=True)
+            async with self._in_time(key):
+                job = await cluster.job(target.job_id, expected=True)
         except FlinkJobError as error:
             seen = replace(seen, reachable=False, error=error.message)
         return Observation(now=self._now(), cluster=seen, target=seen, job=job)
+
+    @asynccontextmanager
+    async def _in_time(self, key: Key) -> AsyncIterator[None]:
+        """Ask inside, as long as the round of this key may ask.
+
+        Raises:
+            Unreachable: it took longer, or the time was over.
+        """
+        try:
+            async with asyncio.timeout_at(self._until[key]):
+                yield
+        except TimeoutError:
+            raise Unreachable("timeout", TOO_SLOW) from None
+
+    def in_turn(self, key: Key, savepoints: Iterable[FlinkSavepoint]) -> list[FlinkSavepoint]:
+        """Those first that the last round had no time for."""
+        missed = self._missed.pop(key, set())
+        return sorted(savepoints, key=lambda one: one.meta.uid not in missed)
+
+    def in_time(self, key: Key, savepoint: FlinkSavepoint, observation: Observation) -> Observation:
+        """What this FlinkSavepoint is decided by: without the cluster where the round may not ask any more."""
+        if time.monotonic() < self._until[key]:
+            return observation
+        self._missed.setdefault(key, set()).add(savepoint.meta.uid)
+        return _silent(observation, TOO_SLOW)
 
     async def may_connect(self, url: str, namespace: str) -> bool:
         """Whether objects of a namespace may use the address: it passes the list of allowed hosts, and where it leads to
@@ -216,6 +256,8 @@ class Observer:
 
     def forget(self, key: Key) -> None:
         self._deleting.pop(key, None)
+        self._until.pop(key, None)
+        self._missed.pop(key, None)
         self._copy_searches.forget(key)
 
     async def fill(self, key: Key, job: FlinkJob | None, observation: Observation, fact: Fact[Any]) -> Observation:
@@ -225,10 +267,11 @@ class Observer:
             if closed is not None:
                 return _silent(observation, access_denied or closed.error)
         try:
-            if fact.where in (Where.RUN, Where.TARGET):
-                answer = await self._ask(self._clusters.at(url or "", key[0]), job, observation, fact)
-            else:
-                answer = await self._answer(key, job, fact)
+            async with self._in_time(key):
+                if fact.where in (Where.RUN, Where.TARGET):
+                    answer = await self._ask(self._clusters.at(url or "", key[0]), job, observation, fact)
+                else:
+                    answer = await self._answer(key, job, fact)
         except FlinkJobError as error:
             log.info("%s cannot be had: %s", type(fact).__name__, error.message)
             return _silent(observation, error.message)
@@ -293,15 +336,17 @@ class Observer:
         return parse_job({"metadata": {"name": name}, "spec": (raw.get("data") or {}).get("spec")}).spec
 
     async def _unlisted_job(self, client: FlinkClient, job: FlinkJob | None) -> str | None:
-        """A live job with an id of one of the object's first runs, asked for one by one."""
+        """A live job with an id of one of the object's first runs, asked for by these ids."""
         if job is None:
             return None
-        for number in range(1, UNLISTED_RUNS + 1):
-            for form in (job_id, earlier_job_id):
-                candidate = form(self.owner(job), job.meta.uid, number)
-                state = await client.job_status(candidate)
-                if state is not None and not state.is_terminal:
-                    return candidate
+        runs = range(1, UNLISTED_RUNS + 1)
+        ids = [form(self.owner(job), job.meta.uid, run) for run in runs for form in (job_id, earlier_job_id)]
+        for at in range(0, len(ids), ASKED_AT_ONCE):
+            some = ids[at : at + ASKED_AT_ONCE]
+            states = await asyncio.gather(*map(client.job_status, some))
+            live = (one for one, state in zip(some, states, strict=True) if state is not None and not state.is_terminal)
+            if (found := next(live, None)) is not None:
+                return found
         return None
 
 

@@ -2,7 +2,8 @@
 
 Fed by the handlers, the cluster pollers and finished background tasks; drained by the reconciler. Invariants: a key that is
 added while it is being worked on is worked on again afterwards; a key is never in two workers; of several delays for a key
-the shortest counts; a failing key is retried with a growing pause and holds up no other key.
+the shortest counts; a failing key is retried with a growing pause and holds up no other key. Namespaces take turns, and none
+has more than its share of the workers. A round that lasts gives its worker back and goes on to its end without one.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
 from flinkjob.core.backoff import delay_seconds
+from flinkjob.core.shares import Line, Place, Shares
 
 log = logging.getLogger(__name__)
 
@@ -22,17 +23,27 @@ Key = tuple[str, str]
 Handle = Callable[[Key], Awaitable[float | None]]
 """Works on a key; returns after how many seconds to work on it again, None: only when something changes."""
 
+WORKER_SECONDS = 5.0
+"""A round that lasts longer waits for something: its worker is given to others."""
+
 
 class WorkQueue:
     """Keys waiting for workers."""
 
-    def __init__(self, handle: Handle, *, workers: int) -> None:
+    def __init__(self, handle: Handle, *, workers: int, share: int) -> None:
+        """
+        Args:
+            workers: keys that are worked on at the same time, see `Shares` for those beyond.
+            share: how many of them one namespace may have.
+        """
         self._handle = handle
-        self._limit = workers
-        self._ready: OrderedDict[Key, float] = OrderedDict()
+        self._shares = Shares(workers, each=share)
+        self._ready: Line[Key] = Line()
+        self._moved = time.monotonic()
         self._active: set[Key] = set()
         self._again: set[Key] = set()
         self._timers: dict[Key, tuple[float, asyncio.TimerHandle]] = {}
+        self._lasting: dict[Key, asyncio.TimerHandle] = {}
         self._failures: dict[Key, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -47,8 +58,9 @@ class WorkQueue:
         self._cancel_timer(key)
         if key in self._active:
             self._again.add(key)
-        elif key not in self._ready:
-            self._ready[key] = time.monotonic()
+            return
+        self._ready.add(key[0], key, time.monotonic())
+        if self._shares.may(key[0]):
             self._dispatch()
 
     def depth(self) -> int:
@@ -56,13 +68,18 @@ class WorkQueue:
         return len(self._ready)
 
     def oldest_seconds(self) -> float:
-        """How long the first of them has been waiting."""
-        return time.monotonic() - next(iter(self._ready.values())) if self._ready else 0.0
+        """How long the one that waits longest has been waiting."""
+        oldest = self._ready.oldest()
+        return time.monotonic() - oldest if oldest is not None else 0.0
+
+    def stuck_seconds(self) -> float:
+        """For how long no round has begun or ended although keys wait."""
+        return min(time.monotonic() - self._moved, self.oldest_seconds())
 
     async def drain(self, seconds: float) -> None:
         """Take nothing new; let the workers finish what they are at, for at most so many seconds."""
         self._closed = True
-        self._ready.clear()
+        self._ready = Line()
         for _, timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -93,15 +110,28 @@ class WorkQueue:
             before[1].cancel()
 
     def _dispatch(self) -> None:
-        while self._ready and len(self._active) < self._limit and not self._closed:
-            key, _ = self._ready.popitem(last=False)
+        while not self._closed and (found := self._ready.take(self._shares.may)) is not None:
+            namespace, key = found
+            place = self._shares.take(namespace)
             self._active.add(key)
-            task = asyncio.create_task(self._work(key), name=f"reconcile {key[0]}/{key[1]}")
+            self._moved = time.monotonic()
+            task = asyncio.create_task(self._work(key, place), name=f"reconcile {key[0]}/{key[1]}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _work(self, key: Key) -> None:
+    def _set_aside(self, key: Key, place: Place) -> None:
+        if place.set_aside():
+            self._dispatch()
+        else:
+            self._watch(key, place)
+
+    def _watch(self, key: Key, place: Place) -> None:
+        """Give the place to others when the round lasts, or when that can be."""
+        self._lasting[key] = asyncio.get_running_loop().call_later(WORKER_SECONDS, self._set_aside, key, place)
+
+    async def _work(self, key: Key, place: Place) -> None:
         delay: float | None
+        self._watch(key, place)
         try:
             delay = await self._handle(key)
             self._failures.pop(key, None)
@@ -112,10 +142,18 @@ class WorkQueue:
             delay = delay_seconds(failures, seed=f"{key[0]}/{key[1]}", initial=0.5, maximum=60.0)
             log.exception("reconciling failed, again in %.1f s", delay)
         finally:
+            self._lasting.pop(key).cancel()
+            place.give_back()
             self._active.discard(key)
+            self._moved = time.monotonic()
         if key in self._again:
             self._again.discard(key)
             self.add(key)
         elif delay is not None:
             self.add(key, delay)
         self._dispatch()
+
+
+def soonest(delays: list[float | None]) -> float | None:
+    """The shortest of the delays; None where there is none."""
+    return min((delay for delay in delays if delay is not None), default=None)

@@ -32,6 +32,7 @@ from flinkjob.core.savepoint.after_end import needs_cluster
 from flinkjob.core.savepoint.decide import SavepointInput, decide_savepoint
 from flinkjob.core.unreadable import mend, release, unreadable_event
 from flinkjob.kube.errors import Conflict, Gone, KubeRejected
+from flinkjob.net.places import on_account
 from flinkjob.observability.jobmetrics import downtime
 from flinkjob.observability.logging import context
 from flinkjob.observability.metrics import Metrics
@@ -42,7 +43,7 @@ from flinkjob.runtime.copy_tasks import CopyTasks
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.leader import RETRY_SECONDS, NotLeading
 from flinkjob.runtime.observer import Observer, addresses
-from flinkjob.runtime.queue import Key
+from flinkjob.runtime.queue import Key, soonest
 from flinkjob.runtime.refusals import Refusals
 from flinkjob.runtime.tasks import Tasks
 from flinkjob.runtime.ticks import Ticks
@@ -54,8 +55,6 @@ MOST_FACTS = 12
 CONFLICT_PAUSE = 0.1
 MOVING_BELOW = 2.5
 """A key that wants to be looked at again within so many seconds is moving: its cluster is polled fast."""
-
-
 MOST_DISPOSERS = 5
 """How many clusters are asked to dispose of one snapshot."""
 
@@ -103,7 +102,7 @@ class Reconciler:
         begun = time.monotonic()
         result = "error"
         try:
-            with context(job=f"{key[0]}/{key[1]}"):
+            with context(job=f"{key[0]}/{key[1]}"), on_account((key[0],)):
                 delay = await self._round(key)
             result = "ok"
             return delay
@@ -137,16 +136,17 @@ class Reconciler:
         status = decision.status if decision is not None else FlinkJobStatus()
         delays = list[float | None]()
         turn = turns(job.spec if job is not None else None, views, observation.now)
-        for savepoint in savepoints:
+        for savepoint in self._observer.in_turn(key, savepoints):
             if pause := self._refusals.pause(savepoint.meta):
                 delays.append(pause)
                 continue
+            observation = self._observer.in_time(key, savepoint, observation)
             delays.append(await self._alone(key, job, savepoint, status, observation, decision, turn))
         if job is not None and decision is not None:
             delays.append(await self._carry_out_job(key, job, decision))
         elif job is None and not any(needs_cluster(one, observation.now) for one in self._cache.savepoints_of(key)):
             await self._forget(key)
-        return _soonest(delays)
+        return soonest(delays)
 
     async def _carry_out_job(self, key: Key, job: FlinkJob, decision: JobDecision) -> float | None:
         """Carry a decision about a FlinkJob out; after how many seconds it wants to be looked at again, or is tried again
@@ -190,7 +190,7 @@ class Reconciler:
             delays.append(decision.requeue_after)
         why = f"FlinkJob {job.meta.name}: {job.status_error}"
         delays += [await self._release(key, savepoint, savepoint.status_error or why) for savepoint in savepoints]
-        return _soonest(delays)
+        return soonest(delays)
 
     async def _release(self, key: Key, savepoint: FlinkSavepoint, why: str) -> float | None:
         """A FlinkSavepoint of which not everything can be read: it ends when it is being deleted."""
@@ -337,7 +337,7 @@ class Reconciler:
             self._clusters.visit(key, url)
         else:
             await self._clusters.leave(key, url)
-        return await self._observer.look_at(key[0], target)
+        return await self._observer.look_at(key, target)
 
     def _wait_for_target(self, key: Key, target: TargetSpec) -> None:
         """Be woken by the job of a target, which may be acted on, and have its cluster polled fast."""
@@ -396,8 +396,3 @@ class Reconciler:
         self._ticks.forget(key)
         self._observer.forget(key)
         await self._clusters.forget(key)
-
-
-def _soonest(delays: list[float | None]) -> float | None:
-    """The shortest of them; None where there is none."""
-    return min((delay for delay in delays if delay is not None), default=None)

@@ -1,14 +1,16 @@
 """Calls that may take minutes, as tasks beside the workers: fetching and uploading a jar, and the run call.
 
 Started by the observer (artifacts) and the executor (runs). Invariants: a worker never waits for them longer than a moment;
-at most one of each for a key; the outcome is kept for the next observation and the key is enqueued.
+at most one of each for a key; the outcome is kept for the next observation and the key is enqueued; each ends at some time,
+and of those that are sent at the same time each namespace has its share.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from flinkjob.artifacts.errors import ArtifactInvalid
@@ -29,6 +31,8 @@ from flinkjob.core.seen import (
     RunPhase,
     RunSeen,
 )
+from flinkjob.flink.client import FlinkClient
+from flinkjob.net.places import Places, on_account
 from flinkjob.runtime.background import Background, Work
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.faults import Effect, Faults
@@ -52,8 +56,21 @@ class Tasks:
     """The long calls of all keys."""
 
     def __init__(
-        self, *, identity: str, clusters: Clusters, store: ArtifactStore, faults: Faults, enqueue: Callable[[Key], None]
+        self,
+        *,
+        identity: str,
+        clusters: Clusters,
+        store: ArtifactStore,
+        faults: Faults,
+        enqueue: Callable[[Key], None],
+        most: int,
     ) -> None:
+        """
+        Args:
+            most: uploads and calls that run a main() that are sent at the same time; one namespace may have half of them.
+        """
+        self._sent = Places(most, each=(most + 1) // 2)
+        self._queued: set[Key] = set()
         self._identity = identity
         self._clusters = clusters
         self._store = store
@@ -88,21 +105,33 @@ class Tasks:
 
     async def _upload(self, key: Key, request: ArtifactRequest) -> ArtifactSeen:
         """Find the jar on the cluster by its digest, else fetch it and upload it under its digest."""
-        client = self._clusters.at(request.url, key[0]).client
         if request.digest is not None and (found := await self._find(key, request.url, request.digest)) is not None:
             return found
         artifact = await self._store.get(request.uri, request.digest)
         if request.digest is None and (found := await self._find(key, request.url, artifact.digest)) is not None:
             return found
-        self._faults.before(Effect.UPLOAD)
-        jar_id = await client.upload_jar(artifact.path, jar_name(self._identity, artifact.digest))
-        self._faults.after(Effect.UPLOAD)
+        async with self._client(key, request.url) as client:
+            self._faults.before(Effect.UPLOAD)
+            jar_id = await client.upload_jar(artifact.path, jar_name(self._identity, artifact.digest))
+            self._faults.after(Effect.UPLOAD)
         return ArtifactSeen(phase=ArtifactPhase.READY, digest=artifact.digest, jar_id=jar_id)
 
     async def _find(self, key: Key, url: str, digest: str) -> ArtifactSeen | None:
         name = jar_name(self._identity, digest)
         jar = next((jar for jar in await self._clusters.at(url, key[0]).client.list_jars() if jar.name == name), None)
         return ArtifactSeen(phase=ArtifactPhase.READY, digest=digest, jar_id=jar.id) if jar is not None else None
+
+    @asynccontextmanager
+    async def _client(self, key: Key, url: str) -> AsyncIterator[FlinkClient]:
+        """A client for one long call, once it is this namespace's turn."""
+        self._queued.add(key)
+        try:
+            with on_account((key[0],)):
+                async with self._sent.hold():
+                    self._queued.discard(key)
+                    yield self._clusters.at(url, key[0]).client
+        finally:
+            self._queued.discard(key)
 
     # job graphs
 
@@ -115,9 +144,9 @@ class Tasks:
         return await known.wait(MOMENT) or JobGraphSeen(phase=JobGraphPhase.WORKING)
 
     async def _compile(self, key: Key, request: JobGraphRequest) -> JobGraphSeen:
-        client = self._clusters.at(request.url, key[0]).client
         try:
-            plan = await client.plan_jar(request.jar_id, request.request, timeout=None)
+            async with self._client(key, request.url) as client:
+                plan = await client.plan_jar(request.jar_id, request.request)
         except SubmitRejected as error:
             return JobGraphSeen(phase=JobGraphPhase.REFUSED, message=error.message)
         except FlinkJobError as error:
@@ -185,12 +214,12 @@ class Tasks:
         run = self._runs.get(key)
         if run is None or (run.asked.request.job_id, run.asked.attempt) != (job_id, attempt):
             return RunSeen()
-        return run.outcome or RunSeen(phase=RunPhase.WORKING)
+        return run.outcome or RunSeen(phase=RunPhase.WORKING, queued=key in self._queued)
 
     async def _send(self, key: Key, action: RunJob) -> RunSeen:
-        client = self._clusters.at(action.url, key[0]).client
         try:
-            await client.run_jar(action.jar_id, action.request, timeout=_patience(action.attempt))
+            async with self._client(key, action.url) as client:
+                await client.run_jar(action.jar_id, action.request, timeout=_patience(action.attempt))
             seen = RunSeen(phase=RunPhase.ACCEPTED)
         except SubmitRejected as error:
             log.info("run call refused (%s): %s", error.kind, error.message)

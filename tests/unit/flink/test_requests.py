@@ -19,6 +19,7 @@ from flinkjob.core.flinkmodel import (
     TriggerState,
 )
 from flinkjob.flink import FlinkClient, wire
+from flinkjob.flink.rest import LONG
 
 JOB, TRIGGER = "a" * 32, "b" * 32
 
@@ -126,12 +127,14 @@ async def test_a_large_upload_has_more_time(tmp_path: Path) -> None:
     assert flink.requests[0].extensions["timeout"]["write"] == 14.0
 
 
-async def test_run_has_no_time_out_of_its_own_but_connects_in_time() -> None:
+async def test_a_call_that_runs_main_may_last_but_connects_in_time_and_ends() -> None:
     flink = Flink({"jobid": JOB})
     await flink.client.run_jar("x.jar", RunRequest(job_id=JOB))
-    assert flink.requests[0].extensions["timeout"] == {"connect": 10.0, "read": None, "write": None, "pool": 10.0}
+    assert flink.requests[0].extensions["timeout"] == {"connect": 10.0, "read": 600.0, "write": 600.0, "pool": 600.0}
     await flink.client.run_jar("x.jar", RunRequest(job_id=JOB), timeout=3)
-    assert flink.requests[1].extensions["timeout"]["read"] == 3
+    assert flink.requests[1].extensions["timeout"]["read"] == flink.requests[1].extensions["timeout"]["connect"] == 3
+    await flink.client.delete_jar("x.jar")
+    assert [LONG in request.extensions for request in flink.requests] == [True, True, False]
 
 
 async def test_requirements_are_put_for_every_vertex() -> None:

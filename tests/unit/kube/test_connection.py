@@ -15,6 +15,7 @@ from aiohttp import web
 from flinkjob.core.errors import Transient
 from flinkjob.kube import connection
 from flinkjob.kube.client import KubeClient
+from flinkjob.kube.connection import USUAL, Bounds
 from flinkjob.kube.errors import (
     AlreadyExists,
     Conflict,
@@ -39,11 +40,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def connected(tmp_path: Path, *script: Answer) -> AsyncIterator[tuple[KubeClient, ApiServer, Counted]]:
+async def connected(
+    tmp_path: Path, *script: Answer, bounds: Bounds = USUAL
+) -> AsyncIterator[tuple[KubeClient, ApiServer, Counted]]:
     counted: Counted = []
     async with api_server(*script) as server:
         path = server.kubeconfig(tmp_path)
-        async with await KubeClient.connect(path, on_request=lambda *request: counted.append(request)) as client:
+        connect = KubeClient.connect(path, bounds=bounds, on_request=lambda *request: counted.append(request))
+        async with await connect as client:
             yield client, server, counted
 
 
@@ -74,7 +78,7 @@ async def test_trouble_is_retried_and_then_told(tmp_path: Path, trouble: Answer,
     async with connected(tmp_path, trouble) as (client, _, counted):
         with pytest.raises(KubeUnavailable, match=f"get flinkjobs apps/clicks: .*{code}"):
             await client.get(Kind.FLINK_JOB, "apps", "clicks")
-    assert [counted_code for _, _, counted_code in counted] == [code] * connection.ATTEMPTS
+    assert [counted_code for _, _, counted_code in counted] == [code] * connection.USUAL.attempts
 
 
 @pytest.mark.fault("operator-lease-lost")
@@ -116,9 +120,8 @@ async def test_no_repetition_after_the_budget(tmp_path: Path) -> None:
     assert len(server.seen) == 1
 
 
-async def test_a_silent_server_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "REQUEST_TIMEOUT_SECONDS", 0.5)
-    async with connected(tmp_path, hangs, says(OBJECT)) as (client, _, counted):
+async def test_a_silent_server_is_given_up(tmp_path: Path) -> None:
+    async with connected(tmp_path, hangs, says(OBJECT), bounds=Bounds(seconds=0.5)) as (client, _, counted):
         assert await client.get(Kind.FLINK_JOB, "apps", "clicks") == OBJECT
     codes = [code for _, _, code in counted]
     assert codes[-1] == "200"
@@ -283,4 +286,4 @@ async def test_requests_share_a_pool(tmp_path: Path) -> None:
     async with connected(tmp_path, answer) as (client, server, _):
         await asyncio.gather(*(client.get(Kind.FLINK_JOB, "apps", "clicks") for _ in range(200)))
     assert len(server.seen) == 200
-    assert len(peers) <= connection.POOL_SIZE
+    assert len(peers) <= connection.USUAL.connections

@@ -16,6 +16,7 @@ from flinkjob.core.errors import Unreachable
 from flinkjob.flink.rest import FlinkRest
 from flinkjob.net.checked import CheckedTransport
 from flinkjob.net.exchange import complete, patience
+from flinkjob.net.places import Places
 
 MOMENTS = 60
 """Turns of the event loop after which an exchange is ended; one that is let be takes about 30."""
@@ -52,13 +53,16 @@ class Line:
 
     def __init__(self, server: Server, port: int, keep: int = 3) -> None:
         self.server, self.port = server, port
+        self.places = Places(8, each=8)
         self.transport = CheckedTransport(
-            lambda _: None, limits=httpx.Limits(max_connections=3, max_keepalive_connections=keep)
+            lambda _: None,
+            limits=httpx.Limits(max_connections=3, max_keepalive_connections=keep),
+            places=self.places,
         )
         self.http = httpx.AsyncClient(transport=self.transport, trust_env=False)
         self.rest = FlinkRest(self.http, f"http://127.0.0.1:{port}", timeout=5)
 
-    async def ask(self, timeout: float | None = 5.0) -> None:
+    async def ask(self, timeout: float = 5.0) -> None:
         assert (await self.rest.call("GET", "/", timeout=timeout)).body == {}
 
 
@@ -76,6 +80,7 @@ async def line() -> AsyncIterator[Line]:
             while server.open:
                 await asyncio.sleep(0.001)
         gc.collect()
+        assert line.places.taken == 0
     listening.close()
     await listening.wait_closed()
 
@@ -86,7 +91,7 @@ async def test_cancelled_at_any_moment(line: Line, connected: bool) -> None:
     used = line if connected else Line(line.server, line.port, keep=0)
     for moment in range(MOMENTS):
         await used.ask()
-        task = asyncio.create_task(used.ask(None))
+        task = asyncio.create_task(used.ask(3600))
         for _ in range(moment):
             await asyncio.sleep(0)
         task.cancel()
@@ -95,6 +100,7 @@ async def test_cancelled_at_any_moment(line: Line, connected: bool) -> None:
         assert used.transport.idle, f"after {moment} turns"
     await used.ask()
     await used.http.aclose()
+    assert used.places.taken == 0
 
 
 @pytest.mark.connection("ended-at-any-moment")
@@ -119,11 +125,11 @@ async def test_an_answer_in_drops_does_not_outlast_the_limit(line: Line) -> None
 @pytest.mark.connection("ended-at-any-moment")
 async def test_closing_ends_what_is_under_way(line: Line) -> None:
     line.server.goes_on.clear()
-    asked = [asyncio.create_task(line.ask(None)) for _ in range(3)]
+    asked = [asyncio.create_task(line.ask(3600)) for _ in range(3)]
     async with asyncio.timeout(10):
         while line.server.open < 3:
             await asyncio.sleep(0.001)
-    connecting = asyncio.create_task(line.ask(None))
+    connecting = asyncio.create_task(line.ask(3600))
     await asyncio.sleep(0)
     await line.http.aclose()
     await asyncio.wait({*asked}, timeout=10)
@@ -136,7 +142,7 @@ async def test_closing_ends_what_is_under_way(line: Line) -> None:
 async def test_what_waits_for_something_else_than_its_socket_is_ended_too() -> None:
     with pytest.raises(TimeoutError):
         await complete(asyncio.Event().wait, 0.01)
-    stubborn = asyncio.create_task(complete(asyncio.Event().wait, None))
+    stubborn = asyncio.create_task(complete(asyncio.Event().wait, 3600))
     await asyncio.sleep(0)
     stubborn.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -152,7 +158,7 @@ async def test_the_outcome_is_handed_on() -> None:
 
     assert await complete(answer, 1.0) == 7
     with pytest.raises(KeyError, match="x"):
-        await complete(fail, None)
+        await complete(fail, 1.0)
 
 
 async def test_patience_by_itself() -> None:

@@ -11,8 +11,16 @@ from typing import Any
 import pytest
 
 from flinkjob.core.errors import FlinkJobError, Unreachable
-from flinkjob.core.flinkmodel import Checkpoint, CheckpointKind, CheckpointStats, CheckpointStatus, FlinkJobState
+from flinkjob.core.flinkmodel import (
+    Checkpoint,
+    CheckpointKind,
+    CheckpointStats,
+    CheckpointStatus,
+    FlinkJobState,
+    JobOverview,
+)
 from flinkjob.core.seen import ClusterSeen, JobSeen, Presence
+from flinkjob.net.places import Places, on_account
 from flinkjob.runtime.access import Access
 from flinkjob.runtime.checkpoint_reads import AFTER_FAILURE, READ_EVERY
 from flinkjob.runtime.cluster import Cluster, Pace, configured
@@ -533,6 +541,77 @@ def test_a_cluster_that_nobody_watches_is_let_go(site: Site) -> None:
     assert site.clusters.all() == ()
     assert site.released == [URL]
     assert _polls(site, 60) == 0
+
+
+def test_a_cluster_that_a_key_asks_is_kept_whoever_else_is_forgotten(site: Site) -> None:
+    """A key in its first round watches nothing yet; and where it shall move to it asks before it is there."""
+    third = ("other", "c")
+
+    async def live() -> None:
+        site.clusters.need(KEY, URL, "http://other")
+        site.clusters.at("http://other", "ns")
+        site.clusters.need(third, URL)
+        await site.clusters.forget(OTHER)
+        assert [cluster.url for cluster in site.clusters.all()] == [URL, "http://other"]
+        site.clusters.need(KEY, "http://other")
+        await site.clusters.forget(third)
+        assert [cluster.url for cluster in site.clusters.all()] == ["http://other"]
+        await site.clusters.forget(KEY)
+        assert site.clusters.all() == ()
+
+    site.world.run(live())
+    assert site.released == [URL, "http://other"]
+
+
+def test_several_keys_are_forgotten_at_once(site: Site) -> None:
+    """While one cluster is let go another key lets the others go."""
+
+    async def forget() -> None:
+        for number in range(4):
+            site.clusters.at(f"http://other-{number}", "ns")
+        await asyncio.gather(*(site.clusters.forget(("ns", str(number))) for number in range(3)))
+
+    site.world.run(forget())
+    assert site.clusters.all() == ()
+    assert sorted(site.released) == [URL, *(f"http://other-{number}" for number in range(4))]
+
+
+@pytest.mark.invariant(12)
+def test_a_cluster_of_several_namespaces_is_looked_at_on_the_account_that_has_room(world: World) -> None:
+    """Whoever has taken all of his share may watch it too."""
+    places = Places(8, each=1)
+
+    class Connecting(StubFlink):
+        """Takes a connection for each look."""
+
+        async def overview_jobs(self) -> tuple[JobOverview, ...]:
+            async with places.hold():
+                return await super().overview_jobs()
+
+        async def checkpoints(self, job_id: str) -> CheckpointStats | None:
+            async with places.hold():
+                return await super().checkpoints(job_id)
+
+    flink: Any = Connecting()
+    flink.jobs[JOB] = job_overview(JOB)
+
+    async def watch() -> Cluster:
+        with on_account(("bad",)):
+            await places.take()
+            clusters = Clusters(lambda url, access: flink, Pace(0.5, 5.0), lambda _: None)
+            cluster = clusters.at(URL, "bad")
+            clusters.watch(("bad", "x"), URL, frozenset(), moving=False)
+        clusters.watch(("good", "y"), URL, frozenset({PREFIX}), moving=False)
+        await cluster.seen()
+        cluster.checkpoints.latest(("good", "y"), JOB)
+        return cluster
+
+    cluster = world.run(watch())
+    world.pass_time(20)
+    assert cluster.known(JOB) is not None
+    assert flink.calls.count("overview") >= 4
+    assert "checkpoints" in flink.calls
+    world.run(cluster.close())
 
 
 def test_a_key_follows_one_cluster(site: Site) -> None:

@@ -87,7 +87,9 @@ class Operator:
         store: Any = None
         events: Any = StubEvents(self.kube.log)
         self.clusters = Clusters(self._connect, Pace(), lambda _: None)
-        tasks = Tasks(identity="default", clusters=self.clusters, store=store, faults=Faults(), enqueue=lambda _: None)
+        tasks = Tasks(
+            identity="default", clusters=self.clusters, store=store, faults=Faults(), enqueue=lambda _: None, most=8
+        )
         stores = StoreAccesses(reader=kube, grants=StoreGrants(), hosts=HostRules())
         self.observer = Observer(
             identity="default",

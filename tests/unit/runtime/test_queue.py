@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from flinkjob.runtime.queue import Key, WorkQueue
+from flinkjob.runtime.queue import WORKER_SECONDS, Key, WorkQueue
 from tests.unit.runtime.conftest import World
 
 A, B, C = ("ns", "a"), ("ns", "b"), ("ns", "c")
@@ -16,7 +16,7 @@ A, B, C = ("ns", "a"), ("ns", "b"), ("ns", "c")
 class Work:
     """Handles keys: notes when, takes a while, and may fail."""
 
-    def __init__(self, world: World, *, lasts: float = 0.0, workers: int = 4) -> None:
+    def __init__(self, world: World, *, lasts: float = 0.0, workers: int = 4, share: int = 100) -> None:
         self.world = world
         self.lasts = lasts
         self.begun: list[tuple[Key, float]] = []
@@ -25,7 +25,8 @@ class Work:
         self.delay: dict[Key, float | None] = {}
         self.failing: set[Key] = set()
         self.started = world.now()
-        self.queue = WorkQueue(self.handle, workers=workers)
+        self.lasting: dict[Key, float] = {}
+        self.queue = WorkQueue(self.handle, workers=workers, share=share)
 
     async def handle(self, key: Key) -> float | None:
         assert key not in self.active, "two workers at one key"
@@ -33,8 +34,8 @@ class Work:
         self.active.append(key)
         self.most = max(self.most, len(self.active))
         try:
-            if self.lasts:
-                await asyncio.sleep(self.lasts)
+            if lasts := self.lasting.get(key, self.lasts):
+                await asyncio.sleep(lasts)
             if key in self.failing:
                 raise RuntimeError("boom")
             return self.delay.pop(key, None)
@@ -79,6 +80,82 @@ def test_workers_are_bounded_and_a_slow_key_holds_up_no_other(world: World) -> N
     world.pass_time(10)
     assert work.most == 2
     assert [key for key, _ in work.begun] == keys
+
+
+MANY = [("many", str(number)) for number in range(20)]
+
+
+@pytest.mark.invariant(12)
+def test_a_namespace_has_its_share_of_the_workers(world: World) -> None:
+    work = Work(world, lasts=3.0, workers=4, share=3)
+    work.add(*MANY)
+    work.add(A, B)
+    world.pass_time(2.9)
+    assert [key for key, _ in work.begun] == [*MANY[:3], A]
+    world.pass_time(0.2)
+    assert {key for key, _ in work.begun[4:]} == {B, *MANY[3:6]}
+
+
+@pytest.mark.invariant(12)
+def test_a_namespace_that_has_no_worker_gets_one_however_many_are_at_work(world: World) -> None:
+    work = Work(world, lasts=3.0, workers=2)
+    work.add(*MANY)
+    work.add(A, ("third", "a"), ("fourth", "a"), B)
+    world.pass_time(2.9)
+    assert work.begun == [(MANY[0], 0.0), (MANY[1], 0.0), (A, 0.0), (("third", "a"), 0.0)]
+    world.pass_time(0.2)
+    assert {key for key, _ in work.begun[4:]} == {("fourth", "a"), B, MANY[2]}, (
+        "one for each, and no more while so many are"
+    )
+
+
+@pytest.mark.invariant(12)
+def test_namespaces_take_turns(world: World) -> None:
+    work = Work(world, lasts=1.0, workers=1, share=1)
+    work.add(*MANY[:5])
+    world.pass_time(0.5)
+    work.add(A, B, C)
+    world.pass_time(20)
+    order = [key for key, _ in work.begun]
+    assert [order.index(key) for key in (A, B, C)] == [1, 3, 5]
+    assert [key for key in order if key in MANY] == MANY[:5]
+
+
+@pytest.mark.invariant(12)
+def test_a_round_that_lasts_gives_its_worker_back_and_goes_on(world: World) -> None:
+    work = Work(world, workers=1, lasts=60.0)
+    work.lasting = dict.fromkeys((A, B), 0.0)
+    work.add(MANY[0], MANY[1], MANY[2], A)
+    world.pass_time(WORKER_SECONDS + 0.1)
+    assert [key for key, _ in work.begun] == [MANY[0], A, MANY[1]]
+    world.pass_time(WORKER_SECONDS)
+    assert work.active == [MANY[0], MANY[1]], "as much is set aside as there are workers, and no more"
+    work.add(B)
+    world.pass_time(0.1)
+    assert work.times(B), "it has no worker yet, so it gets one"
+    work.add(MANY[0])
+    world.pass_time(WORKER_SECONDS + 60)
+    assert 60.0 <= work.times(MANY[2])[0] <= 60.0 + WORKER_SECONDS, "the first one's end lets the other be set aside"
+    assert work.times(MANY[0])[1] >= 60.0, "never in two workers at once"
+
+
+def test_stuck_is_who_has_keys_and_does_nothing(world: World) -> None:
+    work = Work(world, workers=1, share=1, lasts=100.0)
+    assert work.queue.stuck_seconds() == 0.0
+    work.add(A)
+    world.pass_time(90)
+    assert work.queue.stuck_seconds() == 0.0, "nobody waits"
+    work.add(B)
+    world.pass_time(9)
+    assert work.queue.oldest_seconds() == pytest.approx(9.0)
+    assert work.queue.stuck_seconds() == pytest.approx(9.0)
+    world.pass_time(51)
+    work.add(C)
+    world.pass_time(49)
+    assert work.queue.oldest_seconds() == pytest.approx(49.0)
+    assert work.queue.stuck_seconds() == pytest.approx(49.0)
+    world.pass_time(5)
+    assert work.queue.stuck_seconds() == 0.0
 
 
 def test_of_several_delays_the_shortest_counts(world: World) -> None:

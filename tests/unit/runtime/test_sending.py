@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -10,12 +12,13 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from prometheus_client import CollectorRegistry
 
-from flinkjob.app import _http
+from flinkjob.app import _hooks
 from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.errors import Transient
 from flinkjob.core.flinkmodel import RunRequest
 from flinkjob.flink.client import FlinkClient
 from flinkjob.observability.metrics import Metrics
+from flinkjob.runtime.connections import Connections
 from flinkjob.runtime.sending import before_sending
 
 JOB = "0" * 32
@@ -52,9 +55,15 @@ async def flink() -> AsyncIterator[Flink]:
         yield made
 
 
-def client(flink: Flink, hosts: HostRules | None = None) -> httpx.AsyncClient:
+@asynccontextmanager
+async def client(flink: Flink, hosts: HostRules | None = None) -> AsyncIterator[FlinkClient]:
     """As the operator makes it."""
-    return _http(Metrics(CollectorRegistry()), hosts or HostRules(loopback=True), flink.require)
+    nobody: Any = None
+    check = (hosts or HostRules(loopback=True)).check_address
+    hooks = _hooks(Metrics(CollectorRegistry()), flink.require)
+    connections = Connections(nobody, check, most=16, hooks=hooks)
+    yield connections.connect(flink.url, None)
+    await connections.close()
 
 
 @pytest.mark.fault("operator-lease-lost")
@@ -66,8 +75,7 @@ async def test_a_lease_that_is_lost_while_the_connection_is_made(flink: Flink) -
         def check_address(self, text: str) -> None:
             flink.leads = False
 
-    async with client(flink, Slow(loopback=True)) as http:
-        cluster = FlinkClient(http, flink.url)
+    async with client(flink, Slow(loopback=True)) as cluster:
         for call in (
             lambda: cluster.run_jar("j", RunRequest(job_id=JOB)),
             lambda: cluster.cancel(JOB),
@@ -81,25 +89,24 @@ async def test_a_lease_that_is_lost_while_the_connection_is_made(flink: Flink) -
 
 @pytest.mark.fault("operator-lease-lost")
 async def test_a_lease_that_is_lost_on_a_connection_that_was_kept(flink: Flink) -> None:
-    async with client(flink) as http:
-        cluster = FlinkClient(http, flink.url)
-        assert await cluster.run_jar("j", RunRequest(job_id=JOB)) == JOB
+    async with client(flink) as cluster:
+        await cluster.cancel(JOB)
         flink.leads = False
         with pytest.raises(Transient, match="another replica"):
-            await cluster.run_jar("j", RunRequest(job_id=JOB))
+            await cluster.cancel(JOB)
         assert await cluster.overview_jobs() == (), "whoever reads needs no Lease"
-    assert flink.got == ["POST", "GET"]
+    assert flink.got == ["PATCH", "GET"]
 
 
 @pytest.mark.fault("operator-lease-lost")
 async def test_a_lease_that_is_lost_before_the_body(flink: Flink) -> None:
     """The process was frozen between the two: Flink does not act on half of a request."""
     flink.lost_at = 2
-    async with client(flink) as http:
+    async with client(flink) as cluster:
         with pytest.raises(Transient, match="another replica"):
-            await FlinkClient(http, flink.url).run_jar("j", RunRequest(job_id=JOB))
+            await cluster.run_jar("j", RunRequest(job_id=JOB))
         flink.lost_at = 0
-        assert await FlinkClient(http, flink.url).overview_jobs() == ()
+        assert await cluster.overview_jobs() == ()
 
 
 async def test_reads_are_not_asked_for() -> None:

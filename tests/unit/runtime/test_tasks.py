@@ -84,7 +84,9 @@ class Desk:
 
         async def make() -> Tasks:
             clusters = Clusters(lambda *_: client, Pace(), lambda _: None)
-            return Tasks(identity="default", clusters=clusters, store=store, faults=Noting(), enqueue=self.woken.append)
+            return Tasks(
+                identity="default", clusters=clusters, store=store, faults=Noting(), enqueue=self.woken.append, most=4
+            )
 
         self.tasks = world.run(make())
 
@@ -241,6 +243,36 @@ def test_a_run_call_by_its_outcome(desk: Desk) -> None:
     assert desk.run_seen().phase is RunPhase.ACCEPTED
     assert desk.woken == [KEY]
     assert desk.passed == ["after:run"]
+
+
+@pytest.mark.invariant(12)
+def test_a_namespace_has_its_share_of_the_run_calls(desk: Desk) -> None:
+    """The desk may send four at a time."""
+    desk.flink.hangs.clear()
+    keys = [("ns", "1"), ("ns", "2"), ("ns", "3"), ("other", "4"), ("third", "5")]
+
+    async def send(keys: list[Key], attempt: int = 0) -> None:
+        for key in keys:
+            request = RunRequest(job_id="a" * 32)
+            desk.tasks.run(key, RunJob(url=URL, jar_id="j", attempt=attempt, request=request))
+
+    def queued() -> list[bool]:
+        return [desk.tasks.run_seen(key, "a" * 32, 0).queued for key in keys]
+
+    desk.world.run(send(keys))
+    desk.world.pass_time(0.1)
+    assert queued() == [False, False, True, False, False]
+    assert len(desk.flink.sent) == 4
+    desk.world.run(send(keys[2:3], attempt=1))
+    desk.world.pass_time(0.1)
+    assert len(desk.flink.sent) == 4
+    desk.tasks.forget(keys[0])
+    desk.world.pass_time(0.1)
+    assert len(desk.flink.sent) == 5
+    desk.flink.hangs.set()
+    desk.world.pass_time(0.1)
+    assert not desk.tasks.run_seen(keys[2], "a" * 32, 1).queued
+    assert desk.tasks.run_seen(keys[2], "a" * 32, 1).phase is RunPhase.ACCEPTED
 
 
 @table(

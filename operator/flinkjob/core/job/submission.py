@@ -158,6 +158,8 @@ def resume_unseen(draft: Draft, spec: FlinkJobSpec) -> Halt | None:
     match call.phase:
         case RunPhase.WORKING:
             text = "the run call was sent and has not been answered"
+            if call.queued:
+                text = "the run call waits for its turn: as many are under way as may be (--max-long-calls)"
             return draft.wait(Step.SUBMIT, Reason.Submitting, text, requeue_after=FAST)
         case RunPhase.ACCEPTED:
             draft.requeue_after(FAST)

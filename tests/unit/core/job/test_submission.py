@@ -318,6 +318,14 @@ def test_an_unseen_run_by_the_answer_to_its_call(
         assert (sent.request.job_id, sent.request.savepoint_path, sent.attempt) == (flink_id(), "file:/s", 1)
 
 
+def test_a_run_call_that_is_not_sent_yet_is_not_said_to_be() -> None:
+    for queued, said in ((True, "waits for its turn"), (False, "was sent")):
+        answer = RunSeen(phase=RunPhase.WORKING, queued=queued)
+        plan = decide(job(status=_unseen()), seen(absent(), run=answer)).status.plan
+        assert plan is not None
+        assert said in (plan.message or "")
+
+
 OWN = f"{CHECKPOINTS}/{flink_id()}"
 
 

@@ -1,0 +1,108 @@
+"""Places that are waited for: so many things at the same time, with a share for each namespace.
+
+Used for connections (`checked`), look-ups of names (`resolver`) and long calls (`runtime/tasks.py`); bytes of answers
+(`foreign`) are not waited for, but have the same accounts. For which namespaces
+something is done is noted where it begins, see `on_account`, and holds for every task that is made from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from typing import Final, TypeVar
+
+from flinkjob.core.shares import Line, Place, Shares
+
+T = TypeVar("T")
+OPERATOR: Final = ("",)
+"""Whose account it is where nobody asked for it."""
+
+_accounts: ContextVar[tuple[str, ...]] = ContextVar("accounts", default=OPERATOR)
+
+
+@contextmanager
+def on_account(namespaces: tuple[str, ...]) -> Iterator[None]:
+    """What is done inside is done for these namespaces: what it takes counts as that one's which has least.
+
+    Where there are none it is done for whom it was done before.
+    """
+    before = _accounts.set(namespaces or _accounts.get())
+    try:
+        yield
+    finally:
+        _accounts.reset(before)
+
+
+def payer(taken: Callable[[str], int]) -> str:
+    """Whose account something is taken on now.
+
+    Args:
+        taken: how much a namespace has.
+    """
+    return min(_accounts.get(), key=taken)
+
+
+def paid_by(
+    namespaces: Callable[[], tuple[str, ...]], ask: Callable[[str], Awaitable[T]]
+) -> Callable[[str], Awaitable[T]]:
+    """`ask`, done for the namespaces that there are when it is called."""
+
+    async def paid(about: str) -> T:
+        with on_account(namespaces()):
+            return await ask(about)
+
+    return paid
+
+
+class Places:
+    """Places with a share for each namespace; who waits gets one in turn."""
+
+    def __init__(self, limit: int, *, each: int) -> None:
+        """See `Shares`."""
+        self._shares = Shares(limit, each=each)
+        self._waiting: Line[asyncio.Future[Place]] = Line()
+
+    @property
+    def taken(self) -> int:
+        """How many places are taken."""
+        return self._shares.taken
+
+    @property
+    def crowded(self) -> bool:
+        """Whether half of the places are taken, of all or of the share of who asks: hold none that is not needed."""
+        return self._shares.crowded(payer(self._shares.of))
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        """Hold a place inside, once there is one."""
+        place = await self.take()
+        try:
+            yield
+        finally:
+            self.give_back(place)
+
+    async def take(self) -> Place:
+        """Take a place, once there is one, until it is given back."""
+        group = payer(self._shares.of)
+        if self._shares.may(group):
+            return self._shares.take(group)
+        turn: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+        self._waiting.add(group, turn, time.monotonic())
+        try:
+            return await turn
+        except BaseException:
+            self._waiting.discard(group, turn)
+            if turn.done() and not turn.cancelled():  # it was its turn at the moment of its end
+                self.give_back(turn.result())
+            raise
+
+    def give_back(self, place: Place) -> None:
+        """Give a place back; others get it."""
+        place.give_back()
+        while (found := self._waiting.take(self._shares.may)) is not None:
+            group, turn = found
+            if not turn.done():
+                turn.set_result(self._shares.take(group))

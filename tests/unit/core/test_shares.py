@@ -1,0 +1,79 @@
+"""Places and shares: no group has more than its share, none that has nothing waits, and groups take turns."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flinkjob.core.shares import Line, Place, Shares
+
+GROUPS = st.sampled_from("abcdefghij")
+STEPS = st.lists(st.tuples(st.sampled_from(["take", "give", "aside"]), GROUPS, st.integers(0, 50)), max_size=120)
+
+
+@given(limit=st.integers(1, 6), each=st.integers(1, 6), steps=STEPS)
+@settings(max_examples=200)
+def test_every_share_is_kept_and_nobody_is_left_without(
+    limit: int, each: int, steps: list[tuple[str, str, int]]
+) -> None:
+    shares = Shares(limit, each=each)
+    held: list[tuple[str, Place]] = []
+    aside: set[int] = set()
+    for step, group, which in steps:
+        if step == "take" and shares.may(group):
+            held.append((group, shares.take(group)))
+        elif held and step == "give":
+            _, place = held.pop(which % len(held))
+            aside.discard(id(place))
+            place.give_back()
+            place.give_back()  # once is enough
+        elif held and step == "aside":
+            _, place = held[which % len(held)]
+            if place.set_aside():
+                aside.add(id(place))
+        mine = Counter(group for group, _ in held)
+        working = len(held) - len(aside)
+        assert max(mine.values(), default=0) <= each
+        assert working <= 2 * limit
+        assert len(aside) == shares.aside <= limit
+        if working < limit:
+            assert all(shares.may(group) == (mine[group] < each) for group in "abcdefghij")
+        elif working < 2 * limit:
+            assert all(shares.may(group) == (mine[group] == 0) for group in "abcdefghij")
+        else:
+            assert not any(shares.may(group) for group in "abcdefghij")
+
+
+def test_groups_take_turns_and_who_came_first_in_one_is_first() -> None:
+    line = Line[str]()
+    for number, item in enumerate(["a1", "a2", "a3", "b1", "a1", "b2", "c1"]):
+        line.add(item[0], item, number)
+    assert (len(line), line.oldest()) == (6, 0)
+    taken = [line.take(lambda _: True) for _ in range(3)]
+    line.discard("a", "a2")
+    line.discard("z", "z1")
+    line.add("a", "a4", 9)
+    taken += [line.take(lambda group: group != "a")]
+    while found := line.take(lambda _: True):
+        taken.append(found)
+    assert [found[1] for found in taken if found] == ["a1", "b1", "c1", "b2", "a3", "a4"]
+    assert (len(line), line.oldest()) == (0, None)
+
+
+@given(items=st.lists(st.tuples(GROUPS, st.integers(0, 30)), unique=True, max_size=80))
+def test_between_two_turns_of_a_group_each_other_that_waits_has_one(items: list[tuple[str, int]]) -> None:
+    line = Line[tuple[str, int]]()
+    for item in items:
+        line.add(item[0], item, 0.0)
+    left, last = Counter(group for group, _ in items), dict[str, int]()
+    for turn in range(len(items)):
+        found = line.take(lambda _: True)
+        assert found is not None
+        group = found[0]
+        for other in left:
+            if other != group and left[other] and group in last:
+                assert last.get(other, -1) > last[group]
+        left[group] -= 1
+        last[group] = turn
