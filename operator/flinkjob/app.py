@@ -7,6 +7,7 @@ the workers end what they are at (an intent that was written is always followed 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -52,6 +53,7 @@ from flinkjob.runtime.queue import Key, WorkQueue
 from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.sending import before_sending
 from flinkjob.runtime.services import Services, own_search_list
+from flinkjob.runtime.slots import Slots
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.runtime.tasks import Tasks
 from flinkjob.runtime.ticks import Ticks
@@ -109,6 +111,8 @@ class App:
             flink_http = await stack.enter_async_context(_http(metrics, hosts, require))
             artifact_http = await stack.enter_async_context(artifact_client(hosts.check_address))
             queue = self._build(kube, events, hosts, flink_http, artifact_http, metrics, require, stack)
+            gc.collect()
+            gc.freeze()  # what stays for good is not looked through with each large answer, which stops everything else
             chores = [
                 asyncio.create_task(self._resync(queue), name="resync"),
                 asyncio.create_task(self._orphaned_jobs.run(), name="orphaned jobs"),
@@ -164,6 +168,7 @@ class App:
             timeout_seconds=settings.artifact_timeout_seconds,
             max_cache_bytes=settings.max_cache_mb * MIB,
             check_url=hosts.check_url,
+            turn=Slots(settings.max_downloads, share=-(-settings.max_downloads // 2)).hold,
         )
         identity = settings.identity
         tasks = Tasks(identity=identity, clusters=clusters, store=store, faults=faults, enqueue=self._enqueue)

@@ -96,7 +96,7 @@ class CopyTasks:
         Args:
             ended: called with how an attempt ended (`Synced`, or the code of its error), its seconds and bytes written.
             in_use: normalised places of the snapshots that some FlinkJob was started from or would start from.
-            parallel: copies at the same time, over all FlinkJobs; as many again to stores that none is being made to.
+            parallel: copies at the same time, over all FlinkJobs; as many again for namespaces without any, see `Slots`.
             bandwidth: bytes a second, over all copies; None: no limit.
         """
         self._identity = identity
@@ -172,7 +172,7 @@ class CopyTasks:
         lock = self._busy.setdefault(place, asyncio.Lock())
         self._wanting[place] += 1
         try:
-            async with lock, self._slots.hold(store):
+            async with lock, self._slots.hold(place[0], store):
                 yield
         finally:
             self._wanting[place] -= 1
@@ -238,10 +238,10 @@ class CopyTasks:
 
 
 def _store(wanted: CopyWanted) -> str:
-    """What may crawl by itself: a namespace's bucket at an endpoint, or its mounted directory."""
+    """What may crawl by itself within a namespace: a bucket at an endpoint, or a mounted directory."""
     parts = urlsplit(wanted.target.uri)
     bucket = f"{parts.scheme}://{parts.netloc}" if parts.netloc else wanted.target.uri
-    return f"{wanted.namespace} {bucket} {wanted.target.endpoint or ''}"
+    return f"{bucket} {wanted.target.endpoint or ''}"
 
 
 def _seen(phase: CopyPhase, progress: Progress) -> CopySeen:

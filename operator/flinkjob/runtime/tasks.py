@@ -91,7 +91,7 @@ class Tasks:
         client = self._clusters.at(request.url, key[0]).client
         if request.digest is not None and (found := await self._find(key, request.url, request.digest)) is not None:
             return found
-        artifact = await self._store.get(request.uri, request.digest)
+        artifact = await self._store.get(key[0], request.uri, request.digest)
         if request.digest is None and (found := await self._find(key, request.url, artifact.digest)) is not None:
             return found
         self._faults.before(Effect.UPLOAD)
