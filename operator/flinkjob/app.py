@@ -59,7 +59,6 @@ from flinkjob.runtime.tasks import Tasks
 from flinkjob.runtime.ticks import Ticks
 from flinkjob.settings import Settings
 from flinkjob.snapshots.listing import SnapshotLister
-from flinkjob.snapshots.malloc import give_blocks_back
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +172,6 @@ class App:
         identity = settings.identity
         tasks = Tasks(identity=identity, clusters=clusters, store=store, faults=faults, enqueue=self._enqueue)
         stack.push_async_callback(tasks.close)
-        give_blocks_back()
         grants = StoreGrants.of(settings.store_grants)
         accesses = StoreAccesses(reader=kube, grants=grants, hosts=hosts)
         copy_tasks = CopyTasks(
@@ -183,6 +181,7 @@ class App:
             enqueue=self._enqueue,
             in_use=cache.snapshots_in_use,
             parallel=settings.max_syncs,
+            memory=settings.max_sync_memory_mb,
             bandwidth=settings.sync_mb_per_second * MIB or None,
             ended=metrics.synced,
         )

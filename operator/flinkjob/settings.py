@@ -128,7 +128,15 @@ class Settings(BaseSettings):
         2,
         ge=1,
         le=64,
-        description="savepoints that are copied at the same time; beyond that one to each store, up to twice as many",
+        description="savepoints that are copied at the same time; beyond that one for each namespace that copies none, up to "
+        "twice as many",
+    )
+    max_sync_memory_mb: int = Field(
+        88,
+        ge=80,
+        le=65536,
+        description="memory of the process that makes one copy, in MiB; more is needed for a _metadata of over 40 MiB, or "
+        "more than some 50,000 files",
     )
     sync_mb_per_second: int = Field(0, ge=0, description="limit for all copies of savepoints together, in MiB; 0: none")
     max_overview_mb: int = Field(

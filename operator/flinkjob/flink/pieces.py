@@ -1,7 +1,7 @@
 """A long list of jobs, understood piece by piece: all of it at once would stop everything else for too long.
 
-Used by `JobCalls`. The parser holds Python's lock, so a thread would be of no use. Invariants: no piece takes longer than some
-milliseconds, and none is kept; what is long and no list of jobs as Flink writes it is refused before it is parsed.
+Used by `JobCalls`. The parser holds Python's lock, so a thread would be of no use. Invariants: no piece takes longer than
+some milliseconds, and none is kept; what is long and no list of jobs as Flink writes it is refused before it is parsed.
 """
 
 from __future__ import annotations

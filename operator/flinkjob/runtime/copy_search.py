@@ -18,10 +18,10 @@ from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.seen import CopyFound, CopySearch
 from flinkjob.runtime.background import Background
 from flinkjob.runtime.queue import Key
+from flinkjob.runtime.slots import Slots
 from flinkjob.runtime.storeaccess import StoreAccesses
-from flinkjob.snapshots.copying import VerifyFailed, check_copy
-from flinkjob.snapshots.manifest import LARGEST_NUMBER, Manifest
-from flinkjob.snapshots.place import NoCopy, Place
+from flinkjob.snapshots.apart import find_apart
+from flinkjob.snapshots.orders import FindOrder
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,10 @@ NONE_FOR = 25.0
 """Seconds for which it is believed that no place has a copy."""
 PATIENCE = 120.0
 """Seconds for one place; then the next one is tried."""
-MOST_LOOKED_AT = 5
-"""Of the copies in a place, the newest first: where so many lack a file, the next place is tried."""
+PARALLEL = 1
+"""Searches at the same time; as many again for namespaces without any."""
+MEMORY_MB = 64
+"""Of the process that makes one."""
 
 
 class CopySearches:
@@ -41,6 +43,7 @@ class CopySearches:
     def __init__(self, *, identity: str, stores: StoreAccesses, enqueue: Callable[[Key], None]) -> None:
         self._identity = identity
         self._stores = stores
+        self._slots = Slots(PARALLEL)
         self._searches: Background[Key, tuple[CopySpec, ...], CopyFound] = Background(lambda key, _: enqueue(key))
 
     async def find(self, key: Key, copies: tuple[CopySpec, ...]) -> CopyFound:
@@ -71,7 +74,7 @@ class CopySearches:
         passed: list[str] = []
         for wanted in copies:
             try:
-                async with asyncio.timeout(PATIENCE):
+                async with self._slots.hold(key[0]), asyncio.timeout(PATIENCE):
                     return await self._at(key, wanted, "; ".join(passed))
             except FlinkJobError as error:
                 passed.append(f"{wanted.uri}: {error.message}")
@@ -83,49 +86,23 @@ class CopySearches:
         return CopyFound(phase=CopySearch.NONE, message="; ".join(passed))
 
     async def _at(self, key: Key, wanted: CopySpec, passed: str) -> CopyFound:
-        place = Place(
-            store=await self._stores.open(key[0], wanted.uri, wanted, create=False),
+        order = FindOrder(
+            target=await self._stores.address(key[0], wanted.uri, wanted, create=False),
             identity=self._identity,
             namespace=wanted.namespace or key[0],
             job=wanted.job or key[1],
+            number=wanted.sequence_number,
         )
-        manifest, lacking = await _whole(place, wanted.sequence_number)
-        directory = place.directory(manifest.sequence_number, manifest.checkpoint_id)
+        found = await find_apart(order, memory=MEMORY_MB)
         return CopyFound(
             phase=CopySearch.FOUND,
-            location=f"{(wanted.flink_uri or wanted.uri).rstrip('/')}/{directory}",
+            location=f"{(wanted.flink_uri or wanted.uri).rstrip('/')}/{found.directory}",
             copy=RestoredCopy(
-                sequence_number=manifest.sequence_number,
-                identity=manifest.identity,
-                namespace=manifest.namespace,
-                job=manifest.job,
-                time=datetime.fromisoformat(manifest.time),
+                sequence_number=found.sequence_number,
+                identity=found.identity,
+                namespace=found.namespace,
+                job=found.job,
+                time=datetime.fromisoformat(found.time),
             ),
-            message="; ".join(filter(None, (passed, *(f"{wanted.uri}: {why}" for why in lacking)))),
+            message="; ".join(filter(None, (passed, *(f"{wanted.uri}: {why}" for why in found.lacking)))),
         )
-
-
-async def _whole(place: Place, number: int | None) -> tuple[Manifest, list[str]]:
-    """The copy with this number, or the newest that lacks nothing; and what newer ones lack.
-
-    Raises:
-        NoCopy, VerifyFailed: there is none among the newest few.
-    """
-    lacking: list[str] = []
-    below = LARGEST_NUMBER + 1
-    while len(lacking) < MOST_LOOKED_AT:
-        manifest = await place.find(number, below=below)
-        if manifest is None:
-            break
-        try:
-            await check_copy(place, manifest)
-        except VerifyFailed as error:
-            if number is not None:
-                raise
-            lacking.append(error.message)
-            below = manifest.sequence_number
-        else:
-            return manifest, lacking
-    if lacking:
-        raise NoCopy("; ".join(lacking))
-    return await place.newest(number), lacking

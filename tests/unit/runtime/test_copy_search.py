@@ -13,12 +13,17 @@ from obstore.store import LocalStore
 from flinkjob.api.initialstate import CopySpec
 from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
+<<<<<<< HEAD
 from flinkjob.core.seen import CopyFound, CopySearch
 from flinkjob.runtime import copy_search as searches
+=======
+from flinkjob.core.model import CopyFound, CopySearch
+>>>>>>> b4f4b4b (Whoever speaks to a store is a process of its own: with a limit for its memory, and an end where it does not get on)
 from flinkjob.runtime.copy_search import CopySearches
 from flinkjob.runtime.storeaccess import StoreAccesses
+from flinkjob.snapshots import copying
 from flinkjob.snapshots.copying import CopyRequest, copy_snapshot
-from flinkjob.snapshots.place import Place
+from flinkjob.snapshots.place import NoCopy, Place
 from tests.support.snapshots import write_snapshot
 
 KEY = ("team", "clicks")
@@ -75,9 +80,15 @@ async def test_a_copy_that_was_named_is_not_replaced_by_another(tmp_path: Path) 
 async def test_a_place_without_a_whole_copy_has_none(
     tmp_path: Path, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(searches, "MOST_LOOKED_AT", most)
-    await copied(tmp_path, 1, 2, 3)
+    monkeypatch.setattr(copying, "MOST_LOOKED_AT", most)
+    place = await copied(tmp_path, 1, 2, 3)
     lose(tmp_path, *range(4 - min(most, 3), 4))
+    with pytest.raises(NoCopy, match="3-3/a is missing"):
+        await copying.find_copy(place, None)
+
+
+async def test_where_there_is_none_the_search_says_so(tmp_path: Path) -> None:
+    await copied(tmp_path)
     seen = await found(tmp_path)
     assert seen.phase is CopySearch.NONE
-    assert "3-3/a is missing" in seen.message
+    assert "there is not a complete copy of team/clicks" in seen.message
