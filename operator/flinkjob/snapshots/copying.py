@@ -174,7 +174,7 @@ class _Copy:
                 raise SnapshotNotSelfContained(f"its {METADATA} is larger than {LARGEST_METADATA // MIB} MiB")
             content, size = bytearray(read.size), 0  # in its length at once: one that grows takes more
             async for chunk in read.chunks():
-                content[size : size + len(chunk)] = chunk
+                content[size : size + len(chunk)] = memoryview(chunk)
                 size += len(chunk)
         metadata = await asyncio.to_thread(read_metadata, memoryview(content)[:size])
         metadata.require_self_contained()
