@@ -13,12 +13,7 @@ from obstore.store import LocalStore
 from flinkjob.api.initialstate import CopySpec
 from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
-<<<<<<< HEAD
 from flinkjob.core.seen import CopyFound, CopySearch
-from flinkjob.runtime import copy_search as searches
-=======
-from flinkjob.core.model import CopyFound, CopySearch
->>>>>>> b4f4b4b (Whoever speaks to a store is a process of its own: with a limit for its memory, and an end where it does not get on)
 from flinkjob.runtime.copy_search import CopySearches
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.snapshots import copying
