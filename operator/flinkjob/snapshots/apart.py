@@ -117,7 +117,7 @@ class _Apart:
     def _ended(self, code: int) -> Transient:
         if code == -signal.SIGABRT:  # what the store's client does where it gets no memory
             return self._too_much()
-        return Transient("store", f"the process that speaks to the store ended by itself ({code})")
+        return Transient("store", f"the process that asks the store has ended ({code})")
 
     def _too_much(self) -> Transient:
         return Transient(

@@ -1,4 +1,4 @@
-"""The process that speaks to stores for one piece of work: `python -m flinkjob.snapshots.child BYTES`, started by `apart`.
+"""The process that asks stores, for one piece of work: `python -m flinkjob.snapshots.child BYTES`, started by `apart`.
 
 What a store answers cannot be bounded from outside of its client, which collects error bodies and lists. So that client has a
 process of its own, with a limit for its memory. Invariants: every write asks the operator first; where the operator has
@@ -14,7 +14,7 @@ import resource
 import sys
 import threading
 from collections.abc import Coroutine
-from dataclasses import asdict, astuple
+from dataclasses import asdict
 from datetime import timedelta
 from itertools import count
 from typing import Any
@@ -40,7 +40,7 @@ class Operator(Bandwidth):
     def __init__(self) -> None:
         super().__init__(None)
         self.progress = Progress()
-        self._said = astuple(self.progress)
+        self._said = self._state()
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._numbers = count()
 
@@ -66,10 +66,14 @@ class Operator(Bandwidth):
 
     def say_progress(self) -> None:
         """Say how far the work is, where that has changed."""
-        now = astuple(self.progress)
+        now = self._state()
         if now != self._said:
             self._said = now
             say({"progress": asdict(self.progress)})
+
+    def _state(self) -> tuple[int | None, ...]:
+        known = self.progress
+        return known.sequence_number, known.objects_total, known.objects, known.bytes, known.verified
 
     def hear(self, line: bytes) -> None:
         """An answer of the operator; its end is the end of this process too."""
