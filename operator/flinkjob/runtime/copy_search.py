@@ -31,9 +31,9 @@ NONE_FOR = 25.0
 """Seconds for which it is believed that no place has a copy."""
 PATIENCE = 120.0
 """Seconds for one place; then the next one is tried."""
-PARALLEL = 1
-"""Searches at the same time; as many again for namespaces without any."""
-MEMORY_MB = 64
+PARALLEL = 2
+"""Searches at the same time; as many again for namespaces and places without any, see `Slots`."""
+MEMORY_MB = 56
 """Of the process that makes one."""
 
 
@@ -74,7 +74,7 @@ class CopySearches:
         passed: list[str] = []
         for wanted in copies:
             try:
-                async with self._slots.hold(key[0]), asyncio.timeout(PATIENCE):
+                async with self._slots.hold(key[0], wanted.uri), asyncio.timeout(PATIENCE):
                     return await self._at(key, wanted, "; ".join(passed))
             except FlinkJobError as error:
                 passed.append(f"{wanted.uri}: {error.message}")
