@@ -187,7 +187,9 @@ class App:
         )
         stack.push_async_callback(copy_tasks.close)
         lister = SnapshotLister(settings.state_dirs)
-        copies = CopySearches(identity=identity, stores=accesses, enqueue=self._enqueue)
+        copies = CopySearches(
+            identity=identity, stores=accesses, enqueue=self._enqueue, memory=settings.max_sync_memory_mb
+        )
         stack.push_async_callback(copies.close)
         observer = Observer(
             identity=identity,

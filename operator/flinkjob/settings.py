@@ -135,8 +135,8 @@ class Settings(BaseSettings):
         88,
         ge=80,
         le=65536,
-        description="memory of the process that makes one copy, in MiB; more is needed for a _metadata of over 40 MiB, or "
-        "more than some 50,000 files",
+        description="memory of the process that makes one copy, or looks for one to start from, in MiB; more is needed for a "
+        "_metadata of over 40 MiB, or more than some 50,000 files",
     )
     sync_mb_per_second: int = Field(0, ge=0, description="limit for all copies of savepoints together, in MiB; 0: none")
     max_overview_mb: int = Field(

@@ -14,14 +14,14 @@ from datetime import datetime
 
 from flinkjob.api.flinkjob_status import RestoredCopy
 from flinkjob.api.initialstate import CopySpec
-from flinkjob.core.errors import FlinkJobError
+from flinkjob.core.errors import FlinkJobError, Transient
 from flinkjob.core.seen import CopyFound, CopySearch
 from flinkjob.runtime.background import Background
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.slots import Slots
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.snapshots.apart import find_apart
-from flinkjob.snapshots.orders import FindOrder
+from flinkjob.snapshots.orders import OUT_OF_MEMORY, CopyThere, FindOrder
 
 log = logging.getLogger(__name__)
 
@@ -33,14 +33,22 @@ PATIENCE = 120.0
 """Seconds for one place; then the next one is tried."""
 PARALLEL = 2
 """Searches at the same time; as many again for namespaces and places without any, see `Slots`."""
-MEMORY_MB = 56
-"""Of the process that makes one."""
+SMALL_MB = 48
+"""Memory of the process that makes one: enough for copies of some thousand files. Those that need more take turns."""
 
 
 class CopySearches:
     """The searches of this process."""
 
-    def __init__(self, *, identity: str, stores: StoreAccesses, enqueue: Callable[[Key], None]) -> None:
+    def __init__(
+        self, *, identity: str, stores: StoreAccesses, enqueue: Callable[[Key], None], memory: int = 88
+    ) -> None:
+        """
+        Args:
+            memory: of the process that makes a search which needs much, in MiB.
+        """
+        self._memory = memory
+        self._large = Slots(1)
         self._identity = identity
         self._stores = stores
         self._slots = Slots(PARALLEL)
@@ -93,7 +101,7 @@ class CopySearches:
             job=wanted.job or key[1],
             number=wanted.sequence_number,
         )
-        found = await find_apart(order, memory=MEMORY_MB)
+        found = await self._look(order)
         return CopyFound(
             phase=CopySearch.FOUND,
             location=f"{(wanted.flink_uri or wanted.uri).rstrip('/')}/{found.directory}",
@@ -106,3 +114,12 @@ class CopySearches:
             ),
             message="; ".join(filter(None, (passed, *(f"{wanted.uri}: {why}" for why in found.lacking)))),
         )
+
+    async def _look(self, order: FindOrder) -> CopyThere:
+        try:
+            return await find_apart(order, memory=SMALL_MB)
+        except Transient as error:
+            if error.reason != OUT_OF_MEMORY:
+                raise
+        async with self._large.hold(order.namespace):
+            return await find_apart(order, memory=self._memory)

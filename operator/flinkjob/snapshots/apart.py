@@ -53,7 +53,7 @@ async def copy_apart(order: CopyOrder, *, memory: int, answer: Answer, progress:
 
 
 async def find_apart(order: FindOrder, *, memory: int) -> CopyThere:
-    """Find a copy. Raises as `find_copy`, and as `copy_apart` does."""
+    """Find a copy. Raises as `find_copy` and `copy_apart` do; the reason of too much memory is `OUT_OF_MEMORY`."""
     found = await _Apart(memory, _no_answer, Progress()).run({"do": "find", "order": asdict(order)})
     return CopyThere(**found | {"lacking": tuple(found["lacking"])})
 
@@ -121,7 +121,7 @@ class _Apart:
 
     def _too_much(self) -> Transient:
         return Transient(
-            "store",
+            OUT_OF_MEMORY,
             f"more memory is needed than the {self._memory} MiB of --max-sync-memory-mb: the store answers with more than "
             "it should, or the snapshot is too large for it",
         )
