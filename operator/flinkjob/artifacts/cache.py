@@ -86,6 +86,7 @@ class ArtifactCache:
         """The artifact, marked as used now and kept until `release`; None (and nothing kept) when it is not here."""
         path = self.path(digest)
         with self._lock:
+            self._end_uses()
             try:
                 os.utime(path)
                 size = path.stat().st_size

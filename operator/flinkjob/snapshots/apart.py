@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
@@ -28,6 +29,8 @@ from flinkjob.snapshots.orders import (
     error_from_json,
     error_to_json,
 )
+
+log = logging.getLogger(__name__)
 
 MIB = 1024 * 1024
 STANDSTILL = 600.0
@@ -75,6 +78,7 @@ class _Apart:
             stdout=PIPE,
             stderr=DEVNULL,
             limit=LONGEST_LINE,
+            start_new_session=True,  # what ends the operator ends it in order
             env={**os.environ, **_FEW_THREADS},
         )
         try:
@@ -101,6 +105,8 @@ class _Apart:
             elif "progress" in said:
                 for name, value in said["progress"].items():
                     setattr(self._progress, name, value)
+            elif "trace" in said:
+                log.error("asking a store failed in the operator itself: %s", said["trace"])
             elif "done" in said:
                 done: dict[str, Any] = said["done"]
                 return done

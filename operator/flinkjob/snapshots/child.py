@@ -13,6 +13,7 @@ import os
 import resource
 import sys
 import threading
+import traceback
 from collections.abc import Coroutine
 from dataclasses import asdict
 from datetime import timedelta
@@ -30,6 +31,7 @@ from flinkjob.snapshots.transfer import Bandwidth
 
 STACK_BYTES = 1024 * 1024
 """Of a thread: the usual 8 MiB would count although they are never used."""
+LONGEST_TRACE = 4096
 SAY_SECONDS = 0.5
 """So often it is said how far the work is, where that has changed."""
 
@@ -180,6 +182,8 @@ async def _main() -> None:
     await asyncio.wait({working})
     operator.say_progress()
     error = working.exception()
+    if error is not None and not isinstance(error, (FlinkJobError, MemoryError)):
+        say({"trace": "".join(traceback.format_exception(error))[-LONGEST_TRACE:]})
     say({"failed": error_to_json(error)} if error is not None else {"done": asdict(working.result())})
     for task in beside:
         task.cancel()

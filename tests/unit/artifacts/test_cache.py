@@ -110,3 +110,12 @@ def test_the_room_of_a_file_that_is_given_up_is_free(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     assert unused(cache, "a", 100).exists()
     assert stored(cache, "a", 100).exists(), "the same content again needs no more room than once"
+
+
+def test_nothing_is_kept_of_uses_that_have_ended(tmp_path: Path) -> None:
+    cache = ArtifactCache(tmp_path, max_bytes=100)
+    unused(cache, "a")
+    for _ in range(10):
+        assert cache.acquire("a" * 64, "ns") is not None
+        cache.release("a" * 64, "ns")
+    assert len(cache._released) <= 1
