@@ -7,6 +7,7 @@ the workers end what they are at (an intent that was written is always followed 
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -54,12 +55,12 @@ from flinkjob.runtime.queue import Key, WorkQueue
 from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.sending import before_sending
 from flinkjob.runtime.services import Services, own_search_list
+from flinkjob.runtime.slots import Slots
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.runtime.tasks import Tasks
 from flinkjob.runtime.ticks import Ticks
 from flinkjob.settings import Settings
 from flinkjob.snapshots.listing import SnapshotLister
-from flinkjob.snapshots.malloc import give_blocks_back
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +113,8 @@ class App:
             require = leadership.require if leadership is not None else _allowed
             artifact_http = await stack.enter_async_context(artifact_client(hosts.check_address))
             queue = self._build(kube, events, hosts, artifact_http, metrics, require, stack)
+            gc.collect()
+            gc.freeze()  # what stays for good is not looked through with each large answer, which stops everything else
             chores = [
                 asyncio.create_task(self._resync(queue), name="resync"),
                 asyncio.create_task(self._orphaned_jobs.run(), name="orphaned jobs"),
@@ -176,6 +179,7 @@ class App:
             timeout_seconds=settings.artifact_timeout_seconds,
             max_cache_bytes=settings.max_cache_mb * MIB,
             check_url=hosts.check_url,
+            turn=Slots(settings.max_downloads, share=-(-settings.max_downloads // 2)).hold,
         )
         identity = settings.identity
         tasks = Tasks(
@@ -187,7 +191,6 @@ class App:
             most=settings.max_long_calls,
         )
         stack.push_async_callback(tasks.close)
-        give_blocks_back()
         grants = StoreGrants.of(settings.store_grants)
         accesses = StoreAccesses(reader=kube, grants=grants, hosts=hosts)
         copy_tasks = CopyTasks(
@@ -197,12 +200,15 @@ class App:
             enqueue=self._enqueue,
             in_use=cache.snapshots_in_use,
             parallel=settings.max_syncs,
+            memory=settings.max_sync_memory_mb,
             bandwidth=settings.sync_mb_per_second * MIB or None,
             ended=metrics.synced,
         )
         stack.push_async_callback(copy_tasks.close)
         lister = SnapshotLister(settings.state_dirs)
-        copies = CopySearches(identity=identity, stores=accesses, enqueue=self._enqueue)
+        copies = CopySearches(
+            identity=identity, stores=accesses, enqueue=self._enqueue, memory=settings.max_sync_memory_mb
+        )
         stack.push_async_callback(copies.close)
         observer = Observer(
             identity=identity,

@@ -128,7 +128,15 @@ class Settings(BaseSettings):
         2,
         ge=1,
         le=64,
-        description="savepoints that are copied at the same time; beyond that one to each store, up to twice as many",
+        description="savepoints that are copied at the same time; beyond that one for each namespace that copies none, up to "
+        "twice as many",
+    )
+    max_sync_memory_mb: int = Field(
+        88,
+        ge=80,
+        le=65536,
+        description="memory of the process that makes one copy, or looks for one to start from, in MiB; more is needed for a "
+        "_metadata of over 40 MiB, or more than some 50,000 files",
     )
     sync_mb_per_second: int = Field(0, ge=0, description="limit for all copies of savepoints together, in MiB; 0: none")
     max_overview_mb: int = Field(
@@ -141,7 +149,19 @@ class Settings(BaseSettings):
         4, ge=1, le=64, description="longest list of the exceptions of a job that is read, in MiB"
     )
     max_artifact_mb: int = Field(1024, ge=1, le=65536, description="largest jar, in MiB")
-    max_cache_mb: int = Field(4096, ge=1, description="how much of the cache is kept, in MiB")
+    max_cache_mb: int = Field(
+        4096,
+        ge=1,
+        description="how much of the disk the cache takes, in MiB, jars that are being fetched included; what one namespace "
+        "fetches and uploads at the same time has half of it",
+    )
+    max_downloads: int = Field(
+        8,
+        ge=1,
+        le=64,
+        description="jars that are fetched at the same time, half as many for one namespace; beyond that one for each "
+        "namespace that fetches none, up to twice as many",
+    )
     artifact_timeout_seconds: float = Field(600.0, gt=0, le=86400, description="for one whole download")
     log_format: Literal["json", "text"] = Field("json", description="one JSON object a line, or text for people")
     log_level: Annotated[

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,16 @@ def bomb(layers: int = 3, size: int = 256 * MIB) -> bytes:
     for _ in range(layers - 1):
         content = gzip.compress(content)
     return content
+
+
+def entry(number: int) -> bytes:
+    """A job as Flink writes it, whose name has what may stand between two jobs."""
+    tasks = b",".join(b'"%b":1' % state for state in (b"running", b"canceling", b"canceled", b"total", b"created"))
+    name = rb"},{ \"jid\": },{" if number % 2 else b"},{"
+    return (
+        b'{"jid":"%032x","name":"%b","start-time":1,"end-time":-1,"duration":1,"state":"RUNNING",' % (number, name)
+        + b'"last-modification":1,"tasks":{%b},"pending-operators":0,"job-type":"STREAMING"}' % tasks
+    )
 
 
 ENCODED = f"Content-Encoding: {', '.join(['gzip'] * 3)}\r\n"
@@ -99,7 +111,7 @@ async def test_exceptions_that_are_too_long_are_only_not_known(tmp_path: Path) -
 @pytest.mark.threat("too-large")
 async def test_large_answers_share_a_budget() -> None:
     limits, end = Limits(budget=Budget(6 * MIB)), asyncio.Event()
-    large = b'{"jobs": [' + b" " * (2 * MIB)
+    large = b'{"jobs":[' + b",".join(map(entry, range(2 * MIB // len(entry(0)))))
     async with (
         hostile([large], until=end) as drips,
         hostile([large + b"]}"]) as second,
@@ -117,8 +129,67 @@ async def test_large_answers_share_a_budget() -> None:
         end.set()
         with pytest.raises(Unreachable):
             await first
-        assert await FlinkClient(http, second, limits=limits).overview_jobs() == ()
+        assert len(await FlinkClient(http, second, limits=limits).overview_jobs()) > 1000
     assert limits.budget.free == 6 * MIB
+
+
+@asynccontextmanager
+async def watched_loop() -> AsyncIterator[list[float]]:
+    """The longest time, in seconds of its thread, for which the event loop does one thing, as the only entry of a list."""
+    longest, end = [0.0], asyncio.Event()
+
+    async def look() -> None:
+        before = time.thread_time()
+        while not end.is_set():
+            await asyncio.sleep(0)
+            longest[0], before = max(longest[0], time.thread_time() - before), time.thread_time()
+
+    watching = asyncio.create_task(look())
+    await asyncio.sleep(0)
+    yield longest
+    end.set()
+    await watching
+
+
+async def longest_stop(body: bytes) -> tuple[float, int]:
+    """For how long the loop stands still while a list of jobs is read; how many there are."""
+    parts = [body[start : start + PIECE] for start in range(0, len(body), PIECE)]
+    async with hostile(parts) as url, httpx.AsyncClient() as http, watched_loop() as longest:
+        jobs = await FlinkClient(http, url, timeout=60).overview_jobs()
+    return longest[0], len(jobs)
+
+
+@pytest.mark.threat("too-large")
+async def test_a_long_list_of_jobs_never_stops_the_operator_for_long() -> None:
+    """The parser cannot be interrupted: a list of 8 MiB is understood in pieces, none of which takes long."""
+    count = 8 * MIB // (len(entry(1)) + 1) - 1
+    body = b'{"jobs":[' + b",".join(map(entry, range(count))) + b"]}"
+    assert 7 * MIB < len(body) <= 8 * MIB
+    gc.freeze()  # as the operator does when it has started: what is there then is not looked through again and again
+    try:
+        stopped, found = await longest_stop(body)
+    finally:
+        gc.unfreeze()
+    assert found == count
+    assert stopped < 0.05
+
+
+@pytest.mark.threat("too-large")
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"jobs":[' + b" " * (2 * MIB) + b"]}",
+        b'{"jobs": [' + b",".join(map(entry, range(5000))) + b"]}",
+        b'{"x":1,"jobs":[' + b",".join(map(entry, range(5000))) + b"]}",
+        b'{"jobs":[' + b",".join([entry(1).replace(b'"jid"', b'"id"')] * 5000) + b"]}",
+        b'{"jobs":[' + b",".join(map(entry, range(5000))) + b"],[]}",
+    ],
+)
+async def test_a_long_answer_that_is_no_list_of_jobs_is_not_parsed(body: bytes) -> None:
+    async with hostile([body]) as url, httpx.AsyncClient() as http:
+        with pytest.raises(Unreachable) as caught:
+            await FlinkClient(http, url).overview_jobs()
+    assert caught.value.reason in ("too-large", "not-json")
 
 
 WRONG: dict[str, Callable[[], bytes]] = {
@@ -173,7 +244,7 @@ async def test_an_encoded_jar_is_refused(tmp_path: Path) -> None:
             check_url=lambda _: None,
         )
         with pytest.raises(ArtifactInvalid) as caught:
-            await source.fetch(f"{url}/job.jar", None)
+            await source.fetch(f"{url}/job.jar", None, "ns")
     assert caught.value.reason == "encoded"
 
 

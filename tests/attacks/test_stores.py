@@ -24,7 +24,8 @@ PIECE = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
 
 
 def _store(url: str) -> HTTPStore:
-    return HTTPStore.from_url(url, client_options={"allow_http": True}, retry_config={"max_retries": 0})
+    patience = {"connect_timeout": "60s", "timeout": "120s"}  # more than the library's 5 s: the machine may be busy
+    return HTTPStore.from_url(url, client_options={"allow_http": True, **patience}, retry_config={"max_retries": 0})
 
 
 async def _whole(store: HTTPStore) -> object:

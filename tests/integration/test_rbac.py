@@ -143,7 +143,7 @@ def test_the_arguments_are_understood(deployment: dict[str, Any]) -> None:
     mounted = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
     volume = next(v for v in pod["volumes"] if v["name"] == mounted[str(settings.cache_dir)])
     gibibytes = int(volume["emptyDir"]["sizeLimit"].removesuffix("Gi"))
-    assert gibibytes * 1024 > settings.max_cache_mb + settings.max_artifact_mb
+    assert gibibytes * 1024 > settings.max_cache_mb
     assert settings.lease_namespace == NAMESPACE
     assert deployment["spec"]["replicas"] == 2
 

@@ -150,6 +150,31 @@ def test_every_reserved_or_doubled_key(server: ApiServer) -> None:
     assert disagreements(server, iter(specs)) == []
 
 
+@pytest.mark.threat("too-large")
+def test_budgets_of_bytes(server: ApiServer) -> None:
+    """Of bytes and not of characters, and to the last one."""
+    args = [
+        ["x" * 8192] * 8,
+        ["x" * 8192] * 8 + ["x"],
+        ["ä" * 4096] * 8,
+        ["ä" * 4096] * 8 + ["ä"],
+        [],
+        ["x" * 8192] * 256,
+    ]
+    options = [
+        {f"k{size}": "x" * size} | {f"{key:08}": "x" * 8184 for key in range(count)} for size, count in ((9, 7), (9, 8))
+    ]
+    options += [
+        {f"{key:08}": "ä" * 4092 for key in range(8)},
+        {f"{key:08}": "ä" * 4092 for key in range(8)} | {"a": ""},
+        {},
+    ]
+    specs = [{"args": each} for each in args] + [{"flinkConfiguration": each} for each in options]
+    assert disagreements(server, iter(specs)) == []
+    accepted = [server.accepts("flinkjobs", job(spec)) for spec in specs]
+    assert accepted == [True, False, True, False, True, False, True, False, True, False, True]
+
+
 VALUES: dict[str, tuple[str, ...]] = {
     "url": (
         "http://a", "https://a.b:1/c", "http://[::1]:8081", "http://a:b", "http://:1", "http://a@b", "http://a?b",

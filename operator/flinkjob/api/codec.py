@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from flinkjob.api.constants import MAX_STATUS_BYTES
+from flinkjob.api.constants import MAX_ANNOTATION, MAX_STATUS_BYTES, READ_ANNOTATIONS, READ_LABELS
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
@@ -29,7 +29,12 @@ _SAVEPOINT_STATUS: Final = TypeAdapter(FlinkSavepointStatus)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Meta:
-    """The parts of `metadata` that decisions need."""
+    """The parts of `metadata` that decisions need.
+
+    Attributes:
+        labels, annotations: those that are read, cut at a length that none of the operator's own has: others, and what
+            people write into these, may take a MiB.
+    """
 
     namespace: str
     name: str
@@ -53,6 +58,8 @@ class FlinkJob:
     status: FlinkJobStatus = field(default_factory=FlinkJobStatus)
     status_error: str | None = None
     """Set when the status could not be read; `status` is then what of it could be, and must not be acted on."""
+    unreadable_status: Mapping[str, Any] = field(default_factory=dict)
+    """The status as it is stored, where it could not be read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +77,15 @@ def parse_job(obj: Mapping[str, Any]) -> FlinkJob:
     """Reads a FlinkJob from the API server's object."""
     spec, spec_error = _parse_spec(FlinkJobSpec, obj)
     status, status_error = _parse_status(_JOB_STATUS, FlinkJobStatus(), obj)
-    return FlinkJob(meta=parse_meta(obj), spec=spec, spec_error=spec_error, status=status, status_error=status_error)
+    stored = obj["status"] if status_error is not None else None
+    return FlinkJob(
+        meta=parse_meta(obj),
+        spec=spec,
+        spec_error=spec_error,
+        status=status,
+        status_error=status_error,
+        unreadable_status=stored if isinstance(stored, Mapping) else {},
+    )
 
 
 def parse_savepoint(obj: Mapping[str, Any]) -> FlinkSavepoint:
@@ -145,7 +160,7 @@ def read_job_result(mark: str) -> Mapping[str, Any]:
 
 
 def _result(mark: str, fields: frozenset[str] | None) -> Mapping[str, Any]:
-    if len(mark) > _MOST_MARK:
+    if len(mark) > MAX_ANNOTATION:
         raise ValueError("too long")
     try:
         found = json.loads(mark)
@@ -156,7 +171,6 @@ def _result(mark: str, fields: frozenset[str] | None) -> Mapping[str, Any]:
     return {name: value for name, value in found.items() if fields is None or name in fields}
 
 
-_MOST_MARK = 4096
 _RESULT_FIELDS = frozenset({"clusterUrl", "location", "jobId", "checkpointId", "submission", "sizeBytes", "duration"})
 
 
@@ -171,10 +185,15 @@ def parse_meta(obj: Mapping[str, Any]) -> Meta:
         resource_version=meta.get("resourceVersion") or "",
         creation_time=_time(meta.get("creationTimestamp")),
         deletion_time=_time(meta.get("deletionTimestamp")),
-        labels=dict(meta.get("labels") or {}),
-        annotations=dict(meta.get("annotations") or {}),
+        labels=_read_of(meta.get("labels"), READ_LABELS),
+        annotations=_read_of(meta.get("annotations"), READ_ANNOTATIONS),
         finalizers=tuple(meta.get("finalizers") or ()),
     )
+
+
+def _read_of(texts: Mapping[str, str] | None, names: frozenset[str]) -> dict[str, str]:
+    """Those of these names; one more character than is allowed shows that a text is too long."""
+    return {name: text[: MAX_ANNOTATION + 1] for name, text in (texts or {}).items() if name in names}
 
 
 def _parse_spec(model: type[M], obj: Mapping[str, Any]) -> tuple[M | None, str | None]:

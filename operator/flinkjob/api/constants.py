@@ -30,6 +30,30 @@ ANNOTATION_ALLOW_FROM: Final = f"{GROUP}/allow-from"
 ANNOTATION_USE: Final = f"{GROUP}/use"
 """On a Secret: what its values may be sent to, `cluster`, `store` or both with a comma."""
 
+GITOPS_MARKS: Final = (
+    "argocd.argoproj.io/tracking-id",
+    "argocd.argoproj.io/instance",
+    "kustomize.toolkit.fluxcd.io/name",
+    "helm.toolkit.fluxcd.io/name",
+    "meta.helm.sh/release-name",
+)
+"""Labels or annotations of objects that a GitOps tool owns."""
+READ_ANNOTATIONS: Final = frozenset(
+    {
+        ANNOTATION_RESTARTED_AT,
+        ANNOTATION_FORCE_DELETE,
+        ANNOTATION_RESULT,
+        ANNOTATION_ADOPT,
+        ANNOTATION_ABANDON,
+        *GITOPS_MARKS,
+    }
+)
+"""All that are read of a FlinkJob or a FlinkSavepoint; no other is kept in memory."""
+READ_LABELS: Final = frozenset({LABEL_JOB, LABEL_ORIGIN, *GITOPS_MARKS})
+"""The same of labels."""
+MAX_ANNOTATION: Final = 4096
+"""Characters of an annotation that the operator writes, at most."""
+
 MAX_JOB_NAME: Final = 45
 """Longest name of a FlinkJob: names of savepoints and revisions are made from it and must fit into 63 characters."""
 MAX_STATUS_BYTES: Final = 48 * 1024

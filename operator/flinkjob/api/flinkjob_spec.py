@@ -44,6 +44,14 @@ DUPLICATE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
 always is, by its default."""
 
 
+MOST_BYTES: Final = 64 * 1024
+"""Of all args together, and of all of flinkConfiguration: every FlinkJob is in the operator's memory."""
+
+
+def _bytes(*texts: str) -> int:
+    return sum(len(text.encode()) for text in texts)
+
+
 def _reserved_rule(key: str, instead: str) -> Rule:
     return Rule(
         f"!has(self.flinkConfiguration) || !('{key}' in self.flinkConfiguration)",
@@ -197,6 +205,17 @@ class FlinkJobSpec(SpecModel):
                 spec.restore.claim_mode is not Claim.CLAIM or spec.upgrade.rollback.policy is not RollbackPolicy.ENABLED
             ),
         ),
+        Rule(
+            f"!has(self.args) || self.args.map(arg, size(bytes(arg))).sum() <= {MOST_BYTES}",
+            f"spec.args: at most {MOST_BYTES} bytes together; put long texts where main() reads them from",
+            lambda spec: _bytes(*spec.args) <= MOST_BYTES,
+        ),
+        Rule(
+            "!has(self.flinkConfiguration) || self.flinkConfiguration.map(key, size(bytes(key)) + "
+            f"size(bytes(self.flinkConfiguration[key]))).sum() <= {MOST_BYTES}",
+            f"spec.flinkConfiguration: at most {MOST_BYTES} bytes together, keys and values",
+            lambda spec: _bytes(*spec.flink_configuration, *spec.flink_configuration.values()) <= MOST_BYTES,
+        ),
         *(_reserved_rule(key, instead) for key, instead in RESERVED_KEYS.items()),
         *(_duplicate_rule(field, key) for field, keys in DUPLICATE_KEYS.items() for key in keys),
     )
@@ -207,7 +226,7 @@ class FlinkJobSpec(SpecModel):
         tuple[Annotated[str, Field(max_length=8192)], ...],
         Field(
             max_length=256,
-            description="Arguments of main(), one string each.",
+            description="Arguments of main(), one string each; at most 64 KiB together.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
         FieldClass.RUN,
@@ -217,7 +236,7 @@ class FlinkJobSpec(SpecModel):
         Field(
             max_length=256,
             default_factory=dict,
-            description="Flink options of the run. Values are strings: quote numbers and booleans. Keys that "
+            description="Flink options of the run, at most 64 KiB. Values are strings: quote numbers and booleans. Keys that "
             "another field or the operator sets are refused. Options that act only in a cluster's own configuration, such as "
             "those of memory, slots, high availability, REST and security, do nothing here: an Event and the condition "
             "ClusterSuitable name them.",

@@ -1,8 +1,10 @@
-"""The content-addressed directory of artifacts: `<directory>/<sha256>.jar`.
+"""The content-addressed directory of artifacts: `<directory>/<sha256>.jar`, and the files that are on their way into it.
 
 Used by `fetch.ArtifactStore` and its sources. Invariants: a file under its final name is complete and has that digest
-(it was written elsewhere, checked and renamed); a file that is in use is never removed.
-All but `evict` take microseconds on a local disk; `evict` is run in a thread.
+(it was written elsewhere, checked and renamed); a file that is in use is never removed; all files together, those that are
+being written included, never take more than `max_bytes`: room is taken before it is written to; what one namespace writes
+and uses is at most half of that, unless it is one file.
+All but making the cache and taking room take microseconds on a local disk; room is taken in a thread.
 """
 
 from __future__ import annotations
@@ -12,14 +14,16 @@ import os
 import re
 import tempfile
 import threading
-import time
-from collections import Counter
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from flinkjob.artifacts.errors import ArtifactUnavailable
+
 _NAME = re.compile(r"^[0-9a-f]{64}\.jar$")
 PARTIAL_SUFFIX = ".partial"
-PARTIAL_AGE_SECONDS = 6 * 3600.0
+MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,79 +36,142 @@ class Fetched:
     """Given to the source next time, to see whether the content is still the same; None: it cannot tell."""
 
 
+class Partial:
+    """A file that is being written, and the room on the disk that it has."""
+
+    def __init__(self, cache: ArtifactCache, namespace: str, path: Path) -> None:
+        self._cache = cache
+        self.namespace = namespace
+        self.path = path
+        self.room = 0
+
+    def need(self, size: int) -> None:
+        """Have room for a file of so many bytes. Blocking: others may be removed for it.
+
+        Raises:
+            ArtifactUnavailable: there is none.
+        """
+        if size > self.room:
+            self._cache.take(self, size - self.room)
+
+
 class ArtifactCache:
-    """Least recently used files go first once the directory holds more than `max_bytes`."""
+    """Least recently used files go first where another one needs their room."""
 
     def __init__(self, directory: Path, *, max_bytes: int) -> None:
+        """
+        Args:
+            directory: nobody else writes to it; what was being written to it when a process was killed is removed.
+        """
         self._directory = directory
         self._max_bytes = max_bytes
-        self._in_use: Counter[str] = Counter()
         self._lock = threading.Lock()
+        self._sizes: OrderedDict[str, int] = OrderedDict()
+        self._users: dict[str, Counter[str]] = {}
+        self._released: deque[tuple[str, str]] = deque()
+        self._writing: Counter[str] = Counter()
         directory.mkdir(parents=True, exist_ok=True)
+        for path in directory.glob(f"*{PARTIAL_SUFFIX}"):
+            path.unlink(missing_ok=True)
+        found = [(path.stat(), path) for path in directory.iterdir() if _NAME.match(path.name)]
+        for info, path in sorted(found, key=lambda each: each[0].st_mtime):
+            self._sizes[path.stem] = info.st_size
+        self._make_room(0)
 
     def path(self, digest: str) -> Path:
         """Where the artifact of this digest (64 hex digits) is or would be."""
         return self._directory / f"{digest}.jar"
 
-    def acquire(self, digest: str) -> Path | None:
+    def acquire(self, digest: str, namespace: str) -> Path | None:
         """The artifact, marked as used now and kept until `release`; None (and nothing kept) when it is not here."""
         path = self.path(digest)
         with self._lock:
+            self._end_uses()
             try:
                 os.utime(path)
+                size = path.stat().st_size
             except FileNotFoundError:
                 return None
-            self._in_use[digest] += 1
+            self._use(digest, size, namespace)
         return path
 
-    def release(self, digest: str) -> None:
-        """Ends one `acquire` or `commit`."""
-        with self._lock:
-            self._in_use[digest] -= 1
-            if self._in_use[digest] <= 0:
-                del self._in_use[digest]
+    def release(self, digest: str, namespace: str) -> None:
+        """Ends one `acquire` or `commit`. It only notes that: the garbage collector may call it in the middle of anything."""
+        self._released.append((digest, namespace))
 
-    def partial(self) -> Path:
-        """A new empty file to write into; give it to `commit`, or remove it."""
+    @contextlib.contextmanager
+    def partial(self, namespace: str) -> Iterator[Partial]:
+        """A new empty file to write into; it and its room are given back at the end, unless it was given to `commit`."""
         handle, name = tempfile.mkstemp(suffix=PARTIAL_SUFFIX, dir=self._directory)
         os.close(handle)
-        return Path(name)
+        partial = Partial(self, namespace, Path(name))
+        try:
+            yield partial
+        finally:
+            partial.path.unlink(missing_ok=True)
+            with self._lock:
+                self._give_back(partial)
 
-    def commit(self, partial: Path, digest: str) -> Path:
-        """Renames a complete file to its digest and keeps it until `release`; the caller has computed the digest.
-
-        Call `evict` afterwards.
-        """
+    def commit(self, partial: Partial, digest: str) -> Path:
+        """Renames a complete file to its digest and keeps it until `release`; the caller has computed the digest."""
         path = self.path(digest)
         with self._lock:
-            partial.replace(path)
-            self._in_use[digest] += 1
+            size = partial.path.stat().st_size
+            partial.path.replace(path)
+            self._give_back(partial)
+            self._use(digest, size, partial.namespace)
         return path
 
-    def evict(self) -> int:
-        """Removes least recently used artifacts until the rest fits; returns how many bytes were freed."""
-        self._remove_leftovers()
-        files: list[tuple[float, int, Path]] = []
-        for path in self._directory.iterdir():
-            if _NAME.match(path.name):
-                with contextlib.suppress(FileNotFoundError):
-                    info = path.stat()
-                    files.append((info.st_mtime, info.st_size, path))
-        total = sum(size for _, size, _ in files)
-        freed = 0
-        for _, size, path in sorted(files):
-            if total - freed <= self._max_bytes:
-                break
-            with self._lock:
-                if path.stem in self._in_use:
-                    continue
-                path.unlink(missing_ok=True)
-            freed += size
-        return freed
+    def take(self, partial: Partial, size: int) -> None:
+        """Take so many bytes more for a file; see `Partial.need`."""
+        with self._lock:
+            self._end_uses()
+            mine, held = self._held(partial.namespace), self._held()
+            if held + size > self._max_bytes:
+                raise self._full(f"{held // MIB} MiB are being written or used")
+            if mine > partial.room and mine + size > self._max_bytes // 2:
+                raise self._full(f"more than half would be for namespace {partial.namespace}")
+            self._make_room(size)
+            self._writing[partial.namespace] += size
+            partial.room += size
 
-    def _remove_leftovers(self) -> None:
-        """Partial files of a process that was killed; recent ones may belong to a living one."""
-        for path in self._directory.glob(f"*{PARTIAL_SUFFIX}"):
-            with contextlib.suppress(FileNotFoundError):
-                if path.stat().st_mtime < time.time() - PARTIAL_AGE_SECONDS:
-                    path.unlink()
+    def _full(self, why: str) -> ArtifactUnavailable:
+        return ArtifactUnavailable(
+            "no-room", f"jar: no room among the {self._max_bytes // MIB} MiB of the cache (--max-cache-mb): {why}"
+        )
+
+    def _make_room(self, size: int) -> None:
+        """Remove what has not been used for longest, until so many bytes more fit."""
+        total = sum(self._sizes.values()) + self._writing.total() + size
+        for digest in [digest for digest in self._sizes if digest not in self._users]:
+            if total <= self._max_bytes:
+                return
+            self.path(digest).unlink(missing_ok=True)
+            total -= self._sizes.pop(digest)
+
+    def _held(self, namespace: str | None = None) -> int:
+        """Bytes that cannot be had now: of one namespace, or of all."""
+        used = (digest for digest, users in self._users.items() if namespace is None or namespace in users)
+        writing = self._writing.total() if namespace is None else self._writing[namespace]
+        return writing + sum(self._sizes[digest] for digest in used)
+
+    def _use(self, digest: str, size: int, namespace: str) -> None:
+        self._sizes[digest] = size
+        self._sizes.move_to_end(digest)
+        self._users.setdefault(digest, Counter())[namespace] += 1
+
+    def _end_uses(self) -> None:
+        while self._released:
+            digest, namespace = self._released.popleft()
+            users = self._users[digest]
+            users[namespace] -= 1
+            if not users[namespace]:
+                del users[namespace]
+            if not users:
+                del self._users[digest]
+
+    def _give_back(self, partial: Partial) -> None:
+        self._writing[partial.namespace] -= partial.room
+        partial.room = 0
+        if not self._writing[partial.namespace]:
+            del self._writing[partial.namespace]

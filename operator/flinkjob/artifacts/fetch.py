@@ -3,7 +3,8 @@
 Called by `runtime` before a jar is uploaded to Flink; may take minutes, so never while a worker holds a key.
 Invariants: what is returned is complete, is a zip archive, has the digest asked for, and stays on disk while the
 `Artifact` is referenced; no host is spoken to, and no redirect followed, without `check_url`; nothing is read outside
-the allowed directories; the same URI is downloaded once at a time, however many ask.
+the allowed directories; the same URI is downloaded once at a time for a namespace, however many ask; nothing is fetched
+without a turn.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import asyncio
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -48,6 +50,7 @@ class ArtifactStore:
         timeout_seconds: float,
         max_cache_bytes: int,
         check_url: Callable[[str], None],
+        turn: Callable[[str], AbstractAsyncContextManager[None]],
     ) -> None:
         """
         Args:
@@ -56,8 +59,9 @@ class ArtifactStore:
             allowed_directories: below these `file:` is read; links are followed only within them.
             max_bytes: largest jar.
             timeout_seconds: for one whole download.
-            max_cache_bytes: least recently used jars are removed above this.
+            max_cache_bytes: for all files of the cache; least recently used jars are removed for others.
             check_url: raises `core.errors.Invalid` for an URL that must not be fetched.
+            turn: held while something is fetched for a namespace.
         """
         self._cache = ArtifactCache(directory, max_bytes=max_cache_bytes)
         self._http = HttpSource(
@@ -65,12 +69,14 @@ class ArtifactStore:
         )
         self._local = LocalSource(self._cache, allowed_directories=allowed_directories, max_bytes=max_bytes)
         self._known: OrderedDict[str, tuple[str, object]] = OrderedDict()
-        self._running: dict[str, _Shared] = {}
+        self._running: dict[tuple[str, str], _Shared] = {}
+        self._turn = turn
 
-    async def get(self, uri: str, sha256: str | None = None) -> Artifact:
+    async def get(self, namespace: str, uri: str, sha256: str | None = None) -> Artifact:
         """The jar that `uri` names.
 
         Args:
+            namespace: who asks; others neither wait for what it has fetched nor pay for it.
             uri: `http:`, `https:` or `file:`. Fetched again on each call unless pinned or unchanged (ETag,
                 Last-Modified; for files size and time).
             sha256: pins the content, 64 hex digits; a pinned jar in the cache is returned without asking anybody.
@@ -80,42 +86,38 @@ class ArtifactStore:
             ArtifactInvalid: try again when the reference was changed.
         """
         pin = sha256.lower() if sha256 else None
-        if pin and (path := self._cache.acquire(pin)):
-            return self._artifact(pin, path)
-        shared = self._running.get(uri)
+        if pin and (path := self._cache.acquire(pin, namespace)):
+            return self._artifact(pin, path, namespace)
+        asked = (namespace, uri)
+        shared = self._running.get(asked)
         if shared is None:
-            shared = self._running[uri] = _Shared(asyncio.create_task(self._fetch(uri), name=f"fetch {shown(uri)}"))
-            shared.task.add_done_callback(_seen)
+            task = asyncio.create_task(self._fetch(namespace, uri), name=f"fetch {shown(uri)}")
+            shared = self._running[asked] = _Shared(task)
+            task.add_done_callback(_seen)
         try:
             artifact = await shared.result()
         finally:
-            if shared.over and self._running.get(uri) is shared:
-                del self._running[uri]
+            if shared.over and self._running.get(asked) is shared:
+                del self._running[asked]
         if pin and artifact.digest != pin:
             message = f"jar: {shown(uri)} has sha256 {artifact.digest}, not {pin}"
             raise ArtifactInvalid("digest-mismatch", message)
         return artifact
 
-    async def _fetch(self, uri: str) -> Artifact:
-        digest, version = self._known.get(uri, ("", None))
-        known = self._cache.acquire(digest) if digest else None
-        try:
-            fetched = await self._from_source(uri, version if known else None)
-        except BaseException:
-            if known:
-                self._cache.release(digest)
-            raise
-        if fetched is None and known:
-            return self._artifact(digest, known)
-        if known:
-            self._cache.release(digest)
+    async def _fetch(self, namespace: str, uri: str) -> Artifact:
+        async with self._turn(namespace):
+            digest, version = self._known.get(uri, ("", None))
+            here = bool(digest) and self._cache.path(digest).exists()
+            fetched = await self._from_source(uri, version if here else None, namespace)
+            if fetched is None:
+                if (path := self._cache.acquire(digest, namespace)) is not None:
+                    return self._artifact(digest, path, namespace)
+                fetched = await self._from_source(uri, None, namespace)  # it was removed meanwhile
         assert fetched is not None, "a source without a version to compare with always fetches"
-        artifact = self._artifact(fetched.digest, fetched.path)
         self._remember(uri, fetched)
-        await asyncio.to_thread(self._cache.evict)
-        return artifact
+        return self._artifact(fetched.digest, fetched.path, namespace)
 
-    async def _from_source(self, uri: str, version: object) -> Fetched | None:
+    async def _from_source(self, uri: str, version: object, namespace: str) -> Fetched | None:
         """None: the content is still the one of `version`."""
         try:
             scheme = urlsplit(uri).scheme.lower()
@@ -123,16 +125,16 @@ class ArtifactStore:
             raise ArtifactInvalid("uri", f"jar: not a URI: {error}") from error
         match scheme:
             case "http" | "https":
-                return await self._http.fetch(uri, version)
+                return await self._http.fetch(uri, version, namespace)
             case "file":
-                return await self._local.fetch(uri, version)
+                return await self._local.fetch(uri, version, namespace)
             case _:
                 raise ArtifactInvalid("scheme", f"jar: {shown(uri)}: only http, https and file can be fetched")
 
-    def _artifact(self, digest: str, path: Path) -> Artifact:
+    def _artifact(self, digest: str, path: Path, namespace: str) -> Artifact:
         """Wraps an acquired file of the cache: it is released when the result is no longer referenced."""
         artifact = Artifact(digest=digest, path=path)
-        weakref.finalize(artifact, self._cache.release, digest)
+        weakref.finalize(artifact, self._cache.release, digest, namespace)
         return artifact
 
     def _remember(self, uri: str, fetched: Fetched) -> None:

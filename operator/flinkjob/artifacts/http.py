@@ -11,12 +11,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from flinkjob.artifacts.cache import ArtifactCache, Fetched
+from flinkjob.artifacts.cache import ArtifactCache, Fetched, Partial
 from flinkjob.artifacts.errors import ArtifactInvalid, ArtifactUnavailable, shown
 from flinkjob.artifacts.jarfile import DigestingWriter, check_is_jar, check_size
 from flinkjob.core.errors import Invalid
@@ -24,10 +23,13 @@ from flinkjob.net.exchange import complete
 from flinkjob.net.foreign import ACCEPT_IDENTITY, Refused, raw_chunks
 
 REDIRECTS = 5
-CHUNK_BYTES = 2**20
+CHUNK_BYTES = 256 * 1024
+"""So much of each download is in memory, twice."""
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 30.0
-"""A download that sends nothing for so long is given up."""
+"""A server that sends nothing for so long, or no answer at all within it, is given up."""
+LEAST_BYTES = 256 * 1024
+"""So does one that sends less than this in such a time: a download that drips has a slot that others wait for."""
 NOT_MODIFIED = 304
 _TRY_AGAIN = frozenset({408, 425, 429})
 _REASONS = {401: "unauthorized", 403: "forbidden", 404: "not-found", 410: "not-found"}
@@ -71,18 +73,21 @@ class HttpSource:
         self._timeout_seconds = timeout_seconds
         self._check_url = check_url
 
-    async def fetch(self, url: str, version: object) -> Fetched | None:
+    async def fetch(self, url: str, version: object, namespace: str) -> Fetched | None:
         """Downloads; None when the server says that it is still `version`.
 
+        Args:
+            namespace: whose share of the cache it takes.
+
         Raises:
-            ArtifactUnavailable: time-out, cut off, 408, 425, 429, 5xx, no connection, no room on the disk.
+            ArtifactUnavailable: time-out, too slow, cut off, 408, 425, 429, 5xx, no connection, no room on the disk.
             ArtifactInvalid: any other answer, a refused host, too large, not a zip archive.
         """
         name = shown(url)
         begun = time.monotonic()
         try:
             validators = version if isinstance(version, Validators) else None
-            return await complete(partial(self._follow, url, validators), self._timeout_seconds)
+            return await complete(partial(self._follow, url, validators, namespace), self._timeout_seconds)
         except (TimeoutError, httpx.TimeoutException) as error:
             over = time.monotonic() - begun >= self._timeout_seconds
             said = f"not complete within {self._timeout_seconds:g} s" if over else _slow(error)
@@ -96,7 +101,7 @@ class HttpSource:
         except OSError as error:
             raise ArtifactUnavailable("disk", f"jar: {name} cannot be stored: {error.strerror}") from error
 
-    async def _follow(self, url: str, validators: Validators | None) -> Fetched | None:
+    async def _follow(self, url: str, validators: Validators | None, namespace: str) -> Fetched | None:
         first = url
         for _ in range(REDIRECTS + 1):
             self._check(url, first)
@@ -106,12 +111,13 @@ class HttpSource:
                 headers={**ACCEPT_IDENTITY, **(validators.headers() if validators else {})},
                 timeout=httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS),
             )
-            response = await self._http.send(request, stream=True, follow_redirects=False)
+            send = partial(self._http.send, request, stream=True, follow_redirects=False)
+            response = await complete(send, SILENCE_SECONDS)  # the head as a whole, however it drips
             try:
                 if response.status_code == NOT_MODIFIED and validators:
                     return None
                 if not response.has_redirect_location:
-                    return await self._store(response, shown(first), shown(url))
+                    return await self._store(response, shown(first), shown(url), namespace)
                 url = urljoin(url, response.headers["Location"])
             finally:
                 await response.aclose()
@@ -129,31 +135,53 @@ class HttpSource:
         except Invalid as error:
             raise ArtifactInvalid("not-allowed", f"{via}: {error.message}") from error
 
-    async def _store(self, response: httpx.Response, name: str, final: str) -> Fetched:
+    async def _store(self, response: httpx.Response, name: str, final: str, namespace: str) -> Fetched:
         _check_answer(response, final if final == name else f"{final} (redirected from {name})")
         length = response.headers.get("Content-Length", "")
-        if length.isdigit():
-            check_size(int(length), max_bytes=self._max_bytes, name=name)
-        partial = self._cache.partial()
-        try:
-            digest = await self._write(response, partial, name)
-            await asyncio.to_thread(check_is_jar, partial, name=name)
-            path = self._cache.commit(partial, digest)
-        finally:
-            partial.unlink(missing_ok=True)
+        announced = int(length) if length.isdigit() else 0
+        check_size(announced, max_bytes=self._max_bytes, name=name)
+        with self._cache.partial(namespace) as target:
+            await asyncio.to_thread(target.need, announced)
+            digest = await self._write(response, target, name)
+            await asyncio.to_thread(check_is_jar, target.path, name=name)
+            path = self._cache.commit(target, digest)
         return Fetched(digest=digest, path=path, version=Validators.of(response))
 
-    async def _write(self, response: httpx.Response, partial: Path, name: str) -> str:
-        with partial.open("wb") as file:
-            writer = DigestingWriter(file, max_bytes=self._max_bytes, name=name)
+    async def _write(self, response: httpx.Response, target: Partial, name: str) -> str:
+        pace = _Pace(name)
+        with target.path.open("wb") as file:
+            writer = DigestingWriter(file, max_bytes=self._max_bytes, name=name, need=target.need)
             chunks = bytearray()
             async for chunk in raw_chunks(response):
+                pace.note(len(chunk))
                 chunks += chunk
                 if len(chunks) >= CHUNK_BYTES:
                     await asyncio.to_thread(writer.write, bytes(chunks))
                     chunks.clear()
             await asyncio.to_thread(writer.write, bytes(chunks))
         return writer.digest
+
+
+class _Pace:
+    """Whether a download brings as much as it must."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._since, self._size = time.monotonic(), 0
+
+    def note(self, size: int) -> None:
+        """So many bytes came.
+
+        Raises:
+            ArtifactUnavailable: `too-slow`.
+        """
+        self._size += size
+        now = time.monotonic()
+        if now - self._since >= SILENCE_SECONDS:
+            if self._size < LEAST_BYTES:
+                said = f"only {self._size} bytes in {now - self._since:.0f} s"
+                raise ArtifactUnavailable("too-slow", f"jar: {self._name}: {said}")
+            self._since, self._size = now, 0
 
 
 def _check_answer(response: httpx.Response, name: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -18,8 +19,13 @@ ZIP_START = b"PK\x03\x04"
 class DigestingWriter:
     """Writes to a file and computes SHA-256 and size; refuses more than `max_bytes`."""
 
-    def __init__(self, target: IO[bytes], *, max_bytes: int, name: str) -> None:
+    def __init__(self, target: IO[bytes], *, max_bytes: int, name: str, need: Callable[[int], None]) -> None:
+        """
+        Args:
+            need: called with the size that the file is about to have; raises where there is no room for it.
+        """
         self._target = target
+        self._need = need
         self._hash = hashlib.sha256()
         self._max_bytes = max_bytes
         self._name = name
@@ -30,9 +36,11 @@ class DigestingWriter:
 
         Raises:
             ArtifactInvalid: `too-large`.
+            ArtifactUnavailable: `no-room`.
         """
         self.size += len(chunk)
         check_size(self.size, max_bytes=self._max_bytes, name=self._name)
+        self._need(self.size)
         self._hash.update(chunk)
         self._target.write(chunk)
 

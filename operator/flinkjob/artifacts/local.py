@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from flinkjob.artifacts.cache import ArtifactCache, Fetched
+from flinkjob.artifacts.cache import ArtifactCache, Fetched, Partial
 from flinkjob.artifacts.errors import ArtifactInvalid, ArtifactUnavailable, shown
 from flinkjob.artifacts.jarfile import DigestingWriter, check_is_jar, check_size
 
@@ -26,26 +26,24 @@ class LocalSource:
         self._allowed = allowed_directories
         self._max_bytes = max_bytes
 
-    async def fetch(self, uri: str, version: object) -> Fetched | None:
+    async def fetch(self, uri: str, version: object, namespace: str) -> Fetched | None:
         """Copies; None when device, inode, size and time are still those of `version`.
 
         Raises:
             ArtifactInvalid: not there, not allowed, not a file, too large, not a zip archive.
-            ArtifactUnavailable: a disk error, or the file is still being written.
+            ArtifactUnavailable: a disk error, no room, or the file is still being written.
         """
-        partial = self._cache.partial()
         try:
-            copied = await asyncio.to_thread(self._copy, uri, version, partial)
-            if copied is None:
-                return None
-            digest, now = copied
-            return Fetched(digest=digest, path=self._cache.commit(partial, digest), version=now)
+            with self._cache.partial(namespace) as partial:
+                copied = await asyncio.to_thread(self._copy, uri, version, partial)
+                if copied is None:
+                    return None
+                digest, now = copied
+                return Fetched(digest=digest, path=self._cache.commit(partial, digest), version=now)
         except OSError as error:
             raise ArtifactUnavailable("disk", f"jar: {shown(uri)} cannot be copied: {error.strerror}") from error
-        finally:
-            partial.unlink(missing_ok=True)
 
-    def _copy(self, uri: str, version: object, partial: Path) -> tuple[str, object] | None:
+    def _copy(self, uri: str, version: object, partial: Partial) -> tuple[str, object] | None:
         name = shown(uri)
         path = self._allowed_path(uri)
         with open(path, "rb", opener=_open_no_link) as source:
@@ -56,13 +54,14 @@ class LocalSource:
             if now == version:
                 return None
             check_size(info.st_size, max_bytes=self._max_bytes, name=name)
-            with partial.open("wb") as target:
-                writer = DigestingWriter(target, max_bytes=self._max_bytes, name=name)
+            partial.need(info.st_size)
+            with partial.path.open("wb") as target:
+                writer = DigestingWriter(target, max_bytes=self._max_bytes, name=name, need=partial.need)
                 while chunk := source.read(CHUNK_BYTES):
                     writer.write(chunk)
             if _version(os.fstat(source.fileno())) != now:
                 raise ArtifactUnavailable("changing", f"jar: {name} was changed while it was read")
-        check_is_jar(partial, name=name)
+        check_is_jar(partial.path, name=name)
         return writer.digest, now
 
     def _allowed_path(self, uri: str) -> Path:

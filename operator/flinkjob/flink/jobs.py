@@ -3,8 +3,7 @@
 Used by: `FlinkClient`. Invariant: None (or NOT_FOUND) means that Flink itself said it does not know the job.
 """
 
-import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -15,18 +14,17 @@ from flinkjob.core.jobfailures import JobFailures
 from flinkjob.flink import wire
 from flinkjob.flink.calls import Calls, segment
 from flinkjob.flink.error_texts import is_job_not_found
+from flinkjob.flink.pieces import parse_jobs
 from flinkjob.flink.rest import LARGE_BYTES, TOO_LARGE
 from flinkjob.flink.values import Many
 
-_ENTRIES = TypeAdapter(wire.Jobs)
+_OVERVIEW = TypeAdapter(wire.Jobs)
 _JOBS = TypeAdapter(Many[wire.Job])
 _STATUS = TypeAdapter(wire.JobStatus)
 _CONFIG = TypeAdapter(wire.JobConfig)
 _FAILURES = TypeAdapter(wire.Failures)
 _LEAST_BYTES = 256
 """No job of Flink's takes less in an overview."""
-_AT_ONCE = 500
-"""So many jobs are understood before something else has its turn."""
 _UNREAD = "the job's exceptions are longer than the operator reads (--max-exceptions-mb)"
 _METRICS = TypeAdapter(Many[wire.Metric])
 
@@ -43,17 +41,20 @@ class JobCalls(Calls):
 
         A job whose JobMaster does not answer is silently left out: absence proves nothing, ask `job_status`.
         """
-        answer = await self._get("/jobs/overview", limit=self._rest.limits.overview)
+        most = self._rest.limits.overview // _LEAST_BYTES
+        answer = await self._rest.call(
+            "GET",
+            "/jobs/overview",
+            timeout=self._rest.timeout,
+            limit=self._rest.limits.overview,
+            parse=lambda body: parse_jobs(body, self._jobs, most),
+        )
         if not answer.ok:
             raise self._rest.refusal(answer)
-        jobs = self._rest.parse(_ENTRIES, answer).jobs
-        if len(jobs) > self._rest.limits.overview // _LEAST_BYTES:
-            raise Unreachable(TOO_LARGE, f"{self._rest.where}: {len(jobs)} jobs are more than the operator reads")
-        found: list[JobOverview] = []
-        for entries in _parts(jobs):
-            found += (job.value() for job in self._rest.parse_values(_JOBS, entries))
-            await asyncio.sleep(0)
-        return tuple(found)
+        return self._rest.parse(_OVERVIEW, answer).jobs
+
+    def _jobs(self, entries: list[Any]) -> list[JobOverview]:
+        return [job.value() for job in self._rest.parse_values(_JOBS, entries)]
 
     async def job_status(self, job_id: str) -> FlinkJobState | None:
         """State of one job; None when Flink does not know it. Flink REST: `GET /jobs/:id/status` (live).
@@ -132,7 +133,3 @@ class JobCalls(Calls):
         if is_job_not_found(answer.errors):
             return CancelResult.NOT_FOUND
         raise self._rest.refusal(answer)
-
-
-def _parts(entries: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (entries[start : start + _AT_ONCE] for start in range(0, len(entries), _AT_ONCE))

@@ -6,7 +6,7 @@ proxy's page says nothing about a job.
 """
 
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -48,6 +48,8 @@ _DENIED = (401, 403, 407)
 _NOT_NOW = (408, 425, 429, 502, 503, 504)
 
 T = TypeVar("T")
+Parse = Callable[[bytearray], Awaitable[Any]]
+"""From the bytes of an answer to its values; raises `Refused` and `orjson.JSONDecodeError`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +86,10 @@ class Answer:
         return root_cause(*self.errors)
 
 
+async def _parse(body: bytearray) -> Any:
+    return parse_json(body)
+
+
 class FlinkRest:
     """Sends requests to one Flink cluster and understands what comes back."""
 
@@ -105,12 +111,14 @@ class FlinkRest:
         timeout: float,
         limit: int = SMALL_BYTES,
         long: bool = False,
+        parse: Parse = _parse,
     ) -> Answer:
         """Exchange one request for one answer.
 
         Args:
             path: begins with "/", its parts quoted already.
             limit: longest answer, in bytes.
+            parse: makes values of the body.
             timeout: seconds for the whole exchange.
             long: whether it may take minutes.
 
@@ -134,20 +142,20 @@ class FlinkRest:
                 timeout=limits,
                 extensions={LONG: True} if long else None,
             )
-            return await complete(partial(self._exchange, request, limit), timeout)
+            return await complete(partial(self._exchange, request, limit, parse), timeout)
 
-    async def _exchange(self, request: httpx.Request, limit: int) -> Answer:
+    async def _exchange(self, request: httpx.Request, limit: int, parse: Parse) -> Answer:
         response = await self._http.send(request, stream=True, follow_redirects=False)
         try:
             most = limit if response.is_success else SMALL_BYTES
             async with body_of(response, most, self.limits.budget) as raw:
-                return self._understand(response, raw)
+                return await self._understand(response, raw, parse)
         except Refused as refused:
             raise Unreachable(refused.reason, f"{self.where}: {refused}") from None
         finally:
             await response.aclose()
 
-    def _understand(self, response: httpx.Response, raw: bytearray) -> Answer:
+    async def _understand(self, response: httpx.Response, raw: bytearray, parse: Parse) -> Answer:
         status = response.status_code
         if status in _DENIED:
             raise Unreachable("denied", f"{self.where}: HTTP {status}, check the credentials")
@@ -156,7 +164,7 @@ class FlinkRest:
             # Flink itself answers an unknown cancel mode with 308 and no location, which no caller sends.
             raise Unreachable("redirect", f"{self.where}: HTTP {status} to {target or 'nowhere'}; not followed")
         try:
-            body = parse_json(raw)
+            body = await parse(raw)
         except orjson.JSONDecodeError:
             start = raw[:1024].lstrip()
             kind = "HTML" if start[:1] == b"<" else "no JSON" if start else "nothing"

@@ -72,7 +72,7 @@ class Jobs(_Wire):
     """`GET /jobs/overview`."""
 
     jobs: tuple[Any, ...]
-    """Each is a `Job`; they are understood in parts."""
+    """Each was a `Job` and is its value by now, see `pieces`."""
 
 
 class JobStatus(_Wire):

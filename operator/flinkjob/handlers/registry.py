@@ -12,7 +12,7 @@ import kopf
 
 from flinkjob.api.constants import GROUP, JOB_PLURAL, SAVEPOINT_PLURAL, VERSION
 from flinkjob.runtime.cache import ObjectCache
-from flinkjob.runtime.first_list import FirstList, without_managed_fields
+from flinkjob.runtime.first_list import FirstList
 from flinkjob.runtime.queue import Key
 
 Enqueue = Callable[[Key], None]
@@ -33,7 +33,7 @@ def build_registry(
     @kopf.on.event(*jobs, id="job", registry=registry)
     async def on_job(event: kopf.RawEvent, **_: Any) -> None:
         saw_event(JOB_PLURAL)
-        raw = without_managed_fields(event["object"])
+        raw = event["object"]
         if first.seen(raw) and event["type"] != "DELETED":
             return
         enqueue(cache.drop_job(raw) if event["type"] == "DELETED" else cache.put_job(raw))
@@ -43,7 +43,7 @@ def build_registry(
     @kopf.on.event(*savepoints, id="savepoint", registry=registry)
     async def on_savepoint(event: kopf.RawEvent, **_: Any) -> None:
         saw_event(SAVEPOINT_PLURAL)
-        raw = without_managed_fields(event["object"])
+        raw = event["object"]
         if first.seen(raw) and event["type"] != "DELETED":
             return
         key = cache.drop_savepoint(raw) if event["type"] == "DELETED" else cache.put_savepoint(raw)

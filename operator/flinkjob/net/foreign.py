@@ -113,10 +113,23 @@ def parse_json(body: bytearray) -> Any:
     """The values of a JSON text.
 
     Raises:
-        Refused: it has so many small values that they would take far more memory than the text.
+        Refused: it has too many values, see `require_few_values`.
         orjson.JSONDecodeError: it is no JSON, or nested more than a thousand times.
     """
-    values = body.count(b",") + body.count(b"[") + body.count(b"{")
-    if values > _SPARE_VALUES + len(body) // _BYTES_A_VALUE:
-        raise Refused("too-large", f"the answer has {values} values in {len(body)} bytes")
+    require_few_values(count_values(body), len(body))
     return orjson.loads(body)
+
+
+def count_values(text: bytes | bytearray) -> int:
+    """About how many values a JSON text has, without parsing it."""
+    return text.count(b",") + text.count(b"[") + text.count(b"{")
+
+
+def require_few_values(values: int, size: int) -> None:
+    """Look at what a JSON text of so many bytes has in it.
+
+    Raises:
+        Refused: so many small values would take far more memory than the text.
+    """
+    if values > _SPARE_VALUES + size // _BYTES_A_VALUE:
+        raise Refused("too-large", f"the answer has {values} values in {size} bytes")

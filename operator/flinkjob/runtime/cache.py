@@ -1,16 +1,17 @@
 """The objects as last seen: filled by the watch and by the operator's own writes, read by the reconciler.
 
-Invariants: an older resourceVersion never replaces a newer one; a FlinkSavepoint is found under the key of the FlinkJob that
-it names, or whose current Flink job it names, so that both are worked on together; else under one made of that job's id.
+Invariants: only what was parsed of an object is kept, not the object; an older resourceVersion never replaces a newer one; a
+FlinkSavepoint is found under the key of the FlinkJob that it names, or whose current Flink job it names, so that both are
+worked on together; else under one made of that job's id.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from flinkjob.api.codec import FlinkJob, FlinkSavepoint, parse_job, parse_savepoint
+from flinkjob.api.codec import FlinkJob, FlinkSavepoint, Meta, parse_job, parse_savepoint
 from flinkjob.api.enums import InitialStateStrategy, SavepointPhase
 from flinkjob.api.flinksavepoint_spec import JobRef
 from flinkjob.core.copies.savepoint_copy import is_being_copied, snapshot_view
@@ -25,12 +26,20 @@ TARGET = "job:"
 """Begins the second half of the key of FlinkSavepoints whose Flink job is no FlinkJob's; no name has a colon."""
 
 
+class _Savepoint(NamedTuple):
+    """A FlinkSavepoint, the FlinkJob that it names, and its key."""
+
+    parsed: FlinkSavepoint
+    named: str
+    key: Key
+
+
 class ObjectCache:
     """FlinkJobs and FlinkSavepoints by key."""
 
     def __init__(self) -> None:
-        self._jobs: dict[Key, tuple[Raw, FlinkJob]] = {}
-        self._savepoints: dict[Key, tuple[Raw, FlinkSavepoint, Key]] = {}
+        self._jobs: dict[Key, FlinkJob] = {}
+        self._savepoints: dict[Key, _Savepoint] = {}
         self._by_job: dict[Key, set[Key]] = {}
         self._by_target: dict[str, set[Key]] = {}
         self._runs: dict[str, set[Key]] = {}
@@ -41,38 +50,40 @@ class ObjectCache:
         """Take in a FlinkJob as the API server returned it; the key to work on."""
         key = _name(raw)
         before = self._jobs.get(key)
-        if before is None or not _older(raw, before[0]):
-            job = parse_job(raw)
-            self._jobs[key] = (raw, job)
+        if before is None or not _older(raw, before.meta):
+            job = self._jobs[key] = parse_job(raw)
             self._shown[shown_name(*key)] = key
-            self._runs_now(key, before[1] if before is not None else None, job)
+            self._runs_now(key, before, job)
         return key
 
     def put_savepoint(self, raw: Raw) -> Key:
         """Take in a FlinkSavepoint; the key to work on is the one of its FlinkJob."""
         name = _name(raw)
         before = self._savepoints.get(name)
-        if before is not None and _older(raw, before[0]):
-            return before[2]
-        if before is not None:
+        if before is not None and _older(raw, before.parsed.meta):
+            return before.key
+        named = str(((raw.get("spec") or {}).get("jobRef") or {}).get("name") or "")
+        return self._put(name, parse_savepoint(raw), named)
+
+    def _put(self, name: Key, savepoint: FlinkSavepoint, named: str) -> Key:
+        if name in self._savepoints:
             self._take_out(name)
-        savepoint = parse_savepoint(raw)
         if (target := _target(savepoint)) is not None:
             self._by_target.setdefault(target, set()).add(name)
-        key = self._key_of(name, raw, savepoint)
-        self._savepoints[name] = (raw, savepoint, key)
+        key = self._key_of(name, savepoint, named)
+        self._savepoints[name] = _Savepoint(savepoint, named, key)
         self._by_job.setdefault(key, set()).add(name)
         return key
 
-    def _key_of(self, name: Key, raw: Raw, savepoint: FlinkSavepoint) -> Key:
+    def _key_of(self, name: Key, savepoint: FlinkSavepoint, named: str) -> Key:
         target = _target(savepoint)
         if target is not None:
             own = [key for key in self._runs.get(target, ()) if key[0] == name[0]]
             return min(own) if own else (name[0], f"{TARGET}{target}")
-        return name[0], str(((raw.get("spec") or {}).get("jobRef") or {}).get("name") or "")
+        return name[0], named
 
     def _take_out(self, name: Key) -> None:
-        _, savepoint, key = self._savepoints.pop(name)
+        savepoint, _, key = self._savepoints.pop(name)
         self._by_job[key].discard(name)
         if not self._by_job[key]:
             del self._by_job[key]
@@ -94,7 +105,8 @@ class ObjectCache:
             self._runs.setdefault(new, set()).add(key)
         for target in (old, new):
             for name in sorted(self._by_target.get(target or "", ())):
-                self._moved.add(self.put_savepoint(self._savepoints[name][0]))
+                known = self._savepoints[name]
+                self._moved.add(self._put(name, known.parsed, known.named))
 
     def take_moved(self) -> set[Key]:
         """The keys that got FlinkSavepoints of others since the last time; they are to be worked on."""
@@ -120,49 +132,44 @@ class ObjectCache:
         return tuple("/".join(key) for key in claims if key != asks)
 
     def _age(self, key: Key) -> tuple[float, Key]:
-        created = self._jobs[key][1].meta.creation_time
+        created = self._jobs[key].meta.creation_time
         return created.timestamp() if created is not None else 0.0, key
 
     def drop_job(self, raw: Raw) -> Key:
         """The FlinkJob is gone (unless one of the same name was created meanwhile)."""
         key = _name(raw)
         before = self._jobs.get(key)
-        if before is not None and before[1].meta.uid == raw["metadata"].get("uid"):
+        if before is not None and before.meta.uid == raw["metadata"].get("uid"):
             del self._jobs[key]
             del self._shown[shown_name(*key)]
-            self._runs_now(key, before[1], None)
+            self._runs_now(key, before, None)
         return key
 
     def drop_savepoint(self, raw: Raw) -> Key | None:
         """The FlinkSavepoint is gone; the key of its FlinkJob."""
         name = _name(raw)
         before = self._savepoints.get(name)
-        if before is None or before[1].meta.uid != raw["metadata"].get("uid"):
+        if before is None or before.parsed.meta.uid != raw["metadata"].get("uid"):
             return None
         self._take_out(name)
-        return before[2]
+        return before.key
 
     def job(self, key: Key) -> FlinkJob | None:
-        found = self._jobs.get(key)
-        return found[1] if found is not None else None
-
-    def raw_job(self, key: Key) -> Raw | None:
-        found = self._jobs.get(key)
-        return found[0] if found is not None else None
+        return self._jobs.get(key)
 
     def savepoints_of(self, key: Key) -> tuple[FlinkSavepoint, ...]:
         """The FlinkSavepoints that name this FlinkJob, by name; a `target` that is its job is given as a `jobRef`."""
-        return tuple(_resolved(self._savepoints[name][1], key) for name in sorted(self._by_job.get(key, ())))
+        return tuple(_resolved(self._savepoints[name].parsed, key) for name in sorted(self._by_job.get(key, ())))
 
     def savepoints(self) -> Iterator[FlinkSavepoint]:
-        return (parsed for _, parsed, _ in self._savepoints.values())
+        return (each.parsed for each in self._savepoints.values())
 
     def savepoint(self, namespace: str, name: str) -> FlinkSavepoint | None:
         found = self._savepoints.get((namespace, name))
-        return found[1] if found is not None else None
+        return found.parsed if found is not None else None
 
     def jobs(self) -> Iterator[FlinkJob]:
-        return (parsed for _, parsed in self._jobs.values())
+        return iter(self._jobs.values())
 
     def keys(self) -> set[Key]:
         return set(self._jobs) | {key for key, names in self._by_job.items() if names}
@@ -173,7 +180,7 @@ class ObjectCache:
         The newest savepoint of a job that runs is not among them: whether it is needed, its checkpoints tell.
         """
         used: set[str] = set()
-        for key, (_, job) in self._jobs.items():
+        for key, job in self._jobs.items():
             submission, hold, spec = job.status.submission, job.status.hold, job.spec
             places = [hold.location if hold is not None else None]
             if submission is not None:
@@ -186,7 +193,7 @@ class ObjectCache:
                 if submission is None or redeploys(spec, submission):
                     places.append(self._initial(key, spec.initial_state.strategy))
             used.update(normalise_location(place) for place in places if place)
-        for _, savepoint, _ in self._savepoints.values():
+        for savepoint in self.savepoints():
             location = savepoint.status.location
             if is_being_copied(savepoint) and savepoint.meta.deletion_time is None and location:
                 used.add(normalise_location(location))
@@ -215,7 +222,7 @@ class ObjectCache:
 
     def waiting_for(self, namespace: str, savepoint: str) -> Iterator[Key]:
         """The FlinkJobs whose first run waits for this FlinkSavepoint (`initialState.savepointRef`)."""
-        for key, (_, job) in self._jobs.items():
+        for key, job in self._jobs.items():
             reference = job.spec.initial_state.savepoint_ref if job.spec is not None else None
             if key[0] == namespace and reference is not None and reference.name == savepoint:
                 yield key
@@ -244,11 +251,11 @@ def _name(raw: Raw) -> Key:
     return str(meta.get("namespace") or ""), str(meta["name"])
 
 
-def _older(new: Raw, old: Raw) -> bool:
+def _older(new: Raw, old: Meta) -> bool:
     """Whether `new` is an earlier version of the very same object."""
-    if new["metadata"].get("uid") != old["metadata"].get("uid"):
+    if new["metadata"].get("uid") != old.uid:
         return False
     try:
-        return int(new["metadata"]["resourceVersion"]) < int(old["metadata"]["resourceVersion"])
+        return int(new["metadata"]["resourceVersion"]) < int(old.resource_version)
     except (KeyError, ValueError):
         return False

@@ -14,14 +14,14 @@ from datetime import datetime
 
 from flinkjob.api.flinkjob_status import RestoredCopy
 from flinkjob.api.initialstate import CopySpec
-from flinkjob.core.errors import FlinkJobError
+from flinkjob.core.errors import FlinkJobError, Transient
 from flinkjob.core.seen import CopyFound, CopySearch
 from flinkjob.runtime.background import Background
 from flinkjob.runtime.queue import Key
+from flinkjob.runtime.slots import Slots
 from flinkjob.runtime.storeaccess import StoreAccesses
-from flinkjob.snapshots.copying import VerifyFailed, check_copy
-from flinkjob.snapshots.manifest import LARGEST_NUMBER, Manifest
-from flinkjob.snapshots.place import NoCopy, Place
+from flinkjob.snapshots.apart import find_apart
+from flinkjob.snapshots.orders import OUT_OF_MEMORY, CopyThere, FindOrder
 
 log = logging.getLogger(__name__)
 
@@ -31,16 +31,27 @@ NONE_FOR = 25.0
 """Seconds for which it is believed that no place has a copy."""
 PATIENCE = 120.0
 """Seconds for one place; then the next one is tried."""
-MOST_LOOKED_AT = 5
-"""Of the copies in a place, the newest first: where so many lack a file, the next place is tried."""
+PARALLEL = 2
+"""Searches at the same time; as many again for namespaces and places without any, see `Slots`."""
+SMALL_MB = 48
+"""Memory of the process that makes one: enough for copies of some thousand files. Those that need more take turns."""
 
 
 class CopySearches:
     """The searches of this process."""
 
-    def __init__(self, *, identity: str, stores: StoreAccesses, enqueue: Callable[[Key], None]) -> None:
+    def __init__(
+        self, *, identity: str, stores: StoreAccesses, enqueue: Callable[[Key], None], memory: int = 88
+    ) -> None:
+        """
+        Args:
+            memory: of the process that makes a search which needs much, in MiB.
+        """
+        self._memory = memory
+        self._large = Slots(1)
         self._identity = identity
         self._stores = stores
+        self._slots = Slots(PARALLEL)
         self._searches: Background[Key, tuple[CopySpec, ...], CopyFound] = Background(lambda key, _: enqueue(key))
 
     async def find(self, key: Key, copies: tuple[CopySpec, ...]) -> CopyFound:
@@ -71,7 +82,7 @@ class CopySearches:
         passed: list[str] = []
         for wanted in copies:
             try:
-                async with asyncio.timeout(PATIENCE):
+                async with self._slots.hold(key[0], wanted.uri), asyncio.timeout(PATIENCE):
                     return await self._at(key, wanted, "; ".join(passed))
             except FlinkJobError as error:
                 passed.append(f"{wanted.uri}: {error.message}")
@@ -83,49 +94,32 @@ class CopySearches:
         return CopyFound(phase=CopySearch.NONE, message="; ".join(passed))
 
     async def _at(self, key: Key, wanted: CopySpec, passed: str) -> CopyFound:
-        place = Place(
-            store=await self._stores.open(key[0], wanted.uri, wanted, create=False),
+        order = FindOrder(
+            target=await self._stores.address(key[0], wanted.uri, wanted, create=False),
             identity=self._identity,
             namespace=wanted.namespace or key[0],
             job=wanted.job or key[1],
+            number=wanted.sequence_number,
         )
-        manifest, lacking = await _whole(place, wanted.sequence_number)
-        directory = place.directory(manifest.sequence_number, manifest.checkpoint_id)
+        found = await self._look(order)
         return CopyFound(
             phase=CopySearch.FOUND,
-            location=f"{(wanted.flink_uri or wanted.uri).rstrip('/')}/{directory}",
+            location=f"{(wanted.flink_uri or wanted.uri).rstrip('/')}/{found.directory}",
             copy=RestoredCopy(
-                sequence_number=manifest.sequence_number,
-                identity=manifest.identity,
-                namespace=manifest.namespace,
-                job=manifest.job,
-                time=datetime.fromisoformat(manifest.time),
+                sequence_number=found.sequence_number,
+                identity=found.identity,
+                namespace=found.namespace,
+                job=found.job,
+                time=datetime.fromisoformat(found.time),
             ),
-            message="; ".join(filter(None, (passed, *(f"{wanted.uri}: {why}" for why in lacking)))),
+            message="; ".join(filter(None, (passed, *(f"{wanted.uri}: {why}" for why in found.lacking)))),
         )
 
-
-async def _whole(place: Place, number: int | None) -> tuple[Manifest, list[str]]:
-    """The copy with this number, or the newest that lacks nothing; and what newer ones lack.
-
-    Raises:
-        NoCopy, VerifyFailed: there is none among the newest few.
-    """
-    lacking: list[str] = []
-    below = LARGEST_NUMBER + 1
-    while len(lacking) < MOST_LOOKED_AT:
-        manifest = await place.find(number, below=below)
-        if manifest is None:
-            break
+    async def _look(self, order: FindOrder) -> CopyThere:
         try:
-            await check_copy(place, manifest)
-        except VerifyFailed as error:
-            if number is not None:
+            return await find_apart(order, memory=SMALL_MB)
+        except Transient as error:
+            if error.reason != OUT_OF_MEMORY:
                 raise
-            lacking.append(error.message)
-            below = manifest.sequence_number
-        else:
-            return manifest, lacking
-    if lacking:
-        raise NoCopy("; ".join(lacking))
-    return await place.newest(number), lacking
+        async with self._large.hold(order.namespace):
+            return await find_apart(order, memory=self._memory)

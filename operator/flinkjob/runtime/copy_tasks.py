@@ -2,7 +2,7 @@
 
 Invariants: at most one copy of a FlinkJob at a time, and few of all, but a store that crawls holds up no other; every write
 to a store passes the gate of the Lease and the fault points; a copy whose FlinkSavepoint is gone is cancelled, and one that
-is cut off goes on where it stopped; no credential leaves this module but into the store's client.
+is cut off goes on where it stopped; no credential leaves this module but to the process that makes the copy.
 """
 
 from __future__ import annotations
@@ -11,17 +11,14 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from typing import Any
 from urllib.parse import urlsplit
-
-from obstore.store import ObjectStore
 
 from flinkjob.api.common import duration_seconds
 from flinkjob.api.enums import CopyCheck, SavepointErrorCode
-from flinkjob.api.sync import CopyRetentionSpec
 from flinkjob.core.copies.savepoint_copy import CopyPhase, CopySeen, CopyWanted
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected
 from flinkjob.core.identity import UNNAMED
@@ -30,18 +27,13 @@ from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.slots import Slots
 from flinkjob.runtime.storeaccess import StoreAccesses
-from flinkjob.snapshots.copying import (
-    CopyRequest,
-    NoSnapshot,
-    Progress,
-    VerifyFailed,
-    apply_retention,
-    copy_snapshot,
-)
+from flinkjob.snapshots.apart import copy_apart
+from flinkjob.snapshots.copying import NoSnapshot, Progress, VerifyFailed
 from flinkjob.snapshots.metadata import MetadataUnreadable, SnapshotNotSelfContained
+from flinkjob.snapshots.numbers import numbers_in
 from flinkjob.snapshots.objects import StoreStep
+from flinkjob.snapshots.orders import CopyOrder
 from flinkjob.snapshots.owner import OwnedByOther
-from flinkjob.snapshots.place import Place
 from flinkjob.snapshots.transfer import Bandwidth
 
 log = logging.getLogger(__name__)
@@ -55,19 +47,6 @@ _PERMANENT: tuple[tuple[type[FlinkJobError], SavepointErrorCode], ...] = (
     (SnapshotNotSelfContained, SavepointErrorCode.SNAPSHOT_NOT_SELF_CONTAINED),
     (MetadataUnreadable, SavepointErrorCode.SNAPSHOT_NOT_SELF_CONTAINED),
 )
-
-
-class FaultGate:
-    """The fault points and the fence of the Lease around the writes to a store."""
-
-    def __init__(self, faults: Faults) -> None:
-        self._faults = faults
-
-    def before(self, step: StoreStep) -> None:
-        self._faults.before(_EFFECTS[step])
-
-    def after(self, step: StoreStep) -> None:
-        self._faults.after(_EFFECTS[step])
 
 
 @dataclass
@@ -89,6 +68,7 @@ class CopyTasks:
         enqueue: Callable[[Key], None],
         in_use: Callable[[], frozenset[str]] = frozenset,
         parallel: int = 2,
+        memory: int = 88,
         bandwidth: int | None = None,
         ended: Callable[[str, float, int], None] = lambda result, seconds, size: None,
     ) -> None:
@@ -96,12 +76,14 @@ class CopyTasks:
         Args:
             ended: called with how an attempt ended (`Synced`, or the code of its error), its seconds and bytes written.
             in_use: normalised places of the snapshots that some FlinkJob was started from or would start from.
-            parallel: copies at the same time, over all FlinkJobs; as many again to stores that none is being made to.
+            parallel: copies at the same time, over all FlinkJobs; as many again for namespaces without any, see `Slots`.
+            memory: of the process that makes one copy, in MiB.
             bandwidth: bytes a second, over all copies; None: no limit.
         """
         self._identity = identity
         self._stores = stores
-        self._gate = FaultGate(faults)
+        self._faults = faults
+        self._memory = memory
         self._in_use = in_use
         self._count = ended
         self._slots = Slots(parallel)
@@ -172,7 +154,7 @@ class CopyTasks:
         lock = self._busy.setdefault(place, asyncio.Lock())
         self._wanting[place] += 1
         try:
-            async with lock, self._slots.hold(store):
+            async with lock, self._slots.hold(place[0], store):
                 yield
         finally:
             self._wanting[place] -= 1
@@ -185,63 +167,57 @@ class CopyTasks:
             raise Invalid(
                 "copies need an operator with a name of its own (--identity), by which others know whose they are"
             )
-        source = await self._source(wanted)
-        place = Place(
-            store=await self._stores.open(namespace, target.uri, target, create=True),
+        retention = target.retention
+        order = CopyOrder(
+            source=await self._stores.address(namespace, wanted.location, target.source, create=False),
+            target=await self._stores.address(namespace, target.uri, target, create=True),
             identity=self._identity,
             namespace=namespace,
             job=wanted.job,
-            gate=self._gate,
-        )
-        request = CopyRequest(
-            source=source,
             location=wanted.location,
-            place=place,
-            uploads=await self._stores.open(namespace, target.uri, target, create=True, uploads=True),
             token=wanted.token,
             job_id=wanted.job_id,
             format_type=wanted.format_type,
             flink_version=wanted.flink_version,
             take_over=target.take_over,
             verify=target.verify is CopyCheck.CHECKSUM,
+            retention=(retention.min_count, duration_seconds(retention.min_age)) if retention is not None else None,
         )
-        manifest = await copy_snapshot(request, bandwidth=self._bandwidth, progress=progress)
-        where.append(f"{target.uri.rstrip('/')}/{place.directory(manifest.sequence_number, manifest.checkpoint_id)}")
-        if target.retention is not None:
-            await self._retain(place, target.retention, manifest.sequence_number)
+        made = await copy_apart(order, memory=self._memory, answer=self._answer, progress=progress)
+        if made.kept:
+            log.warning("outdated copies of %s/%s stay: %s", namespace, wanted.job, made.kept)
+        where.append(f"{target.uri.rstrip('/')}/{made.directory}")
         return CopySeen(
             phase=CopyPhase.DONE,
-            sequence_number=manifest.sequence_number,
+            sequence_number=made.sequence_number,
             uri=where[0],
-            objects=len(manifest.files),
-            objects_total=len(manifest.files),
-            bytes=manifest.size,
-            bytes_total=manifest.size,
+            objects=made.objects,
+            objects_total=made.objects,
+            bytes=made.bytes,
+            bytes_total=made.bytes,
         )
 
-    async def _retain(self, place: Place, retention: CopyRetentionSpec, newest: int) -> None:
-        """Deletes outdated copies; that one was made is true also when that fails, and the next copy tries it again."""
-        age = timedelta(seconds=duration_seconds(retention.min_age))
-        keep = frozenset({newest}) | place.numbers_in(self._in_use())
-        try:
-            await apply_retention(place, min_count=retention.min_count, min_age=age, keep=keep)
-        except FlinkJobError as error:
-            log.warning("outdated copies of %s/%s stay: %s", place.namespace, place.job, error.message)
-
-    async def _source(self, wanted: CopyWanted) -> ObjectStore:
-        try:
-            return await self._stores.open(wanted.namespace, wanted.location, wanted.target.source, create=False)
-        except Rejected as error:
-            if error.code == 404:
-                raise NoSnapshot(error.message) from error
-            raise
+    async def _answer(self, asked: Mapping[str, Any]) -> Any:
+        """What the process that makes a copy is told: around each write, and for what passes."""
+        match asked["ask"]:
+            case "before":
+                self._faults.before(_EFFECTS[StoreStep(asked["step"])])
+            case "after":
+                self._faults.after(_EFFECTS[StoreStep(asked["step"])])
+            case "take":
+                await self._bandwidth.take(asked["size"])
+            case "in-use":
+                return sorted(numbers_in(asked["root"], self._in_use()))
+            case unknown:
+                raise AssertionError(f"nobody asks {unknown}")
+        return None
 
 
 def _store(wanted: CopyWanted) -> str:
-    """What may crawl by itself: a namespace's bucket at an endpoint, or its mounted directory."""
+    """What may crawl by itself within a namespace: a bucket at an endpoint, or a mounted directory."""
     parts = urlsplit(wanted.target.uri)
     bucket = f"{parts.scheme}://{parts.netloc}" if parts.netloc else wanted.target.uri
-    return f"{wanted.namespace} {bucket} {wanted.target.endpoint or ''}"
+    return f"{bucket} {wanted.target.endpoint or ''}"
 
 
 def _seen(phase: CopyPhase, progress: Progress) -> CopySeen:

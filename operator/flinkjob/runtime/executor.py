@@ -128,7 +128,7 @@ class Executor:
             Conflict, Gone: the object was changed or deleted meanwhile; nothing was called.
             KubeRejected: the status is refused; nothing was called.
         """
-        version = await self._before(key, job, decision.actions)
+        version = await self._before(job, decision.actions)
         try:
             await self._write_status(Kind.FLINK_JOB, job, decision.status, version=version)
         except (Conflict, Gone):
@@ -148,19 +148,18 @@ class Executor:
 
     # stages
 
-    async def _before(self, key: Key, job: FlinkJob, actions: Sequence[Action]) -> str:
+    async def _before(self, job: FlinkJob, actions: Sequence[Action]) -> str:
         """What must exist before the intent; the resourceVersion to write the status against."""
         version = job.meta.resource_version
-        raw = self._cache.raw_job(key)
         for action in actions:
             match action:
                 case AddFinalizer():
                     held = await self._add_finalizer(Kind.FLINK_JOB, job, version)
                     self._cache.put_job(held)
                     version = held["metadata"]["resourceVersion"]
-                case RecordRevision() if raw is not None:
+                case RecordRevision():
                     self._faults.before(Effect.REVISION)
-                    await records.keep_revision(self._kube, raw, action)
+                    await records.keep_revision(self._kube, job, action)
                     self._faults.after(Effect.REVISION)
                 case RecordSavepoint():
                     self._faults.before(Effect.RECORD)
@@ -200,7 +199,7 @@ class Executor:
         written, misfit = fitting_status(status)
         if misfit:
             log.error("%s %s is written without what does not fit: %s", kind.kind, seen.meta.name, misfit)
-        patch = merge_patch(self._stored(kind, seen), written)
+        patch = merge_patch(_stored(seen), written)
         if not patch:
             return None
         effect = Effect.JOB_STATUS if kind is Kind.FLINK_JOB else Effect.SAVEPOINT_STATUS
@@ -213,14 +212,6 @@ class Executor:
         else:
             self._cache.put_savepoint(raw)
         return raw
-
-    def _stored(self, kind: Kind, seen: FlinkJob | FlinkSavepoint) -> Mapping[str, Any]:
-        """The status that the object has; of a FlinkJob with what cannot be read of it, so that it goes."""
-        if kind is Kind.FLINK_JOB and seen.status_error is not None:
-            raw = self._cache.raw_job((seen.meta.namespace, seen.meta.name)) or {}
-            stored = raw.get("status")
-            return stored if isinstance(stored, Mapping) else {}
-        return dump_status(seen.status)
 
     async def _call(self, namespace: str, action: Action) -> None:
         """A call with an effect on Flink. An unclear answer is no error here: the next look resolves it.
@@ -380,6 +371,13 @@ class Executor:
             return True
         self._said[said] = now
         return False
+
+
+def _stored(seen: FlinkJob | FlinkSavepoint) -> Mapping[str, Any]:
+    """The status that the object has; of a FlinkJob with what cannot be read of it, so that it goes."""
+    if isinstance(seen, FlinkJob) and seen.status_error is not None:
+        return seen.unreadable_status
+    return dump_status(seen.status)
 
 
 def _stub(about: FlinkJob | FlinkSavepoint) -> dict[str, Any]:

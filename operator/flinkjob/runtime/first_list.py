@@ -20,6 +20,9 @@ from flinkjob.runtime.queue import Key
 CONFIRM_SECONDS = 60.0
 """After which Kopf has surely listed all that exists."""
 
+_NAMES = ("namespace", "name", "uid", "resourceVersion")
+"""What is kept of an object here."""
+
 log = logging.getLogger(__name__)
 
 
@@ -50,9 +53,9 @@ class FirstList:
         for kind in Kind:
             async for page in self._kube.pages(kind, namespaces):
                 for item in page:
-                    raw = without_managed_fields(item)
-                    self._unseen[raw["metadata"]["uid"]] = (kind, raw)
-                    _put(self._cache, kind, raw)
+                    meta = {name: item["metadata"].get(name) for name in _NAMES}
+                    self._unseen[meta["uid"]] = (kind, {"metadata": meta})
+                    _put(self._cache, kind, item)
                     await asyncio.sleep(0)
         for key in sorted(self._cache.keys()):
             self._enqueue(key)
@@ -81,13 +84,6 @@ class FirstList:
                 key = _drop(self._cache, kind, raw)
                 if key is not None:
                     self._enqueue(key)
-
-
-def without_managed_fields(item: Mapping[str, Any]) -> dict[str, Any]:
-    """The object as plain dicts, without the fields that only take memory."""
-    raw = dict(item)
-    raw["metadata"] = {name: value for name, value in dict(raw["metadata"]).items() if name != "managedFields"}
-    return raw
 
 
 def _put(cache: ObjectCache, kind: Kind, raw: Mapping[str, Any]) -> None:

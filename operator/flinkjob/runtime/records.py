@@ -13,6 +13,7 @@ from typing import Any
 
 from flinkjob.api.codec import FlinkJob
 from flinkjob.api.constants import ANNOTATION_RESULT, API_VERSION, JOB_KIND, LABEL_JOB, LABEL_ORIGIN, SAVEPOINT_KIND
+from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.core.actions import CreateSavepoint, RecordRevision, RecordSavepoint
 from flinkjob.core.units import readable_duration
 from flinkjob.kube.client import KubeClient
@@ -21,10 +22,9 @@ SYNC_ATTEMPTS = 100
 """How often the last savepoint of a FlinkJob that is gone is tried to be copied: with the pauses, for some hours."""
 
 
-async def keep_revision(kube: KubeClient, raw_job: Mapping[str, Any], action: RecordRevision) -> None:
+async def keep_revision(kube: KubeClient, job: FlinkJob, action: RecordRevision) -> None:
     """Keep the spec as a ControllerRevision; delete the oldest ones beyond the limit, but never one that may be run again."""
-    meta = raw_job["metadata"]
-    namespace, name = meta["namespace"], meta["name"]
+    namespace, name, uid = job.meta.namespace, job.meta.name, job.meta.uid
     body = {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
@@ -33,26 +33,36 @@ async def keep_revision(kube: KubeClient, raw_job: Mapping[str, Any], action: Re
             "namespace": namespace,
             "labels": {LABEL_JOB: name},
             "ownerReferences": [
-                {"apiVersion": API_VERSION, "kind": JOB_KIND, "name": name, "uid": meta["uid"], "controller": True}
+                {"apiVersion": API_VERSION, "kind": JOB_KIND, "name": name, "uid": uid, "controller": True}
             ],
         },
-        "data": {"spec": raw_job["spec"]},
+        "data": {"spec": spec_of(job)},
         "revision": action.number,
     }
     await kube.create_revision(body)
     kept = await kube.list_revisions(namespace, f"{LABEL_JOB}={name}")
-    mine = [r for r in kept if _owned_by(r, meta["uid"]) and r["metadata"]["name"] != action.name]
+    mine = [r for r in kept if _owned_by(r, uid) and r["metadata"]["name"] != action.name]
     mine.sort(key=lambda revision: int(revision.get("revision") or 0))
-    needed = _needed(raw_job.get("status") or {})
+    needed = _needed(job.status)
     spare = [revision["metadata"]["name"] for revision in mine if revision["metadata"]["name"] not in needed]
     for unneeded in spare[: max(len(mine) + 1 - action.keep, 0)]:
         await kube.delete_revision(namespace, unneeded)
 
 
-def _needed(status: Mapping[str, Any]) -> set[str | None]:
+def spec_of(job: FlinkJob) -> dict[str, Any]:
+    """The spec as it was applied, without what it leaves out; it has one."""
+    assert job.spec is not None, "a job whose spec cannot be read is not run"
+    return job.spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+def _needed(status: FlinkJobStatus) -> set[str | None]:
     """The revisions that a rollback goes back to, or that the present run has to be looked after by."""
-    holders = (status.get("submission") or {}, status.get("rollback") or {})
-    return {status.get("healthyRevision"), *(holder.get("revision") for holder in holders)}
+    run, rollback = status.submission, status.rollback
+    return {
+        status.healthy_revision,
+        run.revision if run is not None else None,
+        rollback.revision if rollback is not None else None,
+    }
 
 
 def _owned_by(revision: Mapping[str, Any], uid: str) -> bool:

@@ -1,7 +1,9 @@
-"""How many copies are made at the same time, and whose turn is next: a store that crawls holds up no other.
+"""Slots for long work, such as downloads and copies: how much goes on at the same time, and whose turn is next.
 
-Used by `copy_tasks`. Invariants: never more than twice the limit in all, which bounds the memory; beyond the limit only one
-to each store; among those that wait the store with the fewest copies under way goes first, then who has waited longest.
+Used by `tasks`, `copy_tasks` and `copy_search`. Invariants: never more than twice the limit in all, which bounds memory and
+connections; whatever hangs in one namespace holds up no other, for it never has all of them; among those that wait, the
+namespace with the fewest slots goes first, then the one that was served longest ago, then the place with the fewest, then who
+has waited longest.
 """
 
 from __future__ import annotations
@@ -11,60 +13,100 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TypeVar
+
+K = TypeVar("K")
 
 
 @dataclass(eq=False)
 class _Ticket:
-    store: str
+    namespace: str
+    place: str
     turn: asyncio.Future[None]
     given: bool = False
 
 
 class Slots:
-    """The slots of all copies."""
+    """The slots of one sort of work."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, share: int | None = None) -> None:
         """
         Args:
-            limit: copies at the same time; as many again where each is the only one of its store.
+            limit: pieces of work at the same time; as many again where each is the first of its namespace.
+            share: the most of them for one namespace; None: all. Beyond it one more goes to each place that has none, as
+                long as there stays a slot for another namespace.
         """
         self._limit = limit
+        self._share = limit if share is None else share
         self._running: Counter[str] = Counter()
+        self._places: Counter[tuple[str, str]] = Counter()
+        self._served: dict[str, int] = {}
+        self._turns = 0
         self._waiting: list[_Ticket] = []
 
     @asynccontextmanager
-    async def hold(self, store: str) -> AsyncIterator[None]:
-        """Hold a slot for a copy to this store, once there is one."""
-        ticket = _Ticket(store, asyncio.get_running_loop().create_future())
+    async def hold(self, namespace: str, place: str = "") -> AsyncIterator[None]:
+        """Hold a slot, once there is one.
+
+        Args:
+            place: what may crawl by itself within the namespace, such as a store.
+        """
+        ticket = _Ticket(namespace, place, asyncio.get_running_loop().create_future())
         self._waiting.append(ticket)
         self._serve()
         try:
             await ticket.turn
         except BaseException:
             if ticket.given:  # and cancelled at the same moment
-                self._release(store)
+                self._release(ticket)
             else:
                 self._waiting.remove(ticket)
+                self._forget(namespace)
             raise
         try:
             yield
         finally:
-            self._release(store)
+            self._release(ticket)
 
-    def _release(self, store: str) -> None:
-        self._running[store] -= 1
-        if self._running[store] == 0:
-            del self._running[store]
+    def _release(self, ticket: _Ticket) -> None:
+        _less(self._running, ticket.namespace)
+        _less(self._places, (ticket.namespace, ticket.place))
         self._serve()
+        self._forget(ticket.namespace)
+
+    def _forget(self, namespace: str) -> None:
+        """Nothing is kept of a namespace that neither has nor wants a slot."""
+        if not self._running[namespace] and all(ticket.namespace != namespace for ticket in self._waiting):
+            self._served.pop(namespace, None)
 
     def _serve(self) -> None:
         """Give the slots that are free to those that wait."""
-        while wanting := [ticket for ticket in self._waiting if not ticket.turn.cancelled()]:
-            ticket = min(wanting, key=lambda one: self._running[one.store])  # the first of equals
-            total = self._running.total()
-            if total >= self._limit and (self._running[ticket.store] or total >= 2 * self._limit):
-                return
+        while wanting := [ticket for ticket in self._waiting if not ticket.turn.cancelled() and self._may(ticket)]:
+            ticket = min(wanting, key=self._rank)  # the first of equals
             self._waiting.remove(ticket)
-            self._running[ticket.store] += 1
+            self._running[ticket.namespace] += 1
+            self._places[ticket.namespace, ticket.place] += 1
+            self._turns += 1
+            self._served[ticket.namespace] = self._turns
             ticket.given = True
             ticket.turn.set_result(None)
+
+    def _rank(self, ticket: _Ticket) -> tuple[int, int, int]:
+        namespace = ticket.namespace
+        return self._running[namespace], self._served.get(namespace, 0), self._places[namespace, ticket.place]
+
+    def _may(self, ticket: _Ticket) -> bool:
+        """Whether there is a slot for this one."""
+        total, mine = self._running.total(), self._running[ticket.namespace]
+        if mine == 0:
+            return total < 2 * self._limit
+        if mine < self._share and total < self._limit:
+            return True
+        first = self._places[ticket.namespace, ticket.place] == 0
+        return first and mine <= self._share and total < 2 * self._limit - 1
+
+
+def _less(counter: Counter[K], key: K) -> None:
+    counter[key] -= 1
+    if counter[key] == 0:
+        del counter[key]

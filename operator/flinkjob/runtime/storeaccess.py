@@ -10,9 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
-
-from obstore.store import ObjectStore
+from urllib.parse import quote, unquote, urlsplit
 
 from flinkjob.api.sync import StoreAccess
 from flinkjob.core.access.grants import StoreGrants
@@ -21,7 +19,7 @@ from flinkjob.core.errors import Invalid
 from flinkjob.runtime.access import Reader, Use, Vault
 from flinkjob.snapshots.links import refuse_links_below
 from flinkjob.snapshots.listing import METADATA
-from flinkjob.snapshots.stores import StoreAddress, behind_proxy, open_store, scheme_of, store_host
+from flinkjob.snapshots.stores import StoreAddress, behind_proxy, scheme_of, store_host
 
 KEYS = {
     "s3": ("accessKeyId", "secretAccessKey"),
@@ -33,7 +31,7 @@ OPTIONAL_KEYS = ("sessionToken", "accountName")
 
 
 class StoreAccesses:
-    """Opens stores on behalf of namespaces."""
+    """What namespaces may use of stores."""
 
     def __init__(self, *, reader: Reader, grants: StoreGrants, hosts: HostRules) -> None:
         self._reader = reader
@@ -41,14 +39,11 @@ class StoreAccesses:
         self._hosts = hosts
         self._vaults: dict[str, Vault] = {}
 
-    async def open(
-        self, namespace: str, uri: str, access: StoreAccess | None, *, create: bool, uploads: bool = False
-    ) -> ObjectStore:
-        """The store below a URI.
+    async def address(self, namespace: str, uri: str, access: StoreAccess | None, *, create: bool) -> StoreAddress:
+        """The store below a URI, which may be used by what is asked for.
 
         Args:
-            create: make a mounted directory that is missing.
-            uploads: for large objects that are written, see `open_store`.
+            create: something is written there.
 
         Raises:
             Invalid: it is not granted, its host is not allowed, or the URI is of no known sort.
@@ -63,7 +58,7 @@ class StoreAccesses:
             # nor one below it: what is written or changed there lies in the namespace's part, what is read in a snapshot
             below = resolved / namespace if create else resolved / METADATA
             await asyncio.to_thread(refuse_links_below, below)
-            return open_store(StoreAddress(uri=f"file://{resolved}"), create=create)
+            return StoreAddress(uri=f"file://{quote(str(resolved))}")
         secret: dict[str, str] = {}
         vault = self._vaults.setdefault(namespace, Vault(self._reader, namespace))
         if access.credentials_secret_ref is None:
@@ -84,7 +79,7 @@ class StoreAccesses:
         self._hosts.check_host(host)
         if not behind_proxy():
             await self._check_addresses(host)
-        return open_store(address, create=create, uploads=uploads)
+        return address
 
     async def _check_addresses(self, host: str) -> None:
         try:

@@ -107,7 +107,7 @@ class Tasks:
         """Find the jar on the cluster by its digest, else fetch it and upload it under its digest."""
         if request.digest is not None and (found := await self._find(key, request.url, request.digest)) is not None:
             return found
-        artifact = await self._store.get(request.uri, request.digest)
+        artifact = await self._store.get(key[0], request.uri, request.digest)
         if request.digest is None and (found := await self._find(key, request.url, artifact.digest)) is not None:
             return found
         async with self._client(key, request.url) as client:

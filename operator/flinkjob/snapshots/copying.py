@@ -18,10 +18,10 @@ import obstore
 from obstore.store import ObjectStore
 
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected
-from flinkjob.snapshots.manifest import Manifest, ManifestFile, manifest_size
+from flinkjob.snapshots.manifest import LARGEST_NUMBER, Manifest, ManifestFile, manifest_size
 from flinkjob.snapshots.metadata import SnapshotMetadata, SnapshotNotSelfContained, read_metadata
 from flinkjob.snapshots.objects import MOST_TRIES, StoreStep, beside
-from flinkjob.snapshots.place import MANIFEST, Place, require_listable
+from flinkjob.snapshots.place import MANIFEST, NoCopy, Place, require_listable
 from flinkjob.snapshots.reading import open_object
 from flinkjob.snapshots.stores import store_errors
 from flinkjob.snapshots.transfer import MEMORY, MIB, Bandwidth, Memory, copy_object, digest_of, memory_for
@@ -34,6 +34,8 @@ JOURNAL_SECONDS = 2.0
 JOURNAL_BYTES = 16 * MIB
 """At the latest after so much more has arrived the journal is written: what a cut can cost beside what was under way."""
 
+MOST_LOOKED_AT = 5
+"""Of the copies in a place, the newest first: where so many lack a file, the next place is tried."""
 ABANDONED = timedelta(days=1)
 """A directory without a manifest into which nothing was written for so long is nobody's current work."""
 
@@ -72,7 +74,12 @@ class CopyRequest:
 
 @dataclass
 class Progress:
-    """How far a copy is; read by others while it runs. `skipped`: bytes that an earlier attempt had brought."""
+    """How far a copy is; read by others while it runs.
+
+    Attributes:
+        skipped: bytes that an earlier attempt had brought.
+        verified: bytes that were read back.
+    """
 
     sequence_number: int | None = None
     objects: int = 0
@@ -80,6 +87,7 @@ class Progress:
     bytes: int = 0
     bytes_total: int = 0
     skipped: int = 0
+    verified: int = 0
 
 
 @dataclass
@@ -164,10 +172,11 @@ class _Copy:
         with store_errors(f"{self.request.location}/{METADATA}"):
             if read.size > LARGEST_METADATA:
                 raise SnapshotNotSelfContained(f"its {METADATA} is larger than {LARGEST_METADATA // MIB} MiB")
-            content = bytearray()
+            content, size = bytearray(read.size), 0  # in its length at once: one that grows takes more
             async for chunk in read.chunks():
-                content += chunk
-        metadata = await asyncio.to_thread(read_metadata, memoryview(content))
+                content[size : size + len(chunk)] = memoryview(chunk)
+                size += len(chunk)
+        metadata = await asyncio.to_thread(read_metadata, memoryview(content)[:size])
         metadata.require_self_contained()
         return metadata
 
@@ -249,8 +258,11 @@ class _Copy:
             return
 
     async def _verify(self) -> None:
+        def passed(size: int) -> None:
+            self.progress.verified += size
+
         for name, file in list(self.done.items()):
-            found = await digest_of(self.request.place.store, f"{self.directory}/{name}")
+            found = await digest_of(self.request.place.store, f"{self.directory}/{name}", progress=passed)
             if (found.size, found.sha256) != (file.size, file.sha256):
                 del self.done[name]  # so that the next attempt brings it again
                 await self._note(final=True)
@@ -294,6 +306,33 @@ async def _present(place: Place, directory: str) -> dict[str, int]:
         async for batch in obstore.list(place.store, prefix=directory):
             present.update((str(entry["path"]).removeprefix(f"{directory}/"), entry["size"]) for entry in batch)
     return present
+
+
+async def find_copy(place: Place, number: int | None) -> tuple[Manifest, list[str]]:
+    """The copy with this number, or the newest that lacks nothing; and what newer ones lack.
+
+    Raises:
+        NoCopy, VerifyFailed: there is none among the newest few.
+        Rejected, Transient: the store refused or failed.
+    """
+    lacking: list[str] = []
+    below = LARGEST_NUMBER + 1
+    while len(lacking) < MOST_LOOKED_AT:
+        manifest = await place.find(number, below=below)
+        if manifest is None:
+            break
+        try:
+            await check_copy(place, manifest)
+        except VerifyFailed as error:
+            if number is not None:
+                raise
+            lacking.append(error.message)
+            below = manifest.sequence_number
+        else:
+            return manifest, lacking
+    if lacking:
+        raise NoCopy("; ".join(lacking))
+    return await place.newest(number), lacking
 
 
 async def apply_retention(place: Place, *, min_count: int, min_age: timedelta, keep: frozenset[int]) -> list[int]:

@@ -22,17 +22,18 @@ _COPY = re.compile(r"^([0-9]{19})-([0-9]+)$")
 _RESERVED = re.compile(r"^([0-9]{19})\.json$")
 
 
+def numbers_in(root: str, locations: Iterable[str]) -> frozenset[int]:
+    """The numbers of the copies below the root of a place among these locations, however their store is spelled."""
+    found = (location.rstrip("/").rpartition(f"/{root}/")[2] for location in locations)
+    return frozenset(int(match[1]) for match in map(_COPY.match, found) if match)
+
+
 class Numbered(PlaceObjects):
     """Which numbers are taken."""
 
     def directory(self, number: int, checkpoint_id: int) -> str:
         """The directory of a copy."""
         return f"{self.root}/{number:0{DIGITS}}-{checkpoint_id}"
-
-    def numbers_in(self, locations: Iterable[str]) -> frozenset[int]:
-        """The numbers of the copies among these locations, however their store is spelled."""
-        found = (location.rstrip("/").rpartition(f"/{self.root}/")[2] for location in locations)
-        return frozenset(int(match[1]) for match in map(_COPY.match, found) if match)
 
     async def reserve(self, token: str, checkpoint_id: int) -> int:
         """The sequence number for a copy: the one reserved before with this token, else the next, which is then taken.

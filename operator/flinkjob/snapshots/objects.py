@@ -50,20 +50,20 @@ class StoreStep(StrEnum):
 class Gate(Protocol):
     """What every write passes."""
 
-    def before(self, step: StoreStep) -> None:
+    async def before(self, step: StoreStep) -> None:
         """Right before a write; raises where this process may not write now."""
 
-    def after(self, step: StoreStep) -> None:
+    async def after(self, step: StoreStep) -> None:
         """Right after it."""
 
 
 class _Open:
     """A gate without a keeper: for readers, and for programs that are alone."""
 
-    def before(self, step: StoreStep) -> None:
+    async def before(self, step: StoreStep) -> None:
         return
 
-    def after(self, step: StoreStep) -> None:
+    async def after(self, step: StoreStep) -> None:
         return
 
 
@@ -80,9 +80,9 @@ class PlaceObjects:
     @asynccontextmanager
     async def writing(self, step: StoreStep) -> AsyncIterator[None]:
         """Around one write."""
-        self.gate.before(step)
+        await self.gate.before(step)
         yield
-        self.gate.after(step)
+        await self.gate.after(step)
 
     @property
     def root(self) -> str:

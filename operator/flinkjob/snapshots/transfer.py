@@ -1,7 +1,7 @@
 """Copying one object from store to store: streamed, checksummed, in bounded memory, at a limited rate.
 
 Used by `copying`. Invariants: the objects that one snapshot's copy has under way hold at most `MEMORY` bytes together,
-up to objects of 240 GiB, beyond which S3's number of parts asks for larger parts; an object that was cut off does not
+up to objects of 140 GiB, beyond which S3's number of parts asks for larger parts; an object that was cut off does not
 appear in the target, since stores complete a write as a whole.
 """
 
@@ -24,7 +24,7 @@ from flinkjob.snapshots.reading import CHUNK, open_object
 from flinkjob.snapshots.stores import local_path, store_errors
 
 MIB = 1024 * 1024
-MEMORY = 64 * MIB
+MEMORY = 40 * MIB
 PART = 8 * MIB
 MOST_PARTS = 9000
 """Below the 10,000 that S3 takes."""
@@ -149,7 +149,7 @@ async def copy_object(
     return Copied(size=size, sha256=digest.hexdigest())
 
 
-async def digest_of(store: ObjectStore, path: str) -> Copied:
+async def digest_of(store: ObjectStore, path: str, *, progress: Callable[[int], None] = lambda size: None) -> Copied:
     """Read an object only to know its length and SHA-256. Raises as `copy_object`."""
     digest, size = hashlib.sha256(), 0
     with store_errors(path):
@@ -157,6 +157,7 @@ async def digest_of(store: ObjectStore, path: str) -> Copied:
         async for chunk in read.chunks():
             await asyncio.to_thread(digest.update, chunk)
             size += len(chunk)
+            progress(len(chunk))
     return Copied(size=size, sha256=digest.hexdigest())
 
 

@@ -12,7 +12,7 @@ import yaml
 from pydantic import TypeAdapter
 
 from flinkjob.api.codec import dump_status, parse_job, parse_savepoint
-from flinkjob.api.constants import MAX_STATUS_BYTES
+from flinkjob.api.constants import LABEL_ORIGIN, MAX_STATUS_BYTES
 from flinkjob.api.enums import (
     ConditionStatus,
     HoldReason,
@@ -58,14 +58,14 @@ def parse(obj: dict[str, Any]) -> Any:
 
 
 def test_a_minimal_job_gets_the_defaults() -> None:
-    parsed = parse_job(job(resourceVersion="7", finalizers=["f"], labels={"a": "b"}))
+    parsed = parse_job(job(resourceVersion="7", finalizers=["f"], labels={"a": "b", LABEL_ORIGIN: "Periodic"}))
     assert parsed.spec is not None
     assert parsed.spec_error is None
     assert parsed.spec.parallelism == 1
     assert parsed.spec.upgrade.timeout == "10m"
     assert parsed.meta.resource_version == "7"
     assert parsed.meta.finalizers == ("f",)
-    assert parsed.meta.labels == {"a": "b"}
+    assert parsed.meta.labels == {LABEL_ORIGIN: "Periodic"}, "no other is read"
     assert parsed.status == FlinkJobStatus()
 
 

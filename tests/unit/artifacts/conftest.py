@@ -12,6 +12,7 @@ import pytest
 
 from flinkjob.artifacts.fetch import ArtifactStore
 from flinkjob.core.errors import Invalid
+from flinkjob.runtime.slots import Slots
 from tests.unit.artifacts.jarserver import JarServer, jar_server
 
 MakeStore = Callable[..., ArtifactStore]
@@ -35,7 +36,8 @@ async def make_store(tmp_path: Path) -> AsyncIterator[MakeStore]:
 
         def make(**changes: Any) -> ArtifactStore:
             limits = {"max_bytes": 10 * 2**20, "timeout_seconds": 10.0, "max_cache_bytes": 100 * 2**20}
-            return ArtifactStore(tmp_path / "cache", http, **{"check_url": only_localhost, **limits, **changes})
+            bounds = {"check_url": only_localhost, "turn": Slots(8, share=4).hold}
+            return ArtifactStore(tmp_path / "cache", http, **{**bounds, **limits, **changes})
 
         yield make
 

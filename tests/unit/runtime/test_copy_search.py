@@ -14,11 +14,12 @@ from flinkjob.api.initialstate import CopySpec
 from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.seen import CopyFound, CopySearch
-from flinkjob.runtime import copy_search as searches
 from flinkjob.runtime.copy_search import CopySearches
 from flinkjob.runtime.storeaccess import StoreAccesses
+from flinkjob.snapshots import copying
 from flinkjob.snapshots.copying import CopyRequest, copy_snapshot
-from flinkjob.snapshots.place import Place
+from flinkjob.snapshots.manifest import Manifest, ManifestFile
+from flinkjob.snapshots.place import NoCopy, Place
 from tests.support.snapshots import write_snapshot
 
 KEY = ("team", "clicks")
@@ -75,9 +76,27 @@ async def test_a_copy_that_was_named_is_not_replaced_by_another(tmp_path: Path) 
 async def test_a_place_without_a_whole_copy_has_none(
     tmp_path: Path, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(searches, "MOST_LOOKED_AT", most)
-    await copied(tmp_path, 1, 2, 3)
+    monkeypatch.setattr(copying, "MOST_LOOKED_AT", most)
+    place = await copied(tmp_path, 1, 2, 3)
     lose(tmp_path, *range(4 - min(most, 3), 4))
+    with pytest.raises(NoCopy, match="3-3/a is missing"):
+        await copying.find_copy(place, None)
+
+
+async def test_a_search_that_needs_much_memory_is_made_once_more_with_it(tmp_path: Path) -> None:
+    """A manifest of so many files does not fit into the memory that a search has at first."""
+    files = tuple(ManifestFile(name=f"{number:040}", size=1, sha256="0" * 64) for number in range(45_000))
+    who: dict[str, Any] = {"identity": "one", "namespace": "team", "job": "clicks", "source": "file:/x"}
+    manifest = Manifest(**who, sequence_number=1, checkpoint_id=1, time="2026-01-01T00:00:00Z", files=files)
+    place = tmp_path / f"copies/team/clicks/{1:019}-1"
+    place.mkdir(parents=True)
+    (place / "manifest.json").write_bytes(manifest.dump())
+    seen = await found(tmp_path)
+    assert f"{0:040} is missing" in seen.message, "it was read to its end"
+
+
+async def test_where_there_is_none_the_search_says_so(tmp_path: Path) -> None:
+    await copied(tmp_path)
     seen = await found(tmp_path)
     assert seen.phase is CopySearch.NONE
-    assert "3-3/a is missing" in seen.message
+    assert "there is not a complete copy of team/clicks" in seen.message

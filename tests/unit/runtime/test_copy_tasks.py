@@ -19,6 +19,9 @@ from flinkjob.core.identity import UNNAMED
 from flinkjob.runtime.copy_tasks import CopyTasks
 from flinkjob.runtime.faults import Faults
 from flinkjob.runtime.storeaccess import StoreAccesses
+from flinkjob.snapshots import child
+from flinkjob.snapshots.orders import CopyOrder
+from flinkjob.snapshots.stores import StoreAddress
 from tests.support.snapshots import write_snapshot
 
 KEY = ("team", "clicks")
@@ -70,12 +73,24 @@ async def test_a_copy_that_is_there_is_complete_whatever_becomes_of_older_ones(
     async def refuse(*_: object, **__: object) -> None:
         raise Transient("store", "403 AccessDenied")
 
-    monkeypatch.setattr("flinkjob.runtime.copy_tasks.apply_retention", refuse)
-    write_snapshot(tmp_path / "savepoint-1", {"a": 1000})
-    asked = wanted(tmp_path)
-    sync = SyncToSpec.model_validate({"uri": asked.target.uri, "retention": {"minCount": 1, "minAge": "1h"}})
-    seen = await ended(copy_tasks("east", tmp_path, []), replace(asked, target=sync))
-    assert (seen.phase, seen.sequence_number) == (CopyPhase.DONE, 1)
+    async def answer(self: child.Operator, what: str, **_: object) -> list[int]:
+        return []
+
+    monkeypatch.setattr(child, "apply_retention", refuse)
+    monkeypatch.setattr(child.Operator, "ask", answer)
+    snapshot = write_snapshot(tmp_path / "savepoint-1", {"a": 1000})
+    order = CopyOrder(
+        source=StoreAddress(uri=f"file://{snapshot}"),
+        target=StoreAddress(uri=f"file://{tmp_path}/copies"),
+        identity="east",
+        namespace="team",
+        job="clicks",
+        location=f"file://{snapshot}",
+        token="t",
+        retention=(1, 3600.0),
+    )
+    made = await child.make_copy(order, child.Operator())
+    assert (made.sequence_number, made.kept) == (1, "403 AccessDenied")
 
 
 @pytest.mark.fault("store-frozen-writer")

@@ -1,4 +1,4 @@
-"""Whose copy is made next: fair among stores, bounded in all, and no slot is ever lost."""
+"""Whose turn is next: fair among namespaces and among stores, bounded in all, and no slot is ever lost."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ import pytest
 from flinkjob.runtime.slots import Slots
 
 
-class CopySearches:
+class Work:
     """Copies that go on until they are let go, and what is under way."""
 
-    def __init__(self, limit: int) -> None:
-        self.slots = Slots(limit)
+    def __init__(self, limit: int, share: int | None = None) -> None:
+        self.slots = Slots(limit, share)
         self.under_way: list[str] = []
         self._ends: dict[str, asyncio.Event] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def ask(self, *names: str) -> None:
-        """Copies by name; the first letter is their store."""
+        """Copies by name: a number, the store's letter before it, and before that the namespace's, where it is not `n`."""
         for name in names:
             self._ends[name] = asyncio.Event()
             self._tasks[name] = asyncio.create_task(self._copy(name))
             await settled()
 
     async def _copy(self, name: str) -> None:
-        async with self.slots.hold(name[0]):
+        place = name.rstrip("0123456789")
+        async with self.slots.hold(place[:-1] or "n", place[-1]):
             self.under_way.append(name)
             try:
                 await self._ends[name].wait()
@@ -57,7 +58,7 @@ async def settled() -> None:
 
 
 async def test_so_many_at_a_time_in_the_order_in_which_they_came() -> None:
-    copies = CopySearches(2)
+    copies = Work(2)
     await copies.ask("a1", "a2", "a3", "a4")
     assert copies.under_way == ["a1", "a2"]
     await copies.end("a2")
@@ -66,28 +67,69 @@ async def test_so_many_at_a_time_in_the_order_in_which_they_came() -> None:
 
 
 @pytest.mark.copying("crawling-store")
-async def test_beyond_the_limit_only_one_to_each_other_store() -> None:
-    copies = CopySearches(2)
-    await copies.ask("a1", "a2", "a3", "b1", "b2", "c1", "d1")
-    assert copies.under_way == ["a1", "a2", "b1", "c1"], "twice the limit is all there is"
+async def test_beyond_the_limit_one_more_to_another_store_and_one_of_each_other_namespace() -> None:
+    copies = Work(2)
+    await copies.ask("a1", "a2", "a3", "b1", "c1")
+    assert copies.under_way == ["a1", "a2", "b1"], "a slot stays for another namespace"
+    await copies.ask("xa1", "xa2", "ya1")
+    assert copies.under_way == ["a1", "a2", "b1", "xa1"], "twice the limit is all there is"
     await copies.end("a1")
-    assert copies.under_way == ["a2", "b1", "c1", "d1"]
+    assert copies.under_way == ["a2", "b1", "xa1", "ya1"]
     await copies.close()
 
 
 async def test_the_store_with_the_fewest_goes_first() -> None:
-    copies = CopySearches(2)
-    await copies.ask("a1", "a2", "a3", "a4", "b1")
+    copies = Work(2)
+    await copies.ask("a1", "a2", "b1", "b2", "a3")
     await copies.end("a1")
     assert copies.under_way == ["a2", "b1"]
-    await copies.ask("b2")
     await copies.end("a2")
-    assert copies.under_way == ["b1", "a3"], "the store without one, not the one that came last"
+    assert copies.under_way == ["b1", "a3"], "the store without one, not the one that came first"
     await copies.close()
 
 
+@pytest.mark.invariant(12)
+async def test_namespaces_take_turns_whoever_asks_more() -> None:
+    work = Work(2, share=1)
+    await work.ask(*(f"ea{number}" for number in range(9)))
+    assert work.under_way == ["ea0"], "no more than its share"
+    await work.ask(*(f"xa{number}" for number in range(3)), *(f"ya{number}" for number in range(3)))
+    assert work.under_way == ["ea0", "xa0", "ya0"]
+    order = []
+    for _ in range(12):
+        ended = work.under_way[0]
+        order.append(ended)
+        await work.end(ended)
+    assert order[:9] == ["ea0", "xa0", "ya0", "ea1", "xa1", "ya1", "ea2", "xa2", "ya2"]
+    assert len(work.under_way) == 1
+    await work.close()
+
+
+@pytest.mark.invariant(12)
+async def test_the_one_that_was_served_longest_ago_is_next() -> None:
+    work = Work(1)
+    await work.ask("xa1", "ea1", "ea2", "ea3", "ya1", "za1", "za2")
+    assert work.under_way == ["xa1", "ea1"]
+    order = []
+    for _ in range(6):
+        order.append(work.under_way[0])
+        await work.end(order[-1])
+    assert order == ["xa1", "ea1", "ya1", "za1", "ea2", "za2"]
+    await work.close()
+
+
+async def test_nothing_is_kept_of_those_that_have_and_want_nothing() -> None:
+    work = Work(1)
+    for number in range(5):
+        await work.ask(f"{'abcde'[number]}s1", f"{'abcde'[number]}s2")
+        await work.cancel(f"{'abcde'[number]}s2")
+        await work.end(f"{'abcde'[number]}s1")
+    slots = work.slots
+    assert (slots._running, slots._places, slots._served, slots._waiting) == ({}, {}, {}, [])
+
+
 async def test_one_that_is_given_up_while_it_waits_takes_no_slot() -> None:
-    copies = CopySearches(1)
+    copies = Work(1)
     await copies.ask("a1", "a2", "a3")
     await copies.cancel("a2")
     await copies.end("a1")
@@ -100,7 +142,7 @@ async def test_one_that_is_given_up_while_it_waits_takes_no_slot() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 async def test_whatever_happens_no_slot_is_lost_and_none_too_many_is_given(seed: int) -> None:
-    chance, copies = random.Random(seed), CopySearches(2)
+    chance, copies = random.Random(seed), Work(2)
     names: list[str] = []
     acts: tuple[Callable[[str], Awaitable[None]], ...] = (copies.end, copies.cancel)
     for number in range(60):
@@ -109,12 +151,12 @@ async def test_whatever_happens_no_slot_is_lost_and_none_too_many_is_given(seed:
             act = acts[1] if name not in copies.under_way else chance.choice(acts)
             await act(name)
         else:
-            names.append(f"{chance.choice('abc')}{number}")
+            names.append(f"{chance.choice('xyz')}{chance.choice('abc')}{number}")
             await copies.ask(names[-1])
         assert len(copies.under_way) <= 4
         assert len(copies.under_way) >= min(len(names), 2)
     for name in list(names):
         await copies.cancel(name)
-    await copies.ask("x1", "x2", "x3")
-    assert copies.under_way == ["x1", "x2"]
+    await copies.ask("a1", "a2", "a3")
+    assert copies.under_way == ["a1", "a2"]
     await copies.close()

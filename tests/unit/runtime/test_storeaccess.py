@@ -16,6 +16,7 @@ from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.errors import Invalid, Rejected, Transient
 from flinkjob.runtime.storeaccess import StoreAccesses
+from flinkjob.snapshots.stores import open_store
 
 SECRETS = {
     ("team", "s3"): {"accessKeyId": "a", "secretAccessKey": "hidden-secret"},
@@ -64,7 +65,8 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 async def test_a_secret_of_the_namespace(names: dict[str, str]) -> None:
-    store = await accesses().open("team", "s3://bucket/x", access("s3", endpoint="https://s.example"), create=True)
+    address = await accesses().address("team", "s3://bucket/x", access("s3", endpoint="https://s.example"), create=True)
+    store = open_store(address)
     assert isinstance(store, S3Store)
     assert store.config["access_key_id"] == "a"
 
@@ -86,25 +88,25 @@ async def test_with_half_of_a_secret_the_own_identity_is_not_used(
     names: dict[str, str], secret: str, uri: str, word: str
 ) -> None:
     with pytest.raises(Invalid, match=word):
-        await accesses(f"team={uri}").open("team", uri, access(secret), create=True)
+        await accesses(f"team={uri}").address("team", uri, access(secret), create=True)
 
 
 @pytest.mark.threat("foreign-store-secret")
 async def test_a_secret_of_another_namespace_does_not_exist() -> None:
     with pytest.raises(Transient, match="team/theirs does not exist"):
-        await accesses().open("team", "s3://bucket", access("theirs"), create=True)
+        await accesses().address("team", "s3://bucket", access("theirs"), create=True)
 
 
 @pytest.mark.parametrize("uri", ["s3://bucket/team", "gs://bucket", "az://box", "file:///copies"])
 async def test_without_a_grant_the_own_identity_is_not_used(uri: str) -> None:
     with pytest.raises(Invalid, match="--store-grants"):
-        await accesses(f"other={uri}").open("team", uri, None, create=True)
+        await accesses(f"other={uri}").address("team", uri, None, create=True)
 
 
 @pytest.mark.threat("own-identity-leaked")
 async def test_the_own_identity_is_not_sent_to_another_endpoint() -> None:
     with pytest.raises(Invalid, match="credentialsSecretRef"):
-        await accesses("team=s3://bucket").open(
+        await accesses("team=s3://bucket").address(
             "team", "s3://bucket", access(endpoint="https://evil.example"), create=True
         )
 
@@ -114,7 +116,7 @@ async def test_the_own_identity_is_not_sent_to_another_endpoint() -> None:
 )
 async def test_a_refused_host(endpoint: str) -> None:
     with pytest.raises(Invalid, match="not allowed"):
-        await accesses().open("team", "s3://bucket", access("s3", endpoint=endpoint), create=True)
+        await accesses().address("team", "s3://bucket", access("s3", endpoint=endpoint), create=True)
 
 
 @pytest.mark.copying("only-its-host")
@@ -122,9 +124,9 @@ async def test_a_refused_host(endpoint: str) -> None:
 @pytest.mark.parametrize(("address", "fine"), [("169.254.169.254", False), ("127.0.0.1", False), ("203.0.113.7", True)])
 async def test_a_name_that_resolves_to_a_refused_address(names: dict[str, str], address: str, fine: bool) -> None:
     names["store.example"] = address
-    work = accesses().open("team", "s3://bucket", access("s3", endpoint="http://store.example"), create=True)
+    work = accesses().address("team", "s3://bucket", access("s3", endpoint="http://store.example"), create=True)
     if fine:
-        assert isinstance(await work, S3Store)
+        assert isinstance(open_store(await work), S3Store)
         return
     with pytest.raises(Invalid, match=f"host store.example: address {address} is not allowed"):
         await work
@@ -133,18 +135,21 @@ async def test_a_name_that_resolves_to_a_refused_address(names: dict[str, str], 
 async def test_only_listed_hosts(names: dict[str, str]) -> None:
     rules = HostRules.of(["store.example"])
     good = access("s3", endpoint="http://store.example")
-    assert await accesses(hosts=rules).open("team", "s3://bucket", good, create=True)
+    assert await accesses(hosts=rules).address("team", "s3://bucket", good, create=True)
     with pytest.raises(Invalid, match=r"s3\.us-east-1\.amazonaws\.com is not allowed"):
-        await accesses(hosts=rules).open("team", "s3://bucket", access("s3"), create=True)
+        await accesses(hosts=rules).address("team", "s3://bucket", access("s3"), create=True)
 
 
 async def test_a_mounted_directory_that_was_granted(tmp_path: Path) -> None:
     opened = accesses(f"team=file://{tmp_path}")
-    assert isinstance(await opened.open("team", f"file://{tmp_path}/new", None, create=True), LocalStore)
+    made = await opened.address("team", f"file://{tmp_path}/100%25 new", None, create=True)
+    assert isinstance(open_store(made), LocalStore)
+    assert (tmp_path / "100% new").is_dir()
+    missing = await opened.address("team", f"file://{tmp_path}/missing", None, create=False)
     with pytest.raises(Rejected):
-        await opened.open("team", f"file://{tmp_path}/missing", None, create=False)
+        open_store(missing, create=False)
     with pytest.raises(Invalid, match="--store-grants"):
-        await opened.open("other", f"file://{tmp_path}/new", None, create=True)
+        await opened.address("other", f"file://{tmp_path}/new", None, create=True)
 
 
 @pytest.mark.threat("foreign-store")
@@ -153,7 +158,7 @@ async def test_a_link_does_not_lead_out_of_what_was_granted(tmp_path: Path) -> N
     (tmp_path / "secret").mkdir()
     (tmp_path / "granted" / "link").symlink_to(tmp_path / "secret")
     with pytest.raises(Invalid, match="--store-grants"):
-        await accesses(f"team=file://{tmp_path}/granted").open(
+        await accesses(f"team=file://{tmp_path}/granted").address(
             "team", f"file://{tmp_path}/granted/link", None, create=False
         )
 
@@ -167,5 +172,5 @@ async def test_a_link_below_what_was_granted_is_refused(tmp_path: Path, create: 
     link.symlink_to(tmp_path)
     uri = f"file://{tmp_path}/granted"
     with pytest.raises(Invalid, match="symbolic link"):
-        await accesses(f"*={uri}").open("team", uri, None, create=create)
-    assert await accesses(f"*={uri}").open("other", uri, None, create=True)
+        await accesses(f"*={uri}").address("team", uri, None, create=create)
+    assert await accesses(f"*={uri}").address("other", uri, None, create=True)

@@ -54,7 +54,7 @@ class Store:
         self.asked: list[str | None] = []
         self.error: Exception | None = None
 
-    async def get(self, uri: str, sha256: str | None) -> Artifact:
+    async def get(self, namespace: str, uri: str, sha256: str | None) -> Artifact:
         self.asked.append(sha256)
         if self.error is not None:
             raise self.error

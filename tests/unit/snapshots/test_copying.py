@@ -297,7 +297,7 @@ async def test_another_snapshot_at_the_same_place_is_another_copy(make_snapshot:
 
 @pytest.mark.copying("bounded-memory")
 @pytest.mark.threat("greedy-copy")
-@pytest.mark.parametrize("size", [1, 8 * MIB, 8 * MIB + 1, 100 * 1024 * MIB, 240 * 1024 * MIB])
+@pytest.mark.parametrize("size", [1, 8 * MIB, 8 * MIB + 1, 100 * 1024 * MIB, 140 * 1024 * MIB])
 def test_an_object_of_any_size_fits_into_the_memory_of_a_copy(size: int) -> None:
     assert 0 < memory_for(size) <= MEMORY
 

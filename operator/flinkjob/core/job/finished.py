@@ -10,7 +10,7 @@ import json
 from datetime import timedelta
 
 from flinkjob.api.codec import Meta, read_job_result
-from flinkjob.api.constants import ANNOTATION_RESULT
+from flinkjob.api.constants import ANNOTATION_RESULT, GITOPS_MARKS
 from flinkjob.api.enums import RunResult, SnapshotKind
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import RunEnd, Submission
@@ -19,13 +19,6 @@ from flinkjob.core.actions import DeleteObject, MarkResult
 from flinkjob.core.job import main_failure
 from flinkjob.core.job.draft import Draft, Halt
 
-_OWNED = (
-    "argocd.argoproj.io/tracking-id",
-    "argocd.argoproj.io/instance",
-    "kustomize.toolkit.fluxcd.io/name",
-    "helm.toolkit.fluxcd.io/name",
-    "meta.helm.sh/release-name",
-)
 _MOST_RUNS = 2**31
 
 
@@ -54,7 +47,7 @@ def rest(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) -> Hal
 
 def owned_by(meta: Meta) -> str | None:
     """The mark of the GitOps tool that owns the object; None when nobody does."""
-    return next((name for name in _OWNED if name in meta.annotations or name in meta.labels), None)
+    return next((name for name in GITOPS_MARKS if name in meta.annotations or name in meta.labels), None)
 
 
 def from_mark(draft: Draft) -> bool:
