@@ -1,6 +1,7 @@
 """The clusters that are watched, by address and way of access; one that nobody watches or borrows is let go.
 
-Used by everything in runtime that speaks to Flink. Invariant: credentials of one namespace are never used for another.
+Used by everything in runtime that speaks to Flink. Invariant: an object reaches an address in the way that it names itself,
+whatever others of its namespace name for the same address; credentials of one namespace are never used for another.
 """
 
 from __future__ import annotations
@@ -44,20 +45,26 @@ class Clusters:
         self._pace = pace
         self._enqueue = enqueue
         self._clusters: dict[tuple[str, Access | None], Cluster] = {}
-        self._access: dict[tuple[str, str], Access] = {}
+        self._access: dict[Key, dict[str, Access | None]] = {}
         self._watched: dict[Key, tuple[str, Access | None, frozenset[str]]] = {}
         self._borrowed: dict[tuple[str, Access | None], int] = {}
         self._needed: dict[Key, frozenset[tuple[str, Access | None]]] = {}
         self._needs: Counter[tuple[str, Access | None]] = Counter()
 
-    def reach(self, namespace: str, url: str, access: Access | None) -> None:
-        """Note how the FlinkJobs of a namespace reach an address; None takes nothing back that another one said."""
-        if access is not None:
-            self._access[namespace, url] = access
+    def reach(self, key: Key, url: str, access: Access | None) -> None:
+        """Note how the object of this key says that it reaches an address; None: plainly."""
+        self._access.setdefault(key, {})[url] = access
 
-    def at(self, url: str, namespace: str) -> Cluster:
-        """The cluster at an address, as a namespace reaches it; its poller starts with the first look."""
-        return self._at(url, self._access.get((namespace, url)))
+    def lend(self, key: Key, url: str, access: Access | None) -> None:
+        """The same of an address about which the object says nothing (any more): what it said before counts."""
+        self._access.setdefault(key, {}).setdefault(url, access)
+
+    def _way(self, key: Key, url: str) -> Access | None:
+        return self._access.get(key, {}).get(url)
+
+    def at(self, url: str, key: Key) -> Cluster:
+        """The cluster at an address, as the object of this key reaches it; its poller starts with the first look."""
+        return self._at(url, self._way(key, url))
 
     def _at(self, url: str, access: Access | None) -> Cluster:
         cluster = self._clusters.get((url, access))
@@ -69,7 +76,7 @@ class Clusters:
 
     def need(self, key: Key, *urls: str) -> None:
         """`key` asks these clusters: they are kept until it needs others, or is forgotten."""
-        needed = frozenset((url, self._access.get((key[0], url))) for url in urls)
+        needed = frozenset((url, self._way(key, url)) for url in urls)
         before = self._needed.get(key, frozenset())
         if needed != before:
             self._needs.update(needed)
@@ -78,7 +85,7 @@ class Clusters:
 
     def watch(self, key: Key, url: str, prefixes: frozenset[str], *, moving: bool) -> None:
         """`key` follows the jobs with these prefixes on this cluster, and on no other any more."""
-        access = self._access.get((key[0], url))
+        access = self._way(key, url)
         before = self._watched.get(key)
         if before is not None and before != (url, access, prefixes):
             self._at(before[0], before[1]).unwatch(key, before[2])
@@ -88,13 +95,13 @@ class Clusters:
     def visit(self, key: Key, url: str) -> None:
         """`key` needs this cluster, and does not follow a job there (yet)."""
         before = self._watched.get(key)
-        if before is None or before[:2] != (url, self._access.get((key[0], url))):
+        if before is None or before[:2] != (url, self._way(key, url)):
             self.watch(key, url, frozenset(), moving=False)
 
     @asynccontextmanager
-    async def borrow(self, url: str, namespace: str) -> AsyncIterator[FlinkClient]:
+    async def borrow(self, url: str, key: Key) -> AsyncIterator[FlinkClient]:
         """A client for a few calls to an address; unlike `at`, nothing is polled for it."""
-        address = (url, self._access.get((namespace, url)))
+        address = (url, self._way(key, url))
         cluster = self._clusters.get(address)
         self._borrowed[address] = self._borrowed.get(address, 0) + 1
         try:
@@ -116,6 +123,7 @@ class Clusters:
             self._at(before[0], before[1]).unwatch(key, before[2])
         self.need(key)
         self._needed.pop(key, None)
+        self._access.pop(key, None)
         await self.let_go_unwatched()
 
     async def leave(self, key: Key, url: str) -> None:

@@ -86,7 +86,7 @@ class Executor:
         self._count_event = count_event
         self._said: dict[tuple[str, str, str], float] = {}
 
-    async def savepoint(self, savepoint: FlinkSavepoint, decision: SavepointDecision) -> None:
+    async def savepoint(self, key: Key, savepoint: FlinkSavepoint, decision: SavepointDecision) -> None:
         """Write a FlinkSavepoint's status, make its calls, tell, and leave the result mark.
 
         Raises:
@@ -99,7 +99,7 @@ class Executor:
             version = held["metadata"]["resourceVersion"]
         raw = await self._write_status(Kind.FLINK_SAVEPOINT, savepoint, decision.status, version=version)
         for action in decision.actions:
-            await self._call(meta.namespace, action)
+            await self._call(key, action)
         self._record_events(savepoint, Kind.FLINK_SAVEPOINT, decision.actions)
         if decision.result_mark is not None:
             self._faults.before(Effect.RESULT_MARK)
@@ -142,7 +142,7 @@ class Executor:
                 self._faults.before(Effect.RUN)
                 self._tasks.run(key, action)
             else:
-                await self._call(key[0], action)
+                await self._call(key, action)
         self._record_events(job, Kind.FLINK_JOB, decision.actions)
         await self._afterwards(key, decision.actions)
 
@@ -213,7 +213,7 @@ class Executor:
             self._cache.put_savepoint(raw)
         return raw
 
-    async def _call(self, namespace: str, action: Action) -> None:
+    async def _call(self, key: Key, action: Action) -> None:
         """A call with an effect on Flink. An unclear answer is no error here: the next look resolves it.
 
         Raises:
@@ -223,29 +223,29 @@ class Executor:
             match action:
                 case StopJob():
                     self._faults.before(Effect.STOP)
-                    await self._clusters.at(action.url, namespace).client.stop_with_savepoint(
+                    await self._clusters.at(action.url, key).client.stop_with_savepoint(
                         action.job_id, action.trigger_id, action.directory, action.format_type, action.drain
                     )
                     self._faults.after(Effect.STOP)
                 case TakeSavepoint():
                     self._faults.before(Effect.SAVEPOINT)
-                    await self._clusters.at(action.url, namespace).client.trigger_savepoint(
+                    await self._clusters.at(action.url, key).client.trigger_savepoint(
                         action.job_id, action.trigger_id, action.directory, action.format_type, action.cancel
                     )
                     self._faults.after(Effect.SAVEPOINT)
                 case TakeCheckpoint():
                     self._faults.before(Effect.CHECKPOINT)
-                    await self._clusters.at(action.url, namespace).client.trigger_checkpoint(
+                    await self._clusters.at(action.url, key).client.trigger_checkpoint(
                         action.job_id, action.trigger_id, action.checkpoint_type
                     )
                     self._faults.after(Effect.CHECKPOINT)
                 case CancelJob():
                     self._faults.before(Effect.CANCEL)
-                    await self._clusters.at(action.url, namespace).client.cancel(action.job_id)
+                    await self._clusters.at(action.url, key).client.cancel(action.job_id)
                     self._faults.after(Effect.CANCEL)
                 case RescaleJob():
                     self._faults.before(Effect.RESCALE)
-                    await self._clusters.at(action.url, namespace).client.set_resource_requirements(
+                    await self._clusters.at(action.url, key).client.set_resource_requirements(
                         action.job_id, dict(action.parallelism)
                     )
                     self._faults.after(Effect.RESCALE)
@@ -302,7 +302,7 @@ class Executor:
             mine = (other.meta.namespace, other.meta.name) == key
             if submission is not None and not mine and submission.artifact_digest == action.digest:
                 return
-        client = self._clusters.at(action.url, key[0]).client
+        client = self._clusters.at(action.url, key).client
         name = jar_name(self._identity, action.digest)
         try:
             for jar in await client.list_jars():

@@ -116,9 +116,9 @@ class Observer:
             return Observation(now=self._now(), cluster=NOWHERE, target=NOWHERE)
         url, target_url = addresses(job)
         namespace = job.meta.namespace
-        self._clusters.reach(namespace, target_url, access_of(job))
-        if url != target_url:
-            self._clusters.reach(namespace, url, access_of(job))
+        if job.spec is not None:
+            self._clusters.reach(key, target_url, access_of(job))
+        self._clusters.lend(key, url, access_of(job))
         access_denied, elsewhere = await self._closed(target_url, namespace)
         here = elsewhere if url == target_url else (await self._closed(url, namespace))[1]
         self._clusters.need(key, *(at for at, closed in ((url, here), (target_url, elsewhere)) if closed is None))
@@ -134,12 +134,12 @@ class Observer:
         seen, seen_job, run = here, JobSeen(), RunSeen()
         known: Known | None = None
         if seen is None:
-            seen, seen_job, run, known = await self._look_here(key, job, self._clusters.at(url, namespace))
+            seen, seen_job, run, known = await self._look_here(key, job, self._clusters.at(url, key))
         target, owned_jobs = seen, tuple[JobOverview, ...]()
         if elsewhere is not None:
             target = elsewhere
         else:
-            cluster = self._clusters.at(target_url, namespace)
+            cluster = self._clusters.at(target_url, key)
             target = await cluster.seen() if target_url != url else seen
             owned_jobs = cluster.owned_jobs(self.owner(job).prefixes)
         return Observation(
@@ -150,7 +150,7 @@ class Observer:
             owned_jobs=owned_jobs,
             access_denied=access_denied,
             run=run,
-            adoption_candidate=self._adoption_candidate(job, target_url) if elsewhere is None else None,
+            adoption_candidate=self._adoption_candidate(key, job, target_url) if elsewhere is None else None,
             latest=known.stats if known is not None else None,
             latest_age=time.monotonic() - known.at if known is not None else 0.0,
             deleting_for=self._deleting_for(key, job),
@@ -186,7 +186,7 @@ class Observer:
         access_denied, closed = await self._closed(url, namespace)
         if closed is not None:
             return Observation(now=self._now(), cluster=closed, target=closed, access_denied=access_denied)
-        cluster = self._clusters.at(url, namespace)
+        cluster = self._clusters.at(url, key)
         seen, job = await cluster.seen(), JobSeen()
         try:
             async with self._in_time(key):
@@ -237,12 +237,12 @@ class Observer:
             return "", replace(NOWHERE, url=url, error=error.message)
         return access_denied, replace(NOWHERE, url=url) if access_denied else None
 
-    def _adoption_candidate(self, job: FlinkJob, url: str) -> JobOverview | None:
+    def _adoption_candidate(self, key: Key, job: FlinkJob, url: str) -> JobOverview | None:
         """The live job that the annotation names, where there is no submission yet."""
         named = job.meta.annotations.get(ANNOTATION_ADOPT)
         if named is None or job.status.submission is not None:
             return None
-        overview = self._clusters.at(url, job.meta.namespace).known(named)
+        overview = self._clusters.at(url, key).known(named)
         return overview if overview is not None and not overview.state.is_terminal else None
 
     def _deleting_for(self, key: Key, job: FlinkJob) -> float:
@@ -269,7 +269,7 @@ class Observer:
         try:
             async with self._in_time(key):
                 if fact.where in (Where.RUN, Where.TARGET):
-                    answer = await self._ask(self._clusters.at(url or "", key[0]), job, observation, fact)
+                    answer = await self._ask(self._clusters.at(url or "", key), job, observation, fact)
                 else:
                     answer = await self._answer(key, job, fact)
         except FlinkJobError as error:
@@ -316,7 +316,7 @@ class Observer:
             case JobGraph():
                 return await self._tasks.job_graph(key, fact.request)
             case Disposal():
-                return await self._tasks.dispose(key[0], fact.urls, fact.location)
+                return await self._tasks.dispose(key, fact.urls, fact.location)
             case Copy():
                 return await self._copy_searches.find(key, fact.copies)
             case Snapshots():

@@ -36,7 +36,7 @@ from flinkjob.net.places import on_account
 from flinkjob.observability.jobmetrics import downtime
 from flinkjob.observability.logging import context
 from flinkjob.observability.metrics import Metrics
-from flinkjob.runtime.access import access_to
+from flinkjob.runtime.access import access_of, access_to
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.copy_tasks import CopyTasks
@@ -316,7 +316,7 @@ class Reconciler:
         meta = savepoint.meta
         with context(savepoint=meta.name):
             try:
-                await self._executor.savepoint(savepoint, decision)
+                await self._executor.savepoint(key, savepoint, decision)
             except Conflict:
                 raise
             except Gone:
@@ -333,7 +333,8 @@ class Reconciler:
         cluster = target.cluster.as_cluster()
         url = cluster.address(key[0])
         if await self._observer.may_connect(url, key[0]):
-            self._clusters.reach(key[0], url, access_to(cluster, key[0]))
+            note = self._clusters.reach if self._cache.job(key) is None else self._clusters.lend
+            note(key, url, access_to(cluster, key[0]))
             self._clusters.visit(key, url)
         else:
             await self._clusters.leave(key, url)
@@ -355,11 +356,14 @@ class Reconciler:
         if spec is not None and spec.target is not None:
             cluster = spec.target.cluster.as_cluster()
             own.append(cluster.address(key[0]))
-            self._clusters.reach(key[0], own[-1], access_to(cluster, key[0]))
+            self._clusters.lend(key, own[-1], access_to(cluster, key[0]))
         if job is not None:
             own += addresses(job)
         if location is not None and not is_local(location):
-            own += [addresses(other)[1] for other in self._cache.jobs() if other.meta.namespace == key[0]]
+            for other in self._cache.jobs():
+                if other.meta.namespace == key[0]:
+                    own.append(addresses(other)[1])
+                    self._clusters.lend(key, own[-1], access_of(other))
         found: list[str] = []
         for url in dict.fromkeys(own):
             if len(found) < MOST_DISPOSERS and await self._observer.may_connect(url, key[0]):

@@ -78,7 +78,7 @@ class Tasks:
         self._fetches: Background[Key, ArtifactRequest, ArtifactSeen] = Background(lambda key, _: enqueue(key))
         self._runs: Background[Key, RunJob, RunSeen] = Background(lambda key, _: enqueue(key))
         self._job_graphs: Background[Key, JobGraphRequest, JobGraphSeen] = Background(lambda key, _: enqueue(key))
-        self._disposals: Background[str, tuple[str, ...], DisposalSeen] = Background()
+        self._disposals: Background[tuple[Key, str], tuple[str, ...], DisposalSeen] = Background()
 
     # artifacts
 
@@ -118,7 +118,7 @@ class Tasks:
 
     async def _find(self, key: Key, url: str, digest: str) -> ArtifactSeen | None:
         name = jar_name(self._identity, digest)
-        jar = next((jar for jar in await self._clusters.at(url, key[0]).client.list_jars() if jar.name == name), None)
+        jar = next((jar for jar in await self._clusters.at(url, key).client.list_jars() if jar.name == name), None)
         return ArtifactSeen(phase=ArtifactPhase.READY, digest=digest, jar_id=jar.id) if jar is not None else None
 
     @asynccontextmanager
@@ -129,7 +129,7 @@ class Tasks:
             with on_account((key[0],)):
                 async with self._sent.hold():
                     self._queued.discard(key)
-                    yield self._clusters.at(url, key[0]).client
+                    yield self._clusters.at(url, key).client
         finally:
             self._queued.discard(key)
 
@@ -158,36 +158,36 @@ class Tasks:
 
     # disposals
 
-    async def dispose(self, namespace: str, urls: tuple[str, ...], location: str) -> DisposalSeen:
+    async def dispose(self, key: Key, urls: tuple[str, ...], location: str) -> DisposalSeen:
         """How far the disposal of a snapshot's data is; starts it when nobody did. A failed one is tried again.
 
         Args:
             urls: clusters that may do it; the first that can does. On a local path only the first may say that nothing
                 is there: what another machine does not have says nothing.
         """
-        disposal = self._disposals.get(location)
+        disposal = self._disposals.get((key, location))
         if disposal is None:
-            disposing = self._dispose(namespace, urls, location)
-            disposal = self._disposals.start(location, urls, disposing, title=f"dispose {location}")
+            disposing = self._dispose(key, urls, location)
+            disposal = self._disposals.start((key, location), urls, disposing, title=f"dispose {location}")
         seen = await disposal.wait(MOMENT)
         if seen is None:
             return DisposalSeen(phase=DisposalPhase.WORKING)
-        self._disposals.drop(location)
+        self._disposals.drop((key, location))
         return seen
 
-    async def _dispose(self, namespace: str, urls: tuple[str, ...], location: str) -> DisposalSeen:
+    async def _dispose(self, key: Key, urls: tuple[str, ...], location: str) -> DisposalSeen:
         seen = DisposalSeen(phase=DisposalPhase.FAILED, message="no cluster is known that could dispose of it")
         failures = []
         for url in urls:
-            seen = await self._dispose_at(namespace, url, location, first=url == urls[0])
+            seen = await self._dispose_at(key, url, location, first=url == urls[0])
             if seen.phase is DisposalPhase.DONE:
                 return seen
             failures.append(f"{url}: {seen.message}")
         return replace(seen, message="; ".join(failures)) if failures else seen
 
-    async def _dispose_at(self, namespace: str, url: str, location: str, *, first: bool) -> DisposalSeen:
+    async def _dispose_at(self, key: Key, url: str, location: str, *, first: bool) -> DisposalSeen:
         try:
-            async with self._clusters.borrow(url, namespace) as client:
+            async with self._clusters.borrow(url, key) as client:
                 self._faults.before(Effect.DISPOSE)
                 request = await client.dispose_savepoint(location)
                 self._faults.after(Effect.DISPOSE)

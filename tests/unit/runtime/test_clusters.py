@@ -51,7 +51,7 @@ class Site:
 
         pace, wake, note = Pace(fast, slow), self.woken.append, self.looks.append
         self.clusters = Clusters(lambda url, access: client, pace, wake, release=release, polled=note)
-        self.cluster = self.ask(lambda: _ready(self.clusters.at(URL, "ns")))
+        self.cluster = self.ask(lambda: _ready(self.clusters.at(URL, ("ns", "a"))))
 
     def ask(self, what: Callable[[], Awaitable[Any]]) -> Any:
         async def asked() -> Any:
@@ -106,7 +106,7 @@ def test_a_cluster_that_never_answers_is_waited_for_a_moment_only(world: World) 
     begun = world.now()
 
     async def first() -> ClusterSeen:
-        return await Clusters(lambda *_: client, Pace(), lambda _: None).at(URL, "ns").seen()
+        return await Clusters(lambda *_: client, Pace(), lambda _: None).at(URL, ("ns", "a")).seen()
 
     seen = world.run(first())
     assert (seen.reachable, seen.error) == (False, "connection refused")
@@ -425,7 +425,7 @@ def test_of_many_jobs_that_are_all_asked_for_at_once_none_is_forgotten(world: Wo
     client: Any = site.flink
     news: list[Key] = []
     clusters = Clusters(lambda url, access: client, Pace(0.5, 5.0), site.woken.append, news=news.append)
-    cluster = site.ask(lambda: _ready(clusters.at(URL, "ns")))
+    cluster = site.ask(lambda: _ready(clusters.at(URL, ("ns", "a"))))
 
     async def resync() -> None:
         for job_id in jobs:
@@ -471,7 +471,7 @@ def test_a_read_without_an_answer_is_tried_again(world: World) -> None:
     site.flink = Checkpointing(world.now, [JOB])
     client: Any = site.flink
     clusters = Clusters(lambda url, access: client, Pace(0.5, 5.0), site.woken.append)
-    cluster = site.ask(lambda: _ready(clusters.at(URL, "ns")))
+    cluster = site.ask(lambda: _ready(clusters.at(URL, ("ns", "a"))))
 
     async def ask() -> Any:
         return cluster.checkpoints.latest(KEY, JOB)
@@ -549,7 +549,7 @@ def test_a_cluster_that_a_key_asks_is_kept_whoever_else_is_forgotten(site: Site)
 
     async def live() -> None:
         site.clusters.need(KEY, URL, "http://other")
-        site.clusters.at("http://other", "ns")
+        site.clusters.at("http://other", ("ns", "a"))
         site.clusters.need(third, URL)
         await site.clusters.forget(OTHER)
         assert [cluster.url for cluster in site.clusters.all()] == [URL, "http://other"]
@@ -568,7 +568,7 @@ def test_several_keys_are_forgotten_at_once(site: Site) -> None:
 
     async def forget() -> None:
         for number in range(4):
-            site.clusters.at(f"http://other-{number}", "ns")
+            site.clusters.at(f"http://other-{number}", ("ns", "a"))
         await asyncio.gather(*(site.clusters.forget(("ns", str(number))) for number in range(3)))
 
     site.world.run(forget())
@@ -599,7 +599,7 @@ def test_a_cluster_of_several_namespaces_is_looked_at_on_the_account_that_has_ro
         with on_account(("bad",)):
             await places.take()
             clusters = Clusters(lambda url, access: flink, Pace(0.5, 5.0), lambda _: None)
-            cluster = clusters.at(URL, "bad")
+            cluster = clusters.at(URL, ("bad", "a"))
             clusters.watch(("bad", "x"), URL, frozenset(), moving=False)
         clusters.watch(("good", "y"), URL, frozenset({PREFIX}), moving=False)
         await cluster.seen()
@@ -626,17 +626,39 @@ def test_a_key_follows_one_cluster(site: Site) -> None:
     assert site.clusters.unreachable() == 0
 
 
-def test_other_credentials_are_another_connection(site: Site) -> None:
-    async def reach() -> tuple[Cluster, Cluster, Cluster]:
-        site.clusters.reach("tenant", URL, Access("tenant", "secret"))
-        site.clusters.reach("tenant", URL, None)
-        return site.clusters.at(URL, "ns"), site.clusters.at(URL, "tenant"), site.clusters.at(URL, "other")
+@pytest.mark.threat("borrowed-secret")
+def test_what_one_object_says_of_an_address_is_not_said_by_another(site: Site) -> None:
+    """Not of the same namespace either: neither do its credentials go along, nor does their lack stop anybody else."""
+    clusters, access = site.clusters, Access("ns", "secret")
 
-    plain, tenant, other = site.world.run(reach())
-    assert plain is other
-    assert tenant is not plain
-    site.ask(site.clusters.close)
-    assert site.clusters.all() == ()
+    async def ask() -> tuple[Cluster, ...]:
+        clusters.reach(KEY, URL, access)
+        clusters.reach(OTHER, URL, None)
+        clusters.lend(OTHER, URL, access)
+        return tuple(clusters.at(URL, key) for key in (KEY, OTHER, ("ns", "c"), ("elsewhere", "a")))
+
+    secret, *plain = site.world.run(ask())
+    assert len({id(cluster) for cluster in plain}) == 1
+    assert secret is not plain[0]
+    site.ask(clusters.close)
+    assert clusters.all() == ()
+
+
+def test_a_cluster_that_an_object_has_left_is_reached_as_before(site: Site) -> None:
+    clusters, access = site.clusters, Access("ns", "secret")
+
+    async def ask() -> tuple[Cluster, ...]:
+        clusters.reach(KEY, URL, access)
+        before = clusters.at(URL, KEY)
+        clusters.lend(KEY, URL, None)
+        after = clusters.at(URL, KEY)
+        await clusters.forget(KEY)
+        return before, after, clusters.at(URL, KEY)
+
+    before, after, again = site.world.run(ask())
+    assert before is after
+    assert again is not before
+    site.ask(clusters.close)
 
 
 def test_a_borrowed_connection_is_not_polled_and_released_when_nobody_has_it(site: Site) -> None:
@@ -644,16 +666,16 @@ def test_a_borrowed_connection_is_not_polled_and_released_when_nobody_has_it(sit
     other = "http://other.example:8081"
 
     async def borrow() -> None:
-        async with site.clusters.borrow(other, "ns"), site.clusters.borrow(other, "ns"):
+        async with site.clusters.borrow(other, ("ns", "a")), site.clusters.borrow(other, ("ns", "a")):
             assert site.released == []
         assert site.released == [other]
-        async with site.clusters.borrow(URL, "ns"):
+        async with site.clusters.borrow(URL, ("ns", "a")):
             await site.clusters.let_go_unwatched()
             assert site.clusters.all() == ()
             assert site.released == [other]
         assert site.released == [other, URL]
-        async with site.clusters.borrow(other, "ns"):
-            site.clusters.at(other, "ns")
+        async with site.clusters.borrow(other, ("ns", "a")):
+            site.clusters.at(other, ("ns", "a"))
         assert site.released == [other, URL]
 
     site.world.run(borrow())

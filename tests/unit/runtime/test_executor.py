@@ -91,7 +91,7 @@ class Bench:
 
         async def make() -> Executor:
             clusters = Clusters(lambda *_: client, Pace(fast=3600.0, slow=3600.0), lambda _: None)
-            await clusters.at(URL, "default").seen()
+            await clusters.at(URL, KEY).seen()
             return Executor(
                 identity="default",
                 kube=kube,
@@ -126,7 +126,7 @@ class Bench:
         savepoint = parse_savepoint(raw)
         status = replace(savepoint.status, **fields)
         decision = SavepointDecision(status=status, actions=actions, result_mark=mark)
-        self.world.run(self.executor.savepoint(savepoint, decision))
+        self.world.run(self.executor.savepoint(KEY, savepoint, decision))
 
 
 @pytest.fixture

@@ -389,7 +389,7 @@ def test_a_main_that_never_returns_holds_up_nobody(desk: Desk) -> None:
 )
 def test_a_disposal_by_its_outcome(desk: Desk, results: list[TriggerResult], phase: DisposalPhase) -> None:
     desk.flink.results = results
-    seen = desk.world.run(desk.tasks.dispose("ns", (URL,), "file:/s"))
+    seen = desk.world.run(desk.tasks.dispose(KEY, (URL,), "file:/s"))
     assert seen.phase is phase
     assert desk.passed == ["before:dispose", "after:dispose"]
 
@@ -401,22 +401,22 @@ def test_the_next_cluster_disposes_where_the_first_cannot(desk: Desk, place: str
     """That another machine has nothing at a local path says nothing."""
     desk.flink.errors["dispose"] = Unreachable("cut", "cut")
     desk.flink.results = [TriggerResult(state=TriggerState.COMPLETED, missing=True)]
-    seen = desk.world.run(desk.tasks.dispose("ns", (URL, "http://other.example:8081"), place))
+    seen = desk.world.run(desk.tasks.dispose(KEY, (URL, "http://other.example:8081"), place))
     assert seen.phase is phase
     assert ("http://flink.example:8081: cut" in seen.message) == (phase is DisposalPhase.FAILED)
     desk.flink.results = [TriggerResult(state=TriggerState.COMPLETED)]
-    assert desk.world.run(desk.tasks.dispose("ns", (URL,), place)).phase is DisposalPhase.DONE
-    assert desk.world.run(desk.tasks.dispose("ns", (), place)).phase is DisposalPhase.FAILED
+    assert desk.world.run(desk.tasks.dispose(KEY, (URL,), place)).phase is DisposalPhase.DONE
+    assert desk.world.run(desk.tasks.dispose(KEY, (), place)).phase is DisposalPhase.FAILED
 
 
 def test_a_slow_disposal_is_not_waited_for_and_sent_once(desk: Desk) -> None:
     for _ in range(3):
-        assert desk.world.run(desk.tasks.dispose("ns", (URL,), "file:/s")).phase is DisposalPhase.WORKING
+        assert desk.world.run(desk.tasks.dispose(KEY, (URL,), "file:/s")).phase is DisposalPhase.WORKING
     assert desk.flink.calls.count("dispose") == 1
     desk.flink.errors["disposal"] = Unreachable("cut", "cut")
     desk.world.pass_time(1)
-    assert desk.world.run(desk.tasks.dispose("ns", (URL,), "file:/s")).phase is DisposalPhase.FAILED
-    assert desk.world.run(desk.tasks.dispose("ns", (URL,), "file:/s")).phase is DisposalPhase.WORKING
+    assert desk.world.run(desk.tasks.dispose(KEY, (URL,), "file:/s")).phase is DisposalPhase.FAILED
+    assert desk.world.run(desk.tasks.dispose(KEY, (URL,), "file:/s")).phase is DisposalPhase.WORKING
     assert desk.flink.calls.count("dispose") == 2
 
 
@@ -440,5 +440,5 @@ def test_an_end_cancels_what_is_in_flight(desk: Desk) -> None:
     desk.artifact()
     desk.run()
     _plan(desk)
-    desk.world.run(desk.tasks.dispose("ns", (URL,), "file:/s"))
+    desk.world.run(desk.tasks.dispose(KEY, (URL,), "file:/s"))
     desk.world.run(asyncio.wait_for(desk.tasks.close(), 1))
