@@ -15,7 +15,7 @@ REVERT = "revert the spec (the snapshot is kept)"
 @pytest.mark.parametrize(
     ("name", "change", "says"),
     [
-        ("relabelled", ("--uid", "another"), f"set restore.allowNonRestoredState to leave state behind, or {REVERT}"),
+        ("relabelled", ("--uid", "another"), f"{REVERT}, or set restore.allowNonRestoredState to leave state behind"),
         ("regrouped", ("--max-parallelism", "64"), REVERT),
     ],
     ids=["uid", "max-parallelism"],

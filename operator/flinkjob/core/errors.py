@@ -34,6 +34,12 @@ def one_line(text: str, limit: int = MESSAGE_LIMIT) -> str:
     return folded if len(folded) <= limit else folded[: limit - 1].rstrip() + "…"
 
 
+def with_steps(message: str, steps: str, least: int = 128) -> str:
+    """One line of what is wrong, then what a person can do, which is never cut; `least` characters of the cause stay."""
+    room = max(MESSAGE_LIMIT - len(steps) - 2, least)
+    return f"{one_line(message, room)}; {steps}"
+
+
 def visible(text: str) -> str:
     """The text with its control and formatting characters spelled out (`\\x1b`, `\\u202e`).
 

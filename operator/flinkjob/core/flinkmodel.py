@@ -284,6 +284,7 @@ class JobException:
         stacktrace_head: the first lines of the stack trace.
         restore: why the job could not be started from its snapshot; None where that is not what failed.
         not_initialized: it failed before any of its tasks was deployed, in a way that time alone is not known to mend.
+        no_slots: the cluster had too few slots for it for some minutes.
     """
 
     time: datetime | None
@@ -294,6 +295,7 @@ class JobException:
     taskmanager: str | None = None
     restore: RestoreFailure | None = None
     not_initialized: bool = False
+    no_slots: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

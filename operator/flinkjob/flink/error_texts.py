@@ -237,6 +237,11 @@ def is_not_initialized(stacktrace: str) -> bool:
     )
 
 
+def is_without_slots(stacktrace: str) -> bool:
+    """True when a job failed since the cluster had too few slots for it for too long."""
+    return says(_innermost(stacktrace), phrases.NO_SLOTS)
+
+
 def is_snapshot_missing(stacktrace: str) -> bool:
     """True when the cause of a failed disposal is that there is nothing to dispose of."""
     return says(stacktrace, *phrases.NO_SNAPSHOT)

@@ -162,6 +162,8 @@ RESTORING: Final = (
 NOT_INITIALIZED: Final = Phrase("JobInitializationException", "runtime/client/JobInitializationException")
 """The job failed before any of its tasks was deployed."""
 
+NO_SLOTS: Final = Phrase("NoResourceAvailableException", "runtime/jobmanager/scheduler/NoResourceAvailableException")
+
 # programs that are refused
 
 DUPLICATE: Final = (

@@ -15,6 +15,7 @@ from flinkjob.flink.error_texts import (
     failure_cause,
     is_not_initialized,
     is_snapshot_missing,
+    is_without_slots,
     restore_failure,
     root_cause,
     savepoint_despite_failure,
@@ -253,6 +254,7 @@ class Failure(_Wire):
             taskmanager=named.taskmanager,
             restore=restore_failure(self.stacktrace or self.name),
             not_initialized=is_not_initialized(self.stacktrace or self.name),
+            no_slots=is_without_slots(self.stacktrace or self.name),
         )
 
 

@@ -105,8 +105,8 @@ class Vault:
         if use is not None and use not in found.uses:
             raise Transient(
                 "credentials",
-                f"Secret {self._namespace}/{name} is not meant for this; whoever may: "
-                f"kubectl annotate secret {name} {ANNOTATION_USE}={use}",
+                f"Secret {self._namespace}/{name} may not be sent to a {use}; who looks after it can allow that: "
+                f"kubectl annotate secret -n {self._namespace} {name} {ANNOTATION_USE}={use}",
             )
         return found.data
 

@@ -101,8 +101,8 @@ async def test_a_secret_is_sent_to_a_cluster_only_where_it_says_so(use: str) -> 
         shelf.annotations = said
         with pytest.raises(Transient) as refused:
             await authorization(SecretAuth(Vault(shelf, "ns"), "login"))
-        assert "Secret ns/login is not meant for this" in refused.value.message
-        assert "kubectl annotate secret login flinkjob.dev/use=cluster" in refused.value.message
+        assert "Secret ns/login may not be sent to a cluster" in refused.value.message
+        assert "kubectl annotate secret -n ns login flinkjob.dev/use=cluster" in refused.value.message
     shelf.annotations = {"flinkjob.dev/use": "store, cluster"}
     assert await authorization(SecretAuth(Vault(shelf, "ns"), "login")) == "Bearer t0k"
 
@@ -126,7 +126,7 @@ async def test_a_secret_that_is_taken_back_is_not_used_any_more() -> None:
     await authorization(auth)
     shelf.annotations = {}
     clock.now += FRESH_SECONDS
-    with pytest.raises(Transient, match="not meant for this"):
+    with pytest.raises(Transient, match="may not be sent to a cluster"):
         await authorization(auth)
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from flinkjob.api.constants import LABEL_NAME
 from flinkjob.api.enums import ConditionStatus, DesiredState, Phase, RunResult, SnapshotKind, SubmissionReason
-from flinkjob.api.flinkjob_status import ClusterInfo, Condition
+from flinkjob.api.flinkjob_status import ClusterInfo, Condition, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.conditions import Conditions
 from flinkjob.core.errors import one_line
@@ -18,6 +18,7 @@ from flinkjob.core.flinkmodel import FlinkJobState
 from flinkjob.core.job import copies_status, crash_loop
 from flinkjob.core.job.cluster_requirements import advise
 from flinkjob.core.job.draft import Draft, Step
+from flinkjob.core.job.restore_point import redeploys
 from flinkjob.core.job.status_noise import settled, tick_after, ticked
 from flinkjob.core.model import JobDecision
 from flinkjob.core.requester import Requester
@@ -107,6 +108,8 @@ def _live_phase(draft: Draft) -> Phase:
     assert run is not None
     if _silent(draft):
         return Phase.UNKNOWN
+    if not draft.observation.cluster.reachable and _other_wanted(draft, run):
+        return Phase.UPGRADING if _wants_run(draft) else Phase.SUSPENDING
     overview, halt = draft.observation.job.overview, draft.halt
     stalled = halt.trouble is not None and halt.trouble.stalled
     if stalled and not run.seen:
@@ -157,6 +160,14 @@ def _down_phase(draft: Draft) -> Phase:
             return Phase.HELD
         case _:
             return Phase.UPGRADING
+
+
+def _other_wanted(draft: Draft, run: Submission) -> bool:
+    """Whether the spec asks for something else than this run, which cannot be begun while the cluster does not answer."""
+    spec = draft.spec
+    if spec is None or draft.halt.plan is not None:
+        return False
+    return draft.digest != run.run_digest or redeploys(spec, run) or spec.state is not DesiredState.RUNNING
 
 
 def _wants_run(draft: Draft) -> bool:
@@ -221,6 +232,10 @@ def _why(draft: Draft, phase: Phase) -> tuple[str, str]:
     if halt.plan is not None:
         return halt.plan.reason or phase, halt.plan.message or ""
     match phase:
+        case Phase.UPGRADING | Phase.SUSPENDING if (
+            draft.live_run is not None and not draft.observation.cluster.reachable
+        ):
+            return phase, "waiting for the cluster to answer"
         case Phase.RUNNING:
             return Reason.Running, _tasks_in_words(draft)
         case Phase.RESTARTING:

@@ -24,14 +24,11 @@ from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Hold, RestartInfo, RunEnd, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.backoff import delay_seconds
-from flinkjob.core.errors import MESSAGE_LIMIT, one_line
+from flinkjob.core.errors import with_steps
 from flinkjob.core.identity import digest_of_cause
 from flinkjob.core.job import adoption, cluster_requirements, finished, restore_failure, rollback, submission
 from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.job.restore_point import redeploys
-
-LEAST_OF_A_CAUSE = 128
-"""So many characters of why a job is down are shown, however long the next step is."""
 
 _REASONS = {
     HoldReason.STOPPED: Reason.SavepointStop,
@@ -42,6 +39,10 @@ _REASONS = {
     HoldReason.LOST: Reason.JobLost,
     HoldReason.ENDED_UNSEEN: Reason.JobEndedUnseen,
     HoldReason.SAVEPOINT_UNKNOWN: Reason.SavepointUnknown,
+}
+_WHY_DOWN = {
+    HoldReason.CANCELLED_EXTERNALLY: "cancelled or stopped by somebody else, and left down by restart.onExternalCancel",
+    HoldReason.FAILED: "it failed, and is left down by restart.policy",
 }
 
 
@@ -167,10 +168,8 @@ def _say(draft: Draft, hold: Hold, end: RunEnd) -> Halt:
     elif hold.reason is HoldReason.ATTEMPTS_USED_UP and restart is not None:
         message = f"tried {restart.attempts} times: {end.message or 'it failed'}"
     else:
-        message = end.message or "the job is down and stays so"
-    steps = _next_steps(end)
-    room = max(MESSAGE_LIMIT - len(steps) - 2, LEAST_OF_A_CAUSE)
-    return draft.stall(_REASONS[hold.reason], f"{one_line(message, room)}; {steps}")
+        message = end.message or _WHY_DOWN.get(hold.reason, "the job is down and stays so")
+    return draft.stall(_REASONS[hold.reason], with_steps(message, _next_steps(end)))
 
 
 def _next_steps(end: RunEnd) -> str:

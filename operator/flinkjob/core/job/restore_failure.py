@@ -11,7 +11,7 @@ from flinkjob.api.enums import EndCause, SubmissionReason
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import RunEnd, Submission
 from flinkjob.api.reasons import Reason
-from flinkjob.core.errors import RestoreFailure
+from flinkjob.core.errors import RestoreFailure, with_steps
 from flinkjob.core.flinkmodel import FlinkJobState, JobException
 from flinkjob.core.identity import digest_of_cause
 from flinkjob.core.job import rollback
@@ -68,15 +68,21 @@ def told(run: Submission, cause: EndCause | None, message: str) -> tuple[Reason,
 
 
 def with_next_step(run: Submission, cause: EndCause | None, message: str) -> str:
-    """A message about a snapshot that a run cannot start from: where it is, what a person can do, and why."""
+    """A message about a snapshot that a run cannot start from: why, and what a person can do.
+
+    Flink repeats the whole path in most causes, so that its last part is enough before.
+    """
     changed = run.reason not in (SubmissionReason.INITIAL, SubmissionReason.REDEPLOY)
     steps = []
-    if cause is EndCause.STATE_NOT_MAPPED:
-        steps.append("set restore.allowNonRestoredState to leave state behind")
     if cause in _FITS_NOT and changed:
         steps.append("revert the spec (the snapshot is kept)")
+    if cause is EndCause.STATE_NOT_MAPPED:
+        steps.append("set restore.allowNonRestoredState to leave state behind")
     steps.append("name another snapshot in initialState with a new nonce")
-    return f"run {run.number} cannot start from {run.restored_from}: {', or '.join(steps)}; {message}"
+    where = run.restored_from or ""
+    if where in message:
+        where = where.rstrip("/").rpartition("/")[2]
+    return with_steps(f"run {run.number} cannot start from {where}: {message}", ", or ".join(steps))
 
 
 def halt_after_end(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) -> Halt | None:

@@ -15,7 +15,7 @@ from flinkjob.api.flinkjob_status import Operation, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import CancelJob, StopJob, TakeSavepoint
 from flinkjob.core.backoff import delay_seconds
-from flinkjob.core.errors import SavepointFailure
+from flinkjob.core.errors import SavepointFailure, with_steps
 from flinkjob.core.facts import Checkpoints, Triggered
 from flinkjob.core.flinkmodel import (
     Checkpoint,
@@ -41,8 +41,9 @@ CANCEL_AGAIN = 1.0
 FAILURES_THAT_COUNT = 3
 """So many failures in a row, or one that would repeat whatever the job does, mean that no savepoint can be taken."""
 WAYS_OUT = (
-    "to go on without one: upgrade.strategy Stateless, state Cancelled, a new initialState.nonce, or for a deletion "
-    "the annotation flinkjob.dev/force-delete"
+    "correct that, such as by another savepoints.directory, or go on without a savepoint: upgrade.fallback LastState from "
+    "the newest checkpoint; losing state, upgrade.strategy Stateless, state Cancelled, a new initialState.nonce, or for a "
+    "deletion the annotation flinkjob.dev/force-delete"
 )
 """What a person can do when no savepoint can be taken and no retained checkpoint stands in for it."""
 
@@ -275,7 +276,7 @@ def _fail(
         draft.update(bounded=True)
     attempts = draft.failures_of(step) + (FAILURES_THAT_COUNT if failure.repeats else 1)
     pause = delay_seconds(attempts, seed=draft.job.meta.uid, initial=2.0)
-    message = f"no savepoint can be taken; {WAYS_OUT}; {cause}" if attempts >= FAILURES_THAT_COUNT else cause
+    message = with_steps(f"no savepoint can be taken: {cause}", WAYS_OUT) if attempts >= FAILURES_THAT_COUNT else cause
     return draft.retry(step, Reason.SavepointFailed, message, pause=pause, attempts=attempts)
 
 

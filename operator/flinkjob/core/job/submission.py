@@ -18,7 +18,7 @@ from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import AddFinalizer, DiscardArtifact, RecordRevision, RunJob
 from flinkjob.core.backoff import delay_seconds
-from flinkjob.core.errors import SubmitRejection, one_line
+from flinkjob.core.errors import SubmitRejection, one_line, with_steps
 from flinkjob.core.facts import Artifact, Incarnation
 from flinkjob.core.flinkmodel import ClaimMode, RunRequest
 from flinkjob.core.identity import job_id, mark_parameters, revision_name
@@ -65,7 +65,8 @@ def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str 
             )
         case ArtifactPhase.FAILED if seen.permanent:
             changed = seen.other_content and spec.jar.sha256 is None
-            return draft.stall(Reason.ArtifactChanged if changed else Reason.ArtifactFailed, seen.message)
+            text = with_steps(seen.message, "correct spec.jar, or set a new restartNonce to look again")
+            return draft.stall(Reason.ArtifactChanged if changed else Reason.ArtifactFailed, text)
         case ArtifactPhase.FAILED:
             pause = delay_seconds(attempts + 1, seed=draft.job.meta.uid, initial=2.0)
             return draft.retry(Step.FETCH, Reason.ArtifactFailed, seen.message, pause=pause, attempts=attempts + 1)
@@ -237,9 +238,13 @@ def _rejected(draft: Draft, spec: FlinkJobSpec, run: Submission, *, changed: boo
     if changed or kind is SubmitRejection.JAR_NOT_FOUND:
         return _repeat(draft, spec, run)
     if kind.permanent or _failed_calls(draft, run) >= MAIN_ATTEMPTS or _held_before(draft):
+        text = call.message
+        if kind is SubmitRejection.MAIN_THREW:
+            steps = "correct the program or its args, or set a new restartNonce to try again"
+            text = with_steps(f"main() failed on the JobManager: {call.message}", steps)
         if not _held_before(draft):
-            draft.event(Reason.SubmitRejected, call.message, warning=True)
-        return draft.stall(Reason.SubmitRejected, call.message)
+            draft.event(Reason.SubmitRejected, text, warning=True)
+        return draft.stall(Reason.SubmitRejected, text)
     return draft.pausing(Step.SUBMIT) or _retry_or_repeat(draft, spec, run, Reason.SubmitFailed, call.message)
 
 

@@ -15,6 +15,7 @@ from flinkjob.core.seen import JobSeen
 from tests.support.inputs import (
     NOW,
     RUNNING,
+    UNKNOWN,
     World,
     absent,
     ago,
@@ -298,3 +299,14 @@ def test_a_job_that_is_gone_has_no_state() -> None:
 def test_an_operator_that_has_just_started_changes_nothing_before_it_has_heard_of_the_job(known: JobSeen) -> None:
     written = decide(job(status=RUNNING), seen(known)).status
     assert decide(job(status=written), seen(JobSeen())).status == written
+
+
+@pytest.mark.parametrize(
+    ("wanted", "phase"),
+    [({"args": ["new"]}, "Upgrading"), ({"state": "Suspended"}, "Suspending"), ({}, "Running")],
+)
+def test_what_waits_for_a_cluster_that_does_not_answer_is_not_ready(wanted: dict[str, Any], phase: str) -> None:
+    """An edit that nothing was done about yet is not taken for done."""
+    decision = decide(job(spec(**wanted), RUNNING), seen(UNKNOWN, cluster=silent(1.0)))
+    assert decision.status.phase == phase
+    assert ("Ready" in conditions(decision).split(", ")) == (phase == "Running")

@@ -63,7 +63,7 @@ def end_of(status: FlinkJobStatus, exception: JobException) -> JobDecision:
         (RestoreFailure.DAMAGED, EndCause.RESTORE_FAILED, NONCE),
         (RestoreFailure.FILES_GONE, EndCause.RESTORE_FAILED, NONCE),
         (RestoreFailure.NO_FILE_SYSTEM, EndCause.RESTORE_FAILED, NONCE),
-        (RestoreFailure.NOT_MAPPED, EndCause.STATE_NOT_MAPPED, f"{ALLOW}, or {REVERT}, or {NONCE}"),
+        (RestoreFailure.NOT_MAPPED, EndCause.STATE_NOT_MAPPED, f"{REVERT}, or {ALLOW}, or {NONCE}"),
         (RestoreFailure.INCOMPATIBLE, EndCause.STATE_INCOMPATIBLE, f"{REVERT}, or {NONCE}"),
         (RestoreFailure.OTHER_BACKEND, EndCause.STATE_INCOMPATIBLE, f"{REVERT}, or {NONCE}"),
     ],
@@ -82,8 +82,8 @@ def test_what_cannot_succeed_is_not_repeated_and_says_the_next_step(
     assert plan_of(decision) == ("Hold", "RestoreFailed")
     assert decision.status.plan is not None
     assert decision.status.plan.message is not None
-    assert decision.status.plan.message.startswith(f"run 1 cannot start from {SP}: {steps}; ")
-    assert decision.status.plan.message.endswith(CAUSE)
+    assert decision.status.plan.message.startswith(f"run 1 cannot start from {SP}: ")
+    assert decision.status.plan.message.endswith(f"{CAUSE}; {steps}")
 
 
 def test_a_first_run_has_no_spec_to_go_back_to() -> None:

@@ -7,14 +7,17 @@ from typing import Any
 
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.core.facts import Fact, Slots
-from flinkjob.core.flinkmodel import ClusterOverview, FlinkJobState, TaskCounts
+from flinkjob.core.flinkmodel import ClusterOverview, FlinkJobState, JobException, TaskCounts
+from flinkjob.core.jobfailures import JobFailures
 from flinkjob.core.seen import JobSeen
-from tests.support.inputs import conditions, decide, job, overview, present, run, seen, spec
+from tests.support.inputs import NOW, ago, conditions, decide, job, overview, plan_of, present, run, seen, spec, told
 from tests.support.tables import table
 
 FIRST = FlinkJobStatus(submission=run(running=False, started_time=None, parallelism=4))
 AGAIN = FlinkJobStatus(submission=run(parallelism=4))
 SUBMITTING = "waiting until all tasks are running"
+
+NEVER = ": it cannot run before TaskManagers are added or parallelism is lowered"
 
 
 def slots(free: int, total: int = 16, managers: int = 2) -> ClusterOverview:
@@ -36,7 +39,7 @@ CREATED = replace(present(FlinkJobState.CREATED), short_for=5.0)
     "too few are free: how many it needs and what there is",
     (waiting(), slots(1), ("WaitingForSlots", "needs 4 slots, 1 free of 16, 2 TaskManagers")),
     "one TaskManager: in the singular",
-    (waiting(), slots(0, 2, 1), ("WaitingForSlots", "needs 4 slots, 0 free of 2, 1 TaskManager")),
+    (waiting(), slots(0, 2, 1), ("WaitingForSlots", f"needs 4 slots, 0 free of 2, 1 TaskManager{NEVER}")),
     "no TaskManager: just that",
     (waiting(), slots(0, 0, 0), ("WaitingForSlots", "needs 4 slots, and the cluster has no TaskManager")),
     "the adaptive scheduler waits in CREATED: the same",
@@ -71,3 +74,18 @@ def test_slots_are_counted_again_and_less_often_the_longer_it_takes() -> None:
         assert Slots() in asked
         delays.append(decision.requeue_after)
     assert delays == [2.0, 20.0, 60.0]
+
+
+def test_a_job_that_failed_for_want_of_slots_waits_for_them_and_is_no_crash_loop() -> None:
+    """Flink gives up to wait after some minutes, fails the job for it, and begins anew."""
+    lack = JobException(time=NOW, name="x", root_cause="NoResourceAvailableException: no", no_slots=True)
+    failures = JobFailures(newest=lack, times=(NOW, ago(60), ago(120), ago(180)))
+    about = replace(present(FlinkJobState.RESTARTING, tasks=0), short_for=60.0, failures=failures)
+    decision = decide(
+        job(spec(parallelism=4), FlinkJobStatus(submission=run(parallelism=4))), seen(about, slots=slots(0, 2, 1))
+    )
+    assert plan_of(decision)[1] == "WaitingForSlots"
+    assert told(decision) == ["WaitingForSlots"]
+    assert decision.status.last_failure is None
+    again = decide(job(spec(parallelism=4), decision.status), seen(about, slots=slots(0, 2, 1)))
+    assert (plan_of(again)[1], told(again)) == ("WaitingForSlots", [])
