@@ -22,11 +22,11 @@ ABSENT_FOR = 5.0
 """Seconds for which a cluster must have said that it does not know the job."""
 
 
-def _run(given: SavepointInput) -> Submission | None:
+def _run(given: SavepointInput) -> Submission:
     """The job as if it were a FlinkJob's run, which has no number."""
     spec = given.savepoint.spec
-    if spec is None or spec.target is None:
-        return None
+    assert spec is not None
+    assert spec.target is not None
     url = given.observation.cluster.url
     return Submission(number=0, reason=SubmissionReason.ADOPTED, job_id=spec.target.job_id, cluster_url=url, seen=True)
 
