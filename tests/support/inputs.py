@@ -57,8 +57,8 @@ from flinkjob.core.flinkmodel import (
 from flinkjob.core.identity import Mark, Owner, attempt_directory, job_id, trigger_id
 from flinkjob.core.job.decide import decide_job, digest_of_spec
 from flinkjob.core.jobgraph import Plan, PlanVertex
-from flinkjob.core.model import JobDecision, JobInput, Observation, OperationOutcome, SavepointDecision
-from flinkjob.core.savepoint.decide import SavepointInput, decide_savepoint
+from flinkjob.core.model import JobDecision, JobInput, Observation, OperationOutcome, SavepointDecision, SavepointInput
+from flinkjob.core.savepoint.decide import decide_savepoint
 from flinkjob.core.seen import (
     ArtifactPhase,
     ArtifactSeen,

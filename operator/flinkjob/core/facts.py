@@ -212,10 +212,6 @@ class Answers:
                 return known
         raise NeedFact(fact)
 
-    def get(self, fact: Fact[A]) -> A | None:
-        """The answer where it is known already."""
-        return next((answer for asked, answer in self.found if asked == fact), None)
-
     def having(self, fact: Fact[A], answer: A) -> Answers:
         """These, and one more."""
         return Answers((*self.found, (fact, answer)))

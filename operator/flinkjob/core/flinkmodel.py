@@ -208,6 +208,10 @@ class CheckpointStats:
             if snapshot.external_path is not None and is_below(snapshot.external_path, directory)
         )
 
+    def completed_below(self, directory: str) -> Checkpoint | None:
+        """The newest complete snapshot inside `directory`."""
+        return next((one for one in self.below(directory) if one.status is CheckpointStatus.COMPLETED), None)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointConfig:

@@ -9,6 +9,7 @@ from datetime import datetime
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
+from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.actions import Action
 from flinkjob.core.errors import SavepointFailure
 from flinkjob.core.facts import A, Answers, Fact
@@ -83,6 +84,36 @@ class OperationOutcome:
     location: str | None
     message: str
     failure: SavepointFailure = SavepointFailure.OTHER
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavepointInput:
+    """The input of a decision about a FlinkSavepoint.
+
+    Attributes:
+        job: its FlinkJob, None when there is none; `job_status` is what this round decided for it.
+        in_use: normalised places of all snapshots that some FlinkJob was started from or would start from.
+        outcome: how the operation that the FlinkJob performed for it ended in this round.
+        identity: the operator's own.
+        claims: the FlinkJobs, as namespace/name, that claim the job that `target` names.
+        unmarked: whether jobs that no operator started may be acted on.
+        others: the other FlinkSavepoints of the same job.
+        disposers: addresses of clusters that may dispose of the data, the most suitable first.
+        grants: where an administrator lets the namespace dispose of what the operator did not take.
+    """
+
+    savepoint: FlinkSavepoint
+    job: FlinkJob | None
+    job_status: FlinkJobStatus
+    observation: Observation
+    outcome: OperationOutcome | None = None
+    in_use: frozenset[str] = frozenset()
+    identity: str = ""
+    claims: tuple[str, ...] = ()
+    unmarked: bool = False
+    others: tuple[FlinkSavepoint, ...] = ()
+    disposers: tuple[str, ...] = ()
+    grants: StoreGrants = field(default_factory=StoreGrants)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,9 +27,9 @@ from flinkjob.core.facts import Answers, Fact
 from flinkjob.core.flinkmodel import is_local
 from flinkjob.core.identity import prefix_of
 from flinkjob.core.job.decide import decide_job
-from flinkjob.core.model import JobDecision, JobInput, Observation, SavepointDecision
+from flinkjob.core.model import JobDecision, JobInput, Observation, SavepointDecision, SavepointInput
 from flinkjob.core.savepoint.after_end import needs_cluster
-from flinkjob.core.savepoint.decide import SavepointInput, decide_savepoint
+from flinkjob.core.savepoint.decide import decide_savepoint
 from flinkjob.core.unreadable import mend, release, unreadable_event
 from flinkjob.kube.errors import Conflict, Gone, KubeRejected
 from flinkjob.net.places import on_account

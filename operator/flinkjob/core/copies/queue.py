@@ -18,7 +18,7 @@ from flinkjob.core.copies.savepoint_copy import LOOK_SECONDS
 from flinkjob.core.job.copies_status import place_of, to_be_copied, uids
 from flinkjob.core.job.restore_point import age_of
 from flinkjob.core.model import SavepointDecision
-from flinkjob.core.savepoint.draft import SIZE_WAIT
+from flinkjob.core.savepoint.completed import SIZE_WAIT
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flinkjob.api.enums import FormatType, OperationKind, SavepointOrigin
+from flinkjob.api.enums import FormatType, OperationKind, SavepointMode, SavepointOrigin
 from flinkjob.api.flinkjob_status import Operation, Submission
+from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import CancelJob, StopJob, TakeSavepoint
 from flinkjob.core.backoff import delay_seconds
@@ -21,7 +22,6 @@ from flinkjob.core.flinkmodel import (
     Checkpoint,
     CheckpointKind,
     CheckpointStats,
-    CheckpointStatus,
     FlinkJobState,
     JobOverview,
     SavepointFormat,
@@ -209,8 +209,7 @@ def _forgotten(draft: Draft, operation: Operation, run: Submission, overview: Jo
     if overview.state.is_terminal and (halt := wait_for_final_state(draft, run)) is not None:
         return halt
     stats = draft.need(Checkpoints(run.flink_job_id))
-    mine = stats.below(operation.directory) if stats is not None else ()
-    done = next((snapshot for snapshot in mine if snapshot.status is CheckpointStatus.COMPLETED), None)
+    done = stats.completed_below(operation.directory) if stats is not None else None
     if overview.state.is_terminal:
         if done is not None and done.external_path and not _went_on(overview, stats, done):
             stopped(draft, operation, done.external_path, time=overview.end_time)
@@ -287,27 +286,20 @@ def _send(draft: Draft, operation: Operation) -> None:
     if operation.kind is OperationKind.CANCEL:
         draft.act(CancelJob(url=url, job_id=job_id))
         return
-    assert operation.directory is not None
-    format_type = SavepointFormat((operation.format_type or FormatType.CANONICAL).upper())
-    if operation.kind is OperationKind.SAVEPOINT_AND_CANCEL:
-        draft.act(
-            TakeSavepoint(
-                url=url,
-                job_id=job_id,
-                trigger_id=operation.trigger,
-                directory=operation.directory,
-                format_type=format_type,
-                cancel=True,
-            )
-        )
-    else:
-        draft.act(
-            StopJob(
-                url=url,
-                job_id=job_id,
-                trigger_id=operation.trigger,
-                directory=operation.directory,
-                format_type=format_type,
-                drain=operation.drain,
-            )
-        )
+    mode = SavepointMode.CANCEL if operation.kind is OperationKind.SAVEPOINT_AND_CANCEL else SavepointMode.STOP
+    draft.act(savepoint_call(operation, mode, url=url, job_id=job_id, drain=operation.drain))
+
+
+def savepoint_call(
+    intent: Operation | FlinkSavepointStatus, mode: SavepointMode, *, url: str, job_id: str, drain: bool
+) -> StopJob | TakeSavepoint:
+    """The call for a savepoint whose intent is in a status; the same intent is the same call, which Flink knows again."""
+    assert intent.directory is not None
+    trigger, directory = intent.trigger, intent.directory
+    kind = SavepointFormat((intent.format_type or FormatType.CANONICAL).upper())
+    if mode is SavepointMode.STOP:
+        return StopJob(url=url, job_id=job_id, trigger_id=trigger, directory=directory, format_type=kind, drain=drain)
+    cancel = mode is SavepointMode.CANCEL
+    return TakeSavepoint(
+        url=url, job_id=job_id, trigger_id=trigger, directory=directory, format_type=kind, cancel=cancel
+    )

@@ -1,1 +1,1 @@
-"""The decision about a FlinkSavepoint: one entrance (`decide`), and one module for each way to get a snapshot."""
+"""The decision about a FlinkSavepoint: one entrance (`decide`), and one module for each thing that it decides."""

@@ -13,12 +13,12 @@ from flinkjob.api.codec import FlinkSavepoint
 from flinkjob.api.enums import SavepointErrorCode, SavepointPhase
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.api.reasons import Reason
-from flinkjob.core.actions import DeleteObject, EventType, PostEvent
-from flinkjob.core.flinkmodel import CheckpointStatus, TriggerResult, TriggerState
+from flinkjob.core.actions import DeleteObject
+from flinkjob.core.facts import Checkpoints
+from flinkjob.core.flinkmodel import TriggerResult, TriggerState
 from flinkjob.core.job.finished import owned_by
-from flinkjob.core.model import SavepointDecision
-from flinkjob.core.savepoint.draft import SIZE_WAIT
-from flinkjob.core.savepoint.existing import ExistingRound
+from flinkjob.core.savepoint.completed import SIZE_WAIT, completed_at, find_snapshot
+from flinkjob.core.savepoint.draft import CONDITIONS_STAY, Halt, SavepointDraft
 
 FINAL = (SavepointPhase.COMPLETED, SavepointPhase.FAILED)
 LATE_FOR = 3600.0
@@ -39,67 +39,62 @@ def needs_cluster(savepoint: FlinkSavepoint, now: datetime) -> bool:
     return late and status.location is None and status.trigger_id is not None and passed < LATE_FOR
 
 
-class EndRound(ExistingRound):
-    """What follows the end."""
-
-    def _rest(self, spec: FlinkSavepointSpec | None, decision: SavepointDecision) -> SavepointDecision:
-        """The decision, with the removal of the object when its time is over."""
-        status = decision.status
-        ttl = spec.ttl_seconds_after_finished if spec is not None else None
-        if ttl is None or status.phase not in FINAL or status.end_time is None or self.meta.deletion_time is not None:
-            return decision
-        if owner := owned_by(self.meta):
-            if self.before.phase in FINAL and self.before.observed_generation == self.meta.generation:
-                return decision
+def remove_after_ttl(draft: SavepointDraft) -> None:
+    """Remove the object when `ttlSecondsAfterFinished` has passed since its end."""
+    spec, status, meta, before = draft.spec, draft.status, draft.meta, draft.before
+    ttl = spec.ttl_seconds_after_finished if spec is not None else None
+    if ttl is None or status.phase not in FINAL or status.end_time is None or meta.deletion_time is not None:
+        return
+    if owner := owned_by(meta):
+        if before.phase not in FINAL or before.observed_generation != meta.generation:
             message = f"ttlSecondsAfterFinished: {owner} would create the object again"
-            event = PostEvent(type=EventType.WARNING, reason=Reason.TTLIgnored, message=message)
-            return replace(decision, actions=(*decision.actions, event))
-        remaining = (status.end_time + timedelta(seconds=ttl) - self.now).total_seconds()
-        if remaining > 0:
-            soonest = min(remaining + 0.1, decision.requeue_after or remaining + 0.1)
-            return replace(decision, requeue_after=soonest)
-        return replace(decision, actions=(*decision.actions, DeleteObject()))
+            draft.event(Reason.TTLIgnored, message, warning=True)
+        return
+    remaining = (status.end_time + timedelta(seconds=ttl) - draft.now).total_seconds()
+    if remaining > 0:
+        draft.requeue_after(remaining + 0.1)
+    else:
+        draft.act(DeleteObject())
 
-    def _failed_before(self, spec: FlinkSavepointSpec | None) -> SavepointDecision:
-        """Nothing more, but for a savepoint that Flink may still complete: its place is noted."""
-        self.status = replace(self.before, observed_generation=self.meta.generation)
-        if spec is not None and self._may_come(spec) and (place := self._came(spec)) is not None:
-            self.status = replace(self.status, location=place.location, checkpoint_id=place.checkpoint_id)
-            self._event(Reason.SavepointCompleted, f"{spec.type} {place.location} was completed after its timeout")
-        return SavepointDecision(status=self.status, actions=tuple(self.actions), requeue_after=self.delay)
 
-    def _may_come(self, spec: FlinkSavepointSpec) -> bool:
-        before, observation = self.before, self.given.observation
-        if before.error is None or before.error.error_code is not SavepointErrorCode.TIMEOUT:
-            return False
-        if before.location is not None or before.directory is None or before.end_time is None or spec.is_checkpoint:
-            return False
-        passed = (self.now - before.end_time).total_seconds()
-        if passed > LATE_FOR:
-            return False
-        shortest, longest = LATE_PAUSE
-        self._requeue_after(min(max(passed / 5, shortest), longest))
-        return (
-            before.trigger_id is not None
-            and observation.cluster.reachable
-            and observation.cluster.url == before.cluster_url
-        )
+def stay_failed(draft: SavepointDraft) -> Halt:
+    """Nothing more, but for a savepoint that Flink may still complete: its place is noted."""
+    spec, before = draft.spec, draft.before
+    draft.status = replace(before, observed_generation=draft.meta.generation)
+    if spec is not None and may_complete_late(draft, spec) and (late := completed_late(draft, spec)) is not None:
+        draft.status = replace(draft.status, location=late.location, checkpoint_id=late.checkpoint_id)
+        draft.event(Reason.SavepointCompleted, f"{spec.type} {late.location} was completed after its timeout")
+    return CONDITIONS_STAY
 
-    def _came(self, spec: FlinkSavepointSpec) -> TriggerResult | None:
-        """What was completed meanwhile, by its trigger, else by the history below its directory."""
-        result = self._need_trigger(spec)
-        if result.state is TriggerState.COMPLETED:
-            snapshot = self._find(result)
-            return replace(result, checkpoint_id=snapshot.checkpoint_id if snapshot is not None else None)
-        if result.state is TriggerState.FORGOTTEN:
-            stats = self._need_checkpoints()
-            for snapshot in stats.below(self.before.directory or "") if stats is not None else ():
-                if snapshot.status is CheckpointStatus.COMPLETED:
-                    return TriggerResult(
-                        state=TriggerState.COMPLETED,
-                        location=snapshot.external_path,
-                        checkpoint_id=snapshot.checkpoint_id,
-                    )
-        if result.state is TriggerState.FAILED:
-            self.status = replace(self.status, trigger_id=None)
-        return None
+
+def may_complete_late(draft: SavepointDraft, spec: FlinkSavepointSpec) -> bool:
+    """Whether it failed by its time-out alone and Flink can be asked what came of it; it is looked at again for an hour."""
+    before, cluster = draft.before, draft.observation.cluster
+    if before.error is None or before.error.error_code is not SavepointErrorCode.TIMEOUT or spec.is_checkpoint:
+        return False
+    if before.location is not None or before.directory is None or before.end_time is None:
+        return False
+    passed = (draft.now - before.end_time).total_seconds()
+    if passed > LATE_FOR:
+        return False
+    shortest, longest = LATE_PAUSE
+    draft.requeue_after(min(max(passed / 5, shortest), longest))
+    return before.trigger_id is not None and cluster.reachable and cluster.url == before.cluster_url
+
+
+def completed_late(draft: SavepointDraft, spec: FlinkSavepointSpec) -> TriggerResult | None:
+    """What was completed meanwhile, by its trigger, else by the history below its directory.
+
+    None while there is nothing; one that surely failed loses its trigger id and is not asked for again.
+    """
+    result = draft.need_trigger(spec)
+    if result.state is TriggerState.COMPLETED:
+        snapshot = find_snapshot(draft, result)
+        return replace(result, checkpoint_id=snapshot.checkpoint_id if snapshot is not None else None)
+    if result.state is TriggerState.FORGOTTEN:
+        stats = draft.need(Checkpoints(draft.before.flink_job_id))
+        made = stats.completed_below(draft.before.directory or "") if stats is not None else None
+        return completed_at(made.external_path, made.checkpoint_id) if made is not None else None
+    if result.state is TriggerState.FAILED:
+        draft.status = replace(draft.status, trigger_id=None)
+    return None

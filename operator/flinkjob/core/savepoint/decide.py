@@ -1,29 +1,39 @@
-"""What to do about a FlinkSavepoint: trigger and follow it, or mirror the stop that its FlinkJob performs for it.
+"""What to do about a FlinkSavepoint: the entrance of the pure decision, and its order of thought.
 
-`decide_savepoint` is called by the reconciler in the same round as `decide_job` for its FlinkJob. Invariants: the trigger
-id and the attempt's own directory are in the status before the call; a forgotten trigger is looked for in the checkpoint
-history below that directory before it is sent again; a finished FlinkSavepoint is never sent again.
+`decide_savepoint` is called by the reconciler in the same round as `decide_job` for its FlinkJob. Where what is decided:
+
+| the snapshot is     | Trigger                | Stop, Cancel                      | Existing   |
+| ------------------- | ---------------------- | --------------------------------- | ---------- |
+| yet to be asked for | `trigger`              | `stop` (with `target`: `trigger`) | `existing` |
+| in progress         | `follow`, `checkpoint` | `stop` (with `target`: `follow`)  | –          |
+
+`jobref` and `target` say which job it may act on, `completed` what its end is, `after_end` what follows, `deletion` what
+becomes of the data. Invariant: a finished FlinkSavepoint is never sent again; those of an attempt are in `trigger`, `follow`.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from flinkjob.api.constants import ANNOTATION_RESULT, FINALIZER
-from flinkjob.api.enums import SavepointErrorCode, SavepointMode, SavepointPhase, SnapshotDeletion
+from flinkjob.api.enums import ConditionStatus, SavepointErrorCode, SavepointMode, SavepointPhase, SnapshotDeletion
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
-from flinkjob.core.actions import (
-    AddFinalizer,
-)
+from flinkjob.core.actions import AddFinalizer
+from flinkjob.core.conditions import Conditions
+from flinkjob.core.errors import one_line
 from flinkjob.core.facts import Fact, NeedFact
-from flinkjob.core.model import SavepointDecision
-from flinkjob.core.savepoint.after_end import EndRound
-from flinkjob.core.savepoint.deletion import DeletionRound
-from flinkjob.core.savepoint.draft import SavepointInput
-from flinkjob.core.savepoint.stop import StopRound
-from flinkjob.core.savepoint.target import TargetRound
-
-__all__ = ["SavepointInput", "decide_savepoint"]
+from flinkjob.core.model import SavepointDecision, SavepointInput
+from flinkjob.core.savepoint import deletion
+from flinkjob.core.savepoint.after_end import remove_after_ttl, stay_failed
+from flinkjob.core.savepoint.completed import fill_in, mark_of, take_from_mark
+from flinkjob.core.savepoint.draft import Halt, SavepointDraft, Verdict
+from flinkjob.core.savepoint.existing import register
+from flinkjob.core.savepoint.follow import follow_attempt
+from flinkjob.core.savepoint.jobref import BY_JOB_REF
+from flinkjob.core.savepoint.stop import mirror_stop
+from flinkjob.core.savepoint.target import BY_TARGET
+from flinkjob.core.savepoint.trigger import begin_attempt
 
 
 def decide_savepoint(given: SavepointInput) -> SavepointDecision | Fact[Any]:
@@ -32,52 +42,53 @@ def decide_savepoint(given: SavepointInput) -> SavepointDecision | Fact[Any]:
     Returns: what to do, or the one fact that is needed first.
     """
     spec = given.savepoint.spec
+    draft = SavepointDraft(given, BY_TARGET if spec is not None and spec.target is not None else BY_JOB_REF)
     try:
-        if spec is not None and spec.target is not None:
-            return _TargetRound(given).decide()
-        return _Round(given).decide()
+        halt = _decide(draft)
     except NeedFact as missing:
         return missing.fact
+    remove_after_ttl(draft)
+    return _finish(draft, halt)
 
 
-class _Decision(DeletionRound, EndRound):
-    """Which part of the work is at hand."""
-
-    def decide(self) -> SavepointDecision:
-        spec = self.given.savepoint.spec
-        phase = self.before.phase
-        if self.meta.deletion_time is not None:
-            return self._delete(spec) if FINALIZER in self.meta.finalizers else self._done()
-        if (
-            spec is not None
-            and spec.deletion.policy is SnapshotDeletion.DELETE
-            and FINALIZER not in self.meta.finalizers
-        ):
-            self.actions.append(AddFinalizer())
-        if phase is SavepointPhase.COMPLETED:
-            return self._rest(spec, self._completed_before(spec))
-        if phase is SavepointPhase.FAILED:
-            return self._rest(spec, self._failed_before(spec))
-        if phase is None and (mark := self.meta.annotations.get(ANNOTATION_RESULT)):
-            return self._rest(spec, self._from_mark(mark))
-        if spec is None:
-            return self._fail(SavepointErrorCode.SAVEPOINT_FAILED, self.given.savepoint.spec_error or "bad spec")
-        return self._rest(spec, self._work(spec))
-
-    def _work(self, spec: FlinkSavepointSpec) -> SavepointDecision:
-        if spec.mode is SavepointMode.EXISTING:
-            return self._register(spec)
-        if self.before.trigger_id is None:
-            return self._begin(spec)
-        return self._follow(spec)
+def _decide(draft: SavepointDraft) -> Halt:
+    spec, meta = draft.spec, draft.meta
+    if meta.deletion_time is not None and (halt := deletion.step(draft)) is not None:
+        return halt
+    if spec is not None and spec.deletion.policy is SnapshotDeletion.DELETE and FINALIZER not in meta.finalizers:
+        draft.act(AddFinalizer())
+    match draft.before.phase:
+        case SavepointPhase.COMPLETED:
+            return fill_in(draft)
+        case SavepointPhase.FAILED:
+            return stay_failed(draft)
+        case None if mark := meta.annotations.get(ANNOTATION_RESULT):
+            return take_from_mark(draft, mark)
+    if spec is None:
+        return draft.fail(SavepointErrorCode.SAVEPOINT_FAILED, draft.given.savepoint.spec_error or "bad spec")
+    return _work(draft, spec)
 
 
-class _Round(_Decision, StopRound):
-    """A FlinkSavepoint of a FlinkJob, which performs its stops."""
+def _work(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Halt:
+    """The next step of one that has not ended."""
+    match spec.mode:
+        case SavepointMode.EXISTING:
+            return register(draft, spec)
+        case SavepointMode.STOP | SavepointMode.CANCEL if spec.target is None:
+            return mirror_stop(draft, spec)
+        case SavepointMode.TRIGGER | SavepointMode.STOP | SavepointMode.CANCEL:
+            asked = draft.before.trigger_id is not None
+            return follow_attempt(draft, spec) if asked else begin_attempt(draft, spec)
 
-    def _work(self, spec: FlinkSavepointSpec) -> SavepointDecision:
-        return self._mirror(spec) if spec.is_stop else super()._work(spec)
 
-
-class _TargetRound(_Decision, TargetRound):
-    """A FlinkSavepoint of a job by address and id."""
+def _finish(draft: SavepointDraft, halt: Halt) -> SavepointDecision:
+    """The decision, with the conditions that the halt says."""
+    status, generation = draft.status, draft.meta.generation
+    if halt.verdict is not None:
+        known = Conditions(draft.before.conditions, now=draft.now, generation=generation)
+        states = {kind: ConditionStatus.TRUE if kind is halt.verdict else ConditionStatus.FALSE for kind in Verdict}
+        rows = [known.next(kind, state, halt.reason, one_line(halt.message)) for kind, state in states.items()]
+        status = replace(status, conditions=tuple(rows), observed_generation=generation)
+    return SavepointDecision(
+        status=status, actions=tuple(draft.actions), requeue_after=draft.delay, result_mark=mark_of(draft)
+    )

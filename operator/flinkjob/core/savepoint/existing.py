@@ -13,98 +13,88 @@ from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.api.reasons import Reason
 from flinkjob.core.facts import Checkpoints
-from flinkjob.core.flinkmodel import Checkpoint, CheckpointStats
-from flinkjob.core.model import SavepointDecision
-from flinkjob.core.savepoint.trigger import TriggerRound
+from flinkjob.core.flinkmodel import Checkpoint
+from flinkjob.core.savepoint.completed import completed, with_size
+from flinkjob.core.savepoint.draft import Halt, SavepointDraft
 from flinkjob.core.seen import Presence
-from flinkjob.core.units import readable_duration, readable_size
+from flinkjob.core.units import readable_duration
 
 LOOK_AGAIN = 0.15
 """Seconds between two looks for statistics whose newest checkpoint is still there."""
 ALL_DISCARDED_FOR = 60.0
 """Seconds after its creation for which a FlinkSavepoint waits for those."""
+_KEPT = (SnapshotKind.SAVEPOINT, SnapshotKind.CHECKPOINT, SnapshotKind.RESTORED)
 
 
-class ExistingRound(TriggerRound):
-    """Mode Existing."""
+def register(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Halt:
+    """Register the snapshot at `location`, else the one that an ended run has left, or the newest of one that goes on."""
+    run = draft.run
+    if spec.location is not None:
+        return _registered(draft, spec.location, run)
+    named = spec.job_ref.job_id if spec.job_ref is not None else None
+    if run is not None and run.end is not None and named in (None, run.job_id):
+        return _found(draft, run.end.snapshot if run.end.snapshot_kind in _KEPT else None, run)
+    found = draft.reference.job_to_look_at(draft, spec)
+    return found if isinstance(found, Halt) else _register_newest(draft, found)
 
-    def _register(self, spec: FlinkSavepointSpec) -> SavepointDecision:
-        if spec.location is not None:
-            return self._found(spec.location, None, self._run)
-        run = self._job_or_its_end(spec)
-        if isinstance(run, SavepointDecision):
-            return run
-        if run.end is not None:
-            kept = run.end.snapshot_kind in (SnapshotKind.SAVEPOINT, SnapshotKind.CHECKPOINT, SnapshotKind.RESTORED)
-            place = run.end.snapshot if kept else None
-            return self._found(place, None, run) if place is not None else self._nothing(run)
-        if self.given.observation.job.presence is not Presence.PRESENT:
-            self._requeue_after(1.0)
-            return self._wait(Reason.Pending, f"waiting for an answer about job {run.job_id}")
-        stats = self._checkpoints_of(run)
-        newest = next((one for one in stats.snapshots() if one.is_usable), None) if stats is not None else None
-        if newest is not None:
-            return self._found(newest.external_path, newest, run)
-        if stats is not None and stats.newest_completed() is not None and not self._waited_long():
-            self._requeue_after(LOOK_AGAIN)
-            return self._wait(Reason.Pending, "waiting for newer statistics: these list checkpoints that were replaced")
-        restored = stats.restored.external_path if stats is not None and stats.restored is not None else None
-        return self._found(restored, None, run) if restored is not None else self._nothing(run)
 
-    def _waited_long(self) -> bool:
-        """Whether it was looked for long enough while all that Flink told of was discarded already.
+def _register_newest(draft: SavepointDraft, run: Submission) -> Halt:
+    """The newest snapshot of a run that goes on, by Flink's statistics; else the one that it was started from."""
+    if draft.observation.job.presence is not Presence.PRESENT:
+        return draft.wait(Reason.Pending, f"waiting for an answer about job {run.job_id}", requeue_after=1.0)
+    stats = draft.need(Checkpoints(run.flink_job_id))
+    if stats is None:
+        return _found(draft, None, run)
+    newest = next((one for one in stats.snapshots() if one.is_usable), None)
+    if newest is not None:
+        return _registered(draft, newest.external_path, run, newest)
+    if stats.newest_completed() is not None and not _waited_long(draft):
+        message = "waiting for newer statistics: these list checkpoints that were replaced"
+        return draft.wait(Reason.Pending, message, requeue_after=LOOK_AGAIN)
+    return _found(draft, stats.restored.external_path if stats.restored is not None else None, run)
 
-        Its statistics are up to 3 s old, but tell at once which of their checkpoints a newer one has replaced.
-        """
-        begun = self.meta.creation_time or self.now
-        return (self.now - begun).total_seconds() > ALL_DISCARDED_FOR
 
-    def _job_or_its_end(self, spec: FlinkSavepointSpec) -> Submission | SavepointDecision:
-        run = self._run
-        named = spec.job_ref.job_id if spec.job_ref is not None else None
-        if run is not None and run.end is not None and named in (None, run.job_id):
-            return run
-        return self._accessible(spec)
+def _waited_long(draft: SavepointDraft) -> bool:
+    """Whether it was looked for long enough while all that Flink listed was discarded already.
 
-    def _accessible(self, spec: FlinkSavepointSpec) -> Submission | SavepointDecision:
-        """The job, once it may be looked at."""
-        return self._job(spec)
+    Its statistics are up to 3 s old, but say at once which of their checkpoints a newer one has replaced.
+    """
+    begun = draft.meta.creation_time or draft.now
+    return (draft.now - begun).total_seconds() > ALL_DISCARDED_FOR
 
-    def _checkpoints_of(self, run: Submission) -> CheckpointStats | None:
-        return self.given.observation.need(Checkpoints(run.flink_job_id))
 
-    def _nothing(self, run: Submission) -> SavepointDecision:
-        return self._fail(SavepointErrorCode.NO_SNAPSHOT, f"job {run.job_id} has completed no snapshot that is left")
+def _found(draft: SavepointDraft, place: str | None, run: Submission) -> Halt:
+    if place is None:
+        return draft.fail(SavepointErrorCode.NO_SNAPSHOT, f"job {run.job_id} has completed no snapshot that is left")
+    return _registered(draft, place, run)
 
-    def _found(self, place: str | None, snapshot: Checkpoint | None, run: Submission | None) -> SavepointDecision:
-        overview = self.given.observation.job.overview
-        self.status = replace(
-            self.before,
-            phase=SavepointPhase.COMPLETED,
-            location=place,
-            job_id=run.job_id if run is not None else None,
-            submission=(run.number or None) if run is not None else None,
-            job_state=overview.state if overview is not None else None,
-            origin=self._origin(),
-            cluster_url=self.given.observation.cluster.url or None,
-            flink_version=self.given.observation.cluster.flink_version,
-            start_time=self.now,
-            end_time=self.now,
-        )
-        if snapshot is not None:
-            self._describe(snapshot)
-        self._event(Reason.SavepointCompleted, f"registered {place}")
-        return self._completed()
 
-    def _describe(self, snapshot: Checkpoint) -> None:
-        """What Flink tells of it."""
+def _registered(
+    draft: SavepointDraft, place: str | None, run: Submission | None, snapshot: Checkpoint | None = None
+) -> Halt:
+    """Complete, with what Flink reports of the snapshot where it does."""
+    cluster = draft.observation.cluster
+    draft.status = replace(
+        draft.before,
+        phase=SavepointPhase.COMPLETED,
+        location=place,
+        job_id=run.job_id if run is not None else None,
+        submission=(run.number or None) if run is not None else None,
+        job_state=draft.overview.state if draft.overview is not None else None,
+        origin=draft.origin,
+        cluster_url=cluster.url or None,
+        flink_version=cluster.flink_version,
+        start_time=draft.now,
+        end_time=draft.now,
+    )
+    if snapshot is not None:
         lasted = timedelta(milliseconds=snapshot.duration_ms) if snapshot.duration_ms is not None else None
-        self.status = replace(
-            self.status,
+        draft.status = replace(
+            with_size(draft.status, snapshot.state_bytes),
             checkpoint_id=snapshot.checkpoint_id,
-            start_time=snapshot.trigger_time or self.now,
-            end_time=snapshot.latest_ack_time or self.now,
+            start_time=snapshot.trigger_time or draft.now,
+            end_time=snapshot.latest_ack_time or draft.now,
             duration=readable_duration(lasted) if lasted is not None else None,
-            size_bytes=snapshot.state_bytes,
-            size=readable_size(snapshot.state_bytes) if snapshot.state_bytes is not None else None,
         )
+    draft.event(Reason.SavepointCompleted, f"registered {place}")
+    return completed(draft)
