@@ -19,7 +19,7 @@ from deploy.local.controlplane import ControlPlane
 from deploy.local.ports import free_port
 from deploy.local.processes import Process
 from tests.support.prefork import Forked, Prefork
-from tests.support.rbac import operator_kubeconfig
+from tests.support.rbac import allow_lease, operator_kubeconfig
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 READY_TIMEOUT = 60.0
@@ -74,6 +74,8 @@ class OperatorProcess:
             "workers": 8,
             **(options or {}),
         }
+        if "lease-namespace" in self._flags:
+            allow_lease(control_plane, str(self._flags["lease-namespace"]), identity)
         if namespaces:
             self._flags["namespaces"] = ",".join(namespaces)
         if artifact_dirs:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import yaml
+
 from deploy.local.controlplane import ControlPlane
 
 BASE = Path(__file__).resolve().parents[2] / "deploy" / "kustomize" / "base"
@@ -27,3 +29,20 @@ def operator_kubeconfig(control_plane: ControlPlane) -> Path:
         apply_base(control_plane)
         control_plane.service_account_kubeconfig(NAMESPACE, SERVICE_ACCOUNT, path)
     return path
+
+
+def allow_lease(control_plane: ControlPlane, namespace: str, identity: str) -> None:
+    """The right to renew the Lease of an identity that the manifests do not have, which names its Lease in the Role."""
+    name = f"flinkjob-operator-{identity}"
+    meta = {"name": f"lease-{identity}", "namespace": namespace}
+    rule = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [name]}
+    account = {"kind": "ServiceAccount", "name": SERVICE_ACCOUNT, "namespace": NAMESPACE}
+    rbac = "rbac.authorization.k8s.io"
+    reference = {"apiGroup": rbac, "kind": "Role", "name": meta["name"]}
+    made = [
+        {"kind": "Role", "rules": [rule | {"verbs": ["get", "update"]}]},
+        {"kind": "RoleBinding", "roleRef": reference, "subjects": [account]},
+    ]
+    for each in made:
+        text = yaml.safe_dump({"apiVersion": f"{rbac}/v1", "metadata": meta} | each)
+        control_plane.kubectl("apply", "--server-side", "-f", "-", stdin=text)
