@@ -40,9 +40,11 @@ _EXECUTION = re.compile(r" - execution #\d+$")
 def note(draft: Draft, run: Submission, overview: JobOverview) -> None:
     """Fold what Flink says of failures into the status, and note whether the job has yet to run well again."""
     failures, known = draft.observation.job.failures, of_run(draft, run)
-    if failed_for_slots(draft.observation.job) and not overview.all_tasks_running:
-        draft.recovering = run.running
-        return  # it waits, and `slots` says for what
+    if failed_for_slots(draft.observation.job):
+        failures = None
+        if not overview.all_tasks_running:
+            draft.recovering = run.running
+            return  # it waits, and `slots` says for what
     newest = _newest(draft, known, failures) if failures is not None else known
     if newest is None or newest.recovered_time is not None:  # what restarted it now may not have been read yet
         draft.recovering = _was_restarting(draft, run) and not _is_well(draft, overview, SETTLED)

@@ -89,3 +89,7 @@ def test_a_job_that_failed_for_want_of_slots_waits_for_them_and_is_no_crash_loop
     assert decision.status.last_failure is None
     again = decide(job(spec(parallelism=4), decision.status), seen(about, slots=slots(0, 2, 1)))
     assert (plan_of(again)[1], told(again)) == ("WaitingForSlots", [])
+    there = replace(present(), steady_for=15.0, failures=failures)
+    running = decide(job(spec(parallelism=4), again.status), seen(there))
+    assert conditions(running) == "Ready, healthy"
+    assert told(running) == []
