@@ -6,6 +6,7 @@ Every test that runs the operator uses these, so that a missing permission is fo
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -35,11 +36,11 @@ def allow_lease(control_plane: ControlPlane, namespace: str, identity: str) -> N
     """The right to renew the Lease of an identity that the manifests do not have, which names its Lease in the Role."""
     name = f"flinkjob-operator-{identity}"
     meta = {"name": f"lease-{identity}", "namespace": namespace}
-    rule = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [name]}
+    rule: dict[str, Any] = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [name]}
     account = {"kind": "ServiceAccount", "name": SERVICE_ACCOUNT, "namespace": NAMESPACE}
     rbac = "rbac.authorization.k8s.io"
     reference = {"apiGroup": rbac, "kind": "Role", "name": meta["name"]}
-    made = [
+    made: list[dict[str, Any]] = [
         {"kind": "Role", "rules": [rule | {"verbs": ["get", "update"]}]},
         {"kind": "RoleBinding", "roleRef": reference, "subjects": [account]},
     ]
