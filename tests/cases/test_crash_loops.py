@@ -134,16 +134,16 @@ def test_a_job_that_crashed_once_never_gets_ready_again(lab: Lab) -> None:
 def test_a_crash_loop_without_retained_checkpoints_is_neither_upgraded_nor_deleted(lab: Lab) -> None:
     """Nothing of it would be lost, since no checkpoint is complete: that counts once it has failed three times."""
     dropped = {"interval": "200ms", "retention": "DeleteOnCancellation"}
-    manifest = crashing(lab, "dropped", checkpoint=dropped)
+    manifest = crashing(lab, "not-retained", checkpoint=dropped)
     crashing(lab, "dropped-too", checkpoint=dropped)
-    lab.edit(manifest, args=lab.job("dropped")["spec"]["args"])
+    lab.edit(manifest, args=lab.job("not-retained")["spec"]["args"])
     lab.delete("dropped-too")
-    found = lab.running("dropped", 2)
+    found = lab.running("not-retained", 2)
     assert "restoredFrom" not in submission(found)
     assert found["status"]["history"][0]["result"] == "Cancelled"
-    lab.told_once("SavepointSkipped", "dropped")
+    lab.told_once("SavepointSkipped", "not-retained")
     lab.gone("dropped-too")
     assert lab.live_jobs("dropped-too") == []
     assert "LeftBehind" not in lab.kube.reasons(lab.namespace, "dropped-too")
     lab.checkpointed(submission(found)["jobId"])
-    lab.exactly_once("dropped")
+    lab.exactly_once("not-retained")
