@@ -11,6 +11,7 @@ from typing import Any
 import kopf
 
 from flinkjob.api.constants import GROUP, JOB_PLURAL, SAVEPOINT_PLURAL, VERSION
+from flinkjob.kube.kinds import Kind
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.first_list import FirstList
 from flinkjob.runtime.queue import Key
@@ -30,27 +31,28 @@ def build_registry(
     registry = kopf.OperatorRegistry()
     jobs, savepoints = (GROUP, VERSION, JOB_PLURAL), (GROUP, VERSION, SAVEPOINT_PLURAL)
 
+    def is_news(kind: Kind, event: kopf.RawEvent) -> bool:
+        """Take an event in, unless it only shows what was listed before."""
+        saw_event(kind.plural)
+        raw, gone = event["object"], event["type"] == "DELETED"
+        if first.seen(raw) and not gone:
+            return False
+        key = cache.drop(kind, raw) if gone else cache.put(kind, raw)
+        if key is not None:
+            enqueue(key)
+        return True
+
     @kopf.on.event(*jobs, id="job", registry=registry)
     async def on_job(event: kopf.RawEvent, **_: Any) -> None:
-        saw_event(JOB_PLURAL)
-        raw = event["object"]
-        if first.seen(raw) and event["type"] != "DELETED":
-            return
-        enqueue(cache.drop_job(raw) if event["type"] == "DELETED" else cache.put_job(raw))
-        for moved in cache.take_moved():
-            enqueue(moved)
+        if is_news(Kind.FLINK_JOB, event):
+            for moved in cache.take_moved():
+                enqueue(moved)
 
     @kopf.on.event(*savepoints, id="savepoint", registry=registry)
     async def on_savepoint(event: kopf.RawEvent, **_: Any) -> None:
-        saw_event(SAVEPOINT_PLURAL)
-        raw = event["object"]
-        if first.seen(raw) and event["type"] != "DELETED":
-            return
-        key = cache.drop_savepoint(raw) if event["type"] == "DELETED" else cache.put_savepoint(raw)
-        if key is not None:
-            enqueue(key)
-        meta = raw["metadata"]
-        for waiting in cache.waiting_for(meta["namespace"], meta["name"]):
-            enqueue(waiting)
+        if is_news(Kind.FLINK_SAVEPOINT, event):
+            meta = event["object"]["metadata"]
+            for waiting in cache.waiting_for(meta["namespace"], meta["name"]):
+                enqueue(waiting)
 
     return registry

@@ -18,6 +18,7 @@ from flinkjob.core.copies.savepoint_copy import is_being_copied, snapshot_view
 from flinkjob.core.flinkmodel import normalise_location
 from flinkjob.core.identity import name_in, shown_name
 from flinkjob.core.job.restore_point import completed_in_order, redeploys
+from flinkjob.kube.kinds import Kind
 from flinkjob.runtime.queue import Key
 
 Raw = Mapping[str, Any]
@@ -45,6 +46,14 @@ class ObjectCache:
         self._runs: dict[str, set[Key]] = {}
         self._shown: dict[str, Key] = {}
         self._moved: set[Key] = set()
+
+    def put(self, kind: Kind, raw: Raw) -> Key:
+        """Take in an object of this kind; the key to work on."""
+        return self.put_job(raw) if kind is Kind.FLINK_JOB else self.put_savepoint(raw)
+
+    def drop(self, kind: Kind, raw: Raw) -> Key | None:
+        """An object of this kind is gone; the key to work on, None where it was not known."""
+        return self.drop_job(raw) if kind is Kind.FLINK_JOB else self.drop_savepoint(raw)
 
     def put_job(self, raw: Raw) -> Key:
         """Take in a FlinkJob as the API server returned it; the key to work on."""

@@ -207,10 +207,7 @@ class Executor:
         self._faults.before(effect)
         raw = await self._kube.patch_status(kind, meta.namespace, meta.name, patch, version or meta.resource_version)
         self._faults.after(effect)
-        if kind is Kind.FLINK_JOB:
-            self._cache.put_job(raw)
-        else:
-            self._cache.put_savepoint(raw)
+        self._cache.put(kind, raw)
         return raw
 
     async def _call(self, key: Key, action: Action) -> None:

@@ -55,7 +55,7 @@ class FirstList:
                 for item in page:
                     meta = {name: item["metadata"].get(name) for name in _NAMES}
                     self._unseen[meta["uid"]] = (kind, {"metadata": meta})
-                    _put(self._cache, kind, item)
+                    self._cache.put(kind, item)
                     await asyncio.sleep(0)
         for key in sorted(self._cache.keys()):
             self._enqueue(key)
@@ -81,22 +81,6 @@ class FirstList:
                 continue
             self._unseen.pop(uid, None)
             if now is None or now["metadata"]["uid"] != uid:
-                key = _drop(self._cache, kind, raw)
+                key = self._cache.drop(kind, raw)
                 if key is not None:
                     self._enqueue(key)
-
-
-def _put(cache: ObjectCache, kind: Kind, raw: Mapping[str, Any]) -> None:
-    match kind:
-        case Kind.FLINK_JOB:
-            cache.put_job(raw)
-        case Kind.FLINK_SAVEPOINT:
-            cache.put_savepoint(raw)
-
-
-def _drop(cache: ObjectCache, kind: Kind, raw: Mapping[str, Any]) -> Key | None:
-    match kind:
-        case Kind.FLINK_JOB:
-            return cache.drop_job(raw)
-        case Kind.FLINK_SAVEPOINT:
-            return cache.drop_savepoint(raw)
