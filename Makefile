@@ -33,8 +33,7 @@ check: $(VENV) ## All that is fast, in a minute: style, types, layers, generated
 
 .PHONY: test
 test: prepare ## What proves a change, side by side, with real control planes and real Flinks (PYTEST="-k …")
-	$(BIN)/pytest tests --ignore tests/bench $(or $(PYTEST),--ignore tests/node) -n auto
-	@$(if $(PYTEST),:,$(MAKE) --no-print-directory node-test)
+	$(BIN)/pytest tests --ignore tests/bench $(PYTEST) -n auto
 
 .PHONY: test-all
 test-all: prepare ## Also what make test leaves out: every story, Flink version, long random runs, chaos, small benchmarks

@@ -30,10 +30,9 @@ class Stage:
 STAGES = (
     Stage(
         "every test, every story, every Flink",
-        (*PYTEST, "tests", "--ignore", "tests/bench", "--ignore", "tests/node", "-n", "auto", "--everything"),
+        (*PYTEST, "tests", "--ignore", "tests/bench", "-n", "auto", "--everything"),
         {"FLINKJOB_CONTRACT_VERSIONS": "all"},
     ),
-    Stage("a complete node", (*PYTEST, "tests/node")),
     Stage(
         "random histories of the model",
         (*PYTEST, "-q", "tests/model/test_model.py"),

@@ -63,12 +63,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         marker = metafunc.definition.get_closest_marker("cluster_kind")
         kind = marker.args[0] if marker else "plain"
         oldest = metafunc.definition.get_closest_marker("oldest") is not None
-        metafunc.parametrize("cluster", _parameters(kind, oldest=oldest), indirect=True, scope="session")
+        metafunc.parametrize("cluster", _parameters(kind, oldest=oldest), indirect=True, scope="package")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A real cluster, or how to make a simulated one."""
+    """A real cluster, or how to make a simulated one; ended with the last test that needs it, for idle ones cost CPU."""
     kind, sort, version = request.param
     if sort == "sim":
         yield SimSettings(

@@ -28,7 +28,7 @@ ADAPTIVE = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def outcomes(
     request: pytest.FixtureRequest,
     control_plane: ControlPlane,
