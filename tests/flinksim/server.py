@@ -11,6 +11,7 @@ from aiohttp import web
 from tests.flinksim.cluster import FlinkSim
 from tests.flinksim.exchange import Broken, exchange
 from tests.flinksim.request import Request
+from tests.support.connections import end_connections
 
 _LARGEST_UPLOAD = 1024**3
 
@@ -31,7 +32,7 @@ async def serve(sim: FlinkSim, *, host: str = "127.0.0.1", port: int = 0) -> Asy
         await site.start()
         yield f"http://{host}:{runner.addresses[0][1]}"
     finally:
-        await runner.cleanup()
+        await end_connections(runner)
 
 
 async def _handle(sim: FlinkSim, request: web.Request) -> web.StreamResponse:

@@ -20,6 +20,7 @@ import yaml
 from aiohttp import web
 
 from deploy.local.ports import free_port
+from tests.support.connections import end_connections
 
 _DROPPED = {"transfer-encoding", "content-length", "connection", "host", "accept-encoding"}
 _REASONS = {409: "Conflict", 429: "TooManyRequests", 500: "InternalError"}
@@ -129,7 +130,7 @@ class ApiProxy:
 
     async def _close(self) -> None:
         await self._cut_watches()
-        await self._runner.cleanup()
+        await end_connections(self._runner)
         await self._session.close()
 
     async def _cut_watches(self) -> int:

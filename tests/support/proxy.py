@@ -18,6 +18,7 @@ import aiohttp
 from aiohttp import web
 
 from deploy.local.ports import free_port
+from tests.support.connections import end_connections
 
 _ID = re.compile(r"/[0-9a-f]{32}(?=/|$)")
 _JAR = re.compile(r"/jars/[^/]*\.jar(?=/|$)")
@@ -114,7 +115,7 @@ class FlinkProxy:
 
     def refuse(self) -> None:
         """Connections are refused, open ones end."""
-        self._call(self._runner.cleanup())
+        self._call(end_connections(self._runner))
 
     def accept(self) -> None:
         """Connections are accepted again, at the same address."""
@@ -158,7 +159,7 @@ class FlinkProxy:
         await web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True).start()
 
     async def _close(self) -> None:
-        await self._runner.cleanup()
+        await end_connections(self._runner)
         delayed = asyncio.all_tasks() - {asyncio.current_task()}
         for task in delayed:
             task.cancel()
