@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
 from flinkjob.api.constants import FINALIZER
@@ -51,10 +52,15 @@ def decide_round(given: RoundInput) -> Round | Question:
     Returns: what to carry out, or the question that comes first.
     """
     if given.job is None and not given.savepoints:
-        return Round(forget=True)
+        return Round()
     if given.job is not None and given.job.status_error is not None:
         return _unreadable(given, given.job)
     return _Deciding(given).decide()
+
+
+def is_over(job: FlinkJob | None, savepoints: Iterable[FlinkSavepoint], now: datetime) -> bool:
+    """Whether nothing has to be known any more of what a key stands for, by what is left of it after a round."""
+    return job is None and not any(needs_cluster(one, now) for one in savepoints)
 
 
 class _Deciding:
@@ -85,12 +91,10 @@ class _Deciding:
         except NeedFact as missing:
             decided = Decided(job=self._job, savepoints=tuple(self._done))
             return Question(about=self._about, fact=missing.fact, decided=decided)
-        at_rest = not any(needs_cluster(one, observation.now) for one in self._latest.values())
         return Round(
             savepoints=tuple(self._done),
             job=job,
             unreadable=_stay_unreadable(one.savepoint for one in self._done),
-            forget=given.job is None and at_rest,
             requeue_after=min(given.paused.values(), default=None),
         )
 

@@ -77,7 +77,6 @@ class Round:
     Attributes:
         job: None: there is no FlinkJob, or nothing is done about it now.
         unreadable: objects whose status cannot be read, and which stay: that is reported once.
-        forget: whether nothing has to be known any more of what the key stands for.
         requeue_after: seconds until those are decided that are left alone now; each decision says when it wants to be
             made again.
     """
@@ -85,7 +84,6 @@ class Round:
     savepoints: tuple[SavepointRound, ...] = ()
     job: JobRound | None = None
     unreadable: tuple[FlinkJob | FlinkSavepoint, ...] = ()
-    forget: bool = False
     requeue_after: float | None = None
 
 

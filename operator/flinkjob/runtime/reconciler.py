@@ -17,7 +17,7 @@ from flinkjob.api.codec import FlinkJob, FlinkSavepoint
 from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.model import SavepointDecision
-from flinkjob.core.round import decide_round
+from flinkjob.core.round import decide_round, is_over
 from flinkjob.core.roundmodel import JOB, JobRound, Question, Round, RoundInput, SavepointRound, Watch
 from flinkjob.core.unreadable import unreadable_event
 from flinkjob.kube.errors import Conflict, Gone, KubeRejected
@@ -113,7 +113,7 @@ class Reconciler:
         delays = [await self._carry_out(key, one) for one in decided.savepoints]
         if decided.job is not None and given.job is not None:
             delays.append(await self._carry_out_job(key, given.job, decided.job))
-        if decided.forget:
+        if is_over(self._cache.job(key), self._cache.savepoints_of(key), given.now):
             await self._forget(key)
         return soonest([*delays, decided.requeue_after])
 

@@ -29,7 +29,7 @@ from flinkjob.core.facts import (
 )
 from flinkjob.core.flinkmodel import TriggerState
 from flinkjob.core.model import SavepointDecision
-from flinkjob.core.round import decide_round
+from flinkjob.core.round import decide_round, is_over
 from flinkjob.core.roundmodel import Look, Question, Round, RoundInput, SavepointRound, Watch
 from flinkjob.core.seen import DisposalPhase, DisposalSeen
 from tests.support.inputs import (
@@ -382,29 +382,25 @@ def test_what_a_savepoint_watches(
 
 
 @table(
-    ("status", "meta", "forgets"),
-    "one in progress",
-    (replace(ASKED, job_id=OTHERS_JOB, cluster_url=FOREIGN), {}, False),
-    "one that rests",
-    (RESTS, {}, True),
-    "one that is let go",
-    (RESTS, HELD | deleted(), True),
-    "one that is let go and that others hold",
-    (RESTS, deleted(finalizers=[FINALIZER, "other/holds"]), False),
+    ("about", "savepoints", "over"),
+    "nothing is left",
+    (None, [], True),
+    "a target's snapshot is in progress",
+    (None, [savepoint("a", RESTS), savepoint("b", ASKED)], False),
+    "all rest",
+    (None, [savepoint("a", RESTS)], True),
+    "one is being deleted, and others hold it",
+    (None, [savepoint("a", RESTS, meta=deleted(name="a", finalizers=["other/holds"]))], False),
+    "the FlinkJob is there",
+    (job(status=RUNNING), [], False),
 )
-def test_a_target_is_forgotten_when_nobody_is_at_work(
-    status: FlinkSavepointStatus, meta: dict[str, Any], forgets: bool
-) -> None:
-    own = {"namespace": NAMESPACE, "name": "sp", "uid": "u-sp"}
-    outside = in_progress()
-    outside.at_target = replace(outside.at_target, trigger=triggered(TriggerState.IN_PROGRESS))
-    decided, _ = work(None, savepoint("sp", status, meta=own | meta, **TARGET), outside=outside)
-    assert decided.forget is forgets
+def test_when_a_key_is_over(about: FlinkJob | None, savepoints: list[FlinkSavepoint], over: bool) -> None:
+    assert is_over(about, savepoints, NOW) is over
 
 
-def test_a_key_without_objects_is_forgotten_and_nothing_is_asked() -> None:
+def test_of_a_key_without_objects_nothing_is_asked() -> None:
     decided, outside = work(None)
-    assert (decided, outside.asked) == (Round(forget=True), [])
+    assert (decided, outside.asked) == (Round(), [])
 
 
 # jars
