@@ -113,7 +113,7 @@ class Reconciler:
         delays = [await self._carry_out(key, one) for one in decided.savepoints]
         if decided.job is not None and given.job is not None:
             delays.append(await self._carry_out_job(key, given.job, decided.job))
-        if is_over(self._cache.job(key), self._cache.savepoints_of(key), given.now):
+        if is_over(given.job, self._cache.savepoints_of(key), given.now):
             await self._forget(key)
         return soonest([*delays, decided.requeue_after])
 
