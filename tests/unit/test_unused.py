@@ -101,9 +101,9 @@ CALLED_BY_LIBRARIES = {
     "_consistent": "pydantic",
     "_missing_": "enum",
     "async_auth_flow": "httpx",
-    "connect_tcp": "httpcore",
-    "get_extra_info": "httpcore",
-    "start_tls": "httpcore",
+    "connect_tcp": "httpcore2",
+    "get_extra_info": "httpcore2",
+    "start_tls": "httpcore2",
     "collect": "prometheus_client",
     "ignore_aliases": "yaml",
     "build": "kopf",
@@ -284,11 +284,11 @@ def test_every_reason_and_member_of_an_enum_is_said(usage: Usage) -> None:
 
 def test_every_question_is_asked_by_a_decision_and_answered() -> None:
     core = [file.read_text() for file in (OPERATOR / "core").rglob("*.py") if file.name != "facts.py"]
-    observer = (OPERATOR / "runtime" / "observer.py").read_text()
+    answers = "".join((OPERATOR / "runtime" / name).read_text() for name in ("observer.py", "inquiry.py"))
     names = [each.__name__ for each in Fact.__subclasses__()]
     assert len(names) > 10
     assert [name for name in names if not any(f"{name}(" in text for text in core)] == []
-    assert [name for name in names if f"case {name}(" not in observer] == []
+    assert [name for name in names if f"case {name}(" not in answers] == []
 
 
 def test_nothing_is_excepted_that_is_used(usage: Usage) -> None:

@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -19,7 +18,6 @@ from flinkjob.artifacts.cache import ArtifactCache, Fetched, Partial
 from flinkjob.artifacts.errors import ArtifactInvalid, ArtifactUnavailable, shown
 from flinkjob.artifacts.jarfile import DigestingWriter, check_is_jar, check_size
 from flinkjob.core.errors import Invalid
-from flinkjob.net.exchange import complete
 from flinkjob.net.foreign import ACCEPT_IDENTITY, Refused, raw_chunks
 
 REDIRECTS = 5
@@ -87,7 +85,8 @@ class HttpSource:
         begun = time.monotonic()
         try:
             validators = version if isinstance(version, Validators) else None
-            return await complete(partial(self._follow, url, validators, namespace), self._timeout_seconds)
+            async with asyncio.timeout(self._timeout_seconds):
+                return await self._follow(url, validators, namespace)
         except (TimeoutError, httpx.TimeoutException) as error:
             over = time.monotonic() - begun >= self._timeout_seconds
             said = f"not complete within {self._timeout_seconds:g} s" if over else _slow(error)
@@ -111,8 +110,8 @@ class HttpSource:
                 headers={**ACCEPT_IDENTITY, **(validators.headers() if validators else {})},
                 timeout=httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS),
             )
-            send = partial(self._http.send, request, stream=True, follow_redirects=False)
-            response = await complete(send, SILENCE_SECONDS)  # the head as a whole, however it drips
+            async with asyncio.timeout(SILENCE_SECONDS):  # the head as a whole, however it drips
+                response = await self._http.send(request, stream=True, follow_redirects=False)
             try:
                 if response.status_code == NOT_MODIFIED and validators:
                     return None

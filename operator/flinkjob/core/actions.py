@@ -143,7 +143,7 @@ class RescaleJob:
 
 @dataclass(frozen=True, kw_only=True)
 class DiscardArtifact:
-    """Remove the uploaded jar with this digest from the cluster unless another FlinkJob needs it."""
+    """Remove the uploaded jar with this digest from the cluster; a round drops this where another FlinkJob needs it."""
 
     url: str
     digest: str

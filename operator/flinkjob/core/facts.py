@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, Generic, TypeVar
 
+from flinkjob.api.cluster_spec import ClusterSpec
+from flinkjob.api.codec import FlinkJob, FlinkSavepoint
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.initialstate import CopySpec
 from flinkjob.core.flinkmodel import CheckpointConfig, CheckpointStats, ClusterOverview, JobException, TriggerResult
@@ -39,6 +41,7 @@ class Where(StrEnum):
     TARGET = "the cluster that the spec names"
     REQUEST = "the cluster that the request names"
     ELSEWHERE = "no cluster"
+    HERE = "this process: nothing is asked, or only whether an address may be used"
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,73 @@ class Copy(Fact[CopyFound]):
 
     where: ClassVar[Where] = Where.ELSEWHERE
     copies: tuple[CopySpec, ...]
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a cluster is, and what an object says of it that names it; None: nothing."""
+
+    url: str
+    cluster: ClusterSpec | None = None
+
+
+@dataclass(frozen=True)
+class Accessible(Fact[tuple[str, ...]]):
+    """The first of these addresses that objects of the namespace may connect to, at most so many."""
+
+    where: ClassVar[Where] = Where.HERE
+    addresses: tuple[Address, ...]
+    most: int
+
+
+@dataclass(frozen=True)
+class InUse(Fact[frozenset[str]]):
+    """Normalised places of all snapshots that some FlinkJob was started from or would start from."""
+
+    where: ClassVar[Where] = Where.HERE
+
+
+@dataclass(frozen=True)
+class RecordedElsewhere(Fact[frozenset[str]]):
+    """Normalised places of the snapshots that other FlinkSavepoints than this one have, which stay."""
+
+    where: ClassVar[Where] = Where.HERE
+    uid: str
+
+
+@dataclass(frozen=True)
+class Claims(Fact[tuple[str, ...]]):
+    """The FlinkJobs that claim a Flink job, as namespace/name.
+
+    Attributes:
+        by_others: only claims of other FlinkJobs than that of the round, and none that is younger than its own.
+    """
+
+    where: ClassVar[Where] = Where.HERE
+    job_id: str
+    by_others: bool
+
+
+@dataclass(frozen=True)
+class Named(Fact[FlinkSavepoint | None]):
+    """The FlinkSavepoint of this name; None where there is none."""
+
+    where: ClassVar[Where] = Where.HERE
+    name: str
+
+
+@dataclass(frozen=True)
+class JobsOfNamespace(Fact[tuple[FlinkJob, ...]]):
+    """All FlinkJobs of the namespace."""
+
+    where: ClassVar[Where] = Where.HERE
+
+
+@dataclass(frozen=True)
+class JarsOfOthers(Fact[frozenset[str]]):
+    """Digests of the jars that other FlinkJobs, of any namespace, were started from."""
+
+    where: ClassVar[Where] = Where.HERE
 
 
 class NeedFact(Exception):

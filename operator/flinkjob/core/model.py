@@ -23,6 +23,7 @@ class Observation:
 
     Attributes:
         access_denied: why the operator may not connect to the cluster that the spec names; "" where it may.
+        accessible: the addresses, of those that the job has to do with, that the operator may connect to.
         adoption_candidate: the live job that the annotation `flinkjob.dev/adopt` names.
         latest: checkpoint statistics of the running job, `latest_age` seconds old; None when there are none yet.
         answers: to what the decision has asked so far.
@@ -35,6 +36,7 @@ class Observation:
     owned_jobs: tuple[JobOverview, ...] = ()
     run: RunSeen = field(default_factory=RunSeen)
     access_denied: str = ""
+    accessible: frozenset[str] = frozenset()
     deleting_for: float = 0.0
     namespace_terminating: bool = False
     latest: CheckpointStats | None = None
@@ -97,7 +99,8 @@ class SavepointInput:
         identity: the operator's own.
         claims: the FlinkJobs, as namespace/name, that claim the job that `target` names.
         unmarked: whether jobs that no operator started may be acted on.
-        others: the other FlinkSavepoints of the same job.
+        others: the other FlinkSavepoints of the same job, with what this round has decided for them.
+        unwritten: uids of those of them whose status this round changes: what it says now is not stored yet.
         disposers: addresses of clusters that may dispose of the data, the most suitable first.
         grants: where an administrator lets the namespace dispose of what the operator did not take.
     """
@@ -112,6 +115,7 @@ class SavepointInput:
     claims: tuple[str, ...] = ()
     unmarked: bool = False
     others: tuple[FlinkSavepoint, ...] = ()
+    unwritten: frozenset[str] = frozenset()
     disposers: tuple[str, ...] = ()
     grants: StoreGrants = field(default_factory=StoreGrants)
 

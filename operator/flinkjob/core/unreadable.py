@@ -1,6 +1,6 @@
 """Objects whose status cannot be read, because another version or a person wrote it: nothing is done, but a deletion ends.
 
-Called by the reconciler instead of the decisions. Invariants: a FlinkJob that is being deleted loses what cannot be read of
+Called by `decide_round` instead of the decisions. Invariants: a FlinkJob that is being deleted loses what cannot be read of
 its status before anything else is decided, so that its job is ended as ever by the rest of it, or found on the cluster;
 data of a FlinkSavepoint of which not everything is known are never disposed of.
 """

@@ -5,11 +5,11 @@ Used by: the client's parts. Invariants: redirects are not followed; of each ans
 proxy's page says nothing about a job.
 """
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final, TypeVar
 
 import httpx
@@ -29,7 +29,6 @@ from flinkjob.core.errors import (
     redact_urls,
 )
 from flinkjob.flink.error_texts import root_cause
-from flinkjob.net.exchange import complete
 from flinkjob.net.foreign import ACCEPT_IDENTITY, Budget, Refused, body_of, parse_json
 
 MIB: Final = 1024 * 1024
@@ -42,6 +41,9 @@ LONG: Final = "long"
 """The extension of a request whose answer may take minutes: whoever makes connections keeps some apart for these."""
 TOO_LARGE: Final = "too-large"
 """The reason of `Unreachable` where Flink has answered, with more than is read."""
+
+SLACK: Final = 0.1
+"""Seconds after the limit of an exchange at which it ends whatever it waits for; httpx, which says for what, is first."""
 
 _MOST_ERRORS = 20
 _DENIED = (401, 403, 407)
@@ -142,7 +144,8 @@ class FlinkRest:
                 timeout=limits,
                 extensions={LONG: True} if long else None,
             )
-            return await complete(partial(self._exchange, request, limit, parse), timeout)
+            async with asyncio.timeout(timeout + SLACK):
+                return await self._exchange(request, limit, parse)
 
     async def _exchange(self, request: httpx.Request, limit: int, parse: Parse) -> Answer:
         response = await self._http.send(request, stream=True, follow_redirects=False)

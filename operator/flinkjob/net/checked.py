@@ -1,128 +1,71 @@
-"""HTTP connections to checked addresses only: what is checked is what is connected to.
+"""HTTP over connections to checked addresses only: httpx for requests and answers, the pool of httpcore2 below it.
 
-Used by `app` and `access` for everything whose address a person can name. A host name is resolved here, each of its
-addresses is checked, and one of those very addresses is connected to, so that a name cannot change its meaning in between.
-Where a proxy is set for artifacts (HTTP_PROXY, HTTPS_PROXY), it resolves names and has to refuse what it shall not reach;
-hosts in NO_PROXY are checked like all others.
+Used by `app` and `access` for everything whose address a person can name; `backend` checks and connects. httpx brings an
+older pool, which can lose a place for ever when a request is cancelled. Where a proxy is set for artifacts (HTTP_PROXY,
+HTTPS_PROXY), it resolves names and has to refuse what it shall not reach; hosts in NO_PROXY are checked like all others.
 """
 
 from __future__ import annotations
 
-import asyncio
-import socket
 import ssl
 import urllib.request
-import weakref
-from collections.abc import Callable, Iterable
-from functools import partial
-from typing import Final
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final, Protocol, runtime_checkable
 
-import httpcore
+import httpcore2
 import httpx
 
-from flinkjob.core.access.names import advice
-from flinkjob.core.errors import Invalid
-from flinkjob.net.exchange import patience
+from flinkjob.net.backend import AddressCheck, CheckedBackend
 from flinkjob.net.places import Places
-from flinkjob.net.stream import SocketStream
-
-AddressCheck = Callable[[str], None]
-"""Raises `Invalid` for an address that may not be connected to."""
 
 _PROXY_SCHEMES: Final = ("http", "https", "all")
+_ERRORS: Final[Mapping[type[Exception], type[httpx.TransportError]]] = {
+    httpcore2.ConnectTimeout: httpx.ConnectTimeout,
+    httpcore2.ReadTimeout: httpx.ReadTimeout,
+    httpcore2.WriteTimeout: httpx.WriteTimeout,
+    httpcore2.PoolTimeout: httpx.PoolTimeout,
+    httpcore2.ConnectError: httpx.ConnectError,
+    httpcore2.ReadError: httpx.ReadError,
+    httpcore2.WriteError: httpx.WriteError,
+    httpcore2.UnsupportedProtocol: httpx.UnsupportedProtocol,
+    httpcore2.LocalProtocolError: httpx.LocalProtocolError,
+    httpcore2.RemoteProtocolError: httpx.RemoteProtocolError,
+}
+"""What the pool raises, as httpx says it."""
 
 
-class CheckedBackend(httpcore.AsyncNetworkBackend):
-    """Resolves, checks and connects."""
-
-    def __init__(self, check: AddressCheck, places: Places | None) -> None:
-        self._check = check
-        self._places = places
-        self._closed = False
-        self._streams: weakref.WeakSet[SocketStream] = weakref.WeakSet()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Connects to the first address that answers; `local_address` and `socket_options` are never given here.
-
-        Raises:
-            httpcore.ConnectError: unknown host, none answers, or one of the addresses is refused.
-            httpcore.ConnectTimeout: not within `timeout` seconds, for each address.
-            httpcore.PoolTimeout: no place for another connection within `timeout` seconds.
-        """
-        addresses = await self._resolve(host, port, timeout)
-        failure: Exception | None = None
-        for address in addresses:
-            leave = await self._enter(timeout)
-            try:
-                stream = await SocketStream.connect(address, port, timeout, leave)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-                continue
-            if self._closed:
-                stream.close()
-                break
-            self._streams.add(stream)
-            return stream
-        raise failure or httpcore.ConnectError("closed meanwhile" if self._closed else f"{host} has no address")
-
-    async def _enter(self, timeout: float | None) -> Callable[[], None]:
-        """Take a place for a connection; what gives it back."""
-        if self._places is None:
-            return lambda: None
-        try:
-            async with patience(timeout):
-                place = await self._places.take()
-        except TimeoutError as error:
-            raise httpcore.PoolTimeout("too many connections") from error
-        return partial(self._places.give_back, place)
-
-    async def sleep(self, seconds: float) -> None:
-        """Waits."""
-        await asyncio.sleep(seconds)
-
-    def close(self) -> None:
-        """Closes every connection, those in use too, and makes no more."""
-        self._closed = True
-        for stream in tuple(self._streams):
-            stream.close()
-
-    async def _resolve(self, host: str, port: int, timeout: float | None) -> list[str]:
-        loop = asyncio.get_running_loop()
-        try:
-            async with patience(timeout):
-                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except TimeoutError as error:
-            raise httpcore.ConnectTimeout(f"{host} was not resolved in time") from error
-        except socket.gaierror as error:
-            raise httpcore.ConnectError(_unresolved(host, error)) from error
-        except OSError as error:
-            raise httpcore.ConnectError(f"{host} cannot be looked up: {error.strerror or error}") from error
-        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-        for address in addresses:
-            try:
-                self._check(address)
-            except Invalid as error:
-                raise httpcore.ConnectError(f"host {host}: {error.message}") from error
-        return addresses
+@contextmanager
+def _as_httpx_says() -> Iterator[None]:
+    try:
+        yield
+    except tuple(_ERRORS) as error:
+        raise _ERRORS[type(error)](str(error)) from error
 
 
-def _unresolved(host: str, error: socket.gaierror) -> str:
-    """Who looked for a name and where, and what to write instead."""
-    absent = error.errno in (socket.EAI_NONAME, socket.EAI_NODATA)
-    what = "does not know it" if absent else "gives no answer for it (it may not exist)"
-    where = f"the DNS of the operator's machine or Pod ({socket.gethostname()})"
-    return f"host {host} cannot be found: {where} {what}; {advice(host)}"
+@runtime_checkable
+class _Closes(Protocol):
+    async def aclose(self) -> None: ...
 
 
-class CheckedTransport(httpx.AsyncHTTPTransport):
-    """As its base, over `CheckedBackend`."""
+class _Body(httpx.AsyncByteStream):
+    """The body of an answer, as it comes."""
+
+    def __init__(self, stream: AsyncIterable[bytes]) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _as_httpx_says():
+            async for piece in self._stream:
+                yield piece
+
+    async def aclose(self) -> None:
+        if isinstance(self._stream, _Closes):
+            await self._stream.aclose()
+
+
+class CheckedTransport(httpx.AsyncBaseTransport):
+    """Sends requests of httpx over `CheckedBackend`."""
 
     def __init__(
         self,
@@ -141,7 +84,7 @@ class CheckedTransport(httpx.AsyncHTTPTransport):
         bounds = limits or httpx.Limits(max_connections=100, max_keepalive_connections=20)
         self._places = places
         self._backend = CheckedBackend(check, places)
-        self._pool = httpcore.AsyncConnectionPool(
+        self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=verify or httpx.create_ssl_context(),
             max_connections=bounds.max_connections,
             max_keepalive_connections=bounds.max_keepalive_connections,
@@ -150,10 +93,24 @@ class CheckedTransport(httpx.AsyncHTTPTransport):
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """As its base; the connection is not kept afterwards where others need its place."""
+        """Sends a request; the connection is not kept afterwards where others need its place."""
         if self._places is not None and self._places.crowded:
             request.headers["Connection"] = "close"
-        return await super().handle_async_request(request)
+        assert isinstance(request.stream, httpx.AsyncByteStream)
+        url = request.url
+        sent = httpcore2.Request(
+            method=request.method,
+            url=httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            headers=request.headers.raw,
+            content=request.stream,
+            extensions=request.extensions,
+        )
+        with _as_httpx_says():
+            answer = await self._pool.handle_async_request(sent)
+        assert isinstance(answer.stream, AsyncIterable)
+        return httpx.Response(
+            answer.status, headers=answer.headers, stream=_Body(answer.stream), extensions=answer.extensions
+        )
 
     @property
     def idle(self) -> bool:
@@ -162,7 +119,7 @@ class CheckedTransport(httpx.AsyncHTTPTransport):
 
     async def aclose(self) -> None:
         """Closes every connection; what is under way ends as if the connection broke."""
-        await super().aclose()
+        await self._pool.aclose()
         self._backend.close()
 
 

@@ -22,7 +22,7 @@ Format = Literal["json", "text"]
 
 _fields: ContextVar[Mapping[str, str]] = ContextVar("log_fields", default={})  # noqa: B039 - never changed in place
 
-QUIET = ("kopf", "httpx", "httpcore", "aiohttp.access", "asyncio", "kubernetes")
+QUIET = ("kopf", "httpx", "httpcore", "httpcore2", "aiohttp.access", "asyncio", "kubernetes")
 """Loggers that are capped at WARNING: Kopf logs bodies of objects at DEBUG, httpx every URL at INFO."""
 
 

@@ -25,7 +25,8 @@ from flinkjob.api.codec import FlinkJob
 from flinkjob.api.constants import ANNOTATION_USE
 from flinkjob.api.references import KeyRef
 from flinkjob.core.errors import Transient
-from flinkjob.net.checked import AddressCheck, CheckedTransport
+from flinkjob.net.backend import AddressCheck
+from flinkjob.net.checked import CheckedTransport
 from flinkjob.net.places import Places
 
 FRESH_SECONDS = 60.0

@@ -218,16 +218,21 @@ class ObjectCache:
                 return known[0].status.location
         return None
 
-    def recorded_elsewhere(self, savepoint: FlinkSavepoint) -> frozenset[str]:
-        """Normalised places of the snapshots that other FlinkSavepoints, which stay, have."""
+    def recorded_elsewhere(self, uid: str) -> frozenset[str]:
+        """Normalised places of the snapshots that other FlinkSavepoints than this one have, which stay."""
         return frozenset(
             normalise_location(other.status.location)
             for other in self.savepoints()
             if other.status.location
             and other.meta.deletion_time is None
-            and other.meta.uid != savepoint.meta.uid
+            and other.meta.uid != uid
             and (other.status_error is not None or snapshot_view(other).status.phase is SavepointPhase.COMPLETED)
         )
+
+    def jars_of_others(self, key: Key) -> frozenset[str]:
+        """Digests of the jars that other FlinkJobs than this one were started from."""
+        runs = (job.status.submission for other, job in self._jobs.items() if other != key)
+        return frozenset(run.artifact_digest for run in runs if run is not None and run.artifact_digest is not None)
 
     def waiting_for(self, namespace: str, savepoint: str) -> Iterator[Key]:
         """The FlinkJobs whose first run waits for this FlinkSavepoint (`initialState.savepointRef`)."""

@@ -14,7 +14,8 @@ import httpx
 
 from flinkjob.flink.client import FlinkClient
 from flinkjob.flink.rest import LONG, Limits
-from flinkjob.net.checked import AddressCheck, CheckedTransport
+from flinkjob.net.backend import AddressCheck
+from flinkjob.net.checked import CheckedTransport
 from flinkjob.net.places import Places
 from flinkjob.runtime.access import Access, Reader, RotatingTransport, SecretAuth, Vault
 

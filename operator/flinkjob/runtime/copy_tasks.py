@@ -97,25 +97,22 @@ class CopyTasks:
         return sum(copy.age is None for copy in self._copies.all().values())
 
     async def look(self, key: Key, wanted: CopyWanted) -> CopySeen:
-        """How far a copy is; starts it when nobody did. An outcome is given once: then the status holds it."""
+        """How far a copy is; starts it when nobody did. Its outcome is kept until `cancel`: then the status holds it."""
         work = self._copies.get(wanted.uid)
         if work is None or (work.asked.wanted.token, work.asked.wanted.target) != (wanted.token, wanted.target):
             copy = _Copy(key, wanted)
             making = self._make(wanted, copy.progress)
             work = self._copies.start(wanted.uid, copy, making, title=f"copy {wanted.namespace}/{wanted.job}")
         seen = await work.wait(MOMENT)
-        if seen is None:
-            return _seen(CopyPhase.WORKING, work.asked.progress)
-        self._copies.drop(wanted.uid)
-        return seen
+        return _seen(CopyPhase.WORKING, work.asked.progress) if seen is None else seen
 
     def retain(self, key: Key, uids: frozenset[str]) -> None:
-        """Cancel the copies of a key whose FlinkSavepoints are gone or no longer want one."""
+        """Cancel the copies of a key whose FlinkSavepoints are gone."""
         for uid in [uid for uid, work in self._copies.all().items() if work.asked.key == key and uid not in uids]:
             self.cancel(uid)
 
     def cancel(self, uid: str) -> None:
-        """End a copy; what has arrived stays for the next attempt, invisible to readers."""
+        """End a copy, or forget its outcome; what has arrived stays for the next attempt, invisible to readers."""
         self._copies.drop(uid)
 
     async def close(self) -> None:

@@ -293,12 +293,7 @@ class Executor:
         self._faults.after(Effect.SAVEPOINT_DELETE)
 
     async def _discard(self, key: Key, action: DiscardArtifact) -> None:
-        """Remove a jar that no other FlinkJob on that cluster was started from; best effort."""
-        for other in self._cache.jobs():
-            submission = other.status.submission
-            mine = (other.meta.namespace, other.meta.name) == key
-            if submission is not None and not mine and submission.artifact_digest == action.digest:
-                return
+        """Remove a jar; best effort."""
         client = self._clusters.at(action.url, key).client
         name = jar_name(self._identity, action.digest)
         try:

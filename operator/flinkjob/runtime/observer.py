@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from flinkjob.api.codec import FlinkJob, FlinkSavepoint, parse_job
+from flinkjob.api.codec import FlinkJob, parse_job
 from flinkjob.api.constants import ANNOTATION_ADOPT
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinksavepoint_spec import TargetSpec
@@ -47,10 +47,11 @@ from flinkjob.core.facts import (
 from flinkjob.core.flinkmodel import JobOverview
 from flinkjob.core.identity import Owner, earlier_job_id, job_id
 from flinkjob.core.model import Observation
+from flinkjob.core.round import addresses
 from flinkjob.core.seen import ClusterSeen, JobSeen, MarkedJob, RunPhase, RunSeen
 from flinkjob.flink.client import FlinkClient
 from flinkjob.kube.client import KubeClient
-from flinkjob.runtime.access import access_of
+from flinkjob.runtime.access import access_of, access_to
 from flinkjob.runtime.checkpoint_reads import Known
 from flinkjob.runtime.cluster import Cluster
 from flinkjob.runtime.clusters import Clusters
@@ -121,7 +122,8 @@ class Observer:
         self._clusters.lend(key, url, access_of(job))
         access_denied, elsewhere = await self._closed(target_url, namespace)
         here = elsewhere if url == target_url else (await self._closed(url, namespace))[1]
-        self._clusters.need(key, *(at for at, closed in ((url, here), (target_url, elsewhere)) if closed is None))
+        accessible = frozenset(at for at, closed in ((url, here), (target_url, elsewhere)) if closed is None)
+        self._clusters.need(key, *accessible)
         if here is not None and elsewhere is not None:
             return Observation(
                 now=self._now(),
@@ -149,6 +151,7 @@ class Observer:
             job=seen_job,
             owned_jobs=owned_jobs,
             access_denied=access_denied,
+            accessible=accessible,
             run=run,
             adoption_candidate=self._adoption_candidate(key, job, target_url) if elsewhere is None else None,
             latest=known.stats if known is not None else None,
@@ -179,13 +182,21 @@ class Observer:
             return replace(seen, reachable=False, error=error.message), seen_job, run, latest
         return replace(await cluster.seen(), unreachable_for=seen.unreachable_for), seen_job, run, latest
 
-    async def look_at(self, key: Key, target: TargetSpec) -> Observation:
-        """What a decision about a FlinkSavepoint with `target` starts from; the cluster must be watched, if it may be."""
-        namespace = key[0]
-        url = target.cluster.as_cluster().address(namespace)
+    async def look_at(self, key: Key, target: TargetSpec, *, lent: bool) -> Observation:
+        """What a decision about a FlinkSavepoint with `target` starts from; the cluster is polled from now on, if it may be.
+
+        Args:
+            lent: whether the key is that of a FlinkJob, which says first how it reaches an address.
+        """
+        namespace, at = key[0], target.cluster.as_cluster()
+        url = at.address(namespace)
         access_denied, closed = await self._closed(url, namespace)
         if closed is not None:
+            await self._clusters.leave(key, url)
             return Observation(now=self._now(), cluster=closed, target=closed, access_denied=access_denied)
+        note = self._clusters.lend if lent else self._clusters.reach
+        note(key, url, access_to(at, namespace))
+        self._clusters.visit(key, url)
         cluster = self._clusters.at(url, key)
         seen, job = await cluster.seen(), JobSeen()
         try:
@@ -208,16 +219,15 @@ class Observer:
         except TimeoutError:
             raise Unreachable("timeout", TOO_SLOW) from None
 
-    def in_turn(self, key: Key, savepoints: Iterable[FlinkSavepoint]) -> list[FlinkSavepoint]:
-        """Those first that the last round had no time for."""
-        missed = self._missed.pop(key, set())
-        return sorted(savepoints, key=lambda one: one.meta.uid not in missed)
+    def missed(self, key: Key) -> frozenset[str]:
+        """The uids of the FlinkSavepoints that the last round had no time for."""
+        return frozenset(self._missed.pop(key, ()))
 
-    def in_time(self, key: Key, savepoint: FlinkSavepoint, observation: Observation) -> Observation:
-        """What this FlinkSavepoint is decided by: without the cluster where the round may not ask any more."""
+    def in_time(self, key: Key, uid: str, observation: Observation) -> Observation:
+        """What a FlinkSavepoint is decided by: without the cluster where the round may not ask any more."""
         if time.monotonic() < self._until[key]:
             return observation
-        self._missed.setdefault(key, set()).add(savepoint.meta.uid)
+        self._missed.setdefault(key, set()).add(uid)
         return _silent(observation, TOO_SLOW)
 
     async def may_connect(self, url: str, namespace: str) -> bool:
@@ -381,12 +391,3 @@ def _silent(observation: Observation, error: str) -> Observation:
     """The observation where a cluster gave no answer this round."""
     silent = replace(observation.cluster, reachable=False, error=error)
     return replace(observation, cluster=silent, target=silent, job=JobSeen())
-
-
-def addresses(job: FlinkJob) -> tuple[str, str]:
-    """Where the current run is, and where the spec wants it."""
-    submission = job.status.submission
-    wanted = job.spec.cluster.address(job.meta.namespace) if job.spec is not None else None
-    current = submission.cluster_url if submission is not None and submission.end is None else None
-    url = current or wanted or (submission.cluster_url if submission is not None else None) or ""
-    return url, wanted or url

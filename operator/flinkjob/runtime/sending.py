@@ -14,7 +14,7 @@ import httpx
 
 READS = frozenset({"GET", "HEAD"})
 PARTS = (".send_request_headers.started", ".send_request_body.started")
-"""What httpcore tells right before it writes: without its body Flink acts on no request that has one."""
+"""What httpcore2 reports right before it writes: without its body Flink acts on no request that has one."""
 
 
 def before_sending(require: Callable[[], None]) -> Callable[[httpx.Request], Awaitable[None]]:

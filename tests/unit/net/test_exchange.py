@@ -15,7 +15,6 @@ import pytest
 from flinkjob.core.errors import Unreachable
 from flinkjob.flink.rest import FlinkRest
 from flinkjob.net.checked import CheckedTransport
-from flinkjob.net.exchange import complete, patience
 from flinkjob.net.places import Places
 
 MOMENTS = 60
@@ -136,34 +135,3 @@ async def test_closing_ends_what_is_under_way(line: Line) -> None:
     assert all(isinstance(task.exception(), Unreachable) for task in asked)
     connecting.cancel()
     await asyncio.wait({connecting})
-
-
-@pytest.mark.connection("one-limit")
-async def test_what_waits_for_something_else_than_its_socket_is_ended_too() -> None:
-    with pytest.raises(TimeoutError):
-        await complete(asyncio.Event().wait, 0.01)
-    stubborn = asyncio.create_task(complete(asyncio.Event().wait, 3600))
-    await asyncio.sleep(0)
-    stubborn.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await stubborn
-
-
-async def test_the_outcome_is_handed_on() -> None:
-    async def answer() -> int:
-        return 7
-
-    async def fail() -> int:
-        raise KeyError("x")
-
-    assert await complete(answer, 1.0) == 7
-    with pytest.raises(KeyError, match="x"):
-        await complete(fail, 1.0)
-
-
-async def test_patience_by_itself() -> None:
-    with pytest.raises(TimeoutError):
-        async with patience(0.01):
-            await asyncio.Event().wait()
-    async with patience(None):
-        await asyncio.sleep(0)

@@ -180,11 +180,11 @@ def test_what_others_have_recorded_too() -> None:
         cache.put_savepoint(_target(name, phase="Completed", location="file:/shared"))
     one = cache.savepoint("default", "one")
     assert one is not None
-    assert cache.recorded_elsewhere(one) == {"file:///shared"}
+    assert cache.recorded_elsewhere(one.meta.uid) == {"file:///shared"}
     going = _target("two", phase="Completed", location="file:/shared")
     going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     cache.put_savepoint(going)
-    assert cache.recorded_elsewhere(one) == frozenset()
+    assert cache.recorded_elsewhere(one.meta.uid) == frozenset()
 
 
 def test_who_waits_for_a_flinksavepoint() -> None:

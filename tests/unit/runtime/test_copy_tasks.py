@@ -126,8 +126,11 @@ async def test_nothing_is_kept_of_copies_that_ended(tmp_path: Path) -> None:
 
 
 async def ended(one: CopyTasks, request: CopyWanted) -> CopySeen:
+    """The outcome of a copy, and that it is kept until its status holds it."""
     while (seen := await one.look(KEY, request)).phase is CopyPhase.WORKING:
         pass
+    assert await one.look(KEY, request) is seen
+    one.cancel(request.uid)
     return seen
 
 

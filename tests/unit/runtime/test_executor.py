@@ -263,12 +263,6 @@ def test_what_only_tidies_up_comes_last(bench: Bench) -> None:
     assert [jar.id for jar in bench.flink.jars] == ["8_y"]
 
 
-def test_a_jar_that_another_flinkjob_needs_stays(bench: Bench) -> None:
-    bench.cache.put_job(objects.job({}, {"submission": {"number": 1, "artifactDigest": "d"}}, name="two"))
-    bench.job(DiscardArtifact(url=URL, digest="d"))
-    assert bench.log == ["status"]
-
-
 def test_a_jar_that_cannot_be_removed_stays(bench: Bench) -> None:
     bench.flink.errors["jars"] = Unreachable("refused", "refused")
     bench.job(DiscardArtifact(url=URL, digest="d"))

@@ -1,6 +1,6 @@
 """Whose turn it is to be copied: one queue for each place, whoever asks for the copies.
 
-`turns` is called by the reconciler once a round. Invariants: one at a time to a place, in the order in which the snapshots
+`turns` is called by `decide_round`. Invariants: one at a time to a place, in the order in which the snapshots
 were taken, so that a higher number is newer state; none twice; what waits for its copy stays; a FlinkSavepoint with its own
 `syncTo` keeps that order with those that its FlinkJob wants copied.
 """

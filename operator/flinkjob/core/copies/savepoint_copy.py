@@ -1,10 +1,10 @@
 """What follows the end of a FlinkSavepoint that is to be copied: how far that is, and what its status says of it.
 
-`snapshot_view` is called by the reconciler before every decision, `wanted_copy` and `follow_copy` after the one about the
-FlinkSavepoint. A copy that its own `syncTo` asks for is part of its work: phase Syncing, and Failed when it is given up. One
-that its FlinkJob asks for (`queue`) leaves it Completed. Invariants: the snapshot itself counts as complete while it is
-being copied, and when that failed; the intent (`sync` in the status) is written before anything is written to a store;
-progress is written at most every 10 seconds.
+`round` calls `snapshot_view` before every decision, `wanted_copy` and `follow_copy` after the one about the FlinkSavepoint. A
+copy that its own `syncTo` asks for is part of its work: phase Syncing, and Failed when it is given up. One that its FlinkJob
+asks for (`queue`) leaves it Completed. Invariants: the snapshot itself counts as complete while it is being copied, and when
+that failed; the intent (`sync` in the status) is written before anything is written to a store; progress is written at most
+every 10 seconds.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import ClassVar
 
 from flinkjob.api.codec import FlinkSavepoint
 from flinkjob.api.constants import LABEL_JOB
@@ -25,6 +26,7 @@ from flinkjob.core.actions import EventType, PostEvent
 from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.conditions import Conditions
 from flinkjob.core.errors import one_line
+from flinkjob.core.facts import Fact, Where
 from flinkjob.core.flinkmodel import normalise_location
 from flinkjob.core.model import SavepointDecision
 from flinkjob.core.pauses import FAST
@@ -90,6 +92,14 @@ class CopySeen:
     code: SavepointErrorCode = SavepointErrorCode.STORE_ERROR
     message: str = ""
     permanent: bool = False
+
+
+@dataclass(frozen=True)
+class CopyProgress(Fact[CopySeen]):
+    """How far a copy is; asking sets it going."""
+
+    where: ClassVar[Where] = Where.HERE
+    wanted: CopyWanted
 
 
 def snapshot_view(savepoint: FlinkSavepoint) -> FlinkSavepoint:

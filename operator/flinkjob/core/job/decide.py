@@ -1,6 +1,6 @@
 """What to do about a FlinkJob: the entrance of the pure decision, and its order of thought.
 
-`decide_job` is called by the reconciler with what was observed; it learns from the observation, follows the operation in
+`decide_job` is called by `decide_round` with what was observed; it learns from the observation, follows the operation in
 progress, and only when nothing is in progress takes the next step towards what the spec wants. The first step that halts
 ends the decision, and its plan says why. Where what is decided:
 

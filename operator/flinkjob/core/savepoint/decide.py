@@ -1,6 +1,6 @@
 """What to do about a FlinkSavepoint: the entrance of the pure decision, and its order of thought.
 
-`decide_savepoint` is called by the reconciler in the same round as `decide_job` for its FlinkJob. Where what is decided:
+`decide_savepoint` is called by `decide_round`, after `decide_job` for its FlinkJob. Where what is decided:
 
 | the snapshot is     | Trigger                | Stop, Cancel                      | Existing   |
 | ------------------- | ---------------------- | --------------------------------- | ---------- |

@@ -110,7 +110,8 @@ def _needed(draft: SavepointDraft, location: str) -> str:
         return ""
     if draft.observation.job.presence is not Presence.PRESENT:
         return "may be the newest state of a job that does not answer"
-    newer = _has_later_checkpoint(draft) or any(_is_newer(other, draft.before) for other in draft.given.others)
+    stored = [other for other in draft.given.others if other.meta.uid not in draft.given.unwritten]
+    newer = _has_later_checkpoint(draft) or any(_is_newer(other, draft.before) for other in stored)
     return "" if newer else "is the newest state of the running job"
 
 

@@ -1,0 +1,166 @@
+"""The connections below the pool: what is checked is what is connected to, and each counts until it is closed.
+
+Used by `checked`. A host name is resolved here, each of its addresses is checked, and one of those very addresses is
+connected to, so that a name cannot change its meaning in between. Sockets and TLS are those of httpcore2, the kept successor
+of httpcore: its pool loses no place, and no socket stays open, at whatever moment a request is cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import weakref
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import httpcore2
+
+from flinkjob.core.access.names import advice
+from flinkjob.core.errors import Invalid
+from flinkjob.net.places import Places
+
+AddressCheck = Callable[[str], None]
+"""Raises `Invalid` for an address that may not be connected to."""
+
+
+class Connection(httpcore2.AsyncNetworkStream):
+    """A connection of httpcore2, and what is called when it is closed, perhaps more than once."""
+
+    def __init__(self, stream: httpcore2.AsyncNetworkStream, closed: Callable[[], None]) -> None:
+        self._stream = stream
+        self._when_closed = closed
+        self._socket: socket.socket = stream.get_extra_info("socket")
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """The next bytes; none at the end."""
+        return await self._stream.read(max_bytes, timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Sends all of it."""
+        await self._stream.write(buffer, timeout)
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> Connection:
+        """Encrypts from here on; where both sides cannot agree, the connection is closed."""
+        try:
+            self._stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    async def aclose(self) -> None:
+        """Closes in order."""
+        self._when_closed()
+        await self._stream.aclose()
+
+    def cut(self) -> None:
+        """Ends it at once; who reads or writes just now sees that the connection broke."""
+        self._when_closed()
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def get_extra_info(self, info: str) -> Any:
+        """What httpcore2 asks for."""
+        return self._stream.get_extra_info(info)
+
+
+class CheckedBackend(httpcore2.AsyncNetworkBackend):
+    """Resolves, checks and connects."""
+
+    def __init__(self, check: AddressCheck, places: Places | None) -> None:
+        self._check = check
+        self._places = places
+        self._closed = False
+        self._sockets = httpcore2.AnyIOBackend()
+        self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> Connection:
+        """Connects to the first address that answers; `local_address` and `socket_options` are never given here.
+
+        Raises:
+            httpcore2.ConnectError: unknown host, none answers, or one of the addresses is refused.
+            httpcore2.ConnectTimeout: not within `timeout` seconds, for each address.
+            httpcore2.PoolTimeout: no place for another connection within `timeout` seconds.
+        """
+        addresses = await self._resolve(host, port, timeout)
+        failure: Exception | None = None
+        for address in addresses:
+            try:
+                connection = await self._connect(address, port, timeout)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+                failure = error
+                continue
+            if self._closed:
+                await connection.aclose()
+                break
+            self._connections.add(connection)
+            return connection
+        raise failure or httpcore2.ConnectError("closed meanwhile" if self._closed else f"{host} has no address")
+
+    async def _connect(self, address: str, port: int, timeout: float | None) -> Connection:
+        leave = await self._enter(timeout)
+        try:
+            return Connection(await self._sockets.connect_tcp(address, port, timeout), leave)
+        except BaseException:
+            leave()
+            raise
+
+    async def _enter(self, timeout: float | None) -> Callable[[], None]:
+        """Take a place for a connection; what gives it back."""
+        if self._places is None:
+            return lambda: None
+        try:
+            async with asyncio.timeout(timeout):
+                place = await self._places.take()
+        except TimeoutError as error:
+            raise httpcore2.PoolTimeout("too many connections") from error
+        return partial(self._places.give_back, place)
+
+    async def sleep(self, seconds: float) -> None:
+        """Waits."""
+        await asyncio.sleep(seconds)
+
+    def close(self) -> None:
+        """Ends every connection, those in use too, and makes no more."""
+        self._closed = True
+        for connection in tuple(self._connections):
+            connection.cut()
+
+    async def _resolve(self, host: str, port: int, timeout: float | None) -> list[str]:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeout):
+                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except TimeoutError as error:
+            raise httpcore2.ConnectTimeout(f"{host} was not resolved in time") from error
+        except socket.gaierror as error:
+            raise httpcore2.ConnectError(_unresolved(host, error)) from error
+        except OSError as error:
+            raise httpcore2.ConnectError(f"{host} cannot be looked up: {error.strerror or error}") from error
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        for address in addresses:
+            try:
+                self._check(address)
+            except Invalid as error:
+                raise httpcore2.ConnectError(f"host {host}: {error.message}") from error
+        return addresses
+
+
+def _unresolved(host: str, error: socket.gaierror) -> str:
+    """Who looked for a name and where, and what to write instead."""
+    absent = error.errno in (socket.EAI_NONAME, socket.EAI_NODATA)
+    what = "does not know it" if absent else "gives no answer for it (it may not exist)"
+    where = f"the DNS of the operator's machine or Pod ({socket.gethostname()})"
+    return f"host {host} cannot be found: {where} {what}; {advice(host)}"
