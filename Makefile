@@ -62,6 +62,10 @@ image: $(VENV) ## Build the image without Docker (root, buildah, debootstrap); s
 sbom: $(VENV) ## Write the bill of materials of the operator (CycloneDX) to .local/sbom.cdx.json
 	$(BIN)/python -m deploy.local.supplychain sbom
 
+.PHONY: provenance
+provenance: $(VENV) ## Write what the image is made of, by digests (in-toto, SLSA; unsigned), to .local/provenance.intoto.json
+	$(BIN)/python -m deploy.local.provenance
+
 .PHONY: audit
 audit: $(VENV) ## Look for known vulnerabilities in the pinned dependencies (needs the network, says so without)
 	$(BIN)/python -m deploy.local.supplychain audit
