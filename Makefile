@@ -75,6 +75,11 @@ STEPS ?= 200000
 soak: $(VENV) ## The model test for longer, from another seed each time (STEPS=200000)
 	FLINKJOB_MODEL_STEPS=$(STEPS) FLINKJOB_MODEL_RANDOM=1 $(BIN)/pytest -q tests/model/test_model.py $(PYTEST)
 
+FUZZ_SECONDS ?= 900
+.PHONY: fuzz
+fuzz: $(VENV) ## Random foreign input for every reader of it, and what it costs (FUZZ_SECONDS=900 for each)
+	FLINKJOB_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest tests/fuzz $(or $(PYTEST),-n 2)
+
 SECONDS ?= 600
 .PHONY: chaos
 chaos: prepare ## Kill operator, JobManager, TaskManager and API server at random; at the end every count is exact (SECONDS=600)
