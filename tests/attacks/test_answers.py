@@ -45,7 +45,7 @@ ENDPOINTS: dict[str, Callable[[FlinkClient], Awaitable[Any]]] = {
 
 def bomb(layers: int = 3, size: int = 256 * MIB) -> bytes:
     """A few hundred bytes that become `size` when they are decoded as often as they were encoded."""
-    content = gzip.compress(bytes(size))
+    content = gzip.compress(bytes(size), 1)
     for _ in range(layers - 1):
         content = gzip.compress(content)
     return content
