@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import yaml
@@ -37,6 +37,7 @@ from tests.support.crdschema import misfits, status_schema
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
 META: dict[str, Any] = {"namespace": "ns", "name": "a", "uid": "u", "resourceVersion": "5", "generation": 3}
 MOST_BYTES = 400_000
+T = TypeVar("T")
 WORLD: dict[str, Any] = {
     "cluster": {"url": "http://flink-a"},
     "jar": {"uri": "http://jars/v1.jar"},
@@ -49,6 +50,9 @@ WORLD: dict[str, Any] = {
 def _specs(kind: str) -> list[Any]:
     documents = [each for path in sorted(EXAMPLES.glob("*.yaml")) for each in yaml.safe_load_all(path.read_text())]
     return [each["spec"] for each in documents if each["kind"] == kind]
+
+
+SPECS = {kind: _specs(kind.kind) for kind in Kind}
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +83,14 @@ def _as_sent(value: Any) -> Any:
 
 
 def _parsed(kind: Kind, obj: dict[str, Any]) -> FlinkJob | FlinkSavepoint:
+    """What is known of an object once it was taken in, which must cost little."""
     cache = ObjectCache()
-    cache.put(kind, obj)
-    cache.snapshots_in_use()
+
+    def take_in() -> None:
+        cache.put(kind, obj)
+        cache.snapshots_in_use()
+
+    affordable(take_in)
     parsed = cache.job(("ns", "a")) if kind is Kind.FLINK_JOB else cache.savepoint("ns", "a")
     assert parsed is not None
     assert (parsed.spec is None) == (parsed.spec_error is not None)
@@ -93,10 +102,7 @@ def _parsed(kind: Kind, obj: dict[str, Any]) -> FlinkJob | FlinkSavepoint:
 @pytest.mark.threat("too-large")
 @pytest.mark.parametrize("kind", list(Kind), ids=lambda kind: kind.kind)
 def test_a_spec_is_understood_or_refused(kind: Kind) -> None:
-    def read(spec: Any) -> None:
-        _parsed(kind, {"metadata": META, "spec": spec})
-
-    fuzz(mutated(_specs(kind.kind)).map(_as_sent), lambda spec: affordable(lambda: read(spec)))
+    fuzz(mutated(SPECS[kind]).map(_as_sent), lambda spec: _parsed(kind, {"metadata": META, "spec": spec}))
 
 
 @pytest.mark.threat("too-large")
@@ -105,13 +111,13 @@ def test_a_status_is_understood_or_left_alone(kind: Kind, statuses: Mapping[Kind
     schema = status_schema(kind.kind)
 
     def read(status: Any) -> None:
-        parsed = _parsed(kind, {"metadata": META, "spec": _specs(kind.kind)[0], "status": status})
+        parsed = _parsed(kind, {"metadata": META, "spec": SPECS[kind][0], "status": status})
         written, _ = fitting_status(parsed.status)
         assert misfits(schema, written) == []
         if parsed.status_error is None:
             assert dump_status(parsed.status) == written
 
-    fuzz(mutated(statuses[kind]).map(_as_sent), lambda status: affordable(lambda: read(status)))
+    fuzz(mutated(statuses[kind]).map(_as_sent), read)
 
 
 RESULTS = (
@@ -131,19 +137,19 @@ def test_an_annotation_is_understood_or_passed_over() -> None:
     def read(annotations: dict[str, str]) -> None:
         meta = META | {"annotations": annotations, "labels": annotations}
         for kind in Kind:
-            parsed = _parsed(kind, {"metadata": meta, "spec": _specs(kind.kind)[0]})
+            parsed = _parsed(kind, {"metadata": meta, "spec": SPECS[kind][0]})
             assert all(len(text) <= MAX_ANNOTATION + 1 for text in parsed.meta.annotations.values())
             mark = parsed.meta.annotations.get(ANNOTATION_RESULT, "")
-            _or_value_error(lambda mark=mark: read_job_result(mark))
-            result = _or_value_error(lambda mark=mark: read_result(mark))
+            affordable(lambda mark=mark: _or_value_error(read_job_result, mark))
+            result = _or_value_error(read_result, mark)
             if result is not None:
                 assert misfits(status_schema("FlinkSavepoint"), dump_status(result)) == []
 
-    fuzz(st.dictionaries(names, texts, max_size=4), lambda marks: affordable(lambda: read(marks)))
+    fuzz(st.dictionaries(names, texts, max_size=4), read)
 
 
-def _or_value_error(read: Any) -> Any:
+def _or_value_error(read: Callable[[str], T], mark: str) -> T | None:
     try:
-        return read()
+        return read(mark)
     except ValueError:
         return None
