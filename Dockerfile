@@ -1,5 +1,6 @@
 # The operator. Build: buildah bud --build-arg SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) --timestamp $(git log -1 --format=%ct) .
-ARG BASE_IMAGE=docker.io/library/python:3.13-slim
+# Tag and digest are raised together: skopeo inspect docker://docker.io/library/python:3.13-slim --format '{{.Digest}}'
+ARG BASE_IMAGE=docker.io/library/python:3.13-slim@sha256:6771159cd4fa5d9bba1258caf0b82e6b73458c694d178ad97c5e925c2d0e1a91
 
 FROM ${BASE_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1

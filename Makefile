@@ -61,6 +61,10 @@ image: $(VENV) ## Build the image without Docker (root, buildah, debootstrap); s
 sbom: $(VENV) ## Write the bill of materials of the operator (CycloneDX) to .local/sbom.cdx.json
 	$(BIN)/python -m deploy.local.supplychain sbom
 
+.PHONY: provenance
+provenance: $(VENV) ## Write what the image is made of, by digests (in-toto, SLSA; unsigned), to .local/provenance.intoto.json
+	$(BIN)/python -m deploy.local.provenance
+
 .PHONY: audit
 audit: $(VENV) ## Look for known vulnerabilities in the pinned dependencies (needs the network, says so without)
 	$(BIN)/python -m deploy.local.supplychain audit
@@ -69,6 +73,11 @@ STEPS ?= 200000
 .PHONY: soak
 soak: $(VENV) ## The model test for longer, from another seed each time (STEPS=200000)
 	FLINKJOB_MODEL_STEPS=$(STEPS) FLINKJOB_MODEL_RANDOM=1 $(BIN)/pytest -q tests/model/test_model.py $(PYTEST)
+
+FUZZ_SECONDS ?= 900
+.PHONY: fuzz
+fuzz: $(VENV) ## Random foreign input for every reader of it, and what it costs (FUZZ_SECONDS=900 for each)
+	FLINKJOB_FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest tests/fuzz $(or $(PYTEST),-n 2)
 
 SECONDS ?= 600
 .PHONY: chaos

@@ -1,7 +1,7 @@
 """`make test-all`: what `make test` leaves out, each stage as a process of its own, and a table of how long it took.
 
-All stories at all fault points and every supported Flink, long random histories of the model, ten minutes of chaos, the
-benchmarks' small cases. Goes on after a stage that fails; the exit code is 0 only when all passed.
+All stories at all fault points and every supported Flink, long random histories of the model, random foreign input, ten
+minutes of chaos, the benchmarks' small cases. Goes on after a stage that fails; the exit code is 0 only when all passed.
 """
 
 from __future__ import annotations
@@ -37,6 +37,11 @@ STAGES = (
         "random histories of the model",
         (*PYTEST, "-q", "tests/model/test_model.py"),
         {"FLINKJOB_MODEL_STEPS": "100000", "FLINKJOB_MODEL_RANDOM": "1"},
+    ),
+    Stage(
+        "random foreign input, a minute for each reader",
+        (*PYTEST, "-q", "tests/fuzz", "-n", "2"),
+        {"FLINKJOB_FUZZ_SECONDS": "60"},
     ),
     Stage("chaos for ten minutes", (sys.executable, "-m", "tests.chaos", "--seconds", "600")),
     Stage("small benchmarks", (*PYTEST, "tests/bench"), {"FLINKJOB_BENCH": "small"}),

@@ -27,6 +27,7 @@ from flinkjob import __version__
 from flinkjob.artifacts.fetch import ArtifactStore
 from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
+from flinkjob.core.shares import Usage
 from flinkjob.flink.rest import Limits
 from flinkjob.handlers.kopf_settings import operator_settings
 from flinkjob.handlers.login import login_handler
@@ -36,6 +37,7 @@ from flinkjob.kube.connection import USUAL, Bounds
 from flinkjob.kube.events import EventRecorder
 from flinkjob.net.checked import artifact_client
 from flinkjob.net.foreign import BUDGET_BYTES, Budget
+from flinkjob.net.resolver import ResolvingLoop
 from flinkjob.observability.health import HealthServer
 from flinkjob.observability.jobmetrics import oldest_checkpoint_age, oldest_copy, oldest_savepoint_age
 from flinkjob.observability.metrics import Metrics
@@ -171,6 +173,7 @@ class App:
         )
         stack.push_async_callback(clusters.close)
         faults = Faults(settings.fault_kill_at, require=require)
+        downloads = Slots(settings.max_downloads, share=-(-settings.max_downloads // 2))
         store = ArtifactStore(
             settings.cache_dir,
             artifact_http,
@@ -179,7 +182,7 @@ class App:
             timeout_seconds=settings.artifact_timeout_seconds,
             max_cache_bytes=settings.max_cache_mb * MIB,
             check_url=hosts.check_url,
-            turn=Slots(settings.max_downloads, share=-(-settings.max_downloads // 2)).hold,
+            turn=downloads.hold,
         )
         identity = settings.identity
         tasks = Tasks(
@@ -258,6 +261,17 @@ class App:
         metrics.watch_copies(
             copy_tasks.running, lambda: oldest_copy(cache.jobs(), cache.savepoints(), datetime.now(UTC))
         )
+        metrics.watch_shared(
+            {
+                "workers": queue.usage,
+                "connections": connections.usage,
+                "long-calls": tasks.usage,
+                "downloads": downloads.usage,
+                "copies": copy_tasks.usage,
+                "copy-searches": copies.usage,
+                **_look_ups(),
+            }
+        )
         metrics.count_jobs(lambda: [job.status.phase or "Pending" for job in cache.jobs()])
         return queue
 
@@ -319,6 +333,12 @@ class App:
 
 def _allowed() -> None:
     """A single replica may always have effects."""
+
+
+def _look_ups() -> dict[str, Callable[[], Usage]]:
+    """Of names, where this process has threads of its own for them."""
+    loop = asyncio.get_running_loop()
+    return {"look-ups": loop.resolver.usage} if isinstance(loop, ResolvingLoop) else {}
 
 
 def _end_when_told() -> None:

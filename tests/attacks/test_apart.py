@@ -27,7 +27,7 @@ from flinkjob.core.errors import FlinkJobError
 from flinkjob.runtime.copy_tasks import CopyTasks
 from flinkjob.runtime.faults import Faults
 from flinkjob.runtime.storeaccess import StoreAccesses
-from flinkjob.snapshots import apart
+from flinkjob.snapshots import apart, pace
 from flinkjob.snapshots.apart import copy_apart, find_apart
 from flinkjob.snapshots.copying import Progress
 from flinkjob.snapshots.orders import CopyOrder, FindOrder
@@ -102,9 +102,12 @@ class Pages:
 
     def __init__(self) -> None:
         self.pages = 0
+        self.lists_end = False
+        self.seconds = 0.0
         self.objects: dict[str, bytes] = {}
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
+        await asyncio.sleep(self.seconds)
         if request.method == "PUT":
             if request.path in self.objects and "If-None-Match" in request.headers:
                 return web.Response(status=412)
@@ -114,6 +117,7 @@ class Pages:
             self.pages += 1
             await asyncio.sleep(0.02)  # it has time, and the machine has other work
             more = "<IsTruncated>true</IsTruncated><NextContinuationToken>x</NextContinuationToken>"
+            more = "" if self.lists_end else more
             return web.Response(text=f"<ListBucketResult>{more}</ListBucketResult>", content_type="application/xml")
         content = self.objects.get(request.path)
         if content is None:
@@ -194,6 +198,22 @@ async def test_endless_pages_of_a_store_hold_no_slot_for_ever(tmp_path: Path, mo
         seen = await ended(one, last)
         assert (seen.phase, seen.code, seen.permanent) == (CopyPhase.FAILED, SavepointErrorCode.STORE_ERROR, False)
         assert "has not got on" in seen.message
+    await one.close()
+
+
+@pytest.mark.invariant(12)
+@pytest.mark.threat("too-slow", "greedy-copy")
+async def test_a_store_that_crawls_holds_no_slot_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is never silent for long: each of its answers takes a moment, and the copy would have taken as long as it likes."""
+    write_snapshot(tmp_path / "savepoint-1", {f"{number:03}": 10 for number in range(200)})
+    monkeypatch.setattr(pace, "WINDOW", 1.0)
+    one = tasks(tmp_path)
+    async with endless_pages() as (pages, url):
+        pages.lists_end, pages.seconds = True, 0.05
+        target = {"endpoint": url, "credentialsSecretRef": {"name": "s"}, "uri": "s3://bucket"}
+        seen = await ended(one, wanted("evil", "job", tmp_path, target))
+    assert (seen.phase, seen.code, seen.permanent) == (CopyPhase.FAILED, SavepointErrorCode.STORE_ERROR, False)
+    assert "crawls" in seen.message
     await one.close()
 
 

@@ -119,6 +119,8 @@ def operator_settings(helm: Helm, *arguments: str | Path) -> Settings:
         ("operator.logLevel=LOUD", "logLevel"),
         ("image.digest=latest", "digest"),
         ("namespaces={Team_A}", "namespaces"),
+        ("secretAccess=Nowhere", "secretAccess"),
+        ("cacheSize=8Gi", "ephemeral-storage"),
         ("replica=2", "replica"),
         ("operator.artifactDirs={jars}", "artifactDirs"),
         ("monitoring.serviceMonitor.interval=often", "interval"),
@@ -137,6 +139,38 @@ def test_named_namespaces_get_no_cluster_wide_rights(helm: Helm) -> None:
     assert not [found for found in objects if found["kind"] in ("ClusterRole", "ClusterRoleBinding")]
     roles = [found["metadata"]["namespace"] for found in objects if found["kind"] == "Role"]
     assert sorted(roles) == [NAMESPACE, "team-a", "team-b"]
+
+
+@pytest.mark.threat("misused-account", "foreign-secret")
+@pytest.mark.parametrize("settings", [[], ["--set=namespaces={team-a,team-b}"]])
+def test_secrets_are_read_only_where_a_namespace_binds_the_role(helm: Helm, settings: list[str]) -> None:
+    objects = [
+        found for found in helm.template("--set=secretAccess=WhereBound", *settings) if "rbac" in found["apiVersion"]
+    ]
+    reading = {
+        (found["kind"], found["metadata"]["name"])
+        for found in objects
+        if any("secrets" in rule["resources"] for rule in found.get("rules", ()))
+    }
+    assert reading == {("ClusterRole", "flinkjob-operator-secrets")}
+    assert "flinkjob-operator-secrets" not in [found["roleRef"]["name"] for found in objects if "roleRef" in found]
+
+
+@pytest.mark.threat("too-large")
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_every_container_has_limits_for_memory_and_disk(helm: Helm, values: Path) -> None:
+    """The kubelet evicts a Pod whose volumes and logs together have more than the limits of its containers."""
+    for spec in pods(helm.template("--values", values)):
+        (container,) = spec["containers"]
+        limits = container["resources"]["limits"]
+        volumes = [mib(each["emptyDir"]["sizeLimit"]) for each in spec["volumes"] if "emptyDir" in each]
+        assert mib(limits["memory"]) > 0
+        assert mib(limits["ephemeral-storage"]) > sum(volumes) > 0
+
+
+def mib(quantity: str) -> int:
+    """A quantity in MiB."""
+    return int(quantity.removesuffix("Gi")) * 1024 if quantity.endswith("Gi") else int(quantity.removesuffix("Mi"))
 
 
 def test_a_digest_pins_the_image(helm: Helm) -> None:
@@ -177,6 +211,7 @@ def strip(value: Any) -> Any:
     [
         ("base", []),
         ("overlays/namespaces", ["--set=namespaces={team-a}"]),
+        ("overlays/bound-secrets", ["--set=secretAccess=WhereBound"]),
         (
             "overlays/monitoring",
             [

@@ -26,12 +26,17 @@ a table.
 
 @dataclass
 class Row:
-    """Something to prove: `note` is what the tests leave open, `unproven` why there is no test of it."""
+    """Something to prove: `note` is what the tests leave open, `unproven` why there is no test of it.
+
+    Attributes:
+        shown: a test that is named where the row stands, which must be one of its tests.
+    """
 
     key: str
     text: str
     note: str = ""
     unproven: str = ""
+    shown: str = ""
     tests: list[str] = field(default_factory=list, init=False)
 
     def proof(self) -> str:
@@ -87,16 +92,16 @@ def _row(key: str, given: str | dict[str, str]) -> Row:
 
 
 def threats(tests: Path = TESTS) -> list[Row]:
-    """The threats of deploy/SECURITY.md; raises ValueError for a row that is not key, threat and defence."""
+    """The threats of deploy/SECURITY.md; raises ValueError for a row that is not key, threat, defence and test."""
     text = (tests.parent / "deploy" / "SECURITY.md").read_text()
     section = text.split("\n## Threats\n")[1].split("\n## ")[0]
     rows = [line for line in section.splitlines() if line.startswith("|")][2:]
     made = []
     for row in rows:
-        found = re.fullmatch(r"\| `([a-z-]+)` \| (\S.*) \| (\S.*) \|", row)
+        found = re.fullmatch(r"\| `([a-z-]+)` \| (\S.*) \| (\S.*) \| `([\w/.]+::\w+)` \|", row)
         if found is None:
-            raise ValueError(f"deploy/SECURITY.md: not a key, a threat and a defence: {row}")
-        made.append(Row(found[1], found[2]))
+            raise ValueError(f"deploy/SECURITY.md: not a key, a threat, a defence and a test: {row}")
+        made.append(Row(found[1], found[2], shown=found[4]))
     return made
 
 
@@ -143,6 +148,8 @@ def collect(tests: Path = TESTS) -> tuple[list[Table], list[str]]:
     for table in found.values():
         bare = [row.key for row in table.rows.values() if not row.tests and not row.unproven]
         wrong += [f"{table.name} {key}: no test has its mark, and no reason is given" for key in bare]
+        shown = [row for row in table.rows.values() if row.shown and row.tests and row.shown not in row.tests]
+        wrong += [f"{table.name} {row.key}: {row.shown} is no test that has its mark" for row in shown]
     return list(found.values()), wrong
 
 

@@ -21,9 +21,9 @@ title = "Threats"
 """
 SECURITY = """# Security
 ## Threats
-| | threat | defence |
-| --- | --- | --- |
-| `rain` | Water comes in | A roof |
+| | threat | defence | a test of it |
+| --- | --- | --- | --- |
+| `rain` | Water comes in | A roof | `test_dry.py::test_dry` |
 ## Limits
 """
 DEFENDED = '@pytest.mark.threat("rain")\ndef test_dry(): ...\n'
@@ -66,7 +66,9 @@ def test_no_page_names_a_test() -> None:
     """A rename must break nothing but the generated page."""
     pages = [proofs.TESTS.parent / "README.md", proofs.TESTS.parent / "CONTRIBUTING.md", proofs.TESTS / "README.md"]
     pages += [*(proofs.TESTS.parent / "deploy").rglob("*.md"), *(proofs.TESTS.parent / "docs").rglob("*.md")]
-    assert [page.name for page in pages if re.search(r"\.py::", page.read_text())] == []
+    named = [page.name for page in pages for line in page.read_text().splitlines() if re.search(r"\.py::", line)]
+    assert set(named) <= {"SECURITY.md"}
+    assert len(named) == len(proofs.threats()), "in the table of threats alone, where each is looked up"
 
 
 def test_a_row_shows_its_tests_its_note_and_its_reason(tests: Path) -> None:
@@ -112,9 +114,28 @@ def test_what_is_wrong_is_said_with_its_place(tests: Path, source: str, wrong: s
     assert said.startswith(wrong)
 
 
-@pytest.mark.parametrize("row", ["| `rain` | Water comes in | |", "| Water comes in | A roof |", "| `rain` | A roof |"])
-def test_a_threat_without_a_key_or_a_defence_is_refused(tests: Path, row: str) -> None:
+RAIN = "| `rain` | Water comes in | A roof | `test_dry.py::test_dry` |"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "| `rain` | Water comes in | | `test_dry.py::test_dry` |",
+        "| Water comes in | A roof | `test_dry.py::test_dry` |",
+        "| `rain` | A roof | `test_dry.py::test_dry` |",
+        "| `rain` | Water comes in | A roof |",
+        "| `rain` | Water comes in | A roof | somehow |",
+    ],
+)
+def test_a_threat_without_a_key_a_defence_or_a_test_is_refused(tests: Path, row: str) -> None:
     page = tests.parent / "deploy" / "SECURITY.md"
-    page.write_text(SECURITY.replace("| `rain` | Water comes in | A roof |", row))
+    assert RAIN in SECURITY
+    page.write_text(SECURITY.replace(RAIN, row))
     with pytest.raises(ValueError, match="SECURITY"):
         proofs.collect(tests)
+
+
+def test_the_test_that_a_threat_names_has_its_mark(tests: Path) -> None:
+    page = tests.parent / "deploy" / "SECURITY.md"
+    page.write_text(SECURITY.replace("::test_dry`", "::test_wet`"))
+    assert proofs.collect(tests)[1] == ["threat rain: test_dry.py::test_wet is no test that has its mark"]

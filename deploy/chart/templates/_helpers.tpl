@@ -60,9 +60,11 @@ capabilities:
 - apiGroups: [""]
   resources: [namespaces] # whether one is being deleted
   verbs: [get]
+{{- if eq .Values.secretAccess "Everywhere" }}
 - apiGroups: [""]
   resources: [secrets, configmaps] # credentials and trust that a FlinkJob of the same namespace names
   verbs: [get]
+{{- end }}
 - apiGroups: [""]
   resources: [services] # whether a Service of another namespace allows its use
   verbs: [get]

@@ -9,9 +9,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 Item = TypeVar("Item", bound=Hashable)
+
+
+class Usage(NamedTuple):
+    """How much there is of what all share, how much is taken, and how many wait for some."""
+
+    limit: int
+    taken: int
+    waiting: int
 
 
 class Place:

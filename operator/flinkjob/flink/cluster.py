@@ -46,7 +46,8 @@ class ClusterCalls(Calls):
         answer = await self._get("/jobmanager/config")
         if not answer.ok:
             raise self._rest.refusal(answer)
-        config = {setting.key: setting.value for setting in self._rest.parse(_SETTINGS, answer)}
+        settings = await self._rest.parse_entries(_SETTINGS, answer.body, lambda each: (each.key, each.value))
+        config = dict(settings)
         found = _INCARNATION.search(config.get(flink_options.TEMPORARY_DIRECTORY, ""))
         if not found:
             raise Unreachable("not-flink", f"{self._rest.where}: /jobmanager/config names no web.tmpdir of a process")

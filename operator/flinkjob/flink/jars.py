@@ -14,12 +14,15 @@ from flinkjob.core.jobgraph import Plan
 from flinkjob.flink import jarwire
 from flinkjob.flink.calls import Calls, segment
 from flinkjob.flink.error_texts import is_jar_not_found, submit_rejection
-from flinkjob.flink.rest import LARGE_BYTES, Answer
+from flinkjob.flink.rest import LARGE_BYTES, Answer, FlinkRest
+from flinkjob.flink.values import Many
 
 _JARS = TypeAdapter(jarwire.Jars)
 _UPLOADED = TypeAdapter(jarwire.Uploaded)
 _SUBMITTED = TypeAdapter(jarwire.Submitted)
+_FILES = TypeAdapter(Many[jarwire.Jar])
 _PLANNED = TypeAdapter(jarwire.Planned)
+_NODES = TypeAdapter(Many[jarwire.Vertex])
 MAIN_SECONDS = 600.0
 """How long the answer to a call that runs a program's main() is waited for, where the caller does not say."""
 _SLOWEST_UPLOAD = 256 * 1024
@@ -33,7 +36,8 @@ class JarCalls(Calls):
         answer = await self._get("/jars", limit=LARGE_BYTES)
         if not answer.ok:
             raise self._rest.refusal(answer)
-        return tuple(jar.value() for jar in self._rest.parse(_JARS, answer).files)
+        files = self._rest.parse(_JARS, answer).files
+        return tuple(await self._rest.parse_entries(_FILES, files, jarwire.Jar.value))
 
     async def upload_jar(self, path: Path, name: str) -> str:
         """Upload a file; returns its id on the cluster. Flink REST: `POST /jars/upload`.
@@ -100,12 +104,22 @@ class JarCalls(Calls):
         )
         if not answer.ok:
             raise self._not_submitted(answer)
-        return self._rest.parse(_PLANNED, answer).value()
+        return await plan_in(self._rest, answer)
 
     def _not_submitted(self, answer: Answer) -> Transient | Rejected:
         if not answer.errors:
             return self._rest.refusal(answer)
         return SubmitRejected(answer.status, submit_rejection(answer.errors), answer.cause)
+
+
+async def plan_in(rest: FlinkRest, answer: Answer) -> Plan:
+    """The job graph that an answer has.
+
+    Raises:
+        Unreachable: JSON, but not what Flink writes here.
+    """
+    planned = rest.parse(_PLANNED, answer)
+    return planned.value(await rest.parse_entries(_NODES, planned.plan.nodes, jarwire.Vertex.value))
 
 
 def _program(request: RunRequest) -> dict[str, object]:

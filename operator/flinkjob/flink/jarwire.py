@@ -3,13 +3,14 @@
 Used by: `jars.py` and `rescale.py`. Invariants as in `wire.py`: unknown fields ignored, `value()` is the way out.
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from flinkjob.core import flinkmodel as model
 from flinkjob.core import jobgraph
-from flinkjob.flink.values import Count, Many, Name, Time, Trace, Word
+from flinkjob.flink.values import Count, Few, First, Name, Time, Trace, Word
 
 Path = Annotated[str, Field(max_length=4096)]
 """A path, or the name of a file; an answer with a longer one is none of Flink's."""
@@ -31,7 +32,7 @@ class Jar(_Wire):
     id: Path
     name: Path
     uploaded: Time = None
-    entry: Many[Entry] = ()
+    entry: First[Entry] = ()
 
     def value(self) -> model.JarFile:
         """The domain value."""
@@ -46,7 +47,8 @@ class Jar(_Wire):
 class Jars(_Wire):
     """`GET /jars`."""
 
-    files: Many[Jar]
+    files: tuple[Any, ...]
+    """Each is a `Jar`."""
 
 
 class Uploaded(_Wire):
@@ -76,14 +78,25 @@ class Vertex(_Wire):
     id: Word
     description: Trace = ""
     parallelism: Count = 1
-    inputs: Many[Input] = ()
+    inputs: Few[Input] = ()
+
+    def value(self) -> jobgraph.PlanVertex:
+        """The domain value."""
+        inputs = sorted(self.inputs, key=lambda each: (each.num, each.id))
+        return jobgraph.PlanVertex(
+            vertex_id=self.id,
+            description=self.description,
+            parallelism=self.parallelism,
+            inputs=tuple(f"{each.num} {each.id} {each.ship_strategy} {each.exchange}" for each in inputs),
+        )
 
 
 class JobGraph(_Wire):
     """`plan` of `POST /jars/:id/plan`."""
 
     name: Name = ""
-    nodes: Many[Vertex] = ()
+    nodes: tuple[Any, ...] = ()
+    """Each is a `Vertex`."""
 
 
 class Planned(_Wire):
@@ -91,20 +104,12 @@ class Planned(_Wire):
 
     plan: JobGraph
 
-    def value(self) -> jobgraph.Plan:
-        """The domain value."""
-        vertices = (
-            jobgraph.PlanVertex(
-                vertex_id=node.id,
-                description=node.description,
-                parallelism=node.parallelism,
-                inputs=tuple(
-                    f"{each.num} {each.id} {each.ship_strategy} {each.exchange}"
-                    for each in sorted(node.inputs, key=lambda each: (each.num, each.id))
-                ),
-            )
-            for node in self.plan.nodes
-        )
+    def value(self, vertices: Iterable[jobgraph.PlanVertex]) -> jobgraph.Plan:
+        """The domain value.
+
+        Args:
+            vertices: the values of the nodes.
+        """
         return jobgraph.Plan(name=self.plan.name, vertices=tuple(vertices))
 
 

@@ -3,7 +3,7 @@
 Used by: `FlinkClient`. Invariant: None (or NOT_FOUND) means that Flink itself said it does not know the job.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -23,6 +23,7 @@ _JOBS = TypeAdapter(Many[wire.Job])
 _STATUS = TypeAdapter(wire.JobStatus)
 _CONFIG = TypeAdapter(wire.JobConfig)
 _FAILURES = TypeAdapter(wire.Failures)
+_FAILURE = TypeAdapter(Many[wire.Failure])
 _LEAST_BYTES = 256
 """No job of Flink's takes less in an overview."""
 _UNREAD = "the job's exceptions are longer than the operator reads (--max-exceptions-mb)"
@@ -53,7 +54,7 @@ class JobCalls(Calls):
             raise self._rest.refusal(answer)
         return self._rest.parse(_OVERVIEW, answer).jobs
 
-    def _jobs(self, entries: list[Any]) -> list[JobOverview]:
+    def _jobs(self, entries: Sequence[Any]) -> list[JobOverview]:
         return [job.value() for job in self._rest.parse_values(_JOBS, entries)]
 
     async def job_status(self, job_id: str) -> FlinkJobState | None:
@@ -93,8 +94,11 @@ class JobCalls(Calls):
                 raise
             return (JobException(time=None, name="", root_cause=_UNREAD, stacktrace_head=""),)
         if answer.ok:
-            entries = [entry.value() for entry in self._rest.parse(_FAILURES, answer).history.entries]
-            return tuple(entries[:limit])
+            entries = self._rest.parse(_FAILURES, answer).history.entries[:limit]
+            found: list[JobException] = []
+            for entry in entries:  # one at a time: each has a long text, which is looked at more than once
+                found += await self._rest.parse_entries(_FAILURE, [entry], wire.Failure.value)
+            return tuple(found)
         if is_job_not_found(answer.errors):
             return ()
         raise self._rest.refusal(answer)
@@ -116,10 +120,12 @@ class JobCalls(Calls):
         """Flink's own count; None where it cannot be had, which says nothing: it is only shown."""
         try:
             answer = await self._get(f"/jobs/{segment(job_id)}/metrics", get=RESTARTS)
-            metrics = self._rest.parse(_METRICS, answer) if answer.ok else ()
+            metrics = await self._rest.parse_entries(
+                _METRICS, answer.body if answer.ok else (), lambda each: (each.id, each.number)
+            )
         except FlinkJobError:
             return None
-        return next((each.number for each in metrics if each.id == RESTARTS), None)
+        return next((number for name, number in metrics if name == RESTARTS), None)
 
     async def cancel(self, job_id: str) -> CancelResult:
         """Ask for a cancel; accepted is not yet cancelled. Flink REST: `PATCH /jobs/:id?mode=cancel`."""

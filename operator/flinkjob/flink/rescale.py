@@ -12,9 +12,9 @@ from flinkjob.core.jobgraph import ParallelismBounds, Plan
 from flinkjob.flink import jarwire
 from flinkjob.flink.calls import Calls, segment
 from flinkjob.flink.error_texts import is_job_not_found, is_rescale_unsupported
+from flinkjob.flink.jars import plan_in
 from flinkjob.flink.rest import Answer
 
-_PLAN = TypeAdapter(jarwire.Planned)
 _REQUIREMENTS = TypeAdapter(jarwire.Requirements)
 
 
@@ -45,7 +45,7 @@ class RescaleCalls(Calls):
             return None
         if not answer.ok:
             raise self._rest.refusal(answer)
-        plan = self._rest.parse(_PLAN, answer).value()
+        plan = await plan_in(self._rest, answer)
         try:
             bounds = await self.resource_requirements(job_id)
         except RescaleUnsupported:

@@ -7,7 +7,7 @@ proxy's page says nothing about a job.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -29,6 +29,7 @@ from flinkjob.core.errors import (
     redact_urls,
 )
 from flinkjob.flink.error_texts import root_cause
+from flinkjob.flink.pieces import in_turns
 from flinkjob.net.foreign import ACCEPT_IDENTITY, Budget, Refused, body_of, parse_json
 
 MIB: Final = 1024 * 1024
@@ -50,6 +51,7 @@ _DENIED = (401, 403, 407)
 _NOT_NOW = (408, 425, 429, 502, 503, 504)
 
 T = TypeVar("T")
+V = TypeVar("V")
 Parse = Callable[[bytearray], Awaitable[Any]]
 """From the bytes of an answer to its values; raises `Refused` and `orjson.JSONDecodeError`."""
 
@@ -230,6 +232,27 @@ class FlinkRest:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             place = ".".join(str(part) for part in first["loc"]) or "answer"
             raise Unreachable("not-flink", f"{self.where}: unexpected answer, {place}: {first['msg']}") from None
+
+    async def parse_entries(
+        self, adapter: TypeAdapter[tuple[T, ...]], entries: Any, value: Callable[[T], V]
+    ) -> list[V]:
+        """The values of the entries of a list, however many there are, without stopping everything else.
+
+        Args:
+            adapter: of a list of them.
+            value: what is made of one that is valid.
+
+        Raises:
+            Unreachable: JSON, but not what Flink writes here.
+        """
+        if not isinstance(entries, list | tuple):
+            raise Unreachable("not-flink", f"{self.where}: unexpected answer: no list")
+
+        def understand(some: Sequence[Any]) -> Iterator[V]:
+            valid: tuple[T, ...] = self.parse_values(adapter, some)
+            return map(value, valid)
+
+        return await in_turns(entries, understand)
 
     def refusal(self, answer: Answer) -> Transient | Rejected:
         """The error for an answer that is none of those the endpoint documents."""

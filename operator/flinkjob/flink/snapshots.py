@@ -26,8 +26,10 @@ from flinkjob.flink.error_texts import (
     is_operation_not_found,
 )
 from flinkjob.flink.rest import LARGE_BYTES, Answer
+from flinkjob.flink.values import Many
 
 _STATS = TypeAdapter(wire.Checkpoints)
+_HISTORY = TypeAdapter(Many[wire.Snapshot])
 _SETTINGS = TypeAdapter(wire.CheckpointSettings)
 _TRIGGERED = TypeAdapter(wire.Triggered)
 _REQUEST = TypeAdapter(wire.RequestId)
@@ -40,7 +42,8 @@ class SnapshotCalls(Calls):
         """Statistics, up to 3 s old; None: unknown job. Flink REST: `GET /jobs/:id/checkpoints`."""
         answer = await self._get(f"/jobs/{segment(job_id)}/checkpoints", limit=LARGE_BYTES)
         if answer.ok:
-            return self._rest.parse(_STATS, answer).value()
+            stats = self._rest.parse(_STATS, answer)
+            return stats.value(await self._rest.parse_entries(_HISTORY, stats.history, wire.Snapshot.value))
         if is_job_not_found(answer.errors):
             return None
         if is_checkpointing_off(answer.errors):

@@ -60,6 +60,12 @@ def _texts(value: Any) -> Any:
     return dict(islice(short, _MOST_ENTRIES))
 
 
+def _first(value: Any) -> Any:
+    return value[:_FIRST] if isinstance(value, list) else value
+
+
+_MOST_WITHIN = 1000
+_FIRST = 100
 _MOST_ENTRY = 4096
 _MOST_ENTRIES = 10_000
 Time = Annotated[datetime | None, BeforeValidator(_time)]
@@ -77,3 +83,7 @@ Texts = Annotated[Mapping[str, str], BeforeValidator(_texts)]
 T = TypeVar("T")
 Many = Annotated[tuple[T, ...], FailFast()]
 """A list of which the first wrong entry ends the reading: as many errors could not be kept."""
+Few = Annotated[tuple[T, ...], FailFast(), Field(max_length=_MOST_WITHIN)]
+"""A list within an entry of a list; an answer with a longer one is none of Flink's."""
+First = Annotated[tuple[T, ...], FailFast(), BeforeValidator(_first)]
+"""The same where the first ones say enough."""

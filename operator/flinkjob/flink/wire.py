@@ -5,6 +5,7 @@ versions send have defaults; every model has one way out, `value()`; every value
 between endpoints on purpose: `failure-cause` for savepoints, `failureCause` for checkpoints.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -21,7 +22,7 @@ from flinkjob.flink.error_texts import (
     savepoint_despite_failure,
     savepoint_failure,
 )
-from flinkjob.flink.values import Count, Many, Name, Number, Place, Texts, Time, Trace, Word
+from flinkjob.flink.values import Count, First, Name, Number, Place, Texts, Time, Trace, Word
 
 _NO_INTERVAL = 2**63 - 1
 _STACKTRACE_LINES = 12
@@ -156,12 +157,16 @@ class Checkpoints(_Wire):
 
     counts: Counts
     latest: Latest
-    history: Many[Snapshot] = ()
+    history: tuple[Any, ...] = ()
+    """Each is a `Snapshot`."""
 
-    def value(self) -> model.CheckpointStats:
-        """The domain value."""
+    def value(self, history: Iterable[model.Checkpoint]) -> model.CheckpointStats:
+        """The domain value.
+
+        Args:
+            history: the values of the entries.
+        """
         latest = self.latest
-        history = sorted((entry.value() for entry in self.history), key=lambda entry: -entry.checkpoint_id)
         return model.CheckpointStats(
             total=self.counts.total,
             completed=self.counts.completed,
@@ -172,7 +177,7 @@ class Checkpoints(_Wire):
             latest_savepoint=latest.savepoint.value() if latest.savepoint else None,
             latest_failed=latest.failed.value() if latest.failed else None,
             restored=latest.restored.value() if latest.restored else None,
-            history=tuple(history),
+            history=tuple(sorted(history, key=lambda entry: -entry.checkpoint_id)),
         )
 
 
@@ -231,15 +236,20 @@ class Metric(_Wire):
         return int(self.value) if self.value.isdecimal() and len(self.value) < 10 else None
 
 
-class Failure(_Wire):
+class Where(_Wire):
+    """Where something failed."""
+
+    task: Name | None = Field(None, alias="taskName")
+    taskmanager: Name | None = Field(None, alias="taskManagerId")
+
+
+class Failure(Where):
     """An entry of `/jobs/:id/exceptions`; the one that ends a job names its task only in its concurrent failures."""
 
     name: Name = Field("", alias="exceptionName")
     stacktrace: Trace = ""
     time: Time = Field(None, alias="timestamp")
-    task: Name | None = Field(None, alias="taskName")
-    taskmanager: Name | None = Field(None, alias="taskManagerId")
-    concurrent: Many["Failure"] = Field((), alias="concurrentExceptions")
+    concurrent: First[Where] = Field((), alias="concurrentExceptions")
 
     def value(self) -> model.JobException:
         """The domain value."""
@@ -261,7 +271,8 @@ class Failure(_Wire):
 class FailureHistory(_Wire):
     """`exceptionHistory` of `/jobs/:id/exceptions`."""
 
-    entries: Many[Failure] = ()
+    entries: tuple[Any, ...] = ()
+    """Each is a `Failure`."""
 
 
 class Failures(_Wire):

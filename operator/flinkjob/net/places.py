@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import Final, TypeVar
 
-from flinkjob.core.shares import Line, Place, Shares
+from flinkjob.core.shares import Line, Place, Shares, Usage
 
 T = TypeVar("T")
 OPERATOR: Final = ("",)
@@ -69,6 +69,10 @@ class Places:
     def taken(self) -> int:
         """How many places are taken."""
         return self._shares.taken
+
+    def usage(self) -> Usage:
+        """How many there are, are taken, and are waited for."""
+        return Usage(self._shares.limit, self._shares.taken, len(self._waiting))
 
     @property
     def crowded(self) -> bool:

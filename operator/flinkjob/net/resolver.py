@@ -16,6 +16,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
+from flinkjob.core.shares import Usage
 from flinkjob.net.places import Places
 
 THREADS: Final = 8
@@ -57,6 +58,10 @@ class Resolver:
         self._threads = Places(THREADS, each=EACH)
         self._under_way: dict[Question, _LookUp] = {}
         self._failed: dict[Question, tuple[float, OSError]] = {}
+
+    def usage(self) -> Usage:
+        """How many threads there are, are at work, and are waited for."""
+        return self._threads.usage()
 
     async def resolve(self, question: Question) -> Found:
         """The addresses of a name.
@@ -115,7 +120,7 @@ class ResolvingLoop(asyncio.SelectorEventLoop):
 
     def __init__(self, resolver: Resolver | None = None) -> None:
         super().__init__()
-        self._resolver = resolver or Resolver()
+        self.resolver = resolver or Resolver()
 
     async def getaddrinfo(
         self,
@@ -130,7 +135,7 @@ class ResolvingLoop(asyncio.SelectorEventLoop):
         """As its base; an address needs no thread."""
         with suppress(socket.gaierror):
             return socket.getaddrinfo(host, port, family, type, proto, flags | socket.AI_NUMERICHOST)
-        return await self._resolver.resolve((host, port, family, type, proto, flags))
+        return await self.resolver.resolve((host, port, family, type, proto, flags))
 
 
 def _in_thread(work: Callable[[], Found]) -> asyncio.Future[Found]:

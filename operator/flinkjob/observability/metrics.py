@@ -15,6 +15,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from flinkjob.api.enums import SavepointErrorCode
+from flinkjob.core.shares import Usage
 
 DOWNTIME = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0)
 SYNC_SECONDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
@@ -129,6 +130,8 @@ class Metrics:
         )
         self._jobs = _Jobs()
         registry.register(self._jobs)
+        self._shared = _Shared()
+        registry.register(self._shared)
 
     def kube_request(self, verb: str, resource: str, code: str) -> None:
         """Counts a request to the API server: `KubeClient.connect(on_request=metrics.kube_request)`."""
@@ -198,6 +201,31 @@ class Metrics:
         """Sets where depth and age of the queue are looked up at each scrape."""
         self.queue_depth.set_function(depth)
         self.queue_oldest_seconds.set_function(oldest_seconds)
+
+    def watch_shared(self, resources: Mapping[str, Callable[[], Usage]]) -> None:
+        """Sets where it is looked up at each scrape how much of what all namespaces share is taken, by resource."""
+        self._shared.resources = resources
+
+
+class _Shared(Collector):
+    """`flinkjob_shared_…{resource}`."""
+
+    def __init__(self) -> None:
+        self.resources: Mapping[str, Callable[[], Usage]] = {}
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        def family(name: str, what: str) -> GaugeMetricFamily:
+            return GaugeMetricFamily(f"flinkjob_shared_{name}", what, labels=["resource"])
+
+        limit = family("limit", "How much there is of what all namespaces share; some goes beyond for a first one.")
+        taken = family("taken", "How much of it is taken.")
+        waiting = family("waiting", "How many wait for some of it.")
+        for resource, look in self.resources.items():
+            used = look()
+            limit.add_metric([resource], used.limit)
+            taken.add_metric([resource], used.taken)
+            waiting.add_metric([resource], used.waiting)
+        return limit, taken, waiting
 
 
 class _Jobs(Collector):

@@ -2,13 +2,15 @@
 
 Used by `Connections` to make its clients. Invariants: a Secret or ConfigMap is read only in the namespace of the FlinkJob
 that names it; what was read is used again for a minute, and for ever when it cannot be read any more (a deletion must end in
-a terminating namespace); a rotated certificate is picked up without a restart; nothing of it is ever logged.
+a terminating namespace), but for ten minutes only when the permission is gone; a rotated certificate is picked up without a
+restart; nothing of it is ever logged.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import re
 import ssl
 import tempfile
 import time
@@ -16,7 +18,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import httpx
 
@@ -24,13 +26,24 @@ from flinkjob.api.cluster_spec import ClusterSpec, TlsSpec
 from flinkjob.api.codec import FlinkJob
 from flinkjob.api.constants import ANNOTATION_USE
 from flinkjob.api.references import KeyRef
-from flinkjob.core.errors import Transient
+from flinkjob.core.errors import Transient, with_steps
+from flinkjob.kube.errors import Forbidden
 from flinkjob.net.backend import AddressCheck
 from flinkjob.net.checked import CheckedTransport
 from flinkjob.net.places import Places
 
 FRESH_SECONDS = 60.0
 """How long a Secret that was read is used without looking again."""
+
+REFUSED_SECONDS = 600.0
+"""How long a Secret that was read is used after the permission to read it is gone: a namespace that is being deleted loses
+its RoleBindings before its FlinkJobs, and the deletion of those needs the credentials."""
+
+SECRETS_ROLE_SUFFIX = "-secrets"
+"""What follows the name of the operator's ServiceAccount in that of the ClusterRole which a namespace binds."""
+
+_ACCOUNT = re.compile(r'User "system:serviceaccount:([a-z0-9-]{1,63}):([a-z0-9.-]{1,253})"')
+"""How the API server names whom it refuses."""
 
 NEVER_SENT = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token", "helm.sh/release.v1")
 """Types of Secrets that are nobody's credentials for a cluster or a store."""
@@ -62,6 +75,14 @@ class _Found:
     uses: frozenset[str] = frozenset()
 
 
+class _Known(NamedTuple):
+    """When something was looked for last, when it was read last, and what it was."""
+
+    looked: float
+    read: float
+    found: _Found
+
+
 @dataclass(frozen=True)
 class Access:
     """How the FlinkJobs of a namespace reach one cluster; two with equal values share a connection."""
@@ -84,6 +105,20 @@ def access_to(cluster: ClusterSpec | None, namespace: str) -> Access | None:
     return Access(namespace, auth, cluster.tls)
 
 
+class NotBound(Transient):
+    """The operator may not read the Secrets and ConfigMaps of a namespace, which has to allow that itself."""
+
+    def __init__(self, namespace: str, what: str, refusal: Forbidden) -> None:
+        account = _ACCOUNT.search(refusal.message)
+        message = f"{what} cannot be read: the operator may not"
+        if account is not None:
+            role = f"{account[2]}{SECRETS_ROLE_SUFFIX}"
+            steps = f"kubectl create rolebinding {role} -n {namespace} --clusterrole={role} "
+            steps += f"--serviceaccount={account[1]}:{account[2]}"
+            message = with_steps(message, f"who looks after {namespace} can allow it: {steps}")
+        super().__init__("credentials", message)
+
+
 class Vault:
     """Secrets and ConfigMaps of one namespace, as last read."""
 
@@ -91,7 +126,7 @@ class Vault:
         self._reader = reader
         self._namespace = namespace
         self._clock = clock
-        self._known: dict[tuple[str, str], tuple[float, _Found]] = {}
+        self._known: dict[tuple[str, str], _Known] = {}
 
     async def secret(self, name: str, use: Use | None = None) -> Mapping[str, bytes]:
         """The decoded data of a Secret.
@@ -123,19 +158,26 @@ class Vault:
         return _required(found.data, named.key, f"{kind} {self._namespace}/{named.name}")
 
     async def _get(self, kind: str, name: str) -> _Found:
-        known = self._known.get((kind, name))
-        if known is not None and self._clock() - known[0] < FRESH_SECONDS:
-            return known[1]
+        known, now = self._known.get((kind, name)), self._clock()
+        if known is not None and now - known.looked < FRESH_SECONDS:
+            return known.found
         try:
-            found = await self._read(kind, name)
-        except Exception:
-            if known is None:
+            known = _Known(now, now, await self._read(kind, name))
+        except Exception as error:
+            if known is None or (isinstance(error, NotBound) and now - known.read >= REFUSED_SECONDS):
+                self._known.pop((kind, name), None)
                 raise
-            found = known[1]
-        self._known[kind, name] = (self._clock(), found)
-        return found
+            known = known._replace(looked=now)
+        self._known[kind, name] = known
+        return known.found
 
     async def _read(self, kind: str, name: str) -> _Found:
+        try:
+            return await self._read_permitted(kind, name)
+        except Forbidden as error:
+            raise NotBound(self._namespace, f"{kind} {self._namespace}/{name}", error) from error
+
+    async def _read_permitted(self, kind: str, name: str) -> _Found:
         where = f"{kind} {self._namespace}/{name}"
         if kind == "ConfigMap":
             found = await self._reader.read_configmap(self._namespace, name)

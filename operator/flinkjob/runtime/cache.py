@@ -71,8 +71,7 @@ class ObjectCache:
         before = self._savepoints.get(name)
         if before is not None and _older(raw, before.parsed.meta):
             return before.key
-        named = str(((raw.get("spec") or {}).get("jobRef") or {}).get("name") or "")
-        return self._put(name, parse_savepoint(raw), named)
+        return self._put(name, parse_savepoint(raw), _named(raw))
 
     def _put(self, name: Key, savepoint: FlinkSavepoint, named: str) -> Key:
         if name in self._savepoints:
@@ -263,6 +262,14 @@ def _resolved(savepoint: FlinkSavepoint, key: Key) -> FlinkSavepoint:
 def _name(raw: Raw) -> Key:
     meta = raw["metadata"]
     return str(meta.get("namespace") or ""), str(meta["name"])
+
+
+def _named(raw: Raw) -> str:
+    """The FlinkJob that a FlinkSavepoint names, also where the rest of its spec cannot be read."""
+    found: Any = raw
+    for part in ("spec", "jobRef", "name"):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found if isinstance(found, str) else ""
 
 
 def _older(new: Raw, old: Meta) -> bool:

@@ -24,6 +24,7 @@ from flinkjob.core.seen import ClusterSeen, JobSeen, Presence
 from flinkjob.flink.client import FlinkClient
 from flinkjob.net.places import on_account, paid_by
 from flinkjob.runtime.checkpoint_reads import CheckpointReads
+from flinkjob.runtime.overview import Overview, compare
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.restarts import Restarts
 
@@ -76,13 +77,11 @@ class Cluster:
         self._enqueue = enqueue
         self._note_poll = polled
         self._seen = ClusterSeen(url=url, reachable=False)
-        self._jobs: dict[str, JobOverview] = {}
-        self._by_prefix: dict[str, list[JobOverview]] = {}
+        self._overview = Overview()
         self._watchers: dict[str, set[Key]] = {}
         self._visitors: set[Key] = set()
         self._payers: tuple[str, ...] | None = None
         self._moving: set[Key] = set()
-        self._terminal: dict[str, float] = {}
         self._absent: dict[str, _Absence] = {}
         self._marks: dict[str, tuple[datetime | None, Mark | None]] = {}
         self._restarts = Restarts(paid_by(self._paying, client.failures), self._wake, name=url)
@@ -168,7 +167,7 @@ class Cluster:
         """The live jobs that no key watches."""
         return tuple(
             job
-            for job_id, job in self._jobs.items()
+            for job_id, job in self._overview.jobs.items()
             if prefix_of(job_id) not in self._watchers and not job.state.is_terminal
         )
 
@@ -201,7 +200,7 @@ class Cluster:
             return self._marks[job_id][1]
         config = await self.client.job_user_config(job_id)
         mark = read_mark(config) if config is not None else None
-        job = self._jobs.get(job_id)
+        job = self._overview.jobs.get(job_id)
         if mark is not None or (job is not None and not job.state.is_beginning):
             self._marks[job_id] = (self._began(job_id), mark)
         return mark
@@ -211,16 +210,16 @@ class Cluster:
 
     def _began(self, job_id: str) -> datetime | None:
         """When the job was started: another one may have its id, after the JobManager was lost."""
-        job = self._jobs.get(job_id)
+        job = self._overview.jobs.get(job_id)
         return job.start_time if job is not None else None
 
     def known(self, job_id: str) -> JobOverview | None:
         """The job by id, as of the last look."""
-        return self._jobs.get(job_id)
+        return self._overview.jobs.get(job_id)
 
     def owned_jobs(self, prefixes: tuple[str, ...]) -> tuple[JobOverview, ...]:
         """All jobs with one of these id prefixes, in any state."""
-        return tuple(job for prefix in prefixes for job in self._by_prefix.get(prefix, ()))
+        return tuple(job for prefix in prefixes for job in self._overview.by_prefix.get(prefix, ()))
 
     async def job(self, job_id: str, *, expected: bool) -> JobSeen:
         """The job by id.
@@ -231,13 +230,13 @@ class Cluster:
         Raises:
             FlinkJobError: no usable answer.
         """
-        if job_id not in self._jobs and self._seen.reachable:
+        if job_id not in self._overview.jobs and self._seen.reachable:
             await self.poll()
         if not self._seen.reachable:
             return JobSeen(presence=Presence.UNKNOWN)
-        if (overview := self._jobs.get(job_id)) is not None:
+        if (overview := self._overview.jobs.get(job_id)) is not None:
             self._absent.pop(job_id, None)
-            since = self._terminal.get(job_id)
+            since = self._overview.terminal.get(job_id)
             lasted = time.monotonic() - since if since is not None else 0.0
             return JobSeen(
                 presence=Presence.PRESENT,
@@ -314,7 +313,7 @@ class Cluster:
             log.exception("cluster %s cannot be looked at", self.url)
             self._silence(f"internal error: {type(error).__name__}")
         else:
-            self._take(overview)
+            await self._take(overview)
         self._polled = time.monotonic()
         self._note_poll(self._polled - begun)
         self._answered.set()
@@ -328,27 +327,21 @@ class Cluster:
             log.warning("cluster %s does not answer: %s", self.url, message)
             self._enqueue_all()
 
-    def _take(self, overview: tuple[JobOverview, ...]) -> None:
-        before, self._jobs = self._jobs, {job.job_id: job for job in overview}
-        by_prefix: dict[str, list[JobOverview]] = {}
-        for job in overview:
-            by_prefix.setdefault(prefix_of(job.job_id), []).append(job)
-        self._by_prefix = by_prefix
-        now = time.monotonic()
-        self._terminal = {job.job_id: self._terminal.get(job.job_id, now) for job in overview if job.state.is_terminal}
-        self.checkpoints.retain(lambda job_id: job_id in self._jobs and job_id not in self._terminal)
-        self._marks = {job_id: mark for job_id, mark in self._marks.items() if job_id in self._jobs}
+    async def _take(self, seen: tuple[JobOverview, ...]) -> None:
+        before = self._overview
+        overview = await compare(before, seen, time.monotonic())
+        await self._restarts.look(before.jobs, overview.jobs, self._is_watched, refresh=self._seen.refresh_interval)
+        self._overview = overview
+        self.checkpoints.retain(lambda job_id: job_id in overview.jobs and job_id not in overview.terminal)
+        self._marks = {job_id: mark for job_id, mark in self._marks.items() if job_id in overview.jobs}
         self._failures = 0
-        self._restarts.look(before, self._jobs, self._is_watched, refresh=self._seen.refresh_interval)
         recovered = not self._seen.reachable
         self._silent_since = None
         self._seen = replace(self._seen, reachable=True, error="")
         if recovered:
             self._enqueue_all()
             return
-        changed = {prefix_of(job_id) for job_id, job in self._jobs.items() if _differs(before.get(job_id), job)}
-        changed |= {prefix_of(job_id) for job_id in before if job_id not in self._jobs}
-        for key in {key for prefix in changed for key in self._watchers.get(prefix, ())}:
+        for key in {key for prefix in overview.changed for key in self._watchers.get(prefix, ())}:
             self._enqueue(key)
 
     def _is_watched(self, job_id: str) -> bool:
@@ -390,7 +383,3 @@ def configured(config: Mapping[str, str]) -> dict[str, Any]:
         "intercepts_exit": (first(flink_options.INTERCEPT_EXIT) or "DISABLED").upper() != "DISABLED",
         "keeps_uploads": uploads is not None,
     }
-
-
-def _differs(before: JobOverview | None, now: JobOverview) -> bool:
-    return before is None or before.state is not now.state or before.tasks != now.tasks

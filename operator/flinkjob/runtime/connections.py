@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import httpx
 
+from flinkjob.core.shares import Usage
 from flinkjob.flink.client import FlinkClient
 from flinkjob.flink.rest import LONG, Limits
 from flinkjob.net.backend import AddressCheck
@@ -77,6 +78,10 @@ class Connections:
         self._places = Places(most, each=(most + 1) // 2)
         self._trust = httpx.create_ssl_context()
         self._made: dict[tuple[str, Access | None], tuple[httpx.AsyncClient, Lanes]] = {}
+
+    def usage(self) -> Usage:
+        """How many connections there may be, are, and are waited for."""
+        return self._places.usage()
 
     def connect(self, url: str, access: Access | None) -> FlinkClient:
         """A client of the cluster at an address; None: nobody has to prove who he is."""

@@ -16,6 +16,7 @@ from flinkjob.api.flinkjob_status import RestoredCopy
 from flinkjob.api.initialstate import CopySpec
 from flinkjob.core.errors import FlinkJobError, Transient
 from flinkjob.core.seen import CopyFound, CopySearch
+from flinkjob.core.shares import Usage
 from flinkjob.runtime.background import Background
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.slots import Slots
@@ -53,6 +54,10 @@ class CopySearches:
         self._stores = stores
         self._slots = Slots(PARALLEL)
         self._searches: Background[Key, tuple[CopySpec, ...], CopyFound] = Background(lambda key, _: enqueue(key))
+
+    def usage(self) -> Usage:
+        """How many searches there may be at a time, are made, and wait."""
+        return self._slots.usage()
 
     async def find(self, key: Key, copies: tuple[CopySpec, ...]) -> CopyFound:
         """The first of these places that has a complete copy; starts the search when nobody did.

@@ -22,6 +22,7 @@ from flinkjob.api.enums import CopyCheck, SavepointErrorCode
 from flinkjob.core.copies.savepoint_copy import CopyPhase, CopySeen, CopyWanted
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected
 from flinkjob.core.identity import UNNAMED
+from flinkjob.core.shares import Usage
 from flinkjob.runtime.background import Background
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.queue import Key
@@ -95,6 +96,10 @@ class CopyTasks:
     def running(self) -> int:
         """Copies that are being made or wait for their turn."""
         return sum(copy.age is None for copy in self._copies.all().values())
+
+    def usage(self) -> Usage:
+        """How many copies there may be at a time, are made, and wait."""
+        return self._slots.usage()
 
     async def look(self, key: Key, wanted: CopyWanted) -> CopySeen:
         """How far a copy is; starts it when nobody did. Its outcome is kept until `cancel`: then the status holds it."""

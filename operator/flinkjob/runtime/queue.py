@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from flinkjob.core.backoff import delay_seconds
-from flinkjob.core.shares import Line, Place, Shares
+from flinkjob.core.shares import Line, Place, Shares, Usage
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +66,10 @@ class WorkQueue:
     def depth(self) -> int:
         """Keys that wait for a worker."""
         return len(self._ready)
+
+    def usage(self) -> Usage:
+        """How many workers there are, are at work (with rounds that have given theirs back), and are waited for."""
+        return Usage(self._shares.limit, self._shares.taken, len(self._ready))
 
     def oldest_seconds(self) -> float:
         """How long the one that waits longest has been waiting."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.flinkmodel import FlinkJobState, JobOverview
 from flinkjob.core.jobfailures import JobFailures
+from flinkjob.runtime.overview import some_at_a_time
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ class Restarts:
         track = self._tracks.get(job_id)
         return track.failures if track is not None else None
 
-    def look(
+    async def look(
         self,
         before: Mapping[str, JobOverview],
         now: Mapping[str, JobOverview],
@@ -96,17 +97,20 @@ class Restarts:
         *,
         refresh: float,
     ) -> None:
-        """Compare two overviews of the cluster.
+        """Compare two overviews of the cluster, some jobs at a time.
 
         Args:
             watched: whether anybody wants to know about a job.
             refresh: seconds that Flink's answers may be old.
         """
         self._refresh = refresh
-        live = {job_id: job for job_id, job in now.items() if not job.state.is_terminal and watched(job_id)}
+        live: set[str] = set()
+        async for some in some_at_a_time(tuple(now.values())):
+            for job in some:
+                if not job.state.is_terminal and watched(job.job_id):
+                    live.add(job.job_id)
+                    self._compare(job.job_id, before.get(job.job_id), job)
         self._tracks = {job_id: track for job_id, track in self._tracks.items() if job_id in live}
-        for job_id, job in live.items():
-            self._compare(job_id, before.get(job_id), job)
         if self._task is None and any(track.wanted is not None for track in self._tracks.values()):
             self._task = asyncio.create_task(self._work(), name=f"failures {self._name}")
 

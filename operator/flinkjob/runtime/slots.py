@@ -15,6 +15,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+from flinkjob.core.shares import Usage
+
 K = TypeVar("K")
 
 
@@ -43,6 +45,10 @@ class Slots:
         self._served: dict[str, int] = {}
         self._turns = 0
         self._waiting: list[_Ticket] = []
+
+    def usage(self) -> Usage:
+        """How many slots there are, are taken, and are waited for."""
+        return Usage(self._limit, self._running.total(), len(self._waiting))
 
     @asynccontextmanager
     async def hold(self, namespace: str, place: str = "") -> AsyncIterator[None]:

@@ -31,6 +31,7 @@ from flinkjob.core.seen import (
     RunPhase,
     RunSeen,
 )
+from flinkjob.core.shares import Usage
 from flinkjob.flink.client import FlinkClient
 from flinkjob.net.places import Places, on_account
 from flinkjob.runtime.background import Background, Work
@@ -79,6 +80,10 @@ class Tasks:
         self._runs: Background[Key, RunJob, RunSeen] = Background(lambda key, _: enqueue(key))
         self._job_graphs: Background[Key, JobGraphRequest, JobGraphSeen] = Background(lambda key, _: enqueue(key))
         self._disposals: Background[tuple[Key, str], tuple[str, ...], DisposalSeen] = Background()
+
+    def usage(self) -> Usage:
+        """How many calls that last there may be, are sent, and wait."""
+        return self._sent.usage()
 
     # artifacts
 

@@ -29,6 +29,7 @@ from flinkjob.snapshots.orders import (
     error_from_json,
     error_to_json,
 )
+from flinkjob.snapshots.pace import Pace
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class _Apart:
         self._memory = memory
         self._answer = answer
         self._progress = progress
+        self._pace = Pace()
 
     async def run(self, order: Mapping[str, Any]) -> dict[str, Any]:
         process = await asyncio.create_subprocess_exec(
@@ -100,6 +102,7 @@ class _Apart:
             if not line:
                 raise self._ended(await process.wait())
             said = json.loads(line)
+            self._pace.note(self._progress.bytes + self._progress.verified)
             if "ask" in said:
                 await _say(process, {"number": said["number"], **await self._answered(said)})
             elif "progress" in said:
@@ -115,8 +118,10 @@ class _Apart:
                 raise self._too_much() if getattr(error, "reason", "") == OUT_OF_MEMORY else error
 
     async def _answered(self, said: Mapping[str, Any]) -> dict[str, Any]:
+        self._pace.step()
         try:
-            return {"answer": await self._answer(said)}
+            with self._pace.paused():
+                return {"answer": await self._answer(said)}
         except FlinkJobError as error:
             return {"error": error_to_json(error)}
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -83,8 +83,8 @@ class Manifest:
             numbers = (found.sequence_number, found.checkpoint_id, *(file.size for file in files))
             if not all(type(number) is int and 0 <= number <= LARGEST_NUMBER for number in numbers):
                 raise ValueError("numbers")
-            if not isinstance(found.identity, str) or len(found.identity) > LONGEST_IDENTITY:
-                raise ValueError("identity")
+            if not all(isinstance(text, str) for text in _texts(found)) or len(found.identity) > LONGEST_IDENTITY:
+                raise ValueError("texts")
             if datetime.fromisoformat(found.time).tzinfo is None:
                 raise ValueError("time without a zone")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -95,6 +95,14 @@ class Manifest:
 def manifest_size(names: Iterable[str]) -> int:
     """About the bytes of a manifest with files of these names; hardly ever less than it becomes."""
     return _BESIDE_FILES + sum(len(name) + _BESIDE_NAME for name in names)
+
+
+def _texts(found: Manifest) -> Iterator[object]:
+    """What has to be a text in it."""
+    yield from (found.identity, found.namespace, found.job, found.source, found.time, found.token)
+    yield from (each for each in (found.job_id, found.format_type, found.flink_version) if each is not None)
+    for file in found.files:
+        yield from (file.name, file.sha256)
 
 
 def _checksum(body: Mapping[str, Any]) -> str:

@@ -18,9 +18,9 @@ import obstore
 import obstore.exceptions as refused
 from obstore.store import ObjectStore
 
-from flinkjob.core.errors import Rejected
+from flinkjob.core.errors import Invalid, Rejected
 from flinkjob.snapshots.reading import whole_of
-from flinkjob.snapshots.stores import store_errors
+from flinkjob.snapshots.stores import NO_CONDITIONS, store_errors
 
 if TYPE_CHECKING:
     from obstore import UpdateVersion
@@ -111,12 +111,14 @@ class PlaceObjects:
         """Write it unless something is there; whether it was written."""
         try:
             async with self.writing(step):
-                with store_errors(path):
+                with store_errors(path, conditional=True):
                     await obstore.put_async(
                         self.store, path, json.dumps(content).encode(), mode="create", use_multipart=False
                     )
         except (refused.AlreadyExistsError, refused.PreconditionError):
             return False
+        except NO_CONDITIONS as error:
+            raise Invalid(f"the store of {self.root} knows no conditional writes; use one that does") from error
         except Rejected as error:
             if error.code == 404:  # of a write: there is no bucket, or no such account
                 raise Rejected(404, "the store denies access: it knows no such bucket or access key") from error
@@ -130,11 +132,11 @@ class PlaceObjects:
         body = json.dumps(content).encode()
         async with self.writing(step):
             try:
-                with store_errors(path):
+                with store_errors(path, conditional=True):
                     await obstore.put_async(self.store, path, body, mode=version or "overwrite", use_multipart=False)
             except (refused.AlreadyExistsError, refused.PreconditionError):
                 return False
-            except (refused.NotSupportedError, NotImplementedError):
+            except NO_CONDITIONS:
                 with store_errors(path):
                     await obstore.put_async(self.store, path, body, use_multipart=False)
         return True

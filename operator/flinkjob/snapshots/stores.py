@@ -43,6 +43,9 @@ _STATUS = re.compile(r"(status code: \d+(?: [A-Z][A-Za-z' ]*)?).*")
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _IDENTITY = ("AWS_", "AZURE_", "GOOGLE_", "IDENTITY_", "MSI_", "SERVICE_ACCOUNT")
 """How the variables begin from which the library takes credentials and settings of its own accord."""
+NO_CONDITIONS = (refused.NotSupportedError, NotImplementedError)
+"""What the library raises where a store knows no conditional writes."""
+_ABOUT_CONDITIONS = (refused.AlreadyExistsError, refused.PreconditionError, *NO_CONDITIONS)
 _ENVIRONMENT = threading.Lock()
 _S3, _GCS, _AZURE = ("s3", "s3a", "s3n", "s3p"), ("gs",), ("az", "abfs", "abfss", "wasb", "wasbs")
 
@@ -204,8 +207,13 @@ def _azure(address: StoreAddress, host: str) -> Any:
 
 
 @contextmanager
-def store_errors(what: str) -> Iterator[None]:
-    """Turns the library's errors into the operator's; `what` is the path or the thing that was asked for.
+def store_errors(what: str, *, conditional: bool = False) -> Iterator[None]:
+    """Turns the library's errors into the operator's.
+
+    Args:
+        what: the path or the thing that was asked for.
+        conditional: a write under a condition, whose caller catches what the library says of conditions. A store may say
+            the same of a read, which means nothing.
 
     Raises:
         Rejected: the store said no (permission, credentials, not found).
@@ -219,8 +227,10 @@ def store_errors(what: str) -> Iterator[None]:
         raise Rejected(403, f"the store denies access to {what}", permanent=False) from error
     except (refused.NotFoundError, FileNotFoundError) as error:
         raise Rejected(404, f"the store has no {what}", permanent=True) from error
-    except (refused.AlreadyExistsError, refused.PreconditionError, refused.NotSupportedError):
-        raise
+    except _ABOUT_CONDITIONS as error:
+        if conditional:
+            raise
+        raise Transient("store", one_line(f"{what}: {_cause(error)}")) from error
     except (refused.UnknownConfigurationKeyError, refused.InvalidPathError, ValueError) as error:
         raise Invalid(f"{what}: the store's address or credentials cannot be used") from error
     except (refused.BaseError, OSError) as error:

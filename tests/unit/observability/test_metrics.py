@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 import flinkjob
+from flinkjob.net.places import Places, on_account
 from flinkjob.observability.metrics import Metrics, endpoint_label
+from flinkjob.runtime.slots import Slots
 
 FLINK = Path(flinkjob.__file__).parent / "flink"
 PATH = re.compile(r'"(/(?:jobs|jars|config|overview|jobmanager|savepoint-disposal)\b[^"]*)"')
@@ -73,6 +76,28 @@ def test_counting(metrics: Metrics, registry: CollectorRegistry) -> None:
         'flinkjob_jobs{phase="Pending"} 1.0',
     ):
         assert line in text.splitlines()
+
+
+@pytest.mark.isolation("shares")
+async def test_what_namespaces_share_is_shown_without_a_label_for_each(
+    metrics: Metrics, registry: CollectorRegistry
+) -> None:
+    places, slots = Places(2, each=1), Slots(2, share=1)
+    metrics.watch_shared({"connections": places.usage, "downloads": slots.usage})
+    with on_account(("evil",)):
+        taken = await places.take()
+        waits = asyncio.create_task(places.take())
+    async with slots.hold("evil", "a"):
+        await asyncio.sleep(0)
+        lines = generate_latest(registry).decode().splitlines()
+    for resource, waiting in (("connections", 1), ("downloads", 0)):
+        assert f'flinkjob_shared_limit{{resource="{resource}"}} 2.0' in lines
+        assert f'flinkjob_shared_taken{{resource="{resource}"}} 1.0' in lines
+        assert f'flinkjob_shared_waiting{{resource="{resource}"}} {waiting}.0' in lines
+    assert not [line for line in lines if "evil" in line]
+    places.give_back(taken)
+    places.give_back(await waits)
+    assert places.usage() == (2, 0, 0)
 
 
 @pytest.mark.parametrize(

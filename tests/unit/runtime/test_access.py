@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 import httpx
@@ -10,7 +11,8 @@ import pytest
 
 from flinkjob.api.references import KeyRef, NamedKey
 from flinkjob.core.errors import Transient
-from flinkjob.runtime.access import FRESH_SECONDS, NEVER_SENT, SecretAuth, Vault
+from flinkjob.kube.errors import rejection
+from flinkjob.runtime.access import FRESH_SECONDS, NEVER_SENT, REFUSED_SECONDS, SecretAuth, Vault
 
 
 class Shelf:
@@ -144,3 +146,46 @@ async def test_trust_from_a_configmap() -> None:
     shelf.configmaps["trust"] = {"ca.crt": "PEM"}
     reference = KeyRef(config_map_key_ref=NamedKey(name="trust", key="ca.crt"))
     assert await Vault(shelf, "ns").value(reference) == b"PEM"
+
+
+class Unbound(Shelf):
+    """A namespace that may have bound the role or not."""
+
+    bound = False
+
+    async def read_secret(self, namespace: str, name: str) -> dict[str, Any] | None:
+        if self.bound:
+            return await super().read_secret(namespace, name)
+        said = (
+            f'secrets "{name}" is forbidden: User "system:serviceaccount:flinkjob-system:flinkjob-operator" cannot get'
+        )
+        raise rejection(403, json.dumps({"message": said}).encode(), "get secrets")
+
+
+@pytest.mark.threat("misused-account", "foreign-secret")
+async def test_a_namespace_that_has_not_bound_the_role_is_told_how() -> None:
+    with pytest.raises(Transient) as refused:
+        await authorization(SecretAuth(Vault(Unbound(bearer={"token": "t"}), "team-a"), "bearer"))
+    assert refused.value.message == (
+        "Secret team-a/bearer cannot be read: the operator may not; who looks after team-a can allow it: kubectl create "
+        "rolebinding flinkjob-operator-secrets -n team-a --clusterrole=flinkjob-operator-secrets "
+        "--serviceaccount=flinkjob-system:flinkjob-operator"
+    )
+
+
+@pytest.mark.threat("misused-account")
+async def test_a_permission_that_is_taken_back_ends_the_use_of_what_was_read() -> None:
+    """But not at once: a namespace that is being deleted loses its bindings before its FlinkJobs."""
+    shelf, clock = Unbound(bearer={"token": "t"}), Clock()
+    auth = SecretAuth(Vault(shelf, "ns", clock), "bearer")
+    shelf.bound = True
+    assert await authorization(auth) == "Bearer t"
+    shelf.bound = False
+    clock.now = REFUSED_SECONDS - 1
+    assert await authorization(auth) == "Bearer t"
+    clock.now = REFUSED_SECONDS + FRESH_SECONDS
+    with pytest.raises(Transient, match="cannot be read"):
+        await authorization(auth)
+    clock.now += 1
+    with pytest.raises(Transient, match="cannot be read"):
+        await authorization(auth)

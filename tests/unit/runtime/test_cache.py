@@ -193,3 +193,13 @@ def test_who_waits_for_a_flinksavepoint() -> None:
     assert list(cache.waiting_for("default", "demo-1")) == [KEY]
     assert list(cache.waiting_for("other", "demo-1")) == []
     assert list(cache.waiting_for("default", "demo-2")) == []
+
+
+@pytest.mark.invariant(12)
+@pytest.mark.parametrize("spec", ["text", [], 5, {"jobRef": "text"}, {"jobRef": []}, {"jobRef": {"name": {}}}])
+def test_a_savepoint_whose_spec_is_of_another_type_is_kept_by_itself(spec: Any) -> None:
+    cache = ObjectCache()
+    assert cache.put_savepoint(_savepoint() | {"spec": spec}) == ("default", "")
+    known = cache.savepoint("default", "demo-1")
+    assert known is not None
+    assert known.spec_error is not None

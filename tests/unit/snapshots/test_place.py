@@ -184,6 +184,10 @@ def test_a_manifest_with_a_changed_byte_is_none_or_says_the_same(position: int, 
         {"sequence_number": 2**63},
         {"identity": 7},
         {"identity": "x" * 64},
+        {"source": 5},
+        {"token": ["x"]},
+        {"flink_version": 2.1},
+        {"files": (ManifestFile(name="a", size=1, sha256=5),)},  # type: ignore[arg-type]
     ],
     ids=str,
 )

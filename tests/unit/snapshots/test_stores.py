@@ -165,7 +165,7 @@ async def test_a_directory_that_is_empty_again_is_removed(tmp_path: Path) -> Non
 
 
 @pytest.mark.threat("other-host")
-@pytest.mark.parametrize("status", [400, 500, 404, 403])
+@pytest.mark.parametrize("status", [400, 500, 404, 403, 409, 412, 304, 501])
 async def test_what_a_server_answered_is_not_told(serve: Any, status: int) -> None:
     server = serve("127.0.0.1", status)
     with pytest.raises(FlinkJobError) as caught:
