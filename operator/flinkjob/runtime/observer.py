@@ -225,10 +225,14 @@ class Observer:
 
     def in_time(self, key: Key, uid: str, observation: Observation) -> Observation:
         """What a FlinkSavepoint is decided by: without the cluster where the round may not ask any more."""
+        return observation if self.has_time(key, uid) else _silent(observation, TOO_SLOW)
+
+    def has_time(self, key: Key, uid: str) -> bool:
+        """Whether the round may still ask and call Flink for a FlinkSavepoint; one that it may not is first in the next."""
         if time.monotonic() < self._until[key]:
-            return observation
+            return True
         self._missed.setdefault(key, set()).add(uid)
-        return _silent(observation, TOO_SLOW)
+        return False
 
     async def may_connect(self, url: str, namespace: str) -> bool:
         """Whether objects of a namespace may use the address: it passes the list of allowed hosts, and where it leads to
