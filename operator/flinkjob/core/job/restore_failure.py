@@ -95,8 +95,8 @@ def halt_after_end(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunE
         if before is None or before.submission == last.number or before.not_started is None:
             return None
         if before.not_started == digest_of_cause(message):
-            why = "failed before all its tasks ran, as the run before did: change the spec, restartNonce or"
-            text = f"run {last.number} {why} initialState with a new nonce to try again; {message}"
+            why = f"run {last.number} failed before all its tasks ran, as the run before did: {message}"
+            text = with_steps(why, "change the spec, restartNonce or initialState with a new nonce to try again")
             return draft.stall(Reason.RestoreFailed if last.restored_from else Reason.JobFailed, text)
         return None
     if last.restored_from is None or _allowed_by_now(spec, last, end):
