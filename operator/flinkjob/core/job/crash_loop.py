@@ -12,7 +12,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from flinkjob.api.enums import Phase
-from flinkjob.api.flinkjob_status import FailureInfo, Submission
+from flinkjob.api.failure_status import FailureInfo
+from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.errors import one_line
 from flinkjob.core.flinkmodel import JobException, JobOverview
