@@ -1,7 +1,7 @@
 """Gathers what a decision needs: the cheap part always, facts that cost a call only when the decision asks for them.
 
 Called by the reconciler. Invariants: it decides nothing; an answer that cannot be had makes the cluster unreachable for this
-round, never a job absent or failed; nothing is asked of a cluster that may not be spoken to; a round asks for a limited time,
+round, never a job absent or failed; no cluster is asked that may not be connected to; a round asks for a limited time,
 after which all that it has not asked counts as not answered. Only questions are cut off, never a call with an effect.
 """
 
@@ -240,8 +240,8 @@ class Observer:
         return (await self._closed(url, namespace))[1] is None
 
     async def _closed(self, url: str, namespace: str) -> tuple[str, ClusterSeen | None]:
-        """Why this address may not be spoken to, "" where it may or where that cannot be found out now; and, for both, what
-        is seen of a cluster that is not asked: None where it may be asked."""
+        """Why this address may not be connected to, "" where it may or where that cannot be found out now; and, for both,
+        what is seen of a cluster that is not asked: None where it may be asked."""
         try:
             self._hosts.check_url(url)
             access_denied = await self._services.refusal(url, namespace)

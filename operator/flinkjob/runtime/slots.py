@@ -49,7 +49,7 @@ class Slots:
         """Hold a slot, once there is one.
 
         Args:
-            place: what may crawl by itself within the namespace, such as a store.
+            place: what may be slow on its own within the namespace, such as a store.
         """
         ticket = _Ticket(namespace, place, asyncio.get_running_loop().create_future())
         self._waiting.append(ticket)

@@ -132,7 +132,7 @@ def _worth_a_write(known: FailureInfo | None, newest: FailureInfo) -> bool:
 
 
 def _fail(draft: Draft, known: FailureInfo | None, newest: FailureInfo) -> None:
-    """Put another failure into the status and tell of it where it is news."""
+    """Put another failure into the status and report it where it is news."""
     if (news := _is_new(newest)) is not None:
         newest = replace(newest, causes=(*newest.causes, news))
         draft.event(Reason.Restarting, f"Flink restarts the job after a failure: {describe(newest)}", warning=True)

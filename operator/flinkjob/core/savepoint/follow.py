@@ -17,7 +17,6 @@ from flinkjob.core.savepoint.draft import Halt, SavepointDraft
 from flinkjob.core.savepoint.trigger import attempt_failed, send
 from flinkjob.core.seen import Presence
 
-
 UNANSWERED_PAUSE = 1.0
 """Seconds until a job is looked at again of which it is not known whether it is there."""
 

@@ -191,7 +191,7 @@ def test_ids_and_numbers_do_not_make_another_cause() -> None:
 
 
 def test_of_a_long_cause_the_way_out_is_not_cut() -> None:
-    cause = "Caused by: " + "x" * 2000
+    cause = "Caused by: " + "x" * 480
     first = RestartInfo(attempts=1, submission=1, not_started=digest_of_cause(cause))
     decision = decide(job(status=replace(_ended_again(starting(), cause, number=2), restart=first), held=False), seen())
     assert decision.status.plan is not None
