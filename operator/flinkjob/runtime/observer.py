@@ -37,8 +37,8 @@ from flinkjob.core.facts import (
     OwnerMarks,
     Revision,
     RunningGraph,
-    Slots,
     Snapshots,
+    TaskSlots,
     Triggered,
     UnknownJobs,
     UnlistedJob,
@@ -305,7 +305,7 @@ class Observer:
                 return next(iter(await cluster.client.exceptions(fact.job_id, limit=1)), None)
             case RunningGraph():
                 return await cluster.client.running_graph(fact.job_id)
-            case Slots():
+            case TaskSlots():
                 return await cluster.client.cluster_overview()
             case OwnerMark():
                 return await cluster.mark(fact.job_id)
