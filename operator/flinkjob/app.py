@@ -90,7 +90,7 @@ class App:
 
         Raises:
             FlinkJobError: the API server does not serve the kinds, or cannot be reached.
-            CancelledError: told to end before it watched anything.
+            CancelledError: asked to end before it watched anything.
         """
         settings = self._settings
         _end_when_told()

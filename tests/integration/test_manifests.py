@@ -11,7 +11,8 @@ import yaml
 
 from deploy.local.binaries import control_plane_binary
 from flinkjob.api.codec import dump_status, parse_job, parse_savepoint
-from flinkjob.api.flinkjob_status import FailureInfo, FlinkJobStatus, Plan
+from flinkjob.api.failure_status import FailureInfo
+from flinkjob.api.flinkjob_status import FlinkJobStatus, Plan
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from tests.unit.api.objects import filled
 

@@ -16,7 +16,8 @@ from typing import Any
 from flinkjob.api.codec import dump_status
 from flinkjob.api.crd import flinkjob_crd
 from flinkjob.api.enums import EndCause, HoldReason, RunResult, SnapshotKind
-from flinkjob.api.flinkjob_status import FlinkJobStatus, Hold, RestartInfo
+from flinkjob.api.failure_status import RestartInfo
+from flinkjob.api.flinkjob_status import FlinkJobStatus, Hold
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import PostEvent
 from flinkjob.core.errors import SubmitRejection

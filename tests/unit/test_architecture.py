@@ -1,4 +1,4 @@
-"""docs/architecture.md names files that exist, words that the code uses, and every entrance of the core."""
+"""docs/architecture.md names files that exist, words of the code, and every entrance of the core; no module is long."""
 
 from __future__ import annotations
 
@@ -60,6 +60,18 @@ def test_no_entrance_of_the_core_is_left_out() -> None:
     folders = [each.parent.name for each in CORE.glob("*/__init__.py")]
     assert sorted(each for each in modules if f"core/{each}" not in named) == []
     assert sorted(each for each in folders if not any(path.startswith(f"core/{each}/") for path in named)) == []
+
+
+def longer_than(lines: int, *files: Path) -> list[str]:
+    """The files that have more lines."""
+    return sorted(file.name for file in files if len(file.read_text().splitlines()) > lines)
+
+
+def test_no_module_has_more_than_400_lines() -> None:
+    modules = list(OPERATOR.rglob("*.py"))
+    assert len(modules) > 100
+    assert longer_than(400, *modules) == []
+    assert longer_than(20, Path(__file__)) == [Path(__file__).name]
 
 
 def test_a_path_that_is_gone_is_found(tmp_path: Path) -> None:

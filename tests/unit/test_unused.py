@@ -40,7 +40,12 @@ MIRRORS = (
 IN_ANNOTATIONS = ("flinkjob.api.fieldclass.",)
 """Enums that stand in the declared types of fields, where no code reads them."""
 
-STATUS = ("flinkjob.api.flinkjob_status.", "flinkjob.api.flinksavepoint_status.", "planted.status.")
+STATUS = (
+    "flinkjob.api.flinkjob_status.",
+    "flinkjob.api.failure_status.",
+    "flinkjob.api.flinksavepoint_status.",
+    "planted.status.",
+)
 STATUS_IN_SYNC = ("Status", "Progress", "Success", "Failure")
 ENUM, SPEC = "enum.Enum", "flinkjob.api.model.SpecModel"
 METRICS = ("flinkjob.observability.metrics.Metrics", "planted.metrics.Metrics")

@@ -62,7 +62,7 @@ _WORDS: Final[Mapping[str, type[StrEnum]]] = {
 
 
 def _shape(schema: Mapping[str, Any]) -> str:
-    """What tells a string of one type from others: its pattern, or the first of its rules; "" where it has neither."""
+    """What sets a string of one type apart: its pattern, or the first of its rules; "" where it has neither."""
     found: Sequence[Mapping[str, str]] = schema.get("x-kubernetes-validations") or ({},)
     return schema.get("pattern") or found[0].get("rule", "")
 

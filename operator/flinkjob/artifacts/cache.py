@@ -33,7 +33,7 @@ class Fetched:
     digest: str
     path: Path
     version: object
-    """Given to the source next time, to see whether the content is still the same; None: it cannot tell."""
+    """Given to the source next time, to see whether the content is still the same; None: that cannot be known."""
 
 
 class Partial:

@@ -2,7 +2,7 @@
 
 Called by `runtime` before a jar is uploaded to Flink; may take minutes, so never while a worker holds a key.
 Invariants: what is returned is complete, is a zip archive, has the digest asked for, and stays on disk while the
-`Artifact` is referenced; no host is spoken to, and no redirect followed, without `check_url`; nothing is read outside
+`Artifact` is referenced; no host is connected to, and no redirect followed, without `check_url`; nothing is read outside
 the allowed directories; the same URI is downloaded once at a time for a namespace, however many ask; nothing is fetched
 without a turn.
 """

@@ -1,6 +1,6 @@
 """Downloads over http and https.
 
-Used by `fetch.ArtifactStore` alone. Every host, of redirects too, passes `check_url` before it is spoken to;
+Used by `fetch.ArtifactStore` alone. Every host, of redirects too, passes `check_url` before it is connected to;
 credentials in a URL are sent to that URL only. Nothing but a complete, checked zip archive gets into the cache.
 """
 

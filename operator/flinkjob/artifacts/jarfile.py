@@ -62,7 +62,7 @@ def check_is_jar(path: Path, *, name: str) -> None:
     Raises:
         ArtifactInvalid: `not-a-jar`.
         ArtifactUnavailable: `cut-off`: it begins as one and has no end (still being copied, or cut off by a server
-            that told no length).
+            that announced no length).
     """
     with path.open("rb") as file:
         start = file.read(len(ZIP_START))

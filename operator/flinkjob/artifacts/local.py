@@ -77,7 +77,7 @@ class LocalSource:
             raise ArtifactInvalid("not-allowed", f"jar: {name} is not below a directory that the operator may read")
         if path.is_dir():
             raise ArtifactInvalid("not-a-file", f"jar: {name} is not a file")
-        if not path.exists():  # asked only inside allowed directories: elsewhere nothing is told
+        if not path.exists():  # asked only inside allowed directories: elsewhere nothing is disclosed
             raise ArtifactInvalid("not-found", f"jar: {name} does not exist")
         return path
 

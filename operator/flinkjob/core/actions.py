@@ -1,7 +1,7 @@
 """The closed set of things that a decision can ask for; the executor performs them in the order of their stage.
 
 Stages (see `runtime/executor.py`): what must exist before the intent (finalizer, revision, recorded savepoints), then the
-status itself (compare-and-set), then the calls with an effect on Flink, last what only tells or tidies up.
+status itself (compare-and-set), then the calls with an effect on Flink, last what only reports or tidies up.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class AddFinalizer:
 
 @dataclass(frozen=True, kw_only=True)
 class RemoveFinalizer:
-    """Let the object go: no Flink job of it may be running, or it is left behind on purpose."""
+    """Release the object: no Flink job of it may be running, or it is left behind on purpose."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class RecordSavepoint:
     """Record a savepoint that the operator itself took, in so many seconds, as a completed FlinkSavepoint.
 
     Attributes:
-        sync_to: where it is copied to by itself, since its FlinkJob will be gone.
+        sync_to: where it is copied to automatically, since its FlinkJob will be gone.
     """
 
     name: str
@@ -158,7 +158,7 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class PostEvent:
-    """Tell about one transition.
+    """Report one transition.
 
     Attributes:
         once_for: what several objects of a namespace would say the same of: only one of them does, within an hour.

@@ -96,8 +96,8 @@ class OwnerMark(Fact[Mark | None]):
 
 
 @dataclass(frozen=True)
-class Slots(Fact[ClusterOverview]):
-    """Slots and TaskManagers of the cluster."""
+class TaskSlots(Fact[ClusterOverview]):
+    """TaskSlots and TaskManagers of the cluster."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What Flink says and is told, as plain values: job states, snapshots, triggers, requests.
+"""What Flink says and is asked, as plain values: job states, snapshots, triggers, requests.
 
 Used by: the decisions (core), the REST client that makes these (flink) and the runtime. Invariants: immutable, no I/O;
 times are aware UTC; words that a newer Flink may add become `UNKNOWN` and are never terminal or complete.
@@ -197,7 +197,7 @@ class CheckpointStats:
 
     @property
     def savepoint_in_progress(self) -> bool:
-        """Whether some savepoint is being written; which one cannot be told, since its place shows only at its end."""
+        """Whether some savepoint is being written; which one is unknown, since its place shows only at its end."""
         return any(one.status is CheckpointStatus.IN_PROGRESS and one.is_savepoint for one in self.snapshots())
 
     def below(self, directory: str) -> tuple[Checkpoint, ...]:
@@ -371,7 +371,7 @@ def normalise_location(location: str) -> str:
 
 
 def is_checkpoint_place(location: str) -> bool:
-    """True for the directory of a checkpoint, which Flink may delete by itself, not of a savepoint."""
+    """True for the directory of a checkpoint, which Flink may delete on its own, not of a savepoint."""
     return _CHECKPOINT.search(normalise_location(location)) is not None
 
 

@@ -1,7 +1,7 @@
 """Deterministic names: Flink job ids, trigger ids, directories, jar and revision names.
 
 Every id that is sent to Flink is a function of what it stands for, so that repeating a call after a crash repeats the
-same id and Flink (or the next look at the cluster) can tell that it is the same wish. Called by the job and savepoint
+same id and Flink (or the next look at the cluster) can see that it is the same wish. Called by the job and savepoint
 decisions and by the observer, which recognises own jobs in `/jobs/overview` by their prefix.
 
 A Flink job id has 32 hex digits. What they show cannot be changed by any program, unlike the owner mark:
@@ -182,12 +182,12 @@ def trigger_id(uid: str, submission: int, kind: str, attempt: int) -> str:
 def attempt_directory(
     base: str, *, namespace: str, name: str, uid: str, submission: int, kind: str, attempt: int
 ) -> str:
-    """The target directory of one savepoint attempt: nobody else writes there, so what lies in it is this attempt's."""
+    """The target directory of one savepoint attempt: nobody else writes there, so what is in it is this attempt's."""
     return f"{base.rstrip('/')}/{namespace}/{name}/{uid}/{submission}-{kind.lower()}-{attempt}"
 
 
 def is_attempt_of(location: str, namespace: str) -> bool:
-    """Whether a snapshot lies directly in an `attempt_directory` of an object of this namespace.
+    """Whether a snapshot is directly in an `attempt_directory` of an object of this namespace.
 
     The end of the path says so, which other spellings of the way there do not change.
     """

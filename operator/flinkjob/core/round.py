@@ -18,7 +18,7 @@ from flinkjob.api.constants import FINALIZER
 from flinkjob.api.enums import SavepointPhase
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.core.actions import Action, DiscardArtifact, RemoveFinalizer, RunJob
-from flinkjob.core.copies.queue import Turns, kept_until_copied, turns
+from flinkjob.core.copies.queue import CopyTurns, copy_turns, kept_until_copied
 from flinkjob.core.copies.savepoint_copy import CopyPhase, CopyProgress, follow_copy, snapshot_view, wanted_copy
 from flinkjob.core.facts import (
     Accessible,
@@ -82,7 +82,7 @@ class _Deciding:
             views = tuple(map(snapshot_view, given.savepoints))
             if given.job is not None and self._job is None:
                 self._job = _job_decision(given, given.job, views, observation)
-            turn = turns(given.job.spec if given.job is not None else None, views, observation.now)
+            turn = copy_turns(given.job.spec if given.job is not None else None, views, observation.now)
             for savepoint in _in_turn(given, self._done):
                 self._about = savepoint.meta.uid
                 self._note(self._alone(savepoint, turn))
@@ -109,7 +109,7 @@ class _Deciding:
         else:
             self._latest[uid] = replace(done.savepoint, status=decision.status)
 
-    def _alone(self, savepoint: FlinkSavepoint, turn: Turns) -> SavepointRound:
+    def _alone(self, savepoint: FlinkSavepoint, turn: CopyTurns) -> SavepointRound:
         """As `_decided`; what is wrong with one ends the round of no other."""
         uid = savepoint.meta.uid
         if uid in self._given.failed:
@@ -121,7 +121,7 @@ class _Deciding:
         except Exception as error:  # noqa: BLE001 - the reconciler logs it
             return SavepointRound(savepoint=savepoint, copies=True, error=error)
 
-    def _decided(self, savepoint: FlinkSavepoint, turn: Turns) -> SavepointRound:
+    def _decided(self, savepoint: FlinkSavepoint, turn: CopyTurns) -> SavepointRound:
         if savepoint.status_error is not None:
             return _released(self._given, savepoint, savepoint.status_error)
         decision = self._snapshot_decision(savepoint)
@@ -307,7 +307,7 @@ def _disposers(given: RoundInput, savepoint: FlinkSavepoint, observation: Observ
 
 
 def _with_copy(
-    given: RoundInput, savepoint: FlinkSavepoint, decision: SavepointDecision, turn: Turns, watch: Watch | None
+    given: RoundInput, savepoint: FlinkSavepoint, decision: SavepointDecision, turn: CopyTurns, watch: Watch | None
 ) -> SavepointRound:
     """The decision about the snapshot, and what its copy adds to it."""
     uid, observation = savepoint.meta.uid, given.of(savepoint.meta.uid)

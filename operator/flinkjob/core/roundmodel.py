@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
 from flinkjob.api.flinksavepoint_spec import TargetSpec
 from flinkjob.core.access.grants import StoreGrants
+from flinkjob.core.actions import CancelJob, StopJob, TakeCheckpoint, TakeSavepoint
 from flinkjob.core.facts import Answers, Fact, NeedFact, Where
 from flinkjob.core.model import JobDecision, Observation, SavepointDecision
 
@@ -54,6 +55,13 @@ class SavepointRound:
     copies: bool = False
     copied: bool = False
     error: Exception | None = None
+
+    @property
+    def calls_flink(self) -> bool:
+        """Whether it has an effect on Flink: then it can wait for the next round. What is only written cannot, since the
+        FlinkJob may forget it in this one."""
+        actions = self.decision.actions if self.decision is not None else ()
+        return any(isinstance(action, StopJob | TakeSavepoint | TakeCheckpoint | CancelJob) for action in actions)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -116,7 +116,7 @@ class ArtifactSeen:
     """Outcome of an `ArtifactRequest`.
 
     Attributes:
-        permanent: a failure that is not tried again by itself.
+        permanent: a failure that is not tried again automatically.
         other_content: the address gives another content than the digest asked for.
     """
 

@@ -1,8 +1,9 @@
 """Shares: who may have one of a limited number of places, and who of those that wait is next, so that no group takes all.
 
-A group is a namespace. Used by `runtime/queue.py` (workers) and `net/places.py` (long calls, connections, look-ups of names),
-which do the waiting. Invariants: no group has more places than its share; while fewer groups than places are at work, a group
-that has no place gets one at once; groups take turns, and within a group who came first is first.
+A group is a namespace. Used by `runtime/queue.py` (workers), `net/places.py` (long calls, connections, look-ups of names) and
+`runtime/slots.py` (downloads, copies), which do the waiting. Invariants: no group has more places than its share; while fewer
+groups than places are at work, a group that has no place gets one at once; groups take turns, and within a group who came
+first is first.
 """
 
 from __future__ import annotations
@@ -83,6 +84,11 @@ class Shares:
         """Whether the group may have another place now."""
         own, held = self._taken[group], self._total - self.aside
         return own < self._each and (held < self.limit or (own == 0 and held < 2 * self.limit))
+
+    def may_exceed(self, group: str) -> bool:
+        """Whether the group may have one more than its share for something else than what its places are held by, which may
+        all be slow: as long as a place is left for another group."""
+        return self._taken[group] <= self._each and self._total - self.aside < 2 * self.limit - 1
 
     def crowded(self, group: str) -> bool:
         """Whether half of all places are taken, or half of what the group may have."""

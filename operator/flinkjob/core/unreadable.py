@@ -22,7 +22,7 @@ from flinkjob.core.pauses import AT_ONCE
 
 
 def unreadable_event(about: FlinkJob | FlinkSavepoint) -> PostEvent:
-    """What a person is told of a status that cannot be read."""
+    """The Event about a status that cannot be read."""
     deleting = about.meta.deletion_time is not None
     what = "the deletion goes on without this field" if deleting else "nothing is done until it can be read"
     message = one_line(f"{about.status_error}; {what}")

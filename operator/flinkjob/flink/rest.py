@@ -127,7 +127,7 @@ class FlinkRest:
             long: whether it may take minutes.
 
         Raises:
-            Unreachable: no usable answer came; `reached` tells whether the request may have had its effect.
+            Unreachable: no usable answer came; `reached` says whether the request may have had its effect.
             Invalid: the address is no URL.
         """
         limits = httpx.Timeout(timeout, connect=min(timeout, self.timeout))

@@ -1,4 +1,4 @@
-"""Kopf's settings for a watch engine that patches nothing by itself; the measured reasons are in the design notes."""
+"""Kopf's settings for a watch engine that patches nothing on its own; the measured reasons are in the design notes."""
 
 from __future__ import annotations
 

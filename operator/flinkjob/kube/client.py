@@ -52,7 +52,7 @@ class KubeClient:
         """From now on `require` is called right before each request that changes something, repeated ones too.
 
         What it raises ends the call. Leases are exempt, since by them it is found out who may write, and Events, since they
-        tell what was done already.
+        know what was done already.
         """
         self._api.ask_before_writes(require)
 

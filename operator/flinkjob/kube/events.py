@@ -129,7 +129,7 @@ class EventRecorder:
         await self.close()
 
     def post(self, ref: ObjectRef, *, type: EventType = "Normal", reason: str, message: str) -> bool:
-        """Lets an Event about `ref` wait for its sender; False when another one tells it too, or when it is left out.
+        """Lets an Event about `ref` wait for its sender; False when another one reports it too, or when it is left out.
 
         Args:
             reason: CamelCase, a member of the reasons' enum.
@@ -194,7 +194,7 @@ class EventRecorder:
         return False
 
     def _takes_place(self, event: _Event) -> bool:
-        """Whether an older one about the same object, with the same reason, waits: it tells the newer message instead."""
+        """Whether an older one about the same object, with the same reason, waits: it reports the newer message instead."""
         older = self._newest.get((_object(event.ref), event.type, event.reason))
         if older is None:
             return False
@@ -270,7 +270,7 @@ class EventRecorder:
 
 
 def _object(ref: ObjectRef) -> str:
-    """What tells objects apart."""
+    """What distinguishes objects."""
     return ref.uid or f"{ref.kind}/{ref.namespace}/{ref.name}"
 
 

@@ -124,7 +124,7 @@ def _of(found: dict[str, Any]) -> list[str]:
 
 
 class _deadline:  # noqa: N801 - used as a word
-    """`asyncio.timeout` whose end is told as KubeUnavailable."""
+    """`asyncio.timeout` whose end is raised as KubeUnavailable."""
 
     def __init__(self, seconds: float, message: str) -> None:
         self._timeout = asyncio.timeout(seconds)

@@ -147,5 +147,5 @@ class _ArtifactTransport(httpx.AsyncBaseTransport):
 
 
 def artifact_client(check: AddressCheck) -> httpx.AsyncClient:
-    """The client for artifacts: it follows no redirect by itself, and uses the environment's proxy where there is one."""
+    """The client for artifacts: it follows no redirect, and uses the environment's proxy where there is one."""
     return httpx.AsyncClient(follow_redirects=False, transport=_ArtifactTransport(check))

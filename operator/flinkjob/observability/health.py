@@ -1,7 +1,7 @@
 """Liveness, readiness and metrics over HTTP.
 
 Started by `app`. The checks are functions that return None when all is well, else one line that says what is not; they
-must be quick, and one that raises counts as a failure that is told, never as a hanging probe.
+must be quick, and one that raises counts as a failure that is reported, never as a hanging probe.
 """
 
 from __future__ import annotations

@@ -150,7 +150,7 @@ class Metrics:
         self.flink_request_seconds.labels(endpoint).observe(seconds)
 
     def count_event(self, kind: str, reason: str) -> None:
-        """Counts a transition of which an Event tells."""
+        """Counts a transition that an Event reports."""
         self.events_total.labels(kind, reason).inc()
 
     def reconciled(self, kind: str, result: str, seconds: float) -> None:

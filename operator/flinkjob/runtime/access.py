@@ -1,4 +1,4 @@
-"""How a Flink cluster is spoken to: plain, with basic or bearer credentials, with TLS and client certificates from Secrets.
+"""How a Flink cluster is reached: plain, with basic or bearer credentials, with TLS and client certificates from Secrets.
 
 Used by `Connections` to make its clients. Invariants: a Secret or ConfigMap is read only in the namespace of the FlinkJob
 that names it; what was read is used again for a minute, and for ever when it cannot be read any more (a deletion must end in

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint, Meta, parse_job, parse_savepoint
-from flinkjob.api.enums import InitialStateStrategy, SavepointPhase
 from flinkjob.api.flinksavepoint_spec import JobRef
-from flinkjob.core.copies.savepoint_copy import is_being_copied, snapshot_view
-from flinkjob.core.flinkmodel import normalise_location
+from flinkjob.core.copies.in_use import being_copied, places_of, recorded
 from flinkjob.core.identity import name_in, shown_name
-from flinkjob.core.job.restore_point import completed_in_order, redeploys
 from flinkjob.kube.kinds import Kind
 from flinkjob.runtime.queue import Key
 
@@ -183,50 +181,20 @@ class ObjectCache:
         return set(self._jobs) | {key for key, names in self._by_job.items() if names}
 
     def snapshots_in_use(self) -> frozenset[str]:
-        """Normalised places of all snapshots that some FlinkJob was started from or would start from.
-
-        The newest savepoint of a job that runs is not among them: whether it is needed, its checkpoints tell.
-        """
-        used: set[str] = set()
+        """Normalised places of all snapshots that some FlinkJob was started from or would start from."""
+        used = being_copied(self.savepoints())
         for key, job in self._jobs.items():
-            submission, hold, spec = job.status.submission, job.status.hold, job.spec
-            places = [hold.location if hold is not None else None]
-            if submission is not None:
-                places += [submission.restored_from, submission.end.snapshot if submission.end is not None else None]
-            if spec is not None:
-                places.append(spec.initial_state.location)
-                if spec.initial_state.savepoint_ref is not None:
-                    named = self.savepoint(job.meta.namespace, spec.initial_state.savepoint_ref.name)
-                    places.append(named.status.location if named is not None else None)
-                if submission is None or redeploys(spec, submission):
-                    places.append(self._initial(key, spec.initial_state.strategy))
-            used.update(normalise_location(place) for place in places if place)
-        for savepoint in self.savepoints():
-            location = savepoint.status.location
-            if is_being_copied(savepoint) and savepoint.meta.deletion_time is None and location:
-                used.add(normalise_location(location))
+            used |= places_of(job, self._named(job), partial(self.savepoints_of, key))
         return frozenset(used)
 
-    def _initial(self, key: Key, strategy: InitialStateStrategy) -> str | None:
-        """The snapshot that a first run would start from."""
-        known = completed_in_order(tuple(map(snapshot_view, self.savepoints_of(key))))
-        match strategy:
-            case InitialStateStrategy.LATEST if known:
-                return known[-1].status.location
-            case InitialStateStrategy.EARLIEST if known:
-                return known[0].status.location
-        return None
+    def _named(self, job: FlinkJob) -> FlinkSavepoint | None:
+        """The FlinkSavepoint that `initialState.savepointRef` names."""
+        reference = job.spec.initial_state.savepoint_ref if job.spec is not None else None
+        return self.savepoint(job.meta.namespace, reference.name) if reference is not None else None
 
     def recorded_elsewhere(self, uid: str) -> frozenset[str]:
         """Normalised places of the snapshots that other FlinkSavepoints than this one have, which stay."""
-        return frozenset(
-            normalise_location(other.status.location)
-            for other in self.savepoints()
-            if other.status.location
-            and other.meta.deletion_time is None
-            and other.meta.uid != uid
-            and (other.status_error is not None or snapshot_view(other).status.phase is SavepointPhase.COMPLETED)
-        )
+        return recorded(self.savepoints(), but=uid)
 
     def jars_of_others(self, key: Key) -> frozenset[str]:
         """Digests of the jars that other FlinkJobs than this one were started from."""

@@ -1,6 +1,6 @@
-"""The clusters that are watched, by address and way of access; one that nobody watches or borrows is let go.
+"""The clusters that are watched, by address and way of access; one that nobody watches or borrows is closed.
 
-Used by everything in runtime that speaks to Flink. Invariant: an object reaches an address in the way that it names itself,
+Used by everything in runtime that calls Flink. Invariant: an object reaches an address in the way that it names itself,
 whatever others of its namespace name for the same address; credentials of one namespace are never used for another.
 """
 
@@ -117,14 +117,14 @@ class Clusters:
         return tuple(self._clusters.values())
 
     async def forget(self, key: Key) -> None:
-        """`key` follows nothing any more; clusters that nobody watches are let go."""
+        """`key` follows nothing any more; clusters that nobody watches are closed."""
         before = self._watched.pop(key, None)
         if before is not None:
             self._at(before[0], before[1]).unwatch(key, before[2])
         self.need(key)
         self._needed.pop(key, None)
         self._access.pop(key, None)
-        await self.let_go_unwatched()
+        await self.close_unwatched()
 
     async def leave(self, key: Key, url: str) -> None:
         """`key` follows nothing at this address any more, whatever it follows elsewhere."""
@@ -132,8 +132,8 @@ class Clusters:
         if before is not None and before[0] == url:
             await self.forget(key)
 
-    async def let_go_unwatched(self) -> None:
-        """Let go what nobody watches or needs; others may do the same meanwhile."""
+    async def close_unwatched(self) -> None:
+        """Close what nobody watches or needs; others may do the same meanwhile."""
         self._needs = +self._needs
         while (address := self._unwatched()) is not None:
             await self._clusters.pop(address).close()

@@ -200,7 +200,7 @@ class CopyTasks:
         )
 
     async def _answer(self, asked: Mapping[str, Any]) -> Any:
-        """What the process that makes a copy is told: around each write, and for what passes."""
+        """What is answered to the process that makes a copy: around each write, and for what passes."""
         match asked["ask"]:
             case "before":
                 self._faults.before(_EFFECTS[StoreStep(asked["step"])])
@@ -216,7 +216,7 @@ class CopyTasks:
 
 
 def _store(wanted: CopyWanted) -> str:
-    """What may crawl by itself within a namespace: a bucket at an endpoint, or a mounted directory."""
+    """What may be slow on its own within a namespace: a bucket at an endpoint, or a mounted directory."""
     parts = urlsplit(wanted.target.uri)
     bucket = f"{parts.scheme}://{parts.netloc}" if parts.netloc else wanted.target.uri
     return f"{bucket} {wanted.target.endpoint or ''}"

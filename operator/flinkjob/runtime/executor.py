@@ -87,7 +87,7 @@ class Executor:
         self._said: dict[tuple[str, str, str], float] = {}
 
     async def savepoint(self, key: Key, savepoint: FlinkSavepoint, decision: SavepointDecision) -> None:
-        """Write a FlinkSavepoint's status, make its calls, tell, and leave the result mark.
+        """Write a FlinkSavepoint's status, make its calls, record Events, and leave the result mark.
 
         Raises:
             Conflict, Gone: the object was changed or deleted meanwhile; nothing was called.
@@ -174,7 +174,7 @@ class Executor:
         return version
 
     async def _create(self, job: FlinkJob, savepoint: dict[str, Any], what: str) -> None:
-        """Creates a FlinkSavepoint. Where none can be, by a policy or a quota, its FlinkJob goes on without, and tells."""
+        """Creates a FlinkSavepoint. Where none can be, by a policy or a quota, its FlinkJob goes on, and an Event says so."""
         try:
             self._cache.put_savepoint(await self._kube.create_savepoint(savepoint))
         except NamespaceTerminating:

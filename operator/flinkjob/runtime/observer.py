@@ -1,7 +1,7 @@
 """Gathers what a decision needs: the cheap part always, facts that cost a call only when the decision asks for them.
 
 Called by the reconciler. Invariants: it decides nothing; an answer that cannot be had makes the cluster unreachable for this
-round, never a job absent or failed; nothing is asked of a cluster that may not be spoken to; a round asks for a limited time,
+round, never a job absent or failed; no cluster is asked that may not be connected to; a round asks for a limited time,
 after which all that it has not asked counts as not answered. Only questions are cut off, never a call with an effect.
 """
 
@@ -37,8 +37,8 @@ from flinkjob.core.facts import (
     OwnerMarks,
     Revision,
     RunningGraph,
-    Slots,
     Snapshots,
+    TaskSlots,
     Triggered,
     UnknownJobs,
     UnlistedJob,
@@ -225,10 +225,14 @@ class Observer:
 
     def in_time(self, key: Key, uid: str, observation: Observation) -> Observation:
         """What a FlinkSavepoint is decided by: without the cluster where the round may not ask any more."""
+        return observation if self.has_time(key, uid) else _silent(observation, TOO_SLOW)
+
+    def has_time(self, key: Key, uid: str) -> bool:
+        """Whether the round may still ask and call Flink for a FlinkSavepoint; one that it may not is first in the next."""
         if time.monotonic() < self._until[key]:
-            return observation
+            return True
         self._missed.setdefault(key, set()).add(uid)
-        return _silent(observation, TOO_SLOW)
+        return False
 
     async def may_connect(self, url: str, namespace: str) -> bool:
         """Whether objects of a namespace may use the address: it passes the list of allowed hosts, and where it leads to
@@ -236,8 +240,8 @@ class Observer:
         return (await self._closed(url, namespace))[1] is None
 
     async def _closed(self, url: str, namespace: str) -> tuple[str, ClusterSeen | None]:
-        """Why this address may not be spoken to, "" where it may or where that cannot be found out now; and, for both, what
-        is seen of a cluster that is not asked: None where it may be asked."""
+        """Why this address may not be connected to, "" where it may or where that cannot be found out now; and, for both,
+        what is seen of a cluster that is not asked: None where it may be asked."""
         try:
             self._hosts.check_url(url)
             access_denied = await self._services.refusal(url, namespace)
@@ -301,7 +305,7 @@ class Observer:
                 return next(iter(await cluster.client.exceptions(fact.job_id, limit=1)), None)
             case RunningGraph():
                 return await cluster.client.running_graph(fact.job_id)
-            case Slots():
+            case TaskSlots():
                 return await cluster.client.cluster_overview()
             case OwnerMark():
                 return await cluster.mark(fact.job_id)

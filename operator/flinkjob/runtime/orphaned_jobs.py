@@ -31,7 +31,7 @@ MOST_READS = 20
 
 
 class _Found(NamedTuple):
-    """An unclaimed job, as it was told: again where its namespace comes to hear of it."""
+    """An unclaimed job, as it was reported: again when an object of its namespace uses the cluster."""
 
     url: str
     job_id: str

@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 MOST_FACTS = 20
 """More facts than any decision has reason to ask for in a round."""
 CONFLICT_PAUSE = 0.1
+MISSED_PAUSE = 0.1
+"""Seconds after which a FlinkSavepoint is worked on that the round had no time for."""
 
 
 class Reconciler:
@@ -202,6 +204,8 @@ class Reconciler:
             return self._failed(key, decided.savepoint, decided.error)
         if decided.decision is None:
             return None
+        if decided.calls_flink and not self._observer.has_time(key, decided.savepoint.meta.uid):
+            return MISSED_PAUSE
         try:
             return await self._write(key, decided.savepoint, decided.decision, copied=decided.copied)
         except (FlinkJobError, NotLeading):

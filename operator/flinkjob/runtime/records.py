@@ -13,8 +13,8 @@ from typing import Any
 
 from flinkjob.api.codec import FlinkJob
 from flinkjob.api.constants import ANNOTATION_RESULT, API_VERSION, JOB_KIND, LABEL_JOB, LABEL_ORIGIN, SAVEPOINT_KIND
-from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.core.actions import CreateSavepoint, RecordRevision, RecordSavepoint
+from flinkjob.core.job.revisions import outdated
 from flinkjob.core.units import readable_duration
 from flinkjob.kube.client import KubeClient
 
@@ -41,11 +41,8 @@ async def keep_revision(kube: KubeClient, job: FlinkJob, action: RecordRevision)
     }
     await kube.create_revision(body)
     kept = await kube.list_revisions(namespace, f"{LABEL_JOB}={name}")
-    mine = [r for r in kept if _owned_by(r, uid) and r["metadata"]["name"] != action.name]
-    mine.sort(key=lambda revision: int(revision.get("revision") or 0))
-    needed = _needed(job.status)
-    spare = [revision["metadata"]["name"] for revision in mine if revision["metadata"]["name"] not in needed]
-    for unneeded in spare[: max(len(mine) + 1 - action.keep, 0)]:
+    numbers = {each["metadata"]["name"]: int(each.get("revision") or 0) for each in kept if _owned_by(each, uid)}
+    for unneeded in outdated(numbers, job.status, action):
         await kube.delete_revision(namespace, unneeded)
 
 
@@ -53,16 +50,6 @@ def spec_of(job: FlinkJob) -> dict[str, Any]:
     """The spec as it was applied, without what it leaves out; it has one."""
     assert job.spec is not None, "a job whose spec cannot be read is not run"
     return job.spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
-
-
-def _needed(status: FlinkJobStatus) -> set[str | None]:
-    """The revisions that a rollback goes back to, or that the present run has to be looked after by."""
-    run, rollback = status.submission, status.rollback
-    return {
-        status.healthy_revision,
-        run.revision if run is not None else None,
-        rollback.revision if rollback is not None else None,
-    }
 
 
 def _owned_by(revision: Mapping[str, Any], uid: str) -> bool:

@@ -1,8 +1,8 @@
 """How steadily the jobs of one cluster run, and what made Flink restart them: read within a budget, beside the poller.
 
-Used by `cluster`, which gives it each overview. A restart between two polls shows in the time of a job's last change, so an
-overview is enough to know whose failures are worth a read. Invariants: a budget that is used up puts a read off and drops
-none; a slow answer holds up no poll; jobs that run steadily are never asked.
+Used by `cluster`, which gives it each overview; `core/turns.py` says who is next. A restart between two polls shows in the
+time of a job's last change, so an overview is enough to know whose failures are worth a read. Invariants: a budget that is
+used up puts a read off and drops none; a slow answer holds up no poll; jobs that run steadily are never asked.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ from dataclasses import dataclass
 from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.flinkmodel import FlinkJobState, JobOverview
 from flinkjob.core.jobfailures import JobFailures
+<<<<<<< HEAD
 from flinkjob.runtime.overview import some_at_a_time
+=======
+from flinkjob.core.turns import Turns
+>>>>>>> house
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +69,7 @@ class Restarts:
         self._changed = changed
         self._name = name
         self._refresh = 0.0
+        self._turns: Turns[str] = Turns(lambda _: 1 / READS_A_SECOND)
         self._tracks: dict[str, _Track] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -104,6 +109,7 @@ class Restarts:
             refresh: seconds that Flink's answers may be old.
         """
         self._refresh = refresh
+<<<<<<< HEAD
         live: set[str] = set()
         async for some in some_at_a_time(tuple(now.values())):
             for job in some:
@@ -112,6 +118,15 @@ class Restarts:
                     self._compare(job.job_id, before.get(job.job_id), job)
         self._tracks = {job_id: track for job_id, track in self._tracks.items() if job_id in live}
         if self._task is None and any(track.wanted is not None for track in self._tracks.values()):
+=======
+        live = {job_id: job for job_id, job in now.items() if not job.state.is_terminal and watched(job_id)}
+        for job_id in self._tracks.keys() - live.keys():
+            del self._tracks[job_id]
+            self._turns.drop(job_id)
+        for job_id, job in live.items():
+            self._compare(job_id, before.get(job_id), job)
+        if self._task is None and len(self._turns):
+>>>>>>> house
             self._task = asyncio.create_task(self._work(), name=f"failures {self._name}")
 
     def _compare(self, job_id: str, before: JobOverview | None, job: JobOverview) -> None:
@@ -132,24 +147,19 @@ class Restarts:
             track.wanted = now + self._refresh + CACHE_MARGIN
         elif stuck and track.wanted is None:
             track.wanted = now
+        if track.wanted is not None:
+            self._turns.want(job_id, now, after=self._due(track) - now)  # one that waits keeps its turn
 
     async def _work(self) -> None:
         """Read until nothing is wanted any more, one job after the other."""
         try:
-            while (due := self._next()) is not None:
-                moment, job_id = due
-                if (pause := moment - time.monotonic()) > 0:
+            while (pause := self._turns.wait(time.monotonic())) is not None:
+                if (job_id := self._turns.take(time.monotonic())) is None:
                     await asyncio.sleep(min(pause, 1.0))  # another job may be due before
-                    continue
-                await self._read_one(job_id)
-                await asyncio.sleep(1 / READS_A_SECOND)
+                else:
+                    await self._read_one(job_id)
         finally:
             self._task = None
-
-    def _next(self) -> tuple[float, str] | None:
-        """The job that waits longest for a read, and when it is due."""
-        wanted = [(self._due(track), job_id) for job_id, track in self._tracks.items() if track.wanted is not None]
-        return min(wanted, default=None)
 
     def _due(self, track: _Track) -> float:
         """A read within Flink's refresh interval after another would bring the same answer."""
@@ -164,15 +174,23 @@ class Restarts:
             found = await self._read(job_id)
         except FlinkJobError as error:
             log.info("failures of job %s cannot be read: %s", job_id, error.message)
-            return
         except Exception:
             log.exception("failures of job %s cannot be read", job_id)
-            return
-        if track.wanted is not None and begun >= track.wanted:
-            track.wanted = None
-        if found is not None and found != track.failures:
-            track.failures = found
-            self._changed(job_id)
+        else:
+            if track.wanted is not None and begun >= track.wanted:
+                track.wanted = None
+            if found is not None and found != track.failures:
+                track.failures = found
+                self._changed(job_id)
+        if self._tracks.get(job_id) is track:
+            self._plan(job_id, track)
+
+    def _plan(self, job_id: str, track: _Track) -> None:
+        """Have the job read when that is due, if it is wanted at all."""
+        self._turns.drop(job_id)
+        if track.wanted is not None:
+            now = time.monotonic()
+            self._turns.want(job_id, now, after=self._due(track) - now)
 
 
 def _changed(before: JobOverview, now: JobOverview) -> bool:

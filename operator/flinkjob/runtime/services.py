@@ -1,4 +1,4 @@
-"""Services of other namespaces may be spoken to only where they say so: annotation `flinkjob.dev/allow-from: ns1,ns2`.
+"""Services of other namespaces may be connected to only where they say so: annotation `flinkjob.dev/allow-from: ns1,ns2`.
 
 Asked by the observer about every address that a person can name, as `serviceRef` or as the host of a URL. Cluster DNS leads
 to a Service by NAME.NAMESPACE.svc, with the cluster's domain behind it or not, and to one of its Pods by a label before it;

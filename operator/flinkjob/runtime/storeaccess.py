@@ -55,7 +55,7 @@ class StoreAccesses:
             self._grants.check(namespace, uri)
             resolved = await asyncio.to_thread(_resolved, parts.path)
             self._grants.check(namespace, f"file://{resolved}")  # a link must not lead out of what was granted
-            # nor one below it: what is written or changed there lies in the namespace's part, what is read in a snapshot
+            # nor one below it: what is written or changed there is in the namespace's part, what is read in a snapshot
             below = resolved / namespace if create else resolved / METADATA
             await asyncio.to_thread(refuse_links_below, below)
             return StoreAddress(uri=f"file://{quote(str(resolved))}")

@@ -173,12 +173,12 @@ async def _main() -> None:
         while True:
             operator.hear(await reader.readline())
 
-    async def tell() -> None:
+    async def report() -> None:
         while True:
             await asyncio.sleep(SAY_SECONDS)
             operator.say_progress()
 
-    beside = [asyncio.create_task(hear()), asyncio.create_task(tell())]
+    beside = [asyncio.create_task(hear()), asyncio.create_task(report())]
     await asyncio.wait({working})
     operator.say_progress()
     error = working.exception()

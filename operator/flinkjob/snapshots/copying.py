@@ -56,7 +56,7 @@ class CopyRequest:
         source: the store at the snapshot's own directory.
         location: that directory, as Flink names it.
         uploads: the place's store for large objects, see `open_store`; None: the same.
-        token: of the snapshot: the same token goes on with the same copy, unless another snapshot lies there by now.
+        token: of the snapshot: the same token goes on with the same copy, unless another snapshot is there by now.
         verify: read every copied file back and compare.
     """
 
@@ -300,7 +300,7 @@ async def check_copy(place: Place, manifest: Manifest) -> None:
 
 
 async def _present(place: Place, directory: str) -> dict[str, int]:
-    """The lengths of the files that lie in the directory of a copy, by their names."""
+    """The lengths of the files in the directory of a copy, by their names."""
     present: dict[str, int] = {}
     with store_errors(directory):
         async for batch in obstore.list(place.store, prefix=directory):

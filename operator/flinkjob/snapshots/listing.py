@@ -1,4 +1,4 @@
-"""Which complete snapshots lie in a directory: how a lost job's newest state is found without its JobManager.
+"""Which complete snapshots are in a directory: how a lost job's newest state is found without its JobManager.
 
 Called by the observer. Invariants: read only; only local directories that the operator was allowed to read are looked into;
 what cannot be read is `readable=False`, never empty; a snapshot counts only when its `_metadata` is there, which Flink

@@ -15,7 +15,7 @@ _BLOCK = 4 * 1024 * 1024
 def give_blocks_back() -> bool:
     """Have blocks of 4 MiB and more given back to the system as soon as they are free; whether the C library can.
 
-    By itself glibc raises that limit to the largest block that was freed, and from then on keeps the parts of objects in the
+    Otherwise glibc raises that limit to the largest block that was freed, and from then on keeps the parts of objects in the
     heap of each thread: three times as much as is ever in use, for good.
     """
     tune = getattr(ctypes.CDLL(None), "mallopt", None)

@@ -78,7 +78,7 @@ def read_metadata(content: bytes | memoryview) -> SnapshotMetadata:
 
 
 class _Unsupported(Exception):
-    """Kinds of handles that always lie outside, or whose layout is not followed."""
+    """Kinds of handles that are always outside, or whose layout is not followed."""
 
 
 @dataclass

@@ -128,7 +128,7 @@ class PlaceObjects:
     async def _replace(
         self, step: StoreStep, path: str, content: dict[str, Any], version: UpdateVersion | None
     ) -> bool:
-        """Write it where it is still what was read, in a store that can tell; whether it was written."""
+        """Write it where it is still what was read, in a store that can compare; whether it was written."""
         body = json.dumps(content).encode()
         async with self.writing(step):
             try:

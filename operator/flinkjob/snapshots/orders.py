@@ -1,4 +1,4 @@
-"""What the process that speaks to stores is asked to do, and how both sides say it: one JSON object a line.
+"""What the process that calls stores is asked to do, and how both sides say it: one JSON object a line.
 
 Used by `child` (that process) and `apart` (which starts it). Invariant: an error is the same one on both sides.
 """

@@ -26,7 +26,7 @@ class Owned(PlaceObjects):
             take_over: the identity of an operator whose place this becomes.
 
         Raises:
-            OwnedByOther: it is somebody else's, or nobody can tell whose.
+            OwnedByOther: it is somebody else's, or it is unknown whose.
             Invalid: the store ignores conditions, so that it cannot be anybody's.
             Transient: its owner changes at this moment.
         """

@@ -1,8 +1,8 @@
 """Object stores and mounted directories by their URI, and what their errors mean.
 
 Used by the copying engine. Invariants: neither a credential nor what a server answered is in a message; whether an error may
-pass by itself is decided here; with a tenant's credentials only the host of the address is spoken to, wherever a server or a
-key file points, and nothing of the Pod's own identity reaches it.
+pass on its own is decided here; with a tenant's credentials only the host of the address is connected to, wherever a server
+or a key file points, and nothing of the Pod's own identity reaches it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from flinkjob.core.errors import FlinkJobError, Invalid, Rejected, Transient, on
 
 RETRIES = 4
 LONGEST_TRANSFER = timedelta(days=1)
-"""For one object, whose transfer goes on where it was cut; how long a store may say nothing is limited by itself."""
+"""For one object, whose transfer goes on where it was cut; how long a store may be silent has a limit of its own."""
 SILENCE = timedelta(seconds=30)
 """So long a store may say nothing."""
 SILENCE_WHILE_UPLOADING = timedelta(minutes=5)
@@ -83,7 +83,7 @@ def scheme_of(uri: str) -> str:
 
 
 def store_host(address: StoreAddress) -> str:
-    """The host that is spoken to.
+    """The host that is connected to.
 
     Raises:
         Invalid: the URI is of no known sort, or the host is none that every reader of URLs would find there.
@@ -164,7 +164,7 @@ def open_store(address: StoreAddress, *, create: bool = True, uploads: bool = Fa
 
 
 def local_path(store: LocalStore, path: str) -> Path:
-    """Where an object of a mounted directory lies."""
+    """Where an object of a mounted directory is."""
     return Path(str(getattr(store, "prefix", None) or "/")) / path
 
 

@@ -22,9 +22,9 @@ from flinkjob.api.enums import (
     SavepointErrorCode,
     SnapshotKind,
 )
+from flinkjob.api.failure_status import FailureInfo
 from flinkjob.api.flinkjob_status import (
     Condition,
-    FailureInfo,
     FlinkJobStatus,
     HistoryEntry,
     Hold,

@@ -23,15 +23,8 @@ from flinkjob.api.enums import (
     SnapshotKind,
     SubmissionReason,
 )
-from flinkjob.api.flinkjob_status import (
-    CheckpointInfo,
-    FailureInfo,
-    FlinkJobStatus,
-    Hold,
-    PeriodicInfo,
-    Plan,
-    RestartInfo,
-)
+from flinkjob.api.failure_status import FailureInfo, RestartInfo
+from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, Hold, PeriodicInfo, Plan
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.core.errors import RestoreFailure, SubmitRejection
 from flinkjob.core.flinkmodel import (

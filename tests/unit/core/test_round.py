@@ -331,6 +331,25 @@ def test_nobody_disposes_of_data_who_may_not_be_connected_to() -> None:
     assert asked.urls == (URL,)
 
 
+# what can wait
+
+
+@table(
+    ("status", "state", "waits"),
+    "a savepoint that is asked for",
+    (FlinkSavepointStatus(), TriggerState.IN_PROGRESS, True),
+    "the end of one, which the FlinkJob may forget in this round",
+    (ASKED, TriggerState.COMPLETED, False),
+    "one that goes on",
+    (ASKED, TriggerState.IN_PROGRESS, False),
+)
+def test_what_can_wait_for_the_next_round(status: FlinkSavepointStatus, state: TriggerState, waits: bool) -> None:
+    """Where calls are slow, a round ends after some of them."""
+    world = seen(present(), trigger=triggered(state, f"{directory()}/sp-1"), accessible=frozenset({URL}))
+    decided, _ = work(job(status=RUNNING), savepoint("sp", status), outside=Outside(world))
+    assert of(decided).calls_flink is waits
+
+
 # what is watched
 
 

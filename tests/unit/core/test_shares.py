@@ -77,3 +77,13 @@ def test_between_two_turns_of_a_group_each_other_that_waits_has_one(items: list[
                 assert last.get(other, -1) > last[group]
         left[group] -= 1
         last[group] = turn
+
+
+def test_one_more_than_its_share_leaves_a_place_for_another_group() -> None:
+    shares = Shares(2, each=1)
+    assert shares.may_exceed("a")
+    for group in ("a", "a", "b"):
+        shares.take(group)
+    assert not shares.may_exceed("a"), "it has one more already"
+    assert not shares.may_exceed("b"), "the last place is for a group that has none"
+    assert shares.may("c")

@@ -619,7 +619,7 @@ def test_a_key_follows_one_cluster(site: Site) -> None:
 
     async def move() -> None:
         site.clusters.watch(KEY, "http://other", frozenset({PREFIX}), moving=False)
-        await site.clusters.let_go_unwatched()
+        await site.clusters.close_unwatched()
 
     site.world.run(move())
     assert [cluster.url for cluster in site.clusters.all()] == ["http://other"]
@@ -670,7 +670,7 @@ def test_a_borrowed_connection_is_not_polled_and_released_when_nobody_has_it(sit
             assert site.released == []
         assert site.released == [other]
         async with site.clusters.borrow(URL, ("ns", "a")):
-            await site.clusters.let_go_unwatched()
+            await site.clusters.close_unwatched()
             assert site.clusters.all() == ()
             assert site.released == [other]
         assert site.released == [other, URL]

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
-from flinkjob.core.facts import Checkpoints, Fact, Incarnation, OwnerMark, OwnerMarks, Slots
+from flinkjob.core.facts import Checkpoints, Fact, Incarnation, OwnerMark, OwnerMarks, TaskSlots
 from flinkjob.core.flinkmodel import TriggerResult, TriggerState
 from flinkjob.core.model import Observation
 from flinkjob.core.seen import ClusterSeen
@@ -278,7 +278,7 @@ def test_a_target_is_not_polled_any_more_when_its_permission_is_taken_back(opera
     assert operator.clusters.all() == ()
 
 
-@pytest.mark.parametrize("fact", [Checkpoints(JOB_ID), Incarnation(), Slots(), OwnerMark(JOB_ID), OwnerMarks()])
+@pytest.mark.parametrize("fact", [Checkpoints(JOB_ID), Incarnation(), TaskSlots(), OwnerMark(JOB_ID), OwnerMarks()])
 def test_a_fact_is_not_asked_of_a_cluster_that_may_not_be_spoken_to(operator: Operator, fact: Fact[Any]) -> None:
     there = ClusterSeen(url=FOREIGN, reachable=True)
     observation = Observation(now=datetime.now(UTC), cluster=there, target=there)

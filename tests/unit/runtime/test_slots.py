@@ -125,7 +125,7 @@ async def test_nothing_is_kept_of_those_that_have_and_want_nothing() -> None:
         await work.cancel(f"{'abcde'[number]}s2")
         await work.end(f"{'abcde'[number]}s1")
     slots = work.slots
-    assert (slots._running, slots._places, slots._served, slots._waiting) == ({}, {}, {}, [])
+    assert (slots._shares._taken, slots._places, slots._served, slots._waiting) == ({}, {}, {}, [])
 
 
 async def test_one_that_is_given_up_while_it_waits_takes_no_slot() -> None:

@@ -1,4 +1,4 @@
-"""Which hosts may be spoken to: one allow list for Flink clusters, artifacts and everything else a person can name.
+"""Which hosts may be connected to: one allow list for Flink clusters, artifacts and everything else a person can name.
 
 Built from the settings; given to the artifact store as `HostRules.check_url` and asked before a cluster is called. Names are
 checked as they are written, and once more, by `check_address`, each address that they resolve to when it is connected to.
@@ -41,7 +41,7 @@ class HostRules:
     """An allow list; empty allows every host but link-local, metadata and loopback ones.
 
     Attributes:
-        loopback: whether this machine itself may be spoken to, list or no list.
+        loopback: whether this machine itself may be connected to, list or no list.
     """
 
     names: frozenset[str] = frozenset()

@@ -1,6 +1,6 @@
 """Whose turn it is to be copied: one queue for each place, whoever asks for the copies.
 
-`turns` is called by `decide_round`. Invariants: one at a time to a place, in the order in which the snapshots
+`copy_turns` is called by `decide_round`. Invariants: one at a time to a place, in the order in which the snapshots
 were taken, so that a higher number is newer state; none twice; what waits for its copy stays; a FlinkSavepoint with its own
 `syncTo` keeps that order with those that its FlinkJob wants copied.
 """
@@ -22,7 +22,7 @@ from flinkjob.core.savepoint.completed import SIZE_WAIT
 
 
 @dataclass(frozen=True, kw_only=True)
-class Turns:
+class CopyTurns:
     """Whose turn it is among the FlinkSavepoints of a key, by their uids.
 
     Attributes:
@@ -36,7 +36,7 @@ class Turns:
     later: frozenset[str] = frozenset()
 
 
-def turns(spec: FlinkJobSpec | None, savepoints: tuple[FlinkSavepoint, ...], now: datetime) -> Turns:
+def copy_turns(spec: FlinkJobSpec | None, savepoints: tuple[FlinkSavepoint, ...], now: datetime) -> CopyTurns:
     """Whose turn it is.
 
     Copies to one place are made one after the other in the order of their snapshots, whoever asks for them, so that the
@@ -60,7 +60,7 @@ def turns(spec: FlinkJobSpec | None, savepoints: tuple[FlinkSavepoint, ...], now
     turn = _turn(waiting, now)
     if turn in later and head is not None and head.status.sync is None:
         turn = None  # it has not begun: nothing is to be said of it yet
-    return Turns(by_job=turn, awaited=uids(waiting), later=frozenset(later))
+    return CopyTurns(by_job=turn, awaited=uids(waiting), later=frozenset(later))
 
 
 def _own_queues(savepoints: tuple[FlinkSavepoint, ...]) -> dict[str, list[FlinkSavepoint]]:
@@ -129,8 +129,8 @@ def kept_until_copied(
 
 
 def _undecided(one: FlinkSavepoint, other: FlinkSavepoint, now: datetime) -> bool:
-    """Whether Flink has yet to tell which of the two was taken first."""
+    """Whether Flink has yet to report which of the two was taken first."""
     same = (one.status.end_time, one.status.submission) == (other.status.end_time, other.status.submission)
-    told = one.status.checkpoint_id is not None and other.status.checkpoint_id is not None
+    known = one.status.checkpoint_id is not None and other.status.checkpoint_id is not None
     age = (now - one.status.end_time).total_seconds() if one.status.end_time is not None else SIZE_WAIT
-    return same and not told and age < SIZE_WAIT
+    return same and not known and age < SIZE_WAIT

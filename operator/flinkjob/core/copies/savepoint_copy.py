@@ -33,7 +33,7 @@ from flinkjob.core.pauses import FAST
 from flinkjob.core.units import readable_duration, readable_size
 
 PROGRESS_SECONDS = 10.0
-"""The shortest time between two writes that only tell of progress."""
+"""The shortest time between two writes that only report progress."""
 LOOK_SECONDS = 10.0
 """How often a copy that runs is looked at; its end enqueues the key."""
 ATTEMPTS_OF_ONE = 4
@@ -58,7 +58,7 @@ class CopyWanted:
 
     Attributes:
         token: of the snapshot's place: the same one is copied once, whichever object asks for it. Only of what never
-            changes: Flink tells the checkpoint id later than the place.
+            changes: Flink reports the checkpoint id later than the place.
         job: the name of its FlinkJob, or the Flink job's id: the copies of a job share a place.
     """
 
@@ -179,7 +179,7 @@ def follow_copy(
 
 
 def _without_turn(savepoint: FlinkSavepoint, decision: SavepointDecision, now: datetime) -> SavepointDecision:
-    """Its FlinkJob asks for no copy of it (any more): what is over stays told, what was begun is forgotten."""
+    """Its FlinkJob asks for no copy of it (any more): what is over stays reported, what was begun is forgotten."""
     sync = savepoint.status.sync
     if sync is None:
         return decision

@@ -2,7 +2,7 @@
 
 Called by the job decision. Invariants: a job of another operator, namespace or FlinkJob is reported, never touched, whatever
 the status says; while a live job of this FlinkJob is on the cluster that is not its current run, nothing is submitted; a job
-that cannot tell its spec, since its program has erased the owner mark, is not taken for one of the present spec.
+whose spec is unknown, since its program has erased the owner mark, is not taken for one of the present spec.
 """
 
 from __future__ import annotations
@@ -125,8 +125,8 @@ def _adopt(draft: Draft, found: MarkedJob) -> Halt:
     own, live = draft.owner.owns(overview.job_id), not overview.state.is_terminal
     if own and mark is None and overview.state.is_beginning:
         return _wait_for_mark(draft, overview)
-    told = mark.digest if mark is not None else ""
-    unknown = own and live and not told
+    named = mark.digest if mark is not None else ""
+    unknown = own and live and not named
     known = own_number(draft, overview) or (mark.number if mark is not None else 1)
     number = max([known, *(own_number(draft, job) or 0 for job in draft.observation.owned_jobs)])  # they only grow
     cluster = draft.observation.target
@@ -137,7 +137,7 @@ def _adopt(draft: Draft, found: MarkedJob) -> Halt:
         cluster_url=cluster.url,
         incarnation=cluster.incarnation,
         high_availability=cluster.high_availability,
-        run_digest=None if unknown else told or draft.digest,
+        run_digest=None if unknown else named or draft.digest,
         nonce=draft.spec.initial_state.nonce if draft.spec else None,
         intent_time=draft.now,
         seen=True,

@@ -301,19 +301,19 @@ def _conditions(draft: Draft, row: Row, reason: str, message: str) -> tuple[Cond
 def _reach(draft: Draft, known: Conditions) -> tuple[ConditionStatus, str, str]:
     """The condition `ClusterReachable`; one answer that could not be had, or another wording, changes nothing.
 
-    Its reason says whether an Event has told of the silence, which is so once it lasts, or holds up a start.
+    Its reason says whether an Event has reported the silence, which is so once it lasts, or holds up a start.
     """
     cluster = draft.observation.cluster
     before = known.before("ClusterReachable")
-    told = before is not None and before.status is F and before.reason == Reason.ClusterUnreachable
+    reported = before is not None and before.status is F and before.reason == Reason.ClusterUnreachable
     if cluster.reachable:
-        if told:
+        if reported:
             draft.event(Reason.ClusterReachable, f"{cluster.url} answers again")
         return T, Reason.ClusterReachable, ""
     plan = draft.halt.plan
     lasts = cluster.unreachable_for >= UNREACHABLE_GRACE and draft.live_run is not None
     held_up = plan is not None and plan.reason == Reason.ClusterUnreachable and draft.live_run is None
-    if cluster.error and not told and (lasts or held_up):
+    if cluster.error and not reported and (lasts or held_up):
         draft.event(Reason.ClusterUnreachable, cluster.error, warning=True)
         return F, Reason.ClusterUnreachable, cluster.error
     if before is not None and (before.status is F or cluster.unreachable_for == 0):
@@ -324,7 +324,7 @@ def _reach(draft: Draft, known: Conditions) -> tuple[ConditionStatus, str, str]:
 
 
 def _suitability(draft: Draft, known: Conditions) -> tuple[ConditionStatus, str, str]:
-    """The condition `ClusterSuitable`; a new finding is told in an Event, once."""
+    """The condition `ClusterSuitable`; a new finding is reported in an Event, once."""
     cluster, spec = draft.observation.target, draft.spec
     before = known.before("ClusterSuitable")
     if spec is None or cluster.incarnation is None:

@@ -12,7 +12,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from flinkjob.api.enums import Phase
-from flinkjob.api.flinkjob_status import FailureInfo, Submission
+from flinkjob.api.failure_status import FailureInfo
+from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.errors import one_line
 from flinkjob.core.flinkmodel import JobException, JobOverview
@@ -131,7 +132,7 @@ def _worth_a_write(known: FailureInfo | None, newest: FailureInfo) -> bool:
 
 
 def _fail(draft: Draft, known: FailureInfo | None, newest: FailureInfo) -> None:
-    """Put another failure into the status and tell of it where it is news."""
+    """Put another failure into the status and report it where it is news."""
     if (news := _is_new(newest)) is not None:
         newest = replace(newest, causes=(*newest.causes, news))
         draft.event(Reason.Restarting, f"Flink restarts the job after a failure: {describe(newest)}", warning=True)

@@ -1,7 +1,7 @@
 """Deleting a FlinkJob: its Flink job is ended by `deletion.policy`, and in any case the object is gone by its deadline.
 
 Called by the job decision when the object is being deleted and nothing is in progress, or the deadline has passed.
-Invariants: at least one full attempt is made, whatever the clock says; what is left behind is told in an Event.
+Invariants: at least one full attempt is made, whatever the clock says; what is left behind is reported in an Event.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def step(draft: Draft) -> Halt | None:
 
 
 def _wait_for_what_is_left(draft: Draft, policy: DeletionPolicy) -> Halt | None:
-    """Wait until the cluster surely has no job of this FlinkJob that its status does not tell of; deals with what it has."""
+    """Wait until the cluster surely has no job of this FlinkJob that its status does not have; deals with what it has."""
     if draft.observation.access_denied or FINALIZER not in draft.job.meta.finalizers:
         return None
     if draft.run is None:
@@ -132,7 +132,11 @@ def give_up(draft: Draft, run: Submission) -> Halt:
     if present and since is not None and (draft.now - since).total_seconds() < ATTEMPT_SECONDS:
         draft.act(CancelJob(url=run.address, job_id=run.flink_job_id))
         return draft.wait(Step.DELETE, Reason.Deleting, f"cancelling job {run.job_id}", requeue_after=0.5)
-    stop = f"; a savepoint may lie below {operation.directory}" if operation is not None and operation.directory else ""
+    stop = (
+        f"; there may be a savepoint below {operation.directory}"
+        if operation is not None and operation.directory
+        else ""
+    )
     draft.event(
         Reason.LeftBehind,
         f"job {run.job_id} at {run.cluster_url} could not be ended by the deadline{stop}",

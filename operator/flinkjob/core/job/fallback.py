@@ -115,7 +115,7 @@ def lacked_tasks(draft: Draft) -> bool:
 def has_last_state(draft: Draft, run: Submission) -> bool:
     """Whether a cancel leaves a complete, retained checkpoint to start from.
 
-    Where the newest one that is told of is discarded, a newer one of the running job has taken its place meanwhile.
+    Where the newest one that is reported is discarded, a newer one of the running job has taken its place meanwhile.
     """
     config = _checkpointing(draft, run)
     stats = draft.need(Checkpoints(run.flink_job_id))

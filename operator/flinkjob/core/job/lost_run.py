@@ -34,7 +34,7 @@ from flinkjob.core.seen import FoundSnapshot
 
 @dataclass(frozen=True)
 class _Saved:
-    """A complete savepoint of the run; its checkpoint id where Flink told it."""
+    """A complete savepoint of the run; its checkpoint id where Flink reported it."""
 
     name: str
     location: str
@@ -134,7 +134,7 @@ def _final_state(draft: Draft, run: Submission, *, forgotten: bool) -> FinalStat
 
 def _newer(checkpoint: FoundSnapshot, saved: _Saved | None) -> FinalState:
     """The newer of the newest checkpoint and the newest savepoint: by checkpoint id, by time only where Flink had not
-    yet told the savepoint's."""
+    yet reported the savepoint's."""
     found = FinalState(kind=SnapshotKind.CHECKPOINT, location=checkpoint.location, time=checkpoint.time)
     if saved is None:
         return found
@@ -178,7 +178,7 @@ def _spec_of_run(draft: Draft, run: Submission) -> FlinkJobSpec | None:
 
 
 def _directory_of(draft: Draft, run: Submission) -> str | None:
-    """Where the run's checkpoints lie: beside the one that was seen, else where the spec that it was started with says."""
+    """Where the run's checkpoints are: beside the one that was seen, else where the spec that it was started with says."""
     known = draft.status.last_checkpoint
     if known is not None and known.location is not None and had_checkpoint(draft, run):
         return known.location.rstrip("/").rpartition("/")[0]

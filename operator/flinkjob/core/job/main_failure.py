@@ -1,7 +1,7 @@
 """A main() that failed after it had started its job: half of the program does not run, though the job does.
 
 Called while a run is observed, and where nothing else is to be done about it. Invariant: the job is left as it is. Flink
-tells it in the answer to the run call alone, so that it is not known where that answer was lost.
+reports it in the answer to the run call alone, so that it is not known where that answer was lost.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _KINDS = {
 
 
 def note(draft: Draft) -> None:
-    """Note that main() failed although its job was seen, and tell it once."""
+    """Note that main() failed although its job was seen, and report it once."""
     run, call = draft.run, draft.observation.run
     if run is None or not run.seen or run.main_failure is not None or call.phase is not RunPhase.REJECTED:
         return

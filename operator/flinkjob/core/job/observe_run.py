@@ -129,7 +129,7 @@ def _check_content(draft: Draft, run: Submission) -> None:
 def _started(draft: Draft) -> None:
     run = draft.run
     assert run is not None
-    config = draft.need(CheckpointSettings(run.flink_job_id))  # by now, since nobody can tell when the job is gone
+    config = draft.need(CheckpointSettings(run.flink_job_id))  # by now, since nobody knows it when the job is gone
     kept = config.retained_on_cancellation if config is not None else None
     draft.update(running=True, started_time=draft.now, retains_checkpoints=kept)
     if crash_loop.of_run(draft, run) is None:

@@ -32,7 +32,7 @@ _OWN = (
     frozenset({SavepointOrigin.PERIODIC}),
     frozenset({SavepointOrigin.UPGRADE, SavepointOrigin.SUSPEND}),
 )
-"""The operator's own savepoints: each sort is counted by itself, so that many upgrades cost no periodic one."""
+"""The operator's own savepoints: each sort is counted separately, so that many upgrades cost no periodic one."""
 
 
 def step(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt | None:

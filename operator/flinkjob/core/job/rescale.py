@@ -16,7 +16,7 @@ from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Operation, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import RescaleJob
-from flinkjob.core.facts import RunningGraph, Slots
+from flinkjob.core.facts import RunningGraph, TaskSlots
 from flinkjob.core.flinkmodel import JobOverview
 from flinkjob.core.identity import digest_of
 from flinkjob.core.job import compilation, submission
@@ -67,7 +67,7 @@ def _wait_for_slots(draft: Draft, wanted: int, have: int) -> Halt | None:
     """Wait until the cluster has the slots that the new parallelism needs."""
     if wanted <= have:
         return None
-    slots = draft.need(Slots())
+    slots = draft.need(TaskSlots())
     if slots is None or slots.slots_available + have >= wanted:
         return None
     free = slots.slots_available + have

@@ -20,8 +20,9 @@ from flinkjob.api.enums import (
     SnapshotKind,
     SubmissionReason,
 )
+from flinkjob.api.failure_status import RestartInfo
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
-from flinkjob.api.flinkjob_status import Hold, RestartInfo, RunEnd, Submission
+from flinkjob.api.flinkjob_status import Hold, RunEnd, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.errors import with_steps

@@ -1,7 +1,7 @@
 """A run that cannot start from its snapshot, or fails before all its tasks run: whether it is tried again, and the next step.
 
 Called where an end is latched (`run_end`), before a restart (`restart`), and while Flink starts the tasks of a live run over
-and over (`running`). Invariants: what Flink says will not change by itself is not repeated; what may be over soon, such as a
+and over (`running`). Invariants: what Flink says will not change on its own is not repeated; what may be over soon, such as a
 store that does not answer, is tried again like any failure; a run whose tasks have all run once is none of these.
 """
 
@@ -60,7 +60,7 @@ def message_of(run: Submission, exception: JobException) -> str:
     return f"{_WORDS[exception.restore]}: {exception.root_cause}"
 
 
-def told(run: Submission, cause: EndCause | None, message: str) -> tuple[Reason, str]:
+def event_of(run: Submission, cause: EndCause | None, message: str) -> tuple[Reason, str]:
     """Reason and text of the Event about a run that failed."""
     if cause in _LASTING:
         return Reason.RestoreFailed, with_next_step(run, cause, message)
@@ -95,8 +95,8 @@ def halt_after_end(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunE
         if before is None or before.submission == last.number or before.not_started is None:
             return None
         if before.not_started == digest_of_cause(message):
-            why = "failed before all its tasks ran, as the run before did: change the spec, restartNonce or"
-            text = f"run {last.number} {why} initialState with a new nonce to try again; {message}"
+            why = f"run {last.number} failed before all its tasks ran, as the run before did: {message}"
+            text = with_steps(why, "change the spec, restartNonce or initialState with a new nonce to try again")
             return draft.stall(Reason.RestoreFailed if last.restored_from else Reason.JobFailed, text)
         return None
     if last.restored_from is None or _allowed_by_now(spec, last, end):
@@ -128,7 +128,7 @@ def halt_while_live(draft: Draft, run: Submission) -> Halt | None:
     cause = cause_of(run, failures.newest)
     if cause not in _LASTING:
         return None
-    reason, message = told(run, cause, message_of(run, failures.newest))
+    reason, message = event_of(run, cause, message_of(run, failures.newest))
     if rollback.may_take_back(draft, run):
         return rollback.take_back(draft, run, message)
     if not known:

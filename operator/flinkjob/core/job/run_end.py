@@ -62,7 +62,7 @@ def report(
     *,
     failure: SavepointFailure = SavepointFailure.OTHER,
 ) -> None:
-    """Tell the FlinkSavepoint that asked for the operation, if one did, how it ended."""
+    """Report to the FlinkSavepoint that asked for the operation, if one did, how it ended."""
     draft.outcome = OperationOutcome(by=operation.by or "", location=location, message=message, failure=failure)
 
 
@@ -140,7 +140,7 @@ def _record_end(draft: Draft, run: Submission, result: RunResult, cause: EndCaus
         case RunResult.FINISHED:
             draft.event(Reason.Finished, f"run {run.number} finished")
         case RunResult.FAILED:
-            reason, text = restore_failure.told(run, cause, message or "")
+            reason, text = restore_failure.event_of(run, cause, message or "")
             draft.event(reason, text, warning=True)
         case RunResult.CANCELLED_EXTERNALLY:
             text = f"run {run.number} was cancelled or stopped by somebody else"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
-from flinkjob.core.facts import Slots
+from flinkjob.core.facts import TaskSlots
 from flinkjob.core.flinkmodel import ClusterOverview
 from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.seen import JobSeen
@@ -27,7 +27,7 @@ def halt_without_slots(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Hal
     seen = draft.observation.job
     if seen.overview is None or seen.short_for < SHORT or not (seen.overview.waits_for_slots or failed_for_slots(seen)):
         return None
-    slots, needed = draft.need(Slots()), run.parallelism or spec.parallelism
+    slots, needed = draft.need(TaskSlots()), run.parallelism or spec.parallelism
     if slots is None or (0 < slots.slots_available >= needed and seen.short_for < CERTAIN):
         return None
     least, most = LOOK_AGAIN

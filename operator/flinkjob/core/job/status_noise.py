@@ -49,7 +49,7 @@ def tick_after(status: FlinkJobStatus, now: datetime) -> float | None:
 
 
 def _is_first(before: FlinkJobStatus, after: FlinkJobStatus) -> bool:
-    """Whether it is the first checkpoint of its run: that is no tick, it tells later whether the run ever had one."""
+    """Whether it is the first checkpoint of its run: that is no tick, it says later whether the run ever had one."""
     known, new = before.last_checkpoint, after.last_checkpoint
     return new is not None and (known is None or _run(known) != _run(new))
 

@@ -2,8 +2,8 @@
 
 A spec that changes meanwhile waits until the operation is over; what is wished then decides. Called by the job decision
 after `observe_run`. Invariants: a stop is sent again only under its own trigger id, and only when Flink has forgotten the
-trigger, no snapshot lies below the attempt's directory and the job runs; its outcome is taken from Flink's definite answer;
-a job that is terminal under our stop is stopped, never "ended by itself".
+trigger, no snapshot is below the attempt's directory and the job runs; its outcome is taken from Flink's definite answer;
+a job that is terminal under our stop is stopped, and never finished on its own.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def _still_in_progress(draft: Draft, operation: Operation, run: Submission, *, p
 
 
 def _forgotten(draft: Draft, operation: Operation, run: Submission, overview: JobOverview) -> Halt | None:
-    """The trigger is unknown: never sent, expired, or the JobManager is another one. The history tells."""
+    """The trigger is unknown: never sent, expired, or the JobManager is another one. The history says which."""
     assert operation.directory is not None
     if overview.state.is_terminal and (halt := wait_for_final_state(draft, run)) is not None:
         return halt

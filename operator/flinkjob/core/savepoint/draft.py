@@ -142,9 +142,9 @@ class SavepointDraft:
         self.requeue_after((retry_time - self.now).total_seconds() + 0.05)
         return self.unchanged()
 
-    def in_progress(self) -> Halt:
+    def in_progress(self, *, requeue_after: float = FAST) -> Halt:
         """Halt while Flink, or the FlinkJob's stop, is at work."""
-        self.requeue_after(FAST)
+        self.requeue_after(requeue_after)
         where = self.status.directory or "the job's checkpoint directory"
         return Halt(verdict=Verdict.RECONCILING, reason=Reason.InProgress, message=f"writing below {where}")
 

@@ -17,6 +17,9 @@ from flinkjob.core.savepoint.draft import Halt, SavepointDraft
 from flinkjob.core.savepoint.trigger import attempt_failed, send
 from flinkjob.core.seen import Presence
 
+UNANSWERED_PAUSE = 1.0
+"""Seconds until a job is looked at again of which it is not known whether it is there."""
+
 
 def follow_attempt(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Halt:
     """Ask Flink how far it is; that counts also when the time is up: it may have completed while nobody looked."""
@@ -55,8 +58,7 @@ def trigger_forgotten(draft: SavepointDraft, spec: FlinkSavepointSpec, *, late: 
             return draft.in_progress()
         return draft.fail(SavepointErrorCode.JOB_NOT_RUNNING, f"job {before.job_id} went away meanwhile")
     if presence is Presence.UNKNOWN:
-        draft.requeue_after(1.0)
-        return _too_late(draft, spec) if late else draft.in_progress()
+        return _too_late(draft, spec) if late else draft.in_progress(requeue_after=UNANSWERED_PAUSE)
     stats = draft.need(Checkpoints(before.flink_job_id))
     made = stats.completed_below(before.directory) if stats is not None and before.directory else None
     if made is not None:

@@ -14,7 +14,7 @@ from flinkjob.api.codec import FlinkSavepoint, dump_status, parse_job, parse_sav
 from flinkjob.api.enums import SavepointErrorCode, SavepointOrigin, SavepointPhase
 from flinkjob.api.sync import JobSyncToSpec, SyncError, SyncStatus
 from flinkjob.core.actions import DeleteObject, PostEvent
-from flinkjob.core.copies.queue import kept_until_copied, turns
+from flinkjob.core.copies.queue import copy_turns, kept_until_copied
 from flinkjob.core.copies.savepoint_copy import (
     LOOK_SECONDS,
     CopyPhase,
@@ -45,7 +45,7 @@ assert SYNC is not None
 
 
 def turn(*savepoints: FlinkSavepoint, **sync: Any) -> str | None:
-    return turns(wanted(**sync), savepoints, NOW).by_job
+    return copy_turns(wanted(**sync), savepoints, NOW).by_job
 
 
 def test_the_oldest_that_was_not_copied() -> None:
@@ -94,8 +94,8 @@ def test_who_is_not_meant(fields: dict[str, Any]) -> None:
 
 def test_nothing_without_the_field() -> None:
     nothing = parse_job({"metadata": {}, "spec": spec()}).spec
-    assert turns(nothing, (taken("a", 20),), NOW).by_job is None
-    assert turns(None, (taken("a", 20),), NOW).by_job is None
+    assert copy_turns(nothing, (taken("a", 20),), NOW).by_job is None
+    assert copy_turns(None, (taken("a", 20),), NOW).by_job is None
 
 
 # the FlinkSavepoint
@@ -192,7 +192,7 @@ class World:
 
 def _round(world: World, outcome: str) -> None:
     """What the reconciler does for them in one round, with a copy that comes out so."""
-    now = turns(wanted(), tuple(map(snapshot_view, world.savepoints)), world.now)
+    now = copy_turns(wanted(), tuple(map(snapshot_view, world.savepoints)), world.now)
     at_work = []
     for index, one in enumerate(world.savepoints):
         by_job, later = SYNC if one.meta.uid == now.by_job else None, one.meta.uid in now.later
@@ -241,7 +241,7 @@ def test_one_at_a_time_in_their_order_and_none_twice(history: list[str]) -> None
         elif step != "later":
             _round(world, step)
     assert world.copies == sorted(set(world.copies))
-    assert not turns(wanted(), tuple(map(snapshot_view, world.savepoints)), world.now).awaited
+    assert not copy_turns(wanted(), tuple(map(snapshot_view, world.savepoints)), world.now).awaited
     own = [one for one in world.savepoints if one.spec is not None and one.spec.sync_to is not None]
     assert all(one.status.sync is not None and one.status.sync.end_time is not None for one in own)
 
@@ -253,20 +253,20 @@ def test_one_at_a_time_in_their_order_and_none_twice(history: list[str]) -> None
 def test_one_order_for_what_the_job_and_what_savepoints_ask_for() -> None:
     """The highest number is the newest state, whoever asked for the copy."""
     older, newer = taken("a", 20), taken("b", 10, **OWN)
-    both = turns(wanted(), (older, newer), NOW)
+    both = copy_turns(wanted(), (older, newer), NOW)
     assert (both.by_job, both.later) == ("u-a", {"u-b"})
     older, newer = taken("a", 20, **OWN), taken("b", 10)
-    both = turns(wanted(), (older, newer), NOW)
+    both = copy_turns(wanted(), (older, newer), NOW)
     assert (both.by_job, both.later, both.awaited) == (None, {"u-b"}, {"u-b"})
-    both = turns(wanted(), (taken("a", 20, given_up(), **OWN), newer), NOW)
+    both = copy_turns(wanted(), (taken("a", 20, given_up(), **OWN), newer), NOW)
     assert (both.by_job, both.later) == ("u-b", frozenset())
 
 
 def test_another_place_has_an_order_of_its_own() -> None:
     elsewhere = taken("a", 20, syncTo={"uri": "s3://another/place"})
-    now = turns(wanted(), (elsewhere, taken("b", 10)), NOW)
+    now = copy_turns(wanted(), (elsewhere, taken("b", 10)), NOW)
     assert (now.by_job, now.later) == ("u-b", frozenset())
-    assert turns(wanted(), (taken("c", 20), taken("d", 10, syncTo={"uri": f"{URI}/"})), NOW).later == {"u-d"}
+    assert copy_turns(wanted(), (taken("c", 20), taken("d", 10, syncTo={"uri": f"{URI}/"})), NOW).later == {"u-d"}
 
 
 def test_what_is_older_than_a_copy_that_a_savepoint_asked_for_is_passed_over() -> None:
@@ -283,21 +283,21 @@ def test_what_fails_for_the_job_lets_others_go_first_and_keeps_its_error() -> No
     error = SyncError(error_code=SavepointErrorCode.STORE_ERROR, message="403", time=ago(2))
     failing = taken("a", 20, replace(BEGUN, sequence_number=4, failures=2, error=error))
     other = taken("b", 10, **OWN)
-    now = turns(wanted(), (failing, other), NOW)
+    now = copy_turns(wanted(), (failing, other), NOW)
     assert (now.by_job, now.later) == ("u-a", {"u-a"})
     held = follow_copy(failing, SavepointDecision(status=failing.status), None, NOW, SYNC, later=True)
     assert held.status.sync == failing.status.sync
     assert held.status.phase is SavepointPhase.COMPLETED
     at_work = taken("a", 20, replace(BEGUN, sequence_number=4))
-    assert turns(wanted(), (at_work, other), NOW).later == {"u-b"}
+    assert copy_turns(wanted(), (at_work, other), NOW).later == {"u-b"}
 
 
 def test_of_the_same_second_neither_goes_until_flink_tells_which_was_first() -> None:
     pair = (taken("a", 1), taken("b", 1, **OWN))
-    now = turns(wanted(), pair, NOW)
+    now = copy_turns(wanted(), pair, NOW)
     assert (now.by_job, now.later) == (None, {"u-a", "u-b"})
     told_apart = (taken("a", 1, number=8), taken("b", 1, number=7, **OWN))
-    now = turns(wanted(), told_apart, NOW)
+    now = copy_turns(wanted(), told_apart, NOW)
     assert (now.by_job, now.later) == (None, {"u-a"})
 
 
@@ -305,12 +305,12 @@ def test_of_the_same_second_neither_goes_until_flink_tells_which_was_first() -> 
 def test_copies_that_savepoints_ask_for_are_made_in_the_order_of_their_snapshots() -> None:
     """Also when the older one's store fails for a while: the highest number is the newest state."""
     waiting = [taken("b", 10, BEGUN, **OWN), taken("a", 20, BEGUN, **OWN), taken("c", 5, **OWN)]
-    assert turns(None, tuple(waiting), NOW).later == {"u-b", "u-c"}
+    assert copy_turns(None, tuple(waiting), NOW).later == {"u-b", "u-c"}
     elsewhere = taken("d", 1, syncTo={"uri": "s3://another/place"})
-    assert turns(None, (*waiting, elsewhere), NOW).later == {"u-b", "u-c"}
+    assert copy_turns(None, (*waiting, elsewhere), NOW).later == {"u-b", "u-c"}
     numbered = taken("b", 10, replace(BEGUN, sequence_number=7), **OWN)
-    assert turns(None, (numbered, *waiting[1:]), NOW).later == {"u-a", "u-c"}
-    assert turns(None, (waiting[0], taken("a", 20, given_up(), **OWN)), NOW).later == frozenset()
+    assert copy_turns(None, (numbered, *waiting[1:]), NOW).later == {"u-a", "u-c"}
+    assert copy_turns(None, (waiting[0], taken("a", 20, given_up(), **OWN)), NOW).later == frozenset()
     held = follow_copy(waiting[2], SavepointDecision(status=waiting[2].status), None, NOW, later=True)
     assert held.status.phase is SavepointPhase.SYNCING
     assert held.requeue_after == LOOK_SECONDS
@@ -345,6 +345,6 @@ def test_the_time_to_live_counts_from_the_end_of_the_copy(
 def test_the_time_to_live_waits_for_the_copy_of_the_flinkjob() -> None:
     about = taken("a", 9000, ttlSecondsAfterFinished=60)
     decision = SavepointDecision(status=about.status, actions=(DeleteObject(),))
-    awaits = turns(wanted(), (about,), NOW).awaited
+    awaits = copy_turns(wanted(), (about,), NOW).awaited
     assert kept_until_copied(about, decision, NOW, is_awaited=about.meta.uid in awaits).actions == ()
     assert kept_until_copied(about, decision, NOW, is_awaited=False).actions == decision.actions

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from flinkjob.api.enums import HoldReason, OperationKind, RunResult, SnapshotKind
-from flinkjob.api.flinkjob_status import FlinkJobStatus, Hold, RestartInfo, Submission
+from flinkjob.api.failure_status import RestartInfo
+from flinkjob.api.flinkjob_status import FlinkJobStatus, Hold, Submission
 from flinkjob.core.flinkmodel import FlinkJobState, TriggerState
 from flinkjob.core.identity import digest_of
 from flinkjob.core.model import JobDecision

@@ -10,7 +10,8 @@ import pytest
 
 from flinkjob.api.codec import dump_status
 from flinkjob.api.enums import Phase
-from flinkjob.api.flinkjob_status import FailureInfo, FlinkJobStatus
+from flinkjob.api.failure_status import FailureInfo
+from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.core.actions import PostEvent
 from flinkjob.core.flinkmodel import FlinkJobState, JobException
 from flinkjob.core.jobfailures import JobFailures

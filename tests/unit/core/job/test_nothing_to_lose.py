@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from flinkjob.api.enums import OperationKind
-from flinkjob.api.flinkjob_status import FailureInfo, FlinkJobStatus, Plan
+from flinkjob.api.failure_status import FailureInfo
+from flinkjob.api.flinkjob_status import FlinkJobStatus, Plan
 from flinkjob.core.errors import SavepointFailure
 from flinkjob.core.flinkmodel import (
     CheckpointConfig,

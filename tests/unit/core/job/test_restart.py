@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from flinkjob.api.enums import EndCause, HoldReason, RunResult, SnapshotKind
-from flinkjob.api.flinkjob_status import FlinkJobStatus, Hold, RestartInfo, Submission
+from flinkjob.api.failure_status import RestartInfo
+from flinkjob.api.flinkjob_status import FlinkJobStatus, Hold, Submission
 from flinkjob.core.actions import RunJob
 from flinkjob.core.flinkmodel import ClaimMode, FlinkJobState
 from flinkjob.core.model import JobDecision

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from flinkjob.api.enums import EndCause, RunResult, SnapshotKind, SubmissionReason
-from flinkjob.api.flinkjob_status import FlinkJobStatus, RestartInfo, Submission
+from flinkjob.api.failure_status import RestartInfo
+from flinkjob.api.flinkjob_status import FlinkJobStatus, Submission
 from flinkjob.core.actions import PostEvent
 from flinkjob.core.errors import RestoreFailure
 from flinkjob.core.flinkmodel import FlinkJobState, JobException
@@ -187,6 +188,16 @@ def test_ids_and_numbers_do_not_make_another_cause() -> None:
     status = _ended_again(starting(), "Job ffffffffffffffffffffffffffff07ff failed on port 7000", number=2)
     decision = decide(job(status=replace(status, restart=first), held=False), seen())
     assert plan_of(decision) == ("Hold", "RestoreFailed")
+
+
+def test_of_a_long_cause_the_way_out_is_not_cut() -> None:
+    cause = "Caused by: " + "x" * 480
+    first = RestartInfo(attempts=1, submission=1, not_started=digest_of_cause(cause))
+    decision = decide(job(status=replace(_ended_again(starting(), cause, number=2), restart=first), held=False), seen())
+    assert decision.status.plan is not None
+    message = decision.status.plan.message or ""
+    assert message.startswith("run 2 failed before all its tasks ran, as the run before did: Caused by: xxx")
+    assert message.endswith("change the spec, restartNonce or initialState with a new nonce to try again")
 
 
 # while Flink itself tries again and again

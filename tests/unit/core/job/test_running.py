@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from flinkjob.api.enums import RunResult, SavepointPhase
-from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, Plan, RestartInfo
+from flinkjob.api.failure_status import RestartInfo
+from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, Plan
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.core.facts import Fact, JobGraph
 from flinkjob.core.flinkmodel import (

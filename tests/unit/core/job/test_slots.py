@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from flinkjob.api.flinkjob_status import FlinkJobStatus
-from flinkjob.core.facts import Fact, Slots
+from flinkjob.core.facts import Fact, TaskSlots
 from flinkjob.core.flinkmodel import ClusterOverview, FlinkJobState, JobException, TaskCounts
 from flinkjob.core.jobfailures import JobFailures
 from flinkjob.core.seen import JobSeen
@@ -71,7 +71,7 @@ def test_slots_are_counted_again_and_less_often_the_longer_it_takes() -> None:
     for seconds in (3.0, 80.0, 4000.0):
         asked: list[Fact[Any]] = []
         decision = decide(job(spec(parallelism=4), FIRST), seen(waiting(seconds), slots=slots(1)), asked)
-        assert Slots() in asked
+        assert TaskSlots() in asked
         delays.append(decision.requeue_after)
     assert delays == [2.0, 20.0, 60.0]
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flinkjob.api.enums import Phase
-from flinkjob.api.flinkjob_status import CheckpointInfo, FailureInfo, FlinkJobStatus, ObservedJob, Submission
+from flinkjob.api.failure_status import FailureInfo
+from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, ObservedJob, Submission
 from flinkjob.core.job.status_noise import SAME_SECONDS, TICK_SECONDS, settled, tick_after, ticked
 from tests.support.inputs import run
 from tests.support.tables import table

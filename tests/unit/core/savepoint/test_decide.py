@@ -280,6 +280,11 @@ def test_a_forgotten_trigger_is_looked_for_before_it_is_sent_again(
             assert (action.trigger_id, action.directory) == (WRITING.trigger_id, WRITING.directory)
 
 
+def test_a_job_that_does_not_answer_is_not_asked_for_a_forgotten_trigger_ten_times_a_second() -> None:
+    observation = seen(UNKNOWN, trigger=triggered(TriggerState.FORGOTTEN))
+    assert decide_sp(savepoint(status=WRITING), RUNNING, observation).requeue_after == 1.0
+
+
 @pytest.mark.copying("never-answered")
 @table(
     ("ended_for", "history", "phase"),
