@@ -214,10 +214,11 @@ def _readable(adapter: TypeAdapter[T], default: T, raw: Any, error: ValidationEr
     """The status without what cannot be read of it, and without what then lacks something."""
     if not isinstance(raw, Mapping):
         return default
-    rest = copy.deepcopy(dict(raw))
+    rest = dict(raw)
+    own: dict[int, Any] = {id(rest): rest}
     while rest:
         for each in reversed(error.errors(include_url=False, include_input=False)):  # later entries of a list first
-            _take_out(rest, each["loc"])
+            _take_out(rest, each["loc"], own)
         try:
             return adapter.validate_python(rest)
         except ValidationError as again:
@@ -225,8 +226,13 @@ def _readable(adapter: TypeAdapter[T], default: T, raw: Any, error: ValidationEr
     return default
 
 
-def _take_out(rest: dict[str, Any], path: tuple[int | str, ...]) -> None:
-    """Remove what is at the path, or where nothing is there what lacks it."""
+def _take_out(rest: dict[str, Any], path: tuple[int | str, ...], own: dict[int, Any]) -> None:
+    """Remove what is at the path, or where nothing is there what lacks it.
+
+    Args:
+        own: by their ids, the parts that are copies already: others are not changed, and what is not looked into, which may
+            be nested without end, is not copied.
+    """
     within: Any = rest
     found: list[tuple[Any, int | str]] = []
     for part in path:
@@ -234,7 +240,11 @@ def _take_out(rest: dict[str, Any], path: tuple[int | str, ...]) -> None:
         if not there and not (isinstance(within, dict) and part in within):
             break
         found.append((within, part))
-        within = within[part]
+        inner = within[part]
+        if isinstance(inner, list | dict) and id(inner) not in own:
+            inner = within[part] = copy.copy(inner)
+            own[id(inner)] = inner
+        within = inner
     if found:
         holder, part = found[-1]
         del holder[part]

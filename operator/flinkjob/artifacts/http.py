@@ -30,6 +30,8 @@ LEAST_BYTES = 256 * 1024
 """So does one that sends less than this in such a time: a download that drips has a slot that others wait for."""
 NOT_MODIFIED = 304
 _TRY_AGAIN = frozenset({408, 425, 429})
+_DIGITS = 20
+"""Of a length; with more it is too large however it goes on."""
 _REASONS = {401: "unauthorized", 403: "forbidden", 404: "not-found", 410: "not-found"}
 
 
@@ -93,8 +95,8 @@ class HttpSource:
             raise ArtifactUnavailable("timeout", f"jar: {name}: {said}") from error
         except httpx.TransportError as error:
             raise ArtifactUnavailable("connection", f"jar: {name}: {error or type(error).__name__}") from error
-        except (httpx.InvalidURL, UnicodeError) as error:
-            raise ArtifactInvalid("uri", f"jar: not a URL: {name}") from error
+        except (httpx.InvalidURL, ValueError) as error:  # of the redirect's reader too
+            raise ArtifactInvalid("uri", f"jar: not a URL, or redirected to what is none: {name}") from error
         except Refused as error:
             raise ArtifactInvalid(error.reason, f"jar: {name}: {error}") from error
         except OSError as error:
@@ -136,8 +138,7 @@ class HttpSource:
 
     async def _store(self, response: httpx.Response, name: str, final: str, namespace: str) -> Fetched:
         _check_answer(response, final if final == name else f"{final} (redirected from {name})")
-        length = response.headers.get("Content-Length", "")
-        announced = int(length) if length.isdigit() else 0
+        announced = _announced(response.headers.get("Content-Length", ""))
         check_size(announced, max_bytes=self._max_bytes, name=name)
         with self._cache.partial(namespace) as target:
             await asyncio.to_thread(target.need, announced)
@@ -191,6 +192,11 @@ def _check_answer(response: httpx.Response, name: str) -> None:
     if status in _TRY_AGAIN or status >= 500:
         raise ArtifactUnavailable("server-error", message)
     raise ArtifactInvalid(_REASONS.get(status, "refused"), message)
+
+
+def _announced(length: str) -> int:
+    """How many bytes a server says that it sends; 0 where it says nothing that could be read."""
+    return int(length[:_DIGITS]) if length.isascii() and length.isdigit() else 0
 
 
 def _slow(error: Exception) -> str:

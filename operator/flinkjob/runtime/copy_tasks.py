@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from flinkjob.api.common import duration_seconds
 from flinkjob.api.enums import CopyCheck, SavepointErrorCode
@@ -35,6 +34,7 @@ from flinkjob.snapshots.numbers import numbers_in
 from flinkjob.snapshots.objects import StoreStep
 from flinkjob.snapshots.orders import CopyOrder
 from flinkjob.snapshots.owner import OwnedByOther
+from flinkjob.snapshots.stores import parts_of
 from flinkjob.snapshots.transfer import Bandwidth
 
 log = logging.getLogger(__name__)
@@ -217,7 +217,7 @@ class CopyTasks:
 
 def _store(wanted: CopyWanted) -> str:
     """What may be slow on its own within a namespace: a bucket at an endpoint, or a mounted directory."""
-    parts = urlsplit(wanted.target.uri)
+    parts = parts_of(wanted.target.uri)
     bucket = f"{parts.scheme}://{parts.netloc}" if parts.netloc else wanted.target.uri
     return f"{bucket} {wanted.target.endpoint or ''}"
 

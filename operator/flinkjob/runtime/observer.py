@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from flinkjob.api.codec import FlinkJob, parse_job
+from flinkjob.api.codec import FlinkJob
 from flinkjob.api.constants import ANNOTATION_ADOPT
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinksavepoint_spec import TargetSpec
@@ -57,6 +57,7 @@ from flinkjob.runtime.cluster import Cluster
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.copy_search import CopySearches
 from flinkjob.runtime.queue import Key
+from flinkjob.runtime.records import spec_in
 from flinkjob.runtime.services import Services
 from flinkjob.runtime.tasks import Tasks
 from flinkjob.snapshots.listing import SnapshotLister
@@ -345,9 +346,7 @@ class Observer:
         if job is None or name is None:
             return None
         raw = await self._kube.get_revision(job.meta.namespace, name)
-        if raw is None:
-            return None
-        return parse_job({"metadata": {"name": name}, "spec": (raw.get("data") or {}).get("spec")}).spec
+        return spec_in(raw) if raw is not None else None
 
     async def _unlisted_job(self, client: FlinkClient, job: FlinkJob | None) -> str | None:
         """A live job with an id of one of the object's first runs, asked for by these ids."""

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from flinkjob.api.codec import FlinkJob
+from flinkjob.api.codec import FlinkJob, parse_job
 from flinkjob.api.constants import ANNOTATION_RESULT, API_VERSION, JOB_KIND, LABEL_JOB, LABEL_ORIGIN, SAVEPOINT_KIND
+from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.core.actions import CreateSavepoint, RecordRevision, RecordSavepoint
 from flinkjob.core.job.revisions import outdated
 from flinkjob.core.units import readable_duration
@@ -50,6 +51,12 @@ def spec_of(job: FlinkJob) -> dict[str, Any]:
     """The spec as it was applied, without what it leaves out; it has one."""
     assert job.spec is not None, "a job whose spec cannot be read is not run"
     return job.spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+def spec_in(revision: Mapping[str, Any]) -> FlinkJobSpec | None:
+    """The spec that a ControllerRevision holds; None where it holds none that can be read: people can write them too."""
+    data = revision.get("data")
+    return parse_job({"spec": data.get("spec")}).spec if isinstance(data, Mapping) else None
 
 
 def _owned_by(revision: Mapping[str, Any], uid: str) -> bool:

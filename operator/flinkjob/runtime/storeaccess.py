@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from flinkjob.api.sync import StoreAccess
 from flinkjob.core.access.grants import StoreGrants
@@ -19,7 +19,7 @@ from flinkjob.core.errors import Invalid
 from flinkjob.runtime.access import Reader, Use, Vault
 from flinkjob.snapshots.links import refuse_links_below
 from flinkjob.snapshots.listing import METADATA
-from flinkjob.snapshots.stores import StoreAddress, behind_proxy, scheme_of, store_host
+from flinkjob.snapshots.stores import StoreAddress, behind_proxy, parts_of, scheme_of, store_host
 
 KEYS = {
     "s3": ("accessKeyId", "secretAccessKey"),
@@ -50,7 +50,7 @@ class StoreAccesses:
             Transient: the Secret or ConfigMap cannot be read.
         """
         access = access or StoreAccess()
-        parts = urlsplit(uri)
+        parts = parts_of(uri)
         if parts.scheme in ("", "file"):
             self._grants.check(namespace, uri)
             resolved = await asyncio.to_thread(_resolved, parts.path)
@@ -94,7 +94,10 @@ class StoreAccesses:
 
 
 def _resolved(path: str) -> Path:
-    return Path(unquote(path)).resolve()
+    try:
+        return Path(unquote(path)).resolve()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise Invalid("a store's URI names no path") from error
 
 
 def _text(value: bytes) -> str:

@@ -37,10 +37,13 @@ class SnapshotLister:
         return await asyncio.to_thread(self._read, path)
 
     def _local(self, directory: str) -> Path | None:
-        parts = urlsplit(directory)
+        try:
+            parts = urlsplit(directory)
+            path = Path(unquote(parts.path)).resolve()
+        except (OSError, ValueError, RuntimeError):
+            return None  # a cluster says where its snapshots are, and may say anything
         if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
             return None
-        path = Path(unquote(parts.path)).resolve()
         return path if any(path.is_relative_to(allowed) for allowed in self._allowed) else None
 
     def _read(self, path: Path) -> Listing:

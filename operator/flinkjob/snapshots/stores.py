@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import obstore.exceptions as refused
 from obstore.store import AzureStore, GCSStore, LocalStore, ObjectStore, S3Store
@@ -69,13 +69,25 @@ class StoreAddress:
     ca: str | None = field(default=None, repr=False)
 
 
+def parts_of(uri: str) -> SplitResult:
+    """The parts of the address of a store.
+
+    Raises:
+        Invalid: it has none.
+    """
+    try:
+        return urlsplit(uri)
+    except ValueError:
+        raise Invalid("a store's URI cannot be read") from None
+
+
 def scheme_of(uri: str) -> str:
     """`s3`, `gs` or `az`, however Hadoop spells it.
 
     Raises:
         Invalid: the URI is of no known sort.
     """
-    scheme = urlsplit(uri).scheme.lower()
+    scheme = parts_of(uri).scheme.lower()
     for name, spellings in (("s3", _S3), ("gs", _GCS), ("az", _AZURE)):
         if scheme in spellings:
             return name
@@ -95,9 +107,9 @@ def store_host(address: StoreAddress) -> str:
 
 
 def _host(address: StoreAddress) -> str:
-    parts = urlsplit(address.uri)
+    parts = parts_of(address.uri)
     if address.endpoint is not None:
-        return urlsplit(address.endpoint).hostname or ""
+        return parts_of(address.endpoint).hostname or ""
     scheme = scheme_of(address.uri)
     if scheme == "s3":
         return f"s3.{address.region or 'us-east-1'}.amazonaws.com"
@@ -121,7 +133,7 @@ def open_store(address: StoreAddress, *, create: bool = True, uploads: bool = Fa
         Invalid: the URI is of no known sort, or names a path that is not the same for every reader.
         Rejected: the directory is missing.
     """
-    parts = urlsplit(address.uri)
+    parts = parts_of(address.uri)
     scheme, path = parts.scheme.lower(), unquote(parts.path).strip("/")
     if path and any(segment in ("", ".", "..") for segment in path.split("/")):
         raise Invalid(f"{address.uri} must not contain //, . or ..")

@@ -247,3 +247,20 @@ def test_the_oldest_history_goes_when_a_status_is_too_large() -> None:
     assert len(json.dumps(dumped, ensure_ascii=False).encode()) <= MAX_STATUS_BYTES
     assert [entry["number"] for entry in dumped["history"]] == list(range(10, 10 - len(dumped["history"]), -1))
     assert 1 < len(dumped["history"]) < 10
+
+
+@pytest.mark.invariant(12)
+@pytest.mark.parametrize("deep", ["[" * 900 + "]" * 900, '{"a":' * 900 + "1" + "}" * 900], ids=["lists", "objects"])
+def test_a_status_that_is_nested_very_deep_is_read_as_far_as_it_goes(deep: str) -> None:
+    value = json.loads(deep)
+    stored = {
+        "phase": "Running",
+        "conditions": value,
+        "submission": {"number": 3, "jobId": value},
+        "plan": {"step": value},
+    }
+    found = parse_job(job({}, stored))
+    assert found.status_error is not None
+    assert found.status.phase == "Running"
+    assert stored["conditions"] is value, "what is stored is not changed"
+    assert stored["submission"] == {"number": 3, "jobId": value}

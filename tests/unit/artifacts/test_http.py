@@ -134,6 +134,13 @@ async def test_a_redirect_to_a_refused_place(server: JarServer, store: ArtifactS
 
 
 @pytest.mark.threat("artifact-redirect")
+@pytest.mark.parametrize("target", ["http://[", "//[x"])
+async def test_a_redirect_to_what_is_no_address(server: JarServer, store: ArtifactStore, target: str) -> None:
+    with pytest.raises(ArtifactInvalid):
+        await store.get("ns", f"{server.url}/redirect?to={target}")
+
+
+@pytest.mark.threat("artifact-redirect")
 async def test_redirects_in_a_circle(server: JarServer, store: ArtifactStore) -> None:
     with pytest.raises(ArtifactInvalid, match="redirects more than 5 times"):
         await store.get("ns", f"{server.url}/circle")

@@ -12,7 +12,7 @@ import yaml
 from flinkjob.api.codec import parse_job
 from flinkjob.core.actions import RecordRevision
 from flinkjob.kube.client import KubeClient
-from flinkjob.runtime.records import keep_revision, spec_of
+from flinkjob.runtime.records import keep_revision, spec_in, spec_of
 from tests.support.tables import table
 from tests.unit.api import objects
 
@@ -85,3 +85,15 @@ def test_a_spec_is_kept_as_it_was_applied(name: str) -> None:
 
 async def test_the_same_again() -> None:
     assert await kept(["a", "b"], 2, {}, new="b") == ["a", "b"]
+
+
+@pytest.mark.invariant(12)
+@pytest.mark.parametrize("data", [None, "text", 5, [], {}, {"spec": None}, {"spec": "text"}, {"spec": {"cluster": []}}])
+def test_a_revision_that_somebody_wrote_holds_no_spec(data: Any) -> None:
+    assert spec_in({"data": data}) is None
+
+
+def test_a_revision_holds_the_spec_that_it_was_made_of() -> None:
+    spec = {"cluster": {"url": "http://flink"}, "jar": {"uri": "https://jars/a.jar"}}
+    job = parse_job({"metadata": {"namespace": "shop", "name": "clicks"}, "spec": spec})
+    assert spec_in({"data": {"spec": spec_of(job)}}) == job.spec

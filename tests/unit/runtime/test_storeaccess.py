@@ -174,3 +174,12 @@ async def test_a_link_below_what_was_granted_is_refused(tmp_path: Path, create: 
     with pytest.raises(Invalid, match="symbolic link"):
         await accesses(f"*={uri}").address("team", uri, None, create=create)
     assert await accesses(f"*={uri}").address("other", uri, None, create=True)
+
+
+@pytest.mark.threat("foreign-store")
+@pytest.mark.parametrize("uri", ["file:///a%00b", "file://[/a", "s3://a[b/c"])
+@pytest.mark.parametrize("create", [True, False])
+async def test_what_is_no_place_is_refused(uri: str, create: bool) -> None:
+    accesses = StoreAccesses(reader=Shelf(), grants=StoreGrants.of(["*=file:///"]), hosts=HostRules())
+    with pytest.raises(Invalid):
+        await accesses.address("ns", uri, None, create=create)

@@ -192,6 +192,8 @@ async def test_the_word_of_s3_for_an_error_is_told(serve: Any) -> None:
         ("s3://user@bucket/a", {}),
         ("abfss://c@a@evil/x", {}),
         ("ftp://bucket/a", {}),
+        ("s3://bu[cket/a", {}),
+        ("s3://bucket", {"endpoint": "https://[store", "secret": KEYS}),
         ("gs://bucket", {"secret": {"serviceAccountKey.json": '{"type": 5, "private_key": "hidden-secret"}'}}),
         ("gs://bucket", {"secret": {"serviceAccountKey.json": "hidden-secret"}}),
         ("s3://bucket", {"endpoint": "https://store.example", "ca": "hidden-secret", "secret": KEYS}),
