@@ -38,6 +38,8 @@ _MANIFEST = "META-INF/MANIFEST.MF"
 _SERVICES = "META-INF/services/"
 _LEFT_OUT = re.compile(r"META-INF/([^/]*\.(SF|RSA|DSA|EC)|SIG-[^/]*|INDEX\.LIST)", re.IGNORECASE)
 """Signatures, which do not fit any more, and an index of other jars."""
+_SAYS_OF_JAVAS = re.compile("^Multi-Release:", re.IGNORECASE | re.MULTILINE)
+_FOR_LATER_JAVAS = re.compile(r"^Multi-Release:[ \t]*true[ \t\r]*$", re.IGNORECASE | re.MULTILINE)
 _OURS = ("dev/flinkjob/runner/", "flinkjob/sql/")
 _NAME_IS_UTF8 = 0x800
 _ENCRYPTED = 0x1
@@ -211,7 +213,7 @@ def _small(jar: zipfile.ZipFile, info: zipfile.ZipInfo, part: Part) -> bytes:
 def _take_manifest(content: bytes, found: _Found, *, first: bool) -> None:
     if first:
         found.manifest = content
-    if re.search(rb"^Multi-Release:\s*true\s*$", content, re.IGNORECASE | re.MULTILINE):
+    if _FOR_LATER_JAVAS.search(content.decode("latin-1")):
         found.releases = True
 
 
@@ -219,8 +221,7 @@ def _manifest(found: _Found) -> bytes:
     """That of the first jar, so that its entry class stays; one that says of classes for later Javas what any jar says."""
     begin = b"Manifest-Version: 1.0\r\n"
     content = found.manifest if found.manifest is not None else begin + b"\r\n"
-    said = re.search(rb"^Multi-Release:", content, re.IGNORECASE | re.MULTILINE)
-    if not found.releases or said:
+    if not found.releases or _SAYS_OF_JAVAS.search(content.decode("latin-1")):
         return content
     line_end = content.find(b"\n") + 1
     return content[:line_end] + b"Multi-Release: true\r\n" + content[line_end:]

@@ -36,7 +36,7 @@ async def keep_revision(kube: KubeClient, job: FlinkJob, action: RecordRevision)
                 {"apiVersion": API_VERSION, "kind": JOB_KIND, "name": name, "uid": uid, "controller": True}
             ],
         },
-        "data": {"spec": spec_of(job)},
+        "data": {"spec": spec_of(job) | _script(action)},
         "revision": action.number,
     }
     await kube.create_revision(body)
@@ -53,6 +53,13 @@ def spec_of(job: FlinkJob) -> dict[str, Any]:
     """The spec as it was applied, without what it leaves out; it has one."""
     assert job.spec is not None, "a job whose spec cannot be read is not run"
     return job.spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+def _script(action: RecordRevision) -> dict[str, Any]:
+    """The script with its texts: a ConfigMap may have another one when this is looked at."""
+    return (
+        {"sql": action.sql.model_dump(mode="json", by_alias=True, exclude_none=True)} if action.sql is not None else {}
+    )
 
 
 def _needed(status: FlinkJobStatus) -> set[str | None]:
