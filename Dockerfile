@@ -1,6 +1,27 @@
 # The operator. Build: buildah bud --build-arg SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) --timestamp $(git log -1 --format=%ct) .
 # Tag and digest are raised together: skopeo inspect docker://docker.io/library/python:3.13-slim --format '{{.Digest}}'
 ARG BASE_IMAGE=docker.io/library/python:3.13-slim@sha256:6771159cd4fa5d9bba1258caf0b82e6b73458c694d178ad97c5e925c2d0e1a91
+ARG JDK_IMAGE=docker.io/library/eclipse-temurin:17-jdk
+ARG FLINK_IMAGE=docker.io/library/flink:1.20
+# The runners of SQL jobs are compiled here, or (given) come from a build context of the name runners.
+ARG RUNNER=compiled
+
+FROM ${FLINK_IMAGE} AS flink
+
+FROM ${JDK_IMAGE} AS compiled
+COPY --from=flink /opt/flink/lib /flink
+COPY operator/runner /sources
+RUN mkdir -p /opt/runner \
+    && for version in $(ls /sources); do \
+        javac -nowarn --release 8 -cp '/flink/*' -d "/classes/$version" $(find "/sources/$version" -name '*.java' | sort) \
+        && jar --create --no-manifest --date 2020-01-01T00:00:00Z --file "/opt/runner/sql-runner-$version.jar" -C "/classes/$version" . \
+        || exit 1; \
+    done
+
+FROM scratch AS given
+COPY --from=runners / /opt/runner/
+
+FROM ${RUNNER} AS runner
 
 FROM ${BASE_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
@@ -27,6 +48,7 @@ LABEL org.opencontainers.image.title="flinkjob-operator" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /opt/flinkjob /opt/flinkjob
+COPY --from=runner /opt/runner /opt/flinkjob/runner
 ENV PATH=/opt/flinkjob/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 65532:65532
 EXPOSE 8080

@@ -117,7 +117,7 @@ node-down: $(VENV) ## Stop the node
 run: $(VENV) ## Run the operator against what local-up started
 	@test -f .local/env || { echo "nothing runs here: make local-up" >&2; exit 1; }
 	set -a; . .local/env; set +a; \
-	exec $(BIN)/python -m flinkjob --identity local --kubeconfig "$$KUBECONFIG" --artifact-dirs "$$DEMO_JAR_DIRECTORY" \
+	exec $(BIN)/python -m flinkjob --identity local --kubeconfig "$$KUBECONFIG" --artifact-dirs "$$DEMO_JAR_DIRECTORY" --runner-dir "$$RUNNER_DIRECTORY" \
 		--cache-dir "$$PWD/.local/cache" --health-port 0 --log-format text --allow-loopback true
 
 .PHONY: demo

@@ -24,9 +24,11 @@ from deploy.local.gobuild import build_caches
 from deploy.local.helm import monitoring_crds
 from deploy.local.kafkabroker import broker_classes, broker_steps
 from deploy.local.kafkajob import kafka_jar, kafka_jar_steps
+from deploy.local.plan import Step
 from deploy.local.prerequisites import MissingPrerequisite, require_java
 from deploy.local.processes import ProcessFailed
 from deploy.local.progress import StepFailed, plan, say
+from deploy.local.sqlrunner import runner_directory, runner_steps
 
 ROOT = REPOSITORY / ".local"
 NODE_ROOT = ROOT / "node"
@@ -100,7 +102,11 @@ def _up(root: Path, arguments: Sequence[str], down: str, hold: str, prepare: Cal
 def _prepare(versions: Sequence[str], *, node: bool = False, s3: bool = False, tests: bool = False) -> None:
     require_java()
     programs = (*PROGRAMS, CONTROLLER_MANAGER)
-    jobs = ((demo_jar, demo_jar_steps), *([(kafka_jar, kafka_jar_steps)] if tests else []))
+    jobs: Sequence[tuple[Callable[[str], Path], Callable[[str], list[Step]]]] = (
+        (demo_jar, demo_jar_steps),
+        (runner_directory, runner_steps),
+        *([(kafka_jar, kafka_jar_steps)] if tests else []),
+    )
     plan.expect([*control_plane_steps(programs), *(each for v in versions for _, steps in jobs for each in steps(v))])
     plan.expect(broker_steps() if tests else ())
     with build_caches(), ThreadPoolExecutor(2) as threads:

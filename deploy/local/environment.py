@@ -19,6 +19,7 @@ from deploy.local.prerequisites import require_java
 from deploy.local.processes import Component, Process
 from deploy.local.progress import plan
 from deploy.local.s3 import S3Server
+from deploy.local.sqlrunner import runner_directory, runner_steps
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CRDS = REPOSITORY / "crds"
@@ -73,6 +74,7 @@ class Environment(Component):
         self.directory.mkdir(parents=True, exist_ok=True)
         require_java()
         plan.expect([*self.controlplane.steps(), *demo_jar_steps(self.flink.version)])
+        plan.expect(runner_steps(self.flink.version))
         parts: list[Callable[[], Any]] = [self.controlplane.start, self._start_flink, self._start_files]
         with ThreadPoolExecutor(len(parts)) as threads:
             for started in [threads.submit(part) for part in parts]:
@@ -108,6 +110,7 @@ class Environment(Component):
             "DEMO_JAR": str(self.demo_jar),
             "DEMO_JAR_URL": self.demo_jar_url,
             "DEMO_JAR_DIRECTORY": str(self.demo_jar.parent),
+            "RUNNER_DIRECTORY": str(runner_directory(self.flink.version)),
             "DEMO_OUT": str(self.directory / "out"),
         }
         if certificates := self.flink.certificates:

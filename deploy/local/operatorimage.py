@@ -11,6 +11,7 @@ from pathlib import Path
 
 from deploy.local.image import BASE, archive, build_base, buildah, built_once, content_digest, size, trusted
 from deploy.local.progress import say
+from deploy.local.sqlrunner import runner_directory
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NAME = "localhost/flinkjob-operator"
@@ -40,6 +41,7 @@ def build_operator(tag: str) -> None:
     buildah(
         *("bud", "--quiet", "--no-cache", "--timestamp", stamp, *trusted()),
         *("--build-arg", f"BASE_IMAGE={BASE}", "--build-arg", f"SOURCE_DATE_EPOCH={stamp}"),
+        *("--build-arg", "RUNNER=given", "--build-context", f"runners={runner_directory()}"),
         *("--build-arg", f"REVISION={revision}", "--tag", tag, REPOSITORY),
         label="building the operator's image",
     )

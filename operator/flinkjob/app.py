@@ -24,7 +24,9 @@ import kopf
 from prometheus_client import CollectorRegistry
 
 from flinkjob import __version__
+from flinkjob.artifacts.build import JarBuilder
 from flinkjob.artifacts.fetch import ArtifactStore
+from flinkjob.artifacts.runners import Runners
 from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.shares import Usage
@@ -44,6 +46,7 @@ from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
+from flinkjob.runtime.configmaps import ConfigMaps
 from flinkjob.runtime.connections import Connections, Hooks
 from flinkjob.runtime.copy_search import CopySearches
 from flinkjob.runtime.copy_tasks import CopyTasks
@@ -120,6 +123,7 @@ class App:
             chores = [
                 asyncio.create_task(self._resync(queue), name="resync"),
                 asyncio.create_task(self._orphaned_jobs.run(), name="orphaned jobs"),
+                asyncio.create_task(self._config_maps.run(), name="config maps"),
             ]
             stack.push_async_callback(queue.drain, DRAIN_SECONDS)
             try:
@@ -184,11 +188,12 @@ class App:
             check_url=hosts.check_url,
             turn=downloads.hold,
         )
+        builder = JarBuilder(store, Runners(settings.runner_dir), turn=Slots(1).hold)
         identity = settings.identity
         tasks = Tasks(
             identity=identity,
             clusters=clusters,
-            store=store,
+            builder=builder,
             faults=faults,
             enqueue=self._enqueue,
             most=settings.max_long_calls,
@@ -213,6 +218,7 @@ class App:
             identity=identity, stores=accesses, enqueue=self._enqueue, memory=settings.max_sync_memory_mb
         )
         stack.push_async_callback(copies.close)
+        self._config_maps = config_maps = ConfigMaps(kube, cache.jobs, self._enqueue)
         observer = Observer(
             identity=identity,
             clusters=clusters,
@@ -222,6 +228,7 @@ class App:
             hosts=hosts,
             services=Services(kube, search=own_search_list()),
             copies=copies,
+            config_maps=config_maps,
         )
         executor = Executor(
             identity=identity,

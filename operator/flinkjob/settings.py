@@ -91,6 +91,9 @@ class Settings(BaseSettings):
     artifact_dirs: Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="directories below which file: jars may be read, separated by commas; none: no file: jars"
     )
+    runner_dir: AbsolutePath = Field(
+        Path("/opt/flinkjob/runner"), description="where the runners of SQL jobs are, which the image has there"
+    )
     state_dirs: Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_split)] = Field(
         (),
         description="directories (mounted volumes) below which checkpoints and savepoints may be looked for when a "

@@ -29,11 +29,14 @@ async def server() -> AsyncIterator[JarServer]:
 
 
 @asynccontextmanager
-async def store_in(directory: Path, *, max_cache_bytes: int = 64 * MIB) -> AsyncIterator[ArtifactStore]:
+async def store_in(
+    directory: Path, *, max_cache_bytes: int = 64 * MIB, allowed: tuple[Path, ...] = ()
+) -> AsyncIterator[ArtifactStore]:
     async with httpx.AsyncClient(trust_env=False) as http:
         yield ArtifactStore(
             directory,
             http,
+            allowed_directories=allowed,
             max_bytes=16 * MIB,
             timeout_seconds=600,
             max_cache_bytes=max_cache_bytes,

@@ -107,7 +107,7 @@ async def desk() -> AsyncIterator[tuple[Tasks, Connections]]:
     tasks = Tasks(
         identity="default",
         clusters=clusters,
-        store=nobody,
+        builder=nobody,
         faults=Faults(),
         enqueue=lambda _: None,
         most=settings.max_long_calls,

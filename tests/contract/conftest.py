@@ -41,10 +41,10 @@ def _real_versions() -> tuple[str, ...]:
     return () if asked == "none" else tuple(full_version(version.strip()) for version in asked.split(","))
 
 
-def _parameters(kind: str, *, oldest: bool) -> list[Any]:
+def _parameters(kind: str, *, oldest: bool, simulated: bool) -> list[Any]:
     """The targets of a test: every simulated Flink and the default real one; another real one where it is `oldest`."""
     suffix = "" if kind == "plain" else f"-{kind}"
-    simulated = [pytest.param((kind, "sim", each), id=f"sim-{each}{suffix}") for each in _SIMULATED]
+    virtual = [pytest.param((kind, "sim", each), id=f"sim-{each}{suffix}") for each in _SIMULATED if simulated]
     marks = (pytest.mark.flink, pytest.mark.slow)
     real = [
         pytest.param(
@@ -54,7 +54,7 @@ def _parameters(kind: str, *, oldest: bool) -> list[Any]:
         )
         for each in _real_versions()
     ]
-    return simulated + real
+    return virtual + real
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -63,7 +63,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         marker = metafunc.definition.get_closest_marker("cluster_kind")
         kind = marker.args[0] if marker else "plain"
         oldest = metafunc.definition.get_closest_marker("oldest") is not None
-        metafunc.parametrize("cluster", _parameters(kind, oldest=oldest), indirect=True, scope="package")
+        simulated = metafunc.definition.get_closest_marker("not_simulated") is None
+        parameters = _parameters(kind, oldest=oldest, simulated=simulated)
+        metafunc.parametrize("cluster", parameters, indirect=True, scope="package")
 
 
 @pytest.fixture(scope="package")

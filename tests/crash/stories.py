@@ -19,6 +19,10 @@ from tests.support.byhand import run_by_hand
 from tests.support.lab import Lab, submission
 
 NAME = "job"
+SCRIPT = (
+    "CREATE TABLE a (x INT) WITH ('connector' = 'datagen', 'rows-per-second' = '10'); "
+    "CREATE TABLE b WITH ('connector' = 'blackhole') LIKE a (EXCLUDING ALL); INSERT INTO b SELECT x FROM a"
+)
 SAVED = "saved"
 DEADLINE = 90.0
 
@@ -91,6 +95,12 @@ def apply(**spec: Any) -> Callable[[Lab], None]:
 def apply_new_jar(lab: Lab) -> None:
     """The user applies a new version of the program."""
     lab.apply(manifest(lab, jar={"uri": f"file://{lab.own_jar('second')}"}))
+
+
+def apply_script(lab: Lab) -> None:
+    """The user applies a SQL job, which no other job's jar is of."""
+    wanted = manifest(lab, sql={"script": f"{SCRIPT}; -- {lab.directory}"})
+    lab.apply(wanted | {"spec": {key: value for key, value in wanted["spec"].items() if key not in ("jar", "args")}})
 
 
 def ask(**spec: Any) -> Callable[[Lab], None]:
@@ -318,6 +328,13 @@ STORIES: Mapping[str, Story] = {
         act=apply(),
         settle=runs(1),
         effects={Effect.FINALIZER_ADD: 1, Effect.REVISION: 1, Effect.JOB_STATUS: 3, Effect.UPLOAD: 1, Effect.RUN: 1},
+    ),
+    "submit-sql": Story(
+        prepare=nothing,
+        act=apply_script,
+        settle=runs(1),
+        effects={Effect.FINALIZER_ADD: 1, Effect.REVISION: 1, Effect.JOB_STATUS: 3, Effect.UPLOAD: 1, Effect.RUN: 1},
+        counts=False,
     ),
     "upgrade": Story(
         prepare=running(),

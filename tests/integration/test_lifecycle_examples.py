@@ -17,7 +17,12 @@ from tests.support.integration import ControlPlane, FileServer, Lab, S3Server, s
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
-JOBS = ["minimal", "pinned", "stateless", "last-state", "savepoint-upgrade"]
+JOBS = ["minimal", "pinned", "stateless", "last-state", "savepoint-upgrade", "sql", "sql-configmap"]
+SCRIPTS = {
+    "tables.sql": "CREATE TABLE a (x INT) WITH ('connector' = 'datagen'); "
+    "CREATE TABLE b WITH ('connector' = 'blackhole') LIKE a (EXCLUDING ALL)",
+    "clicks.sql": "INSERT INTO b SELECT x FROM a",
+}
 
 
 def example(lab: Lab, web: FileServer, name: str, **values: str) -> dict[str, Any]:
@@ -51,6 +56,8 @@ def shop(web: FileServer, lab: Lab) -> FileServer:
 @pytest.mark.parametrize("name", JOBS)
 def test_a_job(lab: Lab, shop: FileServer, control_plane: ControlPlane, name: str) -> None:
     manifest = example(lab, shop, f"flinkjob-{name}")
+    meta = {"name": "sql-scripts", "namespace": lab.namespace}
+    lab.kube.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": SCRIPTS})
     lab.apply(manifest)
     lab.running(manifest["metadata"]["name"], 1)
     assert_no_drift(control_plane, lab.kube, manifest)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from flinkjob.api.codec import parse_job, parse_savepoint
-from flinkjob.api.flinkjob_spec import DUPLICATE_KEYS, RESERVED_KEYS
+from flinkjob.api.flinkjob_spec import DUPLICATE_KEYS, RESERVED_KEYS, SQL_RESERVED_KEYS, SQL_UIDS
 
 pytestmark = pytest.mark.kube
 
@@ -128,6 +128,30 @@ def test_every_combination_of_an_initial_state(server: ApiServer) -> None:
         nonce=(ABSENT, 1),
     )
     assert disagreements(server, ({"initialState": state} for state in states)) == []
+
+
+def test_every_combination_of_programs(server: ApiServer) -> None:
+    """What runs, and what only a jar or only a script may have; `jar` is removed by None."""
+    reference = {"name": "a", "key": "b"}
+    scripts = combinations(
+        script=(ABSENT, "a", "x" * 65536, "é" * 65536, "é" * 65537),
+        configMapKeyRef=(ABSENT, reference),
+        uri=(ABSENT, "https://a/b.sql"),
+        sha256=(ABSENT, "a" * 64),
+        initFrom=(ABSENT, [], [{}], [{"script": "x" * 65536}], [{"configMapKeyRef": reference}]),
+    )
+    specs = [{"jar": None, "sql": sql} for sql in scripts]
+    keys = {**SQL_RESERVED_KEYS, SQL_UIDS: "", "pipeline.object-reuse": ""}
+    for sql, jar in itertools.product(({}, {"sql": {"script": "a"}}), ({}, {"jar": None})):
+        specs += [jar | sql | {"args": args} for args in ([], ["a"])]
+        specs += [jar | sql | {"flinkConfiguration": {key: value}} for key in keys for value in ("Always", "DISABLED")]
+    specs = [{key: value for key, value in job(spec)["spec"].items() if value is not None} for spec in specs]
+    differing = []
+    for spec in specs:
+        obj = job({}) | {"spec": spec}
+        if server.accepts("flinkjobs", obj) != (parse_job(obj).spec_error is None):
+            differing.append(spec)
+    assert differing == []
 
 
 @pytest.mark.report("options-without-effect")

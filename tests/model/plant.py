@@ -16,8 +16,10 @@ from typing import Any
 import httpx
 from prometheus_client import CollectorRegistry
 
+from flinkjob.artifacts.build import JarBuilder
 from flinkjob.artifacts.errors import ArtifactInvalid
 from flinkjob.artifacts.fetch import Artifact
+from flinkjob.artifacts.runners import Runners
 from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.flinkmodel import is_below, normalise_location
@@ -29,6 +31,7 @@ from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
+from flinkjob.runtime.configmaps import ConfigMaps
 from flinkjob.runtime.copy_search import CopySearches
 from flinkjob.runtime.copy_tasks import CopyTasks
 from flinkjob.runtime.executor import Executor
@@ -37,6 +40,7 @@ from flinkjob.runtime.observer import Observer
 from flinkjob.runtime.queue import WorkQueue
 from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.services import Services
+from flinkjob.runtime.slots import Slots
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.runtime.tasks import Tasks
 from flinkjob.runtime.ticks import Ticks
@@ -180,7 +184,7 @@ class OperatorInstance:
         self.tasks = Tasks(
             identity=IDENTITY,
             clusters=self.clusters,
-            store=store,
+            builder=JarBuilder(store, Runners(plant.directory), Slots(1).hold),
             faults=self.faults,
             enqueue=self._enqueue,
             most=MOST_LONG_CALLS,
@@ -195,6 +199,7 @@ class OperatorInstance:
             hosts=HostRules(),
             services=Services(kube),
             copies=CopySearches(identity=IDENTITY, stores=stores, enqueue=self._enqueue),
+            config_maps=ConfigMaps(kube, self.cache.jobs, self._enqueue),
             now=plant.clock.date,
         )
         self._executor = executor = Executor(

@@ -24,6 +24,7 @@ from flinkjob.core.facts import (
     Artifact,
     Checkpoints,
     CheckpointSettings,
+    ConfigMapTexts,
     Copy,
     Disposal,
     Fact,
@@ -71,6 +72,7 @@ from flinkjob.core.seen import (
     Listing,
     MarkedJob,
     Presence,
+    TextsSeen,
 )
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -96,8 +98,9 @@ def flink_id(number: int = 1, uid: str = UID) -> str:
 
 
 def spec(**fields: Any) -> dict[str, Any]:
-    """The spec of a FlinkJob, by its names in YAML."""
-    return {"cluster": {"url": URL}, "jar": {"uri": "https://jars.example/clicks.jar"}} | fields
+    """The spec of a FlinkJob, by its names in YAML; without those fields that are None."""
+    whole = {"cluster": {"url": URL}, "jar": {"uri": "https://jars.example/clicks.jar"}} | fields
+    return {name: value for name, value in whole.items() if value is not None}
 
 
 def digest(restarted_at: str | None = None, **fields: Any) -> str:
@@ -308,6 +311,7 @@ class World(Observation):
     unknown_jobs: Mapping[str, Mark | None] | None = field(default_factory=dict)
     mark: Mark | None = None
     copy: CopyFound | None = None
+    texts: TextsSeen = field(default_factory=TextsSeen)
 
     def answering(self, fact: Fact[Any]) -> World:
         """With the answer to a question; a directory that is not listed cannot be read."""
@@ -327,6 +331,7 @@ _ANSWERED_BY: Mapping[type[Fact[Any]], str] = {
     Artifact: "artifact",
     CheckpointSettings: "checkpoint_config",
     Checkpoints: "checkpoints",
+    ConfigMapTexts: "texts",
     Copy: "copy",
     Disposal: "disposal",
     Failure: "exception",

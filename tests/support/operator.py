@@ -18,6 +18,7 @@ import httpx
 from deploy.local.controlplane import ControlPlane
 from deploy.local.ports import free_port
 from deploy.local.processes import Process
+from deploy.local.sqlrunner import runner_directory
 from tests.support.prefork import Forked, Prefork
 from tests.support.rbac import allow_lease, operator_kubeconfig
 
@@ -68,6 +69,7 @@ class OperatorProcess:
         self._flags: dict[str, str | int] = {
             "kubeconfig": str(self._kubeconfig),
             "cache-dir": str(directory / "cache"),
+            "runner-dir": str(runner_directory()),
             "identity": identity,
             "log-format": "text",
             "allow-loopback": "true",

@@ -99,15 +99,27 @@ def _collect(model: BaseModel, wanted: FieldClass, inherited: FieldClass | None)
             # An optional object that is present but all default (`savepointRef: {}`) differs from an absent one.
             if nested or (own is wanted and field.get_default(call_default_factory=True) is None):
                 found[field.alias or name] = nested
-        elif own is wanted and (field.is_required() or value != field.get_default(call_default_factory=True)):
+        elif own is wanted and _is_said(field, value):
             found[field.alias or name] = _plain(value)
     return dict(sorted(found.items()))
+
+
+def _is_said(field: FieldInfo, value: Any) -> bool:
+    return field.is_required() or value != field.get_default(call_default_factory=True)
 
 
 def _plain(value: Any) -> Any:
     match value:
         case Mapping():
             return {str(key): _plain(item) for key, item in sorted(value.items())}
+        case BaseModel():
+            fields = type(value).model_fields.items()
+            said = {
+                field.alias or name: getattr(value, name)
+                for name, field in fields
+                if _is_said(field, getattr(value, name))
+            }
+            return _plain(said)
         case tuple() | list():
             return [_plain(item) for item in value]
         case StrEnum():

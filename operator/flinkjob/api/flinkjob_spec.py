@@ -12,12 +12,13 @@ from pydantic.alias_generators import to_snake
 
 from flinkjob.api import flink_options
 from flinkjob.api.cluster_spec import ClusterSpec
-from flinkjob.api.common import ArtifactUri, Duration, Location, Sha256, TimeZone
+from flinkjob.api.common import Duration, Location, TimeZone
 from flinkjob.api.enums import CheckpointingMode, CheckpointRetention, Claim, DesiredState, FormatType, RollbackPolicy
 from flinkjob.api.fieldclass import FieldClass
 from flinkjob.api.initialstate import InitialStateSpec
-from flinkjob.api.model import Rule, SpecModel
+from flinkjob.api.model import Rule, SpecModel, one_of
 from flinkjob.api.policies_spec import DeletionSpec, RestartSpec, RestoreSpec, UpgradeSpec
+from flinkjob.api.program_spec import DependenciesSpec, JarSpec, SqlSpec
 from flinkjob.api.sync import JobSyncToSpec
 
 RESERVED_KEYS: Final[Mapping[str, str]] = {
@@ -32,6 +33,14 @@ RESERVED_KEYS: Final[Mapping[str, str]] = {
     **dict.fromkeys(flink_options.SAVEPOINT_DIRECTORY, "use spec.savepoints.directory"),
 }
 """Keys of flinkConfiguration that would undermine the operator or that its own calls override, and what to do instead."""
+
+SQL_RESERVED_KEYS: Final[Mapping[str, str]] = {
+    "table.dml-sync": "a script is submitted, and not waited for",
+    "pipeline.jars": "use spec.dependencies.jars",
+}
+"""Further keys that a SQL job must not have, and what to do instead."""
+SQL_UIDS: Final = "table.exec.uid.generation"
+"""With the value ALWAYS no savepoint can be restored, not even by the same script."""
 
 DUPLICATE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "jobName": (flink_options.JOB_NAME,),
@@ -60,6 +69,14 @@ def _reserved_rule(key: str, instead: str) -> Rule:
     )
 
 
+def _sql_reserved_rule(key: str, instead: str) -> Rule:
+    return Rule(
+        f"!has(self.sql) || !has(self.flinkConfiguration) || !('{key}' in self.flinkConfiguration)",
+        f"spec.flinkConfiguration: {key} is reserved for SQL jobs; {instead}",
+        lambda spec: spec.sql is None or key not in spec.flink_configuration,
+    )
+
+
 def _duplicate_rule(field: str, key: str) -> Rule:
     parts = field.split(".")
     present = " && ".join(f"has(self.{'.'.join(parts[: count + 1])})" for count in range(len(parts)))
@@ -72,26 +89,6 @@ def _duplicate_rule(field: str, key: str) -> Rule:
 
 
 CRON_PATTERN: Final = r"^[0-9A-Za-z*/,\-?#]+( [0-9A-Za-z*/,\-?#]+){4}$"
-
-
-class JarSpec(SpecModel):
-    """The jar that is run."""
-
-    uri: Annotated[
-        ArtifactUri,
-        Field(
-            description="Where the jar is fetched from: https, http, or file (below the directories that the "
-            "operator allows)."
-        ),
-    ]
-    sha256: Annotated[
-        Sha256 | None,
-        Field(description="The jar's SHA-256 in lower-case hexadecimal; a jar with another content is refused."),
-    ] = None
-    entry_class: Annotated[
-        Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[A-Za-z_$][A-Za-z0-9_.$]*$")] | None,
-        Field(description="The class with main(). Defaults to the one that the jar's manifest names."),
-    ] = None
 
 
 class CheckpointSpec(SpecModel):
@@ -216,12 +213,40 @@ class FlinkJobSpec(SpecModel):
             f"spec.flinkConfiguration: at most {MOST_BYTES} bytes together, keys and values",
             lambda spec: _bytes(*spec.flink_configuration, *spec.flink_configuration.values()) <= MOST_BYTES,
         ),
+        Rule(
+            one_of("jar", "sql"),
+            "spec.jar, spec.sql: exactly one of them",
+            lambda spec: (spec.jar is None) != (spec.sql is None),
+        ),
+        Rule(
+            "!has(self.sql) || !has(self.args) || size(self.args) == 0",
+            "spec.args: a SQL script has no arguments",
+            lambda spec: spec.sql is None or not spec.args,
+        ),
+        Rule(
+            f"!has(self.sql) || !has(self.flinkConfiguration) || !('{SQL_UIDS}' in self.flinkConfiguration) || "
+            f"self.flinkConfiguration['{SQL_UIDS}'].lowerAscii() != 'always'",
+            f"spec.flinkConfiguration: {SQL_UIDS} cannot be ALWAYS: not even the same script could be restored",
+            lambda spec: spec.sql is None or spec.flink_configuration.get(SQL_UIDS, "").lower() != "always",
+        ),
+        *(_sql_reserved_rule(key, instead) for key, instead in SQL_RESERVED_KEYS.items()),
         *(_reserved_rule(key, instead) for key, instead in RESERVED_KEYS.items()),
         *(_duplicate_rule(field, key) for field, keys in DUPLICATE_KEYS.items() for key in keys),
     )
 
     cluster: Annotated[ClusterSpec, Field(description="The Flink cluster that runs the job."), FieldClass.MOVE]
-    jar: Annotated[JarSpec, Field(description="What runs."), FieldClass.RUN]
+    jar: Annotated[JarSpec | None, Field(description="The program that runs: a jar."), FieldClass.RUN] = None
+    sql: Annotated[
+        SqlSpec | None,
+        Field(
+            description="The program that runs: a SQL script. All of its INSERTs and statement sets are one job. Any "
+            "Flink cluster with the table planner, which Flink's own distributions have, runs it; no SQL Gateway is needed."
+        ),
+        FieldClass.RUN,
+    ] = None
+    dependencies: Annotated[
+        DependenciesSpec | None, Field(description="What the program needs besides its own classes."), FieldClass.RUN
+    ] = None
     args: Annotated[
         tuple[Annotated[str, Field(max_length=8192)], ...],
         Field(

@@ -152,7 +152,13 @@ class Submission:
     high_availability: Annotated[bool, Field(description="Whether that cluster recovers jobs itself.")] = False
     revision: Annotated[Text | None, Field(description="The ControllerRevision that holds its spec.")] = None
     run_digest: Annotated[Word | None, Field(description="Digest of its Run fields.")] = None
-    artifact_digest: Annotated[Word | None, Field(description="SHA-256 of its jar.")] = None
+    artifact_digest: Annotated[
+        Word | None,
+        Field(
+            description="SHA-256 of its jar. Where the operator makes the jar, that of what it is made of, after `jar-`, or "
+            "after `sql-` and the version of the runner."
+        ),
+    ] = None
     jar_id: Annotated[Url | None, Field(description="The uploaded jar on the cluster.")] = None
     restored_from: Annotated[
         ObservedLocation | None, Field(description="The state it starts from; absent = empty.")
@@ -352,7 +358,7 @@ class FlinkJobStatus:
     hold: Annotated[Hold | None, Field(description="Why the job is held down.")] = None
     current_revision: Annotated[Text | None, Field(description="The ControllerRevision of the current run.")] = None
     healthy_revision: Annotated[Text | None, Field(description="The one of the last healthy run.")] = None
-    healthy_artifact: Annotated[Word | None, Field(description="SHA-256 of the jar of that run.")] = None
+    healthy_artifact: Annotated[Word | None, Field(description="As submission.artifactDigest, of that run.")] = None
     job: Annotated[ObservedJob | None, Field(description="The Flink job as last seen.")] = None
     submission: Annotated[Submission | None, Field(description="The current run, as intended.")] = None
     operation: Annotated[Operation | None, Field(description="What is being done to the running job.")] = None

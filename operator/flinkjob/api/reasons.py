@@ -25,6 +25,16 @@ class Reason(StrEnum):
         member = cls._value2member_map_.get(word) if word else None
         return member if isinstance(member, Reason) else default
 
+    # the program
+    ScriptNotFound = (
+        "ScriptNotFound",
+        "A ConfigMap or key that `spec.sql` names does not exist, has no text or cannot be read. A job that runs goes on, and is started again after a failure, with the script that it has; create the ConfigMap, or correct the reference.",
+    )
+    ClassesDiffer = (
+        "ClassesDiffer",
+        "Two jars of the job have classes of one name with different content. Those of the first jar count: `spec.jar`, then `spec.dependencies.jars` in their order.",
+    )
+
     # progress
     Pending = "Pending", "Nothing has been decided yet."
     FetchingArtifact = "FetchingArtifact", "The jar is being downloaded, checked or uploaded to the cluster."

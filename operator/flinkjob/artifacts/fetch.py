@@ -1,8 +1,8 @@
-"""Getting jars by URI into the content-addressed cache.
+"""Getting jars, and SQL scripts, by URI into the content-addressed cache.
 
 Called by `runtime` before a jar is uploaded to Flink; may take minutes, so never while a worker holds a key.
-Invariants: what is returned is complete, is a zip archive, has the digest asked for, and stays on disk while the
-`Artifact` is referenced; no host is connected to, and no redirect followed, without `check_url`; nothing is read outside
+Invariants: what is returned is complete, is a zip archive or a script, has the digest asked for, and stays on disk while
+the `Artifact` is referenced; no host is connected to, and no redirect followed, without `check_url`; nothing is read outside
 the allowed directories; the same URI is downloaded once at a time for a namespace, however many ask; nothing is fetched
 without a turn.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ import httpx
 from flinkjob.artifacts.cache import ArtifactCache, Fetched
 from flinkjob.artifacts.errors import ArtifactInvalid, shown
 from flinkjob.artifacts.http import HttpSource
+from flinkjob.artifacts.jarfile import SCRIPT, Sort, digest_of_file, jars_up_to
 from flinkjob.artifacts.local import LocalSource
 
 VALIDATORS = 10_000
@@ -63,16 +64,21 @@ class ArtifactStore:
             check_url: raises `core.errors.Invalid` for an URL that must not be fetched.
             turn: held while something is fetched for a namespace.
         """
-        self._cache = ArtifactCache(directory, max_bytes=max_cache_bytes)
-        self._http = HttpSource(
-            http, self._cache, max_bytes=max_bytes, timeout_seconds=timeout_seconds, check_url=check_url
-        )
-        self._local = LocalSource(self._cache, allowed_directories=allowed_directories, max_bytes=max_bytes)
-        self._known: OrderedDict[str, tuple[str, object]] = OrderedDict()
-        self._running: dict[tuple[str, str], _Shared] = {}
+        self._cache = cache = ArtifactCache(directory, max_bytes=max_cache_bytes)
+
+        def sources(sort: Sort) -> tuple[HttpSource, LocalSource]:
+            return (
+                HttpSource(http, cache, sort=sort, timeout_seconds=timeout_seconds, check_url=check_url),
+                LocalSource(cache, sort=sort, allowed_directories=allowed_directories),
+            )
+
+        self._jars = sources(jars_up_to(max_bytes))
+        self._scripts = sources(SCRIPT)
+        self._known: OrderedDict[tuple[str, bool], tuple[str, object]] = OrderedDict()
+        self._running: dict[tuple[str, str, bool], _Shared] = {}
         self._turn = turn
 
-    async def get(self, namespace: str, uri: str, sha256: str | None = None) -> Artifact:
+    async def get(self, namespace: str, uri: str, sha256: str | None = None, *, script: bool = False) -> Artifact:
         """The jar that `uri` names.
 
         Args:
@@ -80,18 +86,19 @@ class ArtifactStore:
             uri: `http:`, `https:` or `file:`. Fetched again on each call unless pinned or unchanged (ETag,
                 Last-Modified; for files size and time).
             sha256: pins the content, 64 hex digits; a pinned jar in the cache is returned without asking anybody.
+            script: it is a text instead of a jar.
 
         Raises:
             ArtifactUnavailable: try again later.
             ArtifactInvalid: try again when the reference was changed.
         """
         pin = sha256.lower() if sha256 else None
-        if pin and (path := self._cache.acquire(pin, namespace)):
-            return self._artifact(pin, path, namespace)
-        asked = (namespace, uri)
+        if pin and (here := self.here(namespace, pin)) is not None:
+            return here
+        asked = (namespace, uri, script)
         shared = self._running.get(asked)
         if shared is None:
-            task = asyncio.create_task(self._fetch(namespace, uri), name=f"fetch {shown(uri)}")
+            task = asyncio.create_task(self._fetch(namespace, uri, script), name=f"fetch {shown(uri)}")
             shared = self._running[asked] = _Shared(task)
             task.add_done_callback(_seen)
         try:
@@ -104,30 +111,54 @@ class ArtifactStore:
             raise ArtifactInvalid("digest-mismatch", message)
         return artifact
 
-    async def _fetch(self, namespace: str, uri: str) -> Artifact:
+    def here(self, namespace: str, digest: str) -> Artifact | None:
+        """A file of the cache by its SHA-256; None when it is not there."""
+        path = self._cache.acquire(digest, namespace)
+        return self._artifact(digest, path, namespace) if path is not None else None
+
+    async def put(self, namespace: str, size: int, write: Callable[[Path], Awaitable[None]]) -> Artifact:
+        """Takes in a file that is made here.
+
+        Args:
+            namespace: whose share of the cache it takes.
+            size: of which it is at most.
+            write: given where the file is to be written; what it raises ends this.
+
+        Raises:
+            ArtifactUnavailable: no room.
+        """
+        with self._cache.partial(namespace) as partial:
+            await asyncio.to_thread(partial.need, size)
+            await write(partial.path)
+            digest = await asyncio.to_thread(digest_of_file, partial.path)
+            path = self._cache.commit(partial, digest)
+        return self._artifact(digest, path, namespace)
+
+    async def _fetch(self, namespace: str, uri: str, script: bool) -> Artifact:
         async with self._turn(namespace):
-            digest, version = self._known.get(uri, ("", None))
+            digest, version = self._known.get((uri, script), ("", None))
             here = bool(digest) and self._cache.path(digest).exists()
-            fetched = await self._from_source(uri, version if here else None, namespace)
+            fetched = await self._from_source(uri, version if here else None, namespace, script)
             if fetched is None:
-                if (path := self._cache.acquire(digest, namespace)) is not None:
-                    return self._artifact(digest, path, namespace)
-                fetched = await self._from_source(uri, None, namespace)  # it was removed meanwhile
+                if (artifact := self.here(namespace, digest)) is not None:
+                    return artifact
+                fetched = await self._from_source(uri, None, namespace, script)  # it was removed meanwhile
         assert fetched is not None, "a source without a version to compare with always fetches"
-        self._remember(uri, fetched)
+        self._remember((uri, script), fetched)
         return self._artifact(fetched.digest, fetched.path, namespace)
 
-    async def _from_source(self, uri: str, version: object, namespace: str) -> Fetched | None:
+    async def _from_source(self, uri: str, version: object, namespace: str, script: bool) -> Fetched | None:
         """None: the content is still the one of `version`."""
+        http, local = self._scripts if script else self._jars
         try:
             scheme = urlsplit(uri).scheme.lower()
         except ValueError as error:
             raise ArtifactInvalid("uri", f"jar: not a URI: {error}") from error
         match scheme:
             case "http" | "https":
-                return await self._http.fetch(uri, version, namespace)
+                return await http.fetch(uri, version, namespace)
             case "file":
-                return await self._local.fetch(uri, version, namespace)
+                return await local.fetch(uri, version, namespace)
             case _:
                 raise ArtifactInvalid("scheme", f"jar: {shown(uri)}: only http, https and file can be fetched")
 
@@ -137,10 +168,10 @@ class ArtifactStore:
         weakref.finalize(artifact, self._cache.release, digest, namespace)
         return artifact
 
-    def _remember(self, uri: str, fetched: Fetched) -> None:
-        self._known.pop(uri, None)
+    def _remember(self, what: tuple[str, bool], fetched: Fetched) -> None:
+        self._known.pop(what, None)
         if fetched.version is not None:
-            self._known[uri] = (fetched.digest, fetched.version)
+            self._known[what] = (fetched.digest, fetched.version)
         while len(self._known) > VALIDATORS:
             self._known.popitem(last=False)
 

@@ -16,7 +16,7 @@ import httpx
 
 from flinkjob.artifacts.cache import ArtifactCache, Fetched, Partial
 from flinkjob.artifacts.errors import ArtifactInvalid, ArtifactUnavailable, shown
-from flinkjob.artifacts.jarfile import DigestingWriter, check_is_jar, check_size
+from flinkjob.artifacts.jarfile import DigestingWriter, Sort, check_size
 from flinkjob.core.errors import Invalid
 from flinkjob.net.foreign import ACCEPT_IDENTITY, Refused, raw_chunks
 
@@ -63,13 +63,13 @@ class HttpSource:
         http: httpx.AsyncClient,
         cache: ArtifactCache,
         *,
-        max_bytes: int,
+        sort: Sort,
         timeout_seconds: float,
         check_url: Callable[[str], None],
     ) -> None:
         self._http = http
         self._cache = cache
-        self._max_bytes = max_bytes
+        self._sort = sort
         self._timeout_seconds = timeout_seconds
         self._check_url = check_url
 
@@ -139,18 +139,18 @@ class HttpSource:
     async def _store(self, response: httpx.Response, name: str, final: str, namespace: str) -> Fetched:
         _check_answer(response, final if final == name else f"{final} (redirected from {name})")
         announced = _announced(response.headers.get("Content-Length", ""))
-        check_size(announced, max_bytes=self._max_bytes, name=name)
+        check_size(announced, max_bytes=self._sort.max_bytes, name=name)
         with self._cache.partial(namespace) as target:
             await asyncio.to_thread(target.need, announced)
             digest = await self._write(response, target, name)
-            await asyncio.to_thread(check_is_jar, target.path, name=name)
+            await asyncio.to_thread(self._sort.check, target.path, name)
             path = self._cache.commit(target, digest)
         return Fetched(digest=digest, path=path, version=Validators.of(response))
 
     async def _write(self, response: httpx.Response, target: Partial, name: str) -> str:
         pace = _Pace(name)
         with target.path.open("wb") as file:
-            writer = DigestingWriter(file, max_bytes=self._max_bytes, name=name, need=target.need)
+            writer = DigestingWriter(file, max_bytes=self._sort.max_bytes, name=name, need=target.need)
             chunks = bytearray()
             async for chunk in raw_chunks(response):
                 pace.note(len(chunk))

@@ -1,4 +1,4 @@
-"""Whether a file is a jar, and copying with a digest on the way.
+"""Whether a file is what is wanted, a jar or a script, and copying with a digest on the way.
 
 Used by `fetch`. Blocking; callers run these in threads.
 """
@@ -8,12 +8,30 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from flinkjob.artifacts.errors import ArtifactInvalid, ArtifactUnavailable
 
 ZIP_START = b"PK\x03\x04"
+
+
+SCRIPT_BYTES = 1024 * 1024
+_CHUNK = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Sort:
+    """What is fetched.
+
+    Attributes:
+        max_bytes: how large it may be.
+        check: called with the complete file and its name in messages; raises what is wrong with it.
+    """
+
+    max_bytes: int
+    check: Callable[[Path, str], None]
 
 
 class DigestingWriter:
@@ -56,7 +74,16 @@ def check_size(size: int, *, max_bytes: int, name: str) -> None:
         raise ArtifactInvalid("too-large", f"jar: {name} is larger than the limit of {max_bytes // 2**20} MiB")
 
 
-def check_is_jar(path: Path, *, name: str) -> None:
+def digest_of_file(path: Path) -> str:
+    """Its SHA-256, 64 hex digits."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            found.update(chunk)
+    return found.hexdigest()
+
+
+def check_is_jar(path: Path, name: str) -> None:
     """Checks that the file is a zip archive with its directory at the end.
 
     Raises:
@@ -71,3 +98,12 @@ def check_is_jar(path: Path, *, name: str) -> None:
     if start == ZIP_START:
         raise ArtifactUnavailable("cut-off", f"jar: {name} is cut off: it has no end of a zip archive")
     raise ArtifactInvalid("not-a-jar", f"jar: {name} is not a jar (not a zip archive)")
+
+
+def jars_up_to(max_bytes: int) -> Sort:
+    """Jars of at most so many bytes."""
+    return Sort(max_bytes, check_is_jar)
+
+
+SCRIPT = Sort(SCRIPT_BYTES, lambda path, name: None)
+"""SQL scripts; whether they are texts is seen when they are read."""

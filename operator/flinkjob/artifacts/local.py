@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from flinkjob.artifacts.cache import ArtifactCache, Fetched, Partial
 from flinkjob.artifacts.errors import ArtifactInvalid, ArtifactUnavailable, shown
-from flinkjob.artifacts.jarfile import DigestingWriter, check_is_jar, check_size
+from flinkjob.artifacts.jarfile import DigestingWriter, Sort, check_size
 
 CHUNK_BYTES = 2**20
 
@@ -21,10 +21,10 @@ CHUNK_BYTES = 2**20
 class LocalSource:
     """Copies into the cache: the original may be replaced while it is being uploaded."""
 
-    def __init__(self, cache: ArtifactCache, *, allowed_directories: tuple[Path, ...], max_bytes: int) -> None:
+    def __init__(self, cache: ArtifactCache, *, sort: Sort, allowed_directories: tuple[Path, ...]) -> None:
         self._cache = cache
         self._allowed = allowed_directories
-        self._max_bytes = max_bytes
+        self._sort = sort
 
     async def fetch(self, uri: str, version: object, namespace: str) -> Fetched | None:
         """Copies; None when device, inode, size and time are still those of `version`.
@@ -53,15 +53,15 @@ class LocalSource:
             now = _version(info)
             if now == version:
                 return None
-            check_size(info.st_size, max_bytes=self._max_bytes, name=name)
+            check_size(info.st_size, max_bytes=self._sort.max_bytes, name=name)
             partial.need(info.st_size)
             with partial.path.open("wb") as target:
-                writer = DigestingWriter(target, max_bytes=self._max_bytes, name=name, need=partial.need)
+                writer = DigestingWriter(target, max_bytes=self._sort.max_bytes, name=name, need=partial.need)
                 while chunk := source.read(CHUNK_BYTES):
                     writer.write(chunk)
             if _version(os.fstat(source.fileno())) != now:
                 raise ArtifactUnavailable("changing", f"jar: {name} was changed while it was read")
-        check_is_jar(partial.path, name=name)
+        self._sort.check(partial.path, name)
         return writer.digest, now
 
     def _allowed_path(self, uri: str) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from flinkjob.api.program_spec import SqlSpec
 from flinkjob.api.sync import SyncToSpec
 from flinkjob.core.flinkmodel import RunRequest, SavepointFormat, TriggeredCheckpoint
 
@@ -25,11 +26,16 @@ class RemoveFinalizer:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordRevision:
-    """Keep the spec that is about to run as a ControllerRevision; the oldest beyond `keep` are deleted."""
+    """Keep the spec that is about to run as a ControllerRevision; the oldest beyond `keep` are deleted.
+
+    Attributes:
+        sql: the script with its texts, where the object only says where they are.
+    """
 
     name: str
     number: int
     keep: int
+    sql: SqlSpec | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -159,6 +159,10 @@ class SubmitRejection(StrEnum):
     """The job could not be started from its snapshot; its id is used up by a FAILED job, which says why."""
     JOB_FAILED = "JobFailed"
     """The job failed before any of its tasks was deployed; its id is used up by a FAILED job, which says why."""
+    SCRIPT = "Script"
+    """A statement of a SQL script cannot be executed, or may not be in it."""
+    JVM_OPTIONS = "JvmOptions"
+    """The cluster's Java may not look into its own classes as Flink's planner must."""
     CONFIG = "Config"
     """A value of the Flink configuration or of the request cannot be parsed."""
     OTHER = "Other"
@@ -190,6 +194,8 @@ _PERMANENT = frozenset(
         SubmitRejection.MULTIPLE_JOBS,
         SubmitRejection.EXIT,
         SubmitRejection.RESTORE_FAILED,
+        SubmitRejection.SCRIPT,
+        SubmitRejection.JVM_OPTIONS,
         SubmitRejection.CONFIG,
     }
 )

@@ -29,6 +29,8 @@ from flinkjob.core.seen import (
     JobGraphSeen,
     Listing,
     MarkedJob,
+    TextPlace,
+    TextsSeen,
 )
 
 A = TypeVar("A")
@@ -157,6 +159,15 @@ class Revision(Fact[FlinkJobSpec | None]):
 
     where: ClassVar[Where] = Where.ELSEWHERE
     name: str
+
+
+@dataclass(frozen=True)
+class ConfigMapTexts(Fact[TextsSeen]):
+    """The texts in keys of ConfigMaps; those of another generation of the object are read anew."""
+
+    where: ClassVar[Where] = Where.ELSEWHERE
+    places: tuple[TextPlace, ...]
+    generation: int
 
 
 @dataclass(frozen=True)

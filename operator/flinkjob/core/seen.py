@@ -5,7 +5,8 @@ Made by the observer (runtime), read by the decisions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -15,6 +16,7 @@ from flinkjob.core.flinkmodel import JobOverview, RunRequest
 from flinkjob.core.identity import Mark
 from flinkjob.core.jobfailures import JobFailures
 from flinkjob.core.jobgraph import Plan
+from flinkjob.core.program import Recipe
 
 
 class Presence(StrEnum):
@@ -88,6 +90,25 @@ class JobSeen:
         return ended and self.terminal_for >= NO_ANSWER_AFTER
 
 
+@dataclass(frozen=True)
+class TextPlace:
+    """A key of a ConfigMap of the FlinkJob's namespace."""
+
+    name: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"ConfigMap {self.name}, key {self.key}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextsSeen:
+    """Texts in ConfigMaps; `problem`: why not all of them can be had, else ""."""
+
+    texts: Mapping[TextPlace, str] = field(default_factory=dict)
+    problem: str = ""
+
+
 class ArtifactPhase(StrEnum):
     """How far the jar is on its way to the cluster."""
 
@@ -101,11 +122,12 @@ class ArtifactRequest:
     """A jar wanted on a cluster. `digest` pins the content (given by the user, or recorded with an earlier run).
 
     Attributes:
+        recipe: what it is made of.
         run: the digest of the run that wants it: another run without a pinned content wants what the address gives then.
     """
 
     url: str
-    uri: str
+    recipe: Recipe
     digest: str | None
     run: str = ""
     attempt: int = 0
@@ -118,6 +140,7 @@ class ArtifactSeen:
     Attributes:
         permanent: a failure that is not tried again automatically.
         other_content: the address gives another content than the digest asked for.
+        note: what a person should know of the jar, or "".
     """
 
     phase: ArtifactPhase
@@ -126,6 +149,7 @@ class ArtifactSeen:
     message: str = ""
     permanent: bool = False
     other_content: bool = False
+    note: str = ""
 
 
 class RunPhase(StrEnum):

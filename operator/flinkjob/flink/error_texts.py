@@ -18,6 +18,7 @@ from flinkjob.core.errors import (
     clip_middle,
     one_line,
     redact_urls,
+    with_steps,
 )
 from flinkjob.flink import phrases
 from flinkjob.flink.phrases import Phrase, says
@@ -153,14 +154,30 @@ def submit_rejection(texts: Sequence[str]) -> SubmitRejection:
     What user code throws in main() may say anything, so it is recognised by its wrapper and not searched further.
     """
     text = "\n".join(texts)
-    if says(text, phrases.MAIN_THREW) and not says(text, *_SAID_DURING_MAIN):
-        return SubmitRejection.MAIN_THREW
+    of_script = says(text, phrases.SCRIPT)
+    if of_script or (says(text, phrases.MAIN_THREW) and not says(text, *_SAID_DURING_MAIN)):
+        if says(text, *phrases.NOT_FLINKS["no access"]):
+            return SubmitRejection.JVM_OPTIONS
+        return SubmitRejection.SCRIPT if of_script else SubmitRejection.MAIN_THREW
     if says(text, phrases.NOT_INITIALIZED):
         return SubmitRejection.JOB_FAILED if restore_failure(text) is None else SubmitRejection.RESTORE_FAILED
     for kind, words in _SUBMIT:
         if says(text, *words):
             return kind
     return SubmitRejection.OTHER
+
+
+def explained(kind: SubmitRejection, cause: str) -> str:
+    """The cause of a refusal as a person is told it: without the class of our own, with what a cluster lacks."""
+    match kind:
+        case SubmitRejection.SCRIPT:
+            return cause.removeprefix("SqlScriptException: ")
+        case SubmitRejection.JVM_OPTIONS:
+            return with_steps(
+                cause, "give the cluster's Java the options that Flink's own config.yaml has in env.java.opts.all"
+            )
+        case _:
+            return cause
 
 
 def is_job_not_found(texts: Sequence[str]) -> bool:

@@ -13,7 +13,7 @@ from flinkjob.core.flinkmodel import JarFile, RunRequest
 from flinkjob.core.jobgraph import Plan
 from flinkjob.flink import jarwire
 from flinkjob.flink.calls import Calls, segment
-from flinkjob.flink.error_texts import is_jar_not_found, submit_rejection
+from flinkjob.flink.error_texts import explained, is_jar_not_found, submit_rejection
 from flinkjob.flink.rest import LARGE_BYTES, Answer, FlinkRest
 from flinkjob.flink.values import Many
 
@@ -109,7 +109,8 @@ class JarCalls(Calls):
     def _not_submitted(self, answer: Answer) -> Transient | Rejected:
         if not answer.errors:
             return self._rest.refusal(answer)
-        return SubmitRejected(answer.status, submit_rejection(answer.errors), answer.cause)
+        kind = submit_rejection(answer.errors)
+        return SubmitRejected(answer.status, kind, explained(kind, answer.cause))
 
 
 async def plan_in(rest: FlinkRest, answer: Answer) -> Plan:

@@ -210,6 +210,9 @@ CONFIG: Final = (
 MAIN_THREW: Final = Phrase("The main method caused an error", "client/program/PackagedProgram")
 EXECUTE_FAILED: Final = Phrase("Failed to execute job '", "streaming/api/environment/StreamExecutionEnvironment")
 
+SCRIPT: Final = "Caused by: dev.flinkjob.runner.SqlScriptException: "
+"""What the operator's own SQL runner says of a script; nothing has been submitted then."""
+
 NOT_FLINKS: Final = {
     "cannot be written": (
         "FileAlreadyExistsException",
@@ -219,6 +222,7 @@ NOT_FLINKS: Final = {
         "Permission denied",
         "Read-only file system",
     ),
+    "no access": ("InaccessibleObjectException",),
     "no jar": ("zip END header not found", "ZipException"),
     "no file": ("FileNotFoundException", "NoSuchFileException", "NoSuchKey", "The specified key does not exist"),
     "no answer": (

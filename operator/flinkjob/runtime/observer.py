@@ -27,6 +27,7 @@ from flinkjob.core.facts import (
     Artifact,
     Checkpoints,
     CheckpointSettings,
+    ConfigMapTexts,
     Copy,
     Disposal,
     Fact,
@@ -55,6 +56,7 @@ from flinkjob.runtime.access import access_of, access_to
 from flinkjob.runtime.checkpoint_reads import Known
 from flinkjob.runtime.cluster import Cluster
 from flinkjob.runtime.clusters import Clusters
+from flinkjob.runtime.configmaps import ConfigMaps
 from flinkjob.runtime.copy_search import CopySearches
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.records import spec_in
@@ -90,6 +92,7 @@ class Observer:
         hosts: HostRules,
         services: Services,
         copies: CopySearches,
+        config_maps: ConfigMaps,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._identity = identity
@@ -100,6 +103,7 @@ class Observer:
         self._hosts = hosts
         self._services = services
         self._copy_searches = copies
+        self._config_maps = config_maps
         self._now = now
         self._deleting: dict[Key, float] = {}
         self._until: dict[Key, float] = {}
@@ -274,6 +278,7 @@ class Observer:
         self._until.pop(key, None)
         self._missed.pop(key, None)
         self._copy_searches.forget(key)
+        self._config_maps.forget(key)
 
     async def fill(self, key: Key, job: FlinkJob | None, observation: Observation, fact: Fact[Any]) -> Observation:
         """The observation with one more answer; when it cannot be had, the cluster counts as unreachable this round."""
@@ -334,6 +339,8 @@ class Observer:
                 return await self._tasks.dispose(key, fact.urls, fact.location)
             case Copy():
                 return await self._copy_searches.find(key, fact.copies)
+            case ConfigMapTexts():
+                return await self._config_maps.texts(key, fact.places, fact.generation)
             case Snapshots():
                 return await self._snapshots.list(fact.directory)
             case Revision():

@@ -17,11 +17,8 @@ from dataclasses import dataclass
 from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.flinkmodel import FlinkJobState, JobOverview
 from flinkjob.core.jobfailures import JobFailures
-<<<<<<< HEAD
-from flinkjob.runtime.overview import some_at_a_time
-=======
 from flinkjob.core.turns import Turns
->>>>>>> house
+from flinkjob.runtime.overview import some_at_a_time
 
 log = logging.getLogger(__name__)
 
@@ -109,24 +106,16 @@ class Restarts:
             refresh: seconds that Flink's answers may be old.
         """
         self._refresh = refresh
-<<<<<<< HEAD
         live: set[str] = set()
         async for some in some_at_a_time(tuple(now.values())):
             for job in some:
                 if not job.state.is_terminal and watched(job.job_id):
                     live.add(job.job_id)
                     self._compare(job.job_id, before.get(job.job_id), job)
-        self._tracks = {job_id: track for job_id, track in self._tracks.items() if job_id in live}
-        if self._task is None and any(track.wanted is not None for track in self._tracks.values()):
-=======
-        live = {job_id: job for job_id, job in now.items() if not job.state.is_terminal and watched(job_id)}
-        for job_id in self._tracks.keys() - live.keys():
+        for job_id in self._tracks.keys() - live:
             del self._tracks[job_id]
             self._turns.drop(job_id)
-        for job_id, job in live.items():
-            self._compare(job_id, before.get(job_id), job)
         if self._task is None and len(self._turns):
->>>>>>> house
             self._task = asyncio.create_task(self._work(), name=f"failures {self._name}")
 
     def _compare(self, job_id: str, before: JobOverview | None, job: JobOverview) -> None:

@@ -14,13 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-<<<<<<< HEAD
-from flinkjob.core.shares import Usage
-
-K = TypeVar("K")
-=======
-from flinkjob.core.shares import Place, Shares
->>>>>>> house
+from flinkjob.core.shares import Place, Shares, Usage
 
 
 @dataclass(eq=False)

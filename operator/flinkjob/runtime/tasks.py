@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from flinkjob.artifacts.build import CHANGED, JarBuilder
 from flinkjob.artifacts.errors import ArtifactInvalid
-from flinkjob.artifacts.fetch import ArtifactStore
 from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected, SubmitRejected, SubmitRejection
 from flinkjob.core.flinkmodel import TriggerResult, TriggerState, is_local
@@ -61,7 +61,7 @@ class Tasks:
         *,
         identity: str,
         clusters: Clusters,
-        store: ArtifactStore,
+        builder: JarBuilder,
         faults: Faults,
         enqueue: Callable[[Key], None],
         most: int,
@@ -74,7 +74,7 @@ class Tasks:
         self._queued: set[Key] = set()
         self._identity = identity
         self._clusters = clusters
-        self._store = store
+        self._builder = builder
         self._faults = faults
         self._fetches: Background[Key, ArtifactRequest, ArtifactSeen] = Background(lambda key, _: enqueue(key))
         self._runs: Background[Key, RunJob, RunSeen] = Background(lambda key, _: enqueue(key))
@@ -98,28 +98,30 @@ class Tasks:
         try:
             return await self._upload(key, request)
         except Invalid as error:
-            other = isinstance(error, ArtifactInvalid) and error.reason == "digest-mismatch"
+            changed = CHANGED if request.recipe.is_built else "digest-mismatch"
+            other = isinstance(error, ArtifactInvalid) and error.reason == changed
             return ArtifactSeen(phase=ArtifactPhase.FAILED, message=error.message, permanent=True, other_content=other)
         except Rejected as error:
             return ArtifactSeen(phase=ArtifactPhase.FAILED, message=error.message, permanent=error.permanent)
         except FlinkJobError as error:
             return ArtifactSeen(phase=ArtifactPhase.FAILED, message=error.message)
         except Exception as error:
-            log.exception("bringing %s to the cluster failed in the operator itself", request.uri.partition("?")[0])
+            log.exception("bringing a jar to the cluster failed in the operator itself")
             return ArtifactSeen(phase=ArtifactPhase.FAILED, message=f"internal error: {type(error).__name__}")
 
     async def _upload(self, key: Key, request: ArtifactRequest) -> ArtifactSeen:
         """Find the jar on the cluster by its digest, else fetch it and upload it under its digest."""
-        if request.digest is not None and (found := await self._find(key, request.url, request.digest)) is not None:
+        known = self._builder.digest_of(request.recipe, request.digest)
+        if known is not None and (found := await self._find(key, request.url, known)) is not None:
             return found
-        artifact = await self._store.get(key[0], request.uri, request.digest)
-        if request.digest is None and (found := await self._find(key, request.url, artifact.digest)) is not None:
+        built = await self._builder.get(key[0], request.recipe, request.digest)
+        if known != built.digest and (found := await self._find(key, request.url, built.digest)) is not None:
             return found
         async with self._client(key, request.url) as client:
             self._faults.before(Effect.UPLOAD)
-            jar_id = await client.upload_jar(artifact.path, jar_name(self._identity, artifact.digest))
+            jar_id = await client.upload_jar(built.artifact.path, jar_name(self._identity, built.digest))
             self._faults.after(Effect.UPLOAD)
-        return ArtifactSeen(phase=ArtifactPhase.READY, digest=artifact.digest, jar_id=jar_id)
+        return ArtifactSeen(phase=ArtifactPhase.READY, digest=built.digest, jar_id=jar_id, note=built.note)
 
     async def _find(self, key: Key, url: str, digest: str) -> ArtifactSeen | None:
         name = jar_name(self._identity, digest)
@@ -259,7 +261,7 @@ class Tasks:
 def _answers(fetch: Work[ArtifactRequest, ArtifactSeen], request: ArtifactRequest) -> bool:
     """Whether what was fetched, or is being fetched, is what is wanted now."""
     asked, seen = fetch.asked, fetch.outcome
-    if (asked.url, asked.uri) != (request.url, request.uri):
+    if (asked.url, asked.recipe) != (request.url, request.recipe):
         return False
     same = asked.run == request.run or request.digest is not None
     if seen is None or fetch.age is None:

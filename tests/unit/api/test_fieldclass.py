@@ -55,6 +55,7 @@ def test_the_order_of_a_map_does_not_matter_and_that_of_arguments_does() -> None
         {"jar": {"uri": "https://repo.example.com/other.jar"}},
         {"jar": {"uri": "https://repo.example.com/demo.jar", "sha256": "a" * 64}},
         {"jar": {"uri": "https://repo.example.com/demo.jar", "entryClass": "A"}},
+        {"dependencies": {"jars": [{"uri": "https://repo.example.com/a.jar"}]}},
         {"args": ["a"]},
         {"flinkConfiguration": {"a": "b"}},
         {"jobName": "other"},
@@ -66,7 +67,13 @@ def test_the_order_of_a_map_does_not_matter_and_that_of_arguments_does() -> None
     ids=str,
 )
 def test_a_run_field_changes_the_digest(change: dict[str, Any]) -> None:
-    assert run_digest_fields(spec(**change)) != run_digest_fields(spec())
+    assert json.dumps(run_digest_fields(spec(**change))) != json.dumps(run_digest_fields(spec()))
+
+
+def test_what_is_in_a_list_counts_as_far_as_it_is_said() -> None:
+    plain, pinned = {"uri": "https://a/b.jar"}, {"uri": "https://a/b.jar", "sha256": "a" * 64}
+    found = run_digest_fields(spec(dependencies={"jars": [plain, pinned]}))
+    assert found["dependencies"] == {"jars": [plain, pinned]}
 
 
 @pytest.mark.behaviour(28, 29)

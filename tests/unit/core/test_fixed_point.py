@@ -48,6 +48,8 @@ from flinkjob.core.seen import (
     Presence,
     RunPhase,
     RunSeen,
+    TextPlace,
+    TextsSeen,
 )
 from tests.support.inputs import (
     CHECKPOINTS,
@@ -86,11 +88,16 @@ LET_GO = {"AddFinalizer", "RemoveFinalizer", "DiscardArtifact", "DeleteObject"}
 MOST_STEPS = 8
 """After so many rounds without anything new a decision must rest."""
 
+PLACE = TextPlace("scripts", "main.sql")
+SCRIPT = {"configMapKeyRef": {"name": PLACE.name, "key": PLACE.key}}
 specs = st.fixed_dictionaries(
     {},
     optional={
         "state": st.sampled_from(["Running", "Running", "Suspended", "Cancelled", "Drained"]),
         "args": st.sampled_from([[], ["new"]]),
+        "jar": st.sampled_from(
+            [{"uri": "https://jars.example/clicks.jar"}, {"uri": "https://jars.example/x.jar"}, None]
+        ),
         "parallelism": st.integers(1, 3),
         "cluster": st.sampled_from([{"url": "http://flink.example:8081"}, {"url": "http://elsewhere.example:8081"}]),
         "upgrade": st.fixed_dictionaries(
@@ -115,7 +122,7 @@ specs = st.fixed_dictionaries(
         "deletion": st.sampled_from([{}, {"policy": "Cancel"}, {"policy": "Orphan"}]),
         "ttlSecondsAfterFinished": st.sampled_from([0, 3600]),
     },
-)
+).map(lambda wanted: wanted | {"sql": SCRIPT, "args": []} if wanted.get("jar", "") is None else wanted)
 
 ends = st.builds(
     ended,
@@ -275,6 +282,8 @@ def observations(draw: st.DrawFn) -> World:
         job_graph=JobGraphSeen(phase=draw(st.sampled_from(JobGraphPhase)), message="m"),
         owned_jobs=draw(st.sampled_from([(), (overview(),), (overview(number=2),)])),
         alias=draw(st.booleans()),
+        texts=draw(st.sampled_from([TextsSeen(texts={PLACE: "INSERT 1"}), TextsSeen(problem="p")])),
+        revisions=draw(st.sampled_from([{}, dict.fromkeys(["clicks-rev"], job().spec)])),
         listings={own: left, directory(): draw(st.sampled_from([left, Listing(readable=True)]))},
         deleting_for=draw(st.sampled_from([1.0, 900.0])),
     )

@@ -12,6 +12,7 @@ from flinkjob.core.errors import (
     redact_urls,
 )
 from flinkjob.flink.error_texts import (
+    explained,
     failure_cause,
     is_job_not_found,
     is_not_initialized,
@@ -183,6 +184,35 @@ def test_errors_are_one_line_and_safe() -> None:
 def test_what_user_code_says_is_not_taken_for_flinks_words(message: str) -> None:
     failure = javaerrors.main_threw(("java.lang.IllegalStateException", message))
     assert submit_rejection([failure.text]) is SubmitRejection.MAIN_THREW
+
+
+SCRIPT = "dev.flinkjob.runner.SqlScriptException"
+
+
+@pytest.mark.parametrize(
+    "said", ["Object 'DuplicateJobSubmissionException' not found", "No jobs included in application", "a ZipException"]
+)
+def test_what_is_wrong_with_a_script_is_recognised_whatever_its_words_are(said: str) -> None:
+    failure = javaerrors.main_threw((SCRIPT, f"statement 2 (line 4): {said}"))
+    kind = submit_rejection([failure.text])
+    assert kind is SubmitRejection.SCRIPT
+    assert kind.permanent
+    assert not kind.leaves_job
+    assert explained(kind, root_cause(failure.text)) == f"statement 2 (line 4): {said}"
+
+
+@pytest.mark.parametrize("of_script", [True, False])
+def test_a_java_that_is_closed_is_told_what_it_lacks(of_script: bool) -> None:
+    said = 'Unable to make field private final java.util accessible: module java.base does not "opens java.util"'
+    inner = ("java.lang.reflect.InaccessibleObjectException", said)
+    cause = (SCRIPT, f"statement 1 (line 1): InaccessibleObjectException: {said}") if of_script else inner
+    failure = javaerrors.main_threw(cause)
+    kind = submit_rejection([failure.text])
+    assert kind is SubmitRejection.JVM_OPTIONS
+    assert kind.permanent
+    told = explained(kind, root_cause(failure.text))
+    assert "opens java.util" in told
+    assert told.endswith("env.java.opts.all")
 
 
 def test_a_job_that_failed_for_reasons_not_known() -> None:

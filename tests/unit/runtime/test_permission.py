@@ -21,6 +21,7 @@ from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
+from flinkjob.runtime.configmaps import ConfigMaps
 from flinkjob.runtime.copy_search import CopySearches
 from flinkjob.runtime.copy_tasks import CopyTasks
 from flinkjob.runtime.executor import Executor
@@ -84,11 +85,11 @@ class Operator:
 
     async def _make(self, directory: Path) -> None:
         kube: Any = self.kube
-        store: Any = None
         events: Any = StubEvents(self.kube.log)
+        nothing: Any = None
         self.clusters = Clusters(self._connect, Pace(), lambda _: None)
         tasks = Tasks(
-            identity="default", clusters=self.clusters, store=store, faults=Faults(), enqueue=lambda _: None, most=8
+            identity="default", clusters=self.clusters, builder=nothing, faults=Faults(), enqueue=lambda _: None, most=8
         )
         stores = StoreAccesses(reader=kube, grants=StoreGrants(), hosts=HostRules())
         self.observer = Observer(
@@ -100,6 +101,7 @@ class Operator:
             hosts=HostRules(),
             services=Services(kube, clock=self.world.now),
             copies=CopySearches(identity="default", stores=stores, enqueue=lambda _: None),
+            config_maps=ConfigMaps(kube, self.cache.jobs, lambda _: None),
         )
         executor = Executor(
             identity="default",

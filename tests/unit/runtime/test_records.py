@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from flinkjob.api.codec import parse_job
+from flinkjob.api.program_spec import ScriptInit, SqlSpec
 from flinkjob.core.actions import RecordRevision
 from flinkjob.kube.client import KubeClient
 from flinkjob.runtime.records import keep_revision, spec_in, spec_of
@@ -25,8 +26,10 @@ class Revisions:
 
     def __init__(self, *names: str) -> None:
         self.names = list(names)
+        self.bodies: list[dict[str, Any]] = []
 
     async def create_revision(self, body: Mapping[str, Any]) -> None:
+        self.bodies.append(body)
         if body["metadata"]["name"] not in self.names:
             self.names.append(body["metadata"]["name"])
 
@@ -70,6 +73,19 @@ async def kept(before: list[str], keep: int, status: Mapping[str, Any], new: str
 )
 async def test_what_is_kept(before: list[str], keep: int, status: Mapping[str, Any], after: list[str]) -> None:
     assert await kept(before, keep, status) == after
+
+
+async def test_a_script_is_kept_with_its_texts_not_with_their_places() -> None:
+    kube = Revisions()
+    named = {"configMapKeyRef": {"name": "a", "key": "b"}}
+    spec = {"cluster": {"url": "http://flink:8081"}, "sql": named | {"initFrom": [named]}}
+    job = parse_job({"metadata": {"namespace": "shop", "name": "clicks", "uid": UID}, "spec": spec})
+    script = SqlSpec(script="INSERT", init_from=(ScriptInit(script="CREATE"),))
+    await keep_revision(cast("KubeClient", kube), job, RecordRevision(name="new", number=1, keep=3, sql=script))
+    assert kube.bodies[0]["data"]["spec"] == spec | {"sql": {"script": "INSERT", "initFrom": [{"script": "CREATE"}]}}
+    back = parse_job({"metadata": {}, "spec": kube.bodies[0]["data"]["spec"]}).spec
+    assert back is not None
+    assert back.sql == script
 
 
 @pytest.mark.parametrize("name", [path.name for path in EXAMPLES])

@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
+from flinkjob.artifacts.build import JarBuilder
 from flinkjob.artifacts.errors import ArtifactInvalid
+from flinkjob.artifacts.runners import Runners
 from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import Rejected, SubmitRejected, SubmitRejection, Transient, Unreachable
 from flinkjob.core.flinkmodel import JarFile, RunRequest, TriggerResult, TriggerState
 from flinkjob.core.identity import jar_name
+from flinkjob.core.program import JarPart, Recipe, ScriptPart
 from flinkjob.core.seen import (
     ArtifactPhase,
     ArtifactRequest,
@@ -29,13 +32,15 @@ from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.queue import Key
+from flinkjob.runtime.slots import Slots
 from flinkjob.runtime.tasks import FAILED_FOR, READY_FOR, Tasks
 from tests.support.tables import table
 from tests.unit.runtime.conftest import World
 from tests.unit.runtime.stubs import StubFlink
 
 KEY, OTHER = ("ns", "a"), ("ns", "b")
-URL, URI = "http://flink.example:8081", "https://jars.example/a.jar"
+URL = "http://flink.example:8081"
+RECIPE = Recipe(jars=(JarPart(uri="https://jars.example/a.jar"),))
 DIGEST, NEWER = "1" * 64, "2" * 64
 REQUEST = RunRequest(job_id="a" * 32)
 
@@ -85,13 +90,18 @@ class Desk:
         async def make() -> Tasks:
             clusters = Clusters(lambda *_: client, Pace(), lambda _: None)
             return Tasks(
-                identity="default", clusters=clusters, store=store, faults=Noting(), enqueue=self.woken.append, most=4
+                identity="default",
+                clusters=clusters,
+                builder=JarBuilder(store, Runners(Path("/nowhere")), Slots(1).hold),
+                faults=Noting(),
+                enqueue=self.woken.append,
+                most=4,
             )
 
         self.tasks = world.run(make())
 
     def artifact(self, digest: str | None = None, run: str = "r1", key: Key = KEY, **fields: Any) -> ArtifactSeen:
-        request = ArtifactRequest(url=URL, uri=URI, digest=digest, run=run, **fields)
+        request = ArtifactRequest(**{"url": URL, "recipe": RECIPE, "digest": digest, "run": run} | fields)
         return self.world.run(self.tasks.artifact(key, request))
 
     def uploads(self) -> int:
@@ -123,6 +133,22 @@ def test_an_artifact_is_fetched_and_uploaded_once(desk: Desk) -> None:
     assert (desk.uploads(), desk.store.asked) == (1, [None])
     assert desk.woken == [KEY]
     assert desk.passed == ["before:upload", "after:upload"]
+
+
+def test_a_made_jar_that_is_on_the_cluster_is_not_made_again(desk: Desk) -> None:
+    pinned = Recipe(jars=(JarPart(uri="https://a/a.jar", sha256=DIGEST), JarPart(uri="https://a/b.jar", sha256=NEWER)))
+    known = pinned.digest([DIGEST, NEWER], None)
+    desk.flink.jars = [JarFile(id="7_x", name=jar_name("default", known))]
+    seen = desk.artifact(recipe=pinned)
+    assert (seen.phase, seen.digest, seen.jar_id) == (ArtifactPhase.READY, known, "7_x")
+    assert desk.store.asked == []
+
+
+def test_without_a_runner_a_script_is_refused_for_good(desk: Desk) -> None:
+    script = Recipe(jars=(), script=(ScriptPart(text="a", sha256=DIGEST),))
+    seen = desk.artifact(recipe=script)
+    assert (seen.phase, seen.permanent) == (ArtifactPhase.FAILED, True)
+    assert "no SQL runner in /nowhere" in seen.message
 
 
 def test_a_jar_that_is_on_the_cluster_is_neither_fetched_nor_uploaded(desk: Desk) -> None:

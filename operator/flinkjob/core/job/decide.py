@@ -30,18 +30,21 @@ from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import AddFinalizer, RemoveFinalizer
 from flinkjob.core.facts import Alias, Fact, NeedFact
 from flinkjob.core.identity import digest_of
-from flinkjob.core.job import adoption, conditions, deletion, rescale, restart, rollback, running, submission
+from flinkjob.core.job import adoption, conditions, deletion, rescale, restart, rollback, running, scripts, submission
 from flinkjob.core.job.draft import DONE, Draft, Halt, Step
 from flinkjob.core.job.observe_run import observe_run
 from flinkjob.core.job.stopping import follow_operation
 from flinkjob.core.model import JobDecision, JobInput
 from flinkjob.core.pauses import FAST
+from flinkjob.core.program import script_parts
 from flinkjob.core.seen import Presence
 
 
 def digest_of_spec(spec: FlinkJobSpec, restarted_at: str | None) -> str:
-    """The digest of a run: all `Run` fields and the restart annotation."""
+    """The digest of a run: all `Run` fields, a script by its text, and the restart annotation."""
     wanted = run_digest_fields(spec)
+    if spec.sql is not None:  # wherever the script is
+        wanted["sql"] = [part.sha256 for part in script_parts(spec)]
     return digest_of({"run": wanted, "restartedAt": restarted_at} if restarted_at else {"run": wanted})
 
 
@@ -61,6 +64,7 @@ def decide_job(given: JobInput) -> JobDecision | Fact[Any]:
 
 
 def _decide(draft: Draft) -> Halt | None:
+    scripts.resolve(draft)
     rollback.effective(draft)
     deletion.recover_spec(draft)
     if why := adoption.belongs_to_other(draft):
@@ -96,11 +100,11 @@ def _next_step(draft: Draft) -> Halt | None:
     if draft.job.meta.deletion_time is not None:
         return deletion.step(draft)
     if draft.spec is None:
-        return draft.refuse(draft.job.spec_error or "the spec cannot be read")
+        return scripts.say(draft, None) or draft.refuse(draft.job.spec_error or "the spec cannot be read")
     for step in STEPS:
         if (halt := step(draft, draft.spec)) is not None:
-            return halt
-    return None
+            return scripts.say(draft, halt)
+    return scripts.say(draft, None)
 
 
 def _refuse(draft: Draft, spec: FlinkJobSpec) -> Halt | None:

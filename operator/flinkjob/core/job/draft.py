@@ -109,6 +109,7 @@ class Draft:
         self.halt = DONE
         self.outcome: OperationOutcome | None = None
         self.recovering = False  # whether Flink restarted the live run, and it has yet to run well again
+        self.lacks = ""  # why the texts of ConfigMaps that the spec names are not known
         self.looked = False  # whether it is known that nothing runs, although there is no submission
 
     # what is given
@@ -147,6 +148,11 @@ class Draft:
     def need(self, fact: Fact[A]) -> A:
         """The answer to a question that costs a call; raises `NeedFact` where it was not asked in this round."""
         return self.given.observation.need(fact)
+
+    def use(self, spec: FlinkJobSpec) -> None:
+        """From now on decide by this spec."""
+        self.spec = spec
+        self.digest = self.digest_of_spec(spec)
 
     # what is decided
 

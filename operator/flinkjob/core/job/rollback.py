@@ -11,18 +11,18 @@ from datetime import timedelta
 
 from flinkjob.api.common import duration_seconds
 from flinkjob.api.enums import RollbackPolicy, SubmissionReason
-from flinkjob.api.fieldclass import FieldClass, field_class
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Rollback, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.facts import Checkpoints, CheckpointSettings, Revision
+from flinkjob.core.job import scripts
 from flinkjob.core.job.draft import Draft, Halt, Step
 
 
 def effective(draft: Draft) -> None:
     """Where the wanted spec was taken back, let the last healthy revision stand for it; a changed spec ends that."""
     taken_back = draft.status.rollback
-    if taken_back is None or draft.spec is None:
+    if taken_back is None or draft.spec is None or draft.lacks:
         return
     if taken_back.run_digest != draft.digest:
         draft.status = replace(draft.status, rollback=None)
@@ -30,10 +30,7 @@ def effective(draft: Draft) -> None:
     old = draft.need(Revision(taken_back.revision or ""))
     if old is None:
         return
-    fields = type(old).model_fields
-    run = {name: getattr(old, name) for name, field in fields.items() if field_class(field) is FieldClass.RUN}
-    draft.spec = draft.spec.model_copy(update=run)
-    draft.digest = draft.digest_of_spec(draft.spec)
+    draft.use(scripts.with_run_fields_of(draft.spec, old))
 
 
 def recorded_artifact(draft: Draft) -> str | None:

@@ -22,12 +22,13 @@ from flinkjob.core.errors import SubmitRejection, one_line, with_steps
 from flinkjob.core.facts import Artifact, Incarnation
 from flinkjob.core.flinkmodel import ClaimMode, RunRequest
 from flinkjob.core.identity import job_id, mark_parameters, revision_name
-from flinkjob.core.job import cluster_requirements, lost_run, restore_failure, rollback
+from flinkjob.core.job import cluster_requirements, lost_run, restore_failure, rollback, scripts
 from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.job.observe_run import LOST_AFTER
 from flinkjob.core.job.restore_point import Missing, redeploys, start_of_next
 from flinkjob.core.parameters import with_parameters
 from flinkjob.core.pauses import FAST
+from flinkjob.core.program import program_of
 from flinkjob.core.seen import ArtifactPhase, ArtifactRequest, ArtifactSeen, RunPhase
 
 MAIN_ATTEMPTS = 3
@@ -52,10 +53,10 @@ def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str 
     attempts = draft.failures_of(Step.FETCH)
     if (halt := draft.pausing(Step.FETCH)) is not None:
         return halt
-    pinned = spec.jar.sha256 or recorded
-    seen = draft.need(
-        Artifact(ArtifactRequest(url=url, uri=spec.jar.uri, digest=pinned, run=draft.digest, attempt=attempts))
-    )
+    recipe = program_of(spec).recipe
+    own = recipe.jars[0].sha256 if not recipe.is_built else None
+    request = ArtifactRequest(url=url, recipe=recipe, digest=own or recorded, run=draft.digest, attempt=attempts)
+    seen = draft.need(Artifact(request))
     match seen.phase:
         case ArtifactPhase.READY:
             return seen
@@ -64,8 +65,9 @@ def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str 
                 Step.FETCH, Reason.FetchingArtifact, "the jar is on its way to the cluster", requeue_after=1.0
             )
         case ArtifactPhase.FAILED if seen.permanent:
-            changed = seen.other_content and spec.jar.sha256 is None
-            text = with_steps(seen.message, "correct spec.jar, or set a new restartNonce to look again")
+            changed = seen.other_content and own is None
+            field = "spec.sql or spec.dependencies" if recipe.script else "spec.jar"
+            text = with_steps(seen.message, f"correct {field}, or set a new restartNonce to look again")
             return draft.stall(Reason.ArtifactChanged if changed else Reason.ArtifactFailed, text)
         case ArtifactPhase.FAILED:
             pause = delay_seconds(attempts + 1, seed=draft.job.meta.uid, initial=2.0)
@@ -114,7 +116,9 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> Halt
     draft.status = replace(draft.status, submission=run, current_revision=revision, hold=None, operation=None)
     if FINALIZER not in meta.finalizers:
         draft.act(AddFinalizer())
-    draft.act(RecordRevision(name=revision, number=number, keep=spec.revision_history_limit))
+    draft.act(_revision(draft, spec, revision, number))
+    if artifact.note:
+        draft.event(Reason.ClassesDiffer, artifact.note, warning=True)
     if last is not None and last.artifact_digest and last.artifact_digest != artifact.digest and last.cluster_url:
         draft.act(DiscardArtifact(url=last.cluster_url, digest=last.artifact_digest))
     if source.fresh:
@@ -288,10 +292,15 @@ def _repeat(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt:
         allow_non_restored_state=spec.restore.allow_non_restored_state,
     )
     draft.status = replace(draft.status, current_revision=revision)
-    draft.act(RecordRevision(name=revision, number=run.number, keep=spec.revision_history_limit))
+    draft.act(_revision(draft, spec, revision, run.number))
     current = draft.run
     assert current is not None
     return _send(draft, spec, current)
+
+
+def _revision(draft: Draft, spec: FlinkJobSpec, name: str, number: int) -> RecordRevision:
+    sql = scripts.for_revision(draft, spec)
+    return RecordRevision(name=name, number=number, keep=spec.revision_history_limit, sql=sql)
 
 
 def _send(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt:
@@ -320,12 +329,13 @@ def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission) -> RunRequest
         configuration[flink_options.CHECKPOINT_MODE] = _MODE[spec.checkpoint.mode]
     if spec.checkpoint.directory is not None:
         configuration[flink_options.CHECKPOINT_DIRECTORY[0]] = spec.checkpoint.directory
+    program = program_of(spec)
     configuration.update(spec.flink_configuration)
     mark = mark_parameters(draft.owner, meta.uid, run.number, run.run_digest or "")
     return RunRequest(
         job_id=run.flink_job_id,
-        entry_class=spec.jar.entry_class,
-        args=spec.args,
+        entry_class=program.entry_class,
+        args=program.args,
         parallelism=spec.parallelism,
         savepoint_path=run.restored_from,
         allow_non_restored_state=run.allow_non_restored_state,

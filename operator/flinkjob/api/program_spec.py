@@ -1,0 +1,129 @@
+"""What a FlinkJob runs: a jar, or a SQL script; and the jars that either needs. Models of `FlinkJob.spec`."""
+
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from flinkjob.api.common import ArtifactUri, Sha256
+from flinkjob.api.model import Rule, SpecModel, one_of
+from flinkjob.api.references import NamedKey
+
+MOST_SCRIPT_BYTES: Final = 128 * 1024
+"""Of all texts of a script together: every FlinkJob is in the operator's memory, and each revision keeps them."""
+
+ScriptText = Annotated[str, Field(min_length=1, max_length=MOST_SCRIPT_BYTES)]
+
+
+class JarSpec(SpecModel):
+    """The jar that is run."""
+
+    uri: Annotated[
+        ArtifactUri,
+        Field(
+            description="Where the jar is fetched from: https, http, or file (below the directories that the "
+            "operator allows)."
+        ),
+    ]
+    sha256: Annotated[
+        Sha256 | None,
+        Field(description="The jar's SHA-256 in lower-case hexadecimal; a jar with another content is refused."),
+    ] = None
+    entry_class: Annotated[
+        Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[A-Za-z_$][A-Za-z0-9_.$]*$")] | None,
+        Field(description="The class with main(). Defaults to the one that the jar's manifest names."),
+    ] = None
+
+
+class ScriptInit(SpecModel):
+    """Statements that come before the script."""
+
+    RULES = (
+        Rule(
+            one_of("script", "configMapKeyRef"),
+            "spec.sql.initFrom: exactly one of script and configMapKeyRef",
+            lambda init: (init.script is None) != (init.config_map_key_ref is None),
+        ),
+    )
+
+    script: Annotated[ScriptText | None, Field(description="The statements.")] = None
+    config_map_key_ref: Annotated[
+        NamedKey | None, Field(description="They are in a ConfigMap of the same namespace.")
+    ] = None
+
+
+def _script_bytes(sql: "SqlSpec") -> int:
+    return sum(len(text.encode()) for text in (sql.script, *(init.script for init in sql.init_from)) if text)
+
+
+class SqlSpec(SpecModel):
+    """A SQL script that is run as one job."""
+
+    RULES = (
+        Rule(
+            one_of("script", "configMapKeyRef", "uri"),
+            "spec.sql: exactly one of script, configMapKeyRef and uri",
+            lambda sql: [sql.script, sql.config_map_key_ref, sql.uri].count(None) == 2,
+        ),
+        Rule(
+            "has(self.uri) == has(self.sha256)",
+            "spec.sql: uri and sha256 only together",
+            lambda sql: (sql.uri is None) == (sql.sha256 is None),
+        ),
+        Rule(
+            "(has(self.script) ? size(bytes(self.script)) : 0) + (has(self.initFrom) ? "
+            "self.initFrom.map(init, has(init.script) ? size(bytes(init.script)) : 0).sum() : 0) "
+            f"<= {MOST_SCRIPT_BYTES}",
+            f"spec.sql: at most {MOST_SCRIPT_BYTES} bytes together",
+            lambda sql: _script_bytes(sql) <= MOST_SCRIPT_BYTES,
+        ),
+    )
+
+    script: Annotated[
+        ScriptText | None, Field(description="The statements, each but the last ended by a semicolon.")
+    ] = None
+    config_map_key_ref: Annotated[
+        NamedKey | None,
+        Field(
+            description="The script is in a ConfigMap of the same namespace. A change of its text is a change of the spec, "
+            "and is seen within half a minute. While it is missing, the job that runs goes on."
+        ),
+    ] = None
+    uri: Annotated[
+        ArtifactUri | None, Field(description="Where the script is fetched from; a text in UTF-8. As for jar.uri.")
+    ] = None
+    sha256: Annotated[Sha256 | None, Field(description="The SHA-256 of what uri gives.")] = None
+    init_from: Annotated[
+        tuple[ScriptInit, ...],
+        Field(
+            max_length=8,
+            description="Statements that come before the script, such as those that create catalogs, tables and functions "
+            "that several jobs share.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
+
+
+class DependencyJar(SpecModel):
+    """A jar that a job needs besides its own classes."""
+
+    uri: Annotated[ArtifactUri, Field(description="Where the jar is fetched from. As for jar.uri.")]
+    sha256: Annotated[
+        Sha256 | None,
+        Field(description="The jar's SHA-256 in lower-case hexadecimal; a jar with another content is refused."),
+    ] = None
+
+
+class DependenciesSpec(SpecModel):
+    """What a job needs besides its own classes."""
+
+    jars: Annotated[
+        tuple[DependencyJar, ...],
+        Field(
+            min_length=1,
+            max_length=16,
+            description="Jars whose files are put beside those of the job into the one jar that is uploaded: connectors, "
+            "formats, functions. Their `META-INF/services` are joined; of a class that several have, the first one's counts, "
+            "and an Event says so. All of them together have at most 65,535 files.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ]

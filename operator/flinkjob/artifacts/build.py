@@ -1,0 +1,189 @@
+"""Gets the jar of a recipe: fetched as it is, or made of jars and a SQL script in a process with limits.
+
+Called by `runtime`. Invariants: a made jar is known by the digest of its recipe, which
+neither another operator nor another zlib changes; a jar that was recorded is made of the same contents again or not at all,
+with the same runner as long as that is there; what a jar contains costs no more than the limits of the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from flinkjob.artifacts.errors import ArtifactInvalid, ArtifactUnavailable
+from flinkjob.artifacts.fetch import Artifact, ArtifactStore
+from flinkjob.artifacts.merge import ADDED_BYTES
+from flinkjob.artifacts.runners import Runners
+from flinkjob.core.program import Recipe, ScriptPart, runner_of
+
+log = logging.getLogger(__name__)
+
+MIB = 1024 * 1024
+MEMORY_BYTES: Final = 96 * MIB
+"""Of the process; as many files as are allowed take 80."""
+CPU_SECONDS: Final = 60
+SECONDS: Final = 120.0
+"""In all; 100 MiB take less than one."""
+LONGEST_ANSWER = 64 * 1024
+MOST_KNOWN = 1000
+CHANGED: Final = "recipe-changed"
+"""Why a jar is refused that would be made of other contents than the recorded one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Built:
+    """A jar on this machine.
+
+    Attributes:
+        digest: what it is known by: of its bytes, or of its recipe where the operator makes it.
+        note: what a person should know of it, or "".
+    """
+
+    artifact: Artifact
+    digest: str
+    note: str = ""
+
+
+class JarBuilder:
+    """Jars by their recipes."""
+
+    def __init__(
+        self, store: ArtifactStore, runners: Runners, turn: Callable[[str], AbstractAsyncContextManager[None]]
+    ) -> None:
+        """
+        Args:
+            turn: held while a jar is made for a namespace.
+        """
+        self._store = store
+        self._runners = runners
+        self._turn = turn
+        self._made: OrderedDict[str, tuple[str, str]] = OrderedDict()
+
+    def digest_of(self, recipe: Recipe, recorded: str | None) -> str | None:
+        """What the jar will be known by, as far as that can be said without fetching anything.
+
+        Args:
+            recorded: of an earlier run that is to be repeated.
+
+        Raises:
+            Invalid: there is no runner.
+        """
+        if recorded is not None or not recipe.is_built or not recipe.pinned:
+            return recorded
+        return recipe.digest([str(jar.sha256) for jar in recipe.jars], self._runner(recipe, None))
+
+    async def get(self, namespace: str, recipe: Recipe, recorded: str | None) -> Built:
+        """The jar.
+
+        Args:
+            namespace: who asks.
+            recorded: the digest of an earlier run that is to be repeated: other contents are refused.
+
+        Raises:
+            ArtifactUnavailable: try again later.
+            ArtifactInvalid: nothing helps but to change the spec or what it refers to.
+            Invalid: there is no runner.
+        """
+        if not recipe.is_built:
+            artifact = await self._store.get(namespace, recipe.jars[0].uri, recorded)
+            return Built(artifact=artifact, digest=artifact.digest)
+        jars = [await self._store.get(namespace, jar.uri, jar.sha256) for jar in recipe.jars]
+        digests = [jar.digest for jar in jars]
+        runner = self._runner(recipe, recorded)
+        digest = recipe.digest(digests, runner)
+        if recorded is not None and not _same_content(recorded, digest):
+            what = "the script and the jars are" if recipe.script else "the jars are"
+            raise ArtifactInvalid(CHANGED, f"jar: {what} not those of the run that is started again")
+        bytes_digest, note = self._made.get(digest, ("", ""))
+        if bytes_digest and (known := self._store.here(namespace, bytes_digest)) is not None:
+            return Built(artifact=known, digest=digest, note=note)
+        texts = [[await self._text(namespace, part), part.name] for part in recipe.script]
+        order: dict[str, Any] = {
+            "jars": [[str(jar.path), _name(part.uri)] for jar, part in zip(jars, recipe.jars, strict=True)],
+            "runner": str(self._runners.path(runner)) if runner is not None else None,
+            "script": texts,
+        }
+        size = sum(jar.path.stat().st_size for jar in jars) + ADDED_BYTES
+        notes: list[str] = []
+
+        async def write(target: Path) -> None:
+            notes.append(await _make(order | {"target": str(target)}, size))
+
+        async with self._turn(namespace):
+            artifact = await self._store.put(namespace, size, write)
+        log.info("made jar %s, sha256 %s", digest, artifact.digest)
+        self._made[digest] = artifact.digest, notes[0]
+        if len(self._made) > MOST_KNOWN:
+            self._made.popitem(last=False)
+        return Built(artifact=artifact, digest=digest, note=notes[0])
+
+    def _runner(self, recipe: Recipe, recorded: str | None) -> int | None:
+        if not recipe.script:
+            return None
+        before = runner_of(recorded)
+        return self._runners.like(before[0] if before is not None else None)
+
+    async def _text(self, namespace: str, part: ScriptPart) -> str:
+        if part.text is not None:
+            return part.text
+        assert part.uri is not None
+        try:
+            script = await self._store.get(namespace, part.uri, part.sha256, script=True)
+            return await asyncio.to_thread(script.path.read_text, "utf-8")
+        except (ArtifactInvalid, ArtifactUnavailable) as error:
+            raise type(error)(error.reason, f"sql: {error.message.removeprefix('jar: ')}") from error
+        except UnicodeDecodeError as error:
+            raise ArtifactInvalid("script", f"sql: {_name(part.uri)} is not a text in UTF-8") from error
+
+
+def _same_content(recorded: str, digest: str) -> bool:
+    """Whether two jars are made of the same; a runner that is not there any more is stood in for by the newest."""
+    before, now = runner_of(recorded), runner_of(digest)
+    return recorded == digest or (before is not None and now is not None and before[1] == now[1])
+
+
+async def _make(order: dict[str, Any], size: int) -> str:
+    """Make a jar in a process of its own; what a person should know of it."""
+    limits = {"AS": MEMORY_BYTES, "CPU": CPU_SECONDS, "FSIZE": size}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "flinkjob.artifacts.mergechild"),
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=DEVNULL,
+        limit=LONGEST_ANSWER,
+        start_new_session=True,  # what ends the operator ends it in order
+        env={**os.environ, "MALLOC_ARENA_MAX": "2"},
+    )
+    try:
+        async with asyncio.timeout(SECONDS):
+            said, _ = await process.communicate(json.dumps(order | {"limits": limits}).encode())
+    except TimeoutError:
+        raise ArtifactUnavailable("build", f"jar: it could not be made within {SECONDS:.0f} s") from None
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+    try:
+        answer = json.loads(said)
+    except ValueError:
+        text = f"jar: the process that makes it has ended ({process.returncode}): a jar needs more than it may take"
+        raise ArtifactUnavailable("build", text) from None
+    if "note" in answer:
+        return str(answer["note"])
+    raise ArtifactInvalid(str(answer["reason"]), str(answer["message"]))
+
+
+def _name(uri: str) -> str:
+    """The last part of a path, as a person would call a file."""
+    return urlsplit(uri).path.rpartition("/")[2] or uri

@@ -1,0 +1,88 @@
+"""The texts of ConfigMaps that a SQL job names: put into the spec before anything is decided by it.
+
+Called by the job decision. Invariants: what is decided by, and kept as a revision, has the texts and not their places, so
+that a rollback runs the script that ran; while a text is missing the run that is there goes on by its own revision.
+"""
+
+from __future__ import annotations
+
+from flinkjob.api.fieldclass import FieldClass, field_class
+from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.program_spec import MOST_SCRIPT_BYTES, ScriptInit, SqlSpec
+from flinkjob.api.reasons import Reason
+from flinkjob.core.facts import ConfigMapTexts, Revision
+from flinkjob.core.job.draft import Draft, Halt
+from flinkjob.core.seen import TextPlace, TextsSeen
+
+
+def places(spec: FlinkJobSpec | None) -> tuple[TextPlace, ...]:
+    """Where the texts are that a spec names."""
+    if spec is None or spec.sql is None:
+        return ()
+    named = [init.config_map_key_ref for init in spec.sql.init_from] + [spec.sql.config_map_key_ref]
+    return tuple(dict.fromkeys(TextPlace(ref.name, ref.key) for ref in named if ref is not None))
+
+
+def resolve(draft: Draft) -> None:
+    """Put the texts in; where one is missing, let the revision of the run stand for what runs, if there is one."""
+    spec, wanted = draft.spec, places(draft.spec)
+    if spec is None or spec.sql is None or not wanted or draft.job.meta.deletion_time is not None:
+        return
+    seen = draft.need(ConfigMapTexts(wanted, draft.job.meta.generation or 0))
+    draft.lacks = seen.problem or _too_long(spec.sql, seen)
+    if not draft.lacks:
+        draft.use(spec.model_copy(update={"sql": _with_texts(spec.sql, seen)}))
+        return
+    revision = draft.run.revision if draft.run is not None else None
+    old = draft.need(Revision(revision)) if revision is not None else None
+    if old is None:
+        draft.spec, draft.digest = None, ""
+        return
+    draft.use(with_run_fields_of(spec, old))
+
+
+def with_run_fields_of(spec: FlinkJobSpec, old: FlinkJobSpec) -> FlinkJobSpec:
+    """A spec that runs what another one runs."""
+    fields = type(old).model_fields
+    run = {name: getattr(old, name) for name, field in fields.items() if field_class(field) is FieldClass.RUN}
+    return spec.model_copy(update=run)
+
+
+def say(draft: Draft, halt: Halt | None) -> Halt | None:
+    """What a decision ends with: that a text is missing is said beside what is done."""
+    if not draft.lacks:
+        return halt
+    before = draft.given.job.status.plan
+    missing = draft.stall(Reason.ScriptNotFound, draft.lacks, requeue_after=30.0)
+    if halt is not None and halt.plan is not None:
+        return halt.after(missing)
+    if before is None or before.reason != Reason.ScriptNotFound:
+        draft.event(Reason.ScriptNotFound, draft.lacks, warning=True)
+    return missing
+
+
+def for_revision(draft: Draft, spec: FlinkJobSpec) -> SqlSpec | None:
+    """The script with its texts, where the object only says where they are."""
+    return spec.sql if places(draft.job.spec) else None
+
+
+def _with_texts(sql: SqlSpec, seen: TextsSeen) -> SqlSpec:
+    first = tuple(
+        ScriptInit(script=seen.texts[TextPlace(ref.name, ref.key)]) if (ref := init.config_map_key_ref) else init
+        for init in sql.init_from
+    )
+    changes: dict[str, object] = {"init_from": first}
+    if sql.config_map_key_ref is not None:
+        place = TextPlace(sql.config_map_key_ref.name, sql.config_map_key_ref.key)
+        changes |= {"config_map_key_ref": None, "script": seen.texts[place]}
+    return sql.model_copy(update=changes)
+
+
+def _too_long(sql: SqlSpec, seen: TextsSeen) -> str:
+    if not all(seen.texts.values()):
+        return f"spec.sql: the text of {next(place for place, text in seen.texts.items() if not text)} is empty"
+    whole = _with_texts(sql, seen)
+    texts = [whole.script, *(init.script for init in whole.init_from)]
+    if sum(len(text.encode()) for text in texts if text) > MOST_SCRIPT_BYTES:
+        return f"spec.sql: with the texts of its ConfigMaps it has more than {MOST_SCRIPT_BYTES} bytes"
+    return ""

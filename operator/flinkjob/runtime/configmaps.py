@@ -1,0 +1,142 @@
+"""The texts in ConfigMaps that FlinkJobs name: read when a round wants them, and again in turn, so that an edit is seen.
+
+Asked by the observer. They are read by name and not watched: a watch would need the right to list, and bring every ConfigMap
+of the cluster. Invariants: a ConfigMap is read only in the namespace of the FlinkJob that names it; what a round is told is
+at most ten seconds old, and newer than the last edit of its FlinkJob; all of them together cost at most five reads a second
+while nothing happens; where the API server does not answer, what was last read counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from flinkjob.api.codec import FlinkJob
+from flinkjob.core.errors import FlinkJobError, Transient
+from flinkjob.core.job.scripts import places
+from flinkjob.core.seen import TextPlace, TextsSeen
+from flinkjob.runtime.queue import Key
+
+log = logging.getLogger(__name__)
+
+FRESH_SECONDS = 10.0
+"""For so long what was read is used without reading it again, and so often all are looked at while they are few."""
+PAUSE_SECONDS = 0.2
+"""Between two reads when nothing happens."""
+
+Name = tuple[str, str]
+"""Namespace and name of a ConfigMap."""
+
+
+class Reader(Protocol):
+    """What is needed of `KubeClient`."""
+
+    async def read_configmap(self, namespace: str, name: str) -> dict[str, Any] | None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """What was read of the keys that somebody names, and when; `problem`: why nothing was."""
+
+    keys: frozenset[str]
+    texts: Mapping[str, str]
+    at: float
+    problem: str = ""
+
+
+class ConfigMaps:
+    """Knows the texts."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        jobs: Callable[[], Iterable[FlinkJob]],
+        enqueue: Callable[[Key], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        Args:
+            jobs: all FlinkJobs.
+            enqueue: called with those of which a text has changed.
+        """
+        self._reader = reader
+        self._jobs = jobs
+        self._enqueue = enqueue
+        self._clock = clock
+        self._known: dict[Name, _Known] = {}
+        self._generations: dict[Key, int] = {}
+
+    async def texts(self, key: Key, wanted: tuple[TextPlace, ...], generation: int) -> TextsSeen:
+        """The texts that a FlinkJob of this generation names, or why they cannot be had."""
+        edited = self._generations.get(key) != generation
+        self._generations[key] = generation
+        found: dict[TextPlace, str] = {}
+        for name in dict.fromkeys(place.name for place in wanted):
+            keys = frozenset(place.key for place in wanted if place.name == name)
+            known = await self._read((key[0], name), keys, self._clock() - (0.0 if edited else FRESH_SECONDS))
+            if known.problem:
+                return TextsSeen(problem=f"spec.sql: {known.problem}")
+            for place in (place for place in wanted if place.name == name):
+                if place.key not in known.texts:
+                    return TextsSeen(problem=f"spec.sql: ConfigMap {name} has no text under the key {place.key}")
+                found[place] = known.texts[place.key]
+        return TextsSeen(texts=found)
+
+    def forget(self, key: Key) -> None:
+        """The FlinkJob is gone."""
+        self._generations.pop(key, None)
+
+    async def run(self) -> None:
+        """Look at all of them in turn, for ever."""
+        while True:
+            named = self.named()
+            for name in named:
+                await asyncio.sleep(max(PAUSE_SECONDS, FRESH_SECONDS / len(named)))
+                await self.look(name)
+            if not named:
+                await asyncio.sleep(FRESH_SECONDS)
+
+    async def look(self, name: Name) -> None:
+        """Read one again, and wake up the FlinkJobs that name it where it has changed."""
+        before = self._known.get(name)
+        if before is None:
+            return  # no round has asked yet
+        now = await self._read(name, before.keys, self._clock())
+        if (now.texts, now.problem) != (before.texts, before.problem):
+            log.info("ConfigMap %s/%s has changed", *name)
+            for key in self.named().get(name, ()):
+                self._enqueue(key)
+
+    def named(self) -> dict[Name, list[Key]]:
+        """The ConfigMaps that FlinkJobs name, and by which; what is known of others is forgotten."""
+        named: dict[Name, list[Key]] = {}
+        for job in self._jobs():
+            for name in dict.fromkeys(place.name for place in places(job.spec)):
+                named.setdefault((job.meta.namespace, name), []).append((job.meta.namespace, job.meta.name))
+        self._known = {name: known for name, known in self._known.items() if name in named}
+        return named
+
+    async def _read(self, name: Name, keys: frozenset[str], since: float) -> _Known:
+        """What these keys have, not read before that time."""
+        known = self._known.get(name)
+        if known is not None and known.at > since and keys <= known.keys:
+            return known
+        keys |= known.keys if known is not None else frozenset()
+        try:
+            raw = await self._reader.read_configmap(*name)
+        except Transient as error:
+            if known is not None and keys == known.keys:
+                return known
+            return _Known(keys=keys, texts={}, at=self._clock(), problem=error.message)
+        except FlinkJobError as error:
+            raw, problem = None, error.message
+        else:
+            problem = "" if raw is not None else f"ConfigMap {name[1]} does not exist"
+        data = (raw or {}).get("data") or {}
+        texts = {key: str(data[key]) for key in sorted(keys) if key in data}
+        self._known[name] = now = _Known(keys=keys, texts=texts, at=self._clock(), problem=problem)
+        return now

@@ -1,0 +1,183 @@
+"""Jars that are made: what they are known by, what is refused, and what a hostile jar may cost."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flinkjob.artifacts import build
+from flinkjob.artifacts.build import CHANGED, JarBuilder
+from flinkjob.artifacts.errors import ArtifactInvalid, ArtifactUnavailable
+from flinkjob.artifacts.runners import Runners
+from flinkjob.core.errors import Invalid
+from flinkjob.core.program import JarPart, Recipe, ScriptPart
+from flinkjob.runtime.slots import Slots
+from tests.unit.artifacts.conftest import MakeStore
+
+TEXT = "CREATE TABLE a; INSERT INTO a SELECT 1"
+
+
+class Bench:
+    """A builder over files of a directory, with runners of these versions."""
+
+    def __init__(self, directory: Path, make_store: MakeStore, runners: tuple[int, ...] = (1,)) -> None:
+        self.directory = directory
+        self.runners = directory / "runners"
+        self.runners.mkdir()
+        for version in runners:
+            self.runner(version)
+        self.make_store = make_store
+        self.builder = self.operator()
+
+    def operator(self) -> JarBuilder:
+        """Another operator process over the same cache."""
+        store = self.make_store(allowed_directories=(self.directory,))
+        return JarBuilder(store, Runners(self.runners), Slots(1).hold)
+
+    def runner(self, version: int) -> None:
+        self._jar(self.runners / f"sql-runner-{version}.jar", {"Runner.class": f"v{version}"})
+
+    def jar(self, name: str, *, pinned: bool = False, **files: str) -> JarPart:
+        path = self._jar(self.directory / name, files or {"A.class": name})
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        return JarPart(uri=path.as_uri(), sha256=digest if pinned else None)
+
+    def _jar(self, path: Path, files: dict[str, str]) -> Path:
+        with zipfile.ZipFile(path, "w") as made:
+            for name, text in files.items():
+                made.writestr(zipfile.ZipInfo(name), text)
+        return path
+
+    async def made(self, recipe: Recipe, recorded: str | None = None) -> tuple[str, dict[str, str]]:
+        """What the jar is known by, and its files."""
+        built = await self.builder.get("shop", recipe, recorded)
+        with zipfile.ZipFile(built.artifact.path) as made:
+            return built.digest, {name: made.read(name).decode() for name in made.namelist()}
+
+
+def script(text: str = TEXT, name: str = "") -> ScriptPart:
+    return ScriptPart(text=text, sha256=hashlib.sha256(text.encode()).hexdigest(), name=name)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, make_store: MakeStore) -> Bench:
+    return Bench(tmp_path, make_store)
+
+
+async def test_one_jar_stays_as_it_is(bench: Bench) -> None:
+    part = bench.jar("job.jar")
+    built = await bench.builder.get("shop", Recipe(jars=(part,)), None)
+    assert (
+        built.digest == built.artifact.digest == hashlib.sha256((bench.directory / "job.jar").read_bytes()).hexdigest()
+    )
+    assert bench.builder.digest_of(Recipe(jars=(part,)), None) is None
+
+
+async def test_a_script_is_known_by_its_text_and_its_runner(bench: Bench) -> None:
+    recipe = Recipe(jars=(bench.jar("udf.jar", pinned=True),), script=(script(),))
+    digest, files = await bench.made(recipe)
+    assert digest.startswith("sql-1-")
+    assert bench.builder.digest_of(recipe, None) == digest, "without fetching anything"
+    assert {"Runner.class", "A.class", "flinkjob/sql/0001", "flinkjob/sql/0002"} < set(files)
+
+
+async def test_another_runner_changes_no_job_that_is_repeated(bench: Bench) -> None:
+    recipe = Recipe(jars=(), script=(script(),))
+    before, _ = await bench.made(recipe)
+    bench.runner(2)
+    bench.builder = bench.operator()
+    again, files = await bench.made(recipe, before)
+    assert (again, files["Runner.class"]) == (before, "v1")
+    new, files = await bench.made(recipe)
+    assert (new, files["Runner.class"]) == (before.replace("sql-1-", "sql-2-"), "v2")
+
+
+async def test_a_runner_that_is_gone_is_stood_in_for_by_the_newest(bench: Bench) -> None:
+    recipe = Recipe(jars=(), script=(script(),))
+    digest, _ = await bench.made(recipe)
+    later = digest.replace("sql-1-", "sql-9-")
+    assert (await bench.made(recipe, later))[0] == digest
+    with pytest.raises(ArtifactInvalid) as refused:
+        await bench.made(replace(recipe, script=(script("INSERT INTO b SELECT 1"),)), later)
+    assert refused.value.reason == CHANGED
+
+
+async def test_without_a_runner_it_says_so(tmp_path: Path, make_store: MakeStore) -> None:
+    bench = Bench(tmp_path, make_store, runners=())
+    with pytest.raises(Invalid, match=r"this operator has no SQL runner in .*runners"):
+        bench.builder.digest_of(Recipe(jars=(), script=(script(),)), None)
+
+
+async def test_a_jar_and_its_dependencies_are_known_by_their_contents_in_their_order(bench: Bench) -> None:
+    one, two = bench.jar("job.jar"), bench.jar("lib.jar", **{"B.class": "b"})
+    digest, files = await bench.made(Recipe(jars=(one, two)))
+    assert digest.startswith("jar-")
+    assert {"A.class", "B.class"} < set(files)
+    assert bench.builder.digest_of(Recipe(jars=(one, two)), None) is None, "what is there is not known yet"
+    other, _ = await bench.made(Recipe(jars=(two, one)))
+    assert other != digest
+    bench.jar("lib.jar", **{"B.class": "c"})
+    with pytest.raises(ArtifactInvalid, match="the jars are not those of the run") as refused:
+        await bench.made(Recipe(jars=(one, two)), digest)
+    assert refused.value.reason == CHANGED
+
+
+async def test_it_is_made_once_and_again_when_the_cache_has_lost_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe(jars=(), script=(script(),))
+    first = await bench.builder.get("shop", recipe, None)
+    second = await bench.builder.get("shop", recipe, None)
+    assert second.artifact.digest == first.artifact.digest
+    made = []
+    monkeypatch.setattr(build, "_make", lambda *_: made.append(1) or asyncio.sleep(0, ""))
+    await bench.builder.get("shop", recipe, None)
+    assert not made
+    first.artifact.path.unlink()
+    await bench.builder.get("shop", recipe, None)
+    assert made
+
+
+async def test_a_script_is_fetched_and_pinned(bench: Bench) -> None:
+    path = bench.directory / "job.sql"
+    path.write_text(TEXT)
+    part = ScriptPart(uri=path.as_uri(), sha256=script().sha256)
+    inline, _ = await bench.made(Recipe(jars=(), script=(script(),)))
+    fetched, files = await bench.made(Recipe(jars=(), script=(part,)))
+    assert fetched == inline, "wherever it is"
+    assert files["flinkjob/sql/0001"] == "1 1\nCREATE TABLE a"
+    path.write_bytes(b"\xff")
+    wrong = replace(part, sha256=hashlib.sha256(b"\xff").hexdigest())
+    with pytest.raises(ArtifactInvalid, match=r"sql: job.sql is not a text in UTF-8"):
+        await bench.made(Recipe(jars=(), script=(wrong,)))
+    with pytest.raises(ArtifactInvalid, match=r"sql: file:.*job.sql has sha256"):
+        await bench.made(Recipe(jars=(), script=(replace(part, sha256="0" * 64),)))
+    path.write_bytes(b"x" * (2**20 + 1))
+    with pytest.raises(ArtifactInvalid, match="limit of 1 MiB"):
+        await bench.made(Recipe(jars=(), script=(replace(part, sha256="1" * 64),)))
+
+
+async def test_what_is_wrong_with_a_script_or_a_jar_is_said(bench: Bench) -> None:
+    with pytest.raises(ArtifactInvalid, match=r"sql: line 2: a ' is not closed"):
+        await bench.made(Recipe(jars=(), script=(script("a;\n'"),)))
+    one = bench.jar("a.jar", **{"C.class": "1"})
+    two = bench.jar("b.jar", **{"C.class": "2"})
+    built = await bench.builder.get("shop", Recipe(jars=(one, two)), None)
+    assert built.note.startswith("two jars have a class of one name")
+    again = await bench.builder.get("shop", Recipe(jars=(one, two)), None)
+    assert again.note == built.note
+
+
+@pytest.mark.parametrize(("limit", "value"), [("MEMORY_BYTES", 8 * 2**20), ("CPU_SECONDS", 0), ("SECONDS", 0.01)])
+async def test_a_jar_that_takes_more_than_it_may(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, limit: str, value: float
+) -> None:
+    monkeypatch.setattr(build, limit, value)
+    with pytest.raises((ArtifactUnavailable, ArtifactInvalid)):
+        await bench.made(Recipe(jars=(), script=(script("a;" * 1999),)))
+    assert not list((bench.directory / "cache").glob("*.partial"))

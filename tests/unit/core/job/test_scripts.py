@@ -1,0 +1,136 @@
+"""Scripts in ConfigMaps: an edit is an edit of the spec, and a text that is missing touches nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from flinkjob.api.enums import RunResult
+from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.flinkjob_status import FlinkJobStatus, Rollback
+from flinkjob.api.reasons import Reason
+from flinkjob.core.actions import PostEvent, RecordRevision, RunJob
+from flinkjob.core.facts import Artifact, ConfigMapTexts
+from flinkjob.core.job.decide import digest_of_spec
+from flinkjob.core.seen import TextPlace, TextsSeen
+from tests.support import inputs
+from tests.support.inputs import acts, conditions, decide, ended, job, plan_of, present, run, seen
+from tests.unit.core.test_program import spec as parsed
+
+URL = {"url": inputs.URL}
+MAIN, INIT = TextPlace("scripts", "main.sql"), TextPlace("tables", "init.sql")
+NAMED = {
+    "cluster": URL,
+    "sql": {
+        "configMapKeyRef": {"name": "scripts", "key": "main.sql"},
+        "initFrom": [{"configMapKeyRef": {"name": "tables", "key": "init.sql"}}, {"script": "USE x"}],
+    },
+}
+TEXTS = TextsSeen(texts={MAIN: "INSERT 1", INIT: "CREATE 1"})
+EDITED = TextsSeen(texts={MAIN: "INSERT 2", INIT: "CREATE 1"})
+MISSING = TextsSeen(problem="spec.sql: ConfigMap scripts does not exist")
+
+
+def whole(texts: TextsSeen = TEXTS, **fields: Any) -> FlinkJobSpec:
+    """The spec with the texts in it."""
+    sql = {"script": texts.texts[MAIN], "initFrom": [{"script": texts.texts[INIT]}, {"script": "USE x"}]}
+    return parsed(sql=sql, **fields)
+
+
+DIGEST = digest_of_spec(whole(), None)
+RUNNING = FlinkJobStatus(submission=run(run_digest=DIGEST, revision="kept"))
+
+
+def test_an_unchanged_text_changes_nothing() -> None:
+    asked: list[Any] = []
+    decision = decide(job(NAMED, RUNNING), seen(present(), texts=TEXTS), asked)
+    assert acts(decision) == []
+    assert conditions(decision) == "Ready, healthy"
+    assert [fact for fact in asked if isinstance(fact, ConfigMapTexts)] == [ConfigMapTexts((INIT, MAIN), 3)]
+
+
+def test_a_first_run_takes_the_texts_along_and_keeps_them_with_its_revision() -> None:
+    asked: list[Any] = []
+    decision = decide(job(NAMED, held=False), seen(texts=TEXTS), asked)
+    (request,) = {fact.request for fact in asked if isinstance(fact, Artifact)}
+    assert [part.text for part in request.recipe.script] == ["CREATE 1", "USE x", "INSERT 1"]
+    (kept,) = (action for action in decision.actions if isinstance(action, RecordRevision))
+    assert kept.sql == whole().sql
+    (call,) = (action for action in decision.actions if isinstance(action, RunJob))
+    assert call.request.entry_class == "dev.flinkjob.runner.SqlRunner"
+    assert decision.status.submission is not None
+    assert decision.status.submission.run_digest == DIGEST
+
+
+def test_an_inline_script_is_kept_as_it_is() -> None:
+    decision = decide(job({"cluster": URL, "sql": {"script": "INSERT 1"}}, held=False), seen())
+    (kept,) = (action for action in decision.actions if isinstance(action, RecordRevision))
+    assert kept.sql is None
+
+
+def test_an_edit_is_an_upgrade() -> None:
+    decision = decide(job(NAMED, RUNNING), seen(present(), texts=EDITED))
+    assert acts(decision) == ["StopJob"]
+
+
+def test_a_script_that_moves_into_a_config_map_changes_nothing() -> None:
+    inline = whole().model_dump(mode="json", by_alias=True, exclude_unset=True)
+    assert acts(decide(job(inline, RUNNING), seen(present()))) == []
+
+
+def test_a_missing_text_touches_nothing_and_is_said_once() -> None:
+    there = seen(present(), texts=MISSING, revisions={"kept": whole()})
+    decision = decide(job(NAMED, RUNNING), there)
+    assert acts(decision) == []
+    assert conditions(decision) == "Stalled, healthy"
+    assert decision.status.plan is not None
+    assert (decision.status.plan.reason, decision.status.plan.message) == (Reason.ScriptNotFound, MISSING.problem)
+    assert Reason.ScriptNotFound in [a.reason for a in decision.actions if isinstance(a, PostEvent)]
+    again = decide(job(NAMED, decision.status), there)
+    assert not [a for a in again.actions if isinstance(a, PostEvent) and a.reason == Reason.ScriptNotFound]
+    back = decide(job(NAMED, again.status), seen(present(), texts=TEXTS))
+    assert (acts(back), conditions(back)) == ([], "Ready, healthy")
+
+
+def test_a_job_that_fails_meanwhile_is_started_again_with_the_script_that_it_had() -> None:
+    status = FlinkJobStatus(submission=ended(RunResult.FAILED, "file:///s", run_digest=DIGEST, revision="kept"))
+    there = seen(texts=MISSING, revisions={"kept": whole()})
+    decision = decide(job(NAMED, status), there)
+    decision = decide(job(NAMED, decision.status), replace(there, now=inputs.ago(-3600)))
+    (call,) = (action for action in decision.actions if isinstance(action, RunJob))
+    assert call.request.savepoint_path == "file:///s"
+    assert decision.status.submission is not None
+    assert decision.status.submission.run_digest == DIGEST
+
+
+def test_nothing_is_started_without_the_text_or_a_revision() -> None:
+    for status in (None, RUNNING):
+        decision = decide(job(NAMED, status), seen(present() if status else None, texts=MISSING))
+        assert acts(decision) == []
+        assert plan_of(decision) == ("Hold", Reason.ScriptNotFound)
+
+
+def test_a_deletion_needs_no_text() -> None:
+    asked: list[Any] = []
+    decide(job(NAMED, RUNNING, **inputs.deleted()), seen(present(), texts=MISSING), asked)
+    assert not [fact for fact in asked if isinstance(fact, ConfigMapTexts)]
+
+
+def test_what_was_taken_back_stays_so_while_the_text_is_missing() -> None:
+    taken_back = Rollback(run_digest=digest_of_spec(whole(EDITED), None), revision="kept", from_submission=2)
+    status = replace(RUNNING, rollback=taken_back, healthy_revision="kept")
+    for texts in (EDITED, MISSING):
+        decision = decide(job(NAMED, status), seen(present(), texts=texts, revisions={"kept": whole()}))
+        assert acts(decision) == []
+        assert decision.status.rollback == taken_back
+    changed = decide(job(NAMED, status), seen(present(), texts=TEXTS, revisions={"kept": whole()}))
+    assert changed.status.rollback is None
+
+
+def test_a_text_that_is_too_long_or_empty_is_as_good_as_none() -> None:
+    for text, says in (("", "is empty"), ("é" * 65536, "more than 131072 bytes")):
+        texts = TextsSeen(texts={MAIN: text, INIT: "a"})
+        decision = decide(job(NAMED, held=False), seen(texts=texts))
+        assert plan_of(decision) == ("Hold", Reason.ScriptNotFound)
+        assert decision.status.plan is not None
+        assert says in (decision.status.plan.message or "")

@@ -1,0 +1,94 @@
+"""What a spec runs, and by what its jar is known."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from flinkjob.api.codec import parse_job
+from flinkjob.api.flinkjob_spec import RESERVED_KEYS, SQL_RESERVED_KEYS, FlinkJobSpec
+from flinkjob.core.program import SQL_ENTRY_CLASS, JarPart, Recipe, ScriptPart, program_of, runner_of
+from tests.support.inputs import URL
+
+RUNNER = Path(__file__).resolve().parents[3] / "operator" / "runner"
+RELEASED = {1: "c427c89b6a60681d603ff891627d035aef4ad53ca972fbf4131b6df3fad1440a"}
+"""Digests of the sources of the runners that were released: a job that is started again needs the very same one."""
+
+
+def spec(**fields: Any) -> FlinkJobSpec:
+    job = parse_job({"metadata": {}, "spec": {"cluster": {"url": URL}} | fields})
+    assert job.spec is not None, job.spec_error
+    return job.spec
+
+
+def sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_a_jar() -> None:
+    program = program_of(spec(jar={"uri": "https://a/b.jar", "entryClass": "a.B"}, args=["x"]))
+    assert (program.entry_class, program.args) == ("a.B", ("x",))
+    assert program.recipe == Recipe(jars=(JarPart(uri="https://a/b.jar"),))
+    assert not program.recipe.is_built
+
+
+def test_a_jar_with_dependencies_comes_first() -> None:
+    jars = [{"uri": "https://a/c.jar", "sha256": "c" * 64}]
+    recipe = program_of(spec(jar={"uri": "https://a/b.jar"}, dependencies={"jars": jars})).recipe
+    assert recipe.jars == (JarPart(uri="https://a/b.jar"), JarPart(uri="https://a/c.jar", sha256="c" * 64))
+    assert (recipe.is_built, recipe.pinned) == (True, False)
+
+
+def test_a_script() -> None:
+    program = program_of(spec(sql={"script": "b", "initFrom": [{"script": "a"}]}))
+    assert (program.entry_class, program.args) == (SQL_ENTRY_CLASS, ())
+    first, last = ScriptPart(text="a", sha256=sha("a"), name="initFrom[0]"), ScriptPart(text="b", sha256=sha("b"))
+    assert program.recipe == Recipe(jars=(), script=(first, last))
+    assert (program.recipe.is_built, program.recipe.pinned) == (True, True)
+
+
+def test_a_jar_is_known_by_what_is_in_it() -> None:
+    def digest(sql: dict[str, Any], *jars: str, runner: int = 1) -> str:
+        wanted = [{"uri": "https://a/x.jar", "sha256": jar} for jar in jars]
+        fields = {"dependencies": {"jars": wanted}} if wanted else {}
+        return program_of(spec(sql=sql, **fields)).recipe.digest(jars, runner)
+
+    script = digest({"script": "b"})
+    assert script == digest({"uri": "https://a/b.sql", "sha256": sha("b")}), "wherever the script is"
+    others = [
+        digest({"script": "b", "initFrom": [{"script": "a"}]}),
+        digest({"script": "ab"}),
+        digest({"script": "b"}, "1" * 64),
+        digest({"script": "b"}, "1" * 64, "2" * 64),
+        digest({"script": "b"}, "2" * 64, "1" * 64),
+        digest({"script": "b"}, runner=2),
+    ]
+    assert len({script, *others}) == len(others) + 1
+    content = runner_of(script)
+    assert content is not None
+    assert content[0] == 1
+    assert runner_of(others[-1]) == (2, content[1])
+    for none in (None, "a" * 64, "jar-" + "a" * 64):
+        assert runner_of(none) is None
+
+
+def test_the_runner_refuses_what_the_spec_refuses() -> None:
+    refused = dict(
+        re.findall(r'KEYS\.put\("(.+?)", "(.+?)"\);', (RUNNER / "1/dev/flinkjob/runner/Refused.java").read_text())
+    )
+    assert {**RESERVED_KEYS, **SQL_RESERVED_KEYS}.items() <= refused.items()
+    assert set(refused) - set(RESERVED_KEYS) - set(SQL_RESERVED_KEYS) == {
+        "execution.runtime-mode",
+        "pipeline.global-job-parameters",
+    }
+
+
+def test_a_released_runner_never_changes() -> None:
+    for version, digest in RELEASED.items():
+        found = hashlib.sha256()
+        for source in sorted((RUNNER / str(version)).rglob("*.java")):
+            found.update(source.read_bytes())
+        assert found.hexdigest() == digest, "add a folder with the next number, and leave this one as it is"
+    assert {int(path.name) for path in RUNNER.iterdir()} == set(RELEASED)

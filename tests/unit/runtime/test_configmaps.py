@@ -1,0 +1,136 @@
+"""The texts of ConfigMaps: how often they are read, and what is said where they cannot be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from flinkjob.api.codec import FlinkJob, parse_job
+from flinkjob.core.seen import TextPlace
+from flinkjob.kube.errors import Forbidden, KubeUnavailable
+from flinkjob.runtime.configmaps import FRESH_SECONDS, ConfigMaps
+from flinkjob.runtime.queue import Key
+
+KEY = ("shop", "orders")
+MAIN, OTHER = TextPlace("sql", "main"), TextPlace("sql", "other")
+
+
+class Desk:
+    """An API server with one ConfigMap, and one FlinkJob that names it."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, str] | None = {"main": "INSERT 1", "other": "x"}
+        self.error: Exception | None = None
+        self.reads: list[Key] = []
+        self.woken: list[Key] = []
+        self.now = 1000.0
+        self.jobs = [job("orders", "main")]
+        self.maps = ConfigMaps(self, lambda: self.jobs, self.woken.append, clock=lambda: self.now)
+
+    async def read_configmap(self, namespace: str, name: str) -> dict[str, Any] | None:
+        self.reads.append((namespace, name))
+        if self.error is not None:
+            raise self.error
+        return {"data": self.data} if self.data is not None else None
+
+    async def text(self, *places: TextPlace, generation: int = 1) -> str:
+        """The texts, or what is wrong."""
+        self.now += 0.001
+        seen = await self.maps.texts(KEY, places or (MAIN,), generation)
+        return seen.problem or " ".join(seen.texts[place] for place in places or (MAIN,))
+
+
+def job(name: str, key: str, namespace: str = "shop") -> FlinkJob:
+    sql = {"configMapKeyRef": {"name": "sql", "key": key}}
+    spec = {"cluster": {"url": "http://flink:8081"}, "sql": sql}
+    return parse_job({"metadata": {"namespace": namespace, "name": name, "uid": name}, "spec": spec})
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+async def test_rounds_that_follow_each_other_read_it_once(desk: Desk) -> None:
+    assert [await desk.text() for _ in range(3)] == ["INSERT 1"] * 3
+    assert desk.reads == [("shop", "sql")]
+    desk.now += FRESH_SECONDS
+    desk.data = {"main": "INSERT 2"}
+    assert await desk.text() == "INSERT 2"
+
+
+async def test_an_edited_job_and_another_key_are_read_anew(desk: Desk) -> None:
+    await desk.text()
+    desk.data = {"main": "INSERT 2", "other": "y"}
+    assert await desk.text() == "INSERT 1"
+    assert await desk.text(generation=2) == "INSERT 2"
+    desk.data = {"main": "INSERT 3", "other": "z"}
+    assert await desk.text(MAIN, OTHER, generation=2) == "INSERT 3 z"
+    assert await desk.text(generation=2) == "INSERT 3", "both keys stay known"
+
+
+async def test_an_edit_wakes_up_those_that_name_it_and_nobody_else(desk: Desk) -> None:
+    desk.jobs += [job("too", "main"), job("orders", "main", namespace="other")]
+    await desk.text()
+    desk.now += 1
+    await desk.maps.look(("shop", "sql"))
+    assert desk.woken == []
+    desk.data = {"main": "INSERT 1", "other": "a key that nobody names"}
+    desk.now += 1
+    await desk.maps.look(("shop", "sql"))
+    assert desk.woken == []
+    desk.data = {"main": "INSERT 2"}
+    desk.now += 1
+    await desk.maps.look(("shop", "sql"))
+    assert desk.woken == [("shop", "orders"), ("shop", "too")]
+    desk.data = None
+    desk.now += 1
+    await desk.maps.look(("shop", "sql"))
+    assert len(desk.woken) == 4
+
+
+async def test_what_is_not_asked_for_is_not_read(desk: Desk) -> None:
+    await desk.maps.look(("shop", "sql"))
+    assert desk.reads == []
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (None, "spec.sql: ConfigMap sql does not exist"),
+        ({}, "spec.sql: ConfigMap sql has no text under the key main"),
+    ],
+)
+async def test_what_is_missing(desk: Desk, data: dict[str, str] | None, says: str) -> None:
+    desk.data = data
+    assert await desk.text() == says
+
+
+async def test_a_right_that_is_missing_is_said(desk: Desk) -> None:
+    desk.error = Forbidden(403, "configmaps is forbidden")
+    assert await desk.text() == "spec.sql: configmaps is forbidden"
+
+
+async def test_while_the_api_server_is_silent_the_last_text_counts(desk: Desk) -> None:
+    desk.error = KubeUnavailable("timeout", "no answer")
+    assert await desk.text() == "spec.sql: no answer"
+    desk.error = None
+    desk.now += FRESH_SECONDS
+    assert await desk.text() == "INSERT 1"
+    desk.error = KubeUnavailable("timeout", "no answer")
+    desk.now += FRESH_SECONDS
+    assert await desk.text() == "INSERT 1"
+    await desk.maps.look(("shop", "sql"))
+    assert desk.woken == []
+
+
+async def test_what_nobody_names_any_more_is_forgotten(desk: Desk) -> None:
+    await desk.text()
+    desk.jobs = []
+    desk.maps.forget(KEY)
+    await desk.maps.look(("shop", "sql"))
+    assert desk.maps.named() == {}
+    desk.jobs = [job("orders", "main")]
+    desk.data = {"main": "INSERT 9"}
+    assert await desk.text() == "INSERT 9"
