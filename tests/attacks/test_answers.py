@@ -32,6 +32,8 @@ ENDPOINTS: dict[str, Callable[[FlinkClient], Awaitable[Any]]] = {
     "config": lambda client: client.job_user_config(JOB),
     "checkpoints": lambda client: client.checkpoints(JOB),
     "checkpoint config": lambda client: client.checkpoint_config(JOB),
+    "checkpoint details": lambda client: client.checkpoint_details(JOB, 7),
+    "vertices": lambda client: client.vertex_names(JOB),
     "trigger": lambda client: client.savepoint_result(JOB, JOB),
     "cluster": lambda client: client.cluster_config(),
     "slots": lambda client: client.cluster_overview(),

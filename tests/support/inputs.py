@@ -36,13 +36,16 @@ from flinkjob.core.facts import (
     RunningGraph,
     Slots,
     Snapshots,
+    StateSizes,
     Triggered,
     UnknownJobs,
     UnlistedJob,
+    VertexNames,
 )
 from flinkjob.core.flinkmodel import (
     Checkpoint,
     CheckpointConfig,
+    CheckpointDetails,
     CheckpointKind,
     CheckpointStats,
     CheckpointStatus,
@@ -293,6 +296,8 @@ class World(Observation):
 
     checkpoints: CheckpointStats | None = field(default_factory=CheckpointStats)
     checkpoint_config: CheckpointConfig | None = None
+    state_sizes: CheckpointDetails | None = None
+    vertex_names: Mapping[str, str] | None = None
     trigger: TriggerResult | None = None
     artifact: ArtifactSeen = READY
     marked: tuple[MarkedJob, ...] = ()
@@ -336,9 +341,11 @@ _ANSWERED_BY: Mapping[type[Fact[Any]], str] = {
     OwnerMarks: "marked",
     RunningGraph: "running_graph",
     Slots: "slots",
+    StateSizes: "state_sizes",
     Triggered: "trigger",
     UnknownJobs: "unknown_jobs",
     UnlistedJob: "unlisted_job",
+    VertexNames: "vertex_names",
 }
 
 

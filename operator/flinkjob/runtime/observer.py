@@ -39,9 +39,11 @@ from flinkjob.core.facts import (
     RunningGraph,
     Slots,
     Snapshots,
+    StateSizes,
     Triggered,
     UnknownJobs,
     UnlistedJob,
+    VertexNames,
     Where,
 )
 from flinkjob.core.flinkmodel import JobOverview
@@ -271,7 +273,8 @@ class Observer:
         self._copy_searches.forget(key)
 
     async def fill(self, key: Key, job: FlinkJob | None, observation: Observation, fact: Fact[Any]) -> Observation:
-        """The observation with one more answer; when it cannot be had, the cluster counts as unreachable this round."""
+        """The observation with one more answer. When it cannot be had, the cluster counts as unreachable this round, unless
+        the decision can do without."""
         if (url := _asked(observation, fact)) is not None:
             access_denied, closed = await self._closed(url, key[0])
             if closed is not None:
@@ -284,7 +287,9 @@ class Observer:
                     answer = await self._answer(key, job, fact)
         except FlinkJobError as error:
             log.info("%s cannot be had: %s", type(fact).__name__, error.message)
-            return _silent(observation, error.message)
+            if not fact.dispensable:
+                return _silent(observation, error.message)
+            answer = None
         return replace(observation, answers=observation.answers.having(fact, answer))
 
     async def _ask(self, cluster: Cluster, job: FlinkJob | None, observation: Observation, fact: Fact[Any]) -> Any:
@@ -294,6 +299,10 @@ class Observer:
                 return await cluster.client.checkpoints(fact.job_id)
             case CheckpointSettings():
                 return await cluster.client.checkpoint_config(fact.job_id)
+            case StateSizes():
+                return await cluster.client.newest_details(fact.job_id)
+            case VertexNames():
+                return await cluster.client.vertex_names(fact.job_id)
             case Triggered():
                 result = cluster.client.checkpoint_result if fact.checkpoint else cluster.client.savepoint_result
                 return await result(fact.job_id, fact.trigger_id)
@@ -362,10 +371,8 @@ class Observer:
 
 async def _knows_run(client: FlinkClient, job: FlinkJob | None) -> bool:
     """Whether the cluster knows the current job."""
-    submission = job.status.submission if job is not None else None
-    if submission is None or submission.job_id is None:
-        return False
-    return await client.job_status(submission.job_id) is not None
+    run = job.status.submission if job is not None else None
+    return run is not None and run.job_id is not None and await client.job_status(run.job_id) is not None
 
 
 async def _marks(cluster: Cluster, observation: Observation) -> tuple[MarkedJob, ...]:
