@@ -80,6 +80,7 @@ def test_counting(metrics: Metrics, registry: CollectorRegistry) -> None:
     [
         ("GET /jobs/overview", "GET /jobs/overview"),
         ("GET /jobs/" + "0a" * 16 + "/checkpoints/17", "GET /jobs/:id/checkpoints/:id"),
+        ("GET /jobs/" + "0a" * 16 + "/checkpoints/details/17", "GET /jobs/:id/checkpoints/details/:id"),
         ("GET /team-a/flink/jobs/" + "0a" * 16 + "/config", "GET /jobs/:id/config"),
         ("GET /a/b/overview/config", "GET /config"),
         ("GET /a-secret/of/a-tenant", "other"),
