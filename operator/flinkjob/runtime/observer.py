@@ -273,8 +273,7 @@ class Observer:
         self._copy_searches.forget(key)
 
     async def fill(self, key: Key, job: FlinkJob | None, observation: Observation, fact: Fact[Any]) -> Observation:
-        """The observation with one more answer. When it cannot be had, the cluster counts as unreachable this round, unless
-        the decision can do without."""
+        """The observation with one more answer. Without it the cluster counts as unreachable, unless it is dispensable."""
         if (url := _asked(observation, fact)) is not None:
             access_denied, closed = await self._closed(url, key[0])
             if closed is not None:
@@ -347,9 +346,7 @@ class Observer:
 
     async def _revision(self, job: FlinkJob | None, name: str | None) -> FlinkJobSpec | None:
         """The spec that a ControllerRevision holds; None when it is gone or cannot be read any more."""
-        if job is None or name is None:
-            return None
-        raw = await self._kube.get_revision(job.meta.namespace, name)
+        raw = await self._kube.get_revision(job.meta.namespace, name) if job is not None and name is not None else None
         if raw is None:
             return None
         return parse_job({"metadata": {"name": name}, "spec": (raw.get("data") or {}).get("spec")}).spec
@@ -376,8 +373,7 @@ async def _knows_run(client: FlinkClient, job: FlinkJob | None) -> bool:
 
 
 async def _marks(cluster: Cluster, observation: Observation) -> tuple[MarkedJob, ...]:
-    candidate = observation.adoption_candidate
-    jobs = (*observation.owned_jobs, candidate) if candidate is not None else observation.owned_jobs
+    jobs = (*observation.owned_jobs, *filter(None, (observation.adoption_candidate,)))
     return tuple([MarkedJob(overview=job, mark=await cluster.mark(job.job_id)) for job in jobs])
 
 
