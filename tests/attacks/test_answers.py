@@ -34,6 +34,8 @@ ENDPOINTS: dict[str, Callable[[FlinkClient], Awaitable[Any]]] = {
     "config": lambda client: client.job_user_config(JOB),
     "checkpoints": lambda client: client.checkpoints(JOB),
     "checkpoint config": lambda client: client.checkpoint_config(JOB),
+    "checkpoint details": lambda client: client.checkpoint_details(JOB, 7),
+    "vertices": lambda client: client.vertex_names(JOB),
     "trigger": lambda client: client.savepoint_result(JOB, JOB),
     "cluster": lambda client: client.cluster_config(),
     "slots": lambda client: client.cluster_overview(),
@@ -244,10 +246,16 @@ WRONG: dict[str, Callable[[], bytes]] = {
     "tiny jobs": lambda: b'{"jobs": [' + b",".join([b'{"jid":"x","state":"RUNNING"}'] * 270_000) + b"]}",
     "wrong settings": lambda: b"[" + b'{"key": 12345678},' * 50_000 + b"0]",
     "wrong vertices": lambda: b"{" + b",".join(b'"%016d": 123' % number for number in range(40_000)) + b"}",
+    "wrong tasks": lambda: b'{"tasks": {' + b",".join(b'"%016d": 123' % number for number in range(40_000)) + b"}}",
     "wrong history": lambda: b'{"counts": {}, "latest": {}, "history": [' + b'{"id": "x", "y": 1},' * 150_000 + b"0]}",
     "nested": lambda: b"[" * 1_000_000,
 }
-ASKED = {"wrong settings": "jobmanager", "wrong vertices": "requirements", "wrong history": "checkpoints"}
+ASKED = {
+    "wrong settings": "jobmanager",
+    "wrong vertices": "requirements",
+    "wrong tasks": "checkpoint details",
+    "wrong history": "checkpoints",
+}
 
 
 def read_all_wrong() -> dict[str, str]:

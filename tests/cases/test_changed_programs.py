@@ -13,17 +13,25 @@ REVERT = "revert the spec (the snapshot is kept)"
 
 @pytest.mark.report("state-does-not-fit")
 @pytest.mark.parametrize(
-    ("name", "change", "says"),
+    ("name", "change", "says", "lost"),
     [
-        ("relabelled", ("--uid", "another"), f"{REVERT}, or set restore.allowNonRestoredState to leave state behind"),
-        ("regrouped", ("--max-parallelism", "64"), REVERT),
+        (
+            "relabelled",
+            ("--uid", "another"),
+            f"{REVERT}, or set restore.allowNonRestoredState to leave state behind",
+            1,
+        ),
+        ("regrouped", ("--max-parallelism", "64"), REVERT, 0),
     ],
     ids=["uid", "max-parallelism"],
 )
 def test_after_an_upgrade_that_cannot_read_the_state_not_even_the_old_spec_starts(
-    lab: Lab, name: str, change: tuple[str, str], says: str
+    lab: Lab, name: str, change: tuple[str, str], says: str, lost: int
 ) -> None:
-    """It is named with the next step and not repeated, and the old spec goes on from the same snapshot."""
+    """It is named with the next step and not repeated, and the old spec goes on from the same snapshot.
+
+    Operators that are missing are named before the job is stopped.
+    """
     manifest = lab.start(name, restart={"initialDelay": "200ms", "maxDelay": "300ms"})
     lab.checkpointed(submission(lab.get(name))["jobId"])
     before = manifest["spec"]["args"]
@@ -32,6 +40,11 @@ def test_after_an_upgrade_that_cannot_read_the_state_not_even_the_old_spec_start
     message = found["status"]["plan"]["message"]
     assert says in message
     assert "--allowNonRestoredState" not in message
+    told = lab.kube.reasons(lab.namespace, name)
+    assert told.count("StateNotMapped") == lost
+    if lost:
+        assert told.index("StateNotMapped") < told.index("Upgrading"), "before anything is done to the job"
+        assert any("the new program lacks: count" in each["message"] for each in lab.kube.events(lab.namespace, name))
     lab.only_runs(name, 2)
     lab.edit(manifest, args=before)
     found = lab.running(name, 3)

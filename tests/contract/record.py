@@ -194,7 +194,8 @@ def _record_snapshots(recorder: Recorder, jar_id: str, job: str) -> None:
     recorder.until("GET", f"/jobs/{slow}/savepoints/{second}", lambda body: body["status"]["id"] == "COMPLETED")
     ask(None, "PATCH", f"/jobs/{slow}?mode=cancel")
     made = trigger("checkpoint", f"/jobs/{job}/checkpoints", checkpointType="FULL")
-    finished("checkpoint-completed", f"/jobs/{job}/checkpoints/{made}")
+    number = finished("checkpoint-completed", f"/jobs/{job}/checkpoints/{made}")["operation"]["checkpointId"]
+    _record_details(recorder, job, number)
     unknown = uuid.uuid4().hex
     missing = trigger(None, f"/jobs/{unknown}/checkpoints")
     finished("checkpoint-failed", f"/jobs/{unknown}/checkpoints/{missing}")
@@ -210,6 +211,14 @@ def _record_snapshots(recorder: Recorder, jar_id: str, job: str) -> None:
     for name in ("disposal-completed", "disposal-missing"):
         request = ask(None, "POST", "/savepoint-disposal", json={"savepoint-path": location})["request-id"]
         finished(name, f"/savepoint-disposal/{request}")
+
+
+def _record_details(recorder: Recorder, job: str, number: int) -> None:
+    """What a checkpoint holds, once statistics show it, and one that is not there."""
+    path = f"/jobs/{job}/checkpoints/details"
+    recorder.until("GET", f"{path}/{number}", lambda body: body.get("status") == "COMPLETED")
+    recorder.ask("checkpoint-details", "GET", f"{path}/{number}")
+    recorder.ask("checkpoint-details-unknown", "GET", f"{path}/123456")
 
 
 def _record_restores(recorder: Recorder, jar_id: str, location: str) -> None:

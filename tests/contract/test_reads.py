@@ -1,9 +1,10 @@
-"""Looking: unknown jobs, staleness, and what the cluster says about itself."""
+"""Looking: unknown jobs, staleness, what the cluster says about itself, and what a checkpoint holds of each vertex."""
 
 import pytest
 
 from flinkjob.core.errors import RescaleUnsupported
-from flinkjob.core.flinkmodel import FlinkJobState
+from flinkjob.core.flinkmodel import FlinkJobState, RunRequest
+from flinkjob.core.job.state_check import left_over
 from flinkjob.core.jobfailures import JobFailures
 from tests.contract.target import REFRESH, Target, new_id
 
@@ -186,3 +187,34 @@ async def test_the_configuration_of_a_run_is_that_jobs_own(target: Target) -> No
     config = await target.client.checkpoint_config(job_id)
     assert config is not None
     assert config.interval_ms == 7000
+
+
+@pytest.mark.oldest
+async def test_the_newest_checkpoint_tells_which_vertices_have_state_that_another_program_lacks(target: Target) -> None:
+    job_id = await target.start(flink_configuration={"execution.checkpointing.interval": "1s"})
+    await target.checkpointed(job_id)
+    client, jar_id = target.client, await target.jar_id()
+    held, names = await client.newest_details(job_id), await client.vertex_names(job_id)
+    assert held is not None
+    assert names is not None
+    assert held.aligned
+    assert set(held.vertex_bytes) == set(names)
+    same = await client.plan_jar(jar_id, RunRequest(job_id=new_id()))
+    assert left_over(held, names, same) is None
+    other = await client.plan_jar(jar_id, RunRequest(job_id=new_id(), args=("--uid", "another")))
+    found = left_over(held, names, other)
+    assert found is not None
+    ((name, size),) = found.vertices
+    assert name.startswith("count")
+    assert size > 0
+    assert await client.checkpoint_details(job_id, 123_456) is None
+
+
+@pytest.mark.oldest
+async def test_a_job_without_a_checkpoint_has_no_details_of_one(target: Target) -> None:
+    job_id = await target.start(flink_configuration={"execution.checkpointing.interval": "1h"})
+    assert await target.client.newest_details(job_id) is None
+    for unknown in (job_id, new_id()):
+        assert await target.client.checkpoint_details(unknown, 123_456) is None
+    assert await target.client.newest_details(new_id()) is None
+    assert await target.client.vertex_names(new_id()) is None

@@ -3,6 +3,7 @@
 Used by: `rest.py`. Invariant: field names and odd spellings are those of real answers (`tests/data/flink`).
 """
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from flinkjob.core.parameters import split_pairs
 from tests.flinksim.checkpointing import Entry
 from tests.flinksim.javaerrors import SUPPRESSED, JavaError
 from tests.flinksim.job import SimJob
+from tests.flinksim.program import Program
 from tests.flinksim.settings import RETENTION
 
 _VERTICES = 2
@@ -64,7 +66,7 @@ def details(job: SimJob) -> dict[str, Any]:
     count = tasks(job)
     vertices = [
         {"id": vertex, "name": name, "parallelism": job.parallelism, "maxParallelism": job.program.max_parallelism}
-        for vertex, name in zip(vertex_ids(), ("count", "Source: sequence"), strict=True)
+        for vertex, name in zip(vertex_ids(job.program), ("count", "Source: sequence"), strict=True)
     ]
     return {
         "jid": job.job_id,
@@ -86,21 +88,21 @@ def details(job: SimJob) -> dict[str, Any]:
 _STATES = tuple(state for state in FlinkJobState if state is not FlinkJobState.UNKNOWN)
 
 
-def vertex_ids() -> tuple[str, str]:
-    """Ids of the two vertices that every simulated job has."""
-    return "a" * 32, "b" * 32
+def vertex_ids(program: Program) -> tuple[str, str]:
+    """Ids of the two vertices that every simulated job has: that of the counting one follows from its uid."""
+    return hashlib.sha256(program.uid.encode()).hexdigest()[:32], "b" * 32
 
 
-def job_plan(job_id: str, name: str, parallelism: int) -> dict[str, Any]:
+def job_plan(job_id: str, program: Program, parallelism: int) -> dict[str, Any]:
     """The plan of a program or of a job."""
-    count, sequence = vertex_ids()
+    count, sequence = vertex_ids(program)
     hash_ = {"num": 0, "id": sequence, "ship_strategy": "HASH", "exchange": "pipelined_bounded"}
     common = {"parallelism": parallelism, "operator": "", "operator_strategy": "", "optimizer_properties": {}}
     nodes = [
         common | {"id": count, "description": "count<br/>", "inputs": [hash_]},
         common | {"id": sequence, "description": "Source: sequence<br/>"},
     ]
-    return {"plan": {"jid": job_id, "name": name, "type": "STREAMING", "nodes": nodes}}
+    return {"plan": {"jid": job_id, "name": program.name, "type": "STREAMING", "nodes": nodes}}
 
 
 def entry(snapshot: Entry) -> dict[str, Any]:
@@ -158,6 +160,22 @@ def statistics(job: SimJob) -> dict[str, Any]:
 
 
 _LATEST = ("completed", "savepoint", "failed")
+
+
+def checkpoint_details(job: SimJob) -> dict[int, dict[str, Any]]:
+    """`/jobs/:id/checkpoints/details/:n`, by number: of what is in the statistics."""
+    made = job.checkpointing
+    return {each.id: entry(each) | {"tasks": _shares(job, each)} for each in (*made.latest.values(), *made.history)}
+
+
+def _shares(job: SimJob, snapshot: Entry) -> dict[str, Any]:
+    """Both vertices have state."""
+    sizes = (900, 100) if snapshot.status == "COMPLETED" else (0, 0)
+    common = {"id": snapshot.id, "status": snapshot.status, "num_subtasks": job.parallelism}
+    return {
+        vertex: common | {"checkpointed_size": size, "state_size": size}
+        for vertex, size in zip(vertex_ids(job.program), sizes, strict=True)
+    }
 
 
 def checkpoint_settings(job: SimJob) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def _plan(sim: FlinkSim, _: Request, at: Mapping[str, str]) -> Response:
         text = f"Job {at['job']} not found"
         missing = javaerrors.error(("org.apache.flink.runtime.rest.NotFoundException", text))
         return Response(404, javaerrors.told(missing))
-    return Response(200, job_plan(job.job_id, job.program.name, job.parallelism))
+    return Response(200, job_plan(job.job_id, job.program, job.parallelism))
 
 
 def _get(sim: FlinkSim, _: Request, at: Mapping[str, str]) -> Response:
@@ -43,14 +43,14 @@ def _get(sim: FlinkSim, _: Request, at: Mapping[str, str]) -> Response:
     if isinstance(job, Response):
         return job
     bounds = {"parallelism": {"lowerBound": 1, "upperBound": job.wanted_parallelism}}
-    return Response(200, dict.fromkeys(vertex_ids(), bounds))
+    return Response(200, dict.fromkeys(vertex_ids(job.program), bounds))
 
 
 def _put(sim: FlinkSim, request: Request, at: Mapping[str, str]) -> Response:
     job = _job(sim, at["job"])
     if isinstance(job, Response):
         return job
-    for vertex in vertex_ids():
+    for vertex in vertex_ids(job.program):
         if vertex not in request.body:
             return _refused(f"The request was incomplete, missing job vertex [{vertex}].")
         upper = int(request.body[vertex]["parallelism"]["upperBound"])
@@ -61,7 +61,7 @@ def _put(sim: FlinkSim, request: Request, at: Mapping[str, str]) -> Response:
                 if upper > 0
                 else f"The requirements for vertex [{vertex}] contained an upper bound lower than one: {upper}"
             )
-    job.wanted_parallelism = int(request.body[vertex_ids()[0]]["parallelism"]["upperBound"])
+    job.wanted_parallelism = int(request.body[vertex_ids(job.program)[0]]["parallelism"]["upperBound"])
     wait = max(_STABILIZATION, job.last_rescale + sim.settings.cooldown - sim.events.now)
     sim.events.after(wait, lambda: job.rescale(min(job.wanted_parallelism, sim.free_slots + job.parallelism)))
     return Response(200, {})

@@ -98,6 +98,7 @@ def _cached(sim: FlinkSim, job_id: str) -> dict[str, Any] | None:
         "details": answers.details(job),
         "checkpoints": answers.statistics(job),
         "checkpoints/config": answers.checkpoint_settings(job),
+        "checkpoints/details": answers.checkpoint_details(job),
         "config": answers.job_config(job),
         "exceptions": [answers.exceptions(job, limit) for limit in range(21)],
     }
@@ -113,6 +114,11 @@ def _told(part: str) -> Handler:
             missing = javaerrors.error(("org.apache.flink.runtime.rest.NotFoundException", text))
             return Response(404, javaerrors.told(missing))
         body = told[part]
+        if part == "checkpoints/details" and int(at["number"]) not in body:
+            text = f"Could not find checkpointing statistics for checkpoint {at['number']}."
+            return Response(404, javaerrors.told(javaerrors.error((javaerrors.REST, text))))
+        if part == "checkpoints/details":
+            body = body[int(at["number"])]
         if part == "exceptions":
             body = body[min(20, int(request.query.get("maxExceptions", "20")))]
         return Response(200, body)
@@ -139,6 +145,7 @@ _ROUTES: tuple[_Route, ...] = (
     ("GET", _JOB, _told("details")),
     ("GET", f"{_JOB}/checkpoints", _told("checkpoints")),
     ("GET", f"{_JOB}/checkpoints/config", _told("checkpoints/config")),
+    ("GET", f"{_JOB}/checkpoints/details/(?P<number>[0-9]+)", _told("checkpoints/details")),
     ("GET", f"{_JOB}/config", _told("config")),
     ("GET", f"{_JOB}/exceptions", _told("exceptions")),
     ("GET", f"{_JOB}/metrics", _metrics),

@@ -119,7 +119,7 @@ class Submission:
 
     def _planned(self) -> Response:
         job_id = self._body.get("jobId") or self._sim.unique() + "0" * 20
-        return Response(200, job_plan(str(job_id), self._program.name, self._parallelism))
+        return Response(200, job_plan(str(job_id), self._program, self._parallelism))
 
     @property
     def _parallelism(self) -> int:

@@ -53,12 +53,15 @@ class Machine(RuleBasedStateMachine):
         self.specs: dict[str, Object] = {}
         self.savepoints = 0
 
-    @initialize(high_availability=st.booleans())
-    def begin(self, high_availability: bool) -> None:
+    @initialize(high_availability=st.booleans(), compiles=st.booleans())
+    def begin(self, high_availability: bool, compiles: bool) -> None:
+        """Programs are compiled before an upgrade where the clusters keep a `System.exit` from ending them."""
         directory = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
         self.world = self.stack.enter_context(plant(directory, high_availability=high_availability))
         first, second = self.world.sims.values()
         second.store, second.runs = first.store, first.runs  # one shared file system, one history
+        for sim in (first, second) if compiles else ():
+            sim.config["cluster.intercept-user-system-exit"] = "THROW"
 
     def teardown(self) -> None:
         try:

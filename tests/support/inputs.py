@@ -36,14 +36,17 @@ from flinkjob.core.facts import (
     Revision,
     RunningGraph,
     Snapshots,
+    StateSizes,
     TaskSlots,
     Triggered,
     UnknownJobs,
     UnlistedJob,
+    VertexNames,
 )
 from flinkjob.core.flinkmodel import (
     Checkpoint,
     CheckpointConfig,
+    CheckpointDetails,
     CheckpointKind,
     CheckpointStats,
     CheckpointStatus,
@@ -296,6 +299,8 @@ class World(Observation):
 
     checkpoints: CheckpointStats | None = field(default_factory=CheckpointStats)
     checkpoint_config: CheckpointConfig | None = None
+    state_sizes: CheckpointDetails | None = None
+    vertex_names: Mapping[str, str] | None = None
     trigger: TriggerResult | None = None
     artifact: ArtifactSeen = READY
     marked: tuple[MarkedJob, ...] = ()
@@ -340,10 +345,12 @@ _ANSWERED_BY: Mapping[type[Fact[Any]], str] = {
     OwnerMark: "mark",
     OwnerMarks: "marked",
     RunningGraph: "running_graph",
+    StateSizes: "state_sizes",
     TaskSlots: "slots",
     Triggered: "trigger",
     UnknownJobs: "unknown_jobs",
     UnlistedJob: "unlisted_job",
+    VertexNames: "vertex_names",
 }
 
 

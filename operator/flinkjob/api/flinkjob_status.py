@@ -198,6 +198,10 @@ class Submission:
         Word | None,
         Field(description="Generation and digest of the spec under which no savepoint could be taken, or not in time."),
     ] = None
+    state_checked: Annotated[
+        Word | None,
+        Field(description="Generation and digest of the spec whose program was compared with the state of this run."),
+    ] = None
     main_failure: Annotated[
         MainFailure | None,
         Field(description="How main() failed after it had started the job, where it did and that was seen."),

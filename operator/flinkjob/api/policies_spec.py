@@ -95,7 +95,8 @@ class UpgradeSpec(SpecModel):
         Field(
             description="Enabled: before the running job is touched the new jar is fetched, checked, uploaded and its "
             "job graph compiled on the cluster (main() runs once more, without a job); any failure leaves the old "
-            "job running. Disabled: only the jar is fetched and uploaded."
+            "job running. State that the new job graph seems to lack is reported in the Event StateNotMapped. "
+            "Disabled: only the jar is fetched and uploaded."
         ),
     ] = Switch.ENABLED
     rollback: Annotated[RollbackSpec, Field(description="What happens when the new run does not get healthy.")] = (

@@ -169,6 +169,10 @@ class Reason(StrEnum):
         "PreflightFailed",
         "The new program cannot be compiled on the cluster; the job runs on under its last spec.",
     )
+    StateNotMapped = (
+        "StateNotMapped",
+        "A warning before an upgrade: the running job has state in vertices that the new program lacks. The new run starts only if their operators, by their uid, are in other vertices by now: keep their uids, or set `restore.allowNonRestoredState` to leave that state behind.",
+    )
     RolledBack = "RolledBack", "The new spec did not get healthy and was taken back; it is tried again when it changes."
     JobHeld = (
         "JobHeld",

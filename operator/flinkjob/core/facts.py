@@ -16,7 +16,14 @@ from flinkjob.api.cluster_spec import ClusterSpec
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.initialstate import CopySpec
-from flinkjob.core.flinkmodel import CheckpointConfig, CheckpointStats, ClusterOverview, JobException, TriggerResult
+from flinkjob.core.flinkmodel import (
+    CheckpointConfig,
+    CheckpointDetails,
+    CheckpointStats,
+    ClusterOverview,
+    JobException,
+    TriggerResult,
+)
 from flinkjob.core.identity import Mark
 from flinkjob.core.jobgraph import Plan
 from flinkjob.core.seen import (
@@ -48,9 +55,14 @@ class Where(StrEnum):
 
 @dataclass(frozen=True)
 class Fact(Generic[A]):
-    """A question that is answered with an `A`."""
+    """A question that is answered with an `A`.
+
+    Attributes:
+        dispensable: whether it is answered with None where no answer can be had, instead of ending the round.
+    """
 
     where: ClassVar[Where] = Where.RUN
+    dispensable: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,22 @@ class Checkpoints(Fact[CheckpointStats | None]):
 class CheckpointSettings(Fact[CheckpointConfig | None]):
     """How a job checkpoints; None: Flink does not know the job, or it never does."""
 
+    job_id: str
+
+
+@dataclass(frozen=True)
+class StateSizes(Fact[CheckpointDetails | None]):
+    """What the newest completed snapshot of a job holds of each vertex; None: that cannot be had, for whatever reason."""
+
+    dispensable: ClassVar[bool] = True
+    job_id: str
+
+
+@dataclass(frozen=True)
+class VertexNames(Fact[Mapping[str, str] | None]):
+    """What the vertices of a job are called, by their ids; None: that cannot be had, for whatever reason."""
+
+    dispensable: ClassVar[bool] = True
     job_id: str
 
 

@@ -214,6 +214,19 @@ class CheckpointStats:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CheckpointDetails:
+    """What one completed snapshot holds of each vertex of its job.
+
+    Attributes:
+        vertex_bytes: by the vertex's id; 0 for a vertex without state.
+        aligned: False where these are not of state alone, since records on their way to a vertex were stored too.
+    """
+
+    vertex_bytes: Mapping[str, int]
+    aligned: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointConfig:
     """How a job checkpoints. `interval_ms` None: no periodic checkpoints."""
 

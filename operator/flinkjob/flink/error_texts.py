@@ -190,6 +190,11 @@ def is_operation_not_found(texts: Sequence[str]) -> bool:
     return any(says(text, *phrases.OPERATION_NOT_FOUND) for text in texts)
 
 
+def is_checkpoint_not_found(texts: Sequence[str]) -> bool:
+    """True when Flink itself says that it knows nothing (any more) of a checkpoint."""
+    return any(says(text, phrases.CHECKPOINT_NOT_FOUND) for text in texts)
+
+
 def is_checkpointing_off(texts: Sequence[str]) -> bool:
     """True when there are no statistics because the job never checkpoints."""
     return any(says(text, *phrases.CHECKPOINTING_OFF) for text in texts)

@@ -1,6 +1,7 @@
-"""Shapes of Flink's answers about jars, programs and the parallelism of their vertices.
+"""Shapes of Flink's answers about jars, programs and their vertices: parallelism, names, state.
 
-Used by: `jars.py` and `rescale.py`. Invariants as in `wire.py`: unknown fields ignored, `value()` is the way out.
+Used by: `jars.py`, `rescale.py`, `jobs.py` and `snapshots.py`. Invariants as in `wire.py`: unknown fields ignored,
+`value()` is the way out.
 """
 
 from collections.abc import Iterable
@@ -10,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from flinkjob.core import flinkmodel as model
 from flinkjob.core import jobgraph
-from flinkjob.flink.values import Count, Few, First, Name, Time, Trace, Word
+from flinkjob.flink.values import Count, Few, First, Many, Name, Number, Time, Trace, Word
 
 Path = Annotated[str, Field(max_length=4096)]
 """A path, or the name of a file; an answer with a longer one is none of Flink's."""
@@ -140,3 +141,39 @@ def _few(value: Any) -> Any:
 _MOST_VERTICES = 10_000
 Requirements = Annotated[dict[Word, Requirement], BeforeValidator(_few)]
 """`GET /jobs/:id/resource-requirements`, by vertex."""
+
+
+class NamedVertex(_Wire):
+    """A vertex of a job."""
+
+    id: Word
+    name: Name = ""
+
+
+class NamedVertices(_Wire):
+    """`GET /jobs/:id`, of which only the vertices are of use here."""
+
+    vertices: Many[NamedVertex] = ()
+
+
+class VertexShare(_Wire):
+    """What a snapshot holds of a vertex."""
+
+    state_size: Number = None
+
+
+class CheckpointDetails(_Wire):
+    """`GET /jobs/:id/checkpoints/details/:n`."""
+
+    checkpoint_type: Word = ""
+    tasks: Annotated[dict[Word, VertexShare], BeforeValidator(_few)] = Field(default_factory=dict)
+
+    def value(self) -> model.CheckpointDetails:
+        """The domain value."""
+        return model.CheckpointDetails(
+            vertex_bytes={vertex: share.state_size or 0 for vertex, share in self.tasks.items()},
+            aligned=self.checkpoint_type != _UNALIGNED,
+        )
+
+
+_UNALIGNED = "UNALIGNED_CHECKPOINT"

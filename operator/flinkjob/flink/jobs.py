@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from flinkjob.core.errors import FlinkJobError, Unreachable
 from flinkjob.core.flinkmodel import CancelResult, FlinkJobState, JobException, JobOverview
 from flinkjob.core.jobfailures import JobFailures
-from flinkjob.flink import wire
+from flinkjob.flink import jarwire, wire
 from flinkjob.flink.calls import Calls, segment
 from flinkjob.flink.error_texts import is_job_not_found
 from flinkjob.flink.pieces import parse_jobs
@@ -22,6 +22,7 @@ _OVERVIEW = TypeAdapter(wire.Jobs)
 _JOBS = TypeAdapter(Many[wire.Job])
 _STATUS = TypeAdapter(wire.JobStatus)
 _CONFIG = TypeAdapter(wire.JobConfig)
+_VERTICES = TypeAdapter(jarwire.NamedVertices)
 _FAILURES = TypeAdapter(wire.Failures)
 _FAILURE = TypeAdapter(Many[wire.Failure])
 _LEAST_BYTES = 256
@@ -65,6 +66,15 @@ class JobCalls(Calls):
         answer = await self._get(f"/jobs/{segment(job_id)}/status")
         if answer.ok:
             return FlinkJobState(self._rest.parse(_STATUS, answer).status)
+        if is_job_not_found(answer.errors):
+            return None
+        raise self._rest.refusal(answer)
+
+    async def vertex_names(self, job_id: str) -> Mapping[str, str] | None:
+        """What a job's vertices are called, by their ids; None when Flink does not know it. Flink REST: `GET /jobs/:id`."""
+        answer = await self._get(f"/jobs/{segment(job_id)}", limit=LARGE_BYTES)
+        if answer.ok:
+            return {vertex.id: vertex.name for vertex in self._rest.parse(_VERTICES, answer).vertices}
         if is_job_not_found(answer.errors):
             return None
         raise self._rest.refusal(answer)

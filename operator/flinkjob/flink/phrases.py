@@ -95,6 +95,10 @@ CHECKPOINTING_OFF: Final = (
     Phrase("Checkpointing was not enabled", "runtime/rest/handler/job/checkpoints/AbstractCheckpointHandler"),
     Phrase("Checkpointing has not been enabled", "runtime/rest/handler/job/checkpoints/CheckpointingStatisticsHandler"),
 )
+CHECKPOINT_NOT_FOUND: Final = Phrase(
+    "Could not find checkpointing statistics for checkpoint ",
+    "runtime/rest/handler/job/checkpoints/AbstractCheckpointHandler",
+)
 JAR_NOT_FOUND: Final = Phrase(
     "Jar file … does not exist", "runtime/webmonitor/handlers/utils/JarHandlerUtils$JarHandlerContext"
 )

@@ -12,15 +12,17 @@ from pydantic import TypeAdapter
 from flinkjob.core.errors import Rejected
 from flinkjob.core.flinkmodel import (
     CheckpointConfig,
+    CheckpointDetails,
     CheckpointStats,
     SavepointFormat,
     TriggeredCheckpoint,
     TriggerResult,
     TriggerState,
 )
-from flinkjob.flink import wire
+from flinkjob.flink import jarwire, wire
 from flinkjob.flink.calls import Calls, segment
 from flinkjob.flink.error_texts import (
+    is_checkpoint_not_found,
     is_checkpointing_off,
     is_job_not_found,
     is_operation_not_found,
@@ -30,6 +32,7 @@ from flinkjob.flink.values import Many
 
 _STATS = TypeAdapter(wire.Checkpoints)
 _HISTORY = TypeAdapter(Many[wire.Snapshot])
+_DETAILS = TypeAdapter(jarwire.CheckpointDetails)
 _SETTINGS = TypeAdapter(wire.CheckpointSettings)
 _TRIGGERED = TypeAdapter(wire.Triggered)
 _REQUEST = TypeAdapter(wire.RequestId)
@@ -48,6 +51,30 @@ class SnapshotCalls(Calls):
             return None
         if is_checkpointing_off(answer.errors):
             return CheckpointStats()
+        raise self._rest.refusal(answer)
+
+    async def newest_details(self, job_id: str) -> CheckpointDetails | None:
+        """What the newest completed snapshot holds of each vertex; None: there is none that Flink knows.
+
+        The number of that snapshot comes from fresh statistics: one that is known for minutes may be forgotten by now.
+        Flink REST: `GET /jobs/:id/checkpoints`, and where one is complete that of `checkpoint_details`.
+        """
+        stats = await self.checkpoints(job_id)
+        newest = stats.newest_completed() if stats is not None else None
+        return await self.checkpoint_details(job_id, newest.checkpoint_id) if newest is not None else None
+
+    async def checkpoint_details(self, job_id: str, checkpoint_id: int) -> CheckpointDetails | None:
+        """What a completed snapshot holds of each vertex; None: unknown job, or a snapshot that Flink has forgotten.
+
+        Flink remembers the newest ten. For an older one it may answer with another job's of the same number.
+        Flink REST: `GET /jobs/:id/checkpoints/details/:checkpointid`.
+        """
+        path = f"/jobs/{segment(job_id)}/checkpoints/details/{checkpoint_id}"
+        answer = await self._get(path, limit=LARGE_BYTES)
+        if answer.ok:
+            return self._rest.parse(_DETAILS, answer).value()
+        if any(is_gone(answer.errors) for is_gone in (is_job_not_found, is_checkpoint_not_found, is_checkpointing_off)):
+            return None
         raise self._rest.refusal(answer)
 
     async def checkpoint_config(self, job_id: str) -> CheckpointConfig | None:

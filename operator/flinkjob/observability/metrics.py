@@ -22,7 +22,7 @@ SYNC_SECONDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
 SYNCED = "Synced"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _ENDPOINT = re.compile(
-    r"(?:/jobs/:id(?:/(?:checkpoints(?:/config|/:id)?|config|exceptions|metrics|plan|resource-requirements"
+    r"(?:/jobs/:id(?:/(?:checkpoints(?:/config|/details/:id|/:id)?|config|exceptions|metrics|plan|resource-requirements"
     r"|savepoints(?:/:id)?|status|stop))?|/jobs/overview|/jars(?:/upload|/:id(?:/plan|/run)?)?|/savepoint-disposal(?:/:id)?"
     r"|/jobmanager/config|/config|/overview)$"
 )

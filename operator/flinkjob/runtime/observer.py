@@ -39,17 +39,19 @@ from flinkjob.core.facts import (
     Revision,
     RunningGraph,
     Snapshots,
+    StateSizes,
     TaskSlots,
     Triggered,
     UnknownJobs,
     UnlistedJob,
+    VertexNames,
     Where,
 )
 from flinkjob.core.flinkmodel import JobOverview
-from flinkjob.core.identity import Owner, earlier_job_id, job_id
+from flinkjob.core.identity import Owner
 from flinkjob.core.model import Observation
 from flinkjob.core.round import addresses
-from flinkjob.core.seen import ClusterSeen, JobSeen, MarkedJob, RunPhase, RunSeen
+from flinkjob.core.seen import ClusterSeen, JobSeen, RunPhase, RunSeen
 from flinkjob.flink.client import FlinkClient
 from flinkjob.kube.client import KubeClient
 from flinkjob.runtime.access import access_of, access_to
@@ -58,6 +60,7 @@ from flinkjob.runtime.cluster import Cluster
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.configmaps import ConfigMaps
 from flinkjob.runtime.copy_search import CopySearches
+from flinkjob.runtime.jobsearch import marked_jobs, unlisted_job
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.records import spec_in
 from flinkjob.runtime.services import Services
@@ -69,10 +72,6 @@ log = logging.getLogger(__name__)
 ROUND_SECONDS = 60.0
 """For so long a round asks clusters, all questions together."""
 TOO_SLOW = f"it answers too slowly: not all questions of a round within {ROUND_SECONDS:.0f} s"
-UNLISTED_RUNS = 50
-"""So many runs of an object without a status are asked for by id."""
-ASKED_AT_ONCE = 8
-"""So many of them are asked for at the same time."""
 MOST_MARKS = 100
 """So many unknown jobs are asked in one round whose they are."""
 NOWHERE = ClusterSeen(url="", reachable=False)
@@ -281,7 +280,7 @@ class Observer:
         self._config_maps.forget(key)
 
     async def fill(self, key: Key, job: FlinkJob | None, observation: Observation, fact: Fact[Any]) -> Observation:
-        """The observation with one more answer; when it cannot be had, the cluster counts as unreachable this round."""
+        """The observation with one more answer. Without it the cluster counts as unreachable, unless it is dispensable."""
         if (url := _asked(observation, fact)) is not None:
             access_denied, closed = await self._closed(url, key[0])
             if closed is not None:
@@ -294,7 +293,9 @@ class Observer:
                     answer = await self._answer(key, job, fact)
         except FlinkJobError as error:
             log.info("%s cannot be had: %s", type(fact).__name__, error.message)
-            return _silent(observation, error.message)
+            if not fact.dispensable:
+                return _silent(observation, error.message)
+            answer = None
         return replace(observation, answers=observation.answers.having(fact, answer))
 
     async def _ask(self, cluster: Cluster, job: FlinkJob | None, observation: Observation, fact: Fact[Any]) -> Any:
@@ -304,6 +305,10 @@ class Observer:
                 return await cluster.client.checkpoints(fact.job_id)
             case CheckpointSettings():
                 return await cluster.client.checkpoint_config(fact.job_id)
+            case StateSizes():
+                return await cluster.client.newest_details(fact.job_id)
+            case VertexNames():
+                return await cluster.client.vertex_names(fact.job_id)
             case Triggered():
                 result = cluster.client.checkpoint_result if fact.checkpoint else cluster.client.savepoint_result
                 return await result(fact.job_id, fact.trigger_id)
@@ -316,11 +321,11 @@ class Observer:
             case OwnerMark():
                 return await cluster.mark(fact.job_id)
             case OwnerMarks():
-                return await _marks(cluster, observation)
+                return await marked_jobs(cluster, observation)
             case UnknownJobs():
                 return await cluster.marks(MOST_MARKS)
             case UnlistedJob():
-                return await self._unlisted_job(cluster.client, job)
+                return await unlisted_job(cluster.client, self.owner(job), job.meta.uid) if job is not None else None
             case Alias():
                 return await _knows_run(cluster.client, job)
             case Incarnation():
@@ -350,38 +355,14 @@ class Observer:
 
     async def _revision(self, job: FlinkJob | None, name: str | None) -> FlinkJobSpec | None:
         """The spec that a ControllerRevision holds; None when it is gone or cannot be read any more."""
-        if job is None or name is None:
-            return None
-        raw = await self._kube.get_revision(job.meta.namespace, name)
+        raw = await self._kube.get_revision(job.meta.namespace, name) if job is not None and name is not None else None
         return spec_in(raw) if raw is not None else None
-
-    async def _unlisted_job(self, client: FlinkClient, job: FlinkJob | None) -> str | None:
-        """A live job with an id of one of the object's first runs, asked for by these ids."""
-        if job is None:
-            return None
-        runs = range(1, UNLISTED_RUNS + 1)
-        ids = [form(self.owner(job), job.meta.uid, run) for run in runs for form in (job_id, earlier_job_id)]
-        for at in range(0, len(ids), ASKED_AT_ONCE):
-            some = ids[at : at + ASKED_AT_ONCE]
-            states = await asyncio.gather(*map(client.job_status, some))
-            live = (one for one, state in zip(some, states, strict=True) if state is not None and not state.is_terminal)
-            if (found := next(live, None)) is not None:
-                return found
-        return None
 
 
 async def _knows_run(client: FlinkClient, job: FlinkJob | None) -> bool:
     """Whether the cluster knows the current job."""
-    submission = job.status.submission if job is not None else None
-    if submission is None or submission.job_id is None:
-        return False
-    return await client.job_status(submission.job_id) is not None
-
-
-async def _marks(cluster: Cluster, observation: Observation) -> tuple[MarkedJob, ...]:
-    candidate = observation.adoption_candidate
-    jobs = (*observation.owned_jobs, candidate) if candidate is not None else observation.owned_jobs
-    return tuple([MarkedJob(overview=job, mark=await cluster.mark(job.job_id)) for job in jobs])
+    run = job.status.submission if job is not None else None
+    return run is not None and run.job_id is not None and await client.job_status(run.job_id) is not None
 
 
 def _asked(observation: Observation, fact: Fact[Any]) -> str | None:

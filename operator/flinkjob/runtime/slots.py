@@ -43,7 +43,7 @@ class Slots:
 
     def usage(self) -> Usage:
         """How many slots there are, are taken, and are waited for."""
-        return Usage(self._limit, self._running.total(), len(self._waiting))
+        return Usage(self._shares.limit, self._shares.taken, len(self._waiting))
 
     @asynccontextmanager
     async def hold(self, namespace: str, place: str = "") -> AsyncIterator[None]:

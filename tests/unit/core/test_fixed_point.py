@@ -29,6 +29,7 @@ from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.core.errors import RestoreFailure, SubmitRejection
 from flinkjob.core.flinkmodel import (
     CheckpointConfig,
+    CheckpointDetails,
     CheckpointKind,
     FlinkJobState,
     JobException,
@@ -66,6 +67,7 @@ from tests.support.inputs import (
     directory,
     ended,
     flink_id,
+    graph,
     job,
     operation,
     overview,
@@ -116,7 +118,7 @@ specs = st.fixed_dictionaries(
                 "onLost": st.sampled_from(["Restore", "Hold"]),
             },
         ),
-        "restore": st.sampled_from([{}, {"onMissing": "Fresh"}, {"maxAge": "1m"}]),
+        "restore": st.sampled_from([{}, {"onMissing": "Fresh"}, {"maxAge": "1m"}, {"allowNonRestoredState": True}]),
         "initialState": st.sampled_from([{}, {"nonce": 1}, {"strategy": "Custom", "location": "file:/c"}]),
         "savepoints": st.sampled_from([{}, {"interval": "1h"}, {"directory": "file:///own"}]),
         "deletion": st.sampled_from([{}, {"policy": "Cancel"}, {"policy": "Orphan"}]),
@@ -279,7 +281,11 @@ def observations(draw: st.DrawFn) -> World:
                 ),
             )
         ),
-        job_graph=JobGraphSeen(phase=draw(st.sampled_from(JobGraphPhase)), message="m"),
+        job_graph=JobGraphSeen(
+            phase=draw(st.sampled_from(JobGraphPhase)), message="m", plan=draw(st.sampled_from([None, graph(1)]))
+        ),
+        state_sizes=draw(st.sampled_from([None, CheckpointDetails(vertex_bytes={"v1": 5, "old": 5})])),
+        vertex_names=draw(st.sampled_from([None, {"v1": "Source", "old": "count"}])),
         owned_jobs=draw(st.sampled_from([(), (overview(),), (overview(number=2),)])),
         alias=draw(st.booleans()),
         texts=draw(st.sampled_from([TextsSeen(texts={PLACE: "INSERT 1"}), TextsSeen(problem="p")])),

@@ -57,6 +57,8 @@ async def test_jobs(version: str) -> None:
         ("job-config-unknown", lambda client: client.job_user_config(JOB)),
         ("checkpoints-unknown", lambda client: client.checkpoints(JOB)),
         ("checkpoints-config-unknown", lambda client: client.checkpoint_config(JOB)),
+        ("checkpoint-details-unknown", lambda client: client.checkpoint_details(JOB, 123_456)),
+        ("job-unknown", lambda client: client.vertex_names(JOB)),
         ("resource-requirements-unknown", lambda client: client.resource_requirements(JOB)),
     ],
 )
@@ -91,6 +93,17 @@ async def test_checkpoints(version: str) -> None:
     config = await playing(version, "checkpoints-config").checkpoint_config(JOB)
     assert config is not None
     assert (config.interval_ms, config.timeout_ms, config.retained_on_cancellation) == (5000, 600_000, True)
+
+
+async def test_what_a_checkpoint_holds_of_each_vertex(version: str) -> None:
+    names = await playing(version, "job").vertex_names(JOB)
+    assert names is not None
+    assert sorted(names.values()) == ["Source: sequence", "count -> discard: Writer"]
+    details = await playing(version, "checkpoint-details").checkpoint_details(JOB, 1)
+    assert details is not None
+    assert details.aligned
+    assert set(details.vertex_bytes) == set(names)
+    assert all(size > 0 for size in details.vertex_bytes.values())
 
 
 async def test_results(version: str) -> None:

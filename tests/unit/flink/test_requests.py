@@ -10,6 +10,7 @@ import pytest
 
 from flinkjob.core.errors import MESSAGE_LIMIT, Rejected, SubmitRejected, SubmitRejection, Transient, Unreachable
 from flinkjob.core.flinkmodel import (
+    CheckpointDetails,
     CheckpointKind,
     ClaimMode,
     FlinkJobState,
@@ -267,6 +268,53 @@ async def test_other_failures_of_a_disposal_are_failures() -> None:
     assert (result.state, result.failure) == (TriggerState.FAILED, "IOException: permission denied")
 
 
+async def test_what_a_snapshot_holds_is_asked_of_the_newest_one() -> None:
+    answers: dict[str, Any] = {
+        f"/jobs/{JOB}/checkpoints": {
+            "counts": {},
+            "latest": {"savepoint": {"id": 12, "status": "COMPLETED", "is_savepoint": True}},
+            "history": [{"id": number, "status": status} for number, status in ((13, "FAILED"), (11, "COMPLETED"))],
+        },
+        f"/jobs/{JOB}/checkpoints/details/12": {
+            "checkpoint_type": "SAVEPOINT",
+            "tasks": {
+                "v1": {"state_size": 5, "persisted_data": 0},
+                "v2": {"state_size": 0},
+                "v3": {"state_size": "NaN"},
+            },
+        },
+    }
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, json=answers[request.url.path]))
+    client = FlinkClient(httpx.AsyncClient(transport=transport), "http://flink:8081")
+    found = await client.newest_details(JOB)
+    assert found == CheckpointDetails(vertex_bytes={"v1": 5, "v2": 0, "v3": 0})
+
+
+async def test_an_unaligned_checkpoint_holds_more_than_state() -> None:
+    found = await Flink({"checkpoint_type": "UNALIGNED_CHECKPOINT", "tasks": {}}).client.checkpoint_details(JOB, 7)
+    assert found == CheckpointDetails(vertex_bytes={}, aligned=False)
+
+
+async def test_a_snapshot_is_asked_for_only_where_one_is_complete() -> None:
+    flink = Flink({"counts": {}, "latest": {}, "history": [{"id": 3, "status": "IN_PROGRESS"}]})
+    assert await flink.client.newest_details(JOB) is None
+    assert [request.url.path for request in flink.requests] == [f"/jobs/{JOB}/checkpoints"]
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        "rest.handler.RestHandlerException: Could not find checkpointing statistics for checkpoint 7.",
+        f"rest.handler.RestHandlerException: Checkpointing was not enabled for job {JOB}.",
+        f"rest.NotFoundException: Job {JOB} not found",
+    ],
+)
+async def test_details_that_flink_has_forgotten_are_none(says: str) -> None:
+    flink = Flink({"errors": [f"org.apache.flink.runtime.{says}\n\tat x"]}, 404)
+    assert await flink.client.checkpoint_details(JOB, 7) is None
+    assert flink.line == f"GET /jobs/{JOB}/checkpoints/details/7"
+
+
 EVERY_CALL = {
     "overview_jobs": (),
     "job_status": (JOB,),
@@ -276,6 +324,9 @@ EVERY_CALL = {
     "job_user_config": (JOB,),
     "checkpoints": (JOB,),
     "checkpoint_config": (JOB,),
+    "checkpoint_details": (JOB, 7),
+    "newest_details": (JOB,),
+    "vertex_names": (JOB,),
     "exceptions": (JOB,),
     "failures": (JOB,),
     "list_jars": (),

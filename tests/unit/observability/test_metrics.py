@@ -105,6 +105,7 @@ async def test_what_namespaces_share_is_shown_without_a_label_for_each(
     [
         ("GET /jobs/overview", "GET /jobs/overview"),
         ("GET /jobs/" + "0a" * 16 + "/checkpoints/17", "GET /jobs/:id/checkpoints/:id"),
+        ("GET /jobs/" + "0a" * 16 + "/checkpoints/details/17", "GET /jobs/:id/checkpoints/details/:id"),
         ("GET /team-a/flink/jobs/" + "0a" * 16 + "/config", "GET /jobs/:id/config"),
         ("GET /a/b/overview/config", "GET /config"),
         ("GET /a-secret/of/a-tenant", "other"),

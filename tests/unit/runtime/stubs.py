@@ -10,6 +10,7 @@ from typing import Any
 
 from flinkjob.core.errors import Unreachable
 from flinkjob.core.flinkmodel import (
+    CheckpointDetails,
     CheckpointStats,
     ClusterConfig,
     FlinkJobState,
@@ -54,6 +55,8 @@ class StubFlink:
         self.config: dict[str, str] = {}
         self.version = "2.3.0"
         self.stats = CheckpointStats()
+        self.details: CheckpointDetails | None = None
+        self.names: dict[str, str] | None = None
         self.jars: list[JarFile] = []
         self.results: list[TriggerResult] = []
         self.user_configs: dict[str, dict[str, str]] = {}
@@ -94,6 +97,14 @@ class StubFlink:
     async def checkpoints(self, job_id: str) -> CheckpointStats | None:
         self._answer("checkpoints")
         return self.stats
+
+    async def newest_details(self, job_id: str) -> CheckpointDetails | None:
+        self._answer("newest_details")
+        return self.details
+
+    async def vertex_names(self, job_id: str) -> dict[str, str] | None:
+        self._answer("vertex_names")
+        return self.names
 
     async def failures(self, job_id: str) -> JobFailures | None:
         self._answer("failures")

@@ -13,7 +13,17 @@ from prometheus_client import CollectorRegistry
 
 from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
-from flinkjob.core.facts import Checkpoints, Fact, Incarnation, OwnerMark, OwnerMarks, TaskSlots
+from flinkjob.core.errors import Rejected
+from flinkjob.core.facts import (
+    Checkpoints,
+    Fact,
+    Incarnation,
+    OwnerMark,
+    OwnerMarks,
+    StateSizes,
+    TaskSlots,
+    VertexNames,
+)
 from flinkjob.core.flinkmodel import TriggerResult, TriggerState
 from flinkjob.core.model import Observation
 from flinkjob.core.seen import ClusterSeen
@@ -280,7 +290,18 @@ def test_a_target_is_not_polled_any_more_when_its_permission_is_taken_back(opera
     assert operator.clusters.all() == ()
 
 
-@pytest.mark.parametrize("fact", [Checkpoints(JOB_ID), Incarnation(), TaskSlots(), OwnerMark(JOB_ID), OwnerMarks()])
+@pytest.mark.parametrize(
+    "fact",
+    [
+        Checkpoints(JOB_ID),
+        StateSizes(JOB_ID),
+        VertexNames(JOB_ID),
+        Incarnation(),
+        TaskSlots(),
+        OwnerMark(JOB_ID),
+        OwnerMarks(),
+    ],
+)
 def test_a_fact_is_not_asked_of_a_cluster_that_may_not_be_spoken_to(operator: Operator, fact: Fact[Any]) -> None:
     there = ClusterSeen(url=FOREIGN, reachable=True)
     observation = Observation(now=datetime.now(UTC), cluster=there, target=there)
@@ -289,6 +310,23 @@ def test_a_fact_is_not_asked_of_a_cluster_that_may_not_be_spoken_to(operator: Op
     assert REFUSED in found.cluster.error
     assert found.answers.found == ()
     assert operator.called() == set()
+
+
+@pytest.mark.parametrize(
+    ("fact", "call"), [(StateSizes(JOB_ID), "newest_details"), (VertexNames(JOB_ID), "vertex_names")]
+)
+def test_a_decision_goes_on_without_what_it_can_do_without(operator: Operator, fact: Fact[Any], call: str) -> None:
+    operator.put_job({"cluster": {"url": OWN}})
+    operator.flinks[OWN] = flink = StubFlink()
+    flink.errors = {call: Rejected(400, "no such thing"), "checkpoints": Rejected(400, "no such thing")}
+    there = ClusterSeen(url=OWN, reachable=True)
+    observation = Observation(now=datetime.now(UTC), cluster=there, target=there)
+    operator.work(rounds=1)
+    found = operator.world.run(operator.observer.fill(KEY, None, observation, fact))
+    assert found.cluster.reachable
+    assert found.need(fact) is None
+    needed = operator.world.run(operator.observer.fill(KEY, None, observation, Checkpoints(JOB_ID)))
+    assert not needed.cluster.reachable
 
 
 @pytest.mark.isolation("forged-mark")

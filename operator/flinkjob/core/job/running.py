@@ -28,6 +28,7 @@ from flinkjob.core.job import (
     restore_failure,
     rollback,
     slots,
+    state_check,
     submission,
 )
 from flinkjob.core.job.draft import Draft, Halt, Step, wish
@@ -146,9 +147,12 @@ def _replace(draft: Draft, spec: FlinkJobSpec, run: Submission, *, by: str) -> H
 
 
 def _preflight(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: ArtifactSeen) -> Halt | None:
-    """Halt unless the new program compiles to a job graph on the cluster."""
+    """Halt unless the new program compiles to a job graph on the cluster; say once what state it seems to lack."""
     compiled = compilation.compiled(draft, spec, run, artifact)
-    return compiled if isinstance(compiled, Halt) else None
+    if compiled is None or isinstance(compiled, Halt):
+        return compiled
+    continues = spec.upgrade.strategy is not UpgradeStrategy.STATELESS and not redeploys(spec, run)
+    return state_check.warn(draft, spec, run, compiled) if continues else None
 
 
 def _scale(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt | None:

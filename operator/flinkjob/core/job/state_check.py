@@ -1,0 +1,96 @@
+"""State that the new program has no vertex for: known from the newest checkpoint before the running job is touched.
+
+Called by `running` once the new program is compiled. Flink names a vertex after the first operator of its chain, and restores
+state by operator. So where operators have uids of their own, a vertex that is missing is no proof: its operators may be in
+another chain. Where no operator has one, it is. What follows from a finding is left to the caller. Invariants: nothing is
+held up by what cannot be had; each spec is compared with a run once, however long the upgrade then waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.flinkjob_status import Submission
+from flinkjob.api.reasons import Reason
+from flinkjob.core.errors import one_line, redact_urls, with_steps
+from flinkjob.core.facts import StateSizes, VertexNames
+from flinkjob.core.flinkmodel import CheckpointDetails
+from flinkjob.core.job.draft import Draft, Halt, Step, wish
+from flinkjob.core.jobgraph import Plan
+from flinkjob.core.pauses import AT_ONCE
+from flinkjob.core.units import readable_size
+
+MOST_NAMED = 3
+"""So many vertices are named."""
+NAME_CHARACTERS = 80
+"""So much of each name; Flink joins the names of all operators of a chain."""
+STEPS = "keep the uids of these operators, or set restore.allowNonRestoredState to leave that state behind"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOver:
+    """What a snapshot holds of vertices that a program lacks.
+
+    Attributes:
+        vertices: name and bytes of each, the largest first; never empty.
+        aligned: False where it may be records on their way instead of state, which no savepoint holds.
+    """
+
+    vertices: tuple[tuple[str, int], ...]
+    aligned: bool = True
+
+    @property
+    def words(self) -> str:
+        """For people, without what to do."""
+        named = [f"{_short(name)} ({readable_size(size)})" for name, size in self.vertices[:MOST_NAMED]]
+        more = len(self.vertices) - len(named)
+        what = "state" if self.aligned else "state, or records on their way,"
+        return f"{what} in what the new program lacks: {', '.join(named)}{f' and {more} more' if more else ''}"
+
+
+def left_over(details: CheckpointDetails, names: Mapping[str, str], plan: Plan) -> LeftOver | None:
+    """What a program would leave behind of a job that has these vertices; None: nothing, or nothing to compare with.
+
+    Vertices that the job itself lacks do not count: of a checkpoint that it has forgotten, Flink may show another job's.
+    """
+    found = [(names[vertex] or vertex, size) for vertex, size in _missing(details, plan) if vertex in names]
+    if not found:
+        return None
+    return LeftOver(vertices=tuple(sorted(found, key=lambda each: (-each[1], each[0]))), aligned=details.aligned)
+
+
+def find(draft: Draft, run: Submission, plan: Plan) -> LeftOver | None:
+    """What the program of this plan would leave behind of the newest completed snapshot of a run.
+
+    The names are asked for only where some vertex is missing.
+    """
+    details = draft.need(StateSizes(run.flink_job_id))
+    if details is None or not _missing(details, plan):
+        return None
+    names = draft.need(VertexNames(run.flink_job_id))
+    return left_over(details, names or {}, plan)
+
+
+def warn(draft: Draft, spec: FlinkJobSpec, run: Submission, plan: Plan) -> Halt | None:
+    """Say what the new program, whose operators may have uids, seems to leave behind; the upgrade goes on at once."""
+    if not run.running or spec.restore.allow_non_restored_state or run.state_checked == wish(draft):
+        return None
+    found = find(draft, run, plan)
+    draft.update(state_checked=wish(draft))
+    if found is None:
+        return None
+    text = with_steps(f"run {run.number} has {found.words}", STEPS)
+    draft.event(Reason.StateNotMapped, text, warning=True)
+    return draft.wait(Step.PREFLIGHT, Reason.StateNotMapped, text, requeue_after=AT_ONCE)
+
+
+def _missing(details: CheckpointDetails, plan: Plan) -> list[tuple[str, int]]:
+    """The vertices with state that a plan lacks; none where it names no vertices at all."""
+    wanted = plan.numbers
+    return [each for each in details.vertex_bytes.items() if wanted and each[1] > 0 and each[0] not in wanted]
+
+
+def _short(name: str) -> str:
+    return one_line(redact_urls(name), NAME_CHARACTERS)
