@@ -51,7 +51,16 @@ def fuzz(examples: st.SearchStrategy[T], read: Callable[[T], Any]) -> None:
             _for_seconds(examples, read)
         else:
             settings = hypothesis.settings(max_examples=FEW, suppress_health_check=_CHECKS, phases=(Phase.generate,))
-            settings(hypothesis.given(examples)(read))()
+            settings(hypothesis.given(examples)(_read_only(read)))()
+
+
+def _read_only(read: Callable[[T], Any]) -> Callable[[T], None]:
+    """Hypothesis wants nothing to be returned."""
+
+    def wrapped(example: T) -> None:
+        read(example)
+
+    return wrapped
 
 
 def _for_seconds(examples: st.SearchStrategy[T], read: Callable[[T], Any]) -> None:
