@@ -168,7 +168,7 @@ def submit_rejection(texts: Sequence[str]) -> SubmitRejection:
 
 
 def explained(kind: SubmitRejection, cause: str) -> str:
-    """The cause of a refusal as a person is told it: without the class of our own, with what a cluster lacks."""
+    """The cause of a refusal as a person reads it: without the class of our own, with what a cluster lacks."""
     match kind:
         case SubmitRejection.SCRIPT:
             return cause.removeprefix("SqlScriptException: ")

@@ -1,7 +1,7 @@
 """The texts in ConfigMaps that FlinkJobs name: read when a round wants them, and again in turn, so that an edit is seen.
 
 Asked by the observer. They are read by name and not watched: a watch would need the right to list, and bring every ConfigMap
-of the cluster. Invariants: a ConfigMap is read only in the namespace of the FlinkJob that names it; what a round is told is
+of the cluster. Invariants: a ConfigMap is read only in the namespace of the FlinkJob that names it; what a round gets is
 at most ten seconds old, and newer than the last edit of its FlinkJob; all of them together cost at most five reads a second
 while nothing happens; where the API server does not answer, what was last read counts.
 """

@@ -43,7 +43,15 @@ def test_the_base_image_is_pinned_by_digest() -> None:
     text = (REPOSITORY / "Dockerfile").read_text()
     (base,) = re.findall(r"^ARG BASE_IMAGE=(.+)$", text, re.MULTILINE)
     assert re.fullmatch(r"docker\.io/library/python:3\.13-slim@sha256:[0-9a-f]{64}", base)
-    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"${BASE_IMAGE}"}
+    stages = re.findall(r"^FROM (\S+)(?: AS (\S+))?$", text, re.MULTILINE)
+    of_runner = {
+        ("${FLINK_IMAGE}", "flink"),
+        ("${JDK_IMAGE}", "compiled"),
+        ("scratch", "given"),
+        ("${RUNNER}", "runner"),
+    }
+    assert set(stages) - of_runner == {("${BASE_IMAGE}", "build"), ("${BASE_IMAGE}", "")}
+    assert re.findall(r"^COPY --from=runner (.+)$", text, re.MULTILINE) == ["/opt/runner /opt/flinkjob/runner"]
 
 
 def test_the_provenance_names_the_image_and_all_that_it_was_made_of() -> None:
