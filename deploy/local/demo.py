@@ -99,7 +99,7 @@ def make_environment(directory: Path) -> Environment:
 def _run(directory: Path, *, stay: bool) -> None:
     started = time.monotonic()
     environment = make_environment(directory)
-    with environment, Operator(environment.controlplane, directory / "operator") as operator:
+    with environment, Operator(environment.controlplane, directory / "operator", environment.runners) as operator:
         parts = f"Kubernetes {_kubernetes(environment)}, Flink {environment.flink.version}"
         _say("start", f"{parts} and the operator are ready after {time.monotonic() - started:.1f} s")
         story = Story(environment, directory)

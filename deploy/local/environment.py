@@ -64,6 +64,11 @@ class Environment(Component):
         return f"{self.fileserver.url}/{self.demo_jar.name}"
 
     @property
+    def runners(self) -> Path:
+        """The directory with the runners of SQL jobs."""
+        return runner_directory(self.flink.version)
+
+    @property
     def processes(self) -> tuple[Process, ...]:
         """All processes that were started."""
         s3 = self.s3.processes if self.s3 else ()
@@ -89,6 +94,7 @@ class Environment(Component):
         self.demo_jar.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(demo_jar(self.flink.version), self.demo_jar)
         self.fileserver.start()
+        runner_directory(self.flink.version)
 
     def stop(self) -> None:
         """Ends all processes; the directory stays, with logs and state."""
@@ -110,7 +116,7 @@ class Environment(Component):
             "DEMO_JAR": str(self.demo_jar),
             "DEMO_JAR_URL": self.demo_jar_url,
             "DEMO_JAR_DIRECTORY": str(self.demo_jar.parent),
-            "RUNNER_DIRECTORY": str(runner_directory(self.flink.version)),
+            "RUNNER_DIRECTORY": str(self.runners),
             "DEMO_OUT": str(self.directory / "out"),
         }
         if certificates := self.flink.certificates:

@@ -28,14 +28,16 @@ class Operator:
     Args:
         control_plane: which runs.
         directory: for its log, its kubeconfig and its cache of jars; made when missing.
+        runners: the directory of the runners of SQL jobs.
 
     Attributes:
         log: its log file.
         url: of `/healthz`, `/readyz` and `/metrics`.
     """
 
-    def __init__(self, control_plane: ControlPlane, directory: Path) -> None:
+    def __init__(self, control_plane: ControlPlane, directory: Path, runners: Path) -> None:
         self._control_plane = control_plane
+        self._runners = runners
         self.directory = directory
         self.log = directory / "operator.log"
         self._port = free_port()
@@ -53,6 +55,7 @@ class Operator:
             [
                 *(sys.executable, "-m", "flinkjob", f"--kubeconfig={kubeconfig}", f"--health-port={self._port}"),
                 *(f"--cache-dir={self.directory / 'cache'}", "--log-format=text", "--allow-loopback=true"),
+                f"--runner-dir={self._runners}",
             ],
             log=self.log,
             env={"PYTHONPATH": str(REPOSITORY / "operator")},
