@@ -17,6 +17,7 @@ import pytest
 from flinkjob.artifacts.cache import ArtifactCache
 from flinkjob.artifacts.errors import ArtifactInvalid
 from flinkjob.artifacts.http import HttpSource
+from flinkjob.artifacts.jarfile import Sort, check_is_jar
 from flinkjob.core.errors import FlinkJobError, Unreachable
 from flinkjob.flink import wire
 from flinkjob.flink.client import FlinkClient
@@ -293,7 +294,7 @@ async def test_an_encoded_jar_is_refused(tmp_path: Path) -> None:
         source = HttpSource(
             http,
             ArtifactCache(tmp_path, max_bytes=MIB),
-            max_bytes=MIB,
+            sort=Sort(MIB, check_is_jar),
             timeout_seconds=10,
             check_url=lambda _: None,
         )

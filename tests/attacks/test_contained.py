@@ -16,6 +16,7 @@ import yaml
 import flinkjob.app  # noqa: F401 what the operator has in memory
 from flinkjob.artifacts.cache import ArtifactCache
 from flinkjob.artifacts.http import HttpSource
+from flinkjob.artifacts.jarfile import Sort, check_is_jar
 from flinkjob.core.errors import FlinkJobError
 from flinkjob.flink.client import FlinkClient
 from tests.attacks import test_answers, test_apart, test_objects, test_stores
@@ -51,7 +52,7 @@ def read_encoded() -> list[str]:
                 source = HttpSource(
                     http,
                     ArtifactCache(Path(directory), max_bytes=MIB),
-                    max_bytes=MIB,
+                    sort=Sort(MIB, check_is_jar),
                     timeout_seconds=60,
                     check_url=lambda _: None,
                 )

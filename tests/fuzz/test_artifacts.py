@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from flinkjob.artifacts.cache import ArtifactCache
 from flinkjob.artifacts.fetch import ArtifactStore
 from flinkjob.artifacts.http import HttpSource, Validators
+from flinkjob.artifacts.jarfile import Sort, check_is_jar
 from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.errors import FlinkJobError, Invalid
@@ -122,7 +123,7 @@ async def _fetched(replies: list[Reply], pinned: bool) -> None:
             source = HttpSource(
                 http,
                 ArtifactCache(Path(directory), max_bytes=4 * MIB),
-                max_bytes=MIB,
+                sort=Sort(MIB, check_is_jar),
                 timeout_seconds=60,
                 check_url=HostRules().check_url,
             )
