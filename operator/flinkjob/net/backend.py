@@ -24,23 +24,38 @@ from flinkjob.net.places import Places
 
 AddressCheck = Callable[[str], None]
 """Raises `Invalid` for an address that may not be connected to."""
+_BROKEN = (OSError, ValueError)
+"""What comes of a socket and of TLS and is no exception of httpcore2 yet; `ssl.SSLError` is an `OSError`."""
 
 
 class Connection(httpcore2.AsyncNetworkStream):
     """A connection of httpcore2, and what is called when it is closed, perhaps more than once."""
 
-    def __init__(self, stream: httpcore2.AsyncNetworkStream, closed: Callable[[], None]) -> None:
+    def __init__(
+        self, stream: httpcore2.AsyncNetworkStream, closed: Callable[[], None], closing: set[asyncio.Task[None]]
+    ) -> None:
+        """
+        Args:
+            closing: has the task that closes it, as long as that lasts.
+        """
         self._stream = stream
         self._when_closed = closed
+        self._closing = closing
         self._socket: socket.socket = stream.get_extra_info("socket")
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """The next bytes; none at the end."""
-        return await self._stream.read(max_bytes, timeout)
+        """The next bytes; none at the end. A refusal of TLS 1.3 comes with them, after the handshake."""
+        try:
+            return await self._stream.read(max_bytes, timeout)
+        except _BROKEN as error:
+            raise httpcore2.ReadError(str(error)) from error
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Sends all of it."""
-        await self._stream.write(buffer, timeout)
+        try:
+            await self._stream.write(buffer, timeout)
+        except _BROKEN as error:
+            raise httpcore2.WriteError(str(error)) from error
 
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
@@ -48,15 +63,20 @@ class Connection(httpcore2.AsyncNetworkStream):
         """Encrypts from here on; where both sides cannot agree, the connection is closed."""
         try:
             self._stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
+        except _BROKEN as error:
+            await self.aclose()
+            raise httpcore2.ConnectError(str(error)) from error
         except BaseException:
             await self.aclose()
             raise
         return self
 
     async def aclose(self) -> None:
-        """Closes in order."""
+        """Closes in order, without waiting: a pool closes several in a row, and a cancellation would leave out the rest."""
         self._when_closed()
-        await self._stream.aclose()
+        task = asyncio.create_task(_end(self._stream))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     def cut(self) -> None:
         """Ends it at once; who reads or writes just now sees that the connection broke."""
@@ -69,6 +89,11 @@ class Connection(httpcore2.AsyncNetworkStream):
         return self._stream.get_extra_info(info)
 
 
+async def _end(stream: httpcore2.AsyncNetworkStream) -> None:
+    with suppress(Exception):
+        await stream.aclose()
+
+
 class CheckedBackend(httpcore2.AsyncNetworkBackend):
     """Resolves, checks and connects."""
 
@@ -78,6 +103,7 @@ class CheckedBackend(httpcore2.AsyncNetworkBackend):
         self._closed = False
         self._sockets = httpcore2.AnyIOBackend()
         self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def connect_tcp(
         self,
@@ -112,7 +138,10 @@ class CheckedBackend(httpcore2.AsyncNetworkBackend):
     async def _connect(self, address: str, port: int, timeout: float | None) -> Connection:
         leave = await self._enter(timeout)
         try:
-            return Connection(await self._sockets.connect_tcp(address, port, timeout), leave)
+            return Connection(await self._sockets.connect_tcp(address, port, timeout), leave, self._closing)
+        except httpcore2.ConnectError as error:
+            leave()
+            raise httpcore2.ConnectError(str(_root(error))) from error
         except BaseException:
             leave()
             raise
@@ -138,6 +167,10 @@ class CheckedBackend(httpcore2.AsyncNetworkBackend):
         for connection in tuple(self._connections):
             connection.cut()
 
+    async def closed(self) -> None:
+        """Waits until those that are being closed are closed."""
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
     async def _resolve(self, host: str, port: int, timeout: float | None) -> list[str]:
         loop = asyncio.get_running_loop()
         try:
@@ -156,6 +189,13 @@ class CheckedBackend(httpcore2.AsyncNetworkBackend):
             except Invalid as error:
                 raise httpcore2.ConnectError(f"host {host}: {error.message}") from error
         return addresses
+
+
+def _root(error: BaseException) -> BaseException:
+    """What a library found, below what it makes of it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _unresolved(host: str, error: socket.gaierror) -> str:

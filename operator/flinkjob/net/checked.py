@@ -119,8 +119,48 @@ class CheckedTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Closes every connection; what is under way ends as if the connection broke."""
-        await self._pool.aclose()
-        self._backend.close()
+        try:
+            await self._pool.aclose()
+        finally:
+            self._backend.close()
+        await self._backend.closed()
+
+
+class _ProxyBody(httpx.AsyncByteStream):
+    """The body of an answer, and the transport that was made for it."""
+
+    def __init__(self, stream: httpx.AsyncByteStream, transport: httpx.AsyncHTTPTransport) -> None:
+        self._stream = stream
+        self._transport = transport
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._stream:
+            yield piece
+
+    async def aclose(self) -> None:
+        try:
+            await self._stream.aclose()
+        finally:
+            await self._transport.aclose()
+
+
+class _ProxiedTransport(httpx.AsyncBaseTransport):
+    """Through a proxy, with a pool for each request: a pool of httpx keeps the place of a tunnel whose TLS failed."""
+
+    def __init__(self, proxy: str) -> None:
+        self._proxy = proxy
+        self._context = httpx.create_ssl_context()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        transport = httpx.AsyncHTTPTransport(proxy=self._proxy, verify=self._context)
+        try:
+            response = await transport.handle_async_request(request)
+        except BaseException:
+            await transport.aclose()
+            raise
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        response.stream = _ProxyBody(response.stream, transport)
+        return response
 
 
 class _ArtifactTransport(httpx.AsyncBaseTransport):
@@ -129,7 +169,7 @@ class _ArtifactTransport(httpx.AsyncBaseTransport):
     def __init__(self, check: AddressCheck) -> None:
         self._direct = CheckedTransport(check)
         self._proxied = {
-            scheme: httpx.AsyncHTTPTransport(proxy=url if "://" in url else f"http://{url}")
+            scheme: _ProxiedTransport(url if "://" in url else f"http://{url}")
             for scheme, url in urllib.request.getproxies().items()
             if scheme in _PROXY_SCHEMES
         }
@@ -142,8 +182,6 @@ class _ArtifactTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._direct.aclose()
-        for transport in self._proxied.values():
-            await transport.aclose()
 
 
 def artifact_client(check: AddressCheck) -> httpx.AsyncClient:

@@ -261,8 +261,9 @@ class RotatingTransport(httpx.AsyncBaseTransport):
 
     async def _close_retired(self) -> None:
         """What was under way when the certificate changed goes on to its end."""
-        for transport in [transport for transport in self._retired if transport.idle]:
-            self._retired.remove(transport)
+        idle = [transport for transport in self._retired if transport.idle]
+        self._retired = [transport for transport in self._retired if transport not in idle]
+        for transport in idle:
             await transport.aclose()
 
     async def _read(self) -> tuple[bytes, ...]:

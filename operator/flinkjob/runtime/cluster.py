@@ -97,10 +97,10 @@ class Cluster:
         self._task = asyncio.create_task(self._run(), name=f"poll {url}")
 
     async def close(self) -> None:
-        await self._restarts.close()
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
+        await self._restarts.close()
         await self.checkpoints.close()
 
     # who watches

@@ -66,6 +66,8 @@ class OrphanedJobs:
                 found |= await self._scan(cluster)
             except FlinkJobError as error:
                 log.debug("%s cannot be scanned: %s", cluster.url, error.message)
+            except Exception:  # the other clusters are scanned, and this one again
+                log.exception("%s cannot be scanned", cluster.url)
         self._reported = found
 
     async def _scan(self, cluster: Cluster) -> set[_Found]:

@@ -9,6 +9,7 @@ API server refuses that: one that cannot be written holds up nothing else.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import Counter
@@ -153,6 +154,7 @@ class Reconciler:
                     known = given.of(question.about).answers.asked
                     raise RuntimeError(f"the decision asks for too many facts: {known}")
                 given = await self._inquiry.answer(key, given, question)
+                await asyncio.sleep(0)  # others have their turn where the answer was known already
             except (FlinkJobError, NotLeading):
                 raise
             except Exception as error:

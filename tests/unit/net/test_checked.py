@@ -148,3 +148,27 @@ async def test_a_name_that_nobody_knows_says_who_looked_and_what_to_write(
     assert text.startswith("host flink.shop.svc cannot be found: the DNS of the operator's machine or Pod (")
     assert said in text
     assert text.endswith("is there a Service flink in namespace shop?")
+
+
+async def test_who_does_not_answer_is_said_as_the_system_says_it() -> None:
+    with pytest.raises(httpx.ConnectError, match=r"\[Errno 111\] Connect call failed"):
+        await get(HostRules(loopback=True), "http://127.0.0.1:1/")
+
+
+async def test_tls_that_fails_behind_a_proxy_costs_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nno TLS at all")
+        await writer.drain()
+        writer.close()
+
+    for name in ("HTTP_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    proxy = await asyncio.start_server(tunnel, "127.0.0.1", 0)
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+    async with artifact_client(HostRules().check_address) as http:
+        for _ in range(110):  # more than a pool has places
+            with pytest.raises(httpx.ConnectError):
+                await http.get("https://somewhere.example/", timeout=5)
+    proxy.close()
+    await proxy.wait_closed()

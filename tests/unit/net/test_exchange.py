@@ -50,12 +50,12 @@ class Server:
 class Line:
     """A client of a server and its pool, which has few places."""
 
-    def __init__(self, server: Server, port: int, keep: int = 3) -> None:
+    def __init__(self, server: Server, port: int, keep: int = 3, expiry: float = 5.0) -> None:
         self.server, self.port = server, port
         self.places = Places(8, each=8)
         self.transport = CheckedTransport(
             lambda _: None,
-            limits=httpx.Limits(max_connections=3, max_keepalive_connections=keep),
+            limits=httpx.Limits(max_connections=3, max_keepalive_connections=keep, keepalive_expiry=expiry),
             places=self.places,
         )
         self.http = httpx.AsyncClient(transport=self.transport, trust_env=False)
@@ -100,6 +100,23 @@ async def test_cancelled_at_any_moment(line: Line, connected: bool) -> None:
     await used.ask()
     await used.http.aclose()
     assert used.places.taken == 0
+
+
+@pytest.mark.connection("ended-at-any-moment")
+async def test_cancelled_while_several_connections_are_closed(line: Line) -> None:
+    for moment in range(12):
+        used = Line(line.server, line.port, expiry=0.01)
+        await asyncio.gather(*(used.ask() for _ in range(3)))
+        await asyncio.sleep(0.02)  # none of them is kept any more
+        task = asyncio.create_task(used.ask(3600))
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        del task
+        gc.collect()
+        await used.http.aclose()
+        assert used.places.taken == 0, f"after {moment} turns"
 
 
 @pytest.mark.connection("ended-at-any-moment")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
 import ssl
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +142,47 @@ async def test_what_is_wrong_is_said(certificates: Certificates, server: tuple[S
         await mistaken.echo()
     assert (caught.value.reason, caught.value.reached) == ("tls", False)
     await mistaken.http.aclose()
+
+
+@contextmanager
+def strict_server(certificates: Certificates) -> Iterator[int]:
+    """Refuses whoever shows no certificate, with the alert that OpenSSL's own sockets send after the handshake."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(certificates.ca))
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(certificates.directory / "server.crt", certificates.directory / "server.key")
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listening.accept()
+                with client, suppress(OSError), context.wrap_socket(client, server_side=True) as secure:
+                    secure.recv(1)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        thread.join()
+
+
+async def test_a_refusal_after_the_handshake(certificates: Certificates) -> None:
+    with strict_server(certificates) as port:
+        nameless = Client(certificates, port)
+        for _ in range(3):
+            with pytest.raises(Unreachable, match=r"(?i)certificate.required|broke"):
+                await nameless.echo()
+        await nameless.http.aclose()
+
+
+async def test_a_name_that_no_server_can_have(certificates: Certificates, server: tuple[Server, int]) -> None:
+    client = Client(certificates, server[1], serverName=".x", **MUTUAL)
+    with pytest.raises(Unreachable):
+        await client.echo()
+    await client.http.aclose()
 
 
 async def test_a_server_that_speaks_no_tls(certificates: Certificates) -> None:
