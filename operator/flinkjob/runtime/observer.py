@@ -298,7 +298,7 @@ class Observer:
             answer = None
         return replace(observation, answers=observation.answers.having(fact, answer))
 
-    async def _ask(self, cluster: Cluster, job: FlinkJob | None, observation: Observation, fact: Fact[Any]) -> Any:
+    async def _ask(self, cluster: Cluster, job: FlinkJob | None, observation: Observation, fact: Fact[Any]) -> Any:  # noqa: C901 - lists cases
         """What the cluster answers."""
         match fact:
             case Checkpoints():

@@ -145,19 +145,9 @@ def open_store(address: StoreAddress, *, create: bool = True, uploads: bool = Fa
     bucket, _, account = parts.netloc.partition("@")
     if not _BUCKET.fullmatch(bucket) or (account and (scheme not in _AZURE or not _HOST.fullmatch(account))):
         raise Invalid(f"{address.uri} names no bucket")
-    client: dict[str, Any] = {
-        "allow_http": (address.endpoint or "").startswith("http:"),
-        "read_timeout": SILENCE_WHILE_UPLOADING if uploads else SILENCE,
-        "timeout": LONGEST_TRANSFER,
-    }
-    if address.ca:
-        client["root_certificate"] = address.ca
-    if address.secret and not behind_proxy():
-        hosts = {store_host(address), *(_GOOGLE if scheme in _GCS and address.endpoint is None else ())}
-        client |= {"proxy_url": NOWHERE, "proxy_excludes": ",".join(sorted(hosts))}
     common: dict[str, Any] = {
         "prefix": path or None,
-        "client_options": client,
+        "client_options": _client_options(address, scheme, uploads=uploads),
         "retry_config": {"max_retries": RETRIES, "retry_timeout": LONGEST_TRANSFER},
     }
     try:
@@ -173,6 +163,21 @@ def open_store(address: StoreAddress, *, create: bool = True, uploads: bool = Fa
         # without the cause, which may quote the key that cannot be read
         raise Invalid(f"{address.uri}: the store's address, certificates or credentials cannot be used") from None
     raise Invalid(f"{scheme}: is no store that is known; use s3, gs, az or file")
+
+
+def _client_options(address: StoreAddress, scheme: str, *, uploads: bool) -> dict[str, Any]:
+    """The client of a store: time-outs, trust, and no other host where a Secret's credentials are sent."""
+    options: dict[str, Any] = {
+        "allow_http": (address.endpoint or "").startswith("http:"),
+        "read_timeout": SILENCE_WHILE_UPLOADING if uploads else SILENCE,
+        "timeout": LONGEST_TRANSFER,
+    }
+    if address.ca:
+        options["root_certificate"] = address.ca
+    if address.secret and not behind_proxy():
+        hosts = {store_host(address), *(_GOOGLE if scheme in _GCS and address.endpoint is None else ())}
+        options |= {"proxy_url": NOWHERE, "proxy_excludes": ",".join(sorted(hosts))}
+    return options
 
 
 def local_path(store: LocalStore, path: str) -> Path:

@@ -68,7 +68,7 @@ STEPS = st.lists(
 @pytest.mark.copying("numbers-only-grow")
 @settings(max_examples=100, deadline=None)
 @given(steps=STEPS)
-def test_numbers_only_grow_and_latest_only_rises(steps: list[tuple[str, int]]) -> None:
+def test_numbers_only_grow_and_latest_only_rises(steps: list[tuple[str, int]]) -> None:  # noqa: C901 - lists steps
     """Whatever is published, deleted, forgotten or taken over in between, and though every step is a new process."""
 
     async def history() -> None:

@@ -115,15 +115,7 @@ def _live_phase(draft: Draft) -> Phase:
     if stalled and not run.seen:
         return Phase.HELD
     if not run.running:
-        match run.reason:
-            case SubmissionReason.UPGRADE | SubmissionReason.REDEPLOY | SubmissionReason.ROLLBACK:
-                return Phase.UPGRADING
-            case SubmissionReason.MOVE:
-                return Phase.MOVING
-            case SubmissionReason.RESTART:
-                return Phase.RESTARTING
-            case _:
-                return Phase.SUBMITTING
+        return _starting_phase(run.reason)
     if draft.recovering or (overview is not None and overview.state in _DOWN):
         return Phase.RESTARTING
     if overview is not None and overview.state is FlinkJobState.RUNNING and not overview.all_tasks_running:
@@ -131,6 +123,19 @@ def _live_phase(draft: Draft) -> Phase:
     if halt.plan is not None and not stalled and halt.plan.step in _ON_THE_WAY_DOWN:
         return Phase.UPGRADING if _wants_run(draft) else Phase.SUSPENDING
     return Phase.RUNNING
+
+
+def _starting_phase(reason: SubmissionReason | None) -> Phase:
+    """Of a run that has not been up."""
+    match reason:
+        case SubmissionReason.UPGRADE | SubmissionReason.REDEPLOY | SubmissionReason.ROLLBACK:
+            return Phase.UPGRADING
+        case SubmissionReason.MOVE:
+            return Phase.MOVING
+        case SubmissionReason.RESTART:
+            return Phase.RESTARTING
+        case _:
+            return Phase.SUBMITTING
 
 
 def _down_phase(draft: Draft) -> Phase:

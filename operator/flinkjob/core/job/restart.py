@@ -120,7 +120,7 @@ def _may_still_appear(draft: Draft, last: Submission, end: RunEnd) -> bool:
     return last.cluster_url == draft.wanted_url and last.incarnation == draft.observation.target.incarnation
 
 
-def _by_result(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) -> SubmissionReason | Halt | None:
+def _by_result(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) -> SubmissionReason | Halt | None:  # noqa: C901 - lists cases
     """The same spec is wanted as before: what the last run's end says."""
     match end.result:
         case RunResult.FINISHED:

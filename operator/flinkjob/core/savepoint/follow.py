@@ -21,7 +21,7 @@ UNANSWERED_PAUSE = 1.0
 """Seconds until a job is looked at again of which it is not known whether it is there."""
 
 
-def follow_attempt(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Halt:
+def follow_attempt(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Halt:  # noqa: C901 - lists cases
     """Ask Flink how far it is; that counts also when the time is up: it may have completed while nobody looked."""
     if (halt := draft.reference.not_this_job(draft, spec)) is not None:
         return halt
