@@ -24,9 +24,9 @@ from flinkjob.core.seen import ClusterSeen, JobSeen, Presence
 from flinkjob.flink.client import FlinkClient
 from flinkjob.net.places import on_account, paid_by
 from flinkjob.runtime.checkpoint_reads import CheckpointReads
+from flinkjob.runtime.failure_reads import FailureReads
 from flinkjob.runtime.overview import Overview, compare
 from flinkjob.runtime.queue import Key
-from flinkjob.runtime.restarts import Restarts
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class Cluster:
         self._moving: set[Key] = set()
         self._absent: dict[str, _Absence] = {}
         self._marks: dict[str, tuple[datetime | None, Mark | None]] = {}
-        self._restarts = Restarts(paid_by(self._paying, client.failures), self._wake, name=url)
+        self._failure_reads = FailureReads(paid_by(self._paying, client.failures), self._wake, name=url)
         self._incarnations: set[str] = set()
         self._flipped: float | None = None
         self._silent_since: float | None = None
@@ -100,7 +100,7 @@ class Cluster:
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
-        await self._restarts.close()
+        await self._failure_reads.close()
         await self.checkpoints.close()
 
     # who watches
@@ -242,9 +242,9 @@ class Cluster:
                 presence=Presence.PRESENT,
                 overview=overview,
                 terminal_for=lasted,
-                steady_for=self._restarts.steady_for(job_id),
-                short_for=self._restarts.short_for(job_id),
-                failures=self._restarts.failures(job_id),
+                steady_for=self._failure_reads.steady_for(job_id),
+                short_for=self._failure_reads.short_for(job_id),
+                failures=self._failure_reads.failures(job_id),
             )
         if not expected:
             return JobSeen(presence=Presence.ABSENT)
@@ -330,7 +330,9 @@ class Cluster:
     async def _take(self, seen: tuple[JobOverview, ...]) -> None:
         before = self._overview
         overview = await compare(before, seen, time.monotonic())
-        await self._restarts.look(before.jobs, overview.jobs, self._is_watched, refresh=self._seen.refresh_interval)
+        await self._failure_reads.look(
+            before.jobs, overview.jobs, self._is_watched, refresh=self._seen.refresh_interval
+        )
         self._overview = overview
         self.checkpoints.retain(lambda job_id: job_id in overview.jobs and job_id not in overview.terminal)
         self._marks = {job_id: mark for job_id, mark in self._marks.items() if job_id in overview.jobs}

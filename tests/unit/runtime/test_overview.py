@@ -10,8 +10,8 @@ import pytest
 
 from flinkjob.core.flinkmodel import FlinkJobState, JobOverview, TaskCounts
 from flinkjob.core.identity import prefix_of
+from flinkjob.runtime.failure_reads import FailureReads
 from flinkjob.runtime.overview import AT_ONCE, Overview, compare
-from flinkjob.runtime.restarts import Restarts
 
 MANY = 10 * AT_ONCE + 1
 
@@ -78,7 +78,7 @@ async def test_how_steadily_very_many_jobs_run_is_seen_some_at_a_time() -> None:
             found[-1] += 1
             return True
 
-        restarts = Restarts(read, lambda _: None, name="c")
+        restarts = FailureReads(read, lambda _: None, name="c")
         await restarts.look({}, overview.jobs, watched, refresh=1.0)
     assert max(found) == AT_ONCE
     assert sum(found) == MANY

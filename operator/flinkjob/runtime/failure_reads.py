@@ -50,7 +50,7 @@ class _Track:
     failures: JobFailures | None = None
 
 
-class Restarts:
+class FailureReads:
     """The jobs of one cluster that somebody watches."""
 
     def __init__(
