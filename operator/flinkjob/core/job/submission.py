@@ -66,12 +66,17 @@ def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str 
             )
         case ArtifactPhase.FAILED if seen.permanent:
             changed = seen.other_content and own is None
-            field = "spec.sql or spec.dependencies" if recipe.script else "spec.jar"
-            text = with_steps(seen.message, f"correct {field}, or set a new restartNonce to look again")
+            text = with_steps(seen.message, f"correct {_made_of(spec)}, or set a new restartNonce to look again")
             return draft.stall(Reason.ArtifactChanged if changed else Reason.ArtifactFailed, text)
         case ArtifactPhase.FAILED:
             pause = delay_seconds(attempts + 1, seed=draft.job.meta.uid, initial=2.0)
             return draft.retry(Step.FETCH, Reason.ArtifactFailed, seen.message, pause=pause, attempts=attempts + 1)
+
+
+def _made_of(spec: FlinkJobSpec) -> str:
+    """The fields that say what the jar is made of."""
+    own = "spec.jar" if spec.sql is None else "spec.sql"
+    return f"{own} or spec.dependencies" if spec.dependencies is not None and spec.dependencies.jars else own
 
 
 def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> Halt:

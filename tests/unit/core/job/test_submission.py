@@ -350,6 +350,28 @@ def test_a_duplicate_that_is_not_there_has_ended_unseen(listing: Listing, result
     assert "RunJob" not in acts(decision)
 
 
+LIB = {"dependencies": {"jars": [{"uri": "https://jars.example/lib.jar"}]}}
+SCRIPT = {"jar": None, "sql": {"script": "INSERT INTO a SELECT 1"}}
+
+
+@table(
+    ("fields", "correct"),
+    "a jar",
+    ({}, "spec.jar"),
+    "a jar and others beside it",
+    (LIB, "spec.jar or spec.dependencies"),
+    "a script",
+    (SCRIPT, "spec.sql"),
+    "a script and jars beside it",
+    (SCRIPT | LIB, "spec.sql or spec.dependencies"),
+)
+def test_what_to_correct_is_what_the_jar_is_made_of(fields: dict[str, Any], correct: str) -> None:
+    missing = ArtifactSeen(phase=ArtifactPhase.FAILED, message="404", permanent=True)
+    decision = decide(job(spec(**fields), held=False), seen(artifact=missing))
+    assert decision.status.plan is not None
+    assert decision.status.plan.message == f"404; correct {correct}, or set a new restartNonce to look again"
+
+
 @table(
     ("kind", "says"),
     "a program",
