@@ -181,6 +181,8 @@ async def _make(order: dict[str, Any], size: int) -> str:
         raise ArtifactUnavailable("build", text) from None
     if "note" in answer:
         return str(answer["note"])
+    if "later" in answer:
+        raise ArtifactUnavailable(str(answer["later"]), str(answer["message"]))
     raise ArtifactInvalid(str(answer["reason"]), str(answer["message"]))
 
 

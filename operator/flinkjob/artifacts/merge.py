@@ -26,6 +26,8 @@ MOST_FILES: Final = 65_535
 """What a zip archive can list without the extension for large ones."""
 MOST_BYTES: Final = 4 * 1024**3 - 1
 """Likewise."""
+LONGEST_NAME: Final = 65_535
+"""Of a file, in UTF-8."""
 LONGEST_SERVICE: Final = 1024 * 1024
 ADDED_BYTES: Final = 2 * 1024 * 1024
 """So much more than the parts a jar may be: statements, lists of services, and the directory of the archive."""
@@ -160,6 +162,7 @@ def _read(part: Part, found: _Found, *, first: bool = False, ours: bool = False)
                 name = info.filename
                 if info.is_dir() or _LEFT_OUT.fullmatch(name) or (name.startswith(_OURS) and not ours):
                     continue
+                _check(part, info)
                 if name == _MANIFEST:
                     _take_manifest(_small(jar, info, part), found, first=first)
                 elif name.startswith(_SERVICES):
@@ -172,6 +175,19 @@ def _read(part: Part, found: _Found, *, first: bool = False, ours: bool = False)
         raise ArtifactInvalid("not-a-jar", f"jar: {part.name} cannot be read: {error}") from error
 
 
+def _check(part: Part, info: zipfile.ZipInfo) -> None:
+    """Refuse a file that cannot be read, or not be written into an archive without the extension for large ones."""
+    if len(info.filename.encode()) > LONGEST_NAME:
+        raise ArtifactInvalid("too-large", f"jar: {part.name}: a name has more than {LONGEST_NAME} bytes")
+    named = f"jar: {part.name}: {info.filename} is"
+    if info.flag_bits & _ENCRYPTED or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ArtifactInvalid("not-a-jar", f"{named} packed in a way that Java does not read")
+    if max(info.file_size, info.compress_size) > MOST_BYTES:
+        raise ArtifactInvalid("too-large", f"{named} larger than 4 GiB, or says so")
+    if not 0 <= info.header_offset <= MOST_BYTES:
+        raise ArtifactInvalid("not-a-jar", f"{named} outside of the jar")
+
+
 def _take(part: Part, info: zipfile.ZipInfo, found: _Found) -> None:
     known = found.entries.get(info.filename)
     if known is not None:
@@ -181,10 +197,6 @@ def _take(part: Part, info: zipfile.ZipInfo, found: _Found) -> None:
                 other = known.source.name if known.source is not None else "the runner"
                 found.clashes.append(f"{info.filename.removesuffix('.class')} ({other}, {part.name})")
         return
-    if info.flag_bits & _ENCRYPTED or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ArtifactInvalid(
-            "not-a-jar", f"jar: {part.name}: {info.filename} is packed in a way that Java does not read"
-        )
     if len(found.entries) >= MOST_FILES:
         raise ArtifactInvalid("too-large", f"jar: the jars have more than {MOST_FILES} files together")
     utf8 = bool(info.flag_bits & _NAME_IS_UTF8)

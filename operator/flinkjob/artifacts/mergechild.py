@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def made(order: dict[str, Any]) -> dict[str, str]:
-    """The answer: what to know of the jar, or why there is none."""
+    """The answer: what to know of the jar, or why there is none, or none now."""
     try:
         note = merge(
             Path(order["target"]),
@@ -38,6 +38,8 @@ def made(order: dict[str, Any]) -> dict[str, str]:
         return {"reason": error.reason, "message": error.message}
     except MemoryError:
         return {"reason": "too-large", "message": "jar: the jars have too many files, or names that are too long"}
+    except OSError as error:
+        return {"later": "no-room", "message": f"jar: no room where it is made: {error.strerror}"}
     return {"note": note}
 
 

@@ -160,7 +160,7 @@ class SubmitRejection(StrEnum):
     JOB_FAILED = "JobFailed"
     """The job failed before any of its tasks was deployed; its id is used up by a FAILED job, which says why."""
     SCRIPT = "Script"
-    """A statement of a SQL script cannot be executed, or may not be in it."""
+    """A statement of a SQL script cannot be executed, or may not be in it; what it names, such as a catalog, may be down."""
     JVM_OPTIONS = "JvmOptions"
     """The cluster's Java may not look into its own classes as Flink's planner must."""
     CONFIG = "Config"
@@ -194,7 +194,6 @@ _PERMANENT = frozenset(
         SubmitRejection.MULTIPLE_JOBS,
         SubmitRejection.EXIT,
         SubmitRejection.RESTORE_FAILED,
-        SubmitRejection.SCRIPT,
         SubmitRejection.JVM_OPTIONS,
         SubmitRejection.CONFIG,
     }

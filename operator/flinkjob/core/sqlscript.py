@@ -19,7 +19,7 @@ MOST_STATEMENTS: Final = 2000
 # The first alternative that fits is taken; no quantifier gives back what it took, so that the time is linear.
 _TOKEN = re.compile(
     r"""
-    (?P<blank>(?>\s+)|(?>--[^\r\n]*)|/\*(?!\+)(?>(?:[^*]|\*(?!/))*)\*/)
+    (?P<blank>(?>\s+)|(?>(?:--|//)[^\r\n]*)|/\*(?!\+)(?>(?:[^*]|\*(?!/))*)\*/)
   | (?P<open_comment>/\*(?!\+))
   | (?P<quoted>\b[eE]'(?>(?:[^'\\]|\\.|'')*)'|'(?>(?:[^']|'')*)'|`(?>(?:[^`]|``)*)`)
   | (?P<open_quote>['`])
@@ -29,6 +29,10 @@ _TOKEN = re.compile(
   | (?P<other>.)
     """,
     re.VERBOSE | re.DOTALL,
+)
+# Flink reads this statement by itself, before its lexer: in a value without quotes there are no comments and no strings.
+_SET = re.compile(
+    r"(?P<set>SET(?>\s+)(?!--|//|/\*)(?>[^';=\s]+)(?>\s*)=(?>\s*)(?!')(?>[^;\s]+))", re.IGNORECASE | re.ASCII
 )
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _BEGIN = ("BEGIN", "STATEMENT", "SET")
@@ -66,8 +70,10 @@ def split(script: str) -> list[Statement]:
     if len(script) > MOST_CHARACTERS:
         raise ScriptError(1, f"the script has more than {MOST_CHARACTERS} characters")
     splitter = _Splitter(script.replace("\ufeff", " ", 1) if script.startswith("\ufeff") else script)
-    for match in _TOKEN.finditer(splitter.script):
+    at = 0
+    while (match := splitter.token(at)) is not None:
         splitter.take(match)
+        at = match.end()
     return splitter.end()
 
 
@@ -85,6 +91,11 @@ class _Splitter:
         self._depth = 0  # in STATEMENT SET BEGIN … END, and CASE … END in it
         self._block = 0  # where the block began
         self._set: int | None = None  # where BEGIN STATEMENT SET is, as long as END has not come
+
+    def token(self, at: int) -> re.Match[str] | None:
+        """The token that begins there; None at the end of the script."""
+        unquoted = _SET.match(self.script, at) if self._begin is None else None
+        return unquoted or _TOKEN.match(self.script, at)
 
     def take(self, match: re.Match[str]) -> None:
         """The next token."""

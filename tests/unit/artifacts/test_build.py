@@ -13,6 +13,7 @@ import pytest
 from flinkjob.artifacts import build
 from flinkjob.artifacts.build import CHANGED, JarBuilder
 from flinkjob.artifacts.errors import ArtifactInvalid, ArtifactUnavailable
+from flinkjob.artifacts.mergechild import made
 from flinkjob.artifacts.runners import Runners
 from flinkjob.core.errors import Invalid
 from flinkjob.core.program import JarPart, Recipe, ScriptPart
@@ -173,11 +174,26 @@ async def test_what_is_wrong_with_a_script_or_a_jar_is_said(bench: Bench) -> Non
     assert again.note == built.note
 
 
+async def test_no_room_for_it_is_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = {
+        "target": "/dev/full",
+        "jars": [],
+        "runner": str(bench.runners / "sql-runner-1.jar"),
+        "script": [[TEXT, ""]],
+    }
+    assert made(order) == {"later": "no-room", "message": "jar: no room where it is made: No space left on device"}
+    monkeypatch.setattr(build, "ADDED_BYTES", 0)
+    with pytest.raises(ArtifactUnavailable, match="jar: no room where it is made: File too large") as failed:
+        await bench.made(Recipe(jars=(), script=(script(),)))
+    assert failed.value.reason == "no-room"
+
+
 @pytest.mark.parametrize(("limit", "value"), [("MEMORY_BYTES", 8 * 2**20), ("CPU_SECONDS", 0), ("SECONDS", 0.01)])
 async def test_a_jar_that_takes_more_than_it_may(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, limit: str, value: float
 ) -> None:
+    many = bench.jar("many.jar", **{f"f{number}": "" for number in range(12_000)})  # what Python has at hand is less
     monkeypatch.setattr(build, limit, value)
     with pytest.raises((ArtifactUnavailable, ArtifactInvalid)):
-        await bench.made(Recipe(jars=(), script=(script("a;" * 1999),)))
+        await bench.made(Recipe(jars=(many,), script=(script("a;" * 1999),)))
     assert not list((bench.directory / "cache").glob("*.partial"))

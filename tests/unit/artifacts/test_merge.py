@@ -212,6 +212,49 @@ def test_jars_that_cannot_be_used(tmp_path: Path, target: Path) -> None:
         assert refused.value.reason == "not-a-jar"
 
 
+@pytest.mark.parametrize("name", [SERVICE, MANIFEST, "a/A.class"])
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"flag_bits": 1}, "packed in a way that Java does not read"),
+        ({"compress_type": zipfile.ZIP_LZMA}, "packed in a way that Java does not read"),
+        ({"file_size": 5 * 2**30, "compress_size": 10}, "larger than 4 GiB"),
+        ({"file_size": 10, "compress_size": 5 * 2**30}, "larger than 4 GiB"),
+        ({"header_offset": 5 * 2**30}, "outside of the jar"),
+    ],
+    ids=["encrypted", "lzma", "large", "large when packed", "outside"],
+)
+def test_an_odd_entry_is_refused_by_its_name(
+    tmp_path: Path, target: Path, name: str, change: dict[str, int], says: str
+) -> None:
+    path = tmp_path / "odd.jar"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr(name, b"content")
+        for field, value in change.items():
+            setattr(made.filelist[0], field, value)
+    with pytest.raises(ArtifactInvalid) as refused:
+        merge(target, [Part(path, "odd.jar")])
+    assert refused.value.message.startswith(f"jar: odd.jar: {name} is ")
+    assert says in refused.value.message
+
+
+def test_a_name_that_is_too_long_once_it_is_written_anew(tmp_path: Path, target: Path) -> None:
+    part = jar(tmp_path / "long.jar", {"META-INF/services/" + "x" * 65_000: b"a.F"})
+    part.path.write_bytes(part.path.read_bytes().replace(b"x" * 65_000, b"\x82" * 65_000))
+    with pytest.raises(ArtifactInvalid, match=r"jar: long.jar: a name has more than 65535 bytes"):
+        merge(target, [part])
+
+
+def test_a_directory_that_is_not_where_it_says(tmp_path: Path, target: Path) -> None:
+    part = jar(tmp_path / "odd.jar", {"a": b"a"})
+    raw = part.path.read_bytes()
+    end = raw.rindex(b"PK\5\6")
+    part.path.write_bytes(raw[: end + 16] + b"\xff\xff\xff\x7f" + raw[end + 20 :])
+    with pytest.raises(ArtifactInvalid, match=r"jar: odd.jar: a is outside of the jar") as refused:
+        merge(target, [part])
+    assert refused.value.reason == "not-a-jar"
+
+
 def test_files_that_overlap_make_nothing_larger(tmp_path: Path, target: Path) -> None:
     data = zlib.compressobj(0, zlib.DEFLATED, -15)
     body = data.compress(b"x" * 1_000_000) + data.flush()

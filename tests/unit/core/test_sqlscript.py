@@ -52,6 +52,18 @@ SET_WITH_CASE = (
         ),
         ("SELECT CASE WHEN a THEN b END; c", ["SELECT CASE WHEN a THEN b END", "c"]),
         ("\ufeffa;b", ["a", "b"]),
+        ("// don't\nINSERT x", ["INSERT x"]),
+        ("INSERT INTO a SELECT 1; // done; really\nINSERT y", ["INSERT INTO a SELECT 1", "INSERT y"]),
+        ("a //; '\r\n / b; SELECT 'http://x;'", ["a //; '\r\n / b", "SELECT 'http://x;'"]),
+        ("SET execution.checkpointing.dir = s3://b/d; a", ["SET execution.checkpointing.dir = s3://b/d", "a"]),
+        (
+            "set x=a--b; SET y = /tmp/*; // c\nSET z\n=\n//nas/`d; a",
+            ["set x=a--b", "SET y = /tmp/*", "SET z\n=\n//nas/`d", "a"],
+        ),
+        ("SET x = it's -- don't\n; /* b */ SET y = /*c", ["SET x = it's", "SET y = /*c"]),
+        ("SET 'x' = 's3://b;/d--e'; SET y = '//;'; a", ["SET 'x' = 's3://b;/d--e'", "SET y = '//;'", "a"]),
+        ("SET 'x' = // don't\n'y'; SET /*a=b;*/ 'x' = 'y'", ["SET 'x' = // don't\n'y'", "SET /*a=b;*/ 'x' = 'y'"]),
+        ("SET; SET // a = b;\n; UPDATE t SET x = 1--b;\n;", ["SET", "SET", "UPDATE t SET x = 1"]),
         ('SELECT "a;b"', ['SELECT "a', 'b"']),
     ],
 )
@@ -98,6 +110,7 @@ _PIECES = st.sampled_from(
         "<>",
         "(",
         "--c;\n",
+        "// c';\n",
         "/*;*/",
     ]
 )
@@ -110,7 +123,7 @@ def test_what_was_joined_is_split_again(statements: list[str]) -> None:
     assert texts(";\n -- between; them\n".join(statements)) == statements
 
 
-@given(st.text(alphabet=st.sampled_from("ab;'`-/*+E\\\n\r (BEGINSTATEMENT"), max_size=300))
+@given(st.text(alphabet=st.sampled_from("ab;'`-/*+E\\\n\r (BEGINSTATEMENT="), max_size=300))
 def test_each_statement_is_the_piece_of_the_script_that_it_says(script: str) -> None:
     found = list[Statement]()
     with contextlib.suppress(ScriptError):
@@ -120,11 +133,30 @@ def test_each_statement_is_the_piece_of_the_script_that_it_says(script: str) -> 
     for statement in found:
         assert lines[statement.line - 1][statement.column - 1 :].startswith(statement.text.splitlines()[0])
         after = script.index(statement.text, after) + len(statement.text)
-        assert not statement.text.startswith((";", " ", "--"))
+        assert not statement.text.startswith((";", " ", "--", "//"))
 
 
 @pytest.mark.parametrize(
-    "piece", ["a;\n ", "'a''", "'", "`", "/*", "/* * /", "/*+", "--", "E'\\'", "((", "x9$", "STATEMENT SET BEGIN "]
+    "piece",
+    [
+        "a;\n ",
+        "'a''",
+        "'",
+        "`",
+        "/*",
+        "/* * /",
+        "/*+",
+        "--",
+        "E'\\'",
+        "((",
+        "x9$",
+        "STATEMENT SET BEGIN ",
+        "//",
+        "SET x ",
+        "SET x = a;",
+        "SET x=",
+        "SET ",
+    ],
 )
 def test_no_script_takes_long(piece: str) -> None:
     script = (piece * MOST_CHARACTERS)[:MOST_CHARACTERS]

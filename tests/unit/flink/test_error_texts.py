@@ -196,7 +196,7 @@ def test_what_is_wrong_with_a_script_is_recognised_whatever_its_words_are(said: 
     failure = javaerrors.main_threw((SCRIPT, f"statement 2 (line 4): {said}"))
     kind = submit_rejection([failure.text])
     assert kind is SubmitRejection.SCRIPT
-    assert kind.permanent
+    assert not kind.permanent
     assert not kind.leaves_job
     assert explained(kind, root_cause(failure.text)) == f"statement 2 (line 4): {said}"
 

@@ -26,7 +26,10 @@ MOST_NAMED = 3
 """So many vertices are named."""
 NAME_CHARACTERS = 80
 """So much of each name; Flink joins the names of all operators of a chain."""
-STEPS = "keep the uids of these operators, or set restore.allowNonRestoredState to leave that state behind"
+_LEAVE = "or set restore.allowNonRestoredState to leave that state behind"
+STEPS = f"keep the uids of these operators, {_LEAVE}"
+STEPS_SQL = f"go back to the script before, {_LEAVE}"
+"""Nobody gives the operators of a script their uids."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +84,7 @@ def warn(draft: Draft, spec: FlinkJobSpec, run: Submission, plan: Plan) -> Halt 
     draft.update(state_checked=wish(draft))
     if found is None:
         return None
-    text = with_steps(f"run {run.number} has {found.words}", STEPS)
+    text = with_steps(f"run {run.number} has {found.words}", STEPS if spec.sql is None else STEPS_SQL)
     draft.event(Reason.StateNotMapped, text, warning=True)
     return draft.wait(Step.PREFLIGHT, Reason.StateNotMapped, text, requeue_after=AT_ONCE)
 

@@ -32,7 +32,7 @@ from flinkjob.core.program import program_of
 from flinkjob.core.seen import ArtifactPhase, ArtifactRequest, ArtifactSeen, RunPhase
 
 MAIN_ATTEMPTS = 3
-"""How often a main() that throws is tried before it counts as a fault of the spec."""
+"""How often a main() that throws, or a script that is refused, is tried before it counts as a fault of the spec."""
 UNANSWERED_SECONDS = 600.0
 """How long a job that nobody wants any more may take to appear after a run call whose answer was lost."""
 
@@ -66,12 +66,17 @@ def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str 
             )
         case ArtifactPhase.FAILED if seen.permanent:
             changed = seen.other_content and own is None
-            field = "spec.sql or spec.dependencies" if recipe.script else "spec.jar"
-            text = with_steps(seen.message, f"correct {field}, or set a new restartNonce to look again")
+            text = with_steps(seen.message, f"correct {_made_of(spec)}, or set a new restartNonce to look again")
             return draft.stall(Reason.ArtifactChanged if changed else Reason.ArtifactFailed, text)
         case ArtifactPhase.FAILED:
             pause = delay_seconds(attempts + 1, seed=draft.job.meta.uid, initial=2.0)
             return draft.retry(Step.FETCH, Reason.ArtifactFailed, seen.message, pause=pause, attempts=attempts + 1)
+
+
+def _made_of(spec: FlinkJobSpec) -> str:
+    """The fields that say what the jar is made of."""
+    own = "spec.jar" if spec.sql is None else "spec.sql"
+    return f"{own} or spec.dependencies" if spec.dependencies is not None and spec.dependencies.jars else own
 
 
 def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> Halt:
@@ -242,14 +247,22 @@ def _rejected(draft: Draft, spec: FlinkJobSpec, run: Submission, *, changed: boo
     if changed or kind is SubmitRejection.JAR_NOT_FOUND:
         return _repeat(draft, spec, run)
     if kind.permanent or _failed_calls(draft, run) >= MAIN_ATTEMPTS or _held_before(draft):
-        text = call.message
-        if kind is SubmitRejection.MAIN_THREW:
-            steps = "correct the program or its args, or set a new restartNonce to try again"
-            text = with_steps(f"main() failed on the JobManager: {call.message}", steps)
+        text = _with_next_steps(kind, call.message)
         if not _held_before(draft):
             draft.event(Reason.SubmitRejected, text, warning=True)
         return draft.stall(Reason.SubmitRejected, text)
     return draft.pausing(Step.SUBMIT) or _retry_or_repeat(draft, spec, run, Reason.SubmitFailed, call.message)
+
+
+def _with_next_steps(kind: SubmitRejection, message: str) -> str:
+    match kind:
+        case SubmitRejection.MAIN_THREW:
+            steps = "correct the program or its args, or set a new restartNonce to try again"
+            return with_steps(f"main() failed on the JobManager: {message}", steps)
+        case SubmitRejection.SCRIPT:
+            return with_steps(message, "correct spec.sql, or set a new restartNonce to try again")
+        case _:
+            return message
 
 
 def _failed_calls(draft: Draft, run: Submission) -> int:

@@ -111,6 +111,14 @@ def test_it_is_said_before_the_stop_and_the_upgrade_goes_on() -> None:
     assert not {StateSizes, VertexNames} & set(map(type, asked))
 
 
+def test_who_cannot_give_uids_is_advised_otherwise() -> None:
+    script = spec(jar=None, entryClass=None, sql={"script": "INSERT INTO a SELECT 1"})
+    assert _warnings(decide(job(script, RUNNING), _there())) == [
+        "run 1 has state in what the new program lacks: count -> sink: Writer (13.4Ki); go back to the script before, "
+        "or set restore.allowNonRestoredState to leave that state behind"
+    ]
+
+
 def test_names_are_asked_for_only_where_something_is_found() -> None:
     asked: list[Fact[Any]] = []
     decision = decide(job(spec(**NEW), RUNNING), _there(CheckpointDetails(vertex_bytes={"v1": 5, "v2": 5})), asked)

@@ -284,6 +284,8 @@ def _cancelled() -> Any:
     (_refused(SubmitRejection.JAR_NOT_FOUND), absent(), ["RecordRevision", "RunJob"], ("Submit", "Submitting")),
     "refused because main threw: it pauses",
     (_refused(SubmitRejection.MAIN_THREW), absent(), [], ("Submit", "SubmitFailed")),
+    "refused for its script, whose catalog may be down: it pauses",
+    (_refused(SubmitRejection.SCRIPT), absent(), [], ("Submit", "SubmitFailed")),
     "refused for an unknown reason: it pauses",
     (_refused(SubmitRejection.OTHER), absent(), [], ("Submit", "SubmitFailed")),
     "refused for its entry class: it stalls",
@@ -348,17 +350,51 @@ def test_a_duplicate_that_is_not_there_has_ended_unseen(listing: Listing, result
     assert "RunJob" not in acts(decision)
 
 
-def test_a_main_that_throws_is_tried_three_times() -> None:
+LIB = {"dependencies": {"jars": [{"uri": "https://jars.example/lib.jar"}]}}
+SCRIPT = {"jar": None, "sql": {"script": "INSERT INTO a SELECT 1"}}
+
+
+@table(
+    ("fields", "correct"),
+    "a jar",
+    ({}, "spec.jar"),
+    "a jar and others beside it",
+    (LIB, "spec.jar or spec.dependencies"),
+    "a script",
+    (SCRIPT, "spec.sql"),
+    "a script and jars beside it",
+    (SCRIPT | LIB, "spec.sql or spec.dependencies"),
+)
+def test_what_to_correct_is_what_the_jar_is_made_of(fields: dict[str, Any], correct: str) -> None:
+    missing = ArtifactSeen(phase=ArtifactPhase.FAILED, message="404", permanent=True)
+    decision = decide(job(spec(**fields), held=False), seen(artifact=missing))
+    assert decision.status.plan is not None
+    assert decision.status.plan.message == f"404; correct {correct}, or set a new restartNonce to look again"
+
+
+@table(
+    ("kind", "says"),
+    "a program",
+    (
+        SubmitRejection.MAIN_THREW,
+        "main() failed on the JobManager: boom; correct the program or its args, or set a new restartNonce to try again",
+    ),
+    "a script",
+    (SubmitRejection.SCRIPT, "boom; correct spec.sql, or set a new restartNonce to try again"),
+)
+def test_a_main_that_throws_is_tried_three_times(kind: SubmitRejection, says: str) -> None:
     status, tries = _unseen(), 0
     for step in range(200):
         now = NOW.replace(minute=step // 60, second=step % 60)
-        decision = decide(job(status=status), seen(absent(), run=_refused(SubmitRejection.MAIN_THREW, "boom"), now=now))
+        decision = decide(job(status=status), seen(absent(), run=_refused(kind, "boom"), now=now))
         tries += acts(decision).count("RunJob")
         status = decision.status
         if "Stalled" in conditions(decision):
             break
     assert tries == 2
     assert plan_of(decision) == ("Hold", "SubmitRejected")
+    assert status.plan is not None
+    assert status.plan.message == says
     restarted = decide(job(status=status), seen(absent()))
     assert acts(restarted) == []
     assert plan_of(restarted) == ("Hold", "SubmitRejected")

@@ -70,6 +70,8 @@ public final class SqlRunner {
             throw new SqlScriptException("a query has no place for its rows here: write INSERT INTO");
         } else if (kind.endsWith("CallProcedureOperation")) {
             throw new SqlScriptException("CALL is not supported: a procedure may start a job of its own");
+        } else if (kind.equals("AnalyzeTableOperation")) {
+            throw new SqlScriptException("ANALYZE TABLE is not supported: it starts a job of its own");
         } else if (operation instanceof StatementSetOperation) {
             for (ModifyOperation insert : ((StatementSetOperation) operation).getOperations()) {
                 insert(insert, statement);

@@ -6,6 +6,7 @@ import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 
 /**
  * A statement of the script: the resource {@code flinkjob/sql/0001} or a following one.
@@ -35,7 +36,7 @@ final class Statement {
     static List<Statement> all() throws IOException {
         List<Statement> found = new ArrayList<>();
         for (int number = 1; ; number++) {
-            String resource = read(String.format("/flinkjob/sql/%04d", number));
+            String resource = read(String.format(Locale.ROOT, "/flinkjob/sql/%04d", number));
             if (resource == null) {
                 return found;
             }
