@@ -40,7 +40,7 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class _Known:
-    """What was read of the keys that somebody names, and when; `problem`: why nothing was."""
+    """What was read of the keys that somebody names, and when it was asked for; `problem`: why nothing was."""
 
     keys: frozenset[str]
     texts: Mapping[str, str]
@@ -125,18 +125,29 @@ class ConfigMaps:
         known = self._known.get(name)
         if known is not None and known.at > since and keys <= known.keys:
             return known
+        sent = self._clock()
         keys |= known.keys if known is not None else frozenset()
         try:
             raw = await self._reader.read_configmap(*name)
         except Transient as error:
             if known is not None and keys == known.keys:
                 return known
-            return _Known(keys=keys, texts={}, at=self._clock(), problem=error.message)
+            return _Known(keys=keys, texts={}, at=sent, problem=error.message)
         except FlinkJobError as error:
             raw, problem = None, error.message
         else:
             problem = "" if raw is not None else f"ConfigMap {name[1]} does not exist"
+        return self._store(name, keys, raw, sent, problem)
+
+    def _store(self, name: Name, keys: frozenset[str], raw: dict[str, Any] | None, sent: float, problem: str) -> _Known:
+        """Note an answer to what was sent at that time, unless a later one has come before it: what counts now."""
+        known = self._known.get(name)
+        keys |= known.keys if known is not None else frozenset()
+        if known is not None and known.at > sent and keys == known.keys:
+            return known
         data = (raw or {}).get("data") or {}
         texts = {key: str(data[key]) for key in sorted(keys) if key in data}
-        self._known[name] = now = _Known(keys=keys, texts=texts, at=self._clock(), problem=problem)
+        now = _Known(keys=keys, texts=texts, at=sent, problem=problem)
+        if known is None or known.at <= sent:
+            self._known[name] = now
         return now

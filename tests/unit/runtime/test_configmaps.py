@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -22,6 +23,8 @@ class Desk:
     def __init__(self) -> None:
         self.data: dict[str, str] | None = {"main": "INSERT 1", "other": "x"}
         self.error: Exception | None = None
+        self.answer = asyncio.Event()  # whether reads that were begun may end
+        self.answer.set()
         self.reads: list[Key] = []
         self.woken: list[Key] = []
         self.now = 1000.0
@@ -32,7 +35,9 @@ class Desk:
         self.reads.append((namespace, name))
         if self.error is not None:
             raise self.error
-        return {"data": self.data} if self.data is not None else None
+        data = self.data
+        await self.answer.wait()
+        return {"data": data} if data is not None else None
 
     async def text(self, *places: TextPlace, generation: int = 1) -> str:
         """The texts, or what is wrong."""
@@ -93,6 +98,21 @@ async def test_an_edit_wakes_up_those_that_name_it_and_nobody_else(desk: Desk) -
 async def test_what_is_not_asked_for_is_not_read(desk: Desk) -> None:
     await desk.maps.look(("shop", "sql"))
     assert desk.reads == []
+
+
+async def test_an_older_answer_that_comes_late_does_not_count(desk: Desk) -> None:
+    await desk.text()
+    desk.now += FRESH_SECONDS
+    at_once, desk.answer = desk.answer, asyncio.Event()
+    slow = asyncio.create_task(desk.maps.look(("shop", "sql")))
+    while len(desk.reads) < 2:
+        await asyncio.sleep(0)
+    desk.data = {"main": "INSERT 2"}
+    held, desk.answer = desk.answer, at_once
+    assert await desk.text(generation=2) == "INSERT 2"
+    held.set()
+    await slow
+    assert await desk.text(generation=2) == "INSERT 2"
 
 
 @pytest.mark.parametrize(
