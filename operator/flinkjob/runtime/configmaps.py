@@ -3,7 +3,7 @@
 Asked by the observer. They are read by name and not watched: a watch would need the right to list, and bring every ConfigMap
 of the cluster. Invariants: a ConfigMap is read only in the namespace of the FlinkJob that names it; what a round gets is
 at most ten seconds old, and newer than the last edit of its FlinkJob; all of them together cost at most five reads a second
-while nothing happens; where the API server does not answer, what was last read counts.
+while nothing happens; where the API server does not answer, what was last read counts, unless the FlinkJob was edited since.
 """
 
 from __future__ import annotations
@@ -73,17 +73,18 @@ class ConfigMaps:
     async def texts(self, key: Key, wanted: tuple[TextPlace, ...], generation: int) -> TextsSeen:
         """The texts that a FlinkJob of this generation names, or why they cannot be had."""
         edited = self._generations.get(key) != generation
-        self._generations[key] = generation
+        since = self._clock() - (0.0 if edited else FRESH_SECONDS)
         found: dict[TextPlace, str] = {}
         for name in dict.fromkeys(place.name for place in wanted):
             keys = frozenset(place.key for place in wanted if place.name == name)
-            known = await self._read((key[0], name), keys, self._clock() - (0.0 if edited else FRESH_SECONDS))
+            known = await self._read((key[0], name), keys, since, instead=not edited)
             if known.problem:
                 return TextsSeen(problem=f"spec.sql: {known.problem}")
             for place in (place for place in wanted if place.name == name):
                 if place.key not in known.texts:
                     return TextsSeen(problem=f"spec.sql: ConfigMap {name} has no text under the key {place.key}")
                 found[place] = known.texts[place.key]
+        self._generations[key] = generation
         return TextsSeen(texts=found)
 
     def forget(self, key: Key) -> None:
@@ -105,7 +106,7 @@ class ConfigMaps:
         before = self._known.get(name)
         if before is None:
             return  # no round has asked yet
-        now = await self._read(name, before.keys, self._clock())
+        now = await self._read(name, before.keys, self._clock(), instead=True)
         if (now.texts, now.problem) != (before.texts, before.problem):
             log.info("ConfigMap %s/%s has changed", *name)
             for key in self.named().get(name, ()):
@@ -120,8 +121,8 @@ class ConfigMaps:
         self._known = {name: known for name, known in self._known.items() if name in named}
         return named
 
-    async def _read(self, name: Name, keys: frozenset[str], since: float) -> _Known:
-        """What these keys have, not read before that time."""
+    async def _read(self, name: Name, keys: frozenset[str], since: float, *, instead: bool) -> _Known:
+        """What these keys have, not read before that time; `instead`: but where nobody answers what was read before."""
         known = self._known.get(name)
         if known is not None and known.at > since and keys <= known.keys:
             return known
@@ -130,7 +131,7 @@ class ConfigMaps:
         try:
             raw = await self._reader.read_configmap(*name)
         except Transient as error:
-            if known is not None and keys == known.keys:
+            if instead and known is not None and keys == known.keys:
                 return known
             return _Known(keys=keys, texts={}, at=sent, problem=error.message)
         except FlinkJobError as error:

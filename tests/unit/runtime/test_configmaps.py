@@ -23,6 +23,7 @@ class Desk:
     def __init__(self) -> None:
         self.data: dict[str, str] | None = {"main": "INSERT 1", "other": "x"}
         self.error: Exception | None = None
+        self.failing: set[str] = set()  # names that get no answer
         self.answer = asyncio.Event()  # whether reads that were begun may end
         self.answer.set()
         self.reads: list[Key] = []
@@ -35,6 +36,8 @@ class Desk:
         self.reads.append((namespace, name))
         if self.error is not None:
             raise self.error
+        if name in self.failing:
+            raise KubeUnavailable("timeout", "no answer")
         data = self.data
         await self.answer.wait()
         return {"data": data} if data is not None else None
@@ -143,6 +146,28 @@ async def test_while_the_api_server_is_silent_the_last_text_counts(desk: Desk) -
     assert await desk.text() == "INSERT 1"
     await desk.maps.look(("shop", "sql"))
     assert desk.woken == []
+
+
+async def test_after_an_edit_of_the_job_the_last_text_does_not_count(desk: Desk) -> None:
+    await desk.text()
+    desk.data = {"main": "INSERT 2"}
+    desk.error = KubeUnavailable("timeout", "no answer")
+    assert [await desk.text(generation=2) for _ in range(2)] == ["spec.sql: no answer"] * 2
+    desk.error = None
+    assert await desk.text(generation=2) == "INSERT 2"
+    desk.error = KubeUnavailable("timeout", "no answer")
+    desk.now += FRESH_SECONDS
+    assert await desk.text(generation=2) == "INSERT 2", "from now on it is the text of this edit"
+
+
+async def test_an_edit_counts_as_read_when_every_config_map_was(desk: Desk) -> None:
+    first = TextPlace("tables", "main")
+    await desk.text(first, MAIN)
+    desk.data = {"main": "INSERT 2"}
+    desk.failing = {"sql"}
+    assert await desk.text(first, MAIN, generation=2) == "spec.sql: no answer"
+    desk.failing = set()
+    assert await desk.text(first, MAIN, generation=2) == "INSERT 2 INSERT 2"
 
 
 async def test_what_nobody_names_any_more_is_forgotten(desk: Desk) -> None:
