@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from flinkjob.api.codec import FlinkJob
+from flinkjob.api.program_spec import MOST_SCRIPT_BYTES
 from flinkjob.core.errors import FlinkJobError, Transient
 from flinkjob.core.job.scripts import places
 from flinkjob.core.seen import TextPlace, TextsSeen
@@ -40,7 +41,10 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class _Known:
-    """What was read of the keys that somebody names, and when it was asked for; `problem`: why nothing was."""
+    """What was read of the keys that somebody names, and when it was asked for; `problem`: why nothing was.
+
+    Of a text that is longer than a script may be one character more than that is kept, by which it is refused.
+    """
 
     keys: frozenset[str]
     texts: Mapping[str, str]
@@ -147,7 +151,7 @@ class ConfigMaps:
         if known is not None and known.at > sent and keys == known.keys:
             return known
         data = (raw or {}).get("data") or {}
-        texts = {key: str(data[key]) for key in sorted(keys) if key in data}
+        texts = {key: str(data[key])[: MOST_SCRIPT_BYTES + 1] for key in sorted(keys) if key in data}
         now = _Known(keys=keys, texts=texts, at=sent, problem=problem)
         if known is None or known.at <= sent:
             self._known[name] = now

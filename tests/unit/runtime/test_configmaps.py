@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from flinkjob.api.codec import FlinkJob, parse_job
+from flinkjob.api.program_spec import MOST_SCRIPT_BYTES
 from flinkjob.core.seen import TextPlace
 from flinkjob.kube.errors import Forbidden, KubeUnavailable
 from flinkjob.runtime.configmaps import FRESH_SECONDS, ConfigMaps
@@ -168,6 +169,12 @@ async def test_an_edit_counts_as_read_when_every_config_map_was(desk: Desk) -> N
     assert await desk.text(first, MAIN, generation=2) == "spec.sql: no answer"
     desk.failing = set()
     assert await desk.text(first, MAIN, generation=2) == "INSERT 2 INSERT 2"
+
+
+async def test_of_a_long_text_no_more_is_kept_than_shows_that_it_is_too_long(desk: Desk) -> None:
+    desk.data = {"main": "x" * (MOST_SCRIPT_BYTES + 1000), "other": "é" * MOST_SCRIPT_BYTES}
+    assert await desk.text() == "x" * (MOST_SCRIPT_BYTES + 1)
+    assert await desk.text(OTHER) == desk.data["other"]
 
 
 async def test_what_nobody_names_any_more_is_forgotten(desk: Desk) -> None:
