@@ -3,16 +3,20 @@
 Asked by the observer. They are read by name and not watched: a watch would need the right to list, and bring every ConfigMap
 of the cluster. Invariants: a ConfigMap is read only in the namespace of the FlinkJob that names it; what a round gets is
 at most ten seconds old, and newer than the last edit of its FlinkJob; all of them together cost at most five reads a second
-while nothing happens; where the API server does not answer, what was last read counts, unless the FlinkJob was edited since.
+while nothing happens, and namespaces take turns with them; where the API server does not answer, what was last read counts,
+unless the FlinkJob was edited since.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
 from flinkjob.api.codec import FlinkJob
@@ -20,6 +24,7 @@ from flinkjob.api.program_spec import MOST_SCRIPT_BYTES
 from flinkjob.core.errors import FlinkJobError, Transient
 from flinkjob.core.job.scripts import places
 from flinkjob.core.seen import TextPlace, TextsSeen
+from flinkjob.core.shares import Line
 from flinkjob.runtime.queue import Key
 
 log = logging.getLogger(__name__)
@@ -28,6 +33,8 @@ FRESH_SECONDS = 10.0
 """For so long what was read is used without reading it again, and so often all are looked at while they are few."""
 PAUSE_SECONDS = 0.2
 """Between two reads when nothing happens."""
+READ_SECONDS = 5.0
+"""So long a read may take, so that one that hangs does not keep the others from their turn."""
 
 Name = tuple[str, str]
 """Namespace and name of a ConfigMap."""
@@ -73,6 +80,10 @@ class ConfigMaps:
         self._clock = clock
         self._known: dict[Name, _Known] = {}
         self._generations: dict[Key, int] = {}
+        self._names: frozenset[Name] = frozenset()  # those that are looked at in turn
+        self._listed = -math.inf  # when they were found
+        self._due: Line[Name] = Line()
+        self._resting: deque[tuple[float, Name]] = deque()  # until when, the next one first
 
     async def texts(self, key: Key, wanted: tuple[TextPlace, ...], generation: int) -> TextsSeen:
         """The texts that a FlinkJob of this generation names, or why they cannot be had."""
@@ -98,12 +109,35 @@ class ConfigMaps:
     async def run(self) -> None:
         """Look at all of them in turn, for ever."""
         while True:
+            pause = await self.turn()
+            await asyncio.sleep(pause)
+
+    async def turn(self) -> float:
+        """Look at the next one that is due, if one is; seconds until the next turn."""
+        name = self._next(self._clock())
+        if name is not None:
+            await self.look(name)
+            self._resting.append((self._clock() + FRESH_SECONDS, name))
+        if len(self._due):
+            return PAUSE_SECONDS
+        due = min([self._listed + FRESH_SECONDS, *(due for due, _ in islice(self._resting, 1))])
+        return max(due - self._clock(), PAUSE_SECONDS)
+
+    def _next(self, now: float) -> Name | None:
+        """Of those that were not looked at for a while the next one of the next namespace."""
+        if now - self._listed >= FRESH_SECONDS:
+            self._listed = now
             named = self.named()
-            for name in named:
-                await asyncio.sleep(max(PAUSE_SECONDS, FRESH_SECONDS / len(named)))
-                await self.look(name)
-            if not named:
-                await asyncio.sleep(FRESH_SECONDS)
+            for name in (name for name in named if name not in self._names):
+                self._due.add(name[0], name, now)
+            self._names = frozenset(named)
+        while self._resting and self._resting[0][0] <= now:
+            _, name = self._resting.popleft()
+            self._due.add(name[0], name, now)
+        while (taken := self._due.take(lambda _: True)) is not None:
+            if taken[1] in self._names:
+                return taken[1]
+        return None
 
     async def look(self, name: Name) -> None:
         """Read one again, and wake up the FlinkJobs that name it where it has changed."""
@@ -133,11 +167,14 @@ class ConfigMaps:
         sent = self._clock()
         keys |= known.keys if known is not None else frozenset()
         try:
-            raw = await self._reader.read_configmap(*name)
-        except Transient as error:
+            async with asyncio.timeout(READ_SECONDS):
+                raw = await self._reader.read_configmap(*name)
+        except (Transient, TimeoutError) as error:
             if instead and known is not None and keys == known.keys:
                 return known
-            return _Known(keys=keys, texts={}, at=sent, problem=error.message)
+            late = f"the API server has not given ConfigMap {name[1]} within {READ_SECONDS:g} s"
+            problem = error.message if isinstance(error, Transient) else late
+            return _Known(keys=keys, texts={}, at=sent, problem=problem)
         except FlinkJobError as error:
             raw, problem = None, error.message
         else:

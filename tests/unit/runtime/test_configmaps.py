@@ -9,10 +9,12 @@ import pytest
 
 from flinkjob.api.codec import FlinkJob, parse_job
 from flinkjob.api.program_spec import MOST_SCRIPT_BYTES
+from flinkjob.core.job.scripts import places
 from flinkjob.core.seen import TextPlace
 from flinkjob.kube.errors import Forbidden, KubeUnavailable
-from flinkjob.runtime.configmaps import FRESH_SECONDS, ConfigMaps
+from flinkjob.runtime.configmaps import FRESH_SECONDS, PAUSE_SECONDS, READ_SECONDS, ConfigMaps
 from flinkjob.runtime.queue import Key
+from tests.unit.runtime.conftest import World
 
 KEY = ("shop", "orders")
 MAIN, OTHER = TextPlace("sql", "main"), TextPlace("sql", "other")
@@ -31,6 +33,7 @@ class Desk:
         self.woken: list[Key] = []
         self.now = 1000.0
         self.jobs = [job("orders", "main")]
+        self.hangs = False
         self.maps = ConfigMaps(self, lambda: self.jobs, self.woken.append, clock=lambda: self.now)
 
     async def read_configmap(self, namespace: str, name: str) -> dict[str, Any] | None:
@@ -39,6 +42,8 @@ class Desk:
             raise self.error
         if name in self.failing:
             raise KubeUnavailable("timeout", "no answer")
+        if self.hangs:
+            await asyncio.Event().wait()
         data = self.data
         await self.answer.wait()
         return {"data": data} if data is not None else None
@@ -50,8 +55,8 @@ class Desk:
         return seen.problem or " ".join(seen.texts[place] for place in places or (MAIN,))
 
 
-def job(name: str, key: str, namespace: str = "shop") -> FlinkJob:
-    sql = {"configMapKeyRef": {"name": "sql", "key": key}}
+def job(name: str, key: str, namespace: str = "shop", config_map: str = "sql") -> FlinkJob:
+    sql = {"configMapKeyRef": {"name": config_map, "key": key}}
     spec = {"cluster": {"url": "http://flink:8081"}, "sql": sql}
     return parse_job({"metadata": {"namespace": namespace, "name": name, "uid": name}, "spec": spec})
 
@@ -175,6 +180,39 @@ async def test_of_a_long_text_no_more_is_kept_than_shows_that_it_is_too_long(des
     desk.data = {"main": "x" * (MOST_SCRIPT_BYTES + 1000), "other": "é" * MOST_SCRIPT_BYTES}
     assert await desk.text() == "x" * (MOST_SCRIPT_BYTES + 1)
     assert await desk.text(OTHER) == desk.data["other"]
+
+
+async def test_namespaces_are_looked_at_in_turn_however_many_names_one_has(desk: Desk) -> None:
+    desk.jobs = [job(f"j{number}", "main", "big", f"m{number}") for number in range(300)]
+    desk.jobs += [job("small", "main", "small"), job("two", "main", "two")]
+    for one in desk.jobs:
+        assert one.spec is not None
+        await desk.maps.texts((one.meta.namespace, one.meta.name), places(one.spec), 1)
+    desk.reads.clear()
+    for _ in range(600):
+        await desk.maps.turn()
+        desk.now += PAUSE_SECONDS
+    assert len([name for name in desk.reads if name == ("small", "sql")]) >= 10, "in two minutes"
+    assert len([name for name in desk.reads if name == ("two", "sql")]) >= 10
+    assert len({name for name in desk.reads if name[0] == "big"}) == 300
+    desk.jobs = [job("new", "main", "small")]
+    desk.now += FRESH_SECONDS
+    desk.reads.clear()
+    waits = [await desk.maps.turn() for _ in range(5)]
+    assert desk.reads == [("small", "sql")]
+    assert 0 < waits[-1] <= FRESH_SECONDS, "nothing is due before then"
+
+
+def test_a_read_that_hangs_is_given_up(world: World) -> None:
+    desk = Desk()
+    world.run(desk.text())
+    desk.hangs = True
+    desk.now += FRESH_SECONDS
+    started = world.now()
+    assert world.run(desk.text()) == "INSERT 1"
+    assert world.now() - started <= READ_SECONDS + 1
+    says = f"spec.sql: the API server has not given ConfigMap sql within {READ_SECONDS:g} s"
+    assert world.run(desk.text(generation=2)) == says
 
 
 async def test_what_nobody_names_any_more_is_forgotten(desk: Desk) -> None:
