@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from flinkjob.api.fieldclass import FieldClass, field_class
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
-from flinkjob.api.flinkjob_status import Submission
+from flinkjob.api.flinkjob_status import Rollback, Submission
 from flinkjob.api.program_spec import MOST_SCRIPT_BYTES, ScriptInit, SqlSpec
 from flinkjob.api.reasons import Reason
 from flinkjob.core.facts import ConfigMapTexts, Revision
@@ -36,11 +36,19 @@ def resolve(draft: Draft) -> None:
         draft.use(spec.model_copy(update={"sql": _with_texts(spec.sql, seen)}))
         return
     run = draft.run
-    old = draft.need(Revision(run.revision)) if run is not None and run.revision is not None else None
+    revision, digest = _to_go_on_by(run, draft.status.rollback) if run is not None else (None, None)
+    old = draft.need(Revision(revision)) if revision is not None else None
     if run is None or old is None:
         draft.spec, draft.digest = None, ""
         return
-    draft.use(_without_new_wishes(with_run_fields_of(spec, old), run), run.run_digest)
+    draft.use(_without_new_wishes(with_run_fields_of(spec, old), run), digest)
+
+
+def _to_go_on_by(run: Submission, taken_back: Rollback | None) -> tuple[str | None, str | None]:
+    """The revision to go on by, and the digest of the run unless that is taken back and has to be replaced."""
+    if taken_back is not None and taken_back.run_digest == run.run_digest:
+        return taken_back.revision, None
+    return run.revision, run.run_digest
 
 
 def with_run_fields_of(spec: FlinkJobSpec, old: FlinkJobSpec) -> FlinkJobSpec:

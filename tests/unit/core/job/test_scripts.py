@@ -172,6 +172,28 @@ def test_what_was_taken_back_stays_so_while_the_text_is_missing() -> None:
     assert changed.status.rollback is None
 
 
+def test_a_run_that_was_taken_back_is_replaced_though_the_text_is_missing() -> None:
+    bad = digest_of_spec(whole(EDITED), None)
+    taken_back = Rollback(run_digest=bad, revision="kept", from_submission=2)
+    of_run: dict[str, Any] = {"number": 2, "run_digest": bad, "revision": "new", "restored_from": "file:///s"}
+    status = FlinkJobStatus(
+        submission=run(**of_run, healthy=False),
+        rollback=taken_back,
+        healthy_revision="kept",
+        healthy_artifact=inputs.JAR,
+    )
+    revisions = {"kept": whole(), "new": whole(EDITED)}
+    stopping = decide(job(NAMED, status), seen(present(), texts=MISSING, revisions=revisions))
+    assert acts(stopping) == ["CancelJob"]
+    over = replace(status, submission=ended(RunResult.CANCELLED, **of_run, healthy=False))
+    started = decide(job(NAMED, over), seen(texts=MISSING, revisions=revisions))
+    (call,) = (action for action in started.actions if isinstance(action, RunJob))
+    assert call.request.savepoint_path == "file:///s"
+    assert started.status.submission is not None
+    assert started.status.submission.run_digest == DIGEST
+    assert started.status.rollback == taken_back
+
+
 def test_a_text_that_is_too_long_or_empty_is_as_good_as_none() -> None:
     for text, says in (("", "is empty"), ("é" * 65536, "more than 131072 bytes")):
         texts = TextsSeen(texts={MAIN: text, INIT: "a"})
