@@ -85,7 +85,8 @@ class SqlSpec(SpecModel):
         NamedKey | None,
         Field(
             description="The script is in a ConfigMap of the same namespace. A change of its text is a change of the spec, "
-            "and is seen within half a minute. While it is missing, the job that runs goes on."
+            "and is seen within half a minute; where FlinkJobs name more than 50 ConfigMaps, namespaces take turns, and it "
+            "may take longer. While it is missing, the job that runs goes on."
         ),
     ] = None
     uri: Annotated[

@@ -3,22 +3,28 @@
 Asked by the observer. They are read by name and not watched: a watch would need the right to list, and bring every ConfigMap
 of the cluster. Invariants: a ConfigMap is read only in the namespace of the FlinkJob that names it; what a round gets is
 at most ten seconds old, and newer than the last edit of its FlinkJob; all of them together cost at most five reads a second
-while nothing happens; where the API server does not answer, what was last read counts.
+while nothing happens, and namespaces take turns with them; where the API server does not answer, what was last read counts,
+unless the FlinkJob was edited since.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol
 
 from flinkjob.api.codec import FlinkJob
+from flinkjob.api.program_spec import MOST_SCRIPT_BYTES
 from flinkjob.core.errors import FlinkJobError, Transient
 from flinkjob.core.job.scripts import places
 from flinkjob.core.seen import TextPlace, TextsSeen
+from flinkjob.core.shares import Line
 from flinkjob.runtime.queue import Key
 
 log = logging.getLogger(__name__)
@@ -27,6 +33,8 @@ FRESH_SECONDS = 10.0
 """For so long what was read is used without reading it again, and so often all are looked at while they are few."""
 PAUSE_SECONDS = 0.2
 """Between two reads when nothing happens."""
+READ_SECONDS = 5.0
+"""So long a read may take, so that one that hangs does not keep the others from their turn."""
 
 Name = tuple[str, str]
 """Namespace and name of a ConfigMap."""
@@ -40,7 +48,10 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class _Known:
-    """What was read of the keys that somebody names, and when; `problem`: why nothing was."""
+    """What was read of the keys that somebody names, and when it was asked for; `problem`: why nothing was.
+
+    Of a text that is longer than a script may be one character more than that is kept, by which it is refused.
+    """
 
     keys: frozenset[str]
     texts: Mapping[str, str]
@@ -69,21 +80,26 @@ class ConfigMaps:
         self._clock = clock
         self._known: dict[Name, _Known] = {}
         self._generations: dict[Key, int] = {}
+        self._names: frozenset[Name] = frozenset()  # those that are looked at in turn
+        self._listed = -math.inf  # when they were found
+        self._due: Line[Name] = Line()
+        self._resting: deque[tuple[float, Name]] = deque()  # until when, the next one first
 
     async def texts(self, key: Key, wanted: tuple[TextPlace, ...], generation: int) -> TextsSeen:
         """The texts that a FlinkJob of this generation names, or why they cannot be had."""
         edited = self._generations.get(key) != generation
-        self._generations[key] = generation
+        since = self._clock() - (0.0 if edited else FRESH_SECONDS)
         found: dict[TextPlace, str] = {}
         for name in dict.fromkeys(place.name for place in wanted):
             keys = frozenset(place.key for place in wanted if place.name == name)
-            known = await self._read((key[0], name), keys, self._clock() - (0.0 if edited else FRESH_SECONDS))
+            known = await self._read((key[0], name), keys, since, instead=not edited)
             if known.problem:
                 return TextsSeen(problem=f"spec.sql: {known.problem}")
             for place in (place for place in wanted if place.name == name):
                 if place.key not in known.texts:
                     return TextsSeen(problem=f"spec.sql: ConfigMap {name} has no text under the key {place.key}")
                 found[place] = known.texts[place.key]
+        self._generations[key] = generation
         return TextsSeen(texts=found)
 
     def forget(self, key: Key) -> None:
@@ -93,19 +109,42 @@ class ConfigMaps:
     async def run(self) -> None:
         """Look at all of them in turn, for ever."""
         while True:
+            pause = await self.turn()
+            await asyncio.sleep(pause)
+
+    async def turn(self) -> float:
+        """Look at the next one that is due, if one is; seconds until the next turn."""
+        name = self._next(self._clock())
+        if name is not None:
+            await self.look(name)
+            self._resting.append((self._clock() + FRESH_SECONDS, name))
+        if len(self._due):
+            return PAUSE_SECONDS
+        due = min([self._listed + FRESH_SECONDS, *(due for due, _ in islice(self._resting, 1))])
+        return max(due - self._clock(), PAUSE_SECONDS)
+
+    def _next(self, now: float) -> Name | None:
+        """Of those that were not looked at for a while the next one of the next namespace."""
+        if now - self._listed >= FRESH_SECONDS:
+            self._listed = now
             named = self.named()
-            for name in named:
-                await asyncio.sleep(max(PAUSE_SECONDS, FRESH_SECONDS / len(named)))
-                await self.look(name)
-            if not named:
-                await asyncio.sleep(FRESH_SECONDS)
+            for name in (name for name in named if name not in self._names):
+                self._due.add(name[0], name, now)
+            self._names = frozenset(named)
+        while self._resting and self._resting[0][0] <= now:
+            _, name = self._resting.popleft()
+            self._due.add(name[0], name, now)
+        while (taken := self._due.take(lambda _: True)) is not None:
+            if taken[1] in self._names:
+                return taken[1]
+        return None
 
     async def look(self, name: Name) -> None:
         """Read one again, and wake up the FlinkJobs that name it where it has changed."""
         before = self._known.get(name)
         if before is None:
             return  # no round has asked yet
-        now = await self._read(name, before.keys, self._clock())
+        now = await self._read(name, before.keys, self._clock(), instead=True)
         if (now.texts, now.problem) != (before.texts, before.problem):
             log.info("ConfigMap %s/%s has changed", *name)
             for key in self.named().get(name, ()):
@@ -120,23 +159,37 @@ class ConfigMaps:
         self._known = {name: known for name, known in self._known.items() if name in named}
         return named
 
-    async def _read(self, name: Name, keys: frozenset[str], since: float) -> _Known:
-        """What these keys have, not read before that time."""
+    async def _read(self, name: Name, keys: frozenset[str], since: float, *, instead: bool) -> _Known:
+        """What these keys have, not read before that time; `instead`: but where nobody answers what was read before."""
         known = self._known.get(name)
         if known is not None and known.at > since and keys <= known.keys:
             return known
+        sent = self._clock()
         keys |= known.keys if known is not None else frozenset()
         try:
-            raw = await self._reader.read_configmap(*name)
-        except Transient as error:
-            if known is not None and keys == known.keys:
+            async with asyncio.timeout(READ_SECONDS):
+                raw = await self._reader.read_configmap(*name)
+        except (Transient, TimeoutError) as error:
+            if instead and known is not None and keys == known.keys:
                 return known
-            return _Known(keys=keys, texts={}, at=self._clock(), problem=error.message)
+            late = f"the API server has not given ConfigMap {name[1]} within {READ_SECONDS:g} s"
+            problem = error.message if isinstance(error, Transient) else late
+            return _Known(keys=keys, texts={}, at=sent, problem=problem)
         except FlinkJobError as error:
             raw, problem = None, error.message
         else:
             problem = "" if raw is not None else f"ConfigMap {name[1]} does not exist"
+        return self._store(name, keys, raw, sent, problem)
+
+    def _store(self, name: Name, keys: frozenset[str], raw: dict[str, Any] | None, sent: float, problem: str) -> _Known:
+        """Note an answer to what was sent at that time, unless a later one has come before it: what counts now."""
+        known = self._known.get(name)
+        keys |= known.keys if known is not None else frozenset()
+        if known is not None and known.at > sent and keys == known.keys:
+            return known
         data = (raw or {}).get("data") or {}
-        texts = {key: str(data[key]) for key in sorted(keys) if key in data}
-        self._known[name] = now = _Known(keys=keys, texts=texts, at=self._clock(), problem=problem)
+        texts = {key: str(data[key])[: MOST_SCRIPT_BYTES + 1] for key in sorted(keys) if key in data}
+        now = _Known(keys=keys, texts=texts, at=sent, problem=problem)
+        if known is None or known.at <= sent:
+            self._known[name] = now
         return now

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from flinkjob.api.codec import FlinkJob, parse_job
+from flinkjob.api.program_spec import MOST_SCRIPT_BYTES
+from flinkjob.core.job.scripts import places
 from flinkjob.core.seen import TextPlace
 from flinkjob.kube.errors import Forbidden, KubeUnavailable
-from flinkjob.runtime.configmaps import FRESH_SECONDS, ConfigMaps
+from flinkjob.runtime.configmaps import FRESH_SECONDS, PAUSE_SECONDS, READ_SECONDS, ConfigMaps
 from flinkjob.runtime.queue import Key
+from tests.unit.runtime.conftest import World
 
 KEY = ("shop", "orders")
 MAIN, OTHER = TextPlace("sql", "main"), TextPlace("sql", "other")
@@ -22,17 +26,27 @@ class Desk:
     def __init__(self) -> None:
         self.data: dict[str, str] | None = {"main": "INSERT 1", "other": "x"}
         self.error: Exception | None = None
+        self.failing: set[str] = set()  # names that get no answer
+        self.answer = asyncio.Event()  # whether reads that were begun may end
+        self.answer.set()
         self.reads: list[Key] = []
         self.woken: list[Key] = []
         self.now = 1000.0
         self.jobs = [job("orders", "main")]
+        self.hangs = False
         self.maps = ConfigMaps(self, lambda: self.jobs, self.woken.append, clock=lambda: self.now)
 
     async def read_configmap(self, namespace: str, name: str) -> dict[str, Any] | None:
         self.reads.append((namespace, name))
         if self.error is not None:
             raise self.error
-        return {"data": self.data} if self.data is not None else None
+        if name in self.failing:
+            raise KubeUnavailable("timeout", "no answer")
+        if self.hangs:
+            await asyncio.Event().wait()
+        data = self.data
+        await self.answer.wait()
+        return {"data": data} if data is not None else None
 
     async def text(self, *places: TextPlace, generation: int = 1) -> str:
         """The texts, or what is wrong."""
@@ -41,8 +55,8 @@ class Desk:
         return seen.problem or " ".join(seen.texts[place] for place in places or (MAIN,))
 
 
-def job(name: str, key: str, namespace: str = "shop") -> FlinkJob:
-    sql = {"configMapKeyRef": {"name": "sql", "key": key}}
+def job(name: str, key: str, namespace: str = "shop", config_map: str = "sql") -> FlinkJob:
+    sql = {"configMapKeyRef": {"name": config_map, "key": key}}
     spec = {"cluster": {"url": "http://flink:8081"}, "sql": sql}
     return parse_job({"metadata": {"namespace": namespace, "name": name, "uid": name}, "spec": spec})
 
@@ -95,6 +109,21 @@ async def test_what_is_not_asked_for_is_not_read(desk: Desk) -> None:
     assert desk.reads == []
 
 
+async def test_an_older_answer_that_comes_late_does_not_count(desk: Desk) -> None:
+    await desk.text()
+    desk.now += FRESH_SECONDS
+    at_once, desk.answer = desk.answer, asyncio.Event()
+    slow = asyncio.create_task(desk.maps.look(("shop", "sql")))
+    while len(desk.reads) < 2:
+        await asyncio.sleep(0)
+    desk.data = {"main": "INSERT 2"}
+    held, desk.answer = desk.answer, at_once
+    assert await desk.text(generation=2) == "INSERT 2"
+    held.set()
+    await slow
+    assert await desk.text(generation=2) == "INSERT 2"
+
+
 @pytest.mark.parametrize(
     ("data", "says"),
     [
@@ -123,6 +152,67 @@ async def test_while_the_api_server_is_silent_the_last_text_counts(desk: Desk) -
     assert await desk.text() == "INSERT 1"
     await desk.maps.look(("shop", "sql"))
     assert desk.woken == []
+
+
+async def test_after_an_edit_of_the_job_the_last_text_does_not_count(desk: Desk) -> None:
+    await desk.text()
+    desk.data = {"main": "INSERT 2"}
+    desk.error = KubeUnavailable("timeout", "no answer")
+    assert [await desk.text(generation=2) for _ in range(2)] == ["spec.sql: no answer"] * 2
+    desk.error = None
+    assert await desk.text(generation=2) == "INSERT 2"
+    desk.error = KubeUnavailable("timeout", "no answer")
+    desk.now += FRESH_SECONDS
+    assert await desk.text(generation=2) == "INSERT 2", "from now on it is the text of this edit"
+
+
+async def test_an_edit_counts_as_read_when_every_config_map_was(desk: Desk) -> None:
+    first = TextPlace("tables", "main")
+    await desk.text(first, MAIN)
+    desk.data = {"main": "INSERT 2"}
+    desk.failing = {"sql"}
+    assert await desk.text(first, MAIN, generation=2) == "spec.sql: no answer"
+    desk.failing = set()
+    assert await desk.text(first, MAIN, generation=2) == "INSERT 2 INSERT 2"
+
+
+async def test_of_a_long_text_no_more_is_kept_than_shows_that_it_is_too_long(desk: Desk) -> None:
+    desk.data = {"main": "x" * (MOST_SCRIPT_BYTES + 1000), "other": "é" * MOST_SCRIPT_BYTES}
+    assert await desk.text() == "x" * (MOST_SCRIPT_BYTES + 1)
+    assert await desk.text(OTHER) == desk.data["other"]
+
+
+async def test_namespaces_are_looked_at_in_turn_however_many_names_one_has(desk: Desk) -> None:
+    desk.jobs = [job(f"j{number}", "main", "big", f"m{number}") for number in range(300)]
+    desk.jobs += [job("small", "main", "small"), job("two", "main", "two")]
+    for one in desk.jobs:
+        assert one.spec is not None
+        await desk.maps.texts((one.meta.namespace, one.meta.name), places(one.spec), 1)
+    desk.reads.clear()
+    for _ in range(600):
+        await desk.maps.turn()
+        desk.now += PAUSE_SECONDS
+    assert len([name for name in desk.reads if name == ("small", "sql")]) >= 10, "in two minutes"
+    assert len([name for name in desk.reads if name == ("two", "sql")]) >= 10
+    assert len({name for name in desk.reads if name[0] == "big"}) == 300
+    desk.jobs = [job("new", "main", "small")]
+    desk.now += FRESH_SECONDS
+    desk.reads.clear()
+    waits = [await desk.maps.turn() for _ in range(5)]
+    assert desk.reads == [("small", "sql")]
+    assert 0 < waits[-1] <= FRESH_SECONDS, "nothing is due before then"
+
+
+def test_a_read_that_hangs_is_given_up(world: World) -> None:
+    desk = Desk()
+    world.run(desk.text())
+    desk.hangs = True
+    desk.now += FRESH_SECONDS
+    started = world.now()
+    assert world.run(desk.text()) == "INSERT 1"
+    assert world.now() - started <= READ_SECONDS + 1
+    says = f"spec.sql: the API server has not given ConfigMap sql within {READ_SECONDS:g} s"
+    assert world.run(desk.text(generation=2)) == says
 
 
 async def test_what_nobody_names_any_more_is_forgotten(desk: Desk) -> None:

@@ -132,7 +132,10 @@ class Draft:
 
     @property
     def wanted_url(self) -> str:
-        """The address of the cluster that the spec names."""
+        """The address of the cluster that the spec names; while a text is missing a live run stays where it is."""
+        run = self.live_run
+        if self.lacks and run is not None and run.cluster_url is not None:
+            return run.cluster_url
         return self.spec.cluster.address(self.job.meta.namespace) if self.spec is not None else ""
 
     @property
@@ -149,10 +152,10 @@ class Draft:
         """The answer to a question that costs a call; raises `NeedFact` where it was not asked in this round."""
         return self.given.observation.need(fact)
 
-    def use(self, spec: FlinkJobSpec) -> None:
-        """From now on decide by this spec."""
+    def use(self, spec: FlinkJobSpec, digest: str | None = None) -> None:
+        """From now on decide by this spec; `digest`: of the run that it stands for, where that is not to be replaced."""
         self.spec = spec
-        self.digest = self.digest_of_spec(spec)
+        self.digest = digest or self.digest_of_spec(spec)
 
     # what is decided
 

@@ -1,13 +1,15 @@
 """The texts of ConfigMaps that a SQL job names: put into the spec before anything is decided by it.
 
 Called by the job decision. Invariants: what is decided by, and kept as a revision, has the texts and not their places, so
-that a rollback runs the script that ran; while a text is missing the run that is there goes on by its own revision.
+that a rollback runs the script that ran; while a text is missing the run that is there goes on by its own revision, and is
+neither upgraded, moved nor restarted by wish.
 """
 
 from __future__ import annotations
 
 from flinkjob.api.fieldclass import FieldClass, field_class
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.flinkjob_status import Rollback, Submission
 from flinkjob.api.program_spec import MOST_SCRIPT_BYTES, ScriptInit, SqlSpec
 from flinkjob.api.reasons import Reason
 from flinkjob.core.facts import ConfigMapTexts, Revision
@@ -33,12 +35,20 @@ def resolve(draft: Draft) -> None:
     if not draft.lacks:
         draft.use(spec.model_copy(update={"sql": _with_texts(spec.sql, seen)}))
         return
-    revision = draft.run.revision if draft.run is not None else None
+    run = draft.run
+    revision, digest = _to_go_on_by(run, draft.status.rollback) if run is not None else (None, None)
     old = draft.need(Revision(revision)) if revision is not None else None
-    if old is None:
+    if run is None or old is None:
         draft.spec, draft.digest = None, ""
         return
-    draft.use(with_run_fields_of(spec, old))
+    draft.use(_without_new_wishes(with_run_fields_of(spec, old), run), digest)
+
+
+def _to_go_on_by(run: Submission, taken_back: Rollback | None) -> tuple[str | None, str | None]:
+    """The revision to go on by, and the digest of the run unless that is taken back and has to be replaced."""
+    if taken_back is not None and taken_back.run_digest == run.run_digest:
+        return taken_back.revision, None
+    return run.revision, run.run_digest
 
 
 def with_run_fields_of(spec: FlinkJobSpec, old: FlinkJobSpec) -> FlinkJobSpec:
@@ -46,6 +56,11 @@ def with_run_fields_of(spec: FlinkJobSpec, old: FlinkJobSpec) -> FlinkJobSpec:
     fields = type(old).model_fields
     run = {name: getattr(old, name) for name, field in fields.items() if field_class(field) is FieldClass.RUN}
     return spec.model_copy(update=run)
+
+
+def _without_new_wishes(spec: FlinkJobSpec, run: Submission) -> FlinkJobSpec:
+    """The spec without a new nonce, which would begin anew with the old script."""
+    return spec.model_copy(update={"initial_state": spec.initial_state.model_copy(update={"nonce": run.nonce})})
 
 
 def say(draft: Draft, halt: Halt | None) -> Halt | None:

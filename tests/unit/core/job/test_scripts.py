@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from flinkjob.api.constants import ANNOTATION_RESTARTED_AT
 from flinkjob.api.enums import RunResult
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import FlinkJobStatus, Rollback
@@ -14,7 +17,7 @@ from flinkjob.core.facts import Artifact, ConfigMapTexts
 from flinkjob.core.job.decide import digest_of_spec
 from flinkjob.core.seen import TextPlace, TextsSeen
 from tests.support import inputs
-from tests.support.inputs import acts, conditions, decide, ended, job, plan_of, present, run, seen
+from tests.support.inputs import acts, cluster, conditions, decide, ended, job, plan_of, present, run, seen, silent
 from tests.unit.core.test_program import spec as parsed
 
 URL = {"url": inputs.URL}
@@ -92,6 +95,48 @@ def test_a_missing_text_touches_nothing_and_is_said_once() -> None:
     assert (acts(back), conditions(back)) == ([], "Ready, healthy")
 
 
+MOVED = NAMED | {"cluster": {"url": "http://other.example:8081"}}
+RESTARTED: dict[str, Any] = {"annotations": {ANNOTATION_RESTARTED_AT: "2026-01-01T00:00:00Z"}}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "meta"),
+    [
+        (NAMED | {"initialState": {"nonce": 2, "strategy": "None"}}, {}),
+        (NAMED | {"restartNonce": 7}, {}),
+        (MOVED, {}),
+        (NAMED, RESTARTED),
+    ],
+    ids=["from the initial state", "restart", "move", "kubectl restart"],
+)
+def test_what_is_newly_wished_waits_for_the_text(wanted: dict[str, Any], meta: dict[str, Any]) -> None:
+    elsewhere = cluster(url="http://other.example:8081") if wanted is MOVED else cluster()
+    revisions = {"kept": whole()}
+    without = seen(present(), texts=MISSING, revisions=revisions, target=elsewhere)
+    waiting = decide(job(wanted, RUNNING, **meta), without)
+    assert acts(waiting) == []
+    assert waiting.status.submission == RUNNING.submission
+    assert plan_of(waiting) == ("Hold", Reason.ScriptNotFound)
+    then = decide(job(wanted, waiting.status, **meta), replace(without, texts=TEXTS))
+    assert acts(then) in (["StopJob"], ["CancelJob"]), "and is done as soon as it is there"
+
+
+@pytest.mark.parametrize(("state", "does"), [("Suspended", "StopJob"), ("Cancelled", "CancelJob")])
+def test_a_job_can_be_stopped_while_the_text_is_missing(state: str, does: str) -> None:
+    there = seen(present(), texts=MISSING, revisions={"kept": whole()}, target=silent())
+    assert acts(decide(job(MOVED | {"state": state}, RUNNING), there)) == [does]
+
+
+def test_a_new_nonce_does_not_let_a_job_that_fails_meanwhile_lose_its_state() -> None:
+    status = FlinkJobStatus(submission=ended(RunResult.STOPPED, "file:///s", run_digest=DIGEST, revision="kept"))
+    there = seen(texts=MISSING, revisions={"kept": whole()})
+    decision = decide(job(NAMED | {"initialState": {"nonce": 2, "strategy": "None"}}, status, **RESTARTED), there)
+    (call,) = (action for action in decision.actions if isinstance(action, RunJob))
+    assert call.request.savepoint_path == "file:///s"
+    assert decision.status.submission is not None
+    assert (decision.status.submission.nonce, decision.status.submission.run_digest) == (None, DIGEST)
+
+
 def test_a_job_that_fails_meanwhile_is_started_again_with_the_script_that_it_had() -> None:
     status = FlinkJobStatus(submission=ended(RunResult.FAILED, "file:///s", run_digest=DIGEST, revision="kept"))
     there = seen(texts=MISSING, revisions={"kept": whole()})
@@ -125,6 +170,28 @@ def test_what_was_taken_back_stays_so_while_the_text_is_missing() -> None:
         assert decision.status.rollback == taken_back
     changed = decide(job(NAMED, status), seen(present(), texts=TEXTS, revisions={"kept": whole()}))
     assert changed.status.rollback is None
+
+
+def test_a_run_that_was_taken_back_is_replaced_though_the_text_is_missing() -> None:
+    bad = digest_of_spec(whole(EDITED), None)
+    taken_back = Rollback(run_digest=bad, revision="kept", from_submission=2)
+    of_run: dict[str, Any] = {"number": 2, "run_digest": bad, "revision": "new", "restored_from": "file:///s"}
+    status = FlinkJobStatus(
+        submission=run(**of_run, healthy=False),
+        rollback=taken_back,
+        healthy_revision="kept",
+        healthy_artifact=inputs.JAR,
+    )
+    revisions = {"kept": whole(), "new": whole(EDITED)}
+    stopping = decide(job(NAMED, status), seen(present(), texts=MISSING, revisions=revisions))
+    assert acts(stopping) == ["CancelJob"]
+    over = replace(status, submission=ended(RunResult.CANCELLED, **of_run, healthy=False))
+    started = decide(job(NAMED, over), seen(texts=MISSING, revisions=revisions))
+    (call,) = (action for action in started.actions if isinstance(action, RunJob))
+    assert call.request.savepoint_path == "file:///s"
+    assert started.status.submission is not None
+    assert started.status.submission.run_digest == DIGEST
+    assert started.status.rollback == taken_back
 
 
 def test_a_text_that_is_too_long_or_empty_is_as_good_as_none() -> None:
