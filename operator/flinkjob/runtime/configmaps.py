@@ -58,6 +58,11 @@ class _Known:
     at: float
     problem: str = ""
 
+    def differs_from(self, later: _Known) -> bool:
+        """Whether what is known here is not so any more."""
+        now = {key: text for key, text in later.texts.items() if key in self.keys}
+        return (now, later.problem) != (self.texts, self.problem)
+
 
 class ConfigMaps:
     """Knows the texts."""
@@ -140,15 +145,9 @@ class ConfigMaps:
         return None
 
     async def look(self, name: Name) -> None:
-        """Read one again, and wake up the FlinkJobs that name it where it has changed."""
-        before = self._known.get(name)
-        if before is None:
-            return  # no round has asked yet
-        now = await self._read(name, before.keys, self._clock(), instead=True)
-        if (now.texts, now.problem) != (before.texts, before.problem):
-            log.info("ConfigMap %s/%s has changed", *name)
-            for key in self.named().get(name, ()):
-                self._enqueue(key)
+        """Read one again, if a round has asked for it."""
+        if (known := self._known.get(name)) is not None:
+            await self._read(name, known.keys, self._clock(), instead=True)
 
     def named(self) -> dict[Name, list[Key]]:
         """The ConfigMaps that FlinkJobs name, and by which; what is known of others is forgotten."""
@@ -182,7 +181,10 @@ class ConfigMaps:
         return self._store(name, keys, raw, sent, problem)
 
     def _store(self, name: Name, keys: frozenset[str], raw: dict[str, Any] | None, sent: float, problem: str) -> _Known:
-        """Note an answer to what was sent at that time, unless a later one has come before it: what counts now."""
+        """Note an answer to what was sent at that time, unless a later one has come before it: what counts now.
+
+        Whoever it was read for, all FlinkJobs that name it are woken up where it has changed.
+        """
         known = self._known.get(name)
         keys |= known.keys if known is not None else frozenset()
         if known is not None and known.at > sent and keys == known.keys:
@@ -192,4 +194,8 @@ class ConfigMaps:
         now = _Known(keys=keys, texts=texts, at=sent, problem=problem)
         if known is None or known.at <= sent:
             self._known[name] = now
+            if known is not None and known.differs_from(now):
+                log.info("ConfigMap %s/%s has changed", *name)
+                for key in self.named().get(name, ()):
+                    self._enqueue(key)
         return now

@@ -104,6 +104,18 @@ async def test_an_edit_wakes_up_those_that_name_it_and_nobody_else(desk: Desk) -
     assert len(desk.woken) == 4
 
 
+async def test_what_a_round_of_one_job_reads_wakes_up_the_others_that_name_it(desk: Desk) -> None:
+    desk.jobs.append(job("too", "main"))
+    await desk.text()
+    desk.data = {"main": "INSERT 2"}
+    assert await desk.text(generation=2) == "INSERT 2"
+    assert ("shop", "too") in desk.woken
+    desk.woken.clear()
+    desk.now += 1
+    await desk.maps.look(("shop", "sql"))
+    assert desk.woken == []
+
+
 async def test_what_is_not_asked_for_is_not_read(desk: Desk) -> None:
     await desk.maps.look(("shop", "sql"))
     assert desk.reads == []
