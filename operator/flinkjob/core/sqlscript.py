@@ -30,7 +30,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-# Flink reads this statement by itself, before its lexer: in a value without quotes there are no comments and no strings.
+# Flink reads a SET before its lexer does: a value without quotes has no comments and no strings in it.
 _SET = re.compile(
     r"(?P<set>SET(?>\s+)(?!--|//|/\*)(?>[^';=\s]+)(?>\s*)=(?>\s*)(?!')(?>[^;\s]+))", re.IGNORECASE | re.ASCII
 )
