@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.integration import Lab, submission, wait_until
+from tests.support.integration import NO_CHECKPOINT, Lab, submission, wait_until
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.kube, pytest.mark.flink]
 @pytest.mark.report("slow-savepoints")
 @pytest.mark.behaviour(56)
 def test_savepoints_that_take_longer_than_their_interval_pile_up(lab: Lab) -> None:
-    manifest = lab.start("slow-saves", "--snapshot-ms", "1200", checkpoint={"interval": "1h"})
+    manifest = lab.start("slow-saves", "--snapshot-ms", "1200", checkpoint=NO_CHECKPOINT)
     (job,) = lab.flink_jobs("slow-saves")
     savepoints = {"directory": lab.savepoint_directory("slow-saves"), "interval": "1s"}
     lab.edit(manifest, savepoints=savepoints)
@@ -38,7 +38,7 @@ def test_savepoints_that_take_longer_than_their_interval_pile_up(lab: Lab) -> No
 @pytest.mark.report("slow-savepoints")
 @pytest.mark.behaviour(33)
 def test_an_upgrade_makes_a_slow_savepoint_fail(lab: Lab) -> None:
-    manifest = lab.start("waits-upgrade", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
+    manifest = lab.start("waits-upgrade", "--snapshot-ms", "2500", checkpoint=NO_CHECKPOINT)
     lab.apply(lab.savepoint("waits-1", "waits-upgrade"))
     lab.savepoint_phase("waits-1", "InProgress")
     lab.edit(manifest, restartNonce=1)
@@ -51,7 +51,7 @@ def test_an_upgrade_makes_a_slow_savepoint_fail(lab: Lab) -> None:
 @pytest.mark.behaviour(40)
 @pytest.mark.fault("people-edit-during-an-upgrade")
 def test_an_upgrade_that_is_reverted_during_its_slow_savepoint_leaves_the_job_down(lab: Lab) -> None:
-    manifest = lab.start("revert", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
+    manifest = lab.start("revert", "--snapshot-ms", "2500", checkpoint=NO_CHECKPOINT)
     lab.edit(manifest, restartNonce=1)
     lab.wait("revert", lambda job: "operation" in job["status"], "being stopped")
     lab.edit(manifest)
@@ -64,7 +64,7 @@ def test_an_upgrade_that_is_reverted_during_its_slow_savepoint_leaves_the_job_do
 @pytest.mark.fault("people-edit-during-an-upgrade")
 def test_every_edit_during_a_slow_savepoint_takes_another_savepoint(lab: Lab) -> None:
     """One stop, and then the spec of that moment; no record is lost or doubled."""
-    manifest = lab.start("impatient", "--snapshot-ms", "1500", checkpoint={"interval": "1h"})
+    manifest = lab.start("impatient", "--snapshot-ms", "1500", checkpoint=NO_CHECKPOINT)
     lab.edit(manifest, restartNonce=1)
     lab.wait("impatient", lambda job: "operation" in job["status"], "being stopped")
     for nonce in (2, 3, 4):

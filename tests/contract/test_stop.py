@@ -81,7 +81,7 @@ async def test_a_failed_stop_leaves_the_job_running(target: Target) -> None:
 
 async def test_a_stop_that_takes_longer_than_a_checkpoint_may_fails_and_restarts_the_tasks(target: Target) -> None:
     limits = {
-        "execution.checkpointing.interval": "1h",
+        "execution.checkpointing.interval": "1000h",
         "execution.checkpointing.timeout": "5s",
         "execution.checkpointing.tolerable-failed-checkpoints": "100",
     }

@@ -240,7 +240,7 @@ def test_a_savepoint_fails_while_the_flag_is_there(
 ) -> None:
     flag = tmp_path / "flag"
     arguments = ["--snapshot-fail-while", str(flag), "--restart", "none"]
-    config = {"execution.checkpointing.interval": "1h"}
+    config = {"execution.checkpointing.interval": "1000h"}
     job = driver.run(driver.upload(demo_jar), *arguments, config=config)
     driver.wait_state(job, ["RUNNING"])
     with flink.http() as http:

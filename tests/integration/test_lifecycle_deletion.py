@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.integration import ControlPlane, FlinkProxy, Kube, Lab, OperatorProcess, submission
+from tests.support.integration import NO_CHECKPOINT, ControlPlane, FlinkProxy, Kube, Lab, OperatorProcess, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
@@ -83,7 +83,7 @@ def test_orphan_and_apply_again(lab: Lab) -> None:
 @pytest.mark.behaviour(72)
 def test_by_force(lab: Lab, tmp_path: Path) -> None:
     flag = tmp_path / "failing"
-    lab.start("forced", "--snapshot-fail-while", str(flag), checkpoint={"interval": "1h"})
+    lab.start("forced", "--snapshot-fail-while", str(flag), checkpoint=NO_CHECKPOINT)
     flag.touch()
     lab.delete("forced")
     lab.wait("forced", lambda job: job["status"]["phase"] == "Deleting", "deleting")
@@ -95,7 +95,7 @@ def test_by_force(lab: Lab, tmp_path: Path) -> None:
 
 @pytest.mark.fault("people-delete-during-an-upgrade")
 def test_while_it_is_being_upgraded(lab: Lab) -> None:
-    manifest = lab.start("mid", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
+    manifest = lab.start("mid", "--snapshot-ms", "2500", checkpoint=NO_CHECKPOINT)
     lab.edit(manifest, restartNonce=1)
     lab.wait("mid", lambda job: "operation" in job["status"], "being stopped")
     lab.delete("mid")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.byhand import run_by_hand
-from tests.support.integration import FlinkProxy, Lab, Object, Refused, submission
+from tests.support.integration import NO_CHECKPOINT, FlinkProxy, Lab, Object, Refused, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
@@ -261,7 +261,7 @@ def test_deleted_with_its_data_when_its_job_is_gone(lab: Lab) -> None:
 
 @pytest.mark.invariant(7)
 def test_the_newest_state_of_a_running_job_stays(lab: Lab) -> None:
-    lab.start("newest", checkpoint={"interval": "1h"})
+    lab.start("newest", checkpoint=NO_CHECKPOINT)
     for name, timeout in (("newest-1", "60s"), ("newest-2", "3s")):
         lab.apply(lab.savepoint(name, "newest", deletion={"policy": "Delete", "timeout": timeout}))
         lab.savepoint_phase(name, "Completed")
@@ -292,7 +292,7 @@ def test_its_time_to_live(lab: Lab) -> None:
 
 
 def test_one_that_is_completed_after_its_timeout(lab: Lab) -> None:
-    lab.start("tardy", "--snapshot-ms", "8000", checkpoint={"interval": "1h"})
+    lab.start("tardy", "--snapshot-ms", "8000", checkpoint=NO_CHECKPOINT)
     lab.apply(lab.savepoint("tardy-1", "tardy", timeout="6s"))
     assert error(lab.savepoint_phase("tardy-1", "Failed")) == "Timeout"
     found = lab.kube.wait_for(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.integration import Lab, conditions, submission
+from tests.support.integration import NO_CHECKPOINT, Lab, conditions, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
@@ -48,7 +48,7 @@ def test_a_savepoint_of_a_running_job(lab: Lab, format_type: str) -> None:
 @pytest.mark.parametrize("kind", ["Full", "Configured"])
 def test_a_checkpoint(lab: Lab, kind: str) -> None:
     name = f"cp-{kind.lower()}"
-    lab.start(name, checkpoint={"interval": "1h"})
+    lab.start(name, checkpoint=NO_CHECKPOINT)
     lab.apply(lab.savepoint(f"{name}-1", name, type="Checkpoint", checkpointType=kind))
     lab.savepoint_phase(f"{name}-1", "Completed")
     job_id = submission(lab.get(name))["jobId"]
@@ -105,7 +105,7 @@ def test_a_hold_is_released_by_state(lab: Lab) -> None:
 @pytest.mark.copying("intent-before-stop")
 @pytest.mark.fault("people-edit-during-a-savepoint")
 def test_an_edit_during_the_stop_lifts_the_hold(lab: Lab) -> None:
-    manifest = lab.start("lifted", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
+    manifest = lab.start("lifted", "--snapshot-ms", "2500", checkpoint=NO_CHECKPOINT)
     lab.apply(lab.savepoint("lifted-1", "lifted", mode="Stop"))
     lab.savepoint_phase("lifted-1", "InProgress")
     lab.edit(manifest, restartNonce=1)
@@ -116,7 +116,7 @@ def test_an_edit_during_the_stop_lifts_the_hold(lab: Lab) -> None:
 
 @pytest.mark.fault("people-two-stops")
 def test_wishes_join_the_stop_in_flight(lab: Lab) -> None:
-    manifest = lab.start("joined", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
+    manifest = lab.start("joined", "--snapshot-ms", "2500", checkpoint=NO_CHECKPOINT)
     lab.apply(lab.savepoint("joined-1", "joined", mode="Stop"))
     lab.wait("joined", lambda job: "operation" in job["status"], "being stopped")
     lab.edit(manifest, state="Suspended")
@@ -143,7 +143,7 @@ def test_two_stops_at_once(lab: Lab) -> None:
 @pytest.mark.behaviour(64)
 @pytest.mark.fault("people-delete-a-savepoint")
 def test_deleted_while_in_progress(lab: Lab) -> None:
-    lab.start("dropped", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
+    lab.start("dropped", "--snapshot-ms", "2500", checkpoint=NO_CHECKPOINT)
     lab.apply(lab.savepoint("dropped-1", "dropped"))
     lab.savepoint_phase("dropped-1", "InProgress")
     lab.delete("dropped-1", "FlinkSavepoint")
@@ -155,7 +155,7 @@ def test_deleted_while_in_progress(lab: Lab) -> None:
 
 @pytest.mark.behaviour(64)
 def test_a_stop_goes_on_when_its_object_is_deleted(lab: Lab) -> None:
-    lab.start("goes-on", "--snapshot-ms", "2500", checkpoint={"interval": "1h"})
+    lab.start("goes-on", "--snapshot-ms", "2500", checkpoint=NO_CHECKPOINT)
     lab.apply(lab.savepoint("goes-on-1", "goes-on", mode="Stop"))
     lab.savepoint_phase("goes-on-1", "InProgress")
     lab.delete("goes-on-1", "FlinkSavepoint")
@@ -168,7 +168,7 @@ def test_a_stop_goes_on_when_its_object_is_deleted(lab: Lab) -> None:
 @pytest.mark.fault("flink-checkpoint-declined")
 def test_a_savepoint_that_fails_is_tried_again(lab: Lab, tmp_path: Path) -> None:
     flag = tmp_path / "failing"
-    lab.start("flaky", "--snapshot-fail-while", str(flag), checkpoint={"interval": "1h"})
+    lab.start("flaky", "--snapshot-fail-while", str(flag), checkpoint=NO_CHECKPOINT)
     flag.touch()
     lab.apply(lab.savepoint("flaky-1", "flaky", backoffLimit=0))
     found = lab.savepoint_phase("flaky-1", "Failed")

@@ -10,12 +10,13 @@ from deploy.local.records import check_exactly_once, committed_records, restores
 from deploy.local.restdriver import RestDriver
 from deploy.local.s3 import S3Server
 from tests.support.kube import Kube, Object, Refused, condition, conditions, secret
-from tests.support.lab import TERMINAL, Lab, submission
+from tests.support.lab import NO_CHECKPOINT, TERMINAL, Lab, submission
 from tests.support.operator import USER, OperatorProcess, operator_kubeconfig
 from tests.support.proxy import Fault, FlinkProxy
 from tests.support.site import Site
 
 __all__ = [
+    "NO_CHECKPOINT",
     "TERMINAL",
     "USER",
     "ControlPlane",

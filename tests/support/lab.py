@@ -23,6 +23,8 @@ from tests.support.kube import DEADLINE, Absent, Kube, Object, condition
 from tests.support.operator import OperatorProcess
 
 API_VERSION = "flinkjob.dev/v1alpha1"
+NO_CHECKPOINT = {"interval": "1000h"}
+"""`spec.checkpoint` of a job that takes none: Flink takes the first one at a random moment of the first interval."""
 TERMINAL = frozenset({"FINISHED", "CANCELED", "FAILED"})
 
 
