@@ -73,11 +73,18 @@ def statuses(tmp_path_factory: pytest.TempPathFactory) -> Mapping[Kind, list[Any
     return seen
 
 
+def _whole(text: str) -> int:
+    number = int(text)
+    if not -(2**63) <= number < 2**63:
+        raise ValueError("the API server refuses integers of more than 64 bits")
+    return number
+
+
 def _as_sent(value: Any) -> Any:
     """As the API server sends it: JSON, no text that is none, and no more than a part of an object may have."""
     text = dump(value)
     try:
-        return json.loads(text.decode(errors="replace")) if len(text) <= MOST_BYTES else None
+        return json.loads(text.decode(errors="replace"), parse_int=_whole) if len(text) <= MOST_BYTES else None
     except (ValueError, RecursionError):
         return None
 

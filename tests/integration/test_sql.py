@@ -44,7 +44,7 @@ def script(mark: str, *inserts: str) -> str:
 def counted(lab: Lab, mark: str) -> int:
     """The highest count that was printed."""
     found = [0]
-    for log in lab.flink.directory.rglob("*.log"):
+    for log in (lab.flink.directory / "logs").glob("*.log"):
         found += [int(n) for n in re.findall(rf"{mark}(?::\d+)?> \+[IU]\[\d, (\d+)\]", log.read_text(errors="replace"))]
     return max(found)
 
