@@ -11,6 +11,7 @@ from collections import Counter
 import pytest
 from xdist.remote import Producer
 
+from deploy.local.ports import SHARE, share_of
 from tests.parallel.accounts import Accounts
 from tests.parallel.names import Names
 from tests.parallel.progress import Progress
@@ -31,6 +32,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Who controls workers shows progress; who runs tests counts."""
     config.pluginmanager.register(Names(), "flinkjob-names")
+    if (worker := getattr(config, "workerinput", None)) is not None:
+        os.environ[SHARE] = share_of(int(worker["workerid"].removeprefix("gw")), worker["workercount"])
     if config.getoption("tx", None) and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Progress(config), "flinkjob-progress")
     else:
