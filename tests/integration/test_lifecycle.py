@@ -10,6 +10,7 @@ from deploy.local.demojob import ENTRY_CLASS
 from flinkjob.core.identity import Owner
 from tests.support.integration import (
     Lab,
+    Object,
     build_demo_jar,
     check_exactly_once,
     condition,
@@ -203,13 +204,17 @@ def test_a_failed_job_is_restarted_from_its_state(lab: Lab, tmp_path: Path) -> N
     lab.start("fails", *arguments, restart={"initialDelay": "5s", "maxDelay": "5s"})
     lab.checkpointed(lab.flink_jobs("fails")[0]["jid"])
     healed.unlink()
-    found = lab.wait("fails", lambda job: job["status"].get("lastFailure"), "failed")
+
+    def is_failed(job: Object) -> bool:
+        """Flink's exception may be known a moment before its job is FAILED."""
+        return "lastFailure" in job["status"] and condition(job, "Ready")["reason"] == "JobFailed"
+
+    found = lab.wait("fails", is_failed, "failed")
     assert found["status"]["phase"] == "Restarting"
     assert conditions(found).items() >= {"Ready": "False", "Reconciling": "True", "Healthy": "False"}.items()
     failure = found["status"]["lastFailure"]
     assert "fails on purpose after 150 records" in failure["rootCause"]
     assert "\n" not in failure["rootCause"]
-    assert condition(found, "Ready")["reason"] == "JobFailed"
     lab.wait("fails", lambda _: "JobFailed" in lab.reasons("fails"), "told")
     healed.touch()
     found = lab.wait("fails", lambda job: job["status"].get("phase") == "Running" and submission(job)["number"] > 1, "")
