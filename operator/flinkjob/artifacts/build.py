@@ -10,12 +10,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
-import sys
-from asyncio.subprocess import DEVNULL, PIPE
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +22,7 @@ from flinkjob.artifacts.errors import ArtifactInvalid, ArtifactUnavailable
 from flinkjob.artifacts.fetch import Artifact, ArtifactStore
 from flinkjob.artifacts.merge import ADDED_BYTES
 from flinkjob.artifacts.runners import Runners
+from flinkjob.childprocess import child
 from flinkjob.core.program import Recipe, ScriptPart, runner_of
 
 log = logging.getLogger(__name__)
@@ -156,24 +154,12 @@ def _same_content(recorded: str, digest: str) -> bool:
 async def _make(order: dict[str, Any], size: int) -> str:
     """Make a jar in a process of its own; what a person should know of it."""
     limits = {"AS": MEMORY_BYTES, "CPU": CPU_SECONDS, "FSIZE": size}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "flinkjob.artifacts.mergechild"),
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=DEVNULL,
-        limit=LONGEST_ANSWER,
-        start_new_session=True,  # what ends the operator ends it in order
-        env={**os.environ, "MALLOC_ARENA_MAX": "2"},
-    )
-    try:
-        async with asyncio.timeout(SECONDS):
-            said, _ = await process.communicate(json.dumps(order | {"limits": limits}).encode())
-    except TimeoutError:
-        raise ArtifactUnavailable("build", f"jar: it could not be made within {SECONDS:.0f} s") from None
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+    async with child("flinkjob.artifacts.mergechild", limit=LONGEST_ANSWER) as process:
+        try:
+            async with asyncio.timeout(SECONDS):
+                said, _ = await process.communicate(json.dumps(order | {"limits": limits}).encode())
+        except TimeoutError:
+            raise ArtifactUnavailable("build", f"jar: it could not be made within {SECONDS:.0f} s") from None
     try:
         answer = json.loads(said)
     except ValueError:

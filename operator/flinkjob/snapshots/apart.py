@@ -9,15 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import signal
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
+from flinkjob.childprocess import child
 from flinkjob.core.errors import FlinkJobError, Transient
 from flinkjob.snapshots.copying import Progress
 from flinkjob.snapshots.orders import (
@@ -37,7 +36,7 @@ MIB = 1024 * 1024
 STANDSTILL = 600.0
 """Seconds: no progress for so long ends it. A piece of 4 MiB, a page of a list or an answer never takes that long."""
 LONGEST_LINE = 64 * 1024
-_FEW_THREADS = {"TOKIO_WORKER_THREADS": "2", "MALLOC_ARENA_MAX": "2"}
+_FEW_THREADS = {"TOKIO_WORKER_THREADS": "2"}
 
 Answer = Callable[[Mapping[str, Any]], Awaitable[Any]]
 """What is said to a question of the process; raises `FlinkJobError` where it must not go on."""
@@ -74,22 +73,10 @@ class _Apart:
         self._pace = Pace()
 
     async def run(self, order: Mapping[str, Any]) -> dict[str, Any]:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "flinkjob.snapshots.child", str(self._memory * MIB)),
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=DEVNULL,
-            limit=LONGEST_LINE,
-            start_new_session=True,  # what ends the operator ends it in order
-            env={**os.environ, **_FEW_THREADS},
-        )
-        try:
+        memory = str(self._memory * MIB)
+        async with child("flinkjob.snapshots.child", memory, limit=LONGEST_LINE, environment=_FEW_THREADS) as process:
             await _say(process, order)
             return await self._follow(process)
-        finally:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
 
     async def _follow(self, process: Process) -> dict[str, Any]:
         assert process.stdout is not None
