@@ -21,13 +21,6 @@ from flinkjob.observability.logging import JsonFormatter, TextFormatter
 from tests.model.plant import Plant, plant
 from tests.support.crdschema import misfits, status_schema
 
-SPEC: dict[str, Any] = {
-    "cluster": {"url": "http://flink-a"},
-    "jar": {"uri": "http://jars/v1.jar"},
-    "checkpoint": {"interval": "1s"},
-    "savepoints": {"directory": "file:/sp"},
-    "deletion": {"policy": "Cancel", "timeout": "20s"},
-}
 FIELDS = (
     ("flink-version", "refresh-interval", "web-submit"),
     ("id", "checkpointId"),
@@ -121,14 +114,7 @@ def _live(world: Plant, fields: tuple[str, ...], values: Iterator[Any], caplog: 
     world.kube.on_status = check
     http = world.operator.http
     http._transport = Poisoned(http._transport, fields, values)
-    world.kube.apply(Kind.FLINK_JOB, "a", SPEC)
-    world.pass_time(8)
-    world.kube.apply(Kind.FLINK_SAVEPOINT, "s", {"jobRef": {"name": "a"}, "mode": "Trigger"})
-    world.pass_time(8)
-    world.kube.apply(Kind.FLINK_JOB, "a", SPEC | {"args": ["--rate", "5"]})
-    world.pass_time(8)
-    world.kube.delete(Kind.FLINK_JOB, "a")
-    world.pass_time(90)
+    world.live_through(deletion=90)
     assert misfit == []
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
     assert world.job("a") is None

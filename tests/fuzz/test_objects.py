@@ -38,13 +38,6 @@ EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
 META: dict[str, Any] = {"namespace": "ns", "name": "a", "uid": "u", "resourceVersion": "5", "generation": 3}
 MOST_BYTES = 400_000
 T = TypeVar("T")
-WORLD: dict[str, Any] = {
-    "cluster": {"url": "http://flink-a"},
-    "jar": {"uri": "http://jars/v1.jar"},
-    "checkpoint": {"interval": "1s"},
-    "savepoints": {"directory": "file:/sp"},
-    "deletion": {"policy": "Cancel", "timeout": "20s"},
-}
 
 
 def _specs(kind: str) -> list[Any]:
@@ -61,14 +54,7 @@ def statuses(tmp_path_factory: pytest.TempPathFactory) -> Mapping[Kind, list[Any
     seen: dict[Kind, list[Any]] = {Kind.FLINK_JOB: [], Kind.FLINK_SAVEPOINT: []}
     with plant(tmp_path_factory.mktemp("world")) as world:
         world.kube.on_status = lambda kind, obj: seen[kind].append(obj["status"])
-        world.kube.apply(Kind.FLINK_JOB, "a", WORLD)
-        world.pass_time(8)
-        world.kube.apply(Kind.FLINK_SAVEPOINT, "s", {"jobRef": {"name": "a"}, "mode": "Trigger"})
-        world.pass_time(8)
-        world.kube.apply(Kind.FLINK_JOB, "a", WORLD | {"args": ["--rate", "5"]})
-        world.pass_time(8)
-        world.kube.delete(Kind.FLINK_JOB, "a")
-        world.pass_time(30)
+        world.live_through(deletion=30)
     assert all(seen.values())
     return seen
 

@@ -270,6 +270,16 @@ class OperatorInstance:
         await self.http.aclose()
 
 
+SPEC: dict[str, Any] = {
+    "cluster": {"url": "http://flink-a"},
+    "jar": {"uri": "http://jars/v1.jar"},
+    "checkpoint": {"interval": "1s"},
+    "savepoints": {"directory": "file:/sp"},
+    "deletion": {"policy": "Cancel", "timeout": "20s"},
+}
+"""Of a FlinkJob that has all that a life needs."""
+
+
 class Plant:
     """The world; use `plant()`."""
 
@@ -301,6 +311,21 @@ class Plant:
             assert not self.busy, self.busy
             if self.operator.faults.dead and revive:
                 self.restart()
+
+    def live_through(self, *, deletion: float) -> None:
+        """A FlinkJob "a" runs, has a savepoint "s" taken, is changed and deleted.
+
+        Args:
+            deletion: so many seconds pass after that.
+        """
+        self.kube.apply(Kind.FLINK_JOB, "a", SPEC)
+        self.pass_time(8)
+        self.kube.apply(Kind.FLINK_SAVEPOINT, "s", {"jobRef": {"name": "a"}, "mode": "Trigger"})
+        self.pass_time(8)
+        self.kube.apply(Kind.FLINK_JOB, "a", SPEC | {"args": ["--rate", "5"]})
+        self.pass_time(8)
+        self.kube.delete(Kind.FLINK_JOB, "a")
+        self.pass_time(deletion)
 
     def restart(self) -> None:
         """Kill the operator and start another one."""
