@@ -24,7 +24,7 @@ def crashing(lab: Lab, name: str, **spec: Any) -> dict[str, Any]:
     lab.apply(manifest)
     lab.wait(name, lambda job: submission(job).get("running"), "seen with all tasks running")
     job_id = submission(lab.get(name))["jobId"]
-    wait_until(lambda: lab.rest(f"/jobs/{job_id}")["state"] == "RESTARTING", timeout=60, what="a crash")
+    wait_until(lambda: lab.state_in_flink(job_id) == "RESTARTING", timeout=60, what="a crash")
     return manifest
 
 

@@ -9,11 +9,6 @@ from tests.support.integration import Lab, submission
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
 
-def vertices(lab: Lab, job_id: str) -> list[int]:
-    """The parallelism of each vertex, as Flink runs them, sorted."""
-    return sorted(vertex["parallelism"] for vertex in lab.rest(f"/jobs/{job_id}")["vertices"])
-
-
 def at_run(lab: Lab, name: str, number: int) -> str:
     """The job of a run that runs."""
     return str(submission(lab.running(name, number))["jobId"])
@@ -26,11 +21,11 @@ def test_the_job_is_reported_at_a_parallelism_that_its_program_does_not_have(spa
     lab = spare_lab
     manifest = lab.start("stubborn", "--own-parallelism", "2")
     before = submission(lab.get("stubborn"))["jobId"]
-    assert vertices(lab, before) == [2, 2]
+    lab.runs_with(before, 2, 2)
     lab.edit(manifest, parallelism=3)
     found = lab.wait("stubborn", lambda job: submission(job).get("parallelism") == 3, "noted", 60)
     assert (submission(found)["jobId"], found["status"]["job"]["parallelism"]) == (before, 2)
-    assert vertices(lab, before) == [2, 2]
+    lab.runs_with(before, 2, 2)
     lab.told_exactly("stubborn", ParallelismFixed=1, Rescaled=0, Submitted=1)
     assert lab.savepoints_on_disk("stubborn") == []
 
@@ -41,16 +36,16 @@ def test_an_operator_that_is_pinned_to_one_task_runs_three_times_after_kubectl_s
     """From 1 on the chains change, so the job is replaced; from 2 on they stay, and it is rescaled in place."""
     lab = spare_lab
     lab.start("pinned", "--pin-count", "1")
-    assert vertices(lab, at_run(lab, "pinned", 1)) == [1, 1]
+    lab.runs_with(at_run(lab, "pinned", 1), 1, 1)
     lab.checkpointed(at_run(lab, "pinned", 1))
     lab.kube.scale(lab.namespace, "pinned", 2)
     second = at_run(lab, "pinned", 2)
-    assert vertices(lab, second) == [1, 2, 2]
+    lab.runs_with(second, 1, 2, 2)
     lab.checkpointed(second)
     lab.kube.scale(lab.namespace, "pinned", 3)
     lab.wait("pinned", lambda job: submission(job).get("parallelism") == 3, "rescaled", 60)
     assert at_run(lab, "pinned", 2) == second
-    assert vertices(lab, second) == [1, 3, 3]
+    lab.runs_with(second, 1, 3, 3)
     lab.checkpointed(second, 2)
     lab.told_exactly("pinned", Rescaled=1, Submitted=2)
     assert any("1 to 3" in each["message"] for each in lab.kube.events(lab.namespace, "pinned"))

@@ -19,12 +19,12 @@ def test_an_old_program_runs_on_when_its_flinkjob_is_created_again_with_other_ar
     lab.checkpointed(before["jid"])
     lab.delete(name)
     lab.gone(name)
-    assert lab.rest(f"/jobs/{before['jid']}")["state"] == "RUNNING"
+    assert lab.state_in_flink(before["jid"]) == "RUNNING"
     manifest["spec"]["args"][-1] = "second"
     lab.apply(manifest)
     found = lab.running(name, 2)
     assert submission(found)["restoredFrom"]
-    assert lab.rest(f"/jobs/{before['jid']}")["state"] == "FINISHED"
+    assert lab.state_in_flink(before["jid"]) == "FINISHED"
     config = lab.rest(f"/jobs/{submission(found)['jobId']}/config")
     assert config["execution-config"]["user-config"] == {"own": "second"}
     messages = [each["message"] for each in lab.kube.events(lab.namespace, name) if each["reason"] == "Adopted"]

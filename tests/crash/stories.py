@@ -227,8 +227,7 @@ def oldest_gone(lab: Lab) -> None:
 def rescaled(lab: Lab) -> None:
     """The same run goes on with its new parallelism."""
     lab.wait(NAME, lambda job: submission(job).get("parallelism") == 2, "at parallelism 2", DEADLINE)
-    found = lab.running(NAME, 1, deadline=DEADLINE)
-    assert [v["parallelism"] for v in lab.rest(f"/jobs/{submission(found)['jobId']}")["vertices"]][-1] == 2
+    lab.runs_with(submission(lab.running(NAME, 1, deadline=DEADLINE))["jobId"], 2, 2)
 
 
 IN_FILES = {"execution.checkpointing.data-inline-threshold": "0"}

@@ -13,10 +13,6 @@ from tests.support.integration import Lab, condition, submission, wait_until
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
 
-def state(lab: Lab, flink_job: str) -> str:
-    return str(lab.rest(f"/jobs/{flink_job}")["state"])
-
-
 def with_note(manifest: dict[str, Any], flink_job: str) -> dict[str, Any]:
     """The manifest with the annotation that asks for the adoption."""
     return manifest | {"metadata": manifest["metadata"] | {"annotations": {"flinkjob.dev/adopt": flink_job}}}
@@ -36,7 +32,7 @@ def test_a_job_that_somebody_started(lab: Lab) -> None:
 
     lab.edit(with_note(manifest, flink_job), restartNonce=1)
     found = lab.running("adopts", 2)
-    assert state(lab, flink_job) == "FINISHED"
+    assert lab.state_in_flink(flink_job) == "FINISHED"
     assert submission(found)["restoredFrom"]
     lab.checkpointed(submission(found)["jobId"], 2)
     lab.exactly_once("adopts")
@@ -51,7 +47,7 @@ def test_a_job_of_another_flinkjob_is_not_taken(lab: Lab) -> None:
     lab.apply(with_note(lab.job("thief"), job["jid"]))
     found = lab.stalled("thief", "OwnedByOther")
     assert "shared/rightful" in condition(found, "Stalled")["message"]
-    assert state(lab, job["jid"]) == "RUNNING"
+    assert lab.state_in_flink(job["jid"]) == "RUNNING"
     assert lab.flink_jobs("thief") == []
     lab.running("rightful", 1)
 
@@ -67,7 +63,7 @@ def test_a_status_that_somebody_wrote_moves_no_job_of_others(lab: Lab, own_lab: 
     lab.stalled("forger", "OwnedByOther")
     lab.delete("forger")
     lab.gone("forger")
-    assert state(lab, job["jid"]) == "RUNNING"
+    assert lab.state_in_flink(job["jid"]) == "RUNNING"
     lab.cancel_in_flink(own["jid"])
 
 
@@ -81,7 +77,7 @@ def test_a_job_of_the_same_name_of_another_operator(lab: Lab) -> None:
     found = lab.stalled("both", "OwnedByOther")
     assert theirs in condition(found, "Stalled")["message"]
     assert "blue" in condition(found, "Stalled")["message"]
-    assert (lab.flink_jobs("both"), state(lab, theirs)) == ([], "RUNNING")
+    assert (lab.flink_jobs("both"), lab.state_in_flink(theirs)) == ([], "RUNNING")
     lab.cancel_in_flink(theirs)
     assert submission(lab.running("both", 1))["reason"] == "Initial"
 
@@ -135,7 +131,7 @@ def test_nothing_is_submitted_beside_a_stray(lab: Lab) -> None:
     lab.edit(manifest, state="Running")
     found = lab.stalled("haunted", "StrayJob")
     assert stray in condition(found, "Stalled")["message"]
-    assert state(lab, stray) == "RUNNING", "what cannot be known is told, not touched"
+    assert lab.state_in_flink(stray) == "RUNNING", "what cannot be known is told, not touched"
     assert submission(found)["number"] == 1
     lab.cancel_in_flink(stray)
     found = lab.running("haunted", 2)
@@ -152,15 +148,15 @@ def test_a_stray_beside_a_live_run(lab: Lab) -> None:
     lab.kube.patch("FlinkJob", lab.namespace, "beside", {"status": {"submission": {"number": 5}}}, status=True)
     owner = Owner("shared", "shared", "beside")
     older = run_by_hand(lab, "--rate", "10", with_id=job_id(owner, uid, 4))
-    wait_until(lambda: state(lab, older) == "CANCELED", timeout=30, what="the older run cancelled")
+    wait_until(lambda: lab.state_in_flink(older) == "CANCELED", timeout=30, what="the older run cancelled")
     newer = run_by_hand(lab, "--rate", "10", with_id=job_id(owner, uid, 9))
     found = lab.stalled("beside", "StrayJob")
     assert condition(found, "Healthy")["status"] == "True"
-    assert state(lab, newer) == "RUNNING"
+    assert lab.state_in_flink(newer) == "RUNNING"
     lab.cancel_in_flink(newer)
     found = lab.running("beside", 5)
     assert submission(found)["jobId"] == current
-    assert state(lab, current) == "RUNNING"
+    assert lab.state_in_flink(current) == "RUNNING"
     lab.told_once("StrayJob", "beside")
 
 
@@ -199,6 +195,6 @@ def test_a_job_that_no_flinkjob_claims_is_told(own_lab: Lab) -> None:
         timeout=30,
         what="told",
     )
-    assert state(own_lab, job["jid"]) == "RUNNING"
+    assert own_lab.state_in_flink(job["jid"]) == "RUNNING"
     own_lab.cancel_in_flink(job["jid"])
     own_lab.names.remove("left-alone")

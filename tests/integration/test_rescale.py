@@ -9,17 +9,12 @@ from tests.support.integration import Lab, Refused, condition, conditions, resto
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
 
-def tasks(lab: Lab, job_id: str) -> set[int]:
-    """The parallelism of the job's vertices, as Flink runs them."""
-    return {vertex["parallelism"] for vertex in lab.rest(f"/jobs/{job_id}")["vertices"]}
-
-
 def at(lab: Lab, name: str, parallelism: int, number: int = 1) -> dict[str, object]:
     """The job runs with this parallelism, as this submission; returns its submission."""
     lab.wait(name, lambda job: submission(job).get("parallelism") == parallelism, f"at {parallelism}", 60)
     found = lab.running(name, number)
     run = submission(found)
-    assert tasks(lab, run["jobId"]) == {parallelism}
+    lab.runs_with(run["jobId"], parallelism, parallelism)
     assert found["status"]["parallelism"] == parallelism
     assert found["status"]["job"]["parallelism"] == parallelism
     return run
@@ -66,7 +61,7 @@ def test_without_the_slots_the_job_runs_on(spare_lab: Lab) -> None:
     found = lab.wait("greedy", lambda each: condition(each, "Ready")["reason"] == "NotEnoughSlots", "told")
     assert "needs as many slots" in condition(found, "Ready")["message"]
     assert conditions(found)["Healthy"] == "True"
-    assert tasks(lab, job["jid"]) == {1}
+    lab.runs_with(job["jid"], 1, 1)
     lab.edit(manifest, parallelism=2)
     assert at(lab, "greedy", 2)["jobId"] == job["jid"]
 

@@ -18,10 +18,6 @@ def path_of(found: Object) -> Path:
     return Path(found["status"]["location"].removeprefix("file:"))
 
 
-def state(lab: Lab, flink_job: str) -> str:
-    return str(lab.rest(f"/jobs/{flink_job}/status")["status"])
-
-
 def error(found: Object) -> str:
     return str(found["status"]["error"]["errorCode"])
 
@@ -42,7 +38,7 @@ def test_a_job_that_no_flinkjob_has(lab: Lab, mode: str, after: str) -> None:
     lab.apply(lab.target(name, flink_job, mode=mode))
     found = lab.savepoint_phase(name, "Completed")
     assert lab.savepoints_on_disk(name) == [path_of(found)]
-    assert state(lab, flink_job) == after
+    assert lab.state_in_flink(flink_job) == after
     status = found["status"]
     assert (status["jobId"], status["jobState"], status["flinkVersion"]) == (flink_job, after, lab.flink.version)
     assert status["clusterUrl"] == lab.cluster_url
@@ -61,7 +57,7 @@ def test_without_permission_an_operator_does_not_act_on_jobs_of_nobody(own_lab: 
     found = own_lab.savepoint_phase("nobodys", "Failed")
     assert error(found) == "OwnedByOther"
     assert "allow-unmarked-jobs" in found["status"]["error"]["message"]
-    assert state(own_lab, flink_job) == "RUNNING"
+    assert own_lab.state_in_flink(flink_job) == "RUNNING"
     manifest = own_lab.start("ours")
     own_job = submission(own_lab.get("ours"))["jobId"]
     own_lab.apply(own_lab.target("own", own_job))
@@ -71,7 +67,7 @@ def test_without_permission_an_operator_does_not_act_on_jobs_of_nobody(own_lab: 
     own_lab.gone("ours")
     own_lab.apply(own_lab.target("left-behind", own_job, mode="Cancel"))
     own_lab.savepoint_phase("left-behind", "Completed")
-    assert state(own_lab, own_job) == "CANCELED"
+    assert own_lab.state_in_flink(own_job) == "CANCELED"
     own_lab.cancel_in_flink(flink_job)
 
 
@@ -109,7 +105,7 @@ def test_two_stops_of_one_job(lab: Lab) -> None:
         if found["status"]["phase"] == "Failed":
             assert error(found) == "JobNotRunning"
     assert sorted(phases) == ["Completed", "Failed"]
-    assert state(lab, flink_job) == "FINISHED"
+    assert lab.state_in_flink(flink_job) == "FINISHED"
 
 
 def test_the_current_job_of_a_flinkjob_is_treated_as_its_reference(lab: Lab) -> None:
@@ -130,7 +126,7 @@ def test_a_job_of_another_owner_is_left_alone(lab: Lab, mode: str) -> None:
     lab.apply(lab.target(name, flink_job, mode=mode))
     found = lab.savepoint_phase(name, "Failed")
     assert error(found) == "OwnedByOther"
-    assert state(lab, flink_job) == "RUNNING"
+    assert lab.state_in_flink(flink_job) == "RUNNING"
     assert lab.savepoints_begun(name) == []
     lab.cancel_in_flink(flink_job)
 
@@ -149,7 +145,7 @@ def test_a_program_that_erases_the_mark_gives_its_job_to_nobody(lab: Lab, own_la
     manifest["metadata"]["annotations"] = {"flinkjob.dev/adopt": flink_job}
     lab.apply(manifest)
     lab.stalled("thieves", "OwnedByOther")
-    assert state(lab, flink_job) == "RUNNING"
+    assert lab.state_in_flink(flink_job) == "RUNNING"
     own_lab.apply(own_lab.target("own", flink_job))
     own_lab.savepoint_phase("own", "Completed")
 

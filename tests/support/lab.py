@@ -270,6 +270,26 @@ class Lab:
         """What Flink answers to a GET."""
         return self._http.get(path).raise_for_status().json()
 
+    def runs_with(self, job_id: str, *parallelism: int) -> None:
+        """Waits until Flink shows the job's vertices with these numbers, sorted.
+
+        Flink answers from a cache that may be three seconds old, and may show what a rescale passed through.
+        """
+        expected, last = sorted(parallelism), list[int]()
+
+        def attempt() -> bool:
+            last[:] = sorted(vertex["parallelism"] for vertex in self.rest(f"/jobs/{job_id}")["vertices"])
+            return last == expected
+
+        try:
+            wait_until(attempt, timeout=10, what="vertices")
+        except ProcessFailed as error:
+            raise AssertionError(f"{job_id} runs with {last}, expected {expected}") from error
+
+    def state_in_flink(self, job_id: str) -> str:
+        """The state of a job, which this endpoint of Flink's does not take from its cache."""
+        return str(self.rest(f"/jobs/{job_id}/status")["status"])
+
     def cancel_in_flink(self, job_id: str) -> None:
         """Cancels a job behind the operator's back."""
         self._http.patch(f"/jobs/{job_id}", params={"mode": "cancel"})
