@@ -97,6 +97,11 @@ def test_a_script_that_cannot_run_touches_nothing(lab: Lab) -> None:
         message = condition(found, "Stalled")["message"]
         assert all(words in message for words in says), message
         assert "SqlScriptException" not in message
+    lab.checkpointed(job_id)
+    without = {"script": script("bad", "INSERT INTO nothing SELECT id FROM clicks")}
+    lab.edit(manifest, sql=without)
+    found = lab.stalled("sql-bad", "StateNotMapped")
+    assert "run 1 has state in what the new program lacks: GroupAggregate" in condition(found, "Stalled")["message"]
     assert [job["jid"] for job in lab.live_jobs("sql-bad")] == [job_id]
     lab.edit(manifest)
     assert submission(lab.running("sql-bad", 1))["jobId"] == job_id

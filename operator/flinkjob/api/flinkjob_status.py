@@ -202,6 +202,9 @@ class Submission:
         Word | None,
         Field(description="Generation and digest of the spec whose program was compared with the state of this run."),
     ] = None
+    state_lost: Annotated[
+        Text | None, Field(description="What that program would certainly leave behind, for which it is not run.")
+    ] = None
     main_failure: Annotated[
         MainFailure | None,
         Field(description="How main() failed after it had started the job, where it did and that was seen."),

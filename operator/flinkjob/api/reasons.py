@@ -171,7 +171,7 @@ class Reason(StrEnum):
     )
     StateNotMapped = (
         "StateNotMapped",
-        "A warning before an upgrade: the running job has state in vertices that the new program lacks. The new run starts only if their operators, by their uid, are in other vertices by now: keep their uids, or set `restore.allowNonRestoredState` to leave that state behind.",
+        "Before an upgrade: the running job has state in vertices that the new program lacks. A new SQL script is not run then, and the job runs on. For other programs it is a warning: the new run starts only if their operators, by their uid, are in other vertices by now. Keep the uids, go back to the script before, or set `restore.allowNonRestoredState` to leave that state behind.",
     )
     RolledBack = "RolledBack", "The new spec did not get healthy and was taken back; it is tried again when it changes."
     JobHeld = (

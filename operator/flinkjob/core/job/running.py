@@ -147,12 +147,12 @@ def _replace(draft: Draft, spec: FlinkJobSpec, run: Submission, *, by: str) -> H
 
 
 def _preflight(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: ArtifactSeen) -> Halt | None:
-    """Halt unless the new program compiles to a job graph on the cluster; say once what state it seems to lack."""
+    """Halt unless the new program compiles to a job graph on the cluster and can hold the state of the run."""
     compiled = compilation.compiled(draft, spec, run, artifact)
     if compiled is None or isinstance(compiled, Halt):
         return compiled
     continues = spec.upgrade.strategy is not UpgradeStrategy.STATELESS and not redeploys(spec, run)
-    return state_check.warn(draft, spec, run, compiled) if continues else None
+    return state_check.check(draft, spec, run, compiled) if continues else None
 
 
 def _scale(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt | None:

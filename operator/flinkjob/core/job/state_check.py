@@ -2,15 +2,18 @@
 
 Called by `running` once the new program is compiled. Flink names a vertex after the first operator of its chain, and restores
 state by operator. So where operators have uids of their own, a vertex that is missing is no proof: its operators may be in
-another chain. Where no operator has one, it is. What follows from a finding is left to the caller. Invariants: nothing is
-held up by what cannot be had; each spec is compared with a run once, however long the upgrade then waits.
+another chain. Where no operator of the new program has one, as in a SQL script without compiled plans, it is: names that Flink
+makes itself are hashes over the whole graph up to the operator. Then the upgrade is refused, else a warning is said. Invariants:
+nothing is held up by what cannot be had; each spec is compared with a run once, however long the upgrade then waits.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from flinkjob.api.enums import UpgradeStrategy
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
@@ -22,6 +25,8 @@ from flinkjob.core.jobgraph import Plan
 from flinkjob.core.pauses import AT_ONCE
 from flinkjob.core.units import readable_size
 
+_COMPILED_PLAN = re.compile(r"\bPLAN\b", re.IGNORECASE)
+"""Flink gives the operators of a compiled plan uids, wherever the plan comes from."""
 MOST_NAMED = 3
 """So many vertices are named."""
 NAME_CHARACTERS = 80
@@ -76,17 +81,29 @@ def find(draft: Draft, run: Submission, plan: Plan) -> LeftOver | None:
     return left_over(details, names or {}, plan)
 
 
-def warn(draft: Draft, spec: FlinkJobSpec, run: Submission, plan: Plan) -> Halt | None:
-    """Say what the new program, whose operators may have uids, seems to leave behind; the upgrade goes on at once."""
-    if not run.running or spec.restore.allow_non_restored_state or run.state_checked == wish(draft):
+def check(draft: Draft, spec: FlinkJobSpec, run: Submission, plan: Plan) -> Halt | None:
+    """Say what the new program seems to leave behind, and halt where it certainly does; else the upgrade goes on at once."""
+    if not run.running or spec.restore.allow_non_restored_state:
         return None
+    if run.state_checked == wish(draft):
+        return draft.stall(Reason.StateNotMapped, run.state_lost) if run.state_lost else None
     found = find(draft, run, plan)
-    draft.update(state_checked=wish(draft))
+    draft.update(state_checked=wish(draft), state_lost=None)
     if found is None:
         return None
     text = with_steps(f"run {run.number} has {found.words}", STEPS if spec.sql is None else STEPS_SQL)
     draft.event(Reason.StateNotMapped, text, warning=True)
-    return draft.wait(Step.PREFLIGHT, Reason.StateNotMapped, text, requeue_after=AT_ONCE)
+    if not _is_certain(spec, found):
+        return draft.wait(Step.PREFLIGHT, Reason.StateNotMapped, text, requeue_after=AT_ONCE)
+    draft.update(state_lost=text)
+    return draft.stall(Reason.StateNotMapped, text)
+
+
+def _is_certain(spec: FlinkJobSpec, found: LeftOver) -> bool:
+    """Whether the new run could not start: nothing has a uid, and what is left over is in the snapshot that it starts from."""
+    if spec.sql is None or spec.sql.script is None or _COMPILED_PLAN.search(spec.sql.script):
+        return False
+    return found.aligned or spec.upgrade.strategy is UpgradeStrategy.LAST_STATE
 
 
 def _missing(details: CheckpointDetails, plan: Plan) -> list[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""What the new program would leave behind of the running job's state: said before the job is touched, once, and only said."""
+"""What the new program would leave behind of the running job's state: said once before the job is touched, or refused."""
 
 from dataclasses import replace
 from typing import Any
@@ -111,12 +111,79 @@ def test_it_is_said_before_the_stop_and_the_upgrade_goes_on() -> None:
     assert not {StateSizes, VertexNames} & set(map(type, asked))
 
 
-def test_who_cannot_give_uids_is_advised_otherwise() -> None:
-    script = spec(jar=None, entryClass=None, sql={"script": "INSERT INTO a SELECT 1"})
-    assert _warnings(decide(job(script, RUNNING), _there())) == [
-        "run 1 has state in what the new program lacks: count -> sink: Writer (13.4Ki); go back to the script before, "
-        "or set restore.allowNonRestoredState to leave that state behind"
-    ]
+# what is refused
+
+SCRIPT = "INSERT INTO a SELECT 1"
+LACKS_SQL = (
+    "run 1 has state in what the new program lacks: count -> sink: Writer (13.4Ki); go back to the script before, "
+    "or set restore.allowNonRestoredState to leave that state behind"
+)
+
+
+def _sql(script: str = SCRIPT, **fields: Any) -> dict[str, Any]:
+    return {"jar": None, "entryClass": None, "sql": {"script": script}} | fields
+
+
+def test_a_script_that_would_lose_state_is_not_run_and_the_job_runs_on() -> None:
+    about, asked, said = job(spec(**_sql()), RUNNING), list[Fact[Any]](), list[str]()
+    for _ in range(3):
+        decision = decide(about, _there(), asked)
+        assert acts(decision) == []
+        assert (plan_of(decision), decision.status.plan.message) == (("Hold", "StateNotMapped"), LACKS_SQL)
+        assert [(each.status, each.reason) for each in decision.status.conditions if each.type == "Stalled"] == [
+            ("True", "StateNotMapped")
+        ]
+        said += _warnings(decision)
+        about = replace(about, status=decision.status)
+    assert said == [LACKS_SQL]
+    assert len([each for each in asked if isinstance(each, StateSizes)]) == 1
+
+
+@table(
+    ("fields", "action"),
+    "it may be left behind",
+    ({"restore": {"allowNonRestoredState": True}}, "StopJob"),
+    "the next run starts empty",
+    ({"upgrade": {"strategy": "Stateless"}}, "CancelJob"),
+    "it begins anew",
+    ({"initialState": {"nonce": 3}}, "CancelJob"),
+)
+def test_the_ways_out_of_a_refusal(fields: dict[str, Any], action: str) -> None:
+    refused = decide(job(spec(**_sql()), RUNNING), _there()).status
+    assert acts(decide(job(spec(**_sql(**fields)), refused, generation=4), _there())) == [action]
+
+
+def test_after_a_refusal_the_script_before_runs_on_and_a_better_one_is_run() -> None:
+    refused = decide(job(spec(**_sql()), RUNNING), _there()).status
+    before = decide(job(spec(), refused, generation=4), _there())
+    assert (acts(before), before.status.phase) == ([], "Running")
+    fits = _there(CheckpointDetails(vertex_bytes={"v1": 64, "v2": 64}))
+    assert acts(decide(job(spec(**_sql("INSERT INTO a SELECT 2")), refused, generation=4), fits)) == ["StopJob"]
+
+
+UNALIGNED = replace(LOST, aligned=False)
+KEPT = {"checkpoints": stats(chk(3)), "checkpoint_config": CheckpointConfig(retained_on_cancellation=True)}
+
+
+@table(
+    ("fields", "there", "reason"),
+    "a compiled plan gives uids",
+    (_sql("EXECUTE\n plan 'file:/p.json'"), _there(), "StateNotMapped"),
+    "a script that is downloaded may have one",
+    (_sql() | {"sql": {"uri": "https://h/a.sql", "sha256": "a" * 64}}, _there(), "StateNotMapped"),
+    "records on their way are in no savepoint",
+    (_sql(), _there(UNALIGNED), "StateNotMapped"),
+)
+def test_what_is_not_certain_is_only_said(fields: dict[str, Any], there: World, reason: str) -> None:
+    first = decide(job(spec(**fields), RUNNING), there)
+    assert plan_of(first) == ("Preflight", reason)
+    assert len(_warnings(first)) == 1
+    assert acts(decide(job(spec(**fields), first.status), there)) == ["StopJob"]
+
+
+def test_records_on_their_way_are_in_the_last_checkpoint() -> None:
+    wanted = spec(**_sql(upgrade={"strategy": "LastState"}))
+    assert plan_of(decide(job(wanted, RUNNING), _there(UNALIGNED, **KEPT))) == ("Hold", "StateNotMapped")
 
 
 def test_names_are_asked_for_only_where_something_is_found() -> None:
@@ -175,11 +242,10 @@ def test_nothing_is_asked_about_a_job_at_rest_or_one_that_never_ran() -> None:
 
 
 def test_an_upgrade_by_the_last_checkpoint_is_compared_too() -> None:
-    kept = {"checkpoints": stats(chk(3)), "checkpoint_config": CheckpointConfig(retained_on_cancellation=True)}
     wanted = spec(**NEW, upgrade={"strategy": "LastState"})
-    first = decide(job(wanted, RUNNING), _there(**kept))
+    first = decide(job(wanted, RUNNING), _there(**KEPT))
     assert (acts(first), _warnings(first)) == ([], [SAYS])
-    assert acts(decide(job(wanted, first.status), _there(**kept))) == ["CancelJob"]
+    assert acts(decide(job(wanted, first.status), _there(**KEPT))) == ["CancelJob"]
 
 
 @pytest.mark.parametrize("details", [LOST, None], ids=["found", "nothing known"])
