@@ -217,7 +217,7 @@ def _edit_a_finished_job(world: Plant) -> None:
 
 
 def _nothing_is_in_use(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ObjectCache, "snapshots_in_use", lambda self: frozenset())
+    patch.setattr(ObjectCache, "in_use", lambda self, places: frozenset())
 
 
 def _delete_what_a_held_job_needs(world: Plant) -> None:

@@ -6,7 +6,7 @@ Used by the tests of the core. A status is written in Python's names of its fiel
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +20,7 @@ from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import PostEvent
 from flinkjob.core.facts import (
+    Accessible,
     Alias,
     Artifact,
     Checkpoints,
@@ -30,9 +31,12 @@ from flinkjob.core.facts import (
     Fact,
     Failure,
     Incarnation,
+    InUse,
     JobGraph,
+    JobsOfNamespace,
     OwnerMark,
     OwnerMarks,
+    RecordedElsewhere,
     Revision,
     RunningGraph,
     Snapshots,
@@ -317,6 +321,7 @@ class World(Observation):
     mark: Mark | None = None
     copy: CopyFound | None = None
     texts: TextsSeen = field(default_factory=TextsSeen)
+    in_use: frozenset[str] = frozenset()
 
     def answering(self, fact: Fact[Any]) -> World:
         """With the answer to a question; a directory that is not listed cannot be read."""
@@ -328,6 +333,14 @@ class World(Observation):
                 return self.listings.get(directory, Listing(readable=False))
             case Revision(name):
                 return self.revisions.get(name)
+            case InUse(places):
+                return places & self.in_use
+            case RecordedElsewhere():
+                return False
+            case JobsOfNamespace():
+                return ()
+            case Accessible(addresses, most):
+                return tuple(dict.fromkeys(one.url for one in addresses if one.url))[:most]
         return getattr(self, _ANSWERED_BY[type(fact)])
 
 
@@ -399,7 +412,6 @@ def decide_sp(
     *,
     owner: FlinkJob | None = None,
     outcome: OperationOutcome | None = None,
-    in_use: Iterable[str] = (),
     without_job: bool = False,
     **fields: Any,
 ) -> SavepointDecision:
@@ -413,7 +425,6 @@ def decide_sp(
                 job_status=status or FlinkJobStatus(),
                 observation=observation,
                 outcome=outcome,
-                in_use=frozenset(in_use),
                 identity=IDENTITY,
                 **fields,
             )

@@ -242,17 +242,23 @@ class Accessible(Fact[tuple[str, ...]]):
 
 @dataclass(frozen=True)
 class InUse(Fact[frozenset[str]]):
-    """Normalised places of all snapshots that some FlinkJob was started from or would start from."""
+    """Those of these normalised places whose snapshots some FlinkJob was started from or would start from."""
 
     where: ClassVar[Where] = Where.HERE
+    places: frozenset[str]
 
 
 @dataclass(frozen=True)
-class RecordedElsewhere(Fact[frozenset[str]]):
-    """Normalised places of the snapshots that other FlinkSavepoints than this one have, which stay."""
+class RecordedElsewhere(Fact[bool]):
+    """Whether another FlinkSavepoint, which stays, has the snapshot at this normalised place too.
+
+    Attributes:
+        name: of the FlinkSavepoint, of this namespace, that does not count.
+    """
 
     where: ClassVar[Where] = Where.HERE
-    uid: str
+    name: str
+    place: str
 
 
 @dataclass(frozen=True)
@@ -284,10 +290,11 @@ class JobsOfNamespace(Fact[tuple[FlinkJob, ...]]):
 
 
 @dataclass(frozen=True)
-class JarsOfOthers(Fact[frozenset[str]]):
-    """Digests of the jars that other FlinkJobs, of any namespace, were started from."""
+class JarOfOthers(Fact[bool]):
+    """Whether another FlinkJob, of any namespace, was started from the jar of this digest."""
 
     where: ClassVar[Where] = Where.HERE
+    digest: str
 
 
 class NeedFact(Exception):

@@ -59,7 +59,6 @@ class JobInput:
 
     Attributes:
         named: FlinkSavepoints that the spec names, by name.
-        in_use: normalised places of all snapshots that some FlinkJob was started from or would start from.
         refused: uids of objects that cannot be written. What such a FlinkSavepoint made counts, but nothing is done or
             waited for; a FlinkJob among them is this one.
         may_tick: whether it is this FlinkJob's turn to have what only ticks written.
@@ -72,7 +71,6 @@ class JobInput:
     savepoints: tuple[FlinkSavepoint, ...] = ()
     refused: frozenset[str] = frozenset()
     named: Mapping[str, FlinkSavepoint] = field(default_factory=dict)
-    in_use: frozenset[str] = frozenset()
     may_tick: bool = False
     claims: tuple[str, ...] = ()
     unmarked: bool = False
@@ -94,14 +92,12 @@ class SavepointInput:
 
     Attributes:
         job: its FlinkJob, None when there is none; `job_status` is what this round decided for it.
-        in_use: normalised places of all snapshots that some FlinkJob was started from or would start from.
         outcome: how the operation that the FlinkJob performed for it ended in this round.
         identity: the operator's own.
         claims: the FlinkJobs, as namespace/name, that claim the job that `target` names.
         unmarked: whether jobs that no operator started may be acted on.
         others: the other FlinkSavepoints of the same job, with what this round has decided for them.
         unwritten: uids of those of them whose status this round changes: what it says now is not stored yet.
-        disposers: addresses of clusters that may dispose of the data, the most suitable first.
         grants: where an administrator lets the namespace dispose of what the operator did not take.
     """
 
@@ -110,13 +106,11 @@ class SavepointInput:
     job_status: FlinkJobStatus
     observation: Observation
     outcome: OperationOutcome | None = None
-    in_use: frozenset[str] = frozenset()
     identity: str = ""
     claims: tuple[str, ...] = ()
     unmarked: bool = False
     others: tuple[FlinkSavepoint, ...] = ()
     unwritten: frozenset[str] = frozenset()
-    disposers: tuple[str, ...] = ()
     grants: StoreGrants = field(default_factory=StoreGrants)
 
 

@@ -18,20 +18,17 @@ from flinkjob.api.constants import FINALIZER
 from flinkjob.api.enums import SavepointPhase
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.core.actions import Action, DiscardArtifact, RemoveFinalizer, RunJob
+from flinkjob.core.addresses import addresses
 from flinkjob.core.copies.queue import CopyTurns, copy_turns, kept_until_copied
 from flinkjob.core.copies.savepoint_copy import CopyPhase, CopyProgress, follow_copy, snapshot_view, wanted_copy
 from flinkjob.core.facts import (
     Accessible,
     Address,
     Claims,
-    InUse,
-    JarsOfOthers,
-    JobsOfNamespace,
+    JarOfOthers,
     Named,
     NeedFact,
-    RecordedElsewhere,
 )
-from flinkjob.core.flinkmodel import is_local
 from flinkjob.core.identity import Owner, prefix_of
 from flinkjob.core.job.decide import decide_job
 from flinkjob.core.model import JobDecision, JobInput, Observation, SavepointDecision, SavepointInput
@@ -42,8 +39,6 @@ from flinkjob.core.unreadable import mend, release
 
 MOVING_BELOW = 2.5
 """A key that wants to be looked at again within so many seconds is moving: its cluster is polled fast."""
-MOST_DISPOSERS = 5
-"""How many clusters are asked to dispose of one snapshot."""
 
 
 def decide_round(given: RoundInput) -> Round | Question:
@@ -131,14 +126,9 @@ class _Deciding:
     def _snapshot_decision(self, savepoint: FlinkSavepoint) -> SavepointDecision:
         """What to do about the snapshot itself."""
         given, spec, meta = self._given, savepoint.spec, savepoint.meta
-        observation, deleting = _observation_for(given, savepoint), meta.deletion_time is not None
-        claims, in_use, disposers = tuple[str, ...](), frozenset[str](), tuple[str, ...]()
+        observation, claims = _observation_for(given, savepoint), tuple[str, ...]()
         if spec is not None and spec.target is not None and needs_cluster(savepoint, given.of(JOB).now):
             claims = observation.need(Claims(spec.target.job_id, by_others=False))
-        if deleting:
-            used, recorded = observation.need(InUse()), observation.need(RecordedElsewhere(meta.uid))
-            in_use = used | recorded
-            disposers = _disposers(given, savepoint, observation)
         others = tuple(snapshot_view(one) for uid, one in self._latest.items() if uid != meta.uid)
         answer = decide_savepoint(
             SavepointInput(
@@ -147,13 +137,11 @@ class _Deciding:
                 job_status=self._job.status if self._job is not None else FlinkJobStatus(),
                 observation=observation,
                 outcome=self._job.outcome if self._job is not None else None,
-                in_use=in_use,
                 identity=given.identity,
                 claims=claims,
                 unmarked=given.unmarked,
                 others=others,
                 unwritten=frozenset(one.savepoint.meta.uid for one in self._done if _is_changed(one)),
-                disposers=disposers,
                 grants=given.grants,
             )
         )
@@ -193,7 +181,6 @@ def _is_removed(savepoint: FlinkSavepoint, actions: Iterable[Action]) -> bool:
 def _job_decision(
     given: RoundInput, job: FlinkJob, savepoints: tuple[FlinkSavepoint, ...], observation: Observation
 ) -> JobDecision:
-    retains = job.spec is not None and job.spec.savepoints.retention is not None
     answer = decide_job(
         JobInput(
             identity=given.identity,
@@ -202,7 +189,6 @@ def _job_decision(
             savepoints=savepoints,
             refused=given.refused,
             named=_named(job, observation),
-            in_use=observation.need(InUse()) if retains else frozenset(),
             may_tick=given.may_tick,
             claims=_claims(given, job, observation),
             unmarked=given.unmarked,
@@ -248,7 +234,7 @@ def _is_permitted(action: Action, observation: Observation) -> bool:
     """A jar is removed only where the cluster may still be asked, and where no other FlinkJob was started from it."""
     if not isinstance(action, DiscardArtifact):
         return True
-    return _may_connect(observation, action.url) and action.digest not in observation.need(JarsOfOthers())
+    return _may_connect(observation, action.url) and not observation.need(JarOfOthers(action.digest))
 
 
 def _may_connect(observation: Observation, url: str) -> bool:
@@ -266,15 +252,6 @@ def _watch_of_job(given: RoundInput, job: FlinkJob, decision: JobDecision) -> Wa
     return Watch(url=addresses(job)[0], prefixes=frozenset(prefixes), moving=moving)
 
 
-def addresses(job: FlinkJob) -> tuple[str, str]:
-    """Where the current run is, and where the spec wants it."""
-    run = job.status.submission
-    wanted = job.spec.cluster.address(job.meta.namespace) if job.spec is not None else None
-    current = run.cluster_url if run is not None and run.end is None else None
-    url = current or wanted or (run.cluster_url if run is not None else None) or ""
-    return url, wanted or url
-
-
 # the FlinkSavepoints
 
 
@@ -285,25 +262,6 @@ def _watch_of_target(savepoint: FlinkSavepoint, decision: SavepointDecision) -> 
         return None
     url = target.cluster.as_cluster().address(savepoint.meta.namespace)
     return Watch(url=url, prefixes=frozenset({prefix_of(target.job_id)}), moving=True)
-
-
-def _disposers(given: RoundInput, savepoint: FlinkSavepoint, observation: Observation) -> tuple[str, ...]:
-    """Clusters that may dispose of its data: the one that made them, the job's, then others of the namespace.
-
-    What is on a local path is left to the first two, which see the same files. Where the first one is comes from a mark that
-    people can write: like all others it must be one that the namespace may connect to.
-    """
-    spec, location = savepoint.spec, savepoint.status.location
-    found = [Address(savepoint.status.cluster_url or "")]
-    if spec is not None and spec.target is not None:
-        cluster = spec.target.cluster.as_cluster()
-        found.append(Address(cluster.address(given.namespace), cluster))
-    if given.job is not None:
-        found += map(Address, addresses(given.job))
-    if location is not None and not is_local(location):
-        others = observation.need(JobsOfNamespace())
-        found += [Address(addresses(one)[1], one.spec.cluster if one.spec is not None else None) for one in others]
-    return observation.need(Accessible(tuple(found), most=MOST_DISPOSERS))
 
 
 def _with_copy(

@@ -129,7 +129,6 @@ class RoundInput:
     """
 
     identity: str
-    namespace: str
     now: datetime
     job: FlinkJob | None = None
     savepoints: tuple[FlinkSavepoint, ...] = ()

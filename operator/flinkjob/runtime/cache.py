@@ -2,7 +2,7 @@
 
 Invariants: only what was parsed of an object is kept, not the object; an older resourceVersion never replaces a newer one; a
 FlinkSavepoint is found under the key of the FlinkJob that it names, or whose current Flink job it names, so that both are
-worked on together; else under one made of that job's id.
+worked on together; else under one made of that job's id; what is in use is kept as objects change, not looked for.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint, Meta, parse_job, parse_savepoint
 from flinkjob.api.flinksavepoint_spec import JobRef
-from flinkjob.core.copies.in_use import being_copied, places_of, recorded
+from flinkjob.core.copies.in_use import copied_place, places_of, recorded_place
 from flinkjob.core.identity import name_in, shown_name
 from flinkjob.kube.kinds import Kind
+from flinkjob.runtime.holdings import Holdings
 from flinkjob.runtime.queue import Key
 
 Raw = Mapping[str, Any]
@@ -44,6 +45,12 @@ class ObjectCache:
         self._runs: dict[str, set[Key]] = {}
         self._shown: dict[str, Key] = {}
         self._moved: set[Key] = set()
+        self._jars: Holdings[Key] = Holdings()
+        self._copied: Holdings[Key] = Holdings()
+        self._recorded: Holdings[Key] = Holdings()
+        self._started: Holdings[Key] = Holdings()
+        self._changed: set[Key] = set()
+        self._waiting: dict[Key, set[Key]] = {}
 
     def put(self, kind: Kind, raw: Raw) -> Key:
         """Take in an object of this kind; the key to work on."""
@@ -61,6 +68,7 @@ class ObjectCache:
             job = self._jobs[key] = parse_job(raw)
             self._shown[shown_name(*key)] = key
             self._runs_now(key, before, job)
+            self._uses_now(key, before, job)
         return key
 
     def put_savepoint(self, raw: Raw) -> Key:
@@ -79,6 +87,9 @@ class ObjectCache:
         key = self._key_of(name, savepoint, named)
         self._savepoints[name] = _Savepoint(savepoint, named, key)
         self._by_job.setdefault(key, set()).add(name)
+        self._copied.put(name, _some(copied_place(savepoint)))
+        self._recorded.put(name, _some(recorded_place(savepoint)))
+        self._changed |= {key, *self._waiting.get(name, ())}
         return key
 
     def _key_of(self, name: Key, savepoint: FlinkSavepoint, named: str) -> Key:
@@ -90,6 +101,9 @@ class ObjectCache:
 
     def _take_out(self, name: Key) -> None:
         savepoint, _, key = self._savepoints.pop(name)
+        self._copied.put(name, ())
+        self._recorded.put(name, ())
+        self._changed |= {key, *self._waiting.get(name, ())}
         self._by_job[key].discard(name)
         if not self._by_job[key]:
             del self._by_job[key]
@@ -149,6 +163,7 @@ class ObjectCache:
             del self._jobs[key]
             del self._shown[shown_name(*key)]
             self._runs_now(key, before, None)
+            self._uses_now(key, before, None)
         return key
 
     def drop_savepoint(self, raw: Raw) -> Key | None:
@@ -180,33 +195,63 @@ class ObjectCache:
     def keys(self) -> set[Key]:
         return set(self._jobs) | {key for key, names in self._by_job.items() if names}
 
+    # what is in use
+
+    def in_use(self, places: frozenset[str]) -> frozenset[str]:
+        """Those of these normalised places whose snapshots some FlinkJob was started from or would start from."""
+        self._settle()
+        return frozenset(place for place in places if place in self._started or place in self._copied)
+
     def snapshots_in_use(self) -> frozenset[str]:
-        """Normalised places of all snapshots that some FlinkJob was started from or would start from."""
-        used = being_copied(self.savepoints())
-        for key, job in self._jobs.items():
-            used |= places_of(job, self._named(job), partial(self.savepoints_of, key))
-        return frozenset(used)
+        """All such places."""
+        self._settle()
+        return self._started.all() | self._copied.all()
 
-    def _named(self, job: FlinkJob) -> FlinkSavepoint | None:
-        """The FlinkSavepoint that `initialState.savepointRef` names."""
-        reference = job.spec.initial_state.savepoint_ref if job.spec is not None else None
-        return self.savepoint(job.meta.namespace, reference.name) if reference is not None else None
+    def recorded_elsewhere(self, name: Key, place: str) -> bool:
+        """Whether another FlinkSavepoint than this one, which stays, has the snapshot at this normalised place."""
+        return self._recorded.by_others(name, place)
 
-    def recorded_elsewhere(self, uid: str) -> frozenset[str]:
-        """Normalised places of the snapshots that other FlinkSavepoints than this one have, which stay."""
-        return recorded(self.savepoints(), but=uid)
-
-    def jars_of_others(self, key: Key) -> frozenset[str]:
-        """Digests of the jars that other FlinkJobs than this one were started from."""
-        runs = (job.status.submission for other, job in self._jobs.items() if other != key)
-        return frozenset(run.artifact_digest for run in runs if run is not None and run.artifact_digest is not None)
+    def jar_of_others(self, key: Key, digest: str) -> bool:
+        """Whether another FlinkJob than this one was started from the jar of this digest."""
+        return self._jars.by_others(key, digest)
 
     def waiting_for(self, namespace: str, savepoint: str) -> Iterator[Key]:
-        """The FlinkJobs whose first run waits for this FlinkSavepoint (`initialState.savepointRef`)."""
-        for key, job in self._jobs.items():
-            reference = job.spec.initial_state.savepoint_ref if job.spec is not None else None
-            if key[0] == namespace and reference is not None and reference.name == savepoint:
-                yield key
+        """The FlinkJobs that name this FlinkSavepoint (`initialState.savepointRef`)."""
+        return iter(sorted(self._waiting.get((namespace, savepoint), ())))
+
+    def _uses_now(self, key: Key, before: FlinkJob | None, now: FlinkJob | None) -> None:
+        """A FlinkJob has changed."""
+        self._changed.add(key)
+        run = now.status.submission if now is not None else None
+        self._jars.put(key, _some(run.artifact_digest if run is not None else None))
+        old, new = _names(before), _names(now)
+        if old != new:
+            if old is not None:
+                self._waiting[old].discard(key)
+                if not self._waiting[old]:
+                    del self._waiting[old]
+            if new is not None:
+                self._waiting.setdefault(new, set()).add(key)
+
+    def _settle(self) -> None:
+        """Find out what those FlinkJobs use that have changed, or whose FlinkSavepoints have."""
+        changed, self._changed = self._changed, set()
+        for key in changed:
+            job = self._jobs.get(key)
+            named = _names(job)
+            savepoint = self.savepoint(*named) if named is not None else None
+            own = partial(self.savepoints_of, key)
+            self._started.put(key, places_of(job, savepoint, own) if job is not None else ())
+
+
+def _names(job: FlinkJob | None) -> Key | None:
+    """The FlinkSavepoint that `initialState.savepointRef` names."""
+    reference = job.spec.initial_state.savepoint_ref if job is not None and job.spec is not None else None
+    return (job.meta.namespace, reference.name) if job is not None and reference is not None else None
+
+
+def _some(value: str | None) -> tuple[str, ...]:
+    return () if value is None else (value,)
 
 
 def _target(savepoint: FlinkSavepoint) -> str | None:

@@ -17,7 +17,7 @@ from flinkjob.core.facts import (
     Claims,
     Fact,
     InUse,
-    JarsOfOthers,
+    JarOfOthers,
     JobsOfNamespace,
     Named,
     RecordedElsewhere,
@@ -70,17 +70,17 @@ class Inquiry:
             case Accessible():
                 return await self._accessible(key, fact.addresses, fact.most)
             case InUse():
-                return self._cache.snapshots_in_use()
+                return self._cache.in_use(fact.places)
             case RecordedElsewhere():
-                return self._cache.recorded_elsewhere(fact.uid)
+                return self._cache.recorded_elsewhere((key[0], fact.name), fact.place)
             case Claims():
                 return self._cache.claims(fact.job_id, key if fact.by_others else None)
             case Named():
                 return self._cache.savepoint(key[0], fact.name)
             case JobsOfNamespace():
                 return tuple(job for job in self._cache.jobs() if job.meta.namespace == key[0])
-            case JarsOfOthers():
-                return self._cache.jars_of_others(key)
+            case JarOfOthers():
+                return self._cache.jar_of_others(key, fact.digest)
             case CopyProgress():
                 return await self._copy_tasks.look(key, fact.wanted)
             case _:

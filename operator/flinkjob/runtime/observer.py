@@ -21,6 +21,7 @@ from flinkjob.api.constants import ANNOTATION_ADOPT
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinksavepoint_spec import TargetSpec
 from flinkjob.core.access.hosts import HostRules
+from flinkjob.core.addresses import addresses
 from flinkjob.core.errors import FlinkJobError, Invalid, Unreachable
 from flinkjob.core.facts import (
     Alias,
@@ -50,7 +51,6 @@ from flinkjob.core.facts import (
 from flinkjob.core.flinkmodel import JobOverview
 from flinkjob.core.identity import Owner
 from flinkjob.core.model import Observation
-from flinkjob.core.round import addresses
 from flinkjob.core.seen import ClusterSeen, JobSeen, RunPhase, RunSeen
 from flinkjob.flink.client import FlinkClient
 from flinkjob.kube.client import KubeClient

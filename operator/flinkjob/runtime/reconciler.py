@@ -126,7 +126,6 @@ class Reconciler:
         metas = [one.meta for one in savepoints] + ([job.meta] if job is not None else [])
         return RoundInput(
             identity=self._identity,
-            namespace=key[0],
             now=self._observer.now(),
             job=job,
             savepoints=savepoints,

@@ -22,7 +22,7 @@ from flinkjob.core.facts import (
     Disposal,
     Fact,
     InUse,
-    JarsOfOthers,
+    JarOfOthers,
     JobsOfNamespace,
     Named,
     RecordedElsewhere,
@@ -128,16 +128,18 @@ class Outside:
                 return tuple(url for url in urls if url and url not in self.closed)[:most]
             case JobsOfNamespace():
                 return self.jobs
-            case JarsOfOthers():
-                return self.jars
+            case JarOfOthers(digest):
+                return digest in self.jars
             case Named():
                 return None
             case CopyProgress():
                 return self.copy
             case Claims():
                 return ()
-            case InUse() | RecordedElsewhere():
+            case InUse():
                 return frozenset()
+            case RecordedElsewhere():
+                return False
         raise AssertionError(fact)
 
 
@@ -146,9 +148,7 @@ def work(
 ) -> tuple[Round, Outside]:
     """All that is decided about these objects, and what was asked for that."""
     outside = outside or Outside()
-    given = RoundInput(
-        identity=IDENTITY, namespace=NAMESPACE, now=NOW, job=about, savepoints=savepoints, unmarked=True, **fields
-    )
+    given = RoundInput(identity=IDENTITY, now=NOW, job=about, savepoints=savepoints, unmarked=True, **fields)
     for _ in range(50):
         answer = decide_round(given)
         if isinstance(answer, Round):
@@ -256,7 +256,6 @@ def test_only_what_has_to_do_with_its_cluster_is_looked_at() -> None:
 def test_what_is_decided_is_not_decided_again() -> None:
     given = RoundInput(
         identity=IDENTITY,
-        namespace=NAMESPACE,
         now=NOW,
         job=job(status=RUNNING),
         savepoints=(savepoint("a", RESTS), savepoint("b", ASKED)),
@@ -494,10 +493,8 @@ def test_who_else_claims_the_job_is_asked_only_where_its_id_does_not_say(job_id:
 
 @table(
     ("fields", "asked"),
-    "no retention needs no place that is in use",
-    ({}, (0, 0)),
-    "a retention does",
-    ({"savepoints": {"interval": "1h", "retention": {"minCount": 1, "minAge": "1h"}}}, (1, 0)),
+    "a retention with nothing beyond it asks for no place",
+    ({"savepoints": {"interval": "1h", "retention": {"minCount": 1, "minAge": "1h"}}}, (0, 0)),
     "a FlinkSavepoint that is named is looked for",
     ({"initialState": {"strategy": "Custom", "savepointRef": {"name": "first"}}}, (0, 1)),
 )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flinkjob.core.identity import Owner, job_id
+from flinkjob.kube.kinds import Kind
 from flinkjob.runtime.cache import ObjectCache
 from tests.unit.api import objects
 
@@ -180,11 +183,11 @@ def test_what_others_have_recorded_too() -> None:
         cache.put_savepoint(_target(name, phase="Completed", location="file:/shared"))
     one = cache.savepoint("default", "one")
     assert one is not None
-    assert cache.recorded_elsewhere(one.meta.uid) == {"file:///shared"}
+    assert cache.recorded_elsewhere(("default", "one"), "file:///shared")
     going = _target("two", phase="Completed", location="file:/shared")
     going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     cache.put_savepoint(going)
-    assert cache.recorded_elsewhere(one.meta.uid) == frozenset()
+    assert not cache.recorded_elsewhere(("default", "one"), "file:///shared")
 
 
 def test_who_waits_for_a_flinksavepoint() -> None:
@@ -203,3 +206,60 @@ def test_a_savepoint_whose_spec_is_of_another_type_is_kept_by_itself(spec: Any) 
     known = cache.savepoint("default", "demo-1")
     assert known is not None
     assert known.spec_error is not None
+
+
+PLACES = ("file:///a", "file:///b", "file:///c")
+CHANGES = st.lists(
+    st.tuples(
+        st.sampled_from(("job", "savepoint", "no job", "no savepoint")),
+        st.sampled_from(("demo", "two")),
+        st.sampled_from(PLACES),
+        st.sampled_from(("runs", "begins", "names", "copies")),
+    ),
+    max_size=15,
+)
+
+
+def _changed(kind: str, name: str, place: str, how: str, version: int) -> tuple[Kind, dict[str, Any]]:
+    """An object that uses a place in some way."""
+    if "savepoint" in kind:
+        status = {"phase": "Completed", "location": place, "endTime": f"2026-01-01T00:00:{version:02}Z"}
+        raw = objects.savepoint({"syncTo": {"uri": "s3://b/c"}} if how == "copies" else {}, status)
+        raw["metadata"] |= {"name": f"sp-{name}", "uid": f"u-sp-{name}", "resourceVersion": str(version)}
+        return Kind.FLINK_SAVEPOINT, raw
+    run = {"number": 1, "restoredFrom": place, "artifactDigest": place}
+    spec = {
+        "initialState": {"strategy": "Custom", "savepointRef": {"name": f"sp-{name}"}}
+        if how == "names"
+        else {"strategy": "Latest"}
+    }
+    status = {} if how == "begins" else {"submission": run}
+    return Kind.FLINK_JOB, objects.job(spec, status, name=name, uid=f"u-{name}", resourceVersion=str(version))
+
+
+@given(CHANGES)
+def test_what_is_in_use_is_what_all_objects_say_whatever_came_before(changes: list[tuple[str, str, str, str]]) -> None:
+    """The order of changes does not matter: a cache that has only the last version of each object says the same."""
+    cache, last = ObjectCache(), dict[tuple[Kind, str], dict[str, Any]]()
+    for version, (change, name, place, how) in enumerate(changes, 1):
+        kind, raw = _changed(change, name, place, how, version)
+        at = kind, raw["metadata"]["name"]
+        if change.startswith("no "):
+            cache.drop(kind, raw)
+            last.pop(at, None)
+        else:
+            cache.put(kind, raw)
+            last[at] = raw
+        anew = ObjectCache()
+        for (each, _), found in last.items():
+            anew.put(each, found)
+        assert cache.snapshots_in_use() == anew.snapshots_in_use()
+        assert (
+            cache.in_use(frozenset(PLACES)) == anew.in_use(frozenset(PLACES)) == anew.snapshots_in_use() & set(PLACES)
+        )
+        for about in ("demo", "two"):
+            key, named = ("default", about), ("default", f"sp-{about}")
+            assert list(cache.waiting_for(*named)) == list(anew.waiting_for(*named))
+            for where in PLACES:
+                assert cache.jar_of_others(key, where) == anew.jar_of_others(key, where)
+                assert cache.recorded_elsewhere(named, where) == anew.recorded_elsewhere(named, where)

@@ -1,12 +1,12 @@
 """Which snapshots are in use, so that their data are not deleted, and which are recorded elsewhere.
 
-Called by `runtime/cache.py` with all objects that it holds. Invariant: a snapshot that a FlinkJob was started from, would
+Called by `runtime/cache.py` with each object that changes. Invariant: a snapshot that a FlinkJob was started from, would
 start from, or whose copy goes on, is in use.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
 from flinkjob.api.enums import InitialStateStrategy, SavepointPhase
@@ -45,26 +45,19 @@ def _initial(strategy: InitialStateStrategy, own: Callable[[], tuple[FlinkSavepo
     return known[-1 if strategy is InitialStateStrategy.LATEST else 0].status.location
 
 
-def being_copied(savepoints: Iterable[FlinkSavepoint]) -> set[str]:
-    """Normalised places of the snapshots whose copies go on."""
-    return {
-        normalise_location(one.status.location)
-        for one in savepoints
-        if one.status.location and one.meta.deletion_time is None and is_being_copied(one)
-    }
+def copied_place(savepoint: FlinkSavepoint) -> str | None:
+    """The normalised place of the snapshot while its copy goes on."""
+    location = savepoint.status.location
+    if not location or savepoint.meta.deletion_time is not None or not is_being_copied(savepoint):
+        return None
+    return normalise_location(location)
 
 
-def recorded(savepoints: Iterable[FlinkSavepoint], *, but: str) -> frozenset[str]:
-    """Normalised places of the snapshots that FlinkSavepoints have, which stay.
-
-    Args:
-        but: the uid of the one that does not count.
-    """
-    return frozenset(
-        normalise_location(one.status.location)
-        for one in savepoints
-        if one.status.location
-        and one.meta.deletion_time is None
-        and one.meta.uid != but
-        and (one.status_error is not None or snapshot_view(one).status.phase is SavepointPhase.COMPLETED)
-    )
+def recorded_place(savepoint: FlinkSavepoint) -> str | None:
+    """The normalised place of the snapshot that a FlinkSavepoint, which stays, has."""
+    location = savepoint.status.location
+    if not location or savepoint.meta.deletion_time is not None:
+        return None
+    if savepoint.status_error is None and snapshot_view(savepoint).status.phase is not SavepointPhase.COMPLETED:
+        return None
+    return normalise_location(location)

@@ -21,6 +21,7 @@ from flinkjob.api.enums import SavepointOrigin, SavepointPhase
 from flinkjob.api.flinkjob_spec import FlinkJobSpec, RetentionSpec, SavepointsSpec
 from flinkjob.api.flinkjob_status import PeriodicInfo, Submission
 from flinkjob.core.actions import CreateSavepoint, DeleteSavepoint
+from flinkjob.core.facts import InUse
 from flinkjob.core.flinkmodel import normalise_location
 from flinkjob.core.job import copies_status
 from flinkjob.core.job.draft import Draft, Halt
@@ -106,11 +107,16 @@ def _retain_of(
     mine = [savepoint for savepoint in draft.given.savepoints if _kept_by_operator(savepoint, origins)]
     mine.sort(key=lambda savepoint: savepoint.status.end_time or draft.now, reverse=True)
     oldest = draft.now - timedelta(seconds=duration_seconds(limits.min_age))
-    for savepoint in mine[max(limits.min_count, 1) :]:
-        taken = savepoint.status.end_time or draft.now
-        used = normalise_location(savepoint.status.location or "") in draft.given.in_use
-        used = used or savepoint.meta.uid in awaited
-        if taken < oldest and not used and savepoint.meta.deletion_time is None:
+    beyond = [
+        (normalise_location(savepoint.status.location or ""), savepoint)
+        for savepoint in mine[max(limits.min_count, 1) :]
+        if (savepoint.status.end_time or draft.now) < oldest
+        and savepoint.meta.uid not in awaited
+        and savepoint.meta.deletion_time is None
+    ]
+    used = draft.need(InUse(frozenset(place for place, _ in beyond))) if beyond else frozenset()
+    for place, savepoint in beyond:
+        if place not in used:
             draft.act(DeleteSavepoint(name=savepoint.meta.name, uid=savepoint.meta.uid))
     if len(mine) > limits.min_count:
         draft.requeue_after(LONGEST_SLEEP)

@@ -2,9 +2,9 @@
 
 Called by `running` once the new program is compiled. Flink names a vertex after the first operator of its chain, and restores
 state by operator. So where operators have uids of their own, a vertex that is missing is no proof: its operators may be in
-another chain. Where no operator of the new program has one, as in a SQL script without compiled plans, it is: names that Flink
-makes itself are hashes over the whole graph up to the operator. Then the upgrade is refused, else a warning is said. Invariants:
-nothing is held up by what cannot be had; each spec is compared with a run once, however long the upgrade then waits.
+another chain. Where no operator of the new program has one, as in a SQL script without compiled plans, it is: Flink makes ids
+of hashes over the graph up to the operator. Then the upgrade is refused, else a warning is said. Invariants: what cannot be
+had holds up nothing; each spec is compared with a run once, however long the upgrade then waits.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def check(draft: Draft, spec: FlinkJobSpec, run: Submission, plan: Plan) -> Halt
 
 
 def _is_certain(spec: FlinkJobSpec, found: LeftOver) -> bool:
-    """Whether the new run could not start: nothing has a uid, and what is left over is in the snapshot that it starts from."""
+    """Whether the new run could not start: nothing has a uid, and its snapshot will hold what is left over."""
     if spec.sql is None or spec.sql.script is None or _COMPILED_PLAN.search(spec.sql.script):
         return False
     return found.aligned or spec.upgrade.strategy is UpgradeStrategy.LAST_STATE

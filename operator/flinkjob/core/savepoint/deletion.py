@@ -18,11 +18,12 @@ from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import RemoveFinalizer
 from flinkjob.core.errors import Invalid
-from flinkjob.core.facts import Checkpoints, Disposal
+from flinkjob.core.facts import Checkpoints, Disposal, InUse, RecordedElsewhere
 from flinkjob.core.flinkmodel import CheckpointKind, is_checkpoint_place, normalise_location
 from flinkjob.core.identity import is_attempt_of
 from flinkjob.core.pauses import FAST
 from flinkjob.core.savepoint.after_end import completed_late, may_complete_late
+from flinkjob.core.savepoint.disposers import disposers
 from flinkjob.core.savepoint.draft import CONDITIONS_STAY, Halt, SavepointDraft
 from flinkjob.core.seen import DisposalPhase, Presence
 
@@ -48,7 +49,7 @@ def step(draft: SavepointDraft) -> Halt | None:
         draft.status = replace(draft.before, deleting=True)
         draft.requeue_after(FAST)
         return CONDITIONS_STAY
-    disposal = draft.need(Disposal(draft.given.disposers, location))
+    disposal = draft.need(Disposal(disposers(draft, location), location))
     match disposal.phase:
         case DisposalPhase.DONE:
             draft.event(Reason.SnapshotDeleted, location)
@@ -103,7 +104,9 @@ def _not_ours(draft: SavepointDraft, spec: FlinkSavepointSpec, location: str) ->
 
 def _needed(draft: SavepointDraft, location: str) -> str:
     """Why the data must stay; "" when nothing needs them."""
-    if normalise_location(location) in draft.given.in_use:
+    place = normalise_location(location)
+    in_use = place in draft.need(InUse(frozenset({place})))
+    if in_use or draft.need(RecordedElsewhere(draft.meta.name, place)):
         return "is in use"
     run, known = draft.run, draft.given.job_status.submission is not None
     if not known or run is None or run.end is not None or run.job_id != draft.before.job_id:

@@ -11,6 +11,7 @@ from flinkjob.api.flinkjob_status import PeriodicInfo
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.api.sync import SyncStatus
 from flinkjob.core.actions import CreateSavepoint, DeleteSavepoint
+from flinkjob.core.facts import InUse
 from flinkjob.core.model import JobDecision
 from tests.support.inputs import NOW, RUNNING, acts, ago, decide, job, present, run, savepoint, seen, spec
 
@@ -84,7 +85,11 @@ def test_retention_needs_both_limits_and_spares_the_newest_what_is_used_and_what
         _old("deletion", 9300, "Deletion"),
     ]
     used = frozenset({"file:///sp/used"})
-    decision = decide(job(wanted, RUNNING), seen(present()), savepoints=known, in_use=used)
+    asked: list[Any] = []
+    decision = decide(job(wanted, RUNNING), seen(present(), in_use=used), asked, savepoints=known)
+    assert [each for each in asked if isinstance(each, InUse)] == [
+        InUse(frozenset({"file:///sp/old", "file:///sp/used"}))
+    ]
     assert [action.name for action in decision.actions if isinstance(action, DeleteSavepoint)] == ["old"]
     upgrades = [_old(f"up-{age}", age, origin) for age, origin in ((8000, "Upgrade"), (8500, "Suspend"))]
     decision = decide(job(wanted, RUNNING), seen(present()), savepoints=[*upgrades, _old("periodic", 9900)])

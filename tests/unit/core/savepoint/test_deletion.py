@@ -93,11 +93,11 @@ def test_disposal_has_an_intent() -> None:
 )
 def test_a_snapshot_in_use_is_kept_until_the_deadline_and_then_for_good(place: str) -> None:
 
-    used = [normalise_location(place)]
-    done = _disposal(DisposalPhase.DONE)
-    waiting = decide_sp(savepoint(status=COMPLETE, meta=_deleted(), **DELETE), RUNNING, done, in_use=used)
+    used = frozenset({normalise_location(place)})
+    done = replace(_disposal(DisposalPhase.DONE), in_use=used)
+    waiting = decide_sp(savepoint(status=COMPLETE, meta=_deleted(), **DELETE), RUNNING, done)
     assert (acts(waiting), waiting.status.deleting) == ([], False)
-    late = decide_sp(savepoint(status=COMPLETE, meta=_deleted(301), **DELETE), RUNNING, done, in_use=used)
+    late = decide_sp(savepoint(status=COMPLETE, meta=_deleted(301), **DELETE), RUNNING, done)
     assert acts(late) == ["RemoveFinalizer"]
     assert told(late) == ["SnapshotKept"]
 

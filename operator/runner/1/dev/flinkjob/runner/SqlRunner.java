@@ -2,6 +2,7 @@ package dev.flinkjob.runner;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 import org.apache.flink.api.common.RuntimeExecutionMode;
 import org.apache.flink.configuration.ExecutionOptions;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
@@ -28,13 +29,17 @@ public final class SqlRunner {
     private static final String WITHOUT_PLACE = "";
 
     private final TableEnvironmentInternal table;
+    private final Consumer<Statement> queries;
     private final List<ModifyOperation> inserts = new ArrayList<>();
     private final List<String> places = new ArrayList<>();
     private Operation plan;
     private String planPlace;
 
-    private SqlRunner(TableEnvironmentInternal table) {
+    /** {@code queries} takes the statements that are queries. */
+    SqlRunner(TableEnvironmentInternal table, Consumer<Statement> queries) {
         this.table = table;
+        this.queries = queries;
+        table.getConfig().set("table.dml-sync", "false"); // the cluster's own configuration may say otherwise
     }
 
     public static void main(String[] args) throws Exception {
@@ -43,15 +48,22 @@ public final class SqlRunner {
         EnvironmentSettings.Builder settings = EnvironmentSettings.newInstance();
         TableEnvironment table =
                 TableEnvironment.create(batch ? settings.inBatchMode().build() : settings.inStreamingMode().build());
-        table.getConfig().set("table.dml-sync", "false"); // the cluster's own configuration may say otherwise
-        SqlRunner runner = new SqlRunner((TableEnvironmentInternal) table);
+        SqlRunner runner = new SqlRunner((TableEnvironmentInternal) table, SqlRunner::refuse);
         for (Statement statement : Statement.all()) {
             runner.take(statement);
         }
         runner.submit();
     }
 
-    private void take(Statement statement) {
+    private static void refuse(Statement query) {
+        throw new SqlScriptException("a query has no place for its rows here: write INSERT INTO");
+    }
+
+    boolean hasInserts() {
+        return !inserts.isEmpty() || plan != null;
+    }
+
+    void take(Statement statement) {
         try {
             execute(table.getParser().parse(statement.padded()).get(0), statement);
         } catch (Exception e) {
@@ -67,7 +79,7 @@ public final class SqlRunner {
         } else if (operation instanceof ResetOperation) {
             throw new SqlScriptException("RESET is not supported: leave out the SET");
         } else if (operation instanceof QueryOperation) {
-            throw new SqlScriptException("a query has no place for its rows here: write INSERT INTO");
+            queries.accept(statement);
         } else if (kind.endsWith("CallProcedureOperation")) {
             throw new SqlScriptException("CALL is not supported: a procedure may start a job of its own");
         } else if (kind.equals("AnalyzeTableOperation")) {
@@ -79,7 +91,7 @@ public final class SqlRunner {
         } else if (operation instanceof ModifyOperation) {
             insert((ModifyOperation) operation, statement); // also CREATE TABLE AS
         } else if (kind.equals("ExecutePlanOperation") || kind.equals("CompileAndExecutePlanOperation")) {
-            oneJob(statement, !inserts.isEmpty() || plan != null);
+            oneJob(statement, hasInserts());
             plan = operation;
             planPlace = statement.place();
         } else if (!kind.equals("BeginStatementSetOperation") && !kind.equals("EndStatementSetOperation")) {
@@ -111,7 +123,7 @@ public final class SqlRunner {
         if (instead != null) {
             throw new SqlScriptException("SET '" + key + "' is refused: " + instead);
         }
-        if (!inserts.isEmpty() || plan != null) {
+        if (hasInserts()) {
             throw new SqlScriptException("SET '" + key + "' stands after an INSERT, and all of them are one job with one"
                     + " configuration: put it before the first");
         }
