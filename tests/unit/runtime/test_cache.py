@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flinkjob.core.identity import Owner, job_id
@@ -238,6 +238,7 @@ def _changed(kind: str, name: str, place: str, how: str, version: int) -> tuple[
 
 
 @given(CHANGES)
+@example([("job", "two", "file:///a", "names"), ("savepoint", "two", "file:///b", "runs")])
 def test_what_is_in_use_is_what_all_objects_say_whatever_came_before(changes: list[tuple[str, str, str, str]]) -> None:
     """The order of changes does not matter: a cache that has only the last version of each object says the same."""
     cache, last = ObjectCache(), dict[tuple[Kind, str], dict[str, Any]]()
