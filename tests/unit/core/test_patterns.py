@@ -24,7 +24,7 @@ from flinkjob.flink.phrases import Phrase
 SIZE = 1024 * 1024
 SOURCES = Path(flinkjob.__file__).parent
 MOST_SECONDS = 2.0
-"""For one look at `SIZE` characters, on a busy machine; a quadratic one takes minutes."""
+"""Of CPU, for one look at `SIZE` characters; a quadratic one takes minutes."""
 MATCHED_ONLY = {"flinkjob.core.parameters._PAIR", "flinkjob.core.parameters._TOKENS"}
 """They are tried at one place of a text, not searched for in it."""
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -76,16 +76,16 @@ def _interrupted(number: int, frame: FrameType | None) -> None:
 
 
 def _timed(look: Callable[[], object]) -> float:
-    before = signal.signal(signal.SIGALRM, _interrupted)
-    signal.setitimer(signal.ITIMER_REAL, 4 * MOST_SECONDS)
+    before = signal.signal(signal.SIGVTALRM, _interrupted)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 4 * MOST_SECONDS)
     begun = time.process_time()
     try:
         look()
     except Late:
         return 4 * MOST_SECONDS
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
     return time.process_time() - begun
 
 
