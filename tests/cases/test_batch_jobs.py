@@ -15,7 +15,7 @@ ARGUMENTS = ["--count", "100000", "--rate", "20"]
 @pytest.mark.every_flink
 def test_a_batch_job_is_asked_for_savepoints_when_it_is_changed_or_deleted(lab: Lab) -> None:
     manifest = lab.job("bounded")
-    manifest["spec"] |= {"args": ARGUMENTS, "flinkConfiguration": {"execution.runtime-mode": "BATCH"}}
+    manifest["spec"] |= {"args": ARGUMENTS, "runtimeMode": "Batch"}
     lab.apply(manifest)
     lab.running("bounded")
     lab.edit(manifest, args=[*ARGUMENTS, "--uid", "other"])

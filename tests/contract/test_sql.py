@@ -130,7 +130,7 @@ async def test_a_compiled_plan(target: Target) -> None:
         (f"SET 'table.dml-sync' = 'true';{INSERT}", ("statement 5 (line 1): SET 'table.dml-sync' is refused",)),
         (f"SET '$internal.pipeline.job-id' = '{'a' * 32}';{INSERT}", ("SET '$internal.pipeline.job-id' is refused",)),
         (f"SET 'table.exec.uid.generation' = 'always';{INSERT}", ("SET 'table.exec.uid.generation' is refused",)),
-        (f"SET 'execution.runtime-mode' = 'batch';{INSERT}", ("set it in spec.flinkConfiguration",)),
+        (f"SET 'execution.runtime-mode' = 'batch';{INSERT}", ("use spec.runtimeMode",)),
         (f"SET parallelism.default = 2; {INSERT}", ("use spec.parallelism",)),
         (f"{INSERT};\nEXECUTE PLAN '/nosuch'", ("statement 6 (line 2): a script is one job, and statement 5 (line 1)",)),
         ("ANALYZE TABLE numbers COMPUTE STATISTICS", ("statement 5 (line 1): ANALYZE TABLE is not supported: it starts",)),

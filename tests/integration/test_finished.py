@@ -88,7 +88,7 @@ def test_finishing_during_a_stop(lab: Lab) -> None:
 
 @pytest.mark.behaviour(50)
 def test_without_checkpoints(lab: Lab) -> None:
-    lab.apply(lab.job("batch", *BOUNDED, checkpoint={}, flinkConfiguration={"execution.runtime-mode": "BATCH"}))
+    lab.apply(lab.job("batch", *BOUNDED, checkpoint={}, runtimeMode="Batch"))
     found = lab.phase("batch", "Finished")
     assert condition(found, "Ready")["status"] == "True"
     counted = check_exactly_once(lab.out("batch"), upto=200)

@@ -234,6 +234,14 @@ class DeletionPolicy(StrEnum):
     ORPHAN = "Orphan"
 
 
+class RuntimeMode(StrEnum):
+    """Flink's `execution.runtime-mode`."""
+
+    STREAMING = "Streaming"
+    BATCH = "Batch"
+    AUTOMATIC = "Automatic"
+
+
 class CheckpointingMode(StrEnum):
     """Flink's `execution.checkpointing.mode`."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 JOB_NAME: Final = "pipeline.name"
+RUNTIME_MODE: Final = "execution.runtime-mode"
 GLOBAL_PARAMETERS: Final = "pipeline.global-job-parameters"
 CHECKPOINT_INTERVAL: Final = "execution.checkpointing.interval"
 CHECKPOINT_MODE: Final = "execution.checkpointing.mode"

@@ -13,7 +13,15 @@ from pydantic.alias_generators import to_snake
 from flinkjob.api import flink_options
 from flinkjob.api.cluster_spec import ClusterSpec
 from flinkjob.api.common import Duration, Location, TimeZone
-from flinkjob.api.enums import CheckpointingMode, CheckpointRetention, Claim, DesiredState, FormatType, RollbackPolicy
+from flinkjob.api.enums import (
+    CheckpointingMode,
+    CheckpointRetention,
+    Claim,
+    DesiredState,
+    FormatType,
+    RollbackPolicy,
+    RuntimeMode,
+)
 from flinkjob.api.fieldclass import FieldClass
 from flinkjob.api.initialstate import InitialStateSpec
 from flinkjob.api.model import Rule, SpecModel, one_of
@@ -44,6 +52,7 @@ SQL_UIDS: Final = "table.exec.uid.generation"
 
 DUPLICATE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "jobName": (flink_options.JOB_NAME,),
+    "runtimeMode": (flink_options.RUNTIME_MODE,),
     "checkpoint.interval": (flink_options.CHECKPOINT_INTERVAL,),
     "checkpoint.mode": (flink_options.CHECKPOINT_MODE,),
     "checkpoint.directory": flink_options.CHECKPOINT_DIRECTORY,
@@ -271,6 +280,14 @@ class FlinkJobSpec(SpecModel):
     job_name: Annotated[
         Annotated[str, Field(min_length=1, max_length=256)] | None,
         Field(description="`pipeline.name`, what Flink shows. Defaults to metadata.name. A name set by main() wins."),
+        FieldClass.RUN,
+    ] = None
+    runtime_mode: Annotated[
+        RuntimeMode | None,
+        Field(
+            description="`execution.runtime-mode`: Streaming, Batch, or Automatic, which is Batch where all sources are "
+            "bounded. A batch job has no checkpoints and no savepoints. Defaults to the cluster's, usually Streaming."
+        ),
         FieldClass.RUN,
     ] = None
     parallelism: Annotated[

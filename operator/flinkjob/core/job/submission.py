@@ -12,7 +12,14 @@ from dataclasses import replace
 from flinkjob.api import flink_options
 from flinkjob.api.common import duration_seconds
 from flinkjob.api.constants import FINALIZER
-from flinkjob.api.enums import CheckpointingMode, CheckpointRetention, EndCause, SnapshotKind, SubmissionReason
+from flinkjob.api.enums import (
+    CheckpointingMode,
+    CheckpointRetention,
+    EndCause,
+    RuntimeMode,
+    SnapshotKind,
+    SubmissionReason,
+)
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
@@ -40,6 +47,7 @@ _RETENTION = {
     CheckpointRetention.RETAIN_ON_CANCELLATION: "RETAIN_ON_CANCELLATION",
     CheckpointRetention.DELETE_ON_CANCELLATION: "DELETE_ON_CANCELLATION",
 }
+_RUNTIME = {RuntimeMode.STREAMING: "STREAMING", RuntimeMode.BATCH: "BATCH", RuntimeMode.AUTOMATIC: "AUTOMATIC"}
 _MODE = {CheckpointingMode.EXACTLY_ONCE: "EXACTLY_ONCE", CheckpointingMode.AT_LEAST_ONCE: "AT_LEAST_ONCE"}
 
 
@@ -336,6 +344,8 @@ def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission) -> RunRequest
         flink_options.JOB_NAME: spec.job_name or meta.name,
         flink_options.CHECKPOINT_RETENTION: _RETENTION[spec.checkpoint.retention],
     }
+    if spec.runtime_mode is not None:
+        configuration[flink_options.RUNTIME_MODE] = _RUNTIME[spec.runtime_mode]
     if spec.checkpoint.interval is not None:
         configuration[flink_options.CHECKPOINT_INTERVAL] = _flink_duration(spec.checkpoint.interval)
     if spec.checkpoint.mode is not None:

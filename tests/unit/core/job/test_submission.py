@@ -130,6 +130,7 @@ def test_the_run_call_says_what_the_spec_says() -> None:
     wanted = spec(
         args=["--rate", "5"],
         jobName="Clicks",
+        runtimeMode="Batch",
         parallelism=3,
         flinkConfiguration={"table.exec.mini-batch": "true", GLOBAL_PARAMETERS: "mine:1"},
         checkpoint={
@@ -149,6 +150,7 @@ def test_the_run_call_says_what_the_spec_says() -> None:
     assert parameters.startswith(f"mine:1,flinkjob.dev/owner:{OWNER},flinkjob.dev/uid:{UID},flinkjob.dev/submission:1,")
     assert configuration == {
         "pipeline.name": "Clicks",
+        "execution.runtime-mode": "BATCH",
         "execution.checkpointing.interval": "1500 ms",
         "execution.checkpointing.mode": "AT_LEAST_ONCE",
         "execution.checkpointing.dir": "file:///c",

@@ -21,7 +21,7 @@ final class Refused {
         KEYS.put("state.savepoints.dir", "use spec.savepoints.directory");
         KEYS.put("pipeline.jars", "use spec.dependencies.jars");
         KEYS.put("table.dml-sync", "a script is submitted, and not waited for");
-        KEYS.put("execution.runtime-mode", "set it in spec.flinkConfiguration");
+        KEYS.put("execution.runtime-mode", "use spec.runtimeMode");
         KEYS.put("pipeline.global-job-parameters", "set it in spec.flinkConfiguration");
     }
 
