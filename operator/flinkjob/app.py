@@ -40,6 +40,7 @@ from flinkjob.kube.events import EventRecorder
 from flinkjob.net.checked import artifact_client
 from flinkjob.net.foreign import BUDGET_BYTES, Budget
 from flinkjob.net.resolver import ResolvingLoop
+from flinkjob.observability.eachjob import EachJob
 from flinkjob.observability.health import HealthServer
 from flinkjob.observability.jobmetrics import oldest_checkpoint_age, oldest_copy, oldest_savepoint_age
 from flinkjob.observability.metrics import Metrics
@@ -279,6 +280,10 @@ class App:
                 **_look_ups(),
             }
         )
+        if settings.job_metrics:
+            metrics.show_each(
+                EachJob(cache.jobs, clusters.newest_checkpoints, lambda: datetime.now(UTC), most=settings.job_metrics)
+            )
         metrics.count_jobs(lambda: [job.status.phase or "Pending" for job in cache.jobs()])
         return queue
 

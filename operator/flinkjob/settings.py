@@ -86,6 +86,9 @@ class Settings(BaseSettings):
         description="names this installation in job ids, owner marks and copies of savepoints, which need another one than "
         "the default; never change it while jobs run",
     )
+    job_metrics: int = Field(
+        0, ge=0, le=10_000, description="so many FlinkJobs have metrics of their own (flinkjob_job_...), by their names"
+    )
     health_port: int = Field(8080, ge=0, le=65535, description="port of /healthz, /readyz and /metrics; 0: any")
     cache_dir: AbsolutePath = Field(Path("/var/cache/flinkjob"), description="where fetched jars are kept")
     artifact_dirs: Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_split)] = Field(

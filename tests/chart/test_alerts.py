@@ -12,7 +12,9 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from deploy.local.binaries import tool_binary
+from flinkjob.observability.eachjob import EachJob
 from flinkjob.observability.metrics import Metrics
+from tests.support.inputs import NOW
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ALERTS = REPOSITORY / "deploy" / "chart" / "files" / "alerts.yaml"
@@ -71,7 +73,7 @@ def test_every_metric_is_documented() -> None:
 def registry() -> CollectorRegistry:
     """All metrics of the operator."""
     made = CollectorRegistry()
-    Metrics(made)
+    Metrics(made).show_each(EachJob(tuple, dict, lambda: NOW, most=1))
     return made
 
 

@@ -36,6 +36,21 @@ def test_metrics_of_an_upgrade(lab: Lab) -> None:
     assert [word for word in planted if f'"{word}' in text or f"/{word}" in text] == []
 
 
+@pytest.mark.parametrize("own_lab", [{"job-metrics": "1"}], indirect=True)
+def test_metrics_of_single_jobs(own_lab: Lab) -> None:
+    own_lab.start("alone")
+    own_lab.apply(own_lab.job("beyond", state="Suspended"))
+    job = f'{{name="alone",namespace="{own_lab.namespace}"}}'
+    found = wait_until(
+        lambda: _after(own_lab, f"flinkjob_job_checkpoint_age_seconds{job}", 0.0), timeout=30, what="a checkpoint"
+    )
+    assert found[f"flinkjob_job_uptime_seconds{job}"] > 0
+    wait_until(
+        lambda: own_lab.operator.metrics()["flinkjob_job_left_out"] == 1, timeout=10, what="the other one counted"
+    )
+    assert not [name for name in own_lab.operator.metrics() if 'name="beyond"' in name]
+
+
 def _after(lab: Lab, name: str, count: float) -> dict[str, float] | None:
     found = lab.operator.metrics()
     return found if found.get(name, 0.0) > count else None

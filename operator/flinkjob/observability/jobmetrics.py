@@ -23,10 +23,11 @@ def oldest_checkpoint_age(jobs: Iterable[FlinkJob], seen: Mapping[str, datetime]
             behind, and count only for jobs that were not looked at yet.
         now: aware; ages are in seconds.
     """
-    return _oldest((_newest_checkpoint(job, seen) for job in jobs if job.status.phase is Phase.RUNNING), now)
+    return _oldest((newest_checkpoint(job, seen) for job in jobs if job.status.phase is Phase.RUNNING), now)
 
 
-def _newest_checkpoint(job: FlinkJob, seen: Mapping[str, datetime]) -> datetime | None:
+def newest_checkpoint(job: FlinkJob, seen: Mapping[str, datetime]) -> datetime | None:
+    """When the newest checkpoint that is known of the run was completed."""
     run, written = job.status.submission, job.status.last_checkpoint
     known = seen.get(run.job_id) if run is not None and run.job_id is not None else None
     return known or (written.time if written is not None else None)

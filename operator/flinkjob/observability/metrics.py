@@ -1,7 +1,8 @@
 """The operator's metrics, all named `flinkjob_*`.
 
 Built once in `app` on an injected registry; adapters get the methods that they call as plain callbacks.
-Bounded cardinality: no label holds a name, namespace, URL or message; only kinds, phases, endpoints and codes.
+Bounded cardinality: no label holds a name, namespace, URL or message; only kinds, phases, endpoints and codes. What `eachjob`
+adds has names, for so many FlinkJobs as are asked for.
 """
 
 from __future__ import annotations
@@ -128,6 +129,7 @@ class Metrics:
             "How long ago the oldest copy that is not complete was begun.",
             registry=registry,
         )
+        self._registry = registry
         self._jobs = _Jobs()
         registry.register(self._jobs)
         self._shared = _Shared()
@@ -192,6 +194,10 @@ class Metrics:
     def count_jobs(self, phases: Callable[[], Iterable[str]]) -> None:
         """Sets where the phases of all FlinkJobs are looked up at each scrape (`flinkjob_jobs{phase}`)."""
         self._jobs.phases = phases
+
+    def show_each(self, jobs: Collector) -> None:
+        """Adds the numbers of single FlinkJobs."""
+        self._registry.register(jobs)
 
     def count_unclaimed(self, count: Callable[[], float]) -> None:
         """Sets where the number of unclaimed jobs is looked up at each scrape."""

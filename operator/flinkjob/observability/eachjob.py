@@ -1,0 +1,123 @@
+"""Numbers about single FlinkJobs, for those who ask for them: `--job-metrics`, at most so many FlinkJobs.
+
+Registered by `app`, and read at each scrape from what statuses hold and what clusters said last: Flink is asked nothing for
+them. Bounded: labels are namespace, name and phase; FlinkJobs beyond the limit, by namespace and name, are only counted.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from flinkjob.api.codec import FlinkJob
+from flinkjob.api.enums import Phase
+from flinkjob.core.units import bytes_of
+from flinkjob.observability.jobmetrics import newest_checkpoint
+
+_PREFIX = "flinkjob_job_"
+_JOB = ("namespace", "name")
+
+
+class EachJob(Collector):
+    """`flinkjob_job_…{namespace, name}`."""
+
+    def __init__(
+        self,
+        jobs: Callable[[], Iterable[FlinkJob]],
+        seen: Callable[[], Mapping[str, datetime]],
+        now: Callable[[], datetime],
+        *,
+        most: int,
+    ) -> None:
+        """
+        Args:
+            seen: when the newest checkpoint was completed that was seen of a Flink job, by its id.
+            most: so many FlinkJobs have numbers.
+        """
+        self._jobs = jobs
+        self._seen = seen
+        self._now = now
+        self._most = most
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        jobs, now, seen = list(self._jobs()), self._now(), self._seen()
+        shown = heapq.nsmallest(self._most, jobs, key=lambda job: (job.meta.namespace, job.meta.name))
+        left_out = GaugeMetricFamily(f"{_PREFIX}left_out", "FlinkJobs that have no numbers of their own.")
+        left_out.add_metric([], len(jobs) - len(shown))
+        yield left_out
+        phases = GaugeMetricFamily(f"{_PREFIX}phase", "1 for the phase that it is in.", labels=[*_JOB, "phase"])
+        for job in shown:
+            phases.add_metric([*_name(job), job.status.phase or Phase.PENDING], 1)
+        yield phases
+        for name, (what, number) in _NUMBERS.items():
+            family = GaugeMetricFamily(f"{_PREFIX}{name}", what, labels=_JOB)
+            for job in shown:
+                if (found := number(job, seen, now)) is not None:
+                    family.add_metric(_name(job), found)
+            yield family
+
+
+def _name(job: FlinkJob) -> list[str]:
+    return [job.meta.namespace, job.meta.name]
+
+
+def _uptime(job: FlinkJob, _seen: Mapping[str, datetime], now: datetime) -> float | None:
+    run = job.status.submission
+    if run is None or run.end is not None or run.started_time is None:
+        return None
+    return (now - run.started_time).total_seconds()
+
+
+def _restarts(job: FlinkJob, _seen: Mapping[str, datetime], _now: datetime) -> float | None:
+    return job.status.job.restarts if job.status.job is not None else None
+
+
+def _checkpoint_age(job: FlinkJob, seen: Mapping[str, datetime], now: datetime) -> float | None:
+    time = newest_checkpoint(job, seen) if _runs(job) else None
+    return (now - time).total_seconds() if time is not None else None
+
+
+def _checkpoint_seconds(job: FlinkJob, _seen: Mapping[str, datetime], _now: datetime) -> float | None:
+    newest = job.status.last_checkpoint
+    return newest.duration_ms / 1000 if newest is not None and newest.duration_ms is not None else None
+
+
+def _checkpoint_bytes(job: FlinkJob, _seen: Mapping[str, datetime], _now: datetime) -> float | None:
+    newest = job.status.last_checkpoint
+    return bytes_of(newest.size) if newest is not None and newest.size is not None else None
+
+
+def _savepoint_age(job: FlinkJob, _seen: Mapping[str, datetime], now: datetime) -> float | None:
+    newest = job.status.last_savepoint
+    return (now - newest.time).total_seconds() if newest is not None and newest.time is not None else None
+
+
+def _downtime(job: FlinkJob, _seen: Mapping[str, datetime], _now: datetime) -> float | None:
+    latest = job.status.history[0] if job.status.history else None
+    return float(latest.downtime.removesuffix("s")) if latest is not None and latest.downtime is not None else None
+
+
+def _runs(job: FlinkJob) -> bool:
+    return job.status.submission is not None and job.status.submission.end is None
+
+
+_NUMBERS: Mapping[str, tuple[str, Callable[[FlinkJob, Mapping[str, datetime], datetime], float | None]]] = {
+    "uptime_seconds": ("Since all tasks of its run first ran.", _uptime),
+    "restarts": ("How often Flink itself has restarted its run; up to a minute behind.", _restarts),
+    "checkpoint_age_seconds": (
+        "Age of the newest checkpoint of its run; up to five minutes behind (on a cluster of more than 500 jobs: half a "
+        "second for each).",
+        _checkpoint_age,
+    ),
+    "checkpoint_duration_seconds": (
+        "How long the checkpoint in its status took; up to an hour or so behind.",
+        _checkpoint_seconds,
+    ),
+    "checkpoint_size_bytes": ("Size of the checkpoint in its status; up to an hour or so behind.", _checkpoint_bytes),
+    "savepoint_age_seconds": ("Age of its newest savepoint.", _savepoint_age),
+    "downtime_seconds": ("How long it was down before its run.", _downtime),
+}
