@@ -57,6 +57,23 @@ def test_a_savepoint_is_where_the_pods_share_it(job: World) -> None:
     assert found["status"]["location"].startswith("file:/flink/savepoints/")
 
 
+def test_a_sql_script_runs_on_pods_and_keeps_its_state(job: World) -> None:
+    """The runner is in the operator's image, and the TaskManager, another Pod, gets its classes from Flink."""
+    tables = (
+        "CREATE TABLE clicks (id INT, page INT) WITH ('connector' = 'datagen', 'rows-per-second' = '20');"
+        "CREATE TABLE counts (id INT, n BIGINT) WITH ('connector' = 'blackhole');"
+    )
+    insert = "INSERT INTO counts SELECT id, COUNT(*) FROM clicks{} GROUP BY id"
+    job.run_sql("counts", tables + insert.format(""))
+    first = submission(job.running(1, "counts"))
+    job.run_sql("counts", tables + insert.format(" WHERE id < 3"))
+    second = submission(job.running(2, "counts"))
+    assert "/savepoints/" in second["restoredFrom"]
+    assert {first["jobId"], second["jobId"]} & set(job.live_jobs()) == {second["jobId"]}
+    job.node.kubectl("delete", "flinkjob", "counts", "-n", TEAM, WAIT)
+    assert second["jobId"] not in job.live_jobs()
+
+
 @pytest.mark.behaviour(76)
 @pytest.mark.fault("operator-pod-and-chart")
 def test_an_upgrade_goes_on_when_the_pod_of_the_leader_is_deleted(job: World) -> None:

@@ -96,6 +96,15 @@ class World:
         self._arguments += arguments
         self.kube.apply(self._manifest())
 
+    def run_sql(self, name: str, script: str) -> None:
+        """Applies a FlinkJob that runs a script."""
+        manifest = self._manifest()
+        manifest["metadata"]["name"] = name
+        manifest["spec"] = {key: manifest["spec"][key] for key in ("cluster", "checkpoint")} | {
+            "sql": {"script": script}
+        }
+        self.kube.apply(manifest)
+
     def savepoint(self, name: str) -> Object:
         """Asks for a FlinkSavepoint and waits until it is complete; returns it."""
         body = {
@@ -114,8 +123,8 @@ class World:
             what="Completed",
         )
 
-    def running(self, number: int) -> Object:
-        """The FlinkJob as soon as it runs as that submission, under the present spec."""
+    def running(self, number: int, name: str = JOB) -> Object:
+        """A FlinkJob as soon as it runs as that submission, under the present spec."""
 
         def good(found: Object) -> bool:
             status = found.get("status", {})
@@ -123,7 +132,7 @@ class World:
             return quiet and submission(found)["number"] == number
 
         return self.kube.wait_for(
-            "FlinkJob", TEAM, JOB, good, deadline=DEADLINE, what=f"Running as submission {number}"
+            "FlinkJob", TEAM, name, good, deadline=DEADLINE, what=f"Running as submission {number}"
         )
 
     # readings
