@@ -49,6 +49,7 @@ class ClusterSeen:
     intercepts_exit: bool = False
     allows_submission: bool = True
     keeps_uploads: bool = True
+    upload_directory: str = ""
     several_managers: bool = False
 
     def directory_for(self, wanted: str | None) -> str | None:
@@ -92,10 +93,10 @@ class JobSeen:
 
 @dataclass(frozen=True)
 class TextPlace:
-    """A key of a ConfigMap of the FlinkJob's namespace."""
+    """A key of a ConfigMap of the FlinkJob's namespace; without a key: all that it has, each with its own place."""
 
     name: str
-    key: str
+    key: str = ""
 
     def __str__(self) -> str:
         return f"ConfigMap {self.name}, key {self.key}"
@@ -141,11 +142,14 @@ class ArtifactSeen:
         permanent: a failure that is not tried again automatically.
         other_content: the address gives another content than the digest asked for.
         note: what a person should know of the jar, or "".
+        place: where the jar is on the JobManager, where its program must be given that; it is not kept: another JobManager
+            has other places.
     """
 
     phase: ArtifactPhase
     digest: str | None = None
     jar_id: str | None = None
+    place: str = ""
     message: str = ""
     permanent: bool = False
     other_content: bool = False

@@ -19,6 +19,7 @@ from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected, SubmitRejected, SubmitRejection
 from flinkjob.core.flinkmodel import TriggerResult, TriggerState, is_local
 from flinkjob.core.identity import jar_name
+from flinkjob.core.program import RunnerSort
 from flinkjob.core.seen import (
     ArtifactPhase,
     ArtifactRequest,
@@ -96,7 +97,7 @@ class Tasks:
 
     async def _bring(self, key: Key, request: ArtifactRequest) -> ArtifactSeen:
         try:
-            return await self._upload(key, request)
+            return await self._place(key, request)
         except Invalid as error:
             changed = CHANGED if request.recipe.is_built else "digest-mismatch"
             other = isinstance(error, ArtifactInvalid) and error.reason == changed
@@ -108,6 +109,14 @@ class Tasks:
         except Exception as error:
             log.exception("bringing a jar to the cluster failed in the operator itself")
             return ArtifactSeen(phase=ArtifactPhase.FAILED, message=f"internal error: {type(error).__name__}")
+
+    async def _place(self, key: Key, request: ArtifactRequest) -> ArtifactSeen:
+        """Have the jar on the cluster, and find out where, if its program must know."""
+        seen = await self._upload(key, request)
+        if request.recipe.runner is not RunnerSort.PYTHON:
+            return seen
+        cluster = await self._clusters.at(request.url, key).identify()
+        return replace(seen, place=f"{cluster.upload_directory}/{seen.jar_id}")
 
     async def _upload(self, key: Key, request: ArtifactRequest) -> ArtifactSeen:
         """Find the jar on the cluster by its digest, else fetch it and upload it under its digest."""

@@ -7,9 +7,20 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from flinkjob.api.codec import parse_job
-from flinkjob.api.flinkjob_spec import RESERVED_KEYS, SQL_RESERVED_KEYS, FlinkJobSpec
-from flinkjob.core.program import SQL_ENTRY_CLASS, JarPart, Recipe, ScriptPart, program_of, runner_of
+from flinkjob.api.flinkjob_spec import PYTHON_RESERVED_KEYS, RESERVED_KEYS, SQL_RESERVED_KEYS, FlinkJobSpec
+from flinkjob.core.program import (
+    PYTHON_ENTRY_CLASS,
+    SQL_ENTRY_CLASS,
+    JarPart,
+    Recipe,
+    RunnerSort,
+    ScriptPart,
+    program_of,
+    runner_of,
+)
 from tests.support.inputs import URL
 
 RUNNER = Path(__file__).resolve().parents[3] / "operator" / "runner"
@@ -45,7 +56,7 @@ def test_a_script() -> None:
     program = program_of(spec(sql={"script": "b", "initFrom": [{"script": "a"}]}))
     assert (program.entry_class, program.args) == (SQL_ENTRY_CLASS, ())
     first, last = ScriptPart(text="a", sha256=sha("a"), name="initFrom[0]"), ScriptPart(text="b", sha256=sha("b"))
-    assert program.recipe == Recipe(jars=(), script=(first, last))
+    assert program.recipe == Recipe(jars=(), script=(first, last), runner=RunnerSort.SQL)
     assert (program.recipe.is_built, program.recipe.pinned) == (True, True)
 
 
@@ -92,3 +103,84 @@ def test_a_released_runner_never_changes() -> None:
             found.update(source.read_bytes())
         assert found.hexdigest() == digest, "add a folder with the next number, and leave this one as it is"
     assert {int(path.name) for path in RUNNER.iterdir()} == set(RELEASED)
+
+
+def test_a_python_program() -> None:
+    files = [{"name": "job.py", "text": "a"}, {"uri": "https://a/lib/b.zip", "sha256": "b" * 64}]
+    jars = [{"uri": "https://a/c.jar", "sha256": "c" * 64}]
+    python = {"file": "job.py", "files": files, "executable": "/venv/python"}
+    program = program_of(spec(python=python, args=["x"], dependencies={"jars": jars}))
+    assert program.entry_class == PYTHON_ENTRY_CLASS
+    assert program.args == ("-pym", "flinkjob_main", "file:job.py", "x")
+    assert program.recipe == Recipe(
+        jars=(JarPart(uri="https://a/c.jar", sha256="c" * 64),),
+        script=(
+            ScriptPart(text="a", sha256=sha("a"), name="job.py"),
+            ScriptPart(uri="https://a/lib/b.zip", sha256="b" * 64, name="b.zip"),
+        ),
+        runner=RunnerSort.PYTHON,
+        main="job.py",
+    )
+    assert (program.recipe.is_built, program.recipe.pinned) == (True, True)
+    assert program.configuration("/uploads/1_x.jar") == {
+        "python.files": "/uploads/1_x.jar",
+        "python.executable": "/venv/python",
+        "python.client.executable": "/venv/python",
+    }
+
+
+def test_a_python_module_of_the_image() -> None:
+    program = program_of(spec(python={"module": "shop.main"}))
+    assert program.args == ("-pym", "flinkjob_main", "module:shop.main")
+    assert (program.recipe.script, program.recipe.main) == ((), "")
+    assert program.recipe.is_built
+    assert program.configuration("/a.jar") == {"python.files": "/a.jar"}
+
+
+def test_a_python_program_is_known_by_its_files_and_their_names() -> None:
+    def digest(*files: dict[str, Any], runner: int = 1) -> str:
+        return program_of(spec(python={"module": "a", "files": files})).recipe.digest([], runner)
+
+    first = digest({"name": "a.py", "text": "x"})
+    assert first.startswith("python-1-")
+    assert first == digest({"uri": "https://a/a.py", "sha256": sha("x")}), "wherever the file is"
+    others = [
+        digest({"name": "b.py", "text": "x"}),
+        digest({"name": "a.py", "text": "y"}),
+        digest({"name": "a.py", "text": "x"}, {"name": "b.py", "text": ""}),
+        digest({"name": "a.py", "text": "x"}, runner=2),
+    ]
+    assert len({first, *others}) == len(others) + 1
+    content = runner_of(first)
+    assert content is not None
+    assert runner_of(others[-1]) == (2, content[1])
+
+
+@pytest.mark.parametrize(
+    ("python", "says"),
+    [
+        ({}, "exactly one of file and module"),
+        ({"file": "a.py", "module": "a", "files": [{"name": "a.py", "text": ""}]}, "exactly one of file and module"),
+        ({"file": "a.py"}, "one of spec.python.files"),
+        ({"module": "a", "files": [{"name": "a.py"}]}, "exactly one of text, configMapRef and uri"),
+        ({"module": "a", "files": [{"text": "x"}]}, "a text needs a name"),
+        ({"module": "a", "files": [{"uri": "https://a/b.py"}]}, "uri and sha256 only together"),
+        ({"module": "a", "files": [{"name": "x", "configMapRef": {"name": "y"}}]}, "the names of its files"),
+        ({"module": "a", "files": [{"name": "a.py", "text": "x" * 70_000}, {"name": "b", "text": "é" * 40_000}]}, "131072 b"),
+        ({"module": "a", "files": [{"name": "../a.py", "text": ""}]}, "pattern"),
+        ({"module": "a b"}, "pattern"),
+    ],
+)  # fmt: skip
+def test_a_python_program_that_cannot_be(python: dict[str, Any], says: str) -> None:
+    job = parse_job({"metadata": {}, "spec": {"cluster": {"url": URL}, "python": python}})
+    assert says in str(job.spec_error)
+
+
+def test_exactly_one_program_and_no_options_that_are_the_operators() -> None:
+    for more in ({"sql": {"script": "a"}}, {"jar": {"uri": "https://a/b.jar"}}):
+        job = parse_job({"metadata": {}, "spec": {"cluster": {"url": URL}, "python": {"module": "a"}} | more})
+        assert "exactly one of them" in str(job.spec_error)
+    for key in PYTHON_RESERVED_KEYS:
+        wanted = {"python": {"module": "a"}, "flinkConfiguration": {key: "x"}}
+        job = parse_job({"metadata": {}, "spec": {"cluster": {"url": URL}} | wanted})
+        assert f"{key} is reserved for Python jobs" in str(job.spec_error)

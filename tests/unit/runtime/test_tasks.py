@@ -17,7 +17,7 @@ from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import Rejected, SubmitRejected, SubmitRejection, Transient, Unreachable
 from flinkjob.core.flinkmodel import JarFile, RunRequest, TriggerResult, TriggerState
 from flinkjob.core.identity import jar_name
-from flinkjob.core.program import JarPart, Recipe, ScriptPart
+from flinkjob.core.program import JarPart, Recipe, RunnerSort, ScriptPart
 from flinkjob.core.seen import (
     ArtifactPhase,
     ArtifactRequest,
@@ -145,10 +145,24 @@ def test_a_made_jar_that_is_on_the_cluster_is_not_made_again(desk: Desk) -> None
 
 
 def test_without_a_runner_a_script_is_refused_for_good(desk: Desk) -> None:
-    script = Recipe(jars=(), script=(ScriptPart(text="a", sha256=DIGEST),))
+    script = Recipe(jars=(), script=(ScriptPart(text="a", sha256=DIGEST),), runner=RunnerSort.SQL)
     seen = desk.artifact(recipe=script)
     assert (seen.phase, seen.permanent) == (ArtifactPhase.FAILED, True)
     assert "no SQL runner in /nowhere" in seen.message
+
+
+def test_a_python_program_is_told_where_its_jar_is(desk: Desk) -> None:
+    python = Recipe(jars=(), script=(ScriptPart(text="a", sha256=DIGEST, name="a.py"),), runner=RunnerSort.PYTHON)
+    missing = desk.artifact(recipe=python)
+    assert "no Python runner in /nowhere" in missing.message
+    recorded = python.digest([], 1)
+    desk.flink.jars = [JarFile(id="7_x", name=jar_name("default", recorded))]
+    for number, directory in enumerate(("/tmp/flink-web-1", "/tmp/flink-web-2")):
+        desk.flink.config = {"web.tmpdir": directory}
+        seen = desk.artifact(recorded, recipe=python, run=f"r{number}")
+        assert (seen.phase, seen.jar_id) == (ArtifactPhase.READY, "7_x")
+        assert seen.place == f"{directory}/flink-web-upload/7_x"
+        desk.world.pass_time(READY_FOR + 1)
 
 
 def test_a_jar_that_is_on_the_cluster_is_neither_fetched_nor_uploaded(desk: Desk) -> None:

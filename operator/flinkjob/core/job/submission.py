@@ -83,7 +83,7 @@ def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str 
 
 def _made_of(spec: FlinkJobSpec) -> str:
     """The fields that say what the jar is made of."""
-    own = "spec.jar" if spec.sql is None else "spec.sql"
+    own = f"spec.{'sql' if spec.sql is not None else 'python' if spec.python is not None else 'jar'}"
     return f"{own} or spec.dependencies" if spec.dependencies is not None and spec.dependencies.jars else own
 
 
@@ -141,7 +141,7 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> Halt
     if ignored := cluster_requirements.ignored_options(spec):
         draft.event(Reason.OptionsIgnored, ignored, warning=True)
     draft.event(Reason.Submitted, f"run {number} ({reason.lower()}) as job {run.job_id}, state: {source.why}")
-    return _send(draft, spec, run)
+    return _send(draft, spec, run, artifact)
 
 
 def reads_copies(spec: FlinkJobSpec, last: Submission | None) -> bool:
@@ -316,29 +316,29 @@ def _repeat(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt:
     draft.act(_revision(draft, spec, revision, run.number))
     current = draft.run
     assert current is not None
-    return _send(draft, spec, current)
+    return _send(draft, spec, current, artifact)
 
 
 def _revision(draft: Draft, spec: FlinkJobSpec, name: str, number: int) -> RecordRevision:
-    sql = scripts.for_revision(draft, spec)
-    return RecordRevision(name=name, number=number, keep=spec.revision_history_limit, sql=sql)
+    kept = RecordRevision(name=name, number=number, keep=spec.revision_history_limit)
+    return replace(kept, sql=spec.sql, python=spec.python) if scripts.places(draft.job.spec) else kept
 
 
-def _send(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt:
+def _send(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: ArtifactSeen) -> Halt:
     assert run.jar_id is not None
     draft.act(
         RunJob(
             url=run.address,
             jar_id=run.jar_id,
             attempt=run.attempts,
-            request=run_request(draft, spec, run),
+            request=run_request(draft, spec, run, artifact),
         )
     )
     return draft.wait(Step.SUBMIT, Reason.Submitting, f"starting job {run.job_id}", requeue_after=FAST)
 
 
-def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission) -> RunRequest:
-    """The run call's body: the spec's own configuration, its checkpoint settings and the owner mark."""
+def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: ArtifactSeen) -> RunRequest:
+    """The run call's body: the spec's own configuration, its checkpoint settings, its program and the owner mark."""
     meta = draft.job.meta
     configuration = {
         flink_options.JOB_NAME: spec.job_name or meta.name,
@@ -354,6 +354,7 @@ def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission) -> RunRequest
         configuration[flink_options.CHECKPOINT_DIRECTORY[0]] = spec.checkpoint.directory
     program = program_of(spec)
     configuration.update(spec.flink_configuration)
+    configuration.update(program.configuration(artifact.place))
     mark = mark_parameters(draft.owner, meta.uid, run.number, run.run_digest or "")
     return RunRequest(
         job_id=run.flink_job_id,

@@ -353,6 +353,7 @@ def test_a_duplicate_that_is_not_there_has_ended_unseen(listing: Listing, result
 
 
 LIB = {"dependencies": {"jars": [{"uri": "https://jars.example/lib.jar"}]}}
+PYTHON = {"jar": None, "python": {"file": "a.py", "files": [{"name": "a.py", "text": ""}]}}
 SCRIPT = {"jar": None, "sql": {"script": "INSERT INTO a SELECT 1"}}
 
 
@@ -364,6 +365,8 @@ SCRIPT = {"jar": None, "sql": {"script": "INSERT INTO a SELECT 1"}}
     (LIB, "spec.jar or spec.dependencies"),
     "a script",
     (SCRIPT, "spec.sql"),
+    "a Python program",
+    (PYTHON, "spec.python"),
     "a script and jars beside it",
     (SCRIPT | LIB, "spec.sql or spec.dependencies"),
 )
@@ -524,3 +527,21 @@ def test_the_manager_that_shows_a_run_first_is_the_one_it_runs_on(state: FlinkJo
     decision = decide(job(status=_unseen()), seen(present(state), cluster=cluster(incarnation="jm-2")))
     assert decision.status.submission is not None
     assert decision.status.submission.incarnation == "jm-2"
+
+
+def test_a_python_program_is_given_the_place_of_its_jar_whatever_the_options_are() -> None:
+    python = {"file": "a.py", "files": [{"name": "a.py", "text": "x"}], "executable": "/venv/python"}
+    wanted = spec(jar=None, python=python, args=["--x"], flinkConfiguration={"python.fn-execution.bundle.size": "10"})
+    there = ArtifactSeen(phase=ArtifactPhase.READY, digest="python-1-x", jar_id="1_jar", place="/uploads/1_jar")
+    decision = decide(job(wanted, held=False), seen(artifact=there))
+    (call,) = (action for action in decision.actions if isinstance(action, RunJob))
+    assert call.jar_id == "1_jar"
+    assert call.request.entry_class == "org.apache.flink.client.python.PythonDriver"
+    assert call.request.args == ("-pym", "flinkjob_main", "file:a.py", "--x")
+    given = {key: value for key, value in call.request.flink_configuration.items() if key.startswith("python.")}
+    assert given == {
+        "python.files": "/uploads/1_jar",
+        "python.executable": "/venv/python",
+        "python.client.executable": "/venv/python",
+        "python.fn-execution.bundle.size": "10",
+    }
