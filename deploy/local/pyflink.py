@@ -34,7 +34,10 @@ def pyflink_python(version: str = DEFAULT_VERSION) -> Path:
         run_step(_installing(version), [uv, "venv", "--quiet", "--relocatable", "--seed", "--python", PYTHON, target])
         run_step(
             _installing(version),
-            [uv, "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--python", python, "-r", lock],
+            [
+                *(uv, "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--compile-bytecode"),
+                *("--python", python, "-r", lock),
+            ],
         )
         for script in target.glob("lib/*/site-packages/pyflink/bin/*.sh"):
             script.chmod(0o755)

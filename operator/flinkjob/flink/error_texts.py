@@ -31,6 +31,7 @@ _CLASS = re.compile(r"^(?:[a-z_][\w$]*\.)+(?:\w+\$)*([A-Z]\w*(?:Exception|Error|
 _TELLING = re.compile(
     rf"{phrases.OPTION_NOT_PARSED.pattern.pattern}[^'\n]*'\.?|{phrases.NO_FILE_SYSTEM[0].pattern.pattern}[^\n]*"
     rf"|{phrases.JOB_ID_NOT_PARSED.pattern.pattern}\"[^\n]{{0,300}}?\.(?= )"
+    rf"|{phrases.NOT_FLINKS['no program'][0]}[^\n]{{0,300}}"
 )
 _FLINK = "org.apache.flink."
 _CONNECTOR = f"{_FLINK}connector."
@@ -74,8 +75,8 @@ _SAID_DURING_MAIN = (
 def root_cause(*texts: str) -> str:
     """The innermost cause in Flink's error texts, one line, without secrets of URLs.
 
-    Where Flink names the option or the file system that it cannot use, that is said instead: the innermost cause is
-    about a number, or about Hadoop.
+    Where Flink names the option or the file system that it cannot use, or Java a program, that is said instead: the
+    innermost cause is about a number, or about Hadoop.
 
     Args:
         texts: the elements of `errors[]`, or one stack trace. The last one that says something is looked at; in it the
@@ -210,7 +211,7 @@ def explained(kind: SubmitRejection, cause: str) -> str:
         case SubmitRejection.PYTHON_MODULE:
             return with_steps(
                 cause,
-                "add it to spec.python.files or to the cluster's image: what requirements bring is on TaskManagers only",
+                "add it to spec.python.files or to the cluster's image",
             )
         case SubmitRejection.JVM_OPTIONS:
             return with_steps(

@@ -15,14 +15,22 @@ import zipfile
 NO_PYFLINK = 97
 """The exit code where there is no PyFlink, which the exception would be handed over by."""
 LONGEST = 4000
+LONGEST_TRACE = 50000
 
 
-def _unpack(archive, home):
-    """The files of the program become files on the disk, so that it can read those that are no modules."""
+def _unpack(archive):
+    """A directory with the files of the program, which it may also read as files, and whether it is to be removed.
+
+    Flink 2 has unpacked them already.
+    """
+    if os.path.isdir(archive):
+        return archive, False
+    home = os.path.realpath(tempfile.mkdtemp(prefix="flinkjob-"))
     with zipfile.ZipFile(archive) as jar:
         for name in jar.namelist():
             if not name.startswith("META-INF/") and not name.endswith((".class", "/")):
                 jar.extract(name, home)
+    return home, True
 
 
 def _run(what, args, home):
@@ -60,9 +68,11 @@ def _hand_over(error, home):
     """PythonDriver throws what it is given here instead of the exit code, if it is of this class."""
     from pyflink.java_gateway import get_gateway
 
-    java = getattr(error, "java_exception", None)
+    java, trace = getattr(error, "java_exception", None), getattr(error, "stack_trace", None)
     if java is not None:
-        text = "python-java: " + _place(error, home)
+        text = f"python-java: {_place(error, home)}"
+    elif isinstance(trace, str):  # PyFlink gives some of Flink's exceptions as texts
+        text = f"python-java: {_place(error, home)}\nCaused by: {trace[:LONGEST_TRACE]}"
     else:
         said = error.msg if isinstance(error, SyntaxError) else str(error)
         text = f"python-{_kind(error)}: {_place(error, home)}{type(error).__name__}: {said[:LONGEST]}"
@@ -84,9 +94,8 @@ def main():
     except ImportError:
         traceback.print_exc()
         return NO_PYFLINK
-    home = os.path.realpath(tempfile.mkdtemp(prefix="flinkjob-"))
+    home, made = _unpack(os.path.dirname(os.path.abspath(__file__)))
     try:
-        _unpack(os.path.dirname(os.path.abspath(__file__)), home)
         _run(sys.argv[1], sys.argv[2:], home)
     except BaseException as error:
         if isinstance(error, SystemExit) and error.code in (None, 0):
@@ -98,8 +107,9 @@ def main():
             traceback.print_exc()
         return 1
     finally:
-        os.chdir(os.sep)
-        shutil.rmtree(home, ignore_errors=True)
+        if made:
+            os.chdir(os.sep)
+            shutil.rmtree(home, ignore_errors=True)
     return 0
 
 

@@ -1,0 +1,103 @@
+"""Python programs as jobs: started, upgraded with their state, refused and adopted like every other job, on real Flink."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from deploy.local.processes import wait_until
+from deploy.local.pyflink import pyflink_python
+from tests.support.integration import Lab, condition, submission
+
+pytestmark = [pytest.mark.kube, pytest.mark.flink]
+
+JOB = """
+import sys
+
+from pyflink.common import Types
+from pyflink.datastream import KeyedProcessFunction, StreamExecutionEnvironment
+from pyflink.datastream.state import ValueStateDescriptor
+from pyflink.table import StreamTableEnvironment
+
+from words import shown
+
+
+class Count(KeyedProcessFunction):
+    def open(self, context):
+        self.count = context.get_state(ValueStateDescriptor("count", Types.LONG()))
+
+    def process_element(self, value, context):
+        count = (self.count.value() or 0) + 1
+        self.count.update(count)
+        yield shown(sys_args[0], value[0], count)
+
+
+sys_args = sys.argv[1:]
+env = StreamExecutionEnvironment.get_execution_environment()
+table = StreamTableEnvironment.create(env)
+table.execute_sql(
+    "CREATE TABLE clicks (id BIGINT) WITH "
+    "('connector' = 'datagen', 'rows-per-second' = '50', 'fields.id.min' = '1', 'fields.id.max' = '2')"
+)
+clicks = table.to_data_stream(table.from_path("clicks"))
+counts = clicks.key_by(lambda row: row[0], key_type=Types.LONG()).process(Count(), Types.STRING()).uid("count")
+counts.print().uid("print")
+env.execute("counts")
+"""
+WORDS = "def shown(mark, key, count):\n    return f'{mark} {key} {count}'\n"
+
+
+def python_job(lab: Lab, name: str, mark: str, words: str = WORDS, job: str = JOB, **spec: Any) -> dict[str, Any]:
+    """A FlinkJob that runs a Python program."""
+    files = [{"name": "job.py", "text": job}, {"name": "words.py", "text": words}]
+    python = {"file": "job.py", "files": files, "executable": str(pyflink_python(lab.flink.version))}
+    options = {"python.fn-execution.bundle.time": "100"}
+    manifest = lab.job(name, **{"python": python, "args": [mark], "flinkConfiguration": options} | spec)
+    del manifest["spec"]["jar"]
+    return manifest
+
+
+def counted(lab: Lab, mark: str) -> int:
+    """The highest count that was printed."""
+    found = [0]
+    for log in (lab.flink.directory / "logs").glob("tm*.log"):
+        found += [int(n) for n in re.findall(rf"{mark} \d (\d+)", log.read_text(errors="replace"))]
+    return max(found)
+
+
+@pytest.mark.every_flink
+@pytest.mark.invariant(13)
+def test_the_life_of_a_python_program(python_lab: Lab) -> None:
+    lab = python_lab
+    manifest = python_job(lab, "python-life", "life1")
+    lab.apply(manifest)
+    run = submission(lab.running("python-life", 1, deadline=120))
+    assert run["artifactDigest"].startswith("python-1-")
+    (job,) = lab.live_jobs("python-life")
+    assert (job["jid"], job["name"]) == (run["jobId"], "counts"), "the program's own name wins"
+    marks = lab.rest(f"/jobs/{job['jid']}/config")["execution-config"]["user-config"]
+    assert marks["flinkjob.dev/owner"].endswith("/python-life")
+    wait_until(lambda: counted(lab, "life1") > 20, timeout=120, what="some counts")
+
+    lab.apply(python_job(lab, "python-life", "life2", job="import words\nimport nosuch\n"))
+    message = condition(lab.stalled("python-life", "PreflightFailed", deadline=120), "Stalled")["message"]
+    assert "job.py, line 2: ModuleNotFoundError: No module named 'nosuch'; add it to spec.python.files" in message
+    assert [each["jid"] for each in lab.live_jobs("python-life")] == [job["jid"]]
+
+    changed = python_job(lab, "python-life", "life2", WORDS.replace("count}", "count} changed"))
+    lab.apply(changed)
+    run = submission(lab.running("python-life", 2, deadline=120))
+    restored = lab.checkpoints(run["jobId"])["latest"]["restored"]
+    assert restored["external_path"].removeprefix("file:").lstrip("/") in run["restoredFrom"]
+    before = counted(lab, "life1")
+    wait_until(lambda: counted(lab, "life2") > before, timeout=120, what="higher counts")
+    lab.checkpointed(run["jobId"], deadline=60)
+
+    lab.edit(changed, deletion={"policy": "Orphan"})
+    lab.delete("python-life")
+    lab.gone("python-life")
+    lab.apply(changed)
+    assert submission(lab.running("python-life"))["jobId"] == run["jobId"], "adopted"
+    assert len(lab.flink_jobs("python-life")) == 2
