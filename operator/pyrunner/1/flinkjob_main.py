@@ -52,7 +52,7 @@ def _place(error, home):
         found = [(error.filename or "", error.lineno)]
     else:
         found = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
-    own = [(name, line) for name, line in found if name.startswith(home + os.sep)]
+    own = [(name, line) for name, line in found if name.startswith(home + os.sep) and name != __file__]
     return f"{os.path.relpath(own[-1][0], home)}, line {own[-1][1]}: " if own else ""
 
 
@@ -62,6 +62,11 @@ def _kind(error):
         return "exit"
     missing = isinstance(error, ImportError) and str(error).startswith("No module named")
     return "module" if missing else "threw"
+
+
+def _telling(error):
+    """The exception that says it: where the module to run is looked for, another one is around it."""
+    return error.__cause__ if isinstance(error, ImportError) and isinstance(error.__cause__, ImportError) else error
 
 
 def _hand_over(error, home):
@@ -102,7 +107,7 @@ def main():
             return 0
         traceback.print_exc()
         try:
-            _hand_over(error, home)
+            _hand_over(_telling(error), home)
         except Exception:
             traceback.print_exc()
         return 1
