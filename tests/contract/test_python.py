@@ -102,7 +102,7 @@ async def test_what_a_program_ends_with_is_said(
 async def test_a_module_that_is_not_there(target: Target) -> None:
     jar, place = await uploaded(target, {}, "")
     python = str(pyflink_python(target.version))
-    with pytest.raises(SubmitRejected, match="^ModuleNotFoundError: No module named 'shop'; add") as refused:
+    with pytest.raises(SubmitRejected, match=r"^ModuleNotFoundError: No module named 'shop'; add") as refused:
         await target.client.plan_jar(jar, request(place, "module:shop.main", executable=python), timeout=120)
     assert refused.value.kind is SubmitRejection.PYTHON_MODULE
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,27 +53,60 @@ env.execute("counts")
 WORDS = "def shown(mark, key, count):\n    return f'{mark} {key} {count}'\n"
 
 
-def python_job(lab: Lab, name: str, mark: str, words: str = WORDS, job: str = JOB, **spec: Any) -> dict[str, Any]:
+def python_job(
+    lab: Lab, name: str, mark: str, words: str = WORDS, job: str = JOB, more: Mapping[str, Any] = {}, **spec: Any
+) -> dict[str, Any]:
     """A FlinkJob that runs a Python program."""
     files = [{"name": "job.py", "text": job}, {"name": "words.py", "text": words}]
-    python = {"file": "job.py", "files": files, "executable": str(pyflink_python(lab.flink.version))}
+    python = {"file": "job.py", "files": files, "executable": str(pyflink_python(lab.flink.version)), **more}
     options = {"python.fn-execution.bundle.time": "100"}
     manifest = lab.job(name, **{"python": python, "args": [mark], "flinkConfiguration": options} | spec)
     del manifest["spec"]["jar"]
     return manifest
 
 
+NEEDY = """
+def shown(mark, key, count):
+    import shopwords
+    with open("data/word.txt") as file:
+        return f"{mark} {key} {count} {shopwords.WORD} {file.read()}"
+"""
+
+
+def needs(directory: Path) -> dict[str, Any]:
+    """A package that is installed, and an archive."""
+    wheel, archive = directory / "shopwords-1.0-py3-none-any.whl", directory / "data.zip"
+    info = {
+        "METADATA": "Metadata-Version: 2.1\nName: shopwords\nVersion: 1.0\n",
+        "WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "RECORD": "",
+    }
+    with zipfile.ZipFile(wheel, "w") as made:
+        made.writestr("shopwords.py", "WORD = 'installed'")
+        for name, text in info.items():
+            made.writestr(f"shopwords-1.0.dist-info/{name}", text)
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr("word.txt", "unpacked")
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    return {
+        "requirements": {"text": f"shopwords @ {wheel.as_uri()}"},
+        "archives": [{"uri": archive.as_uri(), "sha256": digest, "name": "data"}],
+    }
+
+
+def printed(lab: Lab) -> str:
+    """What jobs have printed, and the logs of the TaskManagers."""
+    return "".join(log.read_text(errors="replace") for log in (lab.flink.directory / "logs").glob("tm*.log"))
+
+
 def counted(lab: Lab, mark: str) -> int:
     """The highest count that was printed."""
-    found = [0]
-    for log in (lab.flink.directory / "logs").glob("tm*.log"):
-        found += [int(n) for n in re.findall(rf"{mark} \d (\d+)", log.read_text(errors="replace"))]
-    return max(found)
+    return max([0, *(int(number) for number in re.findall(rf"{mark} \d (\d+)", printed(lab)))])
 
 
 @pytest.mark.every_flink
 @pytest.mark.invariant(13)
-def test_the_life_of_a_python_program(python_lab: Lab) -> None:
+def test_the_life_of_a_python_program(python_lab: Lab, tmp_path: Path) -> None:
     lab = python_lab
     manifest = python_job(lab, "python-life", "life1")
     lab.apply(manifest)
@@ -86,13 +123,15 @@ def test_the_life_of_a_python_program(python_lab: Lab) -> None:
     assert "job.py, line 2: ModuleNotFoundError: No module named 'nosuch'; add it to spec.python.files" in message
     assert [each["jid"] for each in lab.live_jobs("python-life")] == [job["jid"]]
 
-    changed = python_job(lab, "python-life", "life2", WORDS.replace("count}", "count} changed"))
+    changed = python_job(lab, "python-life", "life2", NEEDY, more=needs(tmp_path))
     lab.apply(changed)
     run = submission(lab.running("python-life", 2, deadline=120))
     restored = lab.checkpoints(run["jobId"])["latest"]["restored"]
     assert restored["external_path"].removeprefix("file:").lstrip("/") in run["restoredFrom"]
     before = counted(lab, "life1")
     wait_until(lambda: counted(lab, "life2") > before, timeout=120, what="higher counts")
+    assert re.search(r"life2 \d \d+ installed unpacked", printed(lab))
+    assert len(run["uploads"]) == 2
     lab.checkpointed(run["jobId"], deadline=60)
 
     lab.edit(changed, deletion={"policy": "Orphan"})

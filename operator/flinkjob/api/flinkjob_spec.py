@@ -50,6 +50,8 @@ SQL_RESERVED_KEYS: Final[Mapping[str, str]] = {
 """Further keys that a SQL job must not have, and what to do instead."""
 PYTHON_RESERVED_KEYS: Final[Mapping[str, str]] = {
     flink_options.PYTHON_FILES: "use spec.python.files",
+    flink_options.PYTHON_REQUIREMENTS: "use spec.python.requirements",
+    flink_options.PYTHON_ARCHIVES: "use spec.python.archives",
     **dict.fromkeys(flink_options.PYTHON_EXECUTABLE, "use spec.python.executable"),
     "pipeline.jars": "use spec.dependencies.jars",
 }

@@ -156,9 +156,17 @@ class Submission:
         Word | None,
         Field(
             description="SHA-256 of its jar. Where the operator makes the jar, that of what it is made of, after `jar-`, or "
-            "after `sql-` and the version of the runner."
+            "after `sql-` or `python-` and the version of the runner."
         ),
     ] = None
+    uploads: Annotated[
+        tuple[Word, ...],
+        Field(
+            max_length=9,
+            description="SHA-256 of each file that was uploaded beside its jar.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
     jar_id: Annotated[Url | None, Field(description="The uploaded jar on the cluster.")] = None
     restored_from: Annotated[
         ObservedLocation | None, Field(description="The state it starts from; absent = empty.")

@@ -9,6 +9,7 @@ from pydantic import Field
 from flinkjob.api.common import ArtifactUri, ObjectName, Sha256
 from flinkjob.api.model import Rule, SpecModel, one_of
 from flinkjob.api.program_spec import MOST_SCRIPT_BYTES
+from flinkjob.api.references import NamedKey
 
 _NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
 FILE_NAME: Final = re.compile(rf"{_NAME}(/{_NAME})*")
@@ -82,8 +83,36 @@ class PythonFile(SpecModel):
     sha256: Annotated[Sha256 | None, Field(description="The SHA-256 of what uri gives.")] = None
 
 
+class PythonRequirements(SpecModel):
+    """Packages that functions need, in the notation of pip."""
+
+    RULES = (
+        _one_source("spec.python.requirements", "configMapKeyRef", lambda found: found.config_map_key_ref),
+        _sha256_with_uri("spec.python.requirements"),
+    )
+
+    text: Annotated[FileText | None, Field(description="The lines of a requirements.txt.")] = None
+    config_map_key_ref: Annotated[
+        NamedKey | None, Field(description="They are in a ConfigMap of the same namespace, as the files may be.")
+    ] = None
+    uri: Annotated[ArtifactUri | None, Field(description="Where they are fetched from. As for jar.uri.")] = None
+    sha256: Annotated[Sha256 | None, Field(description="The SHA-256 of what uri gives.")] = None
+
+
+class PythonArchive(SpecModel):
+    """A zip archive, unpacked for functions on the TaskManagers."""
+
+    uri: Annotated[ArtifactUri, Field(description="Where it is fetched from. As for jar.uri.")]
+    sha256: Annotated[Sha256, Field(description="The archive's SHA-256 in lower-case hexadecimal.")]
+    name: Annotated[
+        Annotated[str, Field(min_length=1, max_length=64, pattern=rf"^{_NAME}$")],
+        Field(description="The directory that it is unpacked to, in the working directory of functions."),
+    ]
+
+
 def _text_bytes(python: "PythonSpec") -> int:
-    return sum(len(file.text.encode()) for file in python.files if file.text)
+    texts = [*(file.text for file in python.files), python.requirements.text if python.requirements else None]
+    return sum(len(text.encode()) for text in texts if text)
 
 
 class PythonSpec(SpecModel):
@@ -101,9 +130,10 @@ class PythonSpec(SpecModel):
             lambda python: python.file is None or bool(python.files),
         ),
         Rule(
-            "!has(self.files) || self.files.map(file, has(file.text) ? size(bytes(file.text)) : 0).sum() "
+            "(has(self.files) ? self.files.map(file, has(file.text) ? size(bytes(file.text)) : 0).sum() : 0) + "
+            "(has(self.requirements) && has(self.requirements.text) ? size(bytes(self.requirements.text)) : 0) "
             f"<= {MOST_SCRIPT_BYTES}",
-            f"spec.python.files: at most {MOST_SCRIPT_BYTES} bytes of text together",
+            f"spec.python: at most {MOST_SCRIPT_BYTES} bytes of text together",
             lambda python: _text_bytes(python) <= MOST_SCRIPT_BYTES,
         ),
     )
@@ -122,6 +152,22 @@ class PythonSpec(SpecModel):
             description="The program, and the modules and files that it needs. All of them are put side by side; of a path "
             "that several have, the first one's counts. main() finds them in its working directory, and functions import "
             "modules from them.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+    ] = ()
+    requirements: Annotated[
+        PythonRequirements | None,
+        Field(
+            description="Packages that functions need. TaskManagers install them with pip when the job starts, so each run "
+            "may get other versions of what is not pinned. main() runs on the JobManager and does not see them."
+        ),
+    ] = None
+    archives: Annotated[
+        tuple[PythonArchive, ...],
+        Field(
+            max_length=8,
+            description="Zip archives with what functions need, such as data or a virtual environment; main() does not see "
+            "them.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()

@@ -158,7 +158,12 @@ class JarBuilder:
         if recipe.runner is RunnerSort.SQL:
             script = [[await self._text(namespace, part), part.name] for part in recipe.script]
             return _Added(order | {"runner": runner, "script": script})
-        files = [await self._file(namespace, part) for part in recipe.script]
+        files = [
+            await self._fetched(namespace, part, script=not part.name.endswith(UNPACKED))
+            if part.uri is not None
+            else None
+            for part in recipe.script
+        ]
         sizes = [file.path.stat().st_size for file in files if file is not None]
         listed = [
             [str(file.path) if file is not None else None, part.text, part.name]
@@ -167,12 +172,24 @@ class JarBuilder:
         python = {"runner": runner, "files": listed, "main": recipe.main}
         return _Added(order | {"python": python}, sum(sizes), tuple(files))
 
-    async def _file(self, namespace: str, part: ScriptPart) -> Artifact | None:
-        """A file of a Python program; None where its text is known."""
-        if part.uri is None:
-            return None
+    async def file(self, namespace: str, part: ScriptPart) -> Artifact:
+        """What is uploaded beside the jar of a Python program; an archive where it has a name. Raises as `get` does."""
+        if part.uri is not None:
+            return await self._fetched(namespace, part, script=not part.name)
+        if (known := self._store.here(namespace, part.sha256)) is not None:
+            return known
+        content = (part.text or "").encode()
+
+        async def write(target: Path) -> None:
+            await asyncio.to_thread(target.write_bytes, content)
+
+        async with self._turn(namespace):
+            return await self._store.put(namespace, len(content), write)
+
+    async def _fetched(self, namespace: str, part: ScriptPart, *, script: bool) -> Artifact:
+        assert part.uri is not None
         try:
-            return await self._store.get(namespace, part.uri, part.sha256, script=not part.name.endswith(UNPACKED))
+            return await self._store.get(namespace, part.uri, part.sha256, script=script)
         except (ArtifactInvalid, ArtifactUnavailable) as error:
             raise type(error)(error.reason, f"python: {error.message.removeprefix('jar: ')}") from error
 

@@ -101,22 +101,24 @@ class Program:
 
     Attributes:
         options: of Flink, that only this sort of program has.
-        place_of_jar: the options that say where on the JobManager the uploaded jar is.
+        uploads: what is uploaded beside the jar, as it is.
+        placed: options, each with a template for the places on the JobManager: {0} for the jar, then one for each upload.
     """
 
     entry_class: str | None
     args: tuple[str, ...]
     recipe: Recipe
     options: Mapping[str, str] = field(default_factory=dict)
-    place_of_jar: tuple[str, ...] = ()
+    uploads: tuple[ScriptPart, ...] = ()
+    placed: Mapping[str, str] = field(default_factory=dict)
 
-    def configuration(self, jar: str) -> dict[str, str]:
+    def configuration(self, places: Sequence[str]) -> dict[str, str]:
         """The options of Flink that belong to the program.
 
         Args:
-            jar: where the uploaded jar is on the JobManager.
+            places: where on the JobManager the jar is, and the uploads beside it.
         """
-        return dict(self.options) | dict.fromkeys(self.place_of_jar, jar)
+        return dict(self.options) | {key: template.format(*places) for key, template in self.placed.items()}
 
 
 def program_of(spec: FlinkJobSpec) -> Program:
@@ -136,13 +138,34 @@ def program_of(spec: FlinkJobSpec) -> Program:
 def _python_program(python: PythonSpec, args: tuple[str, ...], jars: tuple[JarPart, ...]) -> Program:
     what = f"file:{python.file}" if python.file is not None else f"module:{python.module}"
     executable = dict.fromkeys(flink_options.PYTHON_EXECUTABLE, python.executable) if python.executable else {}
+    placed, uploads = {flink_options.PYTHON_FILES: "{0}"}, upload_parts(python)
+    archives = uploads[-len(python.archives) :] if python.archives else ()
+    if len(uploads) > len(archives):
+        placed[flink_options.PYTHON_REQUIREMENTS] = "{1}"
+    if archives:
+        first = len(uploads) - len(archives) + 1
+        named = (f"{{{first + number}}}#{part.name}" for number, part in enumerate(archives))
+        placed[flink_options.PYTHON_ARCHIVES] = ",".join(named)
     return Program(
         entry_class=PYTHON_ENTRY_CLASS,
         args=("-pym", PYTHON_RUNNER_MODULE, what, *args),
         recipe=Recipe(jars=jars, script=file_parts(python), runner=RunnerSort.PYTHON, main=python.file or ""),
         options=executable,
-        place_of_jar=(flink_options.PYTHON_FILES,),
+        uploads=uploads,
+        placed=placed,
     )
+
+
+def upload_parts(python: PythonSpec) -> tuple[ScriptPart, ...]:
+    """What is uploaded beside the jar of a Python program: its requirements, and its archives by their names."""
+    archives = (ScriptPart(uri=archive.uri, sha256=archive.sha256, name=archive.name) for archive in python.archives)
+    needed = python.requirements
+    if needed is None or needed.config_map_key_ref is not None:
+        return tuple(archives)
+    if needed.text is not None:
+        return (_part(needed.text, ""), *archives)
+    assert needed.sha256 is not None, "a rule of the spec"
+    return (ScriptPart(uri=needed.uri, sha256=needed.sha256), *archives)
 
 
 def file_parts(python: PythonSpec) -> tuple[ScriptPart, ...]:

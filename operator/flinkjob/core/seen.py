@@ -16,7 +16,7 @@ from flinkjob.core.flinkmodel import JobOverview, RunRequest
 from flinkjob.core.identity import Mark
 from flinkjob.core.jobfailures import JobFailures
 from flinkjob.core.jobgraph import Plan
-from flinkjob.core.program import Recipe
+from flinkjob.core.program import Recipe, ScriptPart
 
 
 class Presence(StrEnum):
@@ -124,12 +124,14 @@ class ArtifactRequest:
 
     Attributes:
         recipe: what it is made of.
+        uploads: files that are wanted beside it, each known by its content.
         run: the digest of the run that wants it: another run without a pinned content wants what the address gives then.
     """
 
     url: str
     recipe: Recipe
     digest: str | None
+    uploads: tuple[ScriptPart, ...] = ()
     run: str = ""
     attempt: int = 0
 
@@ -142,14 +144,14 @@ class ArtifactSeen:
         permanent: a failure that is not tried again automatically.
         other_content: the address gives another content than the digest asked for.
         note: what a person should know of the jar, or "".
-        place: where the jar is on the JobManager, where its program must be given that; it is not kept: another JobManager
-            has other places.
+        places: of the jar, and of what was uploaded beside it, on the JobManager, where the program must be given them. They
+            are not kept: another JobManager has other ones.
     """
 
     phase: ArtifactPhase
     digest: str | None = None
     jar_id: str | None = None
-    place: str = ""
+    places: tuple[str, ...] = ()
     message: str = ""
     permanent: bool = False
     other_content: bool = False

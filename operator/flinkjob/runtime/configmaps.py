@@ -100,7 +100,7 @@ class ConfigMaps:
             known = await self._read((key[0], name), keys, since, instead=not edited)
             if known.problem:
                 return TextsSeen(problem=known.problem)
-            named = known.texts if "" in keys else keys
+            named = keys - {""} | (known.texts.keys() if "" in keys else set())
             if not named:
                 return TextsSeen(problem=f"ConfigMap {name} has no text")
             for key_of_text in sorted(named):

@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from flinkjob.artifacts.build import CHANGED, JarBuilder
 from flinkjob.artifacts.errors import ArtifactInvalid
@@ -19,7 +20,7 @@ from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected, SubmitRejected, SubmitRejection
 from flinkjob.core.flinkmodel import TriggerResult, TriggerState, is_local
 from flinkjob.core.identity import jar_name
-from flinkjob.core.program import RunnerSort
+from flinkjob.core.program import RunnerSort, ScriptPart
 from flinkjob.core.seen import (
     ArtifactPhase,
     ArtifactRequest,
@@ -111,12 +112,27 @@ class Tasks:
             return ArtifactSeen(phase=ArtifactPhase.FAILED, message=f"internal error: {type(error).__name__}")
 
     async def _place(self, key: Key, request: ArtifactRequest) -> ArtifactSeen:
-        """Have the jar on the cluster, and find out where, if its program must know."""
+        """Have the jar on the cluster, and what it needs beside it, and find out where, if its program must know."""
         seen = await self._upload(key, request)
         if request.recipe.runner is not RunnerSort.PYTHON:
             return seen
-        cluster = await self._clusters.at(request.url, key).identify()
-        return replace(seen, place=f"{cluster.upload_directory}/{seen.jar_id}")
+        beside = [await self._upload_beside(key, request.url, part) for part in request.uploads]
+        directory = (await self._clusters.at(request.url, key).identify()).upload_directory
+        return replace(seen, places=tuple(f"{directory}/{each}" for each in (seen.jar_id, *beside)))
+
+    async def _upload_beside(self, key: Key, url: str, part: ScriptPart) -> str:
+        """The id of a file that is on the cluster, known by its content; Flink takes whatever has the name of a jar."""
+        if (found := await self._find(key, url, part.sha256)) is not None and found.jar_id is not None:
+            return found.jar_id
+        artifact = await self._builder.file(key[0], part)
+        return await self._send_jar(key, url, artifact.path, part.sha256)
+
+    async def _send_jar(self, key: Key, url: str, path: Path, digest: str) -> str:
+        async with self._client(key, url) as client:
+            self._faults.before(Effect.UPLOAD)
+            jar_id = await client.upload_jar(path, jar_name(self._identity, digest))
+            self._faults.after(Effect.UPLOAD)
+        return jar_id
 
     async def _upload(self, key: Key, request: ArtifactRequest) -> ArtifactSeen:
         """Find the jar on the cluster by its digest, else fetch it and upload it under its digest."""
@@ -126,10 +142,7 @@ class Tasks:
         built = await self._builder.get(key[0], request.recipe, request.digest)
         if known != built.digest and (found := await self._find(key, request.url, built.digest)) is not None:
             return found
-        async with self._client(key, request.url) as client:
-            self._faults.before(Effect.UPLOAD)
-            jar_id = await client.upload_jar(built.artifact.path, jar_name(self._identity, built.digest))
-            self._faults.after(Effect.UPLOAD)
+        jar_id = await self._send_jar(key, request.url, built.artifact.path, built.digest)
         return ArtifactSeen(phase=ArtifactPhase.READY, digest=built.digest, jar_id=jar_id, note=built.note)
 
     async def _find(self, key: Key, url: str, digest: str) -> ArtifactSeen | None:
@@ -270,7 +283,7 @@ class Tasks:
 def _answers(fetch: Work[ArtifactRequest, ArtifactSeen], request: ArtifactRequest) -> bool:
     """Whether what was fetched, or is being fetched, is what is wanted now."""
     asked, seen = fetch.asked, fetch.outcome
-    if (asked.url, asked.recipe) != (request.url, request.recipe):
+    if (asked.url, asked.recipe, asked.uploads) != (request.url, request.recipe, request.uploads):
         return False
     same = asked.run == request.run or request.digest is not None
     if seen is None or fetch.age is None:

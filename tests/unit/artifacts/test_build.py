@@ -254,3 +254,21 @@ async def test_what_is_wrong_with_a_python_program_is_said(bench: Bench) -> None
     part = ScriptPart(uri=text.as_uri(), sha256=hashlib.sha256(b"no archive").hexdigest(), name="text.whl")
     with pytest.raises(ArtifactInvalid, match=r"^python: .*text\.whl is not a jar"):
         await bench.made(python(part))
+
+
+async def test_what_is_uploaded_beside_the_jar(bench: Bench) -> None:
+    text = script("cowsay==6.1", "")
+    needed = await bench.builder.file("shop", text)
+    assert (needed.digest, needed.path.read_text()) == (text.sha256, "cowsay==6.1")
+    assert (await bench.builder.file("shop", text)).path == needed.path
+    archive = bench.jar("data.zip", pinned=True)
+    fetched = await bench.builder.file("shop", ScriptPart(uri=archive.uri, sha256=archive.sha256 or "", name="data"))
+    assert fetched.digest == archive.sha256
+    lines = bench.directory / "requirements.txt"
+    lines.write_text("cowsay")
+    part = ScriptPart(uri=lines.as_uri(), sha256=hashlib.sha256(b"cowsay").hexdigest())
+    assert (await bench.builder.file("shop", part)).path.read_text() == "cowsay"
+    lines.write_text("another")
+    archive_of_text = ScriptPart(uri=lines.as_uri(), sha256=hashlib.sha256(b"another").hexdigest(), name="data")
+    with pytest.raises(ArtifactInvalid, match=r"^python: .*requirements\.txt is not a jar"):
+        await bench.builder.file("shop", archive_of_text)

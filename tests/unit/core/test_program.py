@@ -15,6 +15,7 @@ from flinkjob.core.program import (
     PYTHON_ENTRY_CLASS,
     SQL_ENTRY_CLASS,
     JarPart,
+    Program,
     Recipe,
     RunnerSort,
     ScriptPart,
@@ -122,7 +123,7 @@ def test_a_python_program() -> None:
         main="job.py",
     )
     assert (program.recipe.is_built, program.recipe.pinned) == (True, True)
-    assert program.configuration("/uploads/1_x.jar") == {
+    assert program.configuration(["/uploads/1_x.jar"]) == {
         "python.files": "/uploads/1_x.jar",
         "python.executable": "/venv/python",
         "python.client.executable": "/venv/python",
@@ -134,7 +135,7 @@ def test_a_python_module_of_the_image() -> None:
     assert program.args == ("-pym", "flinkjob_main", "module:shop.main")
     assert (program.recipe.script, program.recipe.main) == ((), "")
     assert program.recipe.is_built
-    assert program.configuration("/a.jar") == {"python.files": "/a.jar"}
+    assert program.configuration(["/a.jar"]) == {"python.files": "/a.jar"}
 
 
 def test_a_python_program_is_known_by_its_files_and_their_names() -> None:
@@ -184,3 +185,31 @@ def test_exactly_one_program_and_no_options_that_are_the_operators() -> None:
         wanted = {"python": {"module": "a"}, "flinkConfiguration": {key: "x"}}
         job = parse_job({"metadata": {}, "spec": {"cluster": {"url": URL}} | wanted})
         assert f"{key} is reserved for Python jobs" in str(job.spec_error)
+
+
+def test_what_a_python_program_has_beside_its_jar() -> None:
+    archives = [{"uri": f"https://a/{name}.zip", "sha256": name * 64, "name": name} for name in ("b", "c")]
+    places = ["/u/1.jar", "/u/2.jar", "/u/3.jar", "/u/4.jar"]
+
+    def of(**python: Any) -> Program:
+        return program_of(spec(python={"module": "a"} | python))
+
+    both = of(requirements={"text": "cowsay==6.1"}, archives=archives)
+    assert both.uploads == (
+        ScriptPart(text="cowsay==6.1", sha256=sha("cowsay==6.1")),
+        ScriptPart(uri="https://a/b.zip", sha256="b" * 64, name="b"),
+        ScriptPart(uri="https://a/c.zip", sha256="c" * 64, name="c"),
+    )
+    assert both.configuration(places) == {
+        "python.files": "/u/1.jar",
+        "python.requirements": "/u/2.jar",
+        "python.archives": "/u/3.jar#b,/u/4.jar#c",
+    }
+    assert of(archives=archives[:1]).configuration(places) == {
+        "python.files": "/u/1.jar",
+        "python.archives": "/u/2.jar#b",
+    }
+    fetched = of(requirements={"uri": "https://a/r.txt", "sha256": "d" * 64})
+    assert fetched.uploads == (ScriptPart(uri="https://a/r.txt", sha256="d" * 64),)
+    assert fetched.configuration(places)["python.requirements"] == "/u/2.jar"
+    assert both.recipe == of().recipe, "the jar does not change with them"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ class Store:
         self.asked: list[str | None] = []
         self.error: Exception | None = None
 
-    async def get(self, namespace: str, uri: str, sha256: str | None) -> Artifact:
+    async def get(self, namespace: str, uri: str, sha256: str | None, *, script: bool = False) -> Artifact:
         self.asked.append(sha256)
         if self.error is not None:
             raise self.error
@@ -161,8 +161,24 @@ def test_a_python_program_is_told_where_its_jar_is(desk: Desk) -> None:
         desk.flink.config = {"web.tmpdir": directory}
         seen = desk.artifact(recorded, recipe=python, run=f"r{number}")
         assert (seen.phase, seen.jar_id) == (ArtifactPhase.READY, "7_x")
-        assert seen.place == f"{directory}/flink-web-upload/7_x"
+        assert seen.places == (f"{directory}/flink-web-upload/7_x",)
         desk.world.pass_time(READY_FOR + 1)
+
+
+def test_what_a_python_program_needs_is_uploaded_beside_its_jar_once(desk: Desk) -> None:
+    python = Recipe(jars=(), script=(), runner=RunnerSort.PYTHON)
+    known, archive = python.digest([], 1), ScriptPart(uri="https://a/b.zip", sha256=DIGEST, name="data")
+    desk.flink.jars = [JarFile(id="7_x", name=jar_name("default", known))]
+    seen = desk.artifact(known, recipe=python, uploads=(archive,))
+    assert (seen.phase, seen.jar_id, desk.uploads()) == (ArtifactPhase.READY, "7_x", 1)
+    assert [place.rpartition("/")[2] for place in seen.places] == ["7_x", desk.flink.jars[-1].id]
+    assert desk.flink.jars[-1].name == jar_name("default", DIGEST)
+    again = desk.artifact(known, recipe=python, uploads=(archive,), key=OTHER)
+    assert (again.places, desk.uploads()) == (seen.places, 1)
+    desk.store.error = ArtifactInvalid("not-found", "jar: https://a/c.zip: 404")
+    missing = desk.artifact(known, recipe=python, uploads=(replace(archive, sha256=NEWER),))
+    assert (missing.phase, missing.permanent) == (ArtifactPhase.FAILED, True)
+    assert missing.message == "python: https://a/c.zip: 404"
 
 
 def test_a_jar_that_is_on_the_cluster_is_neither_fetched_nor_uploaded(desk: Desk) -> None:

@@ -13,7 +13,7 @@ from flinkjob.api.fieldclass import FieldClass, field_class
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Rollback, Submission
 from flinkjob.api.program_spec import MOST_SCRIPT_BYTES, ScriptInit, SqlSpec
-from flinkjob.api.python_spec import FILE_NAME, MOST_FILES, PythonFile
+from flinkjob.api.python_spec import FILE_NAME, MOST_FILES, PythonFile, PythonRequirements
 from flinkjob.api.reasons import Reason
 from flinkjob.core.facts import ConfigMapTexts, Revision
 from flinkjob.core.job.draft import Draft, Halt
@@ -28,6 +28,8 @@ def places(spec: FlinkJobSpec | None) -> tuple[TextPlace, ...]:
         found += [TextPlace(ref.name, ref.key) for ref in named if ref is not None]
     if spec is not None and spec.python is not None:
         found += [TextPlace(ref.name) for file in spec.python.files if (ref := file.config_map_ref) is not None]
+        key = spec.python.requirements.config_map_key_ref if spec.python.requirements is not None else None
+        found += [TextPlace(key.name, key.key)] if key is not None else []
     return tuple(dict.fromkeys(found))
 
 
@@ -90,7 +92,9 @@ def _with_texts(spec: FlinkJobSpec, seen: TextsSeen) -> tuple[FlinkJobSpec, str]
         return spec.model_copy(update={"sql": sql}), _wrong_with_script(sql, seen)
     assert spec.python is not None, "texts are named by nothing else"
     files = tuple(each for file in spec.python.files for each in _files(file, seen))
-    return spec.model_copy(update={"python": spec.python.model_copy(update={"files": files})}), _wrong_with_files(files)
+    needed = _requirements(spec.python.requirements, seen)
+    python = spec.python.model_copy(update={"files": files, "requirements": needed})
+    return spec.model_copy(update={"python": python}), _wrong_with_files(files, needed)
 
 
 def _sql_with_texts(sql: SqlSpec, seen: TextsSeen) -> SqlSpec:
@@ -122,13 +126,19 @@ def _files(file: PythonFile, seen: TextsSeen) -> list[PythonFile]:
     return [PythonFile.model_construct(name=key, text=text) for key, text in sorted(texts.items())]
 
 
-def _wrong_with_files(files: tuple[PythonFile, ...]) -> str:
+def _requirements(needed: PythonRequirements | None, seen: TextsSeen) -> PythonRequirements | None:
+    if needed is None or (key := needed.config_map_key_ref) is None:
+        return needed
+    return PythonRequirements.model_construct(text=seen.texts[TextPlace(key.name, key.key)])
+
+
+def _wrong_with_files(files: tuple[PythonFile, ...], needed: PythonRequirements | None) -> str:
     for file in files:
         if file.name is not None and not FILE_NAME.fullmatch(file.name):
             return f"a key of a ConfigMap, {file.name}, cannot be the name of a file"
     if len(files) > MOST_FILES:
         return f"with those of its ConfigMaps it has more than {MOST_FILES} files"
-    return _wrong_with_size([file.text for file in files])
+    return _wrong_with_size([*(file.text for file in files), needed.text if needed is not None else None])
 
 
 def _wrong_with_size(texts: Iterable[str | None]) -> str:

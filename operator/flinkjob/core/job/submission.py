@@ -61,9 +61,17 @@ def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str 
     attempts = draft.failures_of(Step.FETCH)
     if (halt := draft.pausing(Step.FETCH)) is not None:
         return halt
-    recipe = program_of(spec).recipe
+    program = program_of(spec)
+    recipe = program.recipe
     own = recipe.jars[0].sha256 if not recipe.is_built else None
-    request = ArtifactRequest(url=url, recipe=recipe, digest=own or recorded, run=draft.digest, attempt=attempts)
+    request = ArtifactRequest(
+        url=url,
+        recipe=recipe,
+        digest=own or recorded,
+        uploads=program.uploads,
+        run=draft.digest,
+        attempt=attempts,
+    )
     seen = draft.need(Artifact(request))
     match seen.phase:
         case ArtifactPhase.READY:
@@ -116,6 +124,7 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> Halt
         revision=revision,
         run_digest=draft.digest,
         artifact_digest=artifact.digest,
+        uploads=_uploads(spec),
         jar_id=artifact.jar_id,
         restored_from=source.location,
         restored_why=one_line(source.why),
@@ -132,8 +141,8 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> Halt
     draft.act(_revision(draft, spec, revision, number))
     if artifact.note:
         draft.event(Reason.ClassesDiffer, artifact.note, warning=True)
-    if last is not None and last.artifact_digest and last.artifact_digest != artifact.digest and last.cluster_url:
-        draft.act(DiscardArtifact(url=last.cluster_url, digest=last.artifact_digest))
+    if last is not None:
+        discard_artifacts(draft, last, unless=run)
     if source.fresh:
         draft.event(Reason.StartingFresh, source.why, warning=True)
     if foreign(draft, run):
@@ -142,6 +151,19 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> Halt
         draft.event(Reason.OptionsIgnored, ignored, warning=True)
     draft.event(Reason.Submitted, f"run {number} ({reason.lower()}) as job {run.job_id}, state: {source.why}")
     return _send(draft, spec, run, artifact)
+
+
+def _uploads(spec: FlinkJobSpec) -> tuple[str, ...]:
+    """The digests of what is uploaded beside the jar."""
+    return tuple(dict.fromkeys(part.sha256 for part in program_of(spec).uploads))
+
+
+def discard_artifacts(draft: Draft, run: Submission, *, unless: Submission | None = None) -> None:
+    """Remove from its cluster what a run was started from, but for what another run needs."""
+    kept = {unless.artifact_digest, *unless.uploads} if unless is not None else set()
+    for digest in (run.artifact_digest, *run.uploads):
+        if digest and digest not in kept and run.cluster_url:
+            draft.act(DiscardArtifact(url=run.cluster_url, digest=digest))
 
 
 def reads_copies(spec: FlinkJobSpec, last: Submission | None) -> bool:
@@ -309,6 +331,7 @@ def _repeat(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt:
         parallelism=spec.parallelism,
         revision=revision,
         artifact_digest=artifact.digest,
+        uploads=_uploads(spec),
         jar_id=artifact.jar_id,
         allow_non_restored_state=spec.restore.allow_non_restored_state,
     )
@@ -354,7 +377,7 @@ def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: Art
         configuration[flink_options.CHECKPOINT_DIRECTORY[0]] = spec.checkpoint.directory
     program = program_of(spec)
     configuration.update(spec.flink_configuration)
-    configuration.update(program.configuration(artifact.place))
+    configuration.update(program.configuration(artifact.places))
     mark = mark_parameters(draft.owner, meta.uid, run.number, run.run_digest or "")
     return RunRequest(
         job_id=run.flink_job_id,
