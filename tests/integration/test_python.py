@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from deploy.local.processes import wait_until
 from deploy.local.pyflink import pyflink_python
-from tests.support.integration import Lab, condition, submission
+from tests.support.drift import assert_no_drift
+from tests.support.integration import ControlPlane, Lab, condition, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
+EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
 JOB = """
 import sys
 
@@ -140,3 +143,42 @@ def test_the_life_of_a_python_program(python_lab: Lab, tmp_path: Path) -> None:
     lab.apply(changed)
     assert submission(lab.running("python-life"))["jobId"] == run["jobId"], "adopted"
     assert len(lab.flink_jobs("python-life")) == 2
+
+
+TABLE_JOB = """
+from pyflink.table import DataTypes, EnvironmentSettings, TableEnvironment
+from pyflink.table.udf import udf
+
+
+@udf(result_type=DataTypes.STRING())
+def named(page):
+    import shopwords
+    with open("data/word.txt") as file:
+        return f"example {page} {shopwords.WORD} {file.read()}"
+
+
+table = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
+table.create_temporary_function("named", named)
+table.execute_sql("CREATE TABLE clicks (page INT) WITH ('connector' = 'datagen', 'number-of-rows' = '3')")
+table.execute_sql("CREATE TABLE shown (page STRING) WITH ('connector' = 'print')")
+table.execute_sql("INSERT INTO shown SELECT named(page) FROM clicks")
+"""
+
+
+@pytest.mark.parametrize("name", ["python", "python-table"])
+def test_an_example(python_lab: Lab, control_plane: ControlPlane, tmp_path: Path, name: str) -> None:
+    lab, needed = python_lab, needs(tmp_path)
+    (archive,) = needed["archives"]
+    files = {"clicks.py": TABLE_JOB, "requirements.txt": needed["requirements"]["text"]}
+    meta = {"name": "python-clicks", "namespace": lab.namespace}
+    lab.kube.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": files})
+    text = (EXAMPLES / f"flinkjob-{name}.yaml").read_text().replace("http://flink-jobmanager:8081", lab.cluster_url)
+    text = text.replace("https://repo.example.com/data.zip", archive["uri"])
+    text = text.replace("3a7bd3e2360a3d29eea436fcfb7e44c735d117c42d92c8a3f3fbb2f4c0f3f6b1", archive["sha256"])
+    manifest = yaml.safe_load(text)
+    manifest["metadata"]["namespace"] = lab.namespace
+    lab.apply(manifest)
+    lab.phase(name, "Finished", deadline=120)
+    assert_no_drift(control_plane, lab.kube, manifest)
+    says = "Ada is here for the 2. time" if name == "python" else r"example -?\d+ installed unpacked"
+    wait_until(lambda: re.search(says, printed(lab)), timeout=30, what=says)
