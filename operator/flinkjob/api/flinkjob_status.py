@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 
 from flinkjob.api.common import (
     ConditionMessage,
+    Digests,
     Message,
     ObservedLocation,
     PreciseTime,
@@ -159,14 +160,7 @@ class Submission:
             "after `sql-` or `python-` and the version of the runner."
         ),
     ] = None
-    uploads: Annotated[
-        tuple[Word, ...],
-        Field(
-            max_length=9,
-            description="SHA-256 of each file that was uploaded beside its jar.",
-            json_schema_extra={"x-kubernetes-list-type": "atomic"},
-        ),
-    ] = ()
+    uploads: Digests = ()
     jar_id: Annotated[Url | None, Field(description="The uploaded jar on the cluster.")] = None
     restored_from: Annotated[
         ObservedLocation | None, Field(description="The state it starts from; absent = empty.")

@@ -58,13 +58,11 @@ class _Added:
 
     Attributes:
         order: for the process that makes it.
-        size: of the files in bytes; texts are small.
-        files: which stay on this machine as long as this is referenced.
+        files: of it, which stay on this machine as long as this is referenced.
     """
 
     order: dict[str, Any]
-    size: int = 0
-    files: tuple[Artifact | None, ...] = ()
+    files: tuple[Artifact, ...] = ()
 
 
 _MADE_OF: Final = {
@@ -129,7 +127,7 @@ class JarBuilder:
         added = await self._added(namespace, recipe, runner)
         named = [[str(jar.path), last_part(part.uri)] for jar, part in zip(jars, recipe.jars, strict=True)]
         order = added.order | {"jars": named}
-        size = sum(jar.path.stat().st_size for jar in jars) + added.size + ADDED_BYTES
+        size = sum(part.path.stat().st_size for part in (*jars, *added.files)) + ADDED_BYTES
         notes: list[str] = []
 
         async def write(target: Path) -> None:
@@ -164,13 +162,12 @@ class JarBuilder:
             else None
             for part in recipe.script
         ]
-        sizes = [file.path.stat().st_size for file in files if file is not None]
         listed = [
             [str(file.path) if file is not None else None, part.text, part.name]
             for file, part in zip(files, recipe.script, strict=True)
         ]
         python = {"runner": runner, "files": listed, "main": recipe.main}
-        return _Added(order | {"python": python}, sum(sizes), tuple(files))
+        return _Added(order | {"python": python}, tuple(file for file in files if file is not None))
 
     async def file(self, namespace: str, part: ScriptPart) -> Artifact:
         """What is uploaded beside the jar of a Python program; an archive where it has a name. Raises as `get` does."""
