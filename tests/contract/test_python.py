@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
 from deploy.local.pyflink import pyflink_python
@@ -29,9 +32,9 @@ table.execute_sql(f"INSERT INTO {SINK} SELECT id FROM numbers")
 FILES = {"job.py": TABLE_JOB, "shop/__init__.py": "", "shop/names.py": "SINK = 'nothing'", "sink.txt": "blackhole"}
 
 
-async def uploaded(target: Target, files: dict[str, str], main: str) -> tuple[str, str]:
+async def uploaded(target: Target, files: dict[str, str], main: str, name: str = "python") -> tuple[str, str]:
     """The jar of a program on the cluster, and where it is there."""
-    jar = target.scratch / "python.jar"
+    jar = target.scratch / f"{name}.jar"
     program = Python(
         runner_directory() / "python-runner-1.py", [File(text, name) for name, text in files.items()], main
     )
@@ -42,11 +45,12 @@ async def uploaded(target: Target, files: dict[str, str], main: str) -> tuple[st
 
 
 def request(place: str, *args: str, executable: str, job_id: str | None = None) -> RunRequest:
+    job_id = job_id or new_id()
     options = {"python.files": place, "python.client.executable": executable, "python.executable": executable}
     return RunRequest(
-        job_id=job_id or new_id(),
+        job_id=job_id,
         entry_class=PYTHON_ENTRY_CLASS,
-        args=("-pym", "flinkjob_main", *args),
+        args=("-pym", "flinkjob_main", f"job:{job_id}", *args),
         flink_configuration=options | {"pipeline.name": "from Python"},
         parallelism=1,
     )
@@ -71,6 +75,31 @@ async def test_it_runs_with_its_modules_files_and_arguments_and_only_once(target
     with pytest.raises(SubmitRejected) as refused:
         await target.client.run_jar(jar, asked, timeout=120)
     assert refused.value.kind is SubmitRejection.DUPLICATE
+
+
+async def test_programs_that_begin_at_the_same_time_are_never_taken_for_each_other(target: Target) -> None:
+    python, left = str(pyflink_python(target.version)), {new_id() for _ in range(3)}
+
+    async def run(job_id: str) -> None:
+        jar, place = await uploaded(target, FILES, "job.py", job_id)
+        asked = request(place, "file:job.py", "--rows", "a b", executable=python, job_id=job_id)
+        named = replace(asked, flink_configuration={**asked.flink_configuration, "pipeline.name": job_id})
+        try:
+            await target.client.run_jar(jar, named, timeout=120)
+        except SubmitRejected as refused:
+            refusals.append((refused.kind, refused.message))
+        else:
+            left.remove(job_id)
+
+    refusals: list[tuple[SubmitRejection, str]] = []
+    wanted, rounds = set(left), 0
+    while left and rounds < 6:
+        rounds += 1
+        await asyncio.gather(*(run(job_id) for job_id in list(left)))
+    busy = "another program was compiled or started on the JobManager at the same time"
+    assert set(refusals) <= {(SubmitRejection.PYTHON_BUSY, busy)}
+    names = {job.job_id: job.name for job in await target.client.overview_jobs()}
+    assert {job_id: names.get(job_id) for job_id in wanted} == {job_id: job_id for job_id in wanted}
 
 
 @pytest.mark.parametrize(

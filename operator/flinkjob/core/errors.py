@@ -165,6 +165,8 @@ class SubmitRejection(StrEnum):
     """The JobManager has no Python where it is looked for."""
     PYFLINK_MISSING = "PyflinkMissing"
     """The JobManager's Python has no PyFlink."""
+    PYTHON_BUSY = "PythonBusy"
+    """The JobManager has begun with another program while this one, in Python, began."""
     PYTHON_MODULE = "PythonModule"
     """The JobManager's Python lacks a module that a Python program imports."""
     JVM_OPTIONS = "JvmOptions"

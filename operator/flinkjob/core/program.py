@@ -100,6 +100,7 @@ class Program:
     """What is given to Flink besides what is the same for all sorts of programs.
 
     Attributes:
+        before_args: arguments that come first, with a template {job} for the job's id.
         options: of Flink, that only this sort of program has.
         uploads: what is uploaded beside the jar, as it is.
         placed: options, each with a template for the places on the JobManager: {0} for the jar, then one for each upload.
@@ -108,9 +109,14 @@ class Program:
     entry_class: str | None
     args: tuple[str, ...]
     recipe: Recipe
+    before_args: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
     uploads: tuple[ScriptPart, ...] = ()
     placed: Mapping[str, str] = field(default_factory=dict)
+
+    def args_of(self, job_id: str) -> tuple[str, ...]:
+        """All arguments, for the job with this id."""
+        return (*(each.format(job=job_id) for each in self.before_args), *self.args)
 
     def configuration(self, places: Sequence[str]) -> dict[str, str]:
         """The options of Flink that belong to the program.
@@ -148,7 +154,8 @@ def _python_program(python: PythonSpec, args: tuple[str, ...], jars: tuple[JarPa
         placed[flink_options.PYTHON_ARCHIVES] = ",".join(named)
     return Program(
         entry_class=PYTHON_ENTRY_CLASS,
-        args=("-pym", PYTHON_RUNNER_MODULE, what, *args),
+        args=args,
+        before_args=("-pym", PYTHON_RUNNER_MODULE, "job:{job}", what),
         recipe=Recipe(jars=jars, script=file_parts(python), runner=RunnerSort.PYTHON, main=python.file or ""),
         options=executable,
         uploads=uploads,

@@ -52,14 +52,15 @@ _SUBMIT: tuple[tuple[SubmitRejection, tuple[Phrase | str, ...]], ...] = (
     (SubmitRejection.ENTRY_CLASS, phrases.ENTRY_CLASS),
     (SubmitRejection.CONFIG, phrases.CONFIG),
 )
-_PYTHON = re.compile(rf"{re.escape(phrases.PYTHON)}(threw|exit|module|java): ")
+_PYTHON = re.compile(rf"{re.escape(phrases.PYTHON)}(threw|exit|module|busy|java): ")
 _PYTHON_KINDS = {
     "threw": SubmitRejection.MAIN_THREW,
     "java": SubmitRejection.MAIN_THREW,
     "exit": SubmitRejection.EXIT,
+    "busy": SubmitRejection.PYTHON_BUSY,
     "module": SubmitRejection.PYTHON_MODULE,
 }
-_OF_PYTHON = re.compile(r"^UnsuccessfulExecutionException: python-(threw|exit|module): ")
+_OF_PYTHON = re.compile(r"^UnsuccessfulExecutionException: python-(?:busy: Busy|threw|exit|module): ")
 _SAID_DURING_MAIN = (
     phrases.EXECUTE_FAILED,
     *phrases.DUPLICATE,

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,9 +19,9 @@ from flinkjob.artifacts.build import CHANGED, JarBuilder
 from flinkjob.artifacts.errors import ArtifactInvalid
 from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected, SubmitRejected, SubmitRejection
-from flinkjob.core.flinkmodel import TriggerResult, TriggerState, is_local
+from flinkjob.core.flinkmodel import RunRequest, TriggerResult, TriggerState, is_local
 from flinkjob.core.identity import jar_name
-from flinkjob.core.program import RunnerSort, ScriptPart
+from flinkjob.core.program import PYTHON_ENTRY_CLASS, RunnerSort, ScriptPart
 from flinkjob.core.seen import (
     ArtifactPhase,
     ArtifactRequest,
@@ -51,6 +52,8 @@ DISPOSAL_LOOKS = 120
 RUN_PATIENCE = (600.0, 14400.0)
 """Seconds for which the answer to a run call is waited for, at first and at most: main() may run for minutes, but a request
 that was lost on the way is never answered. Repeating it is harmless, since it carries the same job id."""
+PYTHON_BEGINS = 10.0
+"""Seconds after which a Python program has surely begun, or will be refused."""
 FAILED_FOR = 300.0
 """Seconds after which a permanent failure is looked at again: the world may have changed."""
 
@@ -74,6 +77,7 @@ class Tasks:
         """
         self._sent = Places(most, each=(most + 1) // 2)
         self._queued: set[Key] = set()
+        self._beginning: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._identity = identity
         self._clusters = clusters
         self._builder = builder
@@ -162,6 +166,25 @@ class Tasks:
         finally:
             self._queued.discard(key)
 
+    @asynccontextmanager
+    async def _main(self, key: Key, url: str, request: RunRequest) -> AsyncIterator[FlinkClient]:
+        """A client for a call that runs a main(); Python programs begin one after the other on each cluster.
+
+        Else those that begin at the same time would be refused by what runs them, since Flink takes them for each other. One
+        that takes long to begin is not waited for.
+        """
+        begins = asyncio.Lock()
+        if request.entry_class == PYTHON_ENTRY_CLASS:
+            begins = self._beginning.setdefault(url, begins)
+        self._queued.add(key)
+        try:
+            await begins.acquire()
+            with _released(begins, PYTHON_BEGINS):
+                async with self._client(key, url) as client:
+                    yield client
+        finally:
+            self._queued.discard(key)
+
     # job graphs
 
     async def job_graph(self, key: Key, request: JobGraphRequest) -> JobGraphSeen:
@@ -174,10 +197,11 @@ class Tasks:
 
     async def _compile(self, key: Key, request: JobGraphRequest) -> JobGraphSeen:
         try:
-            async with self._client(key, request.url) as client:
+            async with self._main(key, request.url, request.request) as client:
                 plan = await client.plan_jar(request.jar_id, request.request)
         except SubmitRejected as error:
-            return JobGraphSeen(phase=JobGraphPhase.REFUSED, message=error.message)
+            busy = error.kind is SubmitRejection.PYTHON_BUSY
+            return JobGraphSeen(phase=JobGraphPhase.UNCLEAR if busy else JobGraphPhase.REFUSED, message=error.message)
         except FlinkJobError as error:
             return JobGraphSeen(phase=JobGraphPhase.UNCLEAR, message=error.message)
         except Exception as error:
@@ -247,7 +271,7 @@ class Tasks:
 
     async def _send(self, key: Key, action: RunJob) -> RunSeen:
         try:
-            async with self._client(key, action.url) as client:
+            async with self._main(key, action.url, action.request) as client:
                 await client.run_jar(action.jar_id, action.request, timeout=_patience(action.attempt))
             seen = RunSeen(phase=RunPhase.ACCEPTED)
         except SubmitRejected as error:
@@ -278,6 +302,18 @@ class Tasks:
         await self._runs.close()
         await self._job_graphs.close()
         await self._disposals.close()
+
+
+@contextmanager
+def _released(lock: asyncio.Lock, seconds: float) -> Iterator[None]:
+    """Release the lock at the end, or after so many seconds."""
+    timer = asyncio.get_running_loop().call_later(seconds, lock.release)
+    try:
+        yield
+    finally:
+        if timer.when() > asyncio.get_running_loop().time():
+            timer.cancel()
+            lock.release()
 
 
 def _answers(fetch: Work[ArtifactRequest, ArtifactSeen], request: ArtifactRequest) -> bool:

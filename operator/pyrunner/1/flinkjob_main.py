@@ -1,7 +1,7 @@
 """Runs a PyFlink program, and hands its exception to Flink, so that the answer to the run call says what went wrong.
 
-It is in the uploaded jar beside the files of the program, and Flink's PythonDriver starts it as a module. Arguments:
-`file:NAME` or `module:NAME`, then the program's own. Python 3.8 is enough for it.
+It is in the uploaded jar beside the files of the program, and Flink's PythonDriver starts it as a module. Arguments: `job:`
+and the id of the job, `file:NAME` or `module:NAME`, then the program's own. Python 3.8 is enough for it.
 """
 
 import os
@@ -33,6 +33,39 @@ def _unpack(archive):
     return home, True
 
 
+class Busy(Exception):
+    """Flink has begun with another program meanwhile, which this one would be submitted as."""
+
+
+def _keep_context(job):
+    """Have the program submitted as this job, whatever else Flink begins with.
+
+    Flink notes what is submitted how for the thread that begins with a program, and for all threads together. PythonDriver's
+    gateway has threads of its own, so that the last program that Flink began with on the JobManager would count, or that none
+    is there any more. Here the note of the right program becomes that of the gateway's thread.
+
+    Raises:
+        Busy: it is the note of another program already.
+    """
+    from pyflink.java_gateway import get_gateway
+
+    jvm = get_gateway().jvm
+    environments = jvm.org.apache.flink.streaming.api.environment.StreamExecutionEnvironment
+    loaded = jvm.java.lang.Class.forName("org.apache.flink.streaming.api.environment.StreamExecutionEnvironment")
+    of_all, of_thread = (
+        loaded.getDeclaredField(name) for name in ("contextEnvironmentFactory", "threadLocalContextEnvironmentFactory")
+    )
+    of_all.setAccessible(True)
+    of_thread.setAccessible(True)
+    note = of_all.get(None)
+    if note is None:
+        raise Busy("another program was compiled or started on the JobManager at the same time")
+    of_thread.get(None).set(note)
+    key = jvm.org.apache.flink.configuration.PipelineOptionsInternal.PIPELINE_FIXED_JOB_ID
+    if environments.getExecutionEnvironment().getConfiguration().get(key) != job:
+        raise Busy("another program was compiled or started on the JobManager at the same time")
+
+
 def _run(what, args, home):
     kind, _, name = what.partition(":")
     sys.path[0] = home
@@ -58,6 +91,8 @@ def _place(error, home):
 
 def _kind(error):
     """What an exception is to the operator."""
+    if isinstance(error, Busy):
+        return "busy"
     if isinstance(error, SystemExit):
         return "exit"
     missing = isinstance(error, ImportError) and str(error).startswith("No module named")
@@ -101,7 +136,8 @@ def main():
         return NO_PYFLINK
     home, made = _unpack(os.path.dirname(os.path.abspath(__file__)))
     try:
-        _run(sys.argv[1], sys.argv[2:], home)
+        _keep_context(sys.argv[1].partition(":")[2])
+        _run(sys.argv[2], sys.argv[3:], home)
     except BaseException as error:
         if isinstance(error, SystemExit) and error.code in (None, 0):
             return 0

@@ -13,6 +13,7 @@ from flinkjob.api.codec import parse_job
 from flinkjob.api.flinkjob_spec import PYTHON_RESERVED_KEYS, RESERVED_KEYS, SQL_RESERVED_KEYS, FlinkJobSpec
 from flinkjob.core.program import (
     PYTHON_ENTRY_CLASS,
+    PYTHON_RUNNER_MODULE,
     SQL_ENTRY_CLASS,
     JarPart,
     Program,
@@ -27,6 +28,9 @@ from tests.support.inputs import URL
 RUNNER = Path(__file__).resolve().parents[3] / "operator" / "runner"
 RELEASED = {1: "122897ce6bcf70d30127731d1df7a4765369116a49b5f61a7949a9ef6fda5d24"}
 """Digests of the sources of the runners that were released: a job that is started again needs the very same one."""
+PYTHON_RUNNER = RUNNER.with_name("pyrunner")
+RELEASED_PYTHON = {1: "ff048e33fd7260af919635bc24223508d0cd8778f7cc3643d476cbfd80e3b7af"}
+"""The same of the runners of Python programs."""
 
 
 def spec(**fields: Any) -> FlinkJobSpec:
@@ -97,6 +101,14 @@ def test_the_runner_refuses_what_the_spec_refuses() -> None:
     }
 
 
+def test_a_released_python_runner_never_changes() -> None:
+    modules = {int(path.parent.name): path.read_bytes() for path in PYTHON_RUNNER.glob("*/*.py")}
+    assert {version: hashlib.sha256(module).hexdigest() for version, module in modules.items()} == RELEASED_PYTHON, (
+        "add a folder with the next number, and leave this one as it is"
+    )
+    assert all(path.name == f"{PYTHON_RUNNER_MODULE}.py" for path in PYTHON_RUNNER.glob("*/*.py"))
+
+
 def test_a_released_runner_never_changes() -> None:
     for version, digest in RELEASED.items():
         found = hashlib.sha256()
@@ -112,7 +124,7 @@ def test_a_python_program() -> None:
     python = {"file": "job.py", "files": files, "executable": "/venv/python"}
     program = program_of(spec(python=python, args=["x"], dependencies={"jars": jars}))
     assert program.entry_class == PYTHON_ENTRY_CLASS
-    assert program.args == ("-pym", "flinkjob_main", "file:job.py", "x")
+    assert program.args_of("1f") == ("-pym", "flinkjob_main", "job:1f", "file:job.py", "x")
     assert program.recipe == Recipe(
         jars=(JarPart(uri="https://a/c.jar", sha256="c" * 64),),
         script=(
@@ -132,7 +144,7 @@ def test_a_python_program() -> None:
 
 def test_a_python_module_of_the_image() -> None:
     program = program_of(spec(python={"module": "shop.main"}))
-    assert program.args == ("-pym", "flinkjob_main", "module:shop.main")
+    assert program.args_of("1f") == ("-pym", "flinkjob_main", "job:1f", "module:shop.main")
     assert (program.recipe.script, program.recipe.main) == ((), "")
     assert program.recipe.is_built
     assert program.configuration(["/a.jar"]) == {"python.files": "/a.jar"}

@@ -214,6 +214,7 @@ UNSUCCESSFUL = "org.apache.flink.client.deployment.application.UnsuccessfulExecu
             "job.py, line 3: ValueError: DuplicateJobSubmissionException",
         ),
         ([(UNSUCCESSFUL, "python-exit: a.py, line 3: SystemExit: 7")], SubmitRejection.EXIT, "a.py, line 3: SystemExit: 7"),
+        ([(UNSUCCESSFUL, "python-busy: Busy: another program")], SubmitRejection.PYTHON_BUSY, "another program"),
         (
             [(UNSUCCESSFUL, "python-module: ModuleNotFoundError: No module named 'x'")],
             SubmitRejection.PYTHON_MODULE,

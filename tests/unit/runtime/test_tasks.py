@@ -17,7 +17,7 @@ from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import Rejected, SubmitRejected, SubmitRejection, Transient, Unreachable
 from flinkjob.core.flinkmodel import JarFile, RunRequest, TriggerResult, TriggerState
 from flinkjob.core.identity import jar_name
-from flinkjob.core.program import JarPart, Recipe, RunnerSort, ScriptPart
+from flinkjob.core.program import PYTHON_ENTRY_CLASS, JarPart, Recipe, RunnerSort, ScriptPart
 from flinkjob.core.seen import (
     ArtifactPhase,
     ArtifactRequest,
@@ -33,7 +33,7 @@ from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.slots import Slots
-from flinkjob.runtime.tasks import FAILED_FOR, READY_FOR, Tasks
+from flinkjob.runtime.tasks import FAILED_FOR, PYTHON_BEGINS, READY_FOR, Tasks
 from tests.support.tables import table
 from tests.unit.runtime.conftest import World
 from tests.unit.runtime.stubs import StubFlink
@@ -331,6 +331,35 @@ def test_a_namespace_has_its_share_of_the_run_calls(desk: Desk) -> None:
     assert desk.tasks.run_seen(keys[2], "a" * 32, 1).phase is RunPhase.ACCEPTED
 
 
+def test_python_programs_begin_one_after_the_other_on_a_cluster(desk: Desk) -> None:
+    """One that hangs holds up the others only for a while, and those of other clusters and sorts not at all."""
+    desk.flink.hangs.clear()
+    keys = [("ns", "1"), ("other", "2"), ("third", "3")]
+
+    async def send(key: Key, url: str = URL, entry_class: str | None = PYTHON_ENTRY_CLASS) -> None:
+        request = RunRequest(job_id="a" * 32, entry_class=entry_class)
+        desk.tasks.run(key, RunJob(url=url, jar_id="j", attempt=0, request=request))
+
+    def sent() -> int:
+        desk.world.pass_time(0.1)
+        return len(desk.flink.sent)
+
+    for key in keys[:2]:
+        desk.world.run(send(key))
+    assert sent() == 1
+    assert [desk.tasks.run_seen(key, "a" * 32, 0).queued for key in keys[:2]] == [False, True]
+    desk.world.run(send(keys[2], entry_class=None))
+    assert sent() == 2
+    desk.world.pass_time(PYTHON_BEGINS)
+    assert sent() == 3
+    desk.world.run(send(("fourth", "4"), url="http://elsewhere.example:8081"))
+    assert sent() == 4
+    desk.flink.hangs.set()
+    desk.world.pass_time(2 * PYTHON_BEGINS)
+    desk.world.run(send(keys[0]))
+    assert sent() == 5, "and is free again"
+
+
 @table(
     ("error", "phase", "rejection"),
     "main threw: refused",
@@ -408,6 +437,8 @@ def test_a_program_is_compiled_once(desk: Desk) -> None:
     ("error", "phase", "kept"),
     "refused: after minutes",
     (SubmitRejected(400, SubmitRejection.ENTRY_CLASS, "no class"), JobGraphPhase.REFUSED, FAILED_FOR),
+    "it met another Python program: asked again soon",
+    (SubmitRejected(400, SubmitRejection.PYTHON_BUSY, "another"), JobGraphPhase.UNCLEAR, 1.0),
     "cut off: at once",
     (Unreachable("cut", "cut off"), JobGraphPhase.UNCLEAR, 1.0),
 )

@@ -382,7 +382,7 @@ def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: Art
     return RunRequest(
         job_id=run.flink_job_id,
         entry_class=program.entry_class,
-        args=program.args,
+        args=program.args_of(run.flink_job_id),
         parallelism=spec.parallelism,
         savepoint_path=run.restored_from,
         allow_non_restored_state=run.allow_non_restored_state,

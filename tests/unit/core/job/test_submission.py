@@ -540,7 +540,7 @@ def test_a_python_program_is_given_the_place_of_its_jar_whatever_the_options_are
     (call,) = (action for action in decision.actions if isinstance(action, RunJob))
     assert call.jar_id == "1_jar"
     assert call.request.entry_class == "org.apache.flink.client.python.PythonDriver"
-    assert call.request.args == ("-pym", "flinkjob_main", "file:a.py", "--x")
+    assert call.request.args == ("-pym", "flinkjob_main", f"job:{call.request.job_id}", "file:a.py", "--x")
     given = {key: value for key, value in call.request.flink_configuration.items() if key.startswith("python.")}
     assert given == {
         "python.files": "/uploads/1_jar",
