@@ -276,7 +276,8 @@ def _rejected(draft: Draft, spec: FlinkJobSpec, run: Submission, *, changed: boo
     draft.update(rejected=True)
     if changed or kind is SubmitRejection.JAR_NOT_FOUND:
         return _repeat(draft, spec, run)
-    if kind.permanent or _failed_calls(draft, run) >= MAIN_ATTEMPTS or _held_before(draft):
+    tried_enough = kind is not SubmitRejection.PYTHON_BUSY and _failed_calls(draft, run) >= MAIN_ATTEMPTS
+    if kind.permanent or tried_enough or _held_before(draft):
         text = _with_next_steps(kind, call.message)
         if not _held_before(draft):
             draft.event(Reason.SubmitRejected, text, warning=True)

@@ -569,3 +569,15 @@ def test_what_was_uploaded_beside_a_jar_goes_with_it_unless_the_next_run_has_it_
     gone = decide(job(wanted("c", requirements="x"), stopped, **deleted()), seen())
     discarded = [action.digest for action in gone.actions if isinstance(action, DiscardArtifact)]
     assert discarded == [JAR, before.uploads[0], "c" * 64]
+
+
+def test_a_python_program_that_meets_others_is_tried_until_it_begins() -> None:
+    status, tries = _unseen(), 0
+    for step in range(900):
+        now = NOW.replace(minute=step // 60, second=step % 60)
+        busy = _refused(SubmitRejection.PYTHON_BUSY, "another program")
+        decision = decide(job(status=status), seen(absent(), run=busy, now=now))
+        tries += acts(decision).count("RunJob")
+        status = decision.status
+        assert "Stalled" not in conditions(decision)
+    assert tries > 3
