@@ -149,9 +149,9 @@ class PythonSpec(SpecModel):
         tuple[PythonFile, ...],
         Field(
             max_length=MOST_FILES,
-            description="The program, and the modules and files that it needs. All of them are put side by side; of a path "
-            "that several have, the first one's counts. main() finds them in its working directory, and functions import "
-            "modules from them.",
+            description="The program, and the modules and files that it needs, side by side. Two of one name are refused; of "
+            "a path that several archives have, the first one's counts. main() finds them in its working directory, and "
+            "functions import modules from them.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
     ] = ()
