@@ -3,7 +3,7 @@
 ARG BASE_IMAGE=docker.io/library/python:3.13-slim@sha256:6771159cd4fa5d9bba1258caf0b82e6b73458c694d178ad97c5e925c2d0e1a91
 ARG JDK_IMAGE=docker.io/library/eclipse-temurin:17-jdk
 ARG FLINK_IMAGE=docker.io/library/flink:1.20
-# The runners of SQL jobs are compiled here, or (given) come from a build context of the name runners.
+# The runners of SQL and Python jobs are made here, or (given) come from a build context of the name runners.
 ARG RUNNER=compiled
 
 FROM ${FLINK_IMAGE} AS flink
@@ -11,7 +11,11 @@ FROM ${FLINK_IMAGE} AS flink
 FROM ${JDK_IMAGE} AS compiled
 COPY --from=flink /opt/flink/lib /flink
 COPY operator/runner /sources
+COPY operator/pyrunner /modules
 RUN mkdir -p /opt/runner \
+    && for version in $(ls /modules); do \
+        cp "/modules/$version/flinkjob_main.py" "/opt/runner/python-runner-$version.py" || exit 1; \
+    done \
     && for version in $(ls /sources); do \
         javac -nowarn --release 8 -cp '/flink/*' -d "/classes/$version" $(find "/sources/$version" -name '*.java' | sort) \
         && jar --create --no-manifest --date 2020-01-01T00:00:00Z --file "/opt/runner/sql-runner-$version.jar" -C "/classes/$version" . \

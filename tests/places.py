@@ -16,7 +16,9 @@ from deploy.local.demojob import demo_jar as build_demo_jar
 from deploy.local.fileserver import FileServer
 from deploy.local.flink import FlinkCluster
 from deploy.local.flinkdist import full_version
+from deploy.local.pyflink import pyflink_python
 from deploy.local.s3 import S3Server
+from flinkjob.api.flink_options import PYTHON_EXECUTABLE
 from tests.parallel.groups import suite_of
 from tests.parallel.names import Names
 from tests.support.kube import Kube
@@ -101,6 +103,43 @@ def lab(
     if "proxy" in request.fixturenames:
         request.getfixturevalue("proxy")  # made before, so that it outlives the clean-up
     flink: FlinkCluster = request.getfixturevalue("oldest_flink" if version == OLDEST else "flink")
+    place = Lab(kube, flink, shared_operator, SHARED, build_demo_jar(version), tmp_path)
+    yield place
+    _note_names(request, place)
+    place.clean()
+    place.close()
+
+
+@pytest.fixture(scope="session")
+def python_flink(tmp_path_factory: pytest.TempPathFactory, flink_version: str) -> Iterator[FlinkCluster]:
+    """A cluster for Python jobs: a TaskManager may end with one that is cancelled, by a fault of Beam's."""
+    config = {"web.refresh-interval": "200", **dict.fromkeys(PYTHON_EXECUTABLE, str(pyflink_python(flink_version)))}
+    with FlinkCluster(tmp_path_factory.mktemp("flink-python"), version=flink_version, config=config) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def oldest_python_flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
+    """The same of the oldest supported version, whose configuration names no Python."""
+    config = {"web.refresh-interval": "200"}
+    with FlinkCluster(tmp_path_factory.mktemp("flink-python-oldest"), version=OLDEST, config=config) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def python_lab(
+    request: pytest.FixtureRequest,
+    kube: Kube,
+    shared_operator: OperatorProcess,
+    version: str,
+    flink_version: str,
+    tmp_path: Path,
+) -> Iterator[Lab]:
+    """A place of work on a cluster for Python jobs, below the shared operator."""
+    cluster = "python_flink" if version == flink_version else "oldest_python_flink"
+    flink: FlinkCluster = request.getfixturevalue(cluster)
+    if not any(process.running for process in flink.taskmanagers.values()):
+        flink.add_taskmanager()
     place = Lab(kube, flink, shared_operator, SHARED, build_demo_jar(version), tmp_path)
     yield place
     _note_names(request, place)

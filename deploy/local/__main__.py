@@ -28,6 +28,7 @@ from deploy.local.plan import Step
 from deploy.local.prerequisites import MissingPrerequisite, require_java
 from deploy.local.processes import ProcessFailed
 from deploy.local.progress import StepFailed, plan, say
+from deploy.local.pyflink import pyflink_python, pyflink_steps
 from deploy.local.sqlrunner import runner_directory, runner_steps
 
 ROOT = REPOSITORY / ".local"
@@ -105,7 +106,7 @@ def _prepare(versions: Sequence[str], *, node: bool = False, s3: bool = False, t
     jobs: Sequence[tuple[Callable[[str], Path], Callable[[str], list[Step]]]] = (
         (demo_jar, demo_jar_steps),
         (runner_directory, runner_steps),
-        *([(kafka_jar, kafka_jar_steps)] if tests else []),
+        *([(kafka_jar, kafka_jar_steps), (pyflink_python, pyflink_steps)] if tests else []),
     )
     plan.expect([*control_plane_steps(programs), *(each for v in versions for _, steps in jobs for each in steps(v))])
     plan.expect(broker_steps() if tests else ())

@@ -95,7 +95,8 @@ class Settings(BaseSettings):
         (), description="directories below which file: jars may be read, separated by commas; none: no file: jars"
     )
     runner_dir: AbsolutePath = Field(
-        Path("/opt/flinkjob/runner"), description="where the runners of SQL jobs are, which the image has there"
+        Path("/opt/flinkjob/runner"),
+        description="where the runners of SQL and Python jobs are, which the image has there",
     )
     state_dirs: Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_split)] = Field(
         (),

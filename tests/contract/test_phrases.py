@@ -29,7 +29,8 @@ def _classes(version: str) -> dict[str, bytes]:
     """The classes that are named in the list, of a version; only these are read."""
     wanted = {f"org/apache/flink/{one.said_by}.class" for one in LISTED}
     found = {}
-    for jar in sorted((distribution(version) / "lib").glob("flink-dist-*.jar")):
+    root = distribution(version)
+    for jar in sorted([*root.glob("lib/flink-dist-*.jar"), *root.glob("opt/flink-python-*.jar")]):
         with zipfile.ZipFile(jar) as opened:
             found.update({name: opened.read(name) for name in wanted.intersection(opened.namelist())})
     return found

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.processes import wait_until
+from deploy.local.pyflink import pyflink_python
 from flinkjob.core.identity import Owner, job_id
 from flinkjob.runtime.faults import Effect
 from tests.support.byhand import run_by_hand
@@ -23,6 +24,12 @@ SCRIPT = (
     "CREATE TABLE a (x INT) WITH ('connector' = 'datagen', 'rows-per-second' = '10'); "
     "CREATE TABLE b WITH ('connector' = 'blackhole') LIKE a (EXCLUDING ALL); INSERT INTO b SELECT x FROM a"
 )
+PYTHON = f"""
+from pyflink.table import EnvironmentSettings, TableEnvironment
+table = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())
+for statement in {SCRIPT!r}.split("; "):
+    table.execute_sql(statement)
+"""
 SAVED = "saved"
 DEADLINE = 90.0
 
@@ -100,6 +107,18 @@ def apply_new_jar(lab: Lab) -> None:
 def apply_script(lab: Lab) -> None:
     """The user applies a SQL job, which no other job's jar is of."""
     wanted = manifest(lab, sql={"script": f"{SCRIPT}; -- {lab.directory}"})
+    lab.apply(wanted | {"spec": {key: value for key, value in wanted["spec"].items() if key not in ("jar", "args")}})
+
+
+def apply_python(lab: Lab) -> None:
+    """The user applies a Python job with requirements; without functions in Python, whose worker could end a TaskManager."""
+    python = {
+        "file": "job.py",
+        "files": [{"name": "job.py", "text": f"{PYTHON}# {lab.directory}"}],
+        "requirements": {"text": f"# {lab.directory}"},
+        "executable": str(pyflink_python(lab.flink.version)),
+    }
+    wanted = manifest(lab, python=python)
     lab.apply(wanted | {"spec": {key: value for key, value in wanted["spec"].items() if key not in ("jar", "args")}})
 
 
@@ -333,6 +352,13 @@ STORIES: Mapping[str, Story] = {
         act=apply_script,
         settle=runs(1),
         effects={Effect.FINALIZER_ADD: 1, Effect.REVISION: 1, Effect.JOB_STATUS: 3, Effect.UPLOAD: 1, Effect.RUN: 1},
+        counts=False,
+    ),
+    "submit-python": Story(
+        prepare=nothing,
+        act=apply_python,
+        settle=runs(1),
+        effects={Effect.FINALIZER_ADD: 1, Effect.REVISION: 1, Effect.JOB_STATUS: 3, Effect.UPLOAD: 2, Effect.RUN: 1},
         counts=False,
     ),
     "upgrade": Story(

@@ -17,6 +17,8 @@ from tests.support.integration import ControlPlane, FileServer, Lab, S3Server, s
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
+PYTHON = ["python", "python-table"]
+"""Applied by `test_python.py`, on a cluster with PyFlink."""
 JOBS = ["minimal", "pinned", "stateless", "last-state", "savepoint-upgrade", "sql", "sql-configmap"]
 SCRIPTS = {
     "tables.sql": "CREATE TABLE a (x INT) WITH ('connector' = 'datagen'); "
@@ -141,7 +143,8 @@ def test_a_stop(lab: Lab, shop: FileServer, control_plane: ControlPlane, mode: s
 
 def test_every_example_is_tried() -> None:
     tried = {
-        f"flinkjob-{name}" for name in [*JOBS, "suspended", "from-savepoint", "from-location", "synced", "from-copy"]
+        f"flinkjob-{name}"
+        for name in [*JOBS, *PYTHON, "suspended", "from-savepoint", "from-location", "synced", "from-copy"]
     }
     named = ("trigger", "checkpoint", "stop", "cancel", "target", "existing", "synced")
     tried |= {f"flinksavepoint-{name}" for name in named}

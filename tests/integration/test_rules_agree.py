@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from flinkjob.api.codec import parse_job, parse_savepoint
-from flinkjob.api.flinkjob_spec import DUPLICATE_KEYS, RESERVED_KEYS, SQL_RESERVED_KEYS, SQL_UIDS
+from flinkjob.api.flinkjob_spec import DUPLICATE_KEYS, PYTHON_RESERVED_KEYS, RESERVED_KEYS, SQL_RESERVED_KEYS, SQL_UIDS
 
 pytestmark = pytest.mark.kube
 
@@ -145,6 +145,7 @@ def test_every_combination_of_programs(server: ApiServer) -> None:
     for sql, jar in itertools.product(({}, {"sql": {"script": "a"}}), ({}, {"jar": None})):
         specs += [jar | sql | {"args": args} for args in ([], ["a"])]
         specs += [jar | sql | {"flinkConfiguration": {key: value}} for key in keys for value in ("Always", "DISABLED")]
+    specs += python_programs()
     specs = [{key: value for key, value in job(spec)["spec"].items() if value is not None} for spec in specs]
     differing = []
     for spec in specs:
@@ -152,6 +153,30 @@ def test_every_combination_of_programs(server: ApiServer) -> None:
         if server.accepts("flinkjobs", obj) != (parse_job(obj).spec_error is None):
             differing.append(spec)
     assert differing == []
+
+
+def python_programs() -> list[dict[str, Any]]:
+    """Specs of Python jobs, and of those that are something else too."""
+    half, most = "x" * 65536, "é" * 65536
+    files = combinations(
+        name=(ABSENT, "a.py"),
+        text=(ABSENT, "", half),
+        configMapRef=(ABSENT, {"name": "a"}),
+        uri=(ABSENT, "https://a/b.py"),
+        sha256=(ABSENT, "a" * 64),
+    )
+    whole = {"name": "a.py", "text": half}
+    lists = [*([file] for file in files), [], [whole, whole], [whole, whole, {"name": "b", "text": "y"}]]
+    lists += [[{"name": "b", "text": most}], [{"name": "b", "text": f"{most}é"}]]
+    programs = [{"module": "a", "files": wanted} for wanted in lists]
+    programs += combinations(file=(ABSENT, "a.py"), module=(ABSENT, "a"), files=(ABSENT, [], [whole]))
+    specs: list[dict[str, Any]] = [{"jar": None, "python": program} for program in programs]
+    other = {"python": {"module": "a"}}
+    specs += [other, other | {"sql": {"script": "a"}}, other | {"jar": None, "sql": {"script": "a"}}]
+    specs += [other | {"jar": None, "args": ["a"]}]
+    keys = (*PYTHON_RESERVED_KEYS, "python.fn-execution.bundle.size")
+    specs += [other | {"jar": None, "flinkConfiguration": {key: "a"}} for key in keys]
+    return specs
 
 
 @pytest.mark.report("options-without-effect")

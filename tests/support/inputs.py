@@ -90,7 +90,8 @@ JAR = "a" * 64
 SAVEPOINTS = "file:///savepoints"
 CHECKPOINTS = "file:///checkpoints"
 
-READY = ArtifactSeen(phase=ArtifactPhase.READY, digest=JAR, jar_id="1_jar")
+PLACES = tuple(f"/uploads/{number}_jar" for number in range(1, 11))
+READY = ArtifactSeen(phase=ArtifactPhase.READY, digest=JAR, jar_id="1_jar", places=PLACES)
 """The jar is on the cluster."""
 
 

@@ -168,6 +168,15 @@ ShortWord = Annotated[str, Field(max_length=64)]
 """One word of the operator's own in a status."""
 Word = Annotated[str, Field(max_length=128)]
 """A short identifier in a status."""
+Digests = Annotated[
+    tuple[Annotated[str, Field(max_length=64, description="SHA-256 in hexadecimal.")], ...],
+    Field(
+        max_length=9,
+        description="The files that were uploaded beside its jar.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    ),
+]
+"""Of what a Python program has besides its jar, in a status."""
 Text = Annotated[str, Field(max_length=256), _cut(256)]
 """A name in a status, of whatever length outside. Cut at its limit when written."""
 ObservedLocation = Annotated[str, Field(max_length=1024)]

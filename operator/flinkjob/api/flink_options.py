@@ -16,3 +16,8 @@ UPLOAD_DIRECTORY: Final = "web.upload.dir"
 TEMPORARY_DIRECTORY: Final = "web.tmpdir"
 INTERCEPT_EXIT: Final = "cluster.intercept-user-system-exit"
 HIGH_AVAILABILITY: Final = ("high-availability.type", "high-availability")
+PYTHON_FILES: Final = "python.files"
+PYTHON_REQUIREMENTS: Final = "python.requirements"
+PYTHON_ARCHIVES: Final = "python.archives"
+PYTHON_EXECUTABLE: Final = ("python.client.executable", "python.executable")
+"""Of the JobManager, and of the TaskManagers."""

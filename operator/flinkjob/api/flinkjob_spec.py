@@ -27,6 +27,7 @@ from flinkjob.api.initialstate import InitialStateSpec
 from flinkjob.api.model import Rule, SpecModel, one_of
 from flinkjob.api.policies_spec import DeletionSpec, RestartSpec, RestoreSpec, UpgradeSpec
 from flinkjob.api.program_spec import DependenciesSpec, JarSpec, SqlSpec
+from flinkjob.api.python_spec import PythonSpec
 from flinkjob.api.sync import JobSyncToSpec
 
 RESERVED_KEYS: Final[Mapping[str, str]] = {
@@ -47,6 +48,14 @@ SQL_RESERVED_KEYS: Final[Mapping[str, str]] = {
     "pipeline.jars": "use spec.dependencies.jars",
 }
 """Further keys that a SQL job must not have, and what to do instead."""
+PYTHON_RESERVED_KEYS: Final[Mapping[str, str]] = {
+    flink_options.PYTHON_FILES: "use spec.python.files",
+    flink_options.PYTHON_REQUIREMENTS: "use spec.python.requirements",
+    flink_options.PYTHON_ARCHIVES: "use spec.python.archives",
+    **dict.fromkeys(flink_options.PYTHON_EXECUTABLE, "use spec.python.executable"),
+    "pipeline.jars": "use spec.dependencies.jars",
+}
+"""Further keys that a Python job must not have, and what to do instead."""
 SQL_UIDS: Final = "table.exec.uid.generation"
 """With the value ALWAYS no savepoint can be restored, not even by the same script."""
 
@@ -78,11 +87,11 @@ def _reserved_rule(key: str, instead: str) -> Rule:
     )
 
 
-def _sql_reserved_rule(key: str, instead: str) -> Rule:
+def _reserved_for_rule(program: str, title: str, key: str, instead: str) -> Rule:
     return Rule(
-        f"!has(self.sql) || !has(self.flinkConfiguration) || !('{key}' in self.flinkConfiguration)",
-        f"spec.flinkConfiguration: {key} is reserved for SQL jobs; {instead}",
-        lambda spec: spec.sql is None or key not in spec.flink_configuration,
+        f"!has(self.{program}) || !has(self.flinkConfiguration) || !('{key}' in self.flinkConfiguration)",
+        f"spec.flinkConfiguration: {key} is reserved for {title} jobs; {instead}",
+        lambda spec: getattr(spec, program) is None or key not in spec.flink_configuration,
     )
 
 
@@ -223,9 +232,9 @@ class FlinkJobSpec(SpecModel):
             lambda spec: _bytes(*spec.flink_configuration, *spec.flink_configuration.values()) <= MOST_BYTES,
         ),
         Rule(
-            one_of("jar", "sql"),
-            "spec.jar, spec.sql: exactly one of them",
-            lambda spec: (spec.jar is None) != (spec.sql is None),
+            one_of("jar", "sql", "python"),
+            "spec.jar, spec.sql, spec.python: exactly one of them",
+            lambda spec: [spec.jar, spec.sql, spec.python].count(None) == 2,
         ),
         Rule(
             "!has(self.sql) || !has(self.args) || size(self.args) == 0",
@@ -238,7 +247,8 @@ class FlinkJobSpec(SpecModel):
             f"spec.flinkConfiguration: {SQL_UIDS} cannot be ALWAYS: not even the same script could be restored",
             lambda spec: spec.sql is None or spec.flink_configuration.get(SQL_UIDS, "").lower() != "always",
         ),
-        *(_sql_reserved_rule(key, instead) for key, instead in SQL_RESERVED_KEYS.items()),
+        *(_reserved_for_rule("sql", "SQL", key, instead) for key, instead in SQL_RESERVED_KEYS.items()),
+        *(_reserved_for_rule("python", "Python", key, instead) for key, instead in PYTHON_RESERVED_KEYS.items()),
         *(_reserved_rule(key, instead) for key, instead in RESERVED_KEYS.items()),
         *(_duplicate_rule(field, key) for field, keys in DUPLICATE_KEYS.items() for key in keys),
     )
@@ -250,6 +260,14 @@ class FlinkJobSpec(SpecModel):
         Field(
             description="The program that runs: a SQL script. All of its INSERTs and statement sets are one job. Any "
             "Flink cluster with the table planner, which Flink's own distributions have, runs it; no SQL Gateway is needed."
+        ),
+        FieldClass.RUN,
+    ] = None
+    python: Annotated[
+        PythonSpec | None,
+        Field(
+            description="The program that runs: a PyFlink program. JobManager and TaskManagers need Python and PyFlink of "
+            "Flink's own version, and Flink's `flink-python` jar in its directory `opt` or `lib`."
         ),
         FieldClass.RUN,
     ] = None

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 
 from flinkjob.api.common import (
     ConditionMessage,
+    Digests,
     Message,
     ObservedLocation,
     PreciseTime,
@@ -156,9 +157,10 @@ class Submission:
         Word | None,
         Field(
             description="SHA-256 of its jar. Where the operator makes the jar, that of what it is made of, after `jar-`, or "
-            "after `sql-` and the version of the runner."
+            "after `sql-` or `python-` and the version of the runner."
         ),
     ] = None
+    uploads: Digests = ()
     jar_id: Annotated[Url | None, Field(description="The uploaded jar on the cluster.")] = None
     restored_from: Annotated[
         ObservedLocation | None, Field(description="The state it starts from; absent = empty.")

@@ -28,7 +28,7 @@ class Reason(StrEnum):
     # the program
     ScriptNotFound = (
         "ScriptNotFound",
-        "A ConfigMap or key that `spec.sql` names does not exist, has no text or cannot be read. A job that runs goes on, and is started again after a failure, with the script that it has; create the ConfigMap, or correct the reference.",
+        "A ConfigMap or key that `spec.sql` or `spec.python` names does not exist, has no text or cannot be read. A job that runs goes on, and is started again after a failure, with the texts that it has; create the ConfigMap, or correct the reference.",
     )
     ClassesDiffer = (
         "ClassesDiffer",

@@ -1,4 +1,4 @@
-"""Gets the jar of a recipe: fetched as it is, or made of jars and a SQL script in a process with limits.
+"""Gets the jar of a recipe: fetched as it is, or made of jars and a script or Python files in a process with limits.
 
 Called by `runtime`. Invariants: a made jar is known by the digest of its recipe, which
 neither another operator nor another zlib changes; a jar that was recorded is made of the same contents again or not at all,
@@ -16,14 +16,13 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from flinkjob.artifacts.errors import ArtifactInvalid, ArtifactUnavailable
 from flinkjob.artifacts.fetch import Artifact, ArtifactStore
-from flinkjob.artifacts.merge import ADDED_BYTES
+from flinkjob.artifacts.merge import ADDED_BYTES, UNPACKED
 from flinkjob.artifacts.runners import Runners
 from flinkjob.childprocess import child
-from flinkjob.core.program import Recipe, ScriptPart, runner_of
+from flinkjob.core.program import Recipe, RunnerSort, ScriptPart, last_part, runner_of
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +50,26 @@ class Built:
     artifact: Artifact
     digest: str
     note: str = ""
+
+
+@dataclass(frozen=True)
+class _Added:
+    """What is put into a jar besides jars.
+
+    Attributes:
+        order: for the process that makes it.
+        files: of it, which stay on this machine as long as this is referenced.
+    """
+
+    order: dict[str, Any]
+    files: tuple[Artifact, ...] = ()
+
+
+_MADE_OF: Final = {
+    None: "the jars are",
+    RunnerSort.SQL: "the script and the jars are",
+    RunnerSort.PYTHON: "the files and the jars are",
+}
 
 
 class JarBuilder:
@@ -101,18 +120,14 @@ class JarBuilder:
         runner = self._runner(recipe, recorded)
         digest = recipe.digest(digests, runner)
         if recorded is not None and not _same_content(recorded, digest):
-            what = "the script and the jars are" if recipe.script else "the jars are"
-            raise ArtifactInvalid(CHANGED, f"jar: {what} not those of the run that is started again")
+            raise ArtifactInvalid(CHANGED, f"jar: {_MADE_OF[recipe.runner]} not those of the run that is started again")
         bytes_digest, note = self._made.get(digest, ("", ""))
         if bytes_digest and (known := self._store.here(namespace, bytes_digest)) is not None:
             return Built(artifact=known, digest=digest, note=note)
-        texts = [[await self._text(namespace, part), part.name] for part in recipe.script]
-        order: dict[str, Any] = {
-            "jars": [[str(jar.path), _name(part.uri)] for jar, part in zip(jars, recipe.jars, strict=True)],
-            "runner": str(self._runners.path(runner)) if runner is not None else None,
-            "script": texts,
-        }
-        size = sum(jar.path.stat().st_size for jar in jars) + ADDED_BYTES
+        added = await self._added(namespace, recipe, runner)
+        named = [[str(jar.path), last_part(part.uri)] for jar, part in zip(jars, recipe.jars, strict=True)]
+        order = added.order | {"jars": named}
+        size = sum(part.path.stat().st_size for part in (*jars, *added.files)) + ADDED_BYTES
         notes: list[str] = []
 
         async def write(target: Path) -> None:
@@ -127,10 +142,53 @@ class JarBuilder:
         return Built(artifact=artifact, digest=digest, note=notes[0])
 
     def _runner(self, recipe: Recipe, recorded: str | None) -> int | None:
-        if not recipe.script:
+        if recipe.runner is None:
             return None
         before = runner_of(recorded)
-        return self._runners.like(before[0] if before is not None else None)
+        return self._runners.like(recipe.runner, before[0] if before is not None else None)
+
+    async def _added(self, namespace: str, recipe: Recipe, version: int | None) -> _Added:
+        """What is put into the jar besides jars."""
+        order: dict[str, Any] = {"runner": None, "script": [], "python": None}
+        if recipe.runner is None or version is None:
+            return _Added(order)
+        runner = str(self._runners.path(recipe.runner, version))
+        if recipe.runner is RunnerSort.SQL:
+            script = [[await self._text(namespace, part), part.name] for part in recipe.script]
+            return _Added(order | {"runner": runner, "script": script})
+        files = [
+            await self._fetched(namespace, part, script=not part.name.endswith(UNPACKED))
+            if part.uri is not None
+            else None
+            for part in recipe.script
+        ]
+        listed = [
+            [str(file.path) if file is not None else None, part.text, part.name]
+            for file, part in zip(files, recipe.script, strict=True)
+        ]
+        python = {"runner": runner, "files": listed, "main": recipe.main}
+        return _Added(order | {"python": python}, tuple(file for file in files if file is not None))
+
+    async def file(self, namespace: str, part: ScriptPart) -> Artifact:
+        """What is uploaded beside the jar of a Python program; an archive where it has a name. Raises as `get` does."""
+        if part.uri is not None:
+            return await self._fetched(namespace, part, script=not part.name)
+        if (known := self._store.here(namespace, part.sha256)) is not None:
+            return known
+        content = (part.text or "").encode()
+
+        async def write(target: Path) -> None:
+            await asyncio.to_thread(target.write_bytes, content)
+
+        async with self._turn(namespace):
+            return await self._store.put(namespace, len(content), write)
+
+    async def _fetched(self, namespace: str, part: ScriptPart, *, script: bool) -> Artifact:
+        assert part.uri is not None
+        try:
+            return await self._store.get(namespace, part.uri, part.sha256, script=script)
+        except (ArtifactInvalid, ArtifactUnavailable) as error:
+            raise type(error)(error.reason, f"python: {error.message.removeprefix('jar: ')}") from error
 
     async def _text(self, namespace: str, part: ScriptPart) -> str:
         if part.text is not None:
@@ -142,7 +200,7 @@ class JarBuilder:
         except (ArtifactInvalid, ArtifactUnavailable) as error:
             raise type(error)(error.reason, f"sql: {error.message.removeprefix('jar: ')}") from error
         except UnicodeDecodeError as error:
-            raise ArtifactInvalid("script", f"sql: {_name(part.uri)} is not a text in UTF-8") from error
+            raise ArtifactInvalid("script", f"sql: {last_part(part.uri)} is not a text in UTF-8") from error
 
 
 def _same_content(recorded: str, digest: str) -> bool:
@@ -170,8 +228,3 @@ async def _make(order: dict[str, Any], size: int) -> str:
     if "later" in answer:
         raise ArtifactUnavailable(str(answer["later"]), str(answer["message"]))
     raise ArtifactInvalid(str(answer["reason"]), str(answer["message"]))
-
-
-def _name(uri: str) -> str:
-    """The last part of a path, as a person would call a file."""
-    return urlsplit(uri).path.rpartition("/")[2] or uri

@@ -1,4 +1,4 @@
-"""Puts jars, and the statements of a SQL script, side by side into one jar.
+"""Puts jars, and the statements of a SQL script or the files of a Python program, side by side into one jar.
 
 Called in a process of its own (`mergechild`), since others choose what the jars contain. Invariants: the same contents give
 the same bytes, whatever zlib there is: files are copied as they are compressed, and what is new is not compressed; the result
@@ -19,7 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
+from flinkjob.api.python_spec import FILE_NAME
 from flinkjob.artifacts.errors import ArtifactInvalid
+from flinkjob.core.program import PYTHON_RUNNER_MODULE
 from flinkjob.core.sqlscript import MOST_STATEMENTS, ScriptError, Statement, split
 
 MOST_FILES: Final = 65_535
@@ -42,7 +44,10 @@ _LEFT_OUT = re.compile(r"META-INF/([^/]*\.(SF|RSA|DSA|EC)|SIG-[^/]*|INDEX\.LIST)
 """Signatures, which do not fit any more, and an index of other jars."""
 _SAYS_OF_JAVAS = re.compile("^Multi-Release:", re.IGNORECASE | re.MULTILINE)
 _FOR_LATER_JAVAS = re.compile(r"^Multi-Release:[ \t]*true[ \t\r]*$", re.IGNORECASE | re.MULTILINE)
-_OURS = ("dev/flinkjob/runner/", "flinkjob/sql/")
+_PYTHON_RUNNER = f"{PYTHON_RUNNER_MODULE}.py"
+_OURS = ("dev/flinkjob/runner/", "flinkjob/sql/", _PYTHON_RUNNER)
+UNPACKED: Final = (".zip", ".whl")
+"""How the names of those files of a Python program end that are unpacked."""
 _NAME_IS_UTF8 = 0x800
 _ENCRYPTED = 0x1
 _NAMED = 3
@@ -62,6 +67,38 @@ class Text:
 
     text: str
     name: str = ""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a Python program, and where it is put; a zip archive is unpacked."""
+
+    content: Path | str
+    name: str
+
+    @property
+    def unpacked(self) -> bool:
+        """Whether what is in it is put beside the other files."""
+        return isinstance(self.content, Path) and self.name.endswith(UNPACKED)
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self.content.stat().st_size if isinstance(self.content, Path) else len(self.content.encode())
+
+
+@dataclass(frozen=True)
+class Python:
+    """A Python program.
+
+    Attributes:
+        runner: the module that runs it.
+        main: the file that is run, which must be there; empty: a module.
+    """
+
+    runner: Path
+    files: Sequence[File]
+    main: str = ""
 
 
 @dataclass
@@ -91,11 +128,19 @@ class _Found:
     manifest: bytes | None = None
 
 
-def merge(target: Path, jars: Sequence[Part], *, runner: Path | None = None, script: Sequence[Text] = ()) -> str:
+def merge(
+    target: Path,
+    jars: Sequence[Part],
+    *,
+    runner: Path | None = None,
+    script: Sequence[Text] = (),
+    python: Python | None = None,
+) -> str:
     """Make a jar.
 
     Args:
         runner: the jar with the classes that run the script.
+        python: a Python program.
 
     Returns: what a person should know of it, else "".
 
@@ -108,15 +153,18 @@ def merge(target: Path, jars: Sequence[Part], *, runner: Path | None = None, scr
         found.manifest = None
         for name, content in _statements(script):
             found.entries[name] = _new(name, content)
+    if python is not None:
+        _put_python(python, found)
     for number, part in enumerate(jars):
-        _read(part, found, first=number == 0 and runner is None)
+        _read(part, found, first=number == 0 and runner is None and python is None)
     for name, pieces in found.services.items():
         found.entries[name] = _new(name, b"".join(pieces))
     found.entries.pop(_MANIFEST, None)
     entries = [_new(_MANIFEST, _manifest(found)), *(found.entries[name] for name in sorted(found.entries))]
     if len(entries) > MOST_FILES:
         raise ArtifactInvalid("too-large", f"jar: the jars have more than {MOST_FILES} files together")
-    limit = min(sum(part.path.stat().st_size for part in jars) + ADDED_BYTES, MOST_BYTES)
+    sizes = [part.path.stat().st_size for part in jars] + [file.size for file in (python.files if python else ())]
+    limit = min(sum(sizes) + ADDED_BYTES, MOST_BYTES)
     with target.open("wb") as file, contextlib.ExitStack() as opened:
         _Writer(file, limit, opened).write(entries)
     if not found.clashing:
@@ -139,6 +187,25 @@ def _statements(script: Sequence[Text]) -> Iterator[tuple[str, bytes]]:
             yield f"flinkjob/sql/{number:04d}", f"{head}\n{statement.text}".encode()
     if not number:
         raise ArtifactInvalid("script", "sql: the script has no statement")
+
+
+def _put_python(python: Python, found: _Found) -> None:
+    """Take in the files of a Python program, the first of each name, and what runs it."""
+    found.entries[_PYTHON_RUNNER] = _new(_PYTHON_RUNNER, python.runner.read_bytes())
+    named: set[str] = set()
+    for file in python.files:
+        if not FILE_NAME.fullmatch(file.name) or file.name.startswith(_OURS):
+            raise ArtifactInvalid("files", f"python: a file cannot have the name {file.name}; give it another by name")
+        if file.name in named:
+            raise ArtifactInvalid("files", f"python: two files have the name {file.name}")
+        named.add(file.name)
+        if file.unpacked and isinstance(file.content, Path):
+            _read(Part(file.content, file.name), found)
+        elif file.name not in found.entries:
+            text = file.content.read_bytes() if isinstance(file.content, Path) else file.content.encode()
+            found.entries[file.name] = _new(file.name, text)
+    if python.main and python.main not in found.entries:
+        raise ArtifactInvalid("files", f"python: none of the files is {python.main}")
 
 
 def _split(text: Text) -> list[Statement]:

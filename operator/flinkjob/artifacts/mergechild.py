@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flinkjob.artifacts.errors import ArtifactInvalid
-from flinkjob.artifacts.merge import Part, Text, merge
+from flinkjob.artifacts.merge import File, Part, Python, Text, merge
 
 
 def main() -> None:
@@ -33,6 +33,7 @@ def made(order: dict[str, Any]) -> dict[str, str]:
             [Part(Path(path), name) for path, name in order["jars"]],
             runner=Path(order["runner"]) if order["runner"] is not None else None,
             script=[Text(text, name) for text, name in order["script"]],
+            python=_python(order["python"]),
         )
     except ArtifactInvalid as error:
         return {"reason": error.reason, "message": error.message}
@@ -41,6 +42,13 @@ def made(order: dict[str, Any]) -> dict[str, str]:
     except OSError as error:
         return {"later": "no-room", "message": f"jar: no room where it is made: {error.strerror}"}
     return {"note": note}
+
+
+def _python(order: dict[str, Any] | None) -> Python | None:
+    if order is None:
+        return None
+    files = [File(Path(path) if path is not None else text, name) for path, text, name in order["files"]]
+    return Python(Path(order["runner"]), files, order["main"])
 
 
 if __name__ == "__main__":

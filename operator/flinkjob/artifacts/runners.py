@@ -1,4 +1,5 @@
-"""The SQL runners that this operator has: `sql-runner-1.jar` and later ones in the directory of `--runner-dir`.
+"""The runners that this operator has, in the directory of `--runner-dir`: `sql-runner-1.jar` and `python-runner-1.py`, and
+later versions.
 
 Older ones stay beside the newest, so that a job that is started again, or taken back, gets the one that it ran with.
 """
@@ -7,10 +8,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Final
 
 from flinkjob.core.errors import Invalid
+from flinkjob.core.program import RunnerSort
 
-_NAME = re.compile(r"sql-runner-([0-9]{1,6})\.jar")
+_NAMES: Final = {
+    RunnerSort.SQL: re.compile(r"sql-runner-([0-9]{1,6})\.jar"),
+    RunnerSort.PYTHON: re.compile(r"python-runner-([0-9]{1,6})\.py"),
+}
+_ENDS: Final = {RunnerSort.SQL: ".jar", RunnerSort.PYTHON: ".py"}
+_TITLES: Final = {RunnerSort.SQL: "SQL", RunnerSort.PYTHON: "Python"}
 
 
 class Runners:
@@ -19,24 +27,25 @@ class Runners:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def newest(self) -> int:
+    def newest(self, sort: RunnerSort) -> int:
         """The version that new runs get.
 
         Raises:
             Invalid: there is none.
         """
-        found = [int(match[1]) for path in self._listed() if (match := _NAME.fullmatch(path.name))]
+        found = [int(match[1]) for path in self._listed() if (match := _NAMES[sort].fullmatch(path.name))]
         if not found:
-            raise Invalid(f"sql: this operator has no SQL runner in {self._directory} (--runner-dir)")
+            text = f"{sort}: this operator has no {_TITLES[sort]} runner in {self._directory} (--runner-dir)"
+            raise Invalid(text)
         return max(found)
 
-    def like(self, version: int | None) -> int:
+    def like(self, sort: RunnerSort, version: int | None) -> int:
         """This version where there is one, else the newest. Raises as `newest` does."""
-        return version if version is not None and self.path(version).is_file() else self.newest()
+        return version if version is not None and self.path(sort, version).is_file() else self.newest(sort)
 
-    def path(self, version: int) -> Path:
+    def path(self, sort: RunnerSort, version: int) -> Path:
         """Where a version is."""
-        return self._directory / f"sql-runner-{version}.jar"
+        return self._directory / f"{sort}-runner-{version}{_ENDS[sort]}"
 
     def _listed(self) -> list[Path]:
         return list(self._directory.iterdir()) if self._directory.is_dir() else []

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from flinkjob.api.program_spec import SqlSpec
+from flinkjob.api.python_spec import PythonSpec
 from flinkjob.api.sync import SyncToSpec
 from flinkjob.core.flinkmodel import RunRequest, SavepointFormat, TriggeredCheckpoint
 
@@ -30,12 +31,14 @@ class RecordRevision:
 
     Attributes:
         sql: the script with its texts, where the object only says where they are.
+        python: likewise the program with its files.
     """
 
     name: str
     number: int
     keep: int
     sql: SqlSpec | None = None
+    python: PythonSpec | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

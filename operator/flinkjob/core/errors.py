@@ -154,13 +154,21 @@ class SubmitRejection(StrEnum):
     MULTIPLE_JOBS = "MultipleJobs"
     """main() called `execute()` twice; the first job is running."""
     EXIT = "Exit"
-    """main() called `System.exit` and the cluster intercepts it."""
+    """main() called `System.exit` and the cluster intercepts it, or a Python program ended with an exit code."""
     RESTORE_FAILED = "RestoreFailed"
     """The job could not be started from its snapshot; its id is used up by a FAILED job, which says why."""
     JOB_FAILED = "JobFailed"
     """The job failed before any of its tasks was deployed; its id is used up by a FAILED job, which says why."""
     SCRIPT = "Script"
     """A statement of a SQL script cannot be executed, or may not be in it; what it names, such as a catalog, may be down."""
+    PYTHON_MISSING = "PythonMissing"
+    """The JobManager has no Python where it is looked for."""
+    PYFLINK_MISSING = "PyflinkMissing"
+    """The JobManager's Python has no PyFlink."""
+    PYTHON_BUSY = "PythonBusy"
+    """The JobManager has begun with another program while this one, in Python, began."""
+    PYTHON_MODULE = "PythonModule"
+    """The JobManager's Python lacks a module that a Python program imports."""
     JVM_OPTIONS = "JvmOptions"
     """The cluster's Java may not look into its own classes as Flink's planner must."""
     CONFIG = "Config"
@@ -194,6 +202,9 @@ _PERMANENT = frozenset(
         SubmitRejection.MULTIPLE_JOBS,
         SubmitRejection.EXIT,
         SubmitRejection.RESTORE_FAILED,
+        SubmitRejection.PYTHON_MISSING,
+        SubmitRejection.PYFLINK_MISSING,
+        SubmitRejection.PYTHON_MODULE,
         SubmitRejection.JVM_OPTIONS,
         SubmitRejection.CONFIG,
     }

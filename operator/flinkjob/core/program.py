@@ -8,14 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
+from urllib.parse import urlsplit
 
+from flinkjob.api import flink_options
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.python_spec import PythonFile, PythonSpec
 
 SQL_ENTRY_CLASS: Final = "dev.flinkjob.runner.SqlRunner"
-_SQL_DIGEST = re.compile(r"sql-([0-9]{1,6})-([0-9a-f]{64})")
+PYTHON_ENTRY_CLASS: Final = "org.apache.flink.client.python.PythonDriver"
+PYTHON_RUNNER_MODULE: Final = "flinkjob_main"
+_RUNNER_DIGEST = re.compile(r"(?:sql|python)-([0-9]{1,6})-([0-9a-f]{64})")
+
+
+class RunnerSort(StrEnum):
+    """What a runner runs."""
+
+    SQL = "sql"
+    PYTHON = "python"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +41,10 @@ class JarPart:
 
 @dataclass(frozen=True, kw_only=True)
 class ScriptPart:
-    """A piece of a SQL script: a text, or where a text with this SHA-256 is.
+    """A piece of a SQL script, or a file of a Python program: a text, or where what has this SHA-256 is.
 
     Attributes:
-        name: of the piece in messages; empty for the script itself.
+        name: of the piece in messages, empty for the script itself; or of the file.
     """
 
     text: str | None = None
@@ -46,16 +59,20 @@ class Recipe:
 
     Attributes:
         jars: of a file that several have, the first one's counts.
-        script: not empty for a SQL job, whose jar also gets the classes of a runner.
+        script: the script of a SQL job, or the files of a Python job.
+        runner: what the jar also gets, to run the script or the files.
+        main: of the files the one that is run, which must be there; empty: a module, which may be in the cluster's image.
     """
 
     jars: tuple[JarPart, ...]
     script: tuple[ScriptPart, ...] = ()
+    runner: RunnerSort | None = None
+    main: str = ""
 
     @property
     def is_built(self) -> bool:
         """Whether the operator makes the jar; else it is the one jar, as it is."""
-        return bool(self.script) or len(self.jars) != 1
+        return self.runner is not None or len(self.jars) != 1
 
     @property
     def pinned(self) -> bool:
@@ -68,20 +85,46 @@ class Recipe:
         Args:
             jars: the SHA-256 of each of the jars.
         """
+        if self.runner is RunnerSort.PYTHON:
+            return _hash("files", *(f"{part.sha256} {part.name}" for part in self.script), "jars", *jars)
         return _hash("parts", *(part.sha256 for part in self.script), "jars", *jars)
 
     def digest(self, jars: Sequence[str], runner: int | None) -> str:
         """What the made jar is known by: its content, and which runner it has where it has one."""
-        return f"sql-{runner}-{self.content(jars)}" if self.script else f"jar-{self.content(jars)}"
+        content = self.content(jars)
+        return f"{self.runner}-{runner}-{content}" if self.runner is not None else f"jar-{content}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """What is given to Flink besides what is the same for all sorts of programs."""
+    """What is given to Flink besides what is the same for all sorts of programs.
+
+    Attributes:
+        before_args: arguments that come first, with a template {job} for the job's id.
+        options: of Flink, that only this sort of program has.
+        uploads: what is uploaded beside the jar, as it is.
+        placed: options, each with a template for the places on the JobManager: {0} for the jar, then one for each upload.
+    """
 
     entry_class: str | None
     args: tuple[str, ...]
     recipe: Recipe
+    before_args: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+    uploads: tuple[ScriptPart, ...] = ()
+    placed: Mapping[str, str] = field(default_factory=dict)
+
+    def args_of(self, job_id: str) -> tuple[str, ...]:
+        """All arguments, for the job with this id."""
+        return (*(each.format(job=job_id) for each in self.before_args), *self.args)
+
+    def configuration(self, places: Sequence[str]) -> dict[str, str]:
+        """The options of Flink that belong to the program.
+
+        Args:
+            places: where on the JobManager the jar is, and the uploads beside it.
+        """
+        return dict(self.options) | {key: template.format(*places) for key, template in self.placed.items()}
 
 
 def program_of(spec: FlinkJobSpec) -> Program:
@@ -89,10 +132,60 @@ def program_of(spec: FlinkJobSpec) -> Program:
     dependencies = spec.dependencies.jars if spec.dependencies is not None else ()
     jars = tuple(JarPart(uri=jar.uri, sha256=jar.sha256) for jar in dependencies)
     if spec.sql is not None:
-        return Program(entry_class=SQL_ENTRY_CLASS, args=(), recipe=Recipe(jars=jars, script=script_parts(spec)))
+        recipe = Recipe(jars=jars, script=script_parts(spec), runner=RunnerSort.SQL)
+        return Program(entry_class=SQL_ENTRY_CLASS, args=(), recipe=recipe)
+    if spec.python is not None:
+        return _python_program(spec.python, spec.args, jars)
     assert spec.jar is not None, "a rule of the spec"
     own = JarPart(uri=spec.jar.uri, sha256=spec.jar.sha256)
     return Program(entry_class=spec.jar.entry_class, args=spec.args, recipe=Recipe(jars=(own, *jars)))
+
+
+def _python_program(python: PythonSpec, args: tuple[str, ...], jars: tuple[JarPart, ...]) -> Program:
+    what = f"file:{python.file}" if python.file is not None else f"module:{python.module}"
+    executable = dict.fromkeys(flink_options.PYTHON_EXECUTABLE, python.executable) if python.executable else {}
+    placed, uploads = {flink_options.PYTHON_FILES: "{0}"}, upload_parts(python)
+    archives = uploads[-len(python.archives) :] if python.archives else ()
+    if len(uploads) > len(archives):
+        placed[flink_options.PYTHON_REQUIREMENTS] = "{1}"
+    if archives:
+        first = len(uploads) - len(archives) + 1
+        named = (f"{{{first + number}}}#{part.name}" for number, part in enumerate(archives))
+        placed[flink_options.PYTHON_ARCHIVES] = ",".join(named)
+    return Program(
+        entry_class=PYTHON_ENTRY_CLASS,
+        args=args,
+        before_args=("-pym", PYTHON_RUNNER_MODULE, "job:{job}", what),
+        recipe=Recipe(jars=jars, script=file_parts(python), runner=RunnerSort.PYTHON, main=python.file or ""),
+        options=executable,
+        uploads=uploads,
+        placed=placed,
+    )
+
+
+def upload_parts(python: PythonSpec) -> tuple[ScriptPart, ...]:
+    """What is uploaded beside the jar of a Python program: its requirements, and its archives by their names."""
+    archives = (ScriptPart(uri=archive.uri, sha256=archive.sha256, name=archive.name) for archive in python.archives)
+    needed = python.requirements
+    if needed is None or needed.config_map_key_ref is not None:
+        return tuple(archives)
+    if needed.text is not None:
+        return (_part(needed.text, ""), *archives)
+    assert needed.sha256 is not None, "a rule of the spec"
+    return (ScriptPart(uri=needed.uri, sha256=needed.sha256), *archives)
+
+
+def file_parts(python: PythonSpec) -> tuple[ScriptPart, ...]:
+    """The files of a Python program in their order; those of a ConfigMap that has not been read are left out."""
+    return tuple(_file(file) for file in python.files if file.config_map_ref is None)
+
+
+def _file(file: PythonFile) -> ScriptPart:
+    if file.text is not None:
+        return _part(file.text, file.name or "")
+    assert file.uri is not None, "a rule of the spec"
+    assert file.sha256 is not None, "a rule of the spec"
+    return ScriptPart(uri=file.uri, sha256=file.sha256, name=file.name or last_part(file.uri))
 
 
 def script_parts(spec: FlinkJobSpec) -> tuple[ScriptPart, ...]:
@@ -109,8 +202,13 @@ def script_parts(spec: FlinkJobSpec) -> tuple[ScriptPart, ...]:
 
 def runner_of(digest: str | None) -> tuple[int, str] | None:
     """Which runner a jar with this digest has, and the digest of its content; None where it has none."""
-    found = _SQL_DIGEST.fullmatch(digest or "")
+    found = _RUNNER_DIGEST.fullmatch(digest or "")
     return (int(found[1]), found[2]) if found else None
+
+
+def last_part(uri: str) -> str:
+    """The last part of a path, as a person would call a file."""
+    return urlsplit(uri).path.rpartition("/")[2] or uri
 
 
 def _part(text: str, name: str) -> ScriptPart:

@@ -16,7 +16,7 @@ from flinkjob.core.flinkmodel import JobOverview, RunRequest
 from flinkjob.core.identity import Mark
 from flinkjob.core.jobfailures import JobFailures
 from flinkjob.core.jobgraph import Plan
-from flinkjob.core.program import Recipe
+from flinkjob.core.program import Recipe, ScriptPart
 
 
 class Presence(StrEnum):
@@ -49,6 +49,7 @@ class ClusterSeen:
     intercepts_exit: bool = False
     allows_submission: bool = True
     keeps_uploads: bool = True
+    upload_directory: str = ""
     several_managers: bool = False
 
     def directory_for(self, wanted: str | None) -> str | None:
@@ -92,10 +93,10 @@ class JobSeen:
 
 @dataclass(frozen=True)
 class TextPlace:
-    """A key of a ConfigMap of the FlinkJob's namespace."""
+    """A key of a ConfigMap of the FlinkJob's namespace; without a key: all that it has, each with its own place."""
 
     name: str
-    key: str
+    key: str = ""
 
     def __str__(self) -> str:
         return f"ConfigMap {self.name}, key {self.key}"
@@ -123,12 +124,14 @@ class ArtifactRequest:
 
     Attributes:
         recipe: what it is made of.
+        uploads: files that are wanted beside it, each known by its content.
         run: the digest of the run that wants it: another run without a pinned content wants what the address gives then.
     """
 
     url: str
     recipe: Recipe
     digest: str | None
+    uploads: tuple[ScriptPart, ...] = ()
     run: str = ""
     attempt: int = 0
 
@@ -141,11 +144,14 @@ class ArtifactSeen:
         permanent: a failure that is not tried again automatically.
         other_content: the address gives another content than the digest asked for.
         note: what a person should know of the jar, or "".
+        places: of the jar, and of what was uploaded beside it, on the JobManager, where the program must be given them. They
+            are not kept: another JobManager has other ones.
     """
 
     phase: ArtifactPhase
     digest: str | None = None
     jar_id: str | None = None
+    places: tuple[str, ...] = ()
     message: str = ""
     permanent: bool = False
     other_content: bool = False

@@ -31,6 +31,7 @@ _CLASS = re.compile(r"^(?:[a-z_][\w$]*\.)+(?:\w+\$)*([A-Z]\w*(?:Exception|Error|
 _TELLING = re.compile(
     rf"{phrases.OPTION_NOT_PARSED.pattern.pattern}[^'\n]*'\.?|{phrases.NO_FILE_SYSTEM[0].pattern.pattern}[^\n]*"
     rf"|{phrases.JOB_ID_NOT_PARSED.pattern.pattern}\"[^\n]{{0,300}}?\.(?= )"
+    rf"|{phrases.NOT_FLINKS['no program'][0]}[^\n]{{0,300}}"
 )
 _FLINK = "org.apache.flink."
 _CONNECTOR = f"{_FLINK}connector."
@@ -51,6 +52,15 @@ _SUBMIT: tuple[tuple[SubmitRejection, tuple[Phrase | str, ...]], ...] = (
     (SubmitRejection.ENTRY_CLASS, phrases.ENTRY_CLASS),
     (SubmitRejection.CONFIG, phrases.CONFIG),
 )
+_PYTHON = re.compile(rf"{re.escape(phrases.PYTHON)}(threw|exit|module|busy|java): ")
+_PYTHON_KINDS = {
+    "threw": SubmitRejection.MAIN_THREW,
+    "java": SubmitRejection.MAIN_THREW,
+    "exit": SubmitRejection.EXIT,
+    "busy": SubmitRejection.PYTHON_BUSY,
+    "module": SubmitRejection.PYTHON_MODULE,
+}
+_OF_PYTHON = re.compile(r"^UnsuccessfulExecutionException: python-(?:busy: Busy|threw|exit|module): ")
 _SAID_DURING_MAIN = (
     phrases.EXECUTE_FAILED,
     *phrases.DUPLICATE,
@@ -66,8 +76,8 @@ _SAID_DURING_MAIN = (
 def root_cause(*texts: str) -> str:
     """The innermost cause in Flink's error texts, one line, without secrets of URLs.
 
-    Where Flink names the option or the file system that it cannot use, that is said instead: the innermost cause is
-    about a number, or about Hadoop.
+    Where Flink names the option or the file system that it cannot use, or Java a program, that is said instead: the
+    innermost cause is about a number, or about Hadoop.
 
     Args:
         texts: the elements of `errors[]`, or one stack trace. The last one that says something is looked at; in it the
@@ -154,6 +164,8 @@ def submit_rejection(texts: Sequence[str]) -> SubmitRejection:
     What user code throws in main() may say anything, so it is recognised by its wrapper and not searched further.
     """
     text = "\n".join(texts)
+    if (of_python := _python_rejection(text)) is not None:
+        return of_python
     of_script = says(text, phrases.SCRIPT)
     if of_script or (says(text, phrases.MAIN_THREW) and not says(text, *_SAID_DURING_MAIN)):
         if says(text, *phrases.NOT_FLINKS["no access"]):
@@ -167,11 +179,41 @@ def submit_rejection(texts: Sequence[str]) -> SubmitRejection:
     return SubmitRejection.OTHER
 
 
+def _python_rejection(text: str) -> SubmitRejection | None:
+    """Why a Python program was refused, where that is not Flink's own refusal.
+
+    What Flink throws into the program is the cause of what the program ends with.
+    """
+    if (found := _PYTHON.search(text)) is not None:
+        return _PYTHON_KINDS[found[1]] if found[1] != "java" or not says(text, *_SAID_DURING_MAIN) else None
+    if says(text, *phrases.NOT_FLINKS["no program"]) and says(text, phrases.PYTHON_STARTED):
+        return SubmitRejection.PYTHON_MISSING
+    if says(text, phrases.WITHOUT_PYFLINK):
+        return SubmitRejection.PYFLINK_MISSING
+    return SubmitRejection.MAIN_THREW if says(text, phrases.PYTHON_EXIT_CODE) else None
+
+
 def explained(kind: SubmitRejection, cause: str) -> str:
     """The cause of a refusal as a person reads it: without the class of our own, with what a cluster lacks."""
+    cause = _OF_PYTHON.sub("", cause, count=1)
     match kind:
         case SubmitRejection.SCRIPT:
             return cause.removeprefix("SqlScriptException: ")
+        case SubmitRejection.PYTHON_MISSING:
+            return with_steps(
+                cause,
+                "the JobManager needs Python with PyFlink; say where by spec.python.executable, or use another image",
+            )
+        case SubmitRejection.PYFLINK_MISSING:
+            return (
+                "the JobManager's Python has no PyFlink: use an image with apache-flink of Flink's version, or say by "
+                "spec.python.executable which Python has it"
+            )
+        case SubmitRejection.PYTHON_MODULE:
+            return with_steps(
+                cause,
+                "add it to spec.python.files or to the cluster's image",
+            )
         case SubmitRejection.JVM_OPTIONS:
             return with_steps(
                 cause, "give the cluster's Java the options that Flink's own config.yaml has in env.java.opts.all"

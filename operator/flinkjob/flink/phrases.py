@@ -217,6 +217,15 @@ EXECUTE_FAILED: Final = Phrase("Failed to execute job '", "streaming/api/environ
 SCRIPT: Final = "Caused by: dev.flinkjob.runner.SqlScriptException: "
 """What the operator's own SQL runner says of a script; nothing has been submitted then."""
 
+PYTHON: Final = "Caused by: org.apache.flink.client.deployment.application.UnsuccessfulExecutionException: python-"
+"""What the operator's own Python runner says of a program, before `threw`, `exit`, `module` or `java`."""
+PYTHON_JAVA: Final = f"{PYTHON}java: "
+"""An exception of Flink or of a connector that the program did not catch; it is the cause of this one."""
+PYTHON_STARTED: Final = Frame("client/python/PythonEnvUtils", "startPythonProcess")
+PYTHON_EXIT_CODE: Final = Phrase("Python process exits with code: ", "client/python/PythonDriver")
+WITHOUT_PYFLINK: Final = f"{PYTHON_EXIT_CODE.words}97"
+"""The exit code is that of the operator's own Python runner."""
+
 NOT_FLINKS: Final = {
     "cannot be written": (
         "FileAlreadyExistsException",
@@ -226,6 +235,7 @@ NOT_FLINKS: Final = {
         "Permission denied",
         "Read-only file system",
     ),
+    "no program": ("Cannot run program ",),
     "no access": ("InaccessibleObjectException",),
     "no jar": ("zip END header not found", "ZipException"),
     "no file": ("FileNotFoundException", "NoSuchFileException", "NoSuchKey", "The specified key does not exist"),

@@ -212,7 +212,7 @@ class ObjectCache:
         return self._recorded.by_others(name, place)
 
     def jar_of_others(self, key: Key, digest: str) -> bool:
-        """Whether another FlinkJob than this one was started from the jar of this digest."""
+        """Whether another FlinkJob than this one was started from the jar of this digest, or has it beside its jar."""
         return self._jars.by_others(key, digest)
 
     def waiting_for(self, namespace: str, savepoint: str) -> Iterator[Key]:
@@ -223,7 +223,7 @@ class ObjectCache:
         """A FlinkJob has changed."""
         self._changed.add(key)
         run = now.status.submission if now is not None else None
-        self._jars.put(key, _some(run.artifact_digest if run is not None else None))
+        self._jars.put(key, (*_some(run.artifact_digest), *run.uploads) if run is not None else ())
         old, new = _names(before), _names(now)
         if old != new:
             if old is not None:

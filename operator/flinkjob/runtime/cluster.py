@@ -34,6 +34,8 @@ FIRST_ANSWER = 0.5
 """Seconds, from the first look at a cluster on, for which observations wait for its first answer."""
 FLIP_MEMORY = 120.0
 """Seconds after which an address that two JobManagers answered at is believed to have only one."""
+UPLOADS_BELOW = "flink-web-upload"
+"""The directory that Flink makes for uploads below the configured one."""
 UNREACHABLE_PAUSE = (0.5, 5.0)
 """The first and the longest pause, seconds, between polls of a cluster that does not answer."""
 
@@ -384,4 +386,5 @@ def configured(config: Mapping[str, str]) -> dict[str, Any]:
         "checkpoint_directory": first(*flink_options.CHECKPOINT_DIRECTORY),
         "intercepts_exit": (first(flink_options.INTERCEPT_EXIT) or "DISABLED").upper() != "DISABLED",
         "keeps_uploads": uploads is not None,
+        "upload_directory": f"{uploads or first(flink_options.TEMPORARY_DIRECTORY) or ''}/{UPLOADS_BELOW}",
     }

@@ -48,7 +48,7 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class _Known:
-    """What was read of the keys that somebody names, and when it was asked for; `problem`: why nothing was.
+    """What was read of the keys that somebody names, "" for all, and when; `problem`: why nothing was.
 
     Of a text that is longer than a script may be one character more than that is kept, by which it is refused.
     """
@@ -60,7 +60,7 @@ class _Known:
 
     def differs_from(self, later: _Known) -> bool:
         """Whether what is known here is not so any more."""
-        now = {key: text for key, text in later.texts.items() if key in self.keys}
+        now = {key: text for key, text in later.texts.items() if "" in self.keys or key in self.keys}
         return (now, later.problem) != (self.texts, self.problem)
 
 
@@ -99,11 +99,14 @@ class ConfigMaps:
             keys = frozenset(place.key for place in wanted if place.name == name)
             known = await self._read((key[0], name), keys, since, instead=not edited)
             if known.problem:
-                return TextsSeen(problem=f"spec.sql: {known.problem}")
-            for place in (place for place in wanted if place.name == name):
-                if place.key not in known.texts:
-                    return TextsSeen(problem=f"spec.sql: ConfigMap {name} has no text under the key {place.key}")
-                found[place] = known.texts[place.key]
+                return TextsSeen(problem=known.problem)
+            named = keys - {""} | (known.texts.keys() if "" in keys else set())
+            if not named:
+                return TextsSeen(problem=f"ConfigMap {name} has no text")
+            for key_of_text in sorted(named):
+                if key_of_text not in known.texts:
+                    return TextsSeen(problem=f"ConfigMap {name} has no text under the key {key_of_text}")
+                found[TextPlace(name, key_of_text)] = known.texts[key_of_text]
         self._generations[key] = generation
         return TextsSeen(texts=found)
 
@@ -190,7 +193,8 @@ class ConfigMaps:
         if known is not None and known.at > sent and keys == known.keys:
             return known
         data = (raw or {}).get("data") or {}
-        texts = {key: str(data[key])[: MOST_SCRIPT_BYTES + 1] for key in sorted(keys) if key in data}
+        wanted = sorted(data if "" in keys else keys)
+        texts = {key: str(data[key])[: MOST_SCRIPT_BYTES + 1] for key in wanted if key in data}
         now = _Known(keys=keys, texts=texts, at=sent, problem=problem)
         if known is None or known.at <= sent:
             self._known[name] = now

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from flinkjob.artifacts.build import CHANGED, JarBuilder
 from flinkjob.artifacts.errors import ArtifactInvalid
 from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected, SubmitRejected, SubmitRejection
-from flinkjob.core.flinkmodel import TriggerResult, TriggerState, is_local
+from flinkjob.core.flinkmodel import RunRequest, TriggerResult, TriggerState, is_local
 from flinkjob.core.identity import jar_name
+from flinkjob.core.program import PYTHON_ENTRY_CLASS, RunnerSort, ScriptPart
 from flinkjob.core.seen import (
     ArtifactPhase,
     ArtifactRequest,
@@ -49,6 +52,8 @@ DISPOSAL_LOOKS = 120
 RUN_PATIENCE = (600.0, 14400.0)
 """Seconds for which the answer to a run call is waited for, at first and at most: main() may run for minutes, but a request
 that was lost on the way is never answered. Repeating it is harmless, since it carries the same job id."""
+PYTHON_BEGINS = 10.0
+"""Seconds after which a Python program has surely begun, or will be refused."""
 FAILED_FOR = 300.0
 """Seconds after which a permanent failure is looked at again: the world may have changed."""
 
@@ -72,6 +77,7 @@ class Tasks:
         """
         self._sent = Places(most, each=(most + 1) // 2)
         self._queued: set[Key] = set()
+        self._beginning: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._identity = identity
         self._clusters = clusters
         self._builder = builder
@@ -96,7 +102,7 @@ class Tasks:
 
     async def _bring(self, key: Key, request: ArtifactRequest) -> ArtifactSeen:
         try:
-            return await self._upload(key, request)
+            return await self._place(key, request)
         except Invalid as error:
             changed = CHANGED if request.recipe.is_built else "digest-mismatch"
             other = isinstance(error, ArtifactInvalid) and error.reason == changed
@@ -109,6 +115,29 @@ class Tasks:
             log.exception("bringing a jar to the cluster failed in the operator itself")
             return ArtifactSeen(phase=ArtifactPhase.FAILED, message=f"internal error: {type(error).__name__}")
 
+    async def _place(self, key: Key, request: ArtifactRequest) -> ArtifactSeen:
+        """Have the jar on the cluster, and what it needs beside it, and find out where, if its program must know."""
+        seen = await self._upload(key, request)
+        if request.recipe.runner is not RunnerSort.PYTHON:
+            return seen
+        beside = [await self._upload_beside(key, request.url, part) for part in request.uploads]
+        directory = (await self._clusters.at(request.url, key).identify()).upload_directory
+        return replace(seen, places=tuple(f"{directory}/{each}" for each in (seen.jar_id, *beside)))
+
+    async def _upload_beside(self, key: Key, url: str, part: ScriptPart) -> str:
+        """The id of a file that is on the cluster, known by its content; Flink takes whatever has the name of a jar."""
+        if (found := await self._find(key, url, part.sha256)) is not None and found.jar_id is not None:
+            return found.jar_id
+        artifact = await self._builder.file(key[0], part)
+        return await self._send_jar(key, url, artifact.path, part.sha256)
+
+    async def _send_jar(self, key: Key, url: str, path: Path, digest: str) -> str:
+        async with self._client(key, url) as client:
+            self._faults.before(Effect.UPLOAD)
+            jar_id = await client.upload_jar(path, jar_name(self._identity, digest))
+            self._faults.after(Effect.UPLOAD)
+        return jar_id
+
     async def _upload(self, key: Key, request: ArtifactRequest) -> ArtifactSeen:
         """Find the jar on the cluster by its digest, else fetch it and upload it under its digest."""
         known = self._builder.digest_of(request.recipe, request.digest)
@@ -117,10 +146,7 @@ class Tasks:
         built = await self._builder.get(key[0], request.recipe, request.digest)
         if known != built.digest and (found := await self._find(key, request.url, built.digest)) is not None:
             return found
-        async with self._client(key, request.url) as client:
-            self._faults.before(Effect.UPLOAD)
-            jar_id = await client.upload_jar(built.artifact.path, jar_name(self._identity, built.digest))
-            self._faults.after(Effect.UPLOAD)
+        jar_id = await self._send_jar(key, request.url, built.artifact.path, built.digest)
         return ArtifactSeen(phase=ArtifactPhase.READY, digest=built.digest, jar_id=jar_id, note=built.note)
 
     async def _find(self, key: Key, url: str, digest: str) -> ArtifactSeen | None:
@@ -140,6 +166,25 @@ class Tasks:
         finally:
             self._queued.discard(key)
 
+    @asynccontextmanager
+    async def _main(self, key: Key, url: str, request: RunRequest) -> AsyncIterator[FlinkClient]:
+        """A client for a call that runs a main(); Python programs begin one after the other on each cluster.
+
+        Else those that begin at the same time would be refused by what runs them, since Flink takes them for each other. One
+        that takes long to begin is not waited for.
+        """
+        begins = asyncio.Lock()
+        if request.entry_class == PYTHON_ENTRY_CLASS:
+            begins = self._beginning.setdefault(url, begins)
+        self._queued.add(key)
+        try:
+            await begins.acquire()
+            with _released(begins, PYTHON_BEGINS):
+                async with self._client(key, url) as client:
+                    yield client
+        finally:
+            self._queued.discard(key)
+
     # job graphs
 
     async def job_graph(self, key: Key, request: JobGraphRequest) -> JobGraphSeen:
@@ -152,10 +197,11 @@ class Tasks:
 
     async def _compile(self, key: Key, request: JobGraphRequest) -> JobGraphSeen:
         try:
-            async with self._client(key, request.url) as client:
+            async with self._main(key, request.url, request.request) as client:
                 plan = await client.plan_jar(request.jar_id, request.request)
         except SubmitRejected as error:
-            return JobGraphSeen(phase=JobGraphPhase.REFUSED, message=error.message)
+            busy = error.kind is SubmitRejection.PYTHON_BUSY
+            return JobGraphSeen(phase=JobGraphPhase.UNCLEAR if busy else JobGraphPhase.REFUSED, message=error.message)
         except FlinkJobError as error:
             return JobGraphSeen(phase=JobGraphPhase.UNCLEAR, message=error.message)
         except Exception as error:
@@ -225,7 +271,7 @@ class Tasks:
 
     async def _send(self, key: Key, action: RunJob) -> RunSeen:
         try:
-            async with self._client(key, action.url) as client:
+            async with self._main(key, action.url, action.request) as client:
                 await client.run_jar(action.jar_id, action.request, timeout=_patience(action.attempt))
             seen = RunSeen(phase=RunPhase.ACCEPTED)
         except SubmitRejected as error:
@@ -258,10 +304,22 @@ class Tasks:
         await self._disposals.close()
 
 
+@contextmanager
+def _released(lock: asyncio.Lock, seconds: float) -> Iterator[None]:
+    """Release the lock at the end, or after so many seconds."""
+    timer = asyncio.get_running_loop().call_later(seconds, lock.release)
+    try:
+        yield
+    finally:
+        if timer.when() > asyncio.get_running_loop().time():
+            timer.cancel()
+            lock.release()
+
+
 def _answers(fetch: Work[ArtifactRequest, ArtifactSeen], request: ArtifactRequest) -> bool:
     """Whether what was fetched, or is being fetched, is what is wanted now."""
     asked, seen = fetch.asked, fetch.outcome
-    if (asked.url, asked.recipe) != (request.url, request.recipe):
+    if (asked.url, asked.recipe, asked.uploads) != (request.url, request.recipe, request.uploads):
         return False
     same = asked.run == request.run or request.digest is not None
     if seen is None or fetch.age is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import zipfile
 import zlib
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flinkjob.artifacts.errors import ArtifactInvalid
-from flinkjob.artifacts.merge import MOST_FILES, Part, Text, merge
+from flinkjob.artifacts.merge import MOST_FILES, File, Part, Python, Text, merge
 
 SERVICE = "META-INF/services/org.apache.flink.table.factories.Factory"
 MANIFEST = "META-INF/MANIFEST.MF"
@@ -279,3 +280,59 @@ def test_more_files_than_an_archive_can_list(tmp_path: Path, target: Path) -> No
     more = jar(tmp_path / "more.jar", dict.fromkeys((f"y{n:x}" for n in range(MOST_FILES // 2 + 2)), b""))
     with pytest.raises(ArtifactInvalid, match="more than 65535 files"):
         merge(target, [many, more])
+
+
+def runner_of_python(tmp_path: Path) -> Path:
+    runner = tmp_path / "python-runner-1.py"
+    runner.write_bytes(b"run")
+    return runner
+
+
+def test_the_files_of_a_python_program_beside_what_runs_it(tmp_path: Path, target: Path) -> None:
+    wheel = jar(tmp_path / "x.whl", {"shop/__init__.py": b"", "shop/rules.py": b"wheel", "flinkjob_main.py": b"mine"})
+    other = jar(tmp_path / "other.jar", {MANIFEST: b"Main-Class: b\n", "b/B.class": b"b", SERVICE: b"b.Factory"})
+    one = tmp_path / "fetched"
+    one.write_bytes(b"\xff fetched")
+    files = [
+        File("job", "job.py"),
+        File(one, "conf/data.bin"),
+        File("own", "shop/rules.py"),
+        File(wheel.path, "shop-1.0.whl"),
+    ]
+    assert merge(target, [other], python=Python(runner_of_python(tmp_path), files, "job.py")) == ""
+    assert content(target) == {
+        MANIFEST: b"Manifest-Version: 1.0\r\n\r\n",
+        SERVICE: b"b.Factory\n",
+        "b/B.class": b"b",
+        "conf/data.bin": b"\xff fetched",
+        "flinkjob_main.py": b"run",
+        "job.py": b"job",
+        "shop/__init__.py": b"",
+        "shop/rules.py": b"own",
+    }
+
+
+def test_a_jar_with_nothing_but_what_runs_a_module_of_the_image(tmp_path: Path, target: Path) -> None:
+    merge(target, [], python=Python(runner_of_python(tmp_path), []))
+    assert set(content(target)) == {MANIFEST, "flinkjob_main.py"}
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ([File("", "a.py"), File("", "a.py")], "python: two files have the name a.py"),
+        ([File("", "b.py")], "python: none of the files is job.py"),
+        ([File("", "../job.py")], "python: a file cannot have the name ../job.py"),
+        ([File("", "flinkjob_main.py")], "python: a file cannot have the name flinkjob_main.py"),
+    ],
+)
+def test_files_that_are_no_program(tmp_path: Path, target: Path, files: list[File], says: str) -> None:
+    with pytest.raises(ArtifactInvalid, match=re.escape(says)):
+        merge(target, [], python=Python(runner_of_python(tmp_path), files, "job.py"))
+
+
+def test_a_wheel_that_is_none(tmp_path: Path, target: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.write_bytes(b"PK\3\4")
+    with pytest.raises(ArtifactInvalid, match=r"x\.whl cannot be read"):
+        merge(target, [], python=Python(runner_of_python(tmp_path), [File(broken, "x.whl")]))

@@ -92,13 +92,27 @@ MOST_STEPS = 8
 
 PLACE = TextPlace("scripts", "main.sql")
 SCRIPT = {"configMapKeyRef": {"name": PLACE.name, "key": PLACE.key}}
+PYTHON = {"file": "main.sql", "files": [{"configMapRef": {"name": PLACE.name}}]}
+
+
+def programmed(wanted: dict[str, Any]) -> dict[str, Any]:
+    """The spec with a script or a Python program instead of the jar, where that was drawn."""
+    match wanted.get("jar"):
+        case {"configMapKeyRef": _} as script:
+            return wanted | {"jar": None, "sql": script, "args": []}
+        case {"file": _} as python:
+            return wanted | {"jar": None, "python": python}
+        case _:
+            return wanted
+
+
 specs = st.fixed_dictionaries(
     {},
     optional={
         "state": st.sampled_from(["Running", "Running", "Suspended", "Cancelled", "Drained"]),
         "args": st.sampled_from([[], ["new"]]),
         "jar": st.sampled_from(
-            [{"uri": "https://jars.example/clicks.jar"}, {"uri": "https://jars.example/x.jar"}, None]
+            [{"uri": "https://jars.example/clicks.jar"}, {"uri": "https://jars.example/x.jar"}, SCRIPT, PYTHON]
         ),
         "parallelism": st.integers(1, 3),
         "cluster": st.sampled_from([{"url": "http://flink.example:8081"}, {"url": "http://elsewhere.example:8081"}]),
@@ -124,7 +138,7 @@ specs = st.fixed_dictionaries(
         "deletion": st.sampled_from([{}, {"policy": "Cancel"}, {"policy": "Orphan"}]),
         "ttlSecondsAfterFinished": st.sampled_from([0, 3600]),
     },
-).map(lambda wanted: wanted | {"sql": SCRIPT, "args": []} if wanted.get("jar", "") is None else wanted)
+).map(lambda wanted: programmed(wanted))
 
 ends = st.builds(
     ended,

@@ -201,6 +201,66 @@ def test_what_is_wrong_with_a_script_is_recognised_whatever_its_words_are(said: 
     assert explained(kind, root_cause(failure.text)) == f"statement 2 (line 4): {said}"
 
 
+ABORTED = ("org.apache.flink.client.program.ProgramAbortException", "")
+UNSUCCESSFUL = "org.apache.flink.client.deployment.application.UnsuccessfulExecutionException"
+
+
+@pytest.mark.parametrize(
+    ("causes", "kind", "says"),
+    [
+        (
+            [(UNSUCCESSFUL, "python-threw: job.py, line 3: ValueError: DuplicateJobSubmissionException")],
+            SubmitRejection.MAIN_THREW,
+            "job.py, line 3: ValueError: DuplicateJobSubmissionException",
+        ),
+        ([(UNSUCCESSFUL, "python-exit: a.py, line 3: SystemExit: 7")], SubmitRejection.EXIT, "a.py, line 3: SystemExit: 7"),
+        ([(UNSUCCESSFUL, "python-busy: Busy: another program")], SubmitRejection.PYTHON_BUSY, "another program"),
+        (
+            [(UNSUCCESSFUL, "python-module: ModuleNotFoundError: No module named 'x'")],
+            SubmitRejection.PYTHON_MODULE,
+            "ModuleNotFoundError: No module named 'x'; add it to spec.python.files",
+        ),
+        (
+            [(UNSUCCESSFUL, "python-java: job.py, line 3: "), ("org.apache.flink.table.api.ValidationException", "no table")],
+            SubmitRejection.MAIN_THREW,
+            "ValidationException: no table",
+        ),
+        (
+            [
+                (UNSUCCESSFUL, "python-java: job.py, line 3: "),
+                ("org.apache.flink.runtime.client.DuplicateJobSubmissionException", "Job has already been submitted."),
+            ],
+            SubmitRejection.DUPLICATE,
+            "DuplicateJobSubmissionException: Job has already been submitted.",
+        ),
+        (
+            [("java.lang.RuntimeException", "Python process exits with code: 97")],
+            SubmitRejection.PYFLINK_MISSING,
+            "the JobManager's Python has no PyFlink",
+        ),
+        (
+            [("java.lang.RuntimeException", "Python process exits with code: 137")],
+            SubmitRejection.MAIN_THREW,
+            "RuntimeException: Python process exits with code: 137",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_python_program(causes: list[tuple[str, str]], kind: SubmitRejection, says: str) -> None:
+    text = javaerrors.error(ABORTED, *causes).text
+    assert submit_rejection([text]) is kind
+    assert explained(kind, root_cause(text)).startswith(says)
+    assert "UnsuccessfulExecutionException" not in explained(kind, root_cause(text))
+
+
+def test_a_job_manager_without_python() -> None:
+    frames = "\tat org.apache.flink.client.python.PythonEnvUtils.startPythonProcess(PythonEnvUtils.java:1)\n"
+    said = 'java.io.IOException: Cannot run program "/no/python": error=2, No such file or directory'
+    text = f"{javaerrors.error(ABORTED).text}Caused by: {said}\n{frames}"
+    assert submit_rejection([text]) is SubmitRejection.PYTHON_MISSING
+    assert submit_rejection([text.replace(frames, "")]) is SubmitRejection.OTHER, "whoever else starts programs"
+    assert '"/no/python"' in explained(SubmitRejection.PYTHON_MISSING, root_cause(text))
+
+
 @pytest.mark.parametrize("of_script", [True, False])
 def test_a_java_that_is_closed_is_told_what_it_lacks(of_script: bool) -> None:
     said = 'Unable to make field private final java.util accessible: module java.base does not "opens java.util"'

@@ -227,7 +227,7 @@ def _changed(kind: str, name: str, place: str, how: str, version: int) -> tuple[
         raw = objects.savepoint({"syncTo": {"uri": "s3://b/c"}} if how == "copies" else {}, status)
         raw["metadata"] |= {"name": f"sp-{name}", "uid": f"u-sp-{name}", "resourceVersion": str(version)}
         return Kind.FLINK_SAVEPOINT, raw
-    run = {"number": 1, "restoredFrom": place, "artifactDigest": place}
+    run = {"number": 1, "restoredFrom": place, "artifactDigest": place, "uploads": ["beside" * (how == "runs")]}
     spec = {
         "initialState": {"strategy": "Custom", "savepointRef": {"name": f"sp-{name}"}}
         if how == "names"
@@ -261,6 +261,6 @@ def test_what_is_in_use_is_what_all_objects_say_whatever_came_before(changes: li
         for about in ("demo", "two"):
             key, named = ("default", about), ("default", f"sp-{about}")
             assert list(cache.waiting_for(*named)) == list(anew.waiting_for(*named))
-            for where in PLACES:
+            for where in (*PLACES, "beside"):
                 assert cache.jar_of_others(key, where) == anew.jar_of_others(key, where)
                 assert cache.recorded_elsewhere(named, where) == anew.recorded_elsewhere(named, where)

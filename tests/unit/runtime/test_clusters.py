@@ -523,6 +523,8 @@ def test_an_earlier_jobmanager_that_answers_again_shares_the_address(site: Site)
         ({}, "intercepts_exit", False),
         ({"web.upload.dir": "/u"}, "keeps_uploads", True),
         ({}, "keeps_uploads", False),
+        ({"web.upload.dir": "/u", "web.tmpdir": "/t"}, "upload_directory", "/u/flink-web-upload"),
+        ({"web.tmpdir": "/t"}, "upload_directory", "/t/flink-web-upload"),
     ],
 )
 def test_what_the_configuration_says(config: dict[str, str], field: str, value: Any) -> None:

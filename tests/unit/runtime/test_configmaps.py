@@ -139,8 +139,8 @@ async def test_an_older_answer_that_comes_late_does_not_count(desk: Desk) -> Non
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (None, "spec.sql: ConfigMap sql does not exist"),
-        ({}, "spec.sql: ConfigMap sql has no text under the key main"),
+        (None, "ConfigMap sql does not exist"),
+        ({}, "ConfigMap sql has no text under the key main"),
     ],
 )
 async def test_what_is_missing(desk: Desk, data: dict[str, str] | None, says: str) -> None:
@@ -150,12 +150,12 @@ async def test_what_is_missing(desk: Desk, data: dict[str, str] | None, says: st
 
 async def test_a_right_that_is_missing_is_said(desk: Desk) -> None:
     desk.error = Forbidden(403, "configmaps is forbidden")
-    assert await desk.text() == "spec.sql: configmaps is forbidden"
+    assert await desk.text() == "configmaps is forbidden"
 
 
 async def test_while_the_api_server_is_silent_the_last_text_counts(desk: Desk) -> None:
     desk.error = KubeUnavailable("timeout", "no answer")
-    assert await desk.text() == "spec.sql: no answer"
+    assert await desk.text() == "no answer"
     desk.error = None
     desk.now += FRESH_SECONDS
     assert await desk.text() == "INSERT 1"
@@ -170,7 +170,7 @@ async def test_after_an_edit_of_the_job_the_last_text_does_not_count(desk: Desk)
     await desk.text()
     desk.data = {"main": "INSERT 2"}
     desk.error = KubeUnavailable("timeout", "no answer")
-    assert [await desk.text(generation=2) for _ in range(2)] == ["spec.sql: no answer"] * 2
+    assert [await desk.text(generation=2) for _ in range(2)] == ["no answer"] * 2
     desk.error = None
     assert await desk.text(generation=2) == "INSERT 2"
     desk.error = KubeUnavailable("timeout", "no answer")
@@ -183,7 +183,7 @@ async def test_an_edit_counts_as_read_when_every_config_map_was(desk: Desk) -> N
     await desk.text(first, MAIN)
     desk.data = {"main": "INSERT 2"}
     desk.failing = {"sql"}
-    assert await desk.text(first, MAIN, generation=2) == "spec.sql: no answer"
+    assert await desk.text(first, MAIN, generation=2) == "no answer"
     desk.failing = set()
     assert await desk.text(first, MAIN, generation=2) == "INSERT 2 INSERT 2"
 
@@ -223,7 +223,7 @@ def test_a_read_that_hangs_is_given_up(world: World) -> None:
     started = world.now()
     assert world.run(desk.text()) == "INSERT 1"
     assert world.now() - started <= READ_SECONDS + 1
-    says = f"spec.sql: the API server has not given ConfigMap sql within {READ_SECONDS:g} s"
+    says = f"the API server has not given ConfigMap sql within {READ_SECONDS:g} s"
     assert world.run(desk.text(generation=2)) == says
 
 
@@ -236,3 +236,28 @@ async def test_what_nobody_names_any_more_is_forgotten(desk: Desk) -> None:
     desk.jobs = [job("orders", "main")]
     desk.data = {"main": "INSERT 9"}
     assert await desk.text() == "INSERT 9"
+
+
+async def test_all_of_a_config_map(desk: Desk) -> None:
+    whole = TextPlace("sql")
+    desk.now += 0.001
+    seen = await desk.maps.texts(KEY, (whole,), 1)
+    assert seen.texts == {MAIN: "INSERT 1", OTHER: "x"}
+    desk.jobs = [python_job("orders")]
+    desk.now += 1
+    await desk.maps.look(("shop", "sql"))
+    assert desk.woken == []
+    desk.data = {"main": "INSERT 1", "other": "x", "third": ""}
+    desk.now += 1
+    await desk.maps.look(("shop", "sql"))
+    assert desk.woken == [KEY]
+    assert (await desk.maps.texts(KEY, (whole,), 1)).texts[TextPlace("sql", "third")] == ""
+    desk.data = {}
+    desk.now += FRESH_SECONDS
+    assert (await desk.maps.texts(KEY, (whole,), 1)).problem == "ConfigMap sql has no text"
+
+
+def python_job(name: str) -> FlinkJob:
+    python = {"module": "main", "files": [{"configMapRef": {"name": "sql"}}]}
+    spec = {"cluster": {"url": "http://flink:8081"}, "python": python}
+    return parse_job({"metadata": {"namespace": "shop", "name": name, "uid": name}, "spec": spec})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import Rejected, SubmitRejected, SubmitRejection, Transient, Unreachable
 from flinkjob.core.flinkmodel import JarFile, RunRequest, TriggerResult, TriggerState
 from flinkjob.core.identity import jar_name
-from flinkjob.core.program import JarPart, Recipe, ScriptPart
+from flinkjob.core.program import PYTHON_ENTRY_CLASS, JarPart, Recipe, RunnerSort, ScriptPart
 from flinkjob.core.seen import (
     ArtifactPhase,
     ArtifactRequest,
@@ -33,7 +33,7 @@ from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.slots import Slots
-from flinkjob.runtime.tasks import FAILED_FOR, READY_FOR, Tasks
+from flinkjob.runtime.tasks import FAILED_FOR, PYTHON_BEGINS, READY_FOR, Tasks
 from tests.support.tables import table
 from tests.unit.runtime.conftest import World
 from tests.unit.runtime.stubs import StubFlink
@@ -59,7 +59,7 @@ class Store:
         self.asked: list[str | None] = []
         self.error: Exception | None = None
 
-    async def get(self, namespace: str, uri: str, sha256: str | None) -> Artifact:
+    async def get(self, namespace: str, uri: str, sha256: str | None, *, script: bool = False) -> Artifact:
         self.asked.append(sha256)
         if self.error is not None:
             raise self.error
@@ -145,10 +145,40 @@ def test_a_made_jar_that_is_on_the_cluster_is_not_made_again(desk: Desk) -> None
 
 
 def test_without_a_runner_a_script_is_refused_for_good(desk: Desk) -> None:
-    script = Recipe(jars=(), script=(ScriptPart(text="a", sha256=DIGEST),))
+    script = Recipe(jars=(), script=(ScriptPart(text="a", sha256=DIGEST),), runner=RunnerSort.SQL)
     seen = desk.artifact(recipe=script)
     assert (seen.phase, seen.permanent) == (ArtifactPhase.FAILED, True)
     assert "no SQL runner in /nowhere" in seen.message
+
+
+def test_a_python_program_is_told_where_its_jar_is(desk: Desk) -> None:
+    python = Recipe(jars=(), script=(ScriptPart(text="a", sha256=DIGEST, name="a.py"),), runner=RunnerSort.PYTHON)
+    missing = desk.artifact(recipe=python)
+    assert "no Python runner in /nowhere" in missing.message
+    recorded = python.digest([], 1)
+    desk.flink.jars = [JarFile(id="7_x", name=jar_name("default", recorded))]
+    for number, directory in enumerate(("/tmp/flink-web-1", "/tmp/flink-web-2")):
+        desk.flink.config = {"web.tmpdir": directory}
+        seen = desk.artifact(recorded, recipe=python, run=f"r{number}")
+        assert (seen.phase, seen.jar_id) == (ArtifactPhase.READY, "7_x")
+        assert seen.places == (f"{directory}/flink-web-upload/7_x",)
+        desk.world.pass_time(READY_FOR + 1)
+
+
+def test_what_a_python_program_needs_is_uploaded_beside_its_jar_once(desk: Desk) -> None:
+    python = Recipe(jars=(), script=(), runner=RunnerSort.PYTHON)
+    known, archive = python.digest([], 1), ScriptPart(uri="https://a/b.zip", sha256=DIGEST, name="data")
+    desk.flink.jars = [JarFile(id="7_x", name=jar_name("default", known))]
+    seen = desk.artifact(known, recipe=python, uploads=(archive,))
+    assert (seen.phase, seen.jar_id, desk.uploads()) == (ArtifactPhase.READY, "7_x", 1)
+    assert [place.rpartition("/")[2] for place in seen.places] == ["7_x", desk.flink.jars[-1].id]
+    assert desk.flink.jars[-1].name == jar_name("default", DIGEST)
+    again = desk.artifact(known, recipe=python, uploads=(archive,), key=OTHER)
+    assert (again.places, desk.uploads()) == (seen.places, 1)
+    desk.store.error = ArtifactInvalid("not-found", "jar: https://a/c.zip: 404")
+    missing = desk.artifact(known, recipe=python, uploads=(replace(archive, sha256=NEWER),))
+    assert (missing.phase, missing.permanent) == (ArtifactPhase.FAILED, True)
+    assert missing.message == "python: https://a/c.zip: 404"
 
 
 def test_a_jar_that_is_on_the_cluster_is_neither_fetched_nor_uploaded(desk: Desk) -> None:
@@ -301,6 +331,35 @@ def test_a_namespace_has_its_share_of_the_run_calls(desk: Desk) -> None:
     assert desk.tasks.run_seen(keys[2], "a" * 32, 1).phase is RunPhase.ACCEPTED
 
 
+def test_python_programs_begin_one_after_the_other_on_a_cluster(desk: Desk) -> None:
+    """One that hangs holds up the others only for a while, and those of other clusters and sorts not at all."""
+    desk.flink.hangs.clear()
+    keys = [("ns", "1"), ("other", "2"), ("third", "3")]
+
+    async def send(key: Key, url: str = URL, entry_class: str | None = PYTHON_ENTRY_CLASS) -> None:
+        request = RunRequest(job_id="a" * 32, entry_class=entry_class)
+        desk.tasks.run(key, RunJob(url=url, jar_id="j", attempt=0, request=request))
+
+    def sent() -> int:
+        desk.world.pass_time(0.1)
+        return len(desk.flink.sent)
+
+    for key in keys[:2]:
+        desk.world.run(send(key))
+    assert sent() == 1
+    assert [desk.tasks.run_seen(key, "a" * 32, 0).queued for key in keys[:2]] == [False, True]
+    desk.world.run(send(keys[2], entry_class=None))
+    assert sent() == 2
+    desk.world.pass_time(PYTHON_BEGINS)
+    assert sent() == 3
+    desk.world.run(send(("fourth", "4"), url="http://elsewhere.example:8081"))
+    assert sent() == 4
+    desk.flink.hangs.set()
+    desk.world.pass_time(2 * PYTHON_BEGINS)
+    desk.world.run(send(keys[0]))
+    assert sent() == 5, "and is free again"
+
+
 @table(
     ("error", "phase", "rejection"),
     "main threw: refused",
@@ -378,6 +437,8 @@ def test_a_program_is_compiled_once(desk: Desk) -> None:
     ("error", "phase", "kept"),
     "refused: after minutes",
     (SubmitRejected(400, SubmitRejection.ENTRY_CLASS, "no class"), JobGraphPhase.REFUSED, FAILED_FOR),
+    "it met another Python program: asked again soon",
+    (SubmitRejected(400, SubmitRejection.PYTHON_BUSY, "another"), JobGraphPhase.UNCLEAR, 1.0),
     "cut off: at once",
     (Unreachable("cut", "cut off"), JobGraphPhase.UNCLEAR, 1.0),
 )

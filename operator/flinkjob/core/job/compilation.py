@@ -21,7 +21,7 @@ def compiled(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: Artifa
     """The plan of the program with the present spec, or what is waited for; None where it may not be asked."""
     if spec.upgrade.preflight is Switch.DISABLED or not draft.observation.target.intercepts_exit:
         return None
-    request = submission.run_request(draft, spec, run)
+    request = submission.run_request(draft, spec, run, artifact)
     graph = draft.need(JobGraph(JobGraphRequest(url=draft.wanted_url, jar_id=artifact.jar_id or "", request=request)))
     match graph.phase:
         case JobGraphPhase.COMPILED:

@@ -36,15 +36,20 @@ from flinkjob.core.job.observe_run import observe_run
 from flinkjob.core.job.stopping import follow_operation
 from flinkjob.core.model import JobDecision, JobInput
 from flinkjob.core.pauses import FAST
-from flinkjob.core.program import script_parts
+from flinkjob.core.program import file_parts, script_parts, upload_parts
 from flinkjob.core.seen import Presence
 
 
 def digest_of_spec(spec: FlinkJobSpec, restarted_at: str | None) -> str:
-    """The digest of a run: all `Run` fields, a script by its text, and the restart annotation."""
+    """The digest of a run: all `Run` fields, a script and files by what is in them, and the restart annotation."""
     wanted = run_digest_fields(spec)
     if spec.sql is not None:  # wherever the script is
         wanted["sql"] = [part.sha256 for part in script_parts(spec)]
+    if spec.python is not None:  # likewise
+        wanted["python"] |= {"files": [[part.name, part.sha256] for part in file_parts(spec.python)]}
+        wanted["python"] |= {"uploads": [[part.name, part.sha256] for part in upload_parts(spec.python)]}
+        wanted["python"].pop("requirements", None)
+        wanted["python"].pop("archives", None)
     return digest_of({"run": wanted, "restartedAt": restarted_at} if restarted_at else {"run": wanted})
 
 

@@ -13,7 +13,7 @@ from flinkjob.api.constants import ANNOTATION_FORCE_DELETE, FINALIZER
 from flinkjob.api.enums import DeletionPolicy, OperationKind, RunResult
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
-from flinkjob.core.actions import CancelJob, DiscardArtifact, RemoveFinalizer
+from flinkjob.core.actions import CancelJob, RemoveFinalizer
 from flinkjob.core.facts import Revision
 from flinkjob.core.job import adoption, submission
 from flinkjob.core.job.draft import Draft, Halt, Step
@@ -202,8 +202,8 @@ def _tried_enough(draft: Draft) -> bool:
 
 def _release(draft: Draft, *, keep_artifact: bool = False) -> Halt:
     run = draft.run
-    if run is not None and run.artifact_digest and run.cluster_url and not keep_artifact:
-        draft.act(DiscardArtifact(url=run.cluster_url, digest=run.artifact_digest))
+    if run is not None and not keep_artifact:
+        submission.discard_artifacts(draft, run)
     if FINALIZER in draft.job.meta.finalizers:
         draft.act(RemoveFinalizer())
     return draft.wait(Step.DELETE, Reason.Deleting, "nothing is left to do")

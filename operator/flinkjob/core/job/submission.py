@@ -61,9 +61,17 @@ def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str 
     attempts = draft.failures_of(Step.FETCH)
     if (halt := draft.pausing(Step.FETCH)) is not None:
         return halt
-    recipe = program_of(spec).recipe
+    program = program_of(spec)
+    recipe = program.recipe
     own = recipe.jars[0].sha256 if not recipe.is_built else None
-    request = ArtifactRequest(url=url, recipe=recipe, digest=own or recorded, run=draft.digest, attempt=attempts)
+    request = ArtifactRequest(
+        url=url,
+        recipe=recipe,
+        digest=own or recorded,
+        uploads=program.uploads,
+        run=draft.digest,
+        attempt=attempts,
+    )
     seen = draft.need(Artifact(request))
     match seen.phase:
         case ArtifactPhase.READY:
@@ -83,7 +91,7 @@ def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str 
 
 def _made_of(spec: FlinkJobSpec) -> str:
     """The fields that say what the jar is made of."""
-    own = "spec.jar" if spec.sql is None else "spec.sql"
+    own = f"spec.{'sql' if spec.sql is not None else 'python' if spec.python is not None else 'jar'}"
     return f"{own} or spec.dependencies" if spec.dependencies is not None and spec.dependencies.jars else own
 
 
@@ -116,6 +124,7 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> Halt
         revision=revision,
         run_digest=draft.digest,
         artifact_digest=artifact.digest,
+        uploads=_uploads(spec),
         jar_id=artifact.jar_id,
         restored_from=source.location,
         restored_why=one_line(source.why),
@@ -132,8 +141,8 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> Halt
     draft.act(_revision(draft, spec, revision, number))
     if artifact.note:
         draft.event(Reason.ClassesDiffer, artifact.note, warning=True)
-    if last is not None and last.artifact_digest and last.artifact_digest != artifact.digest and last.cluster_url:
-        draft.act(DiscardArtifact(url=last.cluster_url, digest=last.artifact_digest))
+    if last is not None:
+        discard_artifacts(draft, last, unless=run)
     if source.fresh:
         draft.event(Reason.StartingFresh, source.why, warning=True)
     if foreign(draft, run):
@@ -141,7 +150,20 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> Halt
     if ignored := cluster_requirements.ignored_options(spec):
         draft.event(Reason.OptionsIgnored, ignored, warning=True)
     draft.event(Reason.Submitted, f"run {number} ({reason.lower()}) as job {run.job_id}, state: {source.why}")
-    return _send(draft, spec, run)
+    return _send(draft, spec, run, artifact)
+
+
+def _uploads(spec: FlinkJobSpec) -> tuple[str, ...]:
+    """The digests of what is uploaded beside the jar."""
+    return tuple(dict.fromkeys(part.sha256 for part in program_of(spec).uploads))
+
+
+def discard_artifacts(draft: Draft, run: Submission, *, unless: Submission | None = None) -> None:
+    """Remove from its cluster what a run was started from, but for what another run needs."""
+    kept = {unless.artifact_digest, *unless.uploads} if unless is not None else set()
+    for digest in (run.artifact_digest, *run.uploads):
+        if digest and digest not in kept and run.cluster_url:
+            draft.act(DiscardArtifact(url=run.cluster_url, digest=digest))
 
 
 def reads_copies(spec: FlinkJobSpec, last: Submission | None) -> bool:
@@ -254,7 +276,8 @@ def _rejected(draft: Draft, spec: FlinkJobSpec, run: Submission, *, changed: boo
     draft.update(rejected=True)
     if changed or kind is SubmitRejection.JAR_NOT_FOUND:
         return _repeat(draft, spec, run)
-    if kind.permanent or _failed_calls(draft, run) >= MAIN_ATTEMPTS or _held_before(draft):
+    tried_enough = kind is not SubmitRejection.PYTHON_BUSY and _failed_calls(draft, run) >= MAIN_ATTEMPTS
+    if kind.permanent or tried_enough or _held_before(draft):
         text = _with_next_steps(kind, call.message)
         if not _held_before(draft):
             draft.event(Reason.SubmitRejected, text, warning=True)
@@ -309,6 +332,7 @@ def _repeat(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt:
         parallelism=spec.parallelism,
         revision=revision,
         artifact_digest=artifact.digest,
+        uploads=_uploads(spec),
         jar_id=artifact.jar_id,
         allow_non_restored_state=spec.restore.allow_non_restored_state,
     )
@@ -316,29 +340,29 @@ def _repeat(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt:
     draft.act(_revision(draft, spec, revision, run.number))
     current = draft.run
     assert current is not None
-    return _send(draft, spec, current)
+    return _send(draft, spec, current, artifact)
 
 
 def _revision(draft: Draft, spec: FlinkJobSpec, name: str, number: int) -> RecordRevision:
-    sql = scripts.for_revision(draft, spec)
-    return RecordRevision(name=name, number=number, keep=spec.revision_history_limit, sql=sql)
+    kept = RecordRevision(name=name, number=number, keep=spec.revision_history_limit)
+    return replace(kept, sql=spec.sql, python=spec.python) if scripts.places(draft.job.spec) else kept
 
 
-def _send(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt:
+def _send(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: ArtifactSeen) -> Halt:
     assert run.jar_id is not None
     draft.act(
         RunJob(
             url=run.address,
             jar_id=run.jar_id,
             attempt=run.attempts,
-            request=run_request(draft, spec, run),
+            request=run_request(draft, spec, run, artifact),
         )
     )
     return draft.wait(Step.SUBMIT, Reason.Submitting, f"starting job {run.job_id}", requeue_after=FAST)
 
 
-def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission) -> RunRequest:
-    """The run call's body: the spec's own configuration, its checkpoint settings and the owner mark."""
+def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: ArtifactSeen) -> RunRequest:
+    """The run call's body: the spec's own configuration, its checkpoint settings, its program and the owner mark."""
     meta = draft.job.meta
     configuration = {
         flink_options.JOB_NAME: spec.job_name or meta.name,
@@ -354,11 +378,12 @@ def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission) -> RunRequest
         configuration[flink_options.CHECKPOINT_DIRECTORY[0]] = spec.checkpoint.directory
     program = program_of(spec)
     configuration.update(spec.flink_configuration)
+    configuration.update(program.configuration(artifact.places))
     mark = mark_parameters(draft.owner, meta.uid, run.number, run.run_digest or "")
     return RunRequest(
         job_id=run.flink_job_id,
         entry_class=program.entry_class,
-        args=program.args,
+        args=program.args_of(run.flink_job_id),
         parallelism=spec.parallelism,
         savepoint_path=run.restored_from,
         allow_non_restored_state=run.allow_non_restored_state,

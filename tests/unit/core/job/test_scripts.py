@@ -31,7 +31,7 @@ NAMED = {
 }
 TEXTS = TextsSeen(texts={MAIN: "INSERT 1", INIT: "CREATE 1"})
 EDITED = TextsSeen(texts={MAIN: "INSERT 2", INIT: "CREATE 1"})
-MISSING = TextsSeen(problem="spec.sql: ConfigMap scripts does not exist")
+MISSING = TextsSeen(problem="ConfigMap scripts does not exist")
 
 
 def whole(texts: TextsSeen = TEXTS, **fields: Any) -> FlinkJobSpec:
@@ -87,7 +87,10 @@ def test_a_missing_text_touches_nothing_and_is_said_once() -> None:
     assert acts(decision) == []
     assert conditions(decision) == "Stalled, healthy"
     assert decision.status.plan is not None
-    assert (decision.status.plan.reason, decision.status.plan.message) == (Reason.ScriptNotFound, MISSING.problem)
+    assert (decision.status.plan.reason, decision.status.plan.message) == (
+        Reason.ScriptNotFound,
+        "spec.sql: ConfigMap scripts does not exist",
+    )
     assert Reason.ScriptNotFound in [a.reason for a in decision.actions if isinstance(a, PostEvent)]
     again = decide(job(NAMED, decision.status), there)
     assert not [a for a in again.actions if isinstance(a, PostEvent) and a.reason == Reason.ScriptNotFound]
@@ -201,3 +204,67 @@ def test_a_text_that_is_too_long_or_empty_is_as_good_as_none() -> None:
         assert plan_of(decision) == ("Hold", Reason.ScriptNotFound)
         assert decision.status.plan is not None
         assert says in (decision.status.plan.message or "")
+
+
+# Python programs
+
+FILES, RULES = TextPlace("program"), TextPlace("program", "rules.py")
+OF_MAP = {
+    "cluster": URL,
+    "python": {
+        "file": "job.py",
+        "files": [{"name": "own.py", "text": "o"}, {"configMapRef": {"name": "program"}}],
+    },
+}
+IN_MAP = TextsSeen(texts={TextPlace("program", "job.py"): "j", RULES: ""})
+
+
+def python_with(**texts: str) -> FlinkJobSpec:
+    files = [{"name": name.replace("_", "."), "text": text} for name, text in {"own_py": "o", **texts}.items()]
+    return parsed(python={"file": "job.py", "files": files})
+
+
+def test_the_files_of_a_config_map_are_those_of_the_program() -> None:
+    asked: list[Any] = []
+    decision = decide(job(OF_MAP, held=False), seen(texts=IN_MAP), asked)
+    assert [fact for fact in asked if isinstance(fact, ConfigMapTexts)] == [ConfigMapTexts((FILES,), 3)]
+    (request,) = {fact.request for fact in asked if isinstance(fact, Artifact)}
+    assert [(part.name, part.text) for part in request.recipe.script] == [
+        ("own.py", "o"),
+        ("job.py", "j"),
+        ("rules.py", ""),
+    ]
+    (kept,) = (action for action in decision.actions if isinstance(action, RecordRevision))
+    assert kept.python == python_with(job_py="j", rules_py="").python
+    assert decision.status.submission is not None
+    assert decision.status.submission.run_digest == digest_of_spec(python_with(job_py="j", rules_py=""), None)
+
+
+def test_another_file_in_the_config_map_is_an_upgrade() -> None:
+    run_of = digest_of_spec(python_with(job_py="j", rules_py=""), None)
+    status = FlinkJobStatus(submission=run(run_digest=run_of, revision="kept"))
+    assert acts(decide(job(OF_MAP, status), seen(present(), texts=IN_MAP))) == []
+    for texts in ({RULES: "x"}, {TextPlace("program", "more.py"): ""}):
+        changed = TextsSeen(texts={**IN_MAP.texts, **texts})
+        assert acts(decide(job(OF_MAP, status), seen(present(), texts=changed))) == ["StopJob"]
+    gone = TextsSeen(problem="ConfigMap program does not exist")
+    there = seen(present(), texts=gone, revisions={"kept": python_with(job_py="j", rules_py="")})
+    decision = decide(job(OF_MAP, status), there)
+    assert (acts(decision), conditions(decision)) == ([], "Stalled, healthy")
+
+
+@pytest.mark.parametrize(
+    ("texts", "says"),
+    [
+        ({".x": ""}, "a key of a ConfigMap, .x, cannot be the name of a file"),
+        ({f"f{number}": "" for number in range(64)}, "more than 64 files"),
+        ({"a": "é" * 65536}, "more than 131072 bytes"),
+    ],
+)
+def test_files_that_cannot_be_used_are_as_good_as_none(texts: dict[str, str], says: str) -> None:
+    there = TextsSeen(texts={TextPlace("program", key): text for key, text in texts.items()})
+    decision = decide(job(OF_MAP, held=False), seen(texts=there))
+    assert plan_of(decision) == ("Hold", Reason.ScriptNotFound)
+    assert decision.status.plan is not None
+    assert (decision.status.plan.message or "").startswith("spec.python: ")
+    assert says in (decision.status.plan.message or "")

@@ -10,7 +10,7 @@ from flinkjob.api.enums import RunResult, SavepointPhase
 from flinkjob.api.flink_options import GLOBAL_PARAMETERS
 from flinkjob.api.flinkjob_status import FlinkJobStatus, Plan
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
-from flinkjob.core.actions import RecordRevision, RunJob
+from flinkjob.core.actions import DiscardArtifact, RecordRevision, RunJob
 from flinkjob.core.errors import SubmitRejection
 from flinkjob.core.facts import Artifact, Fact
 from flinkjob.core.flinkmodel import FlinkJobState
@@ -19,6 +19,7 @@ from flinkjob.core.model import JobDecision
 from flinkjob.core.seen import ArtifactPhase, ArtifactSeen, FoundSnapshot, JobSeen, Listing, Presence, RunPhase, RunSeen
 from tests.support.inputs import (
     CHECKPOINTS,
+    JAR,
     NOW,
     OWNER,
     READY,
@@ -29,7 +30,9 @@ from tests.support.inputs import (
     cluster,
     conditions,
     decide,
+    deleted,
     digest,
+    ended,
     flink_id,
     job,
     overview,
@@ -353,6 +356,7 @@ def test_a_duplicate_that_is_not_there_has_ended_unseen(listing: Listing, result
 
 
 LIB = {"dependencies": {"jars": [{"uri": "https://jars.example/lib.jar"}]}}
+PYTHON = {"jar": None, "python": {"file": "a.py", "files": [{"name": "a.py", "text": ""}]}}
 SCRIPT = {"jar": None, "sql": {"script": "INSERT INTO a SELECT 1"}}
 
 
@@ -364,6 +368,8 @@ SCRIPT = {"jar": None, "sql": {"script": "INSERT INTO a SELECT 1"}}
     (LIB, "spec.jar or spec.dependencies"),
     "a script",
     (SCRIPT, "spec.sql"),
+    "a Python program",
+    (PYTHON, "spec.python"),
     "a script and jars beside it",
     (SCRIPT | LIB, "spec.sql or spec.dependencies"),
 )
@@ -524,3 +530,54 @@ def test_the_manager_that_shows_a_run_first_is_the_one_it_runs_on(state: FlinkJo
     decision = decide(job(status=_unseen()), seen(present(state), cluster=cluster(incarnation="jm-2")))
     assert decision.status.submission is not None
     assert decision.status.submission.incarnation == "jm-2"
+
+
+def test_a_python_program_is_given_the_place_of_its_jar_whatever_the_options_are() -> None:
+    python = {"file": "a.py", "files": [{"name": "a.py", "text": "x"}], "executable": "/venv/python"}
+    wanted = spec(jar=None, python=python, args=["--x"], flinkConfiguration={"python.fn-execution.bundle.size": "10"})
+    there = ArtifactSeen(phase=ArtifactPhase.READY, digest="python-1-x", jar_id="1_jar", places=("/uploads/1_jar",))
+    decision = decide(job(wanted, held=False), seen(artifact=there))
+    (call,) = (action for action in decision.actions if isinstance(action, RunJob))
+    assert call.jar_id == "1_jar"
+    assert call.request.entry_class == "org.apache.flink.client.python.PythonDriver"
+    assert call.request.args == ("-pym", "flinkjob_main", f"job:{call.request.job_id}", "file:a.py", "--x")
+    given = {key: value for key, value in call.request.flink_configuration.items() if key.startswith("python.")}
+    assert given == {
+        "python.files": "/uploads/1_jar",
+        "python.executable": "/venv/python",
+        "python.client.executable": "/venv/python",
+        "python.fn-execution.bundle.size": "10",
+    }
+
+
+def test_what_was_uploaded_beside_a_jar_goes_with_it_unless_the_next_run_has_it_too() -> None:
+    def wanted(*names: str, requirements: str) -> dict[str, Any]:
+        archives = [{"uri": f"https://a/{name}.zip", "sha256": name * 64, "name": name} for name in names]
+        return spec(jar=None, python={"module": "a", "archives": archives, "requirements": {"text": requirements}})
+
+    first = decide(job(wanted("b", "c", requirements="x"), held=False), seen())
+    before = first.status.submission
+    assert before is not None
+    assert before.uploads[1:] == ("b" * 64, "c" * 64)
+    over = replace(first.status, submission=ended(RunResult.STOPPED, "file:///s", uploads=before.uploads))
+    second = decide(job(wanted("c", requirements="x"), over), seen())
+    discarded = [action.digest for action in second.actions if isinstance(action, DiscardArtifact)]
+    assert discarded == ["b" * 64]
+    assert second.status.submission is not None
+    assert over.submission is not None
+    stopped = replace(second.status, submission=replace(second.status.submission, end=over.submission.end))
+    gone = decide(job(wanted("c", requirements="x"), stopped, **deleted()), seen())
+    discarded = [action.digest for action in gone.actions if isinstance(action, DiscardArtifact)]
+    assert discarded == [JAR, before.uploads[0], "c" * 64]
+
+
+def test_a_python_program_that_meets_others_is_tried_until_it_begins() -> None:
+    status, tries = _unseen(), 0
+    for step in range(900):
+        now = NOW.replace(minute=step // 60, second=step % 60)
+        busy = _refused(SubmitRejection.PYTHON_BUSY, "another program")
+        decision = decide(job(status=status), seen(absent(), run=busy, now=now))
+        tries += acts(decision).count("RunJob")
+        status = decision.status
+        assert "Stalled" not in conditions(decision)
+    assert tries > 3
