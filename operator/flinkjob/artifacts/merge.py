@@ -31,6 +31,8 @@ MOST_BYTES: Final = 4 * 1024**3 - 1
 LONGEST_NAME: Final = 65_535
 """Of a file, in UTF-8."""
 LONGEST_SERVICE: Final = 1024 * 1024
+MOST_PYTHON_BYTES: Final = 16 * 1024 * 1024
+"""Of the files of a Python program, which are held in memory, archives apart."""
 ADDED_BYTES: Final = 2 * 1024 * 1024
 """So much more than the parts a jar may be: statements, lists of services, and the directory of the archive."""
 _CHUNK = 1024 * 1024
@@ -192,6 +194,11 @@ def _statements(script: Sequence[Text]) -> Iterator[tuple[str, bytes]]:
 def _put_python(python: Python, found: _Found) -> None:
     """Take in the files of a Python program, the first of each name, and what runs it."""
     found.entries[_PYTHON_RUNNER] = _new(_PYTHON_RUNNER, python.runner.read_bytes())
+    if sum(file.size for file in python.files if not file.unpacked) > MOST_PYTHON_BYTES:
+        most = MOST_PYTHON_BYTES // 1024**2
+        raise ArtifactInvalid(
+            "too-large", f"python: the files have more than {most} MiB together; put them into an archive"
+        )
     named: set[str] = set()
     for file in python.files:
         if not FILE_NAME.fullmatch(file.name) or file.name.startswith(_OURS):

@@ -331,6 +331,15 @@ def test_files_that_are_no_program(tmp_path: Path, target: Path, files: list[Fil
         merge(target, [], python=Python(runner_of_python(tmp_path), files, "job.py"))
 
 
+def test_files_that_are_too_large_together(tmp_path: Path, target: Path) -> None:
+    large = tmp_path / "large.py"
+    large.write_bytes(bytes(1024 * 1024))
+    files = [File(large, f"{number}.py") for number in range(17)]
+    merge(target, [], python=Python(runner_of_python(tmp_path), files[1:]))
+    with pytest.raises(ArtifactInvalid, match="more than 16 MiB together; put them into an archive"):
+        merge(target, [], python=Python(runner_of_python(tmp_path), files))
+
+
 def test_a_wheel_that_is_none(tmp_path: Path, target: Path) -> None:
     broken = tmp_path / "broken"
     broken.write_bytes(b"PK\3\4")
