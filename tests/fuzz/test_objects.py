@@ -66,13 +66,19 @@ def _whole(text: str) -> int:
     return number
 
 
+MOST_ENTRIES = 1000
+"""Of a list; the CRD's own limits are lower."""
+
+
 def _as_sent(value: Any) -> Any:
     """As the API server sends it: JSON, no text that is none, and no more than a part of an object may have."""
     text = dump(value)
     try:
-        return json.loads(text.decode(errors="replace"), parse_int=_whole) if len(text) <= MOST_BYTES else None
+        sent = json.loads(text.decode(errors="replace"), parse_int=_whole) if len(text) <= MOST_BYTES else None
     except (ValueError, RecursionError):
         return None
+    lists = [each for each in sent.values() if isinstance(each, list)] if isinstance(sent, dict) else []
+    return sent if all(len(each) <= MOST_ENTRIES for each in lists) else None
 
 
 def _parsed(kind: Kind, obj: dict[str, Any]) -> FlinkJob | FlinkSavepoint:
@@ -107,7 +113,7 @@ def test_a_status_is_understood_or_left_alone(kind: Kind, statuses: Mapping[Kind
         parsed = _parsed(kind, {"metadata": META, "spec": SPECS[kind][0], "status": status})
         written, _ = fitting_status(parsed.status)
         assert misfits(schema, written) == []
-        if parsed.status_error is None:
+        if parsed.status_error is None and not misfits(schema, status):
             assert dump_status(parsed.status) == written
 
     fuzz(mutated(statuses[kind]).map(_as_sent), read)
