@@ -44,12 +44,16 @@ RESTARTABLE = {
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Tests marked `every_flink` also run on the oldest version that is supported; so do all cases where there is time."""
+    """Tests marked `every_flink` also run on the oldest version that is supported; so do all cases where there is time.
+
+    A word with the mark, such as `every_flink("Python on the oldest Flink")`, leaves that to `make test-all`.
+    """
     if "version" not in metafunc.fixturenames:
         return
-    every = metafunc.definition.get_closest_marker("every_flink") is not None
-    if every or suite_of(metafunc.definition.nodeid) == "cases":
-        marks = () if every else pytest.mark.everything("cases on the oldest Flink")
+    every = metafunc.definition.get_closest_marker("every_flink")
+    if every is not None or suite_of(metafunc.definition.nodeid) == "cases":
+        later = every.args[:1] if every is not None else ("cases on the oldest Flink",)
+        marks = pytest.mark.everything(*later) if later else ()
         versions = [pytest.param(None, id="default"), pytest.param(OLDEST, id=OLDEST, marks=marks)]
         metafunc.parametrize("version", versions, indirect=True)
 

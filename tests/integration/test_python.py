@@ -107,7 +107,7 @@ def counted(lab: Lab, mark: str) -> int:
     return max([0, *(int(number) for number in re.findall(rf"{mark} \d (\d+)", printed(lab)))])
 
 
-@pytest.mark.every_flink
+@pytest.mark.every_flink("Python programs on the oldest Flink")
 @pytest.mark.invariant(13)
 def test_the_life_of_a_python_program(python_lab: Lab, tmp_path: Path) -> None:
     lab = python_lab
