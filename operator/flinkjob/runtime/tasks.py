@@ -52,6 +52,8 @@ DISPOSAL_LOOKS = 120
 RUN_PATIENCE = (600.0, 14400.0)
 """Seconds for which the answer to a run call is waited for, at first and at most: main() may run for minutes, but a request
 that was lost on the way is never answered. Repeating it is harmless, since it carries the same job id."""
+UPLOAD_TURN = 30.0
+"""Seconds for which an upload of the same file by another key is waited for."""
 PYTHON_BEGINS = 10.0
 """Seconds after which a Python program has surely begun, or will be refused."""
 FAILED_FOR = 300.0
@@ -77,6 +79,7 @@ class Tasks:
         """
         self._sent = Places(most, each=(most + 1) // 2)
         self._queued: set[Key] = set()
+        self._uploading: weakref.WeakValueDictionary[tuple[str, str], asyncio.Lock] = weakref.WeakValueDictionary()
         self._beginning: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._identity = identity
         self._clusters = clusters
@@ -132,11 +135,17 @@ class Tasks:
         return await self._send_jar(key, url, artifact.path, part.sha256)
 
     async def _send_jar(self, key: Key, url: str, path: Path, digest: str) -> str:
-        async with self._client(key, url) as client:
-            self._faults.before(Effect.UPLOAD)
-            jar_id = await client.upload_jar(path, jar_name(self._identity, digest))
-            self._faults.after(Effect.UPLOAD)
-        return jar_id
+        """The id of a file that is uploaded under its digest; of several keys that bring the same one, one does it."""
+        turn = self._uploading.setdefault((url, digest), asyncio.Lock())
+        was_first = not turn.locked()
+        async with _turn(turn, UPLOAD_TURN):
+            if not was_first and (found := await self._find(key, url, digest)) is not None and found.jar_id is not None:
+                return found.jar_id
+            async with self._client(key, url) as client:
+                self._faults.before(Effect.UPLOAD)
+                jar_id = await client.upload_jar(path, jar_name(self._identity, digest))
+                self._faults.after(Effect.UPLOAD)
+            return jar_id
 
     async def _upload(self, key: Key, request: ArtifactRequest) -> ArtifactSeen:
         """Find the jar on the cluster by its digest, else fetch it and upload it under its digest."""
@@ -313,6 +322,22 @@ def _released(lock: asyncio.Lock, seconds: float) -> Iterator[None]:
     finally:
         if timer.when() > asyncio.get_running_loop().time():
             timer.cancel()
+            lock.release()
+
+
+@asynccontextmanager
+async def _turn(lock: asyncio.Lock, seconds: float) -> AsyncIterator[None]:
+    """Holds a lock that was waited for; where that takes longer than so many seconds, goes on without it."""
+    try:
+        async with asyncio.timeout(seconds):
+            await lock.acquire()
+        held = True
+    except TimeoutError:
+        held = False
+    try:
+        yield
+    finally:
+        if held:
             lock.release()
 
 

@@ -33,7 +33,7 @@ from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.slots import Slots
-from flinkjob.runtime.tasks import FAILED_FOR, PYTHON_BEGINS, READY_FOR, Tasks
+from flinkjob.runtime.tasks import FAILED_FOR, PYTHON_BEGINS, READY_FOR, UPLOAD_TURN, Tasks
 from tests.support.tables import table
 from tests.unit.runtime.conftest import World
 from tests.unit.runtime.stubs import StubFlink
@@ -133,6 +133,38 @@ def test_an_artifact_is_fetched_and_uploaded_once(desk: Desk) -> None:
     assert (desk.uploads(), desk.store.asked) == (1, [None])
     assert desk.woken == [KEY]
     assert desk.passed == ["before:upload", "after:upload"]
+
+
+TEN: list[Key] = [("ns", f"job-{number}") for number in range(10)]
+
+
+def test_ten_that_bring_the_same_jar_upload_it_once(desk: Desk) -> None:
+    desk.flink.hangs.clear()
+    assert [desk.artifact(key=key).phase for key in TEN] == [ArtifactPhase.WORKING] * 10
+    assert desk.uploads() == 1
+    desk.flink.hangs.set()
+    desk.world.pass_time(1)
+    assert {desk.artifact(key=key).jar_id for key in TEN} == {desk.flink.jars[0].id}
+    assert desk.uploads() == 1
+
+
+def test_an_upload_that_never_ends_is_not_waited_for_by_others(desk: Desk) -> None:
+    desk.flink.hangs.clear()
+    for key in TEN[:2]:
+        desk.artifact(key=key)
+    desk.world.pass_time(UPLOAD_TURN - 2)
+    assert desk.uploads() == 1
+    desk.world.pass_time(3)
+    assert desk.uploads() == 2
+
+
+def test_after_an_upload_that_failed_the_next_one_tries(desk: Desk) -> None:
+    desk.flink.hangs.clear()
+    for key in TEN[:2]:
+        desk.artifact(key=key)
+    desk.tasks.forget(TEN[0])
+    desk.world.pass_time(1)
+    assert desk.uploads() == 2
 
 
 def test_a_made_jar_that_is_on_the_cluster_is_not_made_again(desk: Desk) -> None:
