@@ -57,7 +57,7 @@ from flinkjob.runtime.first_list import FirstList
 from flinkjob.runtime.leader import RENEWAL, Leadership
 from flinkjob.runtime.observer import Observer
 from flinkjob.runtime.orphaned_jobs import OrphanedJobs
-from flinkjob.runtime.queue import Key, WorkQueue
+from flinkjob.runtime.queue import Key, WorkQueue, spread
 from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.sending import before_sending
 from flinkjob.runtime.services import Services, own_search_list
@@ -329,11 +329,12 @@ class App:
         self._metrics.watch_event_timestamp_seconds.labels(plural).set(time.time())
 
     async def _resync(self, queue: WorkQueue) -> None:
-        """Look at everything again now and then: a lost wake-up must not last."""
+        """Look at everything again now and then, a few at a time: a lost wake-up must not last."""
         while True:
-            await asyncio.sleep(RESYNC_SECONDS)
-            for key in sorted(self._cache.keys()):
-                queue.add(key)
+            for pause, keys in spread(sorted(self._cache.keys()), RESYNC_SECONDS):
+                await asyncio.sleep(pause)
+                for key in keys:
+                    queue.add(key)
 
     def _live(self) -> str | None:
         stuck = self._queue.stuck_seconds() if self._queue is not None else 0.0

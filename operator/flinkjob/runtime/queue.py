@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from flinkjob.core.backoff import delay_seconds
 from flinkjob.core.shares import Line, Place, Shares, Usage
@@ -161,3 +162,11 @@ class WorkQueue:
 def soonest(delays: list[float | None]) -> float | None:
     """The shortest of the delays; None where there is none."""
     return min((delay for delay in delays if delay is not None), default=None)
+
+
+def spread(keys: Sequence[Key], seconds: float) -> Iterator[tuple[float, Sequence[Key]]]:
+    """All keys in their order, evenly over a time: pauses of a second or more, in seconds, and what is due after each."""
+    share = max(1, math.ceil(len(keys) / seconds))
+    shares = [keys[at : at + share] for at in range(0, len(keys), share)] or [keys]
+    for each in shares:
+        yield seconds / len(shares), each

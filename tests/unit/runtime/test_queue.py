@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from flinkjob.runtime.queue import WORKER_SECONDS, Key, WorkQueue
+from flinkjob.runtime.queue import WORKER_SECONDS, Key, WorkQueue, spread
 from tests.unit.runtime.conftest import World
 
 A, B, C = ("ns", "a"), ("ns", "b"), ("ns", "c")
@@ -225,3 +228,13 @@ def test_an_end_does_not_wait_for_ever(world: World) -> None:
     world.run(work.queue.drain(5))
     assert world.now() - begun == pytest.approx(5.0, abs=0.1)
     assert work.active == []
+
+
+@given(st.integers(min_value=0, max_value=12_000), st.sampled_from([10.0, 300.0]))
+def test_looking_at_everything_again_is_spread_over_its_time(count: int, seconds: float) -> None:
+    keys = [("ns", f"{number:05}") for number in range(count)]
+    shares = list(spread(keys, seconds))
+    assert [key for _, share in shares for key in share] == keys
+    assert sum(pause for pause, _ in shares) == pytest.approx(seconds)
+    assert all(pause >= 1.0 for pause, _ in shares)
+    assert max(len(share) for _, share in shares) <= max(1, math.ceil(count / seconds))
