@@ -14,6 +14,7 @@ from flinkjob.core.jobfailures import JobFailures
 from flinkjob.flink import jarwire, wire
 from flinkjob.flink.calls import Calls, segment
 from flinkjob.flink.error_texts import is_job_not_found
+from flinkjob.flink.knownjobs import KnownJobs
 from flinkjob.flink.pieces import parse_jobs
 from flinkjob.flink.rest import LARGE_BYTES, TOO_LARGE
 from flinkjob.flink.values import Many
@@ -38,22 +39,29 @@ RESTARTS = "numRestarts"
 class JobCalls(Calls):
     """Calls about jobs."""
 
-    async def overview_jobs(self) -> tuple[JobOverview, ...]:
+    async def overview_jobs(self, known: KnownJobs | None = None) -> tuple[JobOverview, ...]:
         """All jobs that the JobManager holds, terminal ones too. Flink REST: `GET /jobs/overview` (live).
+
+        Args:
+            known: of the overviews before; it saves the most where many jobs have not changed.
 
         A job whose JobMaster does not answer is silently left out: absence proves nothing, ask `job_status`.
         """
         most = self._rest.limits.overview // _LEAST_BYTES
+        known = known if known is not None else KnownJobs()
+        known.begin()
         answer = await self._rest.call(
             "GET",
             "/jobs/overview",
             timeout=self._rest.timeout,
             limit=self._rest.limits.overview,
-            parse=lambda body: parse_jobs(body, self._jobs, most),
+            parse=lambda body: parse_jobs(body, lambda entries: known.understand(entries, self._jobs), most),
         )
         if not answer.ok:
             raise self._rest.refusal(answer)
-        return self._rest.parse(_OVERVIEW, answer).jobs
+        jobs: tuple[JobOverview, ...] = self._rest.parse(_OVERVIEW, answer).jobs
+        known.end()
+        return jobs
 
     def _jobs(self, entries: Sequence[Any]) -> list[JobOverview]:
         return [job.value() for job in self._rest.parse_values(_JOBS, entries)]

@@ -22,6 +22,7 @@ from flinkjob.core.flinkmodel import JobOverview
 from flinkjob.core.identity import Mark, prefix_of, read_mark
 from flinkjob.core.seen import ClusterSeen, JobSeen, Presence
 from flinkjob.flink.client import FlinkClient
+from flinkjob.flink.knownjobs import KnownJobs
 from flinkjob.net.places import on_account, paid_by
 from flinkjob.runtime.checkpoint_reads import CheckpointReads
 from flinkjob.runtime.failure_reads import FailureReads
@@ -80,6 +81,7 @@ class Cluster:
         self._note_poll = polled
         self._seen = ClusterSeen(url=url, reachable=False)
         self._overview = Overview()
+        self._known = KnownJobs()
         self._watchers: dict[str, set[Key]] = {}
         self._visitors: set[Key] = set()
         self._payers: tuple[str, ...] | None = None
@@ -306,7 +308,7 @@ class Cluster:
         begun = time.monotonic()
         try:
             with on_account(self._paying()):
-                overview = await self.client.overview_jobs()
+                overview = await self.client.overview_jobs(self._known)
                 if not self._seen.reachable or self._seen.incarnation is None:
                     await self.identify()
         except FlinkJobError as error:

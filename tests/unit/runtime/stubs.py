@@ -72,7 +72,7 @@ class StubFlink:
         if error is not None:
             raise error
 
-    async def overview_jobs(self) -> tuple[JobOverview, ...]:
+    async def overview_jobs(self, known: Any = None) -> tuple[JobOverview, ...]:
         await asyncio.sleep(self.lasts)
         self._answer("overview")
         return tuple(job for job_id, job in self.jobs.items() if job_id not in self.omitted)

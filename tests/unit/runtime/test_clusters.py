@@ -246,7 +246,7 @@ def test_a_look_that_fails_in_the_operator_itself_is_silence_and_not_the_end(
     site.watch()
     site.world.pass_time(10)
 
-    async def broken() -> None:
+    async def broken(_: Any) -> None:
         raise UnicodeError("label too long")
 
     with monkeypatch.context() as patched:
@@ -586,9 +586,9 @@ def test_a_cluster_of_several_namespaces_is_looked_at_on_the_account_that_has_ro
     class Connecting(StubFlink):
         """Takes a connection for each look."""
 
-        async def overview_jobs(self) -> tuple[JobOverview, ...]:
+        async def overview_jobs(self, known: Any = None) -> tuple[JobOverview, ...]:
             async with places.hold():
-                return await super().overview_jobs()
+                return await super().overview_jobs(known)
 
         async def checkpoints(self, job_id: str) -> CheckpointStats | None:
             async with places.hold():
