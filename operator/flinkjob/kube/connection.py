@@ -1,7 +1,7 @@
 """How the API server is reached: a pooled HTTP client, credentials that are kept fresh, bounded retries.
 
-Called by `client.KubeClient` alone. Works on plain JSON objects: the typed models of the package are never built, since
-they cost more than the request. Every HTTP request, repeated ones too, is counted through `on_request`.
+Called by `client.KubeClient` and `user.UserClient`. Works on plain JSON objects: the typed models of the package are never
+built, since they cost more than the request. Every HTTP request, repeated ones too, is counted through `on_request`.
 """
 
 from __future__ import annotations
@@ -28,12 +28,14 @@ _client: Any = client
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
 USER_AGENT = "flinkjob-operator"
 CONNECT_TIMEOUT_SECONDS = 5.0
 FIRST_DELAY_SECONDS = 0.1
 RETRY_BUDGET_SECONDS = 10.0
 """No repetition starts later than this after the first request: a worker must not hold its key for longer."""
 CREDENTIAL_AGE_SECONDS = 60.0
+UNAUTHORIZED = 401
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -74,18 +76,24 @@ class Connection:
 
     @classmethod
     async def open(
-        cls, kubeconfig: Path | None, *, bounds: Bounds = USUAL, on_request: OnRequest | None = None
+        cls,
+        kubeconfig: Path | None,
+        *,
+        bounds: Bounds = USUAL,
+        on_request: OnRequest | None = None,
+        context: str | None = None,
     ) -> Connection:
         """Reads credentials; nothing is sent yet.
 
         Args:
             kubeconfig: a file; None: the Pod's ServiceAccount, or where there is none, the user's kubeconfig.
+            context: of the kubeconfig. None: its current one.
 
         Raises:
             KubeUnavailable: no usable credentials.
         """
         try:
-            configuration = await load_configuration(kubeconfig)
+            configuration = await load_configuration(kubeconfig, context)
             configuration.connection_pool_maxsize = bounds.connections
         except (_config.ConfigException, OSError, TypeError) as error:
             raise KubeUnavailable("credentials", f"no usable Kubernetes credentials: {error}") from error
@@ -139,7 +147,23 @@ class Connection:
             if attempt == self._bounds.attempts or time.monotonic() + delay > give_up_at:
                 break
             await asyncio.sleep(delay)
-        raise KubeUnavailable("api-server", f"{what}: the API server does not answer: {answer.problem}")
+        said = "does not accept the credentials" if answer.status == UNAUTHORIZED else "does not answer"
+        raise KubeUnavailable("api-server", f"{what}: the API server {said}: {answer.problem}")
+
+    async def read(self, path: str) -> tuple[int, bytes]:
+        """One GET, not repeated, whatever it answers: HTTP status and body.
+
+        Args:
+            path: below the API server's root, already quoted, with its query.
+
+        Raises:
+            KubeUnavailable: no answer.
+        """
+        answer = await self._send("get", "proxy", self._api.configuration.host + path, None, JSON)
+        self._on_request("get", "proxy", answer.code)
+        if answer.status is None:
+            raise KubeUnavailable("api-server", f"get {path}: the API server does not answer: {answer.problem}")
+        return answer.status, answer.body
 
     async def _send(self, verb: str, resource: str, url: str, body: Any, content_type: str) -> _Answer:
         headers = {"Accept": JSON, "Content-Type": content_type, **self._api.default_headers}
@@ -234,7 +258,7 @@ def _seconds(header: str | None) -> float | None:
         return None
 
 
-async def load_configuration(kubeconfig: Path | None) -> Any:
+async def load_configuration(kubeconfig: Path | None, context: str | None = None) -> Any:
     """The package's `Configuration`; its token (a file, or a plugin's answer) is read again each minute.
 
     Raises:
@@ -252,7 +276,7 @@ async def load_configuration(kubeconfig: Path | None) -> Any:
 
         async def load(into: Any) -> None:
             file = str(kubeconfig) if kubeconfig else None
-            await _config.load_kube_config(file, client_configuration=into, persist_config=False)
+            await _config.load_kube_config(file, context=context, client_configuration=into, persist_config=False)
 
     configuration = _client.Configuration()
     await load(configuration)

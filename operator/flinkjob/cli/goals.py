@@ -1,0 +1,131 @@
+"""Whether what an action asked for is reached, still on its way, or out of reach: judged by the objects alone.
+
+Called by `acting` with each new state of an object. Invariant: a state of before the change is never taken for its result:
+the status must be of the generation that the change made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+from flinkjob.api.codec import FlinkJob, FlinkSavepoint, parse_job
+from flinkjob.api.enums import ConditionStatus, Phase, SavepointPhase
+from flinkjob.cli.fleet import condition, stalled
+
+
+class Outcome(Enum):
+    """How it stands."""
+
+    WAITING = auto()
+    REACHED = auto()
+    OUT_OF_REACH = auto()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How it stands, and a line about it."""
+
+    outcome: Outcome
+    words: str
+
+
+Judge = Callable[[Mapping[str, Any]], Verdict]
+"""Of the object as the API server gives it."""
+
+
+def phase_reached(wanted: Phase, change: Mapping[str, Any]) -> Judge:
+    """The FlinkJob is in this phase, for the spec that the change made."""
+
+    def judge(obj: Mapping[str, Any]) -> Verdict:
+        job = parse_job(obj)
+        if (early := _before(job, obj, change)) is not None:
+            return early
+        if job.status.phase is wanted and _ready(job):
+            return Verdict(Outcome.REACHED, _words(job))
+        return Verdict(Outcome.WAITING, _words(job))
+
+    return judge
+
+
+def running(change: Mapping[str, Any], *, after: int = 0, job_id: str | None = None) -> Judge:
+    """The FlinkJob runs under the spec that the change made.
+
+    Args:
+        after: only a run with a higher number counts.
+        job_id: only the run of this Flink job counts.
+    """
+
+    def judge(obj: Mapping[str, Any]) -> Verdict:
+        job = parse_job(obj)
+        if (early := _before(job, obj, change)) is not None:
+            return early
+        status, run = job.status, job.status.submission
+        is_it = run is not None and run.number > after and job_id in (None, run.job_id)
+        settled = status.operation is None and (status.plan is None or status.plan.step is None)
+        if is_it and run is not None and settled and status.phase is Phase.RUNNING and _ready(job):
+            return Verdict(Outcome.REACHED, f"run {run.number}: {_words(job)}")
+        return Verdict(Outcome.WAITING, _words(job))
+
+    return judge
+
+
+def completed(savepoint: FlinkSavepoint) -> Verdict:
+    """The FlinkSavepoint is complete."""
+    status = savepoint.status
+    match status.phase:
+        case SavepointPhase.COMPLETED:
+            return Verdict(Outcome.REACHED, f"savepoint {status.location}")
+        case SavepointPhase.FAILED:
+            error = status.error
+            said = f"{error.error_code}: {error.message}" if error is not None else "no reason is given"
+            return Verdict(Outcome.OUT_OF_REACH, f"savepoint {savepoint.meta.name} failed: {said}")
+        case _:
+            ready = next((each for each in status.conditions if each.type == "Ready"), None)
+            said = f": {ready.message}" if ready is not None and ready.message else ""
+            return Verdict(Outcome.WAITING, f"savepoint {status.phase or SavepointPhase.PENDING}{said}")
+
+
+def _before(job: FlinkJob, obj: Mapping[str, Any], change: Mapping[str, Any]) -> Verdict | None:
+    """What must be right before anything else counts; None where it is."""
+    spec = obj.get("spec") or {}
+    undone = [name for name, value in change.items() if not _holds(spec.get(name), value)]
+    if undone:
+        who = f" by {changer}" if (changer := _last_changer(obj, undone)) else ""
+        return Verdict(Outcome.OUT_OF_REACH, f"spec.{undone[0]} was set back{who}")
+    if job.meta.deletion_time is not None:
+        return Verdict(Outcome.OUT_OF_REACH, "the FlinkJob is being deleted")
+    if (job.status.observed_generation or 0) < job.meta.generation:
+        return Verdict(Outcome.WAITING, "the operator has not looked at the change yet")
+    if (trouble := stalled(job)) is not None:
+        return Verdict(Outcome.OUT_OF_REACH, f"{trouble.reason}: {trouble.message}")
+    return None
+
+
+def _holds(found: Any, wanted: Any) -> bool:
+    """Whether a value is what a merge patch made of it."""
+    if isinstance(wanted, Mapping):
+        return all(_holds((found or {}).get(name), value) for name, value in wanted.items())
+    return bool(found == wanted)
+
+
+def _last_changer(obj: Mapping[str, Any], fields: list[str]) -> str:
+    """Who last set one of these fields of the spec, by `managedFields`."""
+    entries = obj["metadata"].get("managedFields") or ()
+    own = [each for each in entries if any(f"f:{f}" in (each.get("fieldsV1") or {}).get("f:spec", {}) for f in fields)]
+    newest: Mapping[str, Any] = max(own, key=lambda each: str(each.get("time", "")), default={})
+    return str(newest.get("manager", ""))
+
+
+def _ready(job: FlinkJob) -> bool:
+    found = condition(job, "Ready")
+    return found is not None and found.status is ConditionStatus.TRUE
+
+
+def _words(job: FlinkJob) -> str:
+    """The phase, and what is done or waited for."""
+    ready, plan = condition(job, "Ready"), job.status.plan
+    said = (plan.message if plan is not None else None) or (ready.message if ready is not None else "")
+    return f"{job.status.phase or Phase.PENDING}" + (f": {said}" if said else "")

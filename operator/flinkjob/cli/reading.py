@@ -1,0 +1,157 @@
+"""The commands that only look: get, status, history, diff, exceptions, events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import typer
+
+from flinkjob.api.codec import FlinkJob, parse_job, parse_savepoint
+from flinkjob.api.constants import LABEL_JOB
+from flinkjob.cli.errors import CommandFailed
+from flinkjob.cli.eventlines import event_lines
+from flinkjob.cli.failures import failure_lines
+from flinkjob.cli.fleet import fleet
+from flinkjob.cli.flinkview import FlinkSeen, look
+from flinkjob.cli.history import chosen_revision, difference, history, revisions_of
+from flinkjob.cli.output import as_json, as_yaml
+from flinkjob.cli.session import Session, now
+from flinkjob.cli.statusview import Seen, screen
+from flinkjob.kube.errors import Forbidden
+from flinkjob.kube.kinds import Kind
+
+REFRESH_SECONDS = 2.0
+WATCH_SECONDS = 1.0
+MOST_EVENTS = 100
+MOST_FAILURES = 20
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The FlinkJob.", show_default=False)]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Go on showing changes until Ctrl-C.")]
+
+
+Format = Literal["wide", "name", "json", "yaml"]
+"""How `get` writes."""
+
+
+async def get(
+    session: Session,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="FlinkJobs. Defaults to all.", show_default=False)
+    ] = None,
+    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Those of all namespaces.")] = False,
+    watch: Watch = False,
+    output: Annotated[Format | None, typer.Option("--output", "-o", help="Defaults to a table.")] = None,
+) -> None:
+    """List FlinkJobs: phase, run, uptime, newest checkpoint, restarts."""
+    found = await _listed(session, names or [], everywhere=all_namespaces)
+    _show(session, found, output, everywhere=all_namespaces)
+    shown = {_identity(each): each["metadata"]["resourceVersion"] for each in found}
+    while watch:
+        await asyncio.sleep(WATCH_SECONDS)
+        found = await _listed(session, names or [], everywhere=all_namespaces)
+        changed = [each for each in found if shown.get(_identity(each)) != each["metadata"]["resourceVersion"]]
+        if changed:
+            _show(session, changed, output, everywhere=all_namespaces)
+        shown = {_identity(each): each["metadata"]["resourceVersion"] for each in found}
+
+
+async def status(session: Session, name: Name, watch: Watch = False) -> None:
+    """Show one FlinkJob on a screen: what is done or waited for, tasks, failures, checkpoints, lineage, Events."""
+    session.output.lines(screen(await _seen(session, name)))
+    while watch:
+        await asyncio.sleep(REFRESH_SECONDS)
+        session.output.screen(screen(await _seen(session, name)))
+
+
+async def show_history(session: Session, name: Name) -> None:
+    """Show the runs of a FlinkJob, and the specs that are kept."""
+    found = await session.job(name)
+    revisions = await _revisions(session, found)
+    session.output.lines(history(parse_job(found), revisions, now()))
+
+
+async def diff(
+    session: Session,
+    name: Name,
+    revision: Annotated[
+        str | None,
+        typer.Argument(help="A revision, or the number of its run. Defaults to the one that runs.", show_default=False),
+    ] = None,
+) -> None:
+    """Show how the spec differs from a revision, which is the spec of a run."""
+    found = await session.job(name)
+    job = parse_job(found)
+    chosen = chosen_revision(job, await _revisions(session, found), revision or job.status.current_revision)
+    lines = difference(chosen, found)
+    session.output.lines(lines or [f"the spec is that of revision {chosen['metadata']['name']}"])
+
+
+async def exceptions(session: Session, name: Name) -> None:
+    """Show why a job failed: what Flink remembers, with the heads of the stack traces."""
+    job = parse_job(await session.job(name))
+    seen = await _flink(session, job)
+    lines = failure_lines(job, seen.exceptions, now(), most=MOST_FAILURES, traces=True)
+    session.output.lines([*lines, f"Flink data: {seen.way}"] if lines else [f"no failure is known ({seen.way})"])
+
+
+async def events(session: Session, name: Name) -> None:
+    """Show the Events of a FlinkJob and of its FlinkSavepoints, the newest last."""
+    await session.job(name)
+    found = await session.events(name)
+    for savepoint in await session.savepoints(name):
+        found += await session.events(savepoint["metadata"]["name"])
+    session.output.lines(event_lines(found, now(), most=MOST_EVENTS) or ["no Events are known any more"])
+
+
+async def _seen(session: Session, name: str) -> Seen:
+    job = parse_job(await session.job(name))
+    flink, savepoints, about = await asyncio.gather(
+        _flink(session, job), session.savepoints(name), session.events(name)
+    )
+    return Seen(
+        job=job, savepoints=[parse_savepoint(each) for each in savepoints], events=about, flink=flink, now=now()
+    )
+
+
+async def _flink(session: Session, job: FlinkJob) -> FlinkSeen:
+    run = job.status.submission
+    return await look(session.kube, run.address if run is not None else "", run.flink_job_id if run is not None else "")
+
+
+async def _revisions(session: Session, job: Mapping[str, Any]) -> list[dict[str, Any]]:
+    name = job["metadata"]["name"]
+    try:
+        found = await session.kube.revisions(session.namespace, f"{LABEL_JOB}={name}")
+    except Forbidden as denied:
+        raise CommandFailed(f"the specs of runs are ControllerRevisions, and {denied.message}") from denied
+    return revisions_of(job, found)
+
+
+def _identity(job: Mapping[str, Any]) -> tuple[str, str]:
+    meta = job["metadata"]
+    return meta["namespace"], meta["name"]
+
+
+async def _listed(session: Session, names: list[str], *, everywhere: bool) -> list[dict[str, Any]]:
+    if names:
+        return [await session.job(each) for each in names]
+    return await session.kube.all(Kind.FLINK_JOB, None if everywhere else session.namespace)
+
+
+def _show(session: Session, found: list[dict[str, Any]], form: Format | None, *, everywhere: bool) -> None:
+    output = session.output
+    match form:
+        case "json":
+            output.raw(as_json({"apiVersion": "v1", "kind": "List", "items": found}))
+        case "yaml":
+            output.raw(as_yaml(*found))
+        case "name":
+            output.lines(f"flinkjob.flinkjob.dev/{each['metadata']['name']}" for each in found)
+        case _ if not found:
+            where = "in any namespace" if everywhere else f"in namespace {session.namespace}"
+            output.progress(f"There are no FlinkJobs {where}.")
+        case _:
+            jobs = [parse_job(each) for each in found]
+            output.lines(fleet(jobs, now(), wide=form == "wide", namespaces=everywhere))

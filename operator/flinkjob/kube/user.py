@@ -1,0 +1,237 @@
+"""The API server as a person sees it: with the person's own kubeconfig, context, namespace and rights.
+
+Used by the command line alone. Unlike the operator it gives up soon, and creates and patches whole manifests. Through
+`service` it also reads what a Service of the cluster answers, by the API server's proxy.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+from kubernetes.aio import config
+
+from flinkjob.api.constants import API_VERSION
+from flinkjob.kube.connection import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, SERVICE_ACCOUNT, Bounds, Connection, path_of
+from flinkjob.kube.errors import Gone, KubeUnavailable, NotServed
+from flinkjob.kube.kinds import Kind
+
+# The package has no usable types of its own.
+_config: Any = config
+
+PATIENCE = Bounds(connections=8, seconds=15.0, attempts=2)
+"""A person waits in front of a terminal."""
+PAGE_SIZE = 500
+USUAL_NAMESPACE = "default"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Access:
+    """Which API server, and which part of it.
+
+    Attributes:
+        kubeconfig: a file; None: what KUBECONFIG names, else ~/.kube/config, else the Pod's ServiceAccount.
+        context: one of the kubeconfig; None: its current one.
+        namespace: None: that of the context.
+    """
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+    namespace: str | None = None
+
+
+class UserClient:
+    """One API server. An async context manager."""
+
+    def __init__(self, connection: Connection, namespace: str) -> None:
+        self._api = connection
+        self.namespace = namespace
+
+    @classmethod
+    async def connect(cls, access: Access) -> Self:
+        """Reads credentials; nothing is sent yet.
+
+        Raises:
+            KubeUnavailable: there are none that can be used.
+        """
+        file = _file(access)
+        connection = await Connection.open(file, bounds=PATIENCE, context=access.context)
+        return cls(connection, access.namespace or _namespace_of(file, access.context))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._api.close()
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any]:
+        """One object.
+
+        Raises:
+            Gone: there is none.
+            NotServed: the CRDs are not installed.
+        """
+        path = path_of(kind.plural, group_version=API_VERSION, namespace=namespace, name=name)
+        try:
+            return await self._api.request("get", kind.plural, path, subject=f"{namespace}/{name}")
+        except Gone as gone:
+            await self._served(gone)
+            raise
+
+    async def all(self, kind: Kind, namespace: str | None, fields: str = "") -> list[dict[str, Any]]:
+        """All objects of a kind, of all namespaces where None; `fields` selects by values of fields.
+
+        Raises:
+            NotServed: the CRDs are not installed.
+        """
+        path = path_of(kind.plural, group_version=API_VERSION, namespace=namespace)
+        try:
+            items = await self._items(kind.plural, path, namespace or "", {"fieldSelector": fields} if fields else {})
+        except Gone as gone:
+            await self._served(gone)
+            raise
+        # a list leaves these out of its items
+        return [{"apiVersion": API_VERSION, "kind": kind.kind, **item} for item in items]
+
+    async def events(self, namespace: str, name: str) -> list[dict[str, Any]]:
+        """The Events about all objects of this name."""
+        path = path_of("events", group_version="v1", namespace=namespace)
+        return await self._items("events", path, namespace, {"fieldSelector": f"involvedObject.name={name}"})
+
+    async def revisions(self, namespace: str, selector: str) -> list[dict[str, Any]]:
+        """The ControllerRevisions that a selector of labels matches."""
+        path = path_of("controllerrevisions", group_version="apps/v1", namespace=namespace)
+        return await self._items("controllerrevisions", path, namespace, {"labelSelector": selector})
+
+    async def patch(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        change: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        *,
+        dry_run: bool,
+    ) -> dict[str, Any]:
+        """Changes an object by a merge patch, or where the change is a list by a JSON patch; returns it as it then is."""
+        path = path_of(kind.plural, group_version=API_VERSION, namespace=namespace, name=name)
+        merges = isinstance(change, Mapping)
+        body: Any = dict(change) if isinstance(change, Mapping) else list(change)
+        return await self._api.request(
+            "patch",
+            kind.plural,
+            path,
+            subject=f"{namespace}/{name}",
+            query=_query(dry_run),
+            body=body,
+            content_type=MERGE_PATCH if merges else JSON_PATCH,
+        )
+
+    async def create(self, body: Mapping[str, Any], *, dry_run: bool) -> dict[str, Any]:
+        """Creates a FlinkJob or FlinkSavepoint; its metadata name the namespace."""
+        kind = next(each for each in Kind if each.kind == body["kind"])
+        meta = body["metadata"]
+        path = path_of(kind.plural, group_version=API_VERSION, namespace=meta["namespace"])
+        subject = f"{meta['namespace']}/{meta.get('name') or meta.get('generateName')}"
+        query = _query(dry_run) | {"fieldValidation": "Strict"}
+        return await self._api.request("create", kind.plural, path, subject=subject, query=query, body=dict(body))
+
+    async def check(self, body: Mapping[str, Any]) -> None:
+        """Lets the API server check a manifest as if it were applied; nothing is stored.
+
+        Raises:
+            KubeRejected: it is refused, and why.
+        """
+        kind = next(each for each in Kind if each.kind == body["kind"])
+        meta = body["metadata"]
+        namespace = meta.get("namespace") or self.namespace
+        name = meta.get("name") or f"{meta['generateName']}x"
+        path = path_of(kind.plural, group_version=API_VERSION, namespace=namespace, name=name)
+        query = {"dryRun": "All", "fieldManager": "kubectl-flinkjob", "force": "true", "fieldValidation": "Strict"}
+        whole = {**body, "metadata": {**meta, "namespace": namespace, "name": name}}
+        await self._api.request(
+            "patch", kind.plural, path, subject=f"{namespace}/{name}", query=query, body=whole, content_type=APPLY_PATCH
+        )
+
+    def service(self, namespace: str, name: str, port: int, scheme: str) -> tuple[httpx.AsyncClient, str]:
+        """A client whose requests the API server sends on to a Service, and the address to use with it."""
+        to = quote(f"{scheme}:{name}:{port}" if scheme == "https" else f"{name}:{port}", safe=":")
+        base = f"http://api-server/api/v1/namespaces/{quote(namespace, safe='')}/services/{to}/proxy"
+        return httpx.AsyncClient(transport=_Proxied(self._api)), base
+
+    async def _items(
+        self, resource: str, path: str, subject: str, selection: Mapping[str, str]
+    ) -> list[dict[str, Any]]:
+        query = {"limit": str(PAGE_SIZE), **selection}
+        items: list[dict[str, Any]] = []
+        while True:
+            page = await self._api.request("list", resource, path, subject=subject, query=query)
+            items += page.get("items") or []
+            token = (page.get("metadata") or {}).get("continue")
+            if not token:
+                return items
+            query["continue"] = token
+
+    async def _served(self, gone: Gone) -> None:
+        """Finds out whether the kinds are missing rather than an object."""
+        try:
+            await self._api.request("get", "apiresources", f"/apis/{API_VERSION}", subject=API_VERSION)
+        except Gone:
+            text = f"this cluster does not serve {API_VERSION}: the CRDs of flinkjob-operator are not installed"
+            raise NotServed(gone.code, text) from gone
+
+
+class _Proxied(httpx.AsyncBaseTransport):
+    """Sends reads through the connection to the API server, with its credentials."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._api = connection
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        status, body = await self._api.read(request.url.raw_path.decode())
+        return httpx.Response(status, content=body, request=request)
+
+
+def _query(dry_run: bool) -> dict[str, str]:
+    return {"dryRun": "All"} if dry_run else {}
+
+
+def _file(access: Access) -> Path | None:
+    """The kubeconfig to read; None: what the Pod has."""
+    if access.kubeconfig is None and _in_pod():
+        return None
+    file = access.kubeconfig or _usual_file()
+    if not any(Path(each).is_file() for each in str(file).split(os.pathsep)):
+        raise KubeUnavailable("credentials", f"no cluster is named: there is no kubeconfig {file}")
+    return file
+
+
+def _usual_file() -> Path:
+    """The kubeconfig that kubectl reads; KUBECONFIG may name several, which the package merges."""
+    named = os.environ.get("KUBECONFIG", "")
+    return Path(named) if named else Path.home() / ".kube" / "config"
+
+
+def _in_pod() -> bool:
+    """Whether there is a ServiceAccount and no kubeconfig, which comes first for a person."""
+    usual = os.environ.get("KUBECONFIG") or (Path.home() / ".kube" / "config").is_file()
+    return not usual and (SERVICE_ACCOUNT / "token").is_file()
+
+
+def _namespace_of(file: Path | None, context: str | None) -> str:
+    """The namespace of a context; `default` where it names none."""
+    if file is None:
+        try:
+            return (SERVICE_ACCOUNT / "namespace").read_text().strip()
+        except OSError:
+            return USUAL_NAMESPACE
+    try:
+        contexts, current = _config.list_kube_config_contexts(str(file))
+    except (_config.ConfigException, OSError, TypeError) as error:
+        raise KubeUnavailable("credentials", f"no usable Kubernetes credentials: {error}") from error
+    chosen = next((each for each in contexts if each["name"] == context), current)
+    return (chosen.get("context") or {}).get("namespace") or USUAL_NAMESPACE

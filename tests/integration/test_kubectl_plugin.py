@@ -1,0 +1,221 @@
+"""`kubectl flinkjob` as a person uses it: against a real API server, a real Flink and the operator, by its console script.
+
+One job lives through the module's story, since each run of a job costs seconds; the exit codes are those that scripts see.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from deploy.local.controlplane import ControlPlane
+from tests.support.integration import Lab, submission
+
+pytestmark = [pytest.mark.kube, pytest.mark.flink]
+
+SCRIPT = Path(sys.executable).with_name("kubectl-flinkjob")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """The console script with a kubeconfig, in a namespace."""
+
+    kubeconfig: Path
+    namespace: str
+
+    def run(self, *arguments: str, stdin: str = "", where: bool = True) -> subprocess.CompletedProcess[str]:
+        """Runs a command to its end."""
+        place = ("--namespace", self.namespace) if where else ()
+        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "COLUMNS": "200"}
+        command = [str(SCRIPT), *arguments, *place]
+        return subprocess.run(
+            command, capture_output=True, text=True, input=stdin, env=environment, timeout=120, check=False
+        )
+
+    def good(self, *arguments: str, stdin: str = "", where: bool = True) -> str:
+        """What a command prints that ends well."""
+        done = self.run(*arguments, stdin=stdin, where=where)
+        assert done.returncode == 0, f"{arguments}: {done.returncode}: {done.stdout}{done.stderr}"
+        assert "\x1b" not in done.stdout + done.stderr, "no colours where nobody looks"
+        return done.stdout
+
+    def bad(self, code: int, *arguments: str, stdin: str = "") -> str:
+        """The one line that a command says which fails."""
+        done = self.run(*arguments, stdin=stdin)
+        assert done.returncode == code, f"{arguments}: {done.returncode}: {done.stdout}{done.stderr}"
+        lines = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+        assert len(lines) == 1, done.stderr
+        assert "Traceback" not in done.stderr
+        return lines[0].removeprefix("Error: ")
+
+
+@pytest.fixture
+def plugin(lab: Lab) -> Plugin:
+    """As administrator, in the shared namespace."""
+    return Plugin(lab.kube.kubeconfig, lab.namespace)
+
+
+def test_a_job_is_looked_at_and_taken_through_its_life(lab: Lab, plugin: Plugin) -> None:
+    manifest = lab.start("plug")
+    first = submission(lab.get("plug"))
+    lab.checkpointed(first["jobId"], 2)
+    screen = plugin.good("status", "plug")
+    assert re.search(r"Ready: +Running: 2 tasks are running", screen)
+    assert re.search(r"Run: +1 \(Initial\), up \d+s, job " + first["jobId"], screen)
+    assert f"Flink data: directly, at {lab.flink.url}" in screen
+    rows = re.findall(r"^  .+ 1 RUNNING +(\S+) +(\S+)$", screen, re.MULTILINE)
+    assert len(rows) == 2, screen
+    assert any(share.endswith("%") for row in rows for share in row), screen
+    assert re.search(r"#\d+ +[█▏▎▍▌▋▊▉]+ +\d+ms", screen), screen
+    assert re.search(r"run 1 +live since", screen), screen
+
+    made = plugin.good("savepoint", "plug", "--name", "plug-by-hand", "--wait", "--timeout", "60s")
+    taken = lab.savepoint_phase("plug-by-hand", "Completed")["status"]["location"]
+    assert made.splitlines()[-1] == f"plug-by-hand: savepoint {taken}"
+
+    assert "would be asked for: to be suspended" in plugin.good("suspend", "plug", "--dry-run")
+    assert lab.get("plug")["spec"]["state"] == "Running"
+    assert "Suspended" in plugin.good("suspend", "plug", "--wait", "--timeout", "60s").splitlines()[-1]
+    assert lab.live_jobs("plug") == []
+    assert plugin.bad(1, "suspend", "plug").startswith("plug is wanted Suspended already")
+    assert (
+        plugin.good("resume", "plug", "--wait", "--timeout", "60s").splitlines()[-1].startswith("plug: run 2: Running")
+    )
+    assert submission(lab.get("plug"))["restoredFrom"]
+
+    changed = plugin.good("rescale", "plug", "2", "--wait", "--timeout", "60s").splitlines()[-1]
+    assert changed.startswith("plug: run 3: Running: 4 tasks"), changed
+    lab.runs_with(submission(lab.get("plug"))["jobId"], 2, 2)
+
+    arguments = [*manifest["spec"]["args"], "--rate", "150"]
+    lab.kube.patch("FlinkJob", lab.namespace, "plug", {"spec": {"args": arguments}})
+    lab.running("plug", 4)
+    older = plugin.good("diff", "plug", "3")
+    assert "+- '150'" in older
+    assert (
+        plugin.good("rollback", "plug", "--wait", "--timeout", "60s")
+        .splitlines()[-1]
+        .startswith("plug: run 5: Running")
+    )
+    assert lab.get("plug")["spec"]["args"] == manifest["spec"]["args"]
+    assert plugin.good("diff", "plug").startswith("the spec is that of revision")
+
+    history = plugin.good("history", "plug")
+    assert re.search(r"^ +5 +live", history, re.MULTILINE)
+    assert "Submitted" in plugin.good("events", "plug")
+    assert "plug-by-hand" in plugin.good("status", "plug")
+    stopped = plugin.good("stop", "plug", "--name", "plug-stop", "--wait", "--timeout", "60s")
+    assert "plug-stop: savepoint " in stopped
+    lab.wait("plug", lambda job: "hold" in job["status"], "held")
+    assert (
+        plugin.good("resume", "plug", "--wait", "--timeout", "60s").splitlines()[-1].startswith("plug: run 6: Running")
+    )
+    assert "Cancelled" in plugin.good("cancel", "plug", "--wait", "--timeout", "60s").splitlines()[-1]
+    lab.exactly_once("plug")
+
+
+def test_jobs_are_listed_in_each_format(lab: Lab, plugin: Plugin) -> None:
+    lab.apply(lab.job("plug-a", state="Suspended"))
+    lab.apply(lab.job("plug-b", state="Suspended"))
+    lab.phase("plug-a", "Suspended")
+    lab.phase("plug-b", "Suspended")
+    table = plugin.good("get", "plug-a", "plug-b")
+    assert [line.split()[:3] for line in table.splitlines()] == [
+        ["NAME", "READY", "PHASE"],
+        ["plug-a", "True", "Suspended"],
+        ["plug-b", "True", "Suspended"],
+    ]
+    everywhere = plugin.good("get", "-A", where=False)
+    assert re.search(rf"^{lab.namespace} +plug-a ", everywhere, re.MULTILINE)
+    assert "MESSAGE" in plugin.good("get", "-o", "wide")
+    assert plugin.good("get", "plug-a", "-o", "name") == "flinkjob.flinkjob.dev/plug-a\n"
+    as_json = json.loads(plugin.good("get", "plug-a", "-o", "json"))["items"]
+    as_yaml = list(yaml.safe_load_all(plugin.good("get", "plug-a", "-o", "yaml")))
+    assert [each["metadata"]["name"] for each in as_json] == ["plug-a"]
+    assert as_yaml[0]["spec"] == as_json[0]["spec"] == lab.get("plug-a")["spec"]
+
+
+def test_what_cannot_be_done_is_said_in_one_line(
+    lab: Lab, plugin: Plugin, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    lab.apply(lab.job("plug-c", state="Suspended"))
+    lab.phase("plug-c", "Suspended")
+    assert plugin.bad(1, "status", "plug-cc") == (
+        f"there is no FlinkJob plug-cc in namespace {lab.namespace}; did you mean plug-c?"
+    )
+    assert plugin.bad(2, "rescale", "plug-c", "many").endswith("See kubectl flinkjob rescale --help")
+    assert plugin.bad(2, "savepoint", "plug-c", "--wait", "--timeout", "soon").startswith("--timeout: not a duration")
+    assert plugin.bad(1, "stop", "plug-c") == "plug-c has no running job to stop"
+    waited = plugin.bad(3, "savepoint", "plug-c", "--name", "plug-never", "--wait", "--timeout", "1s")
+    assert waited.startswith("plug-never: not reached within 1 s")
+
+    nobody = control_plane.write_kubeconfig(tmp_path / "nobody", "no-such-token", lab.namespace)
+    refused = Plugin(nobody, lab.namespace).bad(1, "get")
+    assert "the API server does not accept the credentials: HTTP 401" in refused
+    viewer = viewer_of(lab, control_plane, tmp_path)
+    assert "plug-c" in viewer.good("get")
+    denied = viewer.bad(1, "resume", "plug-c")
+    assert denied.startswith(f"patch flinkjobs {lab.namespace}/plug-c: ")
+    assert "cannot patch resource" in denied
+    assert lab.get("plug-c")["spec"]["state"] == "Suspended"
+
+
+def viewer_of(lab: Lab, control_plane: ControlPlane, directory: Path) -> Plugin:
+    """Somebody who may only look, by the role that the manifests add to `view`."""
+    name, group = "plug-viewer", "rbac.authorization.k8s.io"
+    control_plane.kubectl("create", "serviceaccount", name, "-n", lab.namespace)
+    role = {"apiGroup": group, "kind": "ClusterRole", "name": "flinkjob-operator-view"}
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": lab.namespace}
+    meta = {"name": name, "namespace": lab.namespace}
+    body = {
+        "apiVersion": f"{group}/v1",
+        "kind": "RoleBinding",
+        "metadata": meta,
+        "roleRef": role,
+        "subjects": [subject],
+    }
+    control_plane.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(body))
+    file = control_plane.service_account_kubeconfig(lab.namespace, name, directory / "viewer")
+    return Plugin(file, lab.namespace)
+
+
+def test_what_argo_cd_sets_is_set_back_and_that_is_said(lab: Lab, plugin: Plugin, control_plane: ControlPlane) -> None:
+    manifest = lab.job("plug-git", state="Suspended")
+    manifest["metadata"]["annotations"] = {
+        "argocd.argoproj.io/tracking-id": "shop:flinkjob.dev/FlinkJob:shared/plug-git"
+    }
+    lab.names.append("plug-git")
+    command = ("apply", "--server-side", "--field-manager=argocd-controller", "-f", "-")
+    control_plane.kubectl(*command, stdin=yaml.safe_dump(manifest))
+    lab.phase("plug-git", "Suspended")
+    done = plugin.run("resume", "plug-git", "--dry-run")
+    assert done.returncode == 0
+    assert done.stderr == (
+        "Warning: Argo CD (application shop) applies this object and sets it back when it syncs: "
+        "change spec.state in the manifest in Git\n"
+    )
+    scaled = plugin.run("rescale", "plug-git", "2")
+    assert (scaled.returncode, scaled.stderr) == (0, ""), "Git does not set the parallelism"
+    assert lab.get("plug-git")["spec"]["parallelism"] == 2
+
+
+def test_manifests_are_checked_by_the_api_server(lab: Lab, plugin: Plugin) -> None:
+    good, bad = lab.job("plug-new"), lab.job("plug-bad", parallelism=0)
+    both = yaml.safe_dump_all([good, bad])
+    offline = plugin.run("validate", "-f", "-", stdin=both)
+    assert offline.returncode == 1
+    assert "FlinkJob plug-bad: spec.parallelism: Input should be greater than or equal to 1" in offline.stdout
+    assert plugin.run("validate", "-f", "-", "--server", stdin=yaml.safe_dump(good)).returncode == 0
+    assert lab.kube.get("FlinkJob", lab.namespace, "plug-new") is None
+    unknown = good | {"metadata": {"name": "plug-new", "namespace": "nowhere"}}
+    refused = plugin.run("validate", "-f", "-", "--server", stdin=yaml.safe_dump(unknown))
+    assert refused.returncode == 1
+    assert "nowhere" in refused.stdout
