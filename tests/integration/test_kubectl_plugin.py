@@ -5,6 +5,7 @@ One job lives through the module's story, since each run of a job costs seconds;
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import pytest
 import yaml
 
 from deploy.local.controlplane import ControlPlane
+from flinkjob.cli.main import run
 from tests.support.integration import Lab, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
@@ -32,13 +34,22 @@ class Plugin:
     namespace: str
 
     def run(self, *arguments: str, stdin: str = "", where: bool = True) -> subprocess.CompletedProcess[str]:
-        """Runs a command to its end."""
-        place = ("--namespace", self.namespace) if where else ()
+        """Runs a command to its end, as the console script does; in this process, since a new one costs seconds."""
+        out, err = io.StringIO(), io.StringIO()
+        command = [*arguments, *(("--namespace", self.namespace) if where else ())]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("KUBECONFIG", str(self.kubeconfig))
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+            patch.setattr(sys, "stdout", out)
+            patch.setattr(sys, "stderr", err)
+            code = run(command)
+        return subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
+
+    def script(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs the console script itself."""
         environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "COLUMNS": "200"}
-        command = [str(SCRIPT), *arguments, *place]
-        return subprocess.run(
-            command, capture_output=True, text=True, input=stdin, env=environment, timeout=120, check=False
-        )
+        command = [str(SCRIPT), *arguments, "-n", self.namespace]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
 
     def good(self, *arguments: str, stdin: str = "", where: bool = True) -> str:
         """What a command prints that ends well."""
@@ -132,6 +143,11 @@ def test_jobs_are_listed_in_each_format(lab: Lab, plugin: Plugin) -> None:
         ["NAME", "READY", "PHASE"],
         ["plug-a", "True", "Suspended"],
         ["plug-b", "True", "Suspended"],
+    ]
+    script = plugin.script("get", "plug-a", "plug-b")
+    assert (script.returncode, script.stderr) == (0, "")
+    assert [line.split()[:3] for line in script.stdout.splitlines()] == [
+        line.split()[:3] for line in table.splitlines()
     ]
     everywhere = plugin.good("get", "-A", where=False)
     assert re.search(rf"^{lab.namespace} +plug-a ", everywhere, re.MULTILINE)

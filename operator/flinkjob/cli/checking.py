@@ -13,7 +13,9 @@ from flinkjob.cli.errors import Code, WrongUsage
 from flinkjob.cli.explain import all_words
 from flinkjob.cli.explain import explain as explained
 from flinkjob.cli.manifests import Manifest, read
-from flinkjob.cli.output import Output
+from flinkjob.cli.migrate.report import migrate as translated
+from flinkjob.cli.migrate.report import needs_a_person, report
+from flinkjob.cli.output import Output, as_yaml
 from flinkjob.cli.session import Context, Kubeconfig, Namespace
 from flinkjob.cli.validate import Finding, findings, is_ours
 from flinkjob.kube.errors import Gone, KubeRejected
@@ -60,6 +62,21 @@ def validate(
     return Code.FAILED if wrong else Code.DONE
 
 
+def migrate(filename: Files) -> Code:
+    """Translate manifests of other Flink operators: the results to the standard output, a report to the standard error."""
+    output = Output()
+    done = [one for each in read(*filename) if (one := translated(each)) is not None]
+    if not done:
+        raise WrongUsage(
+            "there is no FlinkSessionJob, FlinkDeployment, FlinkStateSnapshot or FlinkCluster in what was given"
+        )
+    bodies = [body for each in done for body in each.made]
+    if bodies:
+        output.raw(as_yaml(*bodies))
+    output.report(report(done))
+    return Code.FAILED if needs_a_person(done) else Code.DONE
+
+
 async def _ask(access: Access, manifests: Sequence[Manifest]) -> list[Finding]:
     """What the API server finds wrong."""
     found = []
@@ -74,4 +91,4 @@ async def _ask(access: Access, manifests: Sequence[Manifest]) -> list[Finding]:
     return found
 
 
-COMMANDS: dict[str, Callable[..., Any]] = {"explain": explain, "validate": validate}
+COMMANDS: dict[str, Callable[..., Any]] = {"explain": explain, "validate": validate, "migrate": migrate}

@@ -53,6 +53,11 @@ class Output:
         """What is waited for."""
         _print(self._err, Text(visible(line), FAINT))
 
+    def report(self, lines: Iterable[Text]) -> None:
+        """What a person reads beside the results."""
+        for line in lines:
+            _print(self._err, line)
+
     def failure(self, line: Text) -> None:
         """Why a command failed."""
         _print(self._err, line)

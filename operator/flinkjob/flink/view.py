@@ -4,7 +4,7 @@ Used by the command line. Invariants as in `client`: only reads here, and an err
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -16,6 +16,8 @@ from flinkjob.flink.client import FlinkClient
 from flinkjob.flink.rest import LARGE_BYTES
 from flinkjob.flink.values import Count, Many, Name, Word
 
+PAUSES = (0.3, 0.7, 1.0)
+"""Seconds between questions for numbers that Flink has to fetch first."""
 MOST_VERTICES = 40
 """So many vertices are asked for their load."""
 BUSY_METRIC, BACKPRESSURE_METRIC = "busyTimeMsPerSecond", "backPressuredTimeMsPerSecond"
@@ -76,8 +78,7 @@ class FlinkView(FlinkClient):
         if not answer.ok:
             raise self._rest.refusal(answer)
         found = self._rest.parse(_JOB, answer).vertices
-        asked = [self._loads(job_id, each.id) for each in found[:MOST_VERTICES]]
-        loads: list[Mapping[str, float | None]] = [*await asyncio.gather(*asked), *({} for _ in found[MOST_VERTICES:])]
+        loads = [*await self._all_loads(job_id, found[:MOST_VERTICES]), *({} for _ in found[MOST_VERTICES:])]
         return tuple(
             Vertex(
                 name=each.name,
@@ -88,6 +89,15 @@ class FlinkView(FlinkClient):
             )
             for each, load in zip(found, loads, strict=True)
         )
+
+    async def _all_loads(self, job_id: str, vertices: Sequence[_Vertex]) -> list[dict[str, float | None]]:
+        """How busy each vertex is. Flink fetches these numbers only once somebody asks, and answers without them first."""
+        for pause in (*PAUSES, None):
+            loads = await asyncio.gather(*(self._loads(job_id, each.id) for each in vertices))
+            if pause is None or any(loads):
+                return loads
+            await asyncio.sleep(pause)
+        raise AssertionError
 
     async def _loads(self, job_id: str, vertex: str) -> dict[str, float | None]:
         path = f"/jobs/{segment(job_id)}/vertices/{segment(vertex)}/subtasks/metrics"
