@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from flinkjob.cli.completing import SCRIPT
 from flinkjob.cli.errors import Code, WrongUsage
 from flinkjob.cli.explain import all_words
 from flinkjob.cli.explain import explain as explained
@@ -77,6 +78,12 @@ def migrate(filename: Files) -> Code:
     return Code.FAILED if needs_a_person(done) else Code.DONE
 
 
+def completion() -> Code:
+    """Print the program by which kubectl completes this plugin; its head says where to put it."""
+    Output().raw(SCRIPT)
+    return Code.DONE
+
+
 async def _ask(access: Access, manifests: Sequence[Manifest]) -> list[Finding]:
     """What the API server finds wrong."""
     found = []
@@ -91,4 +98,9 @@ async def _ask(access: Access, manifests: Sequence[Manifest]) -> list[Finding]:
     return found
 
 
-COMMANDS: dict[str, Callable[..., Any]] = {"explain": explain, "validate": validate, "migrate": migrate}
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "explain": explain,
+    "validate": validate,
+    "migrate": migrate,
+    "completion": completion,
+}

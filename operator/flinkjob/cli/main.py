@@ -6,11 +6,13 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import typer
 from rich.text import Text
 
 from flinkjob.cli import acting, checking, reading
+from flinkjob.cli.completing import candidates, names_of
 from flinkjob.cli.errors import Code, CommandFailed
 from flinkjob.cli.output import Output
 from flinkjob.cli.session import Command, on_cluster
@@ -19,6 +21,7 @@ from flinkjob.core.errors import FlinkJobError
 
 PROGRAM = "kubectl flinkjob"
 INTERRUPTED = 130
+COMPLETE = "__complete"
 
 app = typer.Typer(
     name=PROGRAM,
@@ -53,6 +56,9 @@ for name, command in COMMANDS.items():
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command; returns its exit code."""
+    if arguments[:1] == [COMPLETE]:
+        Output().raw("\n".join(candidates(arguments[1:], _described(), names_of)) + "\n")
+        return Code.DONE
     try:
         result = app(args=list(arguments) or ["--help"], prog_name=PROGRAM, standalone_mode=False)
     except typer.Exit as ended:
@@ -70,6 +76,23 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing reads on: Python need not say so
         return Code.DONE
     return int(result or Code.DONE)
+
+
+def _described() -> dict[str, tuple[str, dict[str, str]]]:
+    """Each command with what it does and its options."""
+    found: Any = typer.main.get_command(app)
+    return {
+        name: (
+            command.get_short_help_str(),
+            {
+                f"{option}{'' if getattr(each, 'is_flag', False) else '='}": getattr(each, "help", "") or ""
+                for each in command.params
+                for option in each.opts
+                if option.startswith("-")
+            },
+        )
+        for name, command in found.commands.items()
+    }
 
 
 def _say(message: str, code: Code) -> int:
