@@ -1,6 +1,6 @@
-"""`kubectl flinkjob` as a person uses it: against a real API server, a real Flink and the operator, by its console script.
+"""`kubectl flinkjob` as a person uses it, against a real API server, a real Flink and the operator.
 
-One job lives through the module's story, since each run of a job costs seconds; the exit codes are those that scripts see.
+One job lives through all examples of the plugin's page, since each run of a job costs seconds.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from tests.support.integration import Lab, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
+PAGE = Path(__file__).parents[2] / "docs" / "kubectl.md"
+SOURCES = Path(__file__).parents[1] / "unit" / "cli" / "sources"
+WITHOUT_CLUSTER = ("--help", "completion", "explain", "migrate")
 SCRIPT = Path(sys.executable).with_name("kubectl-flinkjob")
 
 
@@ -74,63 +78,89 @@ def plugin(lab: Lab) -> Plugin:
     return Plugin(lab.kube.kubeconfig, lab.namespace)
 
 
-def test_a_job_is_looked_at_and_taken_through_its_life(lab: Lab, plugin: Plugin) -> None:
+class Page:
+    """The examples of docs/kubectl.md, one after another, about a job of this module."""
+
+    def __init__(self, plugin: Plugin, directory: Path) -> None:
+        blocks = re.findall(r"^```\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+        lines = [line for block in blocks for line in block.splitlines() if line.startswith("kubectl flinkjob ")]
+        self.left = [line.removeprefix("kubectl flinkjob ").replace("clicks", "plug") for line in lines]
+        self._plugin, self._directory = plugin, directory
+
+    def next(self, verb: str) -> str:
+        """What the next example prints, which begins so and ends well."""
+        command, _, file = self.left.pop(0).partition(" > ")
+        assert command.startswith(verb), command
+        words = [str(self._directory / word) if word.endswith(".yaml") else word for word in shlex.split(command)]
+        printed = self._plugin.good(*words, where=words[0] not in WITHOUT_CLUSTER and "-A" not in words)
+        if file:
+            (self._directory / file).write_text(printed)
+        return printed
+
+
+def test_the_page_leads_a_job_through_its_life(lab: Lab, plugin: Plugin, tmp_path: Path) -> None:
+    """Every example of the page is run, in its order, and does what the page says."""
+    page = Page(plugin, tmp_path)
     manifest = lab.start("plug")
     first = submission(lab.get("plug"))
     lab.checkpointed(first["jobId"], 2)
-    screen = plugin.good("status", "plug")
-    assert re.search(r"Ready: +Running: 2 tasks are running", screen)
-    assert re.search(r"Run: +1 \(Initial\), up \d+s, job " + first["jobId"], screen)
+    assert "Look at FlinkJobs" in page.next("--help")
+    assert page.next("completion").startswith("#!/bin/sh")
+    assert re.search(r"^plug +True +Running +1 ", page.next("get"), re.MULTILINE)
+    assert re.search(rf"^{lab.namespace} +plug +True ", page.next("get -A -o wide"), re.MULTILINE)
+    assert yaml.safe_load(page.next("get plug -o yaml"))["metadata"]["name"] == "plug"
+    screen = page.next("status")
+    assert re.search(r"Ready: +Running: 2 tasks are running", screen), screen
+    assert re.search(r"Run: +1 \(Initial\), up \d+s, job " + first["jobId"], screen), screen
     assert f"Flink data: directly, at {lab.flink.url}" in screen
     rows = re.findall(r"^  .+ 1 RUNNING +(\S+) +(\S+)$", screen, re.MULTILINE)
     assert len(rows) == 2, screen
     assert any(share.endswith("%") for row in rows for share in row), screen
     assert re.search(r"#\d+ +[█▏▎▍▌▋▊▉]+ +\d+ms", screen), screen
     assert re.search(r"run 1 +live since", screen), screen
+    assert page.next("exceptions").startswith("no failure is known")
+    assert "Submitted" in page.next("events")
+    assert re.search(r"^ +1 +live", page.next("history"), re.MULTILINE)
+    assert page.next("diff").startswith("the spec is that of revision")
+    assert "at least 3 times within 10 minutes" in page.next("explain")
 
-    made = plugin.good("savepoint", "plug", "--name", "plug-by-hand", "--wait", "--timeout", "60s")
-    taken = lab.savepoint_phase("plug-by-hand", "Completed")["status"]["location"]
-    assert made.splitlines()[-1] == f"plug-by-hand: savepoint {taken}"
-
-    assert "would be asked for: to be suspended" in plugin.good("suspend", "plug", "--dry-run")
+    made = page.next("savepoint").splitlines()
+    name = made[-1].split(":")[0]
+    assert made[-1] == f"{name}: savepoint {lab.savepoint_phase(name, 'Completed')['status']['location']}"
+    assert "would be asked for: to be suspended" in page.next("suspend")
     assert lab.get("plug")["spec"]["state"] == "Running"
-    assert "Suspended" in plugin.good("suspend", "plug", "--wait", "--timeout", "60s").splitlines()[-1]
+    assert last(page.next("suspend")).startswith("plug: Suspended: savepoint ")
     assert lab.live_jobs("plug") == []
     assert plugin.bad(1, "suspend", "plug").startswith("plug is wanted Suspended already")
-    assert (
-        plugin.good("resume", "plug", "--wait", "--timeout", "60s").splitlines()[-1].startswith("plug: run 2: Running")
-    )
-    assert submission(lab.get("plug"))["restoredFrom"]
-
-    changed = plugin.good("rescale", "plug", "2", "--wait", "--timeout", "60s").splitlines()[-1]
-    assert changed.startswith("plug: run 3: Running: 4 tasks"), changed
+    assert last(page.next("resume")).startswith("plug: run 2: Running")
+    assert last(page.next("restart")).startswith("plug: run 3: Running")
+    assert last(page.next("rescale")).startswith("plug: run 4: Running: 4 tasks")
     lab.runs_with(submission(lab.get("plug"))["jobId"], 2, 2)
 
-    arguments = [*manifest["spec"]["args"], "--rate", "150"]
-    lab.kube.patch("FlinkJob", lab.namespace, "plug", {"spec": {"args": arguments}})
-    lab.running("plug", 4)
-    older = plugin.good("diff", "plug", "3")
-    assert "+- '150'" in older
-    assert (
-        plugin.good("rollback", "plug", "--wait", "--timeout", "60s")
-        .splitlines()[-1]
-        .startswith("plug: run 5: Running")
-    )
+    lab.kube.patch("FlinkJob", lab.namespace, "plug", {"spec": {"args": [*manifest["spec"]["args"], "--rate", "150"]}})
+    lab.running("plug", 5)
+    assert "+- '150'" in plugin.good("diff", "plug", "4")
+    assert last(page.next("rollback")).startswith("plug: run 6: Running")
     assert lab.get("plug")["spec"]["args"] == manifest["spec"]["args"]
-    assert plugin.good("diff", "plug").startswith("the spec is that of revision")
-
-    history = plugin.good("history", "plug")
-    assert re.search(r"^ +5 +live", history, re.MULTILINE)
-    assert "Submitted" in plugin.good("events", "plug")
-    assert "plug-by-hand" in plugin.good("status", "plug")
-    stopped = plugin.good("stop", "plug", "--name", "plug-stop", "--wait", "--timeout", "60s")
-    assert "plug-stop: savepoint " in stopped
+    assert re.search(r"plug-\d+-\d+: savepoint ", last(page.next("stop")))
     lab.wait("plug", lambda job: "hold" in job["status"], "held")
-    assert (
-        plugin.good("resume", "plug", "--wait", "--timeout", "60s").splitlines()[-1].startswith("plug: run 6: Running")
-    )
-    assert "Cancelled" in plugin.good("cancel", "plug", "--wait", "--timeout", "60s").splitlines()[-1]
+    assert last(plugin.good("resume", "plug", "--wait")).startswith("plug: run 7: Running")
+    assert last(page.next("cancel")).startswith("plug: Cancelled")
     lab.exactly_once("plug")
+
+    (tmp_path / "plug.yaml").write_text(yaml.safe_dump(manifest))
+    usable = next(yaml.safe_load_all((SOURCES / "session-jobs.yaml").read_text()))
+    (tmp_path / "flinksessionjob.yaml").write_text(yaml.safe_dump(usable))
+    page.next("validate")
+    page.next("validate")
+    assert "kind: FlinkJob" in page.next("migrate")
+    plugin.good("validate", "--server", "-f", str(tmp_path / "flinkjob.yaml"))
+    assert page.left == []
+
+
+def last(printed: str) -> str:
+    """The last line."""
+    return printed.splitlines()[-1]
 
 
 def test_jobs_are_listed_in_each_format(lab: Lab, plugin: Plugin) -> None:
