@@ -10,8 +10,11 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +22,8 @@ import pytest
 import yaml
 
 from deploy.local.controlplane import ControlPlane
-from flinkjob.cli.main import run
+from flinkjob.cli.main import INTERRUPTED, run
+from tests.support.byhand import run_by_hand
 from tests.support.integration import Lab, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
@@ -54,6 +58,21 @@ class Plugin:
         environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "COLUMNS": "200"}
         command = [str(SCRIPT), *arguments, "-n", self.namespace]
         return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+
+    @contextmanager
+    def watching(self, *arguments: str) -> Iterator[Iterator[str]]:
+        """The lines that the console script goes on printing, until it is interrupted; it then ends as kubectl does."""
+        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
+        command = [str(SCRIPT), *arguments, "-n", self.namespace]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            yield iter(process.stdout)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == INTERRUPTED
+            assert "Traceback" not in process.stderr.read()
 
     def good(self, *arguments: str, stdin: str = "", where: bool = True) -> str:
         """What a command prints that ends well."""
@@ -251,6 +270,47 @@ def test_what_argo_cd_sets_is_set_back_and_that_is_said(lab: Lab, plugin: Plugin
     scaled = plugin.run("rescale", "plug-git", "2")
     assert (scaled.returncode, scaled.stderr) == (0, ""), "Git does not set the parallelism"
     assert lab.get("plug-git")["spec"]["parallelism"] == 2
+
+
+def test_a_job_that_failed_says_why_and_what_to_do(lab: Lab, plugin: Plugin) -> None:
+    arguments = ("--fail-after", "0", "--restart", "none")
+    lab.apply(lab.job("plug-fails", *arguments, restart={"policy": "Never"}))
+    lab.phase("plug-fails", "Failed")
+    screen = plugin.good("status", "plug-fails")
+    assert re.search(r"^shared/plug-fails  Failed$", screen, re.MULTILINE), screen
+    assert re.search(r"^Stalled: +JobFailed: IllegalStateException: fails on purpose", screen, re.MULTILINE), screen
+    assert "What to do: The Flink job has failed" in screen
+    assert "Doing:" not in screen, "it is said once"
+    assert re.search(r"^ +\d+s ago  .*fails on purpose.*  in .*", screen, re.MULTILINE), screen
+    assert "at " in plugin.good("exceptions", "plug-fails"), "the head of the stack trace"
+    assert plugin.bad(1, "resume", "plug-fails", "--wait", "--timeout", "60s").startswith("plug-fails: JobFailed: ")
+
+
+def test_a_job_that_somebody_started_is_adopted(lab: Lab, plugin: Plugin, tmp_path: Path) -> None:
+    manifest = lab.job("plug-found")
+    flink_job = run_by_hand(lab, *manifest["spec"]["args"])
+    (tmp_path / "found.yaml").write_text(yaml.safe_dump(manifest))
+    lab.names.append("plug-found")
+    file = str(tmp_path / "found.yaml")
+    adopted = plugin.good("adopt", "plug-found", flink_job, "-f", file, "--wait", "--timeout", "60s")
+    assert last(adopted).startswith("plug-found: run 1: Running")
+    assert submission(lab.get("plug-found"))["reason"] == "Adopted"
+    assert plugin.bad(1, "adopt", "plug-found", flink_job) == "plug-found has that job already, as run 1"
+
+
+def test_what_is_watched_goes_on_until_it_is_interrupted(lab: Lab, plugin: Plugin) -> None:
+    lab.apply(lab.job("plug-w", state="Suspended"))
+    lab.phase("plug-w", "Suspended")
+    with plugin.watching("get", "plug-w", "-w") as lines:
+        assert next(lines).startswith("NAME")
+        assert next(lines).startswith("plug-w ")
+        lab.kube.patch("FlinkJob", lab.namespace, "plug-w", {"spec": {"parallelism": 3}})
+        assert next(lines).startswith("NAME")
+        assert re.match(r"plug-w +True +Suspended +- +- +3 ", next(lines))
+    with plugin.watching("status", "plug-w", "-w") as lines:
+        title = "shared/plug-w  Suspended\n"
+        assert next(lines) == title
+        assert next(line for line in lines if line == title), "again, a moment later"
 
 
 def test_manifests_are_checked_by_the_api_server(lab: Lab, plugin: Plugin) -> None:

@@ -97,8 +97,8 @@ def _state(seen: Seen) -> Iterator[Text]:
 
 
 def _plan(job: FlinkJob, now: datetime) -> Iterator[Text]:
-    plan = job.status.plan
-    if plan is not None:
+    plan, shown = job.status.plan, stalled(job)
+    if plan is not None and (shown is None or plan.message != shown.message):
         words = plan.message or plan.reason or plan.step
         more = f" (attempt {plan.attempts})" if plan.attempts else ""
         again = (

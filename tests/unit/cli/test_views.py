@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from rich.text import Text
 from flinkjob.cli.bars import bar, bars
 from flinkjob.cli.errors import CommandFailed
 from flinkjob.cli.eventlines import event_lines
+from flinkjob.cli.failures import failure_lines
 from flinkjob.cli.fleet import fleet
 from flinkjob.cli.flinkview import FlinkSeen
 from flinkjob.cli.history import HIDDEN, chosen_revision, difference, history, revisions_of
@@ -339,3 +341,18 @@ def test_events_are_sorted_and_cut() -> None:
         ["90s", "-", "A", "flinkjob/clicks", "first"],
         ["10s", "-", "B", "flinkjob/clicks", "second", "(x4)"],
     ]
+
+
+def test_the_heads_of_stack_traces_are_shown_where_they_are_asked_for() -> None:
+    failed = running()
+    failed["status"]["submission"]["end"] = {"result": "Failed", "message": "it gave up"}
+    trace = replace(FAILURE, stacktrace_head="java.io.IOException: x\n\tat a.B.c(B.java:1)\n\x1b[2J")
+    shown = plain(failure_lines(job(failed), (trace, FAILURE), NOW, most=1, traces=True))
+    assert shown.splitlines() == [
+        "     30s ago  ConnectException: refused  in Sink (1/1) on tm-1",
+        "      java.io.IOException: x",
+        "      at a.B.c(B.java:1)",
+        "      \\x1b[2J",
+        "  the run ended: it gave up",
+    ]
+    assert failure_lines(job(running()), (), NOW, most=5) == []
