@@ -202,10 +202,32 @@ def test_jobs_are_listed_in_each_format(lab: Lab, plugin: Plugin) -> None:
     assert re.search(rf"^{lab.namespace} +plug-a ", everywhere, re.MULTILINE)
     assert "MESSAGE" in plugin.good("get", "-o", "wide")
     assert plugin.good("get", "plug-a", "-o", "name") == "flinkjob.flinkjob.dev/plug-a\n"
-    as_json = json.loads(plugin.good("get", "plug-a", "-o", "json"))["items"]
-    as_yaml = list(yaml.safe_load_all(plugin.good("get", "plug-a", "-o", "yaml")))
-    assert [each["metadata"]["name"] for each in as_json] == ["plug-a"]
-    assert as_yaml[0]["spec"] == as_json[0]["spec"] == lab.get("plug-a")["spec"]
+    as_json = json.loads(plugin.good("get", "plug-a", "-o", "json"))
+    as_yaml = yaml.safe_load(plugin.good("get", "plug-a", "-o", "yaml"))
+    assert as_yaml["spec"] == as_json["spec"] == lab.get("plug-a")["spec"]
+    both = json.loads(plugin.good("get", "plug-a", "plug-b", "-o", "json"))["items"]
+    assert [each["metadata"]["name"] for each in both] == ["plug-a", "plug-b"]
+    assert plugin.bad(2, "get", "plug-a", "-A") == "names are of one namespace: leave out -A"
+
+
+def test_kubectl_finds_and_completes_its_plugin(
+    lab: Lab, plugin: Plugin, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    lab.apply(lab.job("plug-k", state="Suspended"))
+    completes = tmp_path / "kubectl_complete-flinkjob"
+    completes.write_text(plugin.good("completion", where=False))
+    completes.chmod(0o755)
+    path = os.pathsep.join((str(SCRIPT.parent), str(tmp_path), os.environ["PATH"]))
+    environment = {**os.environ, "KUBECONFIG": str(plugin.kubeconfig), "PATH": path}
+
+    def kubectl(*arguments: str) -> str:
+        command = [str(control_plane.program("kubectl")), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=True).stdout
+
+    name = "flinkjob.flinkjob.dev/plug-k\n"
+    assert kubectl("flinkjob", "get", "plug-k", "-o", "name", "-n", lab.namespace) == name
+    completed = kubectl("__complete", "flinkjob", "status", "-n", lab.namespace, "plug-k")
+    assert completed.splitlines()[0] == "plug-k"
 
 
 def test_what_cannot_be_done_is_said_in_one_line(
@@ -305,8 +327,7 @@ def test_what_is_watched_goes_on_until_it_is_interrupted(lab: Lab, plugin: Plugi
         assert next(lines).startswith("NAME")
         assert next(lines).startswith("plug-w ")
         lab.kube.patch("FlinkJob", lab.namespace, "plug-w", {"spec": {"parallelism": 3}})
-        assert next(lines).startswith("NAME")
-        assert re.match(r"plug-w +True +Suspended +- +- +3 ", next(lines))
+        assert re.match(r"plug-w +(True|False) +Suspended +- +- +3 ", next(lines))
     with plugin.watching("status", "plug-w", "-w") as lines:
         title = "shared/plug-w  Suspended\n"
         assert next(lines) == title

@@ -119,7 +119,7 @@ async def rescale(
     """Change the parallelism: in place where Flink can, else by a savepoint."""
     found = await session.job(name)
     change = changes.rescale(parse_job(found), parallelism)
-    judge = goals.running(change.sets)
+    judge = goals.rescaled(change.sets, parallelism)
     await _patch(session, found, change, judge, wait=wait, timeout=timeout, dry_run=dry_run)
 
 

@@ -22,6 +22,8 @@ from flinkjob.kube.user import UserClient
 TIMEOUT_SECONDS = 5.0
 MOST_EXCEPTIONS = 20
 _SERVICE = re.compile(r"^([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.([a-z0-9](?:[-a-z0-9]*[a-z0-9])?)\.svc(?:\..*)?$")
+_ELSEWHERE = re.compile(r"%|\\|/\.")
+"""What may lead a path out of the proxy, to another one of the API server: whoever writes a FlinkJob chooses the path."""
 _USUAL_PORT = {"http": 80, "https": 443}
 
 
@@ -58,10 +60,11 @@ def service_of(url: str) -> ServiceAddress | None:
     except ValueError:
         return None
     found = _SERVICE.match(host)
-    if found is None or parts.scheme not in _USUAL_PORT:
+    path = parts.path.rstrip("/")
+    if found is None or parts.scheme not in _USUAL_PORT or _ELSEWHERE.search(path):
         return None
     name, namespace = found.groups()
-    return ServiceAddress(namespace, name, port or _USUAL_PORT[parts.scheme], parts.scheme, parts.path.rstrip("/"))
+    return ServiceAddress(namespace, name, port or _USUAL_PORT[parts.scheme], parts.scheme, path)
 
 
 async def look(kube: UserClient, url: str, job_id: str) -> FlinkSeen:

@@ -72,6 +72,19 @@ def running(change: Mapping[str, Any], *, after: int = 0, job_id: str | None = N
     return judge
 
 
+def rescaled(change: Mapping[str, Any], parallelism: int) -> Judge:
+    """The FlinkJob runs with this parallelism, or with the one that its program sets, which is said then."""
+    reached = running(change)
+
+    def judge(obj: Mapping[str, Any]) -> Verdict:
+        verdict, seen = reached(obj), parse_job(obj).status.job
+        if verdict.outcome is Outcome.REACHED and seen is not None and seen.parallelism not in (None, parallelism):
+            return Verdict(verdict.outcome, f"{verdict.words}; in Flink it has parallelism {seen.parallelism}")
+        return verdict
+
+    return judge
+
+
 def completed(savepoint: FlinkSavepoint) -> Verdict:
     """The FlinkSavepoint is complete."""
     status = savepoint.status

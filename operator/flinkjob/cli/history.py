@@ -76,6 +76,7 @@ def history(job: FlinkJob, revisions: Sequence[Mapping[str, Any]], now: datetime
             since(each.started, now),
             since(each.ended, now) if each.result is not None else None,
             each.downtime,
+            text(each.job_id),
             text(each.restored or "empty"),
         )
         for each in generations(status)
@@ -91,7 +92,10 @@ def history(job: FlinkJob, revisions: Sequence[Mapping[str, Any]], now: datetime
         if status.rollback is not None and status.rollback.revision == name:
             marks.append("rolled back to")
         kept.append((name, int(each.get("revision") or 0), text(", ".join(marks)), text(_runs_what(each))))
-    lines = [Text("RUNS", HEAD), *table(("RUN", "RESULT", "REVISION", "STARTED", "ENDED", "DOWN", "FROM"), runs, 2)]
+    lines = [
+        Text("RUNS", HEAD),
+        *table(("RUN", "RESULT", "REVISION", "STARTED", "ENDED", "DOWN", "JOB", "FROM"), runs, 2),
+    ]
     if not runs:
         lines = [Text("nothing has run yet")]
     return [*lines, Text(""), Text("REVISIONS", HEAD), *table(("NAME", "RUN", "", "WHAT"), kept, 2)] if kept else lines

@@ -5,10 +5,12 @@ Invariants: colours only on a terminal and without NO_COLOR; no line that is pri
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 import yaml
 from rich.console import Console
@@ -68,7 +70,10 @@ class Output:
 
 
 def _console(stream: TextIO) -> Console:
-    return Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")  # a terminal that has no such characters still shows the rest
+    styles: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    return Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True, color_system=styles)
 
 
 def _print(console: Console, line: Text | str) -> None:

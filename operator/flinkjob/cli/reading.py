@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import typer
 
 from flinkjob.api.codec import FlinkJob, parse_job, parse_savepoint
 from flinkjob.api.constants import LABEL_JOB
-from flinkjob.cli.errors import CommandFailed
+from flinkjob.cli.errors import CommandFailed, WrongUsage
 from flinkjob.cli.eventlines import event_lines
 from flinkjob.cli.failures import failure_lines
 from flinkjob.cli.fleet import fleet
@@ -45,16 +46,23 @@ async def get(
     output: Annotated[Format | None, typer.Option("--output", "-o", help="Defaults to a table.")] = None,
 ) -> None:
     """List FlinkJobs: phase, run, uptime, newest checkpoint, restarts."""
-    found = await _listed(session, names or [], everywhere=all_namespaces)
-    _show(session, found, output, everywhere=all_namespaces)
-    shown = {_identity(each): each["metadata"]["resourceVersion"] for each in found}
+    if names and all_namespaces:
+        raise WrongUsage("names are of one namespace: leave out -A")
+    listed = partial(_listed, session, names or [], everywhere=all_namespaces)
+    found = await listed()
+    single = len(names or ()) == 1
+    _show(session, found, output, everywhere=all_namespaces, single=single)
     while watch:
+        known = {_identity(each): each["metadata"]["resourceVersion"] for each in found}
         await asyncio.sleep(WATCH_SECONDS)
-        found = await _listed(session, names or [], everywhere=all_namespaces)
-        changed = [each for each in found if shown.get(_identity(each)) != each["metadata"]["resourceVersion"]]
-        if changed:
-            _show(session, changed, output, everywhere=all_namespaces)
-        shown = {_identity(each): each["metadata"]["resourceVersion"] for each in found}
+        found = await listed()
+        changed = [each for each in found if known.get(_identity(each)) != each["metadata"]["resourceVersion"]]
+        if changed and output in (None, "wide"):
+            table = fleet([parse_job(each) for each in found], now(), wide=output == "wide", namespaces=all_namespaces)
+            order = sorted(map(_identity, found))
+            session.output.lines(table[1 + order.index(_identity(each))] for each in changed)
+        elif changed:
+            _show(session, changed, output, everywhere=all_namespaces, single=single)
 
 
 async def status(session: Session, name: Name, watch: Watch = False) -> None:
@@ -140,11 +148,13 @@ async def _listed(session: Session, names: list[str], *, everywhere: bool) -> li
     return await session.kube.all(Kind.FLINK_JOB, None if everywhere else session.namespace)
 
 
-def _show(session: Session, found: list[dict[str, Any]], form: Format | None, *, everywhere: bool) -> None:
+def _show(
+    session: Session, found: list[dict[str, Any]], form: Format | None, *, everywhere: bool, single: bool
+) -> None:
     output = session.output
     match form:
         case "json":
-            output.raw(as_json({"apiVersion": "v1", "kind": "List", "items": found}))
+            output.raw(as_json(found[0] if single else {"apiVersion": "v1", "kind": "List", "items": found}))
         case "yaml":
             output.raw(as_yaml(*found))
         case "name":

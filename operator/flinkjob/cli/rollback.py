@@ -27,7 +27,8 @@ def rollback(job: FlinkJob, obj: Mapping[str, Any], revisions: Sequence[dict[str
     patch = _patch(spec_in(chosen), obj.get("spec") or {})
     if not patch:
         raise CommandFailed(f"the spec of {job.meta.name} is that of revision {name} already")
-    return Change(asks=f"to run revision {name} of run {number}", patch={"spec": patch})
+    fields = " and ".join(f"spec.{each}" for each in sorted(patch))
+    return Change(asks=f"{fields} as revision {name} of run {number} has it", patch={"spec": patch})
 
 
 def _patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

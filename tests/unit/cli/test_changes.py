@@ -129,7 +129,7 @@ def test_a_rollback_sets_what_runs_and_nothing_else() -> None:
     assert rollback(job(found), found, kept, "3").patch == {"spec": patch}
     older = rollback(job(found), found, kept, "clicks-2222222222")
     assert older.patch == {"spec": {"args": ["older"], "flinkConfiguration": None}}
-    assert "revision clicks-2222222222 of run 2" in older.asks
+    assert older.asks == "spec.args and spec.flinkConfiguration as revision clicks-2222222222 of run 2 has it"
     with pytest.raises(CommandFailed, match="is that of revision clicks-4444444444 already"):
         rollback(job(found), found, kept, "4")
     with pytest.raises(CommandFailed, match="no earlier revision"):

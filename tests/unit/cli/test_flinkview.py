@@ -65,6 +65,8 @@ async def connect(api: ApiServer, directory: Path) -> UserClient:
         ("http://flink.shop.svc:8081", ServiceAddress("shop", "flink", 8081, "http", "")),
         ("https://flink.shop.svc.cluster.local/flink/", ServiceAddress("shop", "flink", 443, "https", "/flink")),
         ("http://flink:8081", None),
+        ("http://flink.shop.svc:8081/../../../../secrets", None),
+        ("http://flink.shop.svc:8081/%2e%2e/x", None),
         ("http://flink.example.com", None),
         ("http://pod.flink.shop.svc", None),
         ("http://[::1", None),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flinkjob.api.enums import Phase
-from flinkjob.cli.goals import Outcome, completed, phase_reached, running
+from flinkjob.cli.goals import Outcome, completed, phase_reached, rescaled, running
 from tests.unit.cli import objects
 from tests.unit.cli.objects import conditions, savepoint
 
@@ -93,3 +93,10 @@ def test_a_savepoint_is_complete_failed_or_on_its_way() -> None:
     assert (failed.outcome, failed.words) == (Outcome.OUT_OF_REACH, "savepoint sp failed: Timeout: 10m are over")
     assert completed(savepoint("sp")).words == "savepoint Pending"
     assert completed(savepoint("sp", phase="Syncing")).outcome is Outcome.WAITING
+
+
+def test_a_program_that_sets_its_own_parallelism_is_named() -> None:
+    found = objects.running(spec={"parallelism": 5})
+    assert rescaled({"parallelism": 5}, 5)(found).words.endswith("; in Flink it has parallelism 2")
+    found["status"]["job"]["parallelism"] = 5
+    assert rescaled({"parallelism": 5}, 5)(found).words == "run 4: Running: 2 tasks are running"

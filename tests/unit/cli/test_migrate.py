@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flinkjob.cli.main import run
 from flinkjob.cli.manifests import Manifest, read
 from flinkjob.cli.migrate.fields import Migration, Weight
 from flinkjob.cli.migrate.options import duration, schedule
@@ -339,3 +341,13 @@ def test_whatever_a_manifest_holds_it_is_translated_or_refused(data: st.DataObje
     made = migrate(Manifest(place="here", body=body))
     assert made is not None
     assert all(line.plain.isprintable() for line in report([made]))
+
+
+def test_results_and_report_go_to_different_streams(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["migrate", "-f", str(SOURCES)]) == 1, "some of it needs a person"
+    shown = capsys.readouterr()
+    made = list(yaml.safe_load_all(shown.out))
+    assert {each["kind"] for each in made} == {"FlinkJob", "FlinkSavepoint", "FlinkDeployment", "FlinkCluster"}
+    assert f"{len(MANIFESTS)} manifests became {len(made)}" in shown.err
+    assert "FlinkSessionJob orders → FlinkJob orders" in shown.err
+    assert run(["migrate", "-f", str(SOURCES.parents[3] / "deploy" / "examples" / "flinkjob-sql.yaml")]) == 2

@@ -356,3 +356,33 @@ def test_the_heads_of_stack_traces_are_shown_where_they_are_asked_for() -> None:
         "  the run ended: it gave up",
     ]
     assert failure_lines(job(running()), (), NOW, most=5) == []
+
+
+class Terminal(io.StringIO):
+    """Says that a person looks at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_colours_are_only_for_terminals_and_for_those_who_want_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+
+    def shown(stream: io.StringIO) -> str:
+        Output(stream, stream).lines([Text("Running", "bold green")])
+        return stream.getvalue()
+
+    assert shown(io.StringIO()) == "Running\n"
+    assert shown(Terminal()) == "\x1b[1;32mRunning\x1b[0m\n"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert shown(Terminal()) == "Running\n"
+
+
+def test_a_stream_without_such_characters_still_shows_the_rest() -> None:
+    raw_bytes = io.BytesIO()
+    stream = io.TextIOWrapper(raw_bytes, encoding="ascii")
+    Output(stream, stream).lines(["█ 5s"])
+    stream.flush()
+    assert raw_bytes.getvalue() == b"? 5s\n"

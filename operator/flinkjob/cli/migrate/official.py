@@ -145,7 +145,8 @@ def _adopted(meta: Mapping[str, Any], job_id: str) -> list[str]:
     return [
         f"Move FlinkSessionJob {name} without a restart: the job runs on and is adopted{where}:",
         "  1. the new operator must run with --allow-unmarked-jobs, since no FlinkJob started the job",
-        "  2. stop the Apache operator for a moment: kubectl scale deployment flink-kubernetes-operator --replicas 0",
+        "  2. stop the Apache operator for a moment: kubectl scale deployment flink-kubernetes-operator --replicas 0;",
+        "     where it has a webhook, take its webhook configurations away meanwhile, or they refuse the next step",
         f'  3. kubectl patch flinksessionjob {name} --type merge -p \'{{"metadata": {{"finalizers": null}}}}\'',
         f"  4. kubectl delete flinksessionjob {name}, and take it out of Git; the job runs on",
         "  5. start the Apache operator again, where it is still needed",
