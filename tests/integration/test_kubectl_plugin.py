@@ -5,16 +5,18 @@ One job lives through all examples of the plugin's page, since each run of a job
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +24,11 @@ import pytest
 import yaml
 
 from deploy.local.controlplane import ControlPlane
+from flinkjob.cli.flinkview import look
 from flinkjob.cli.main import INTERRUPTED, run
+from flinkjob.kube.user import Access, UserClient
 from tests.support.byhand import run_by_hand
-from tests.support.integration import Lab, submission
+from tests.support.integration import Lab, Object, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
@@ -52,12 +56,6 @@ class Plugin:
             patch.setattr(sys, "stderr", err)
             code = run(command)
         return subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
-
-    def script(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs the console script itself."""
-        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "COLUMNS": "200"}
-        command = [str(SCRIPT), *arguments, "-n", self.namespace]
-        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
 
     @contextmanager
     def watching(self, *arguments: str) -> Iterator[Iterator[str]]:
@@ -193,11 +191,6 @@ def test_jobs_are_listed_in_each_format(lab: Lab, plugin: Plugin) -> None:
         ["plug-a", "True", "Suspended"],
         ["plug-b", "True", "Suspended"],
     ]
-    script = plugin.script("get", "plug-a", "plug-b")
-    assert (script.returncode, script.stderr) == (0, "")
-    assert [line.split()[:3] for line in script.stdout.splitlines()] == [
-        line.split()[:3] for line in table.splitlines()
-    ]
     everywhere = plugin.good("get", "-A", where=False)
     assert re.search(rf"^{lab.namespace} +plug-a ", everywhere, re.MULTILINE)
     assert "MESSAGE" in plugin.good("get", "-o", "wide")
@@ -208,6 +201,87 @@ def test_jobs_are_listed_in_each_format(lab: Lab, plugin: Plugin) -> None:
     both = json.loads(plugin.good("get", "plug-a", "plug-b", "-o", "json"))["items"]
     assert [each["metadata"]["name"] for each in both] == ["plug-a", "plug-b"]
     assert plugin.bad(2, "get", "plug-a", "-A") == "names are of one namespace: leave out -A"
+
+
+async def test_flink_is_read_through_the_api_server_by_those_who_may(
+    lab: Lab, plugin: Plugin, control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    """By the Service proxy of the real API server, which goes to no loopback address: a relay stands for the JobManager."""
+    lab.start("plug-service")
+    job_id = submission(lab.get("plug-service"))["jobId"]
+    port = int(lab.flink.url.rsplit(":", 1)[-1])
+    async with relay(port) as (host, relayed):
+        control_plane.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(service(lab.namespace, host, relayed)))
+        address = json.dumps({"status": {"podIP": host, "podIPs": [{"ip": host}]}})
+        patch = ("--subresource=status", "--type=merge", "-p", address)
+        control_plane.kubectl("patch", "pod", "plug-flink", "-n", lab.namespace, *patch)
+        url = f"http://plug-flink.{lab.namespace}.svc:8081"
+        async with await UserClient.connect(Access(kubeconfig=plugin.kubeconfig)) as kube:
+            seen = await look(kube, url, job_id)
+            for _ in range(50):  # the API server hears of a new endpoint a moment later
+                if not seen.vertices:
+                    await asyncio.sleep(0.2)
+                    seen = await look(kube, url, job_id)
+        assert seen.way == f"through the API server's proxy of Service {lab.namespace}/plug-flink"
+        assert [vertex.tasks for vertex in seen.vertices] == [{"RUNNING": 1}, {"RUNNING": 1}]
+        assert seen.checkpoints is not None
+        viewer = viewer_of(lab, control_plane, tmp_path, "plug-onlooker")
+        async with await UserClient.connect(Access(kubeconfig=viewer.kubeconfig)) as kube:
+            denied = await look(kube, url, job_id)
+    assert denied.vertices == ()
+    assert re.search(r"through the API server's proxy of Service \S+/plug-flink: .*cannot get resource", denied.way), (
+        denied.way
+    )
+
+
+@asynccontextmanager
+async def relay(port: int) -> AsyncIterator[tuple[str, int]]:
+    """An address of this machine that is no loopback one, and a port of it that leads to a port of this machine's own."""
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("localhost", port)
+        await asyncio.gather(pump(reader, back), pump(there, writer), return_exceptions=True)
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))  # sends nothing: the kernel only chooses an address
+        host = str(probe.getsockname()[0])
+    async with await asyncio.start_server(accept, host, 0) as server:
+        yield host, int(server.sockets[0].getsockname()[1])
+
+
+def service(namespace: str, host: str, port: int) -> list[Object]:
+    """A Service whose one endpoint is this address, as that of a Pod: the API server sends requests to nothing else.
+
+    The endpoint is said in both ways, since versions of the API server differ in which they read.
+    """
+    meta = {"name": "plug-flink", "namespace": namespace}
+    labels = {"kubernetes.io/service-name": "plug-flink"}
+    pod = {"kind": "Pod", "name": "plug-flink", "namespace": namespace}
+    spec = {"containers": [{"name": "flink", "image": "flink"}], "automountServiceAccountToken": False}
+    return [
+        {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec},
+        {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"ports": [{"name": "rest", "port": 8081}]}},
+        {
+            "apiVersion": "v1",
+            "kind": "Endpoints",
+            "metadata": meta,
+            "subsets": [{"addresses": [{"ip": host, "targetRef": pod}], "ports": [{"name": "rest", "port": port}]}],
+        },
+        {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {**meta, "labels": labels},
+            "addressType": "IPv4",
+            "ports": [{"name": "rest", "port": port, "protocol": "TCP"}],
+            "endpoints": [{"addresses": [host], "conditions": {"ready": True}, "targetRef": pod}],
+        },
+    ]
 
 
 def test_kubectl_finds_and_completes_its_plugin(
@@ -247,7 +321,7 @@ def test_what_cannot_be_done_is_said_in_one_line(
     nobody = control_plane.write_kubeconfig(tmp_path / "nobody", "no-such-token", lab.namespace)
     refused = Plugin(nobody, lab.namespace).bad(1, "get")
     assert "the API server does not accept the credentials: HTTP 401" in refused
-    viewer = viewer_of(lab, control_plane, tmp_path)
+    viewer = viewer_of(lab, control_plane, tmp_path, "plug-viewer")
     assert "plug-c" in viewer.good("get")
     denied = viewer.bad(1, "resume", "plug-c")
     assert denied.startswith(f"patch flinkjobs {lab.namespace}/plug-c: ")
@@ -255,9 +329,9 @@ def test_what_cannot_be_done_is_said_in_one_line(
     assert lab.get("plug-c")["spec"]["state"] == "Suspended"
 
 
-def viewer_of(lab: Lab, control_plane: ControlPlane, directory: Path) -> Plugin:
-    """Somebody who may only look, by the role that the manifests add to `view`."""
-    name, group = "plug-viewer", "rbac.authorization.k8s.io"
+def viewer_of(lab: Lab, control_plane: ControlPlane, directory: Path, name: str) -> Plugin:
+    """Somebody of this name who may only look, by the role that the manifests add to `view`."""
+    group = "rbac.authorization.k8s.io"
     control_plane.kubectl("create", "serviceaccount", name, "-n", lab.namespace)
     role = {"apiGroup": group, "kind": "ClusterRole", "name": "flinkjob-operator-view"}
     subject = {"kind": "ServiceAccount", "name": name, "namespace": lab.namespace}

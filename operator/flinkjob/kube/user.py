@@ -18,7 +18,7 @@ from kubernetes.aio import config
 
 from flinkjob.api.constants import API_VERSION
 from flinkjob.kube.connection import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, SERVICE_ACCOUNT, Bounds, Connection, path_of
-from flinkjob.kube.errors import Gone, KubeUnavailable, NotServed
+from flinkjob.kube.errors import Gone, KubeUnavailable, NotServed, is_own_answer, rejection
 from flinkjob.kube.kinds import Kind
 
 # The package has no usable types of its own.
@@ -28,6 +28,7 @@ PATIENCE = Bounds(connections=8, seconds=15.0, attempts=2)
 """A person waits in front of a terminal."""
 PAGE_SIZE = 500
 USUAL_NAMESPACE = "default"
+BAD_REQUEST = 400
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -186,13 +187,20 @@ class UserClient:
 
 
 class _Proxied(httpx.AsyncBaseTransport):
-    """Sends reads through the connection to the API server, with its credentials."""
+    """Sends reads through the connection to the API server, with its credentials.
+
+    Raises:
+        KubeRejected: the API server itself said no, before it came to the Service.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._api = connection
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        status, body = await self._api.read(request.url.raw_path.decode())
+        path = request.url.raw_path.decode()
+        status, body = await self._api.read(path)
+        if status >= BAD_REQUEST and is_own_answer(body):
+            raise rejection(status, body, f"get {path.partition('?')[0]}")
         return httpx.Response(status, content=body, request=request)
 
 

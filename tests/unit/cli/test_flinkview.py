@@ -103,7 +103,7 @@ async def test_without_the_right_it_is_tried_directly(tmp_path: Path) -> None:
     assert nothing.way.startswith(
         "not readable from here, so only what the status has is shown (through the API server's proxy of Service shop/flink: "
     )
-    assert "HTTP 403" in nothing.way
+    assert "cannot get resource services/proxy" in nothing.way
     assert "directly: http://flink.shop.svc:1: " in nothing.way
 
 
@@ -112,7 +112,7 @@ async def test_a_service_that_is_not_there_and_an_api_server_that_is_not(tmp_pat
         api_server(refuses(404, "NotFound", 'services "flink" not found')) as api,
         await connect(api, tmp_path) as kube,
     ):
-        assert "HTTP 404 that Flink did not write" in (await look(kube, URL, JOB_ID)).way
+        assert 'services "flink" not found' in (await look(kube, URL, JOB_ID)).way
     async with await connect(api, tmp_path) as kube:
         assert "does not answer" in (await look(kube, URL, JOB_ID)).way
 

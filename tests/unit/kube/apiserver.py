@@ -79,7 +79,14 @@ def says(body: Any = None, status: int = 200, headers: dict[str, str] | None = N
 
 def refuses(status: int, reason: str, message: str = "no", **details: Any) -> Answer:
     """A `meta/v1 Status`."""
-    body = {"kind": "Status", "status": "Failure", "code": status, "reason": reason, "message": message}
+    body = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "code": status,
+        "reason": reason,
+        "message": message,
+    }
     return says({**body, "details": details}, status)
 
 
