@@ -198,6 +198,8 @@ def test_jobs_are_listed_in_each_format(lab: Lab, plugin: Plugin) -> None:
     as_json = json.loads(plugin.good("get", "plug-a", "-o", "json"))
     as_yaml = yaml.safe_load(plugin.good("get", "plug-a", "-o", "yaml"))
     assert as_yaml["spec"] == as_json["spec"] == lab.get("plug-a")["spec"]
+    assert "managedFields" not in as_yaml["metadata"]
+    assert plugin.bad(1, "diff", "plug-a").startswith("plug-a has not run yet")
     both = json.loads(plugin.good("get", "plug-a", "plug-b", "-o", "json"))["items"]
     assert [each["metadata"]["name"] for each in both] == ["plug-a", "plug-b"]
     assert plugin.bad(2, "get", "plug-a", "-A") == "names are of one namespace: leave out -A"

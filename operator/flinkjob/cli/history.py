@@ -42,14 +42,14 @@ def revisions_of(job: Mapping[str, Any], found: Sequence[dict[str, Any]]) -> lis
     return sorted(own, key=lambda each: int(each.get("revision") or 0), reverse=True)
 
 
-def chosen_revision(job: FlinkJob, revisions: Sequence[dict[str, Any]], named: str | None) -> dict[str, Any]:
+def chosen_revision(job: FlinkJob, revisions: Sequence[dict[str, Any]], named: str) -> dict[str, Any]:
     """The revision of this name, or of the run with this number.
 
     Raises:
         CommandFailed: there is none; those that there are, are named.
     """
     by_name = {each["metadata"]["name"]: each for each in revisions}
-    if named is not None and named.isdecimal():
+    if named.isdecimal():
         named = _revision_of_run(job, int(named)) or named
     if named in by_name:
         return by_name[named]

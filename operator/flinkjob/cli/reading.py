@@ -20,7 +20,7 @@ from flinkjob.cli.history import chosen_revision, difference, history, revisions
 from flinkjob.cli.output import as_json, as_yaml
 from flinkjob.cli.session import Session, now
 from flinkjob.cli.statusview import Seen, screen
-from flinkjob.kube.errors import Forbidden
+from flinkjob.kube.errors import Forbidden, KubeUnavailable
 from flinkjob.kube.kinds import Kind
 
 REFRESH_SECONDS = 2.0
@@ -55,7 +55,10 @@ async def get(
     while watch:
         known = {_identity(each): each["metadata"]["resourceVersion"] for each in found}
         await asyncio.sleep(WATCH_SECONDS)
-        found = await listed()
+        try:
+            found = await listed()
+        except KubeUnavailable as error:
+            session.output.warning(error.message)
         changed = [each for each in found if known.get(_identity(each)) != each["metadata"]["resourceVersion"]]
         if changed and output in (None, "wide"):
             table = fleet([parse_job(each) for each in found], now(), wide=output == "wide", namespaces=all_namespaces)
@@ -70,7 +73,10 @@ async def status(session: Session, name: Name, watch: Watch = False) -> None:
     session.output.lines(screen(await _seen(session, name)))
     while watch:
         await asyncio.sleep(REFRESH_SECONDS)
-        session.output.screen(screen(await _seen(session, name)))
+        try:
+            session.output.screen(screen(await _seen(session, name)))
+        except KubeUnavailable as error:
+            session.output.warning(error.message)
 
 
 async def show_history(session: Session, name: Name) -> None:
@@ -91,7 +97,10 @@ async def diff(
     """Show how the spec differs from a revision, which is the spec of a run."""
     found = await session.job(name)
     job = parse_job(found)
-    chosen = chosen_revision(job, await _revisions(session, found), revision or job.status.current_revision)
+    named = revision or job.status.current_revision
+    if named is None:
+        raise CommandFailed(f"{name} has not run yet, so there is no revision to compare its spec with")
+    chosen = chosen_revision(job, await _revisions(session, found), named)
     lines = difference(chosen, found)
     session.output.lines(lines or [f"the spec is that of revision {chosen['metadata']['name']}"])
 
@@ -142,6 +151,12 @@ def _identity(job: Mapping[str, Any]) -> tuple[str, str]:
     return meta["namespace"], meta["name"]
 
 
+def _without_owners(job: Mapping[str, Any]) -> dict[str, Any]:
+    """The object without what says who set which field, which kubectl does not show either."""
+    meta = {name: value for name, value in job["metadata"].items() if name != "managedFields"}
+    return {**job, "metadata": meta}
+
+
 async def _listed(session: Session, names: list[str], *, everywhere: bool) -> list[dict[str, Any]]:
     if names:
         return [await session.job(each) for each in names]
@@ -151,12 +166,12 @@ async def _listed(session: Session, names: list[str], *, everywhere: bool) -> li
 def _show(
     session: Session, found: list[dict[str, Any]], form: Format | None, *, everywhere: bool, single: bool
 ) -> None:
-    output = session.output
+    output, plain = session.output, [_without_owners(each) for each in found]
     match form:
         case "json":
-            output.raw(as_json(found[0] if single else {"apiVersion": "v1", "kind": "List", "items": found}))
+            output.raw(as_json(plain[0] if single else {"apiVersion": "v1", "kind": "List", "items": plain}))
         case "yaml":
-            output.raw(as_yaml(*found))
+            output.raw(as_yaml(*plain))
         case "name":
             output.lines(f"flinkjob.flinkjob.dev/{each['metadata']['name']}" for each in found)
         case _ if not found:

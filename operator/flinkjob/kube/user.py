@@ -7,7 +7,7 @@ Used by the command line alone. Unlike the operator it gives up soon, and create
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -17,7 +17,7 @@ import httpx
 from kubernetes.aio import config
 
 from flinkjob.api.constants import API_VERSION
-from flinkjob.kube.connection import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, SERVICE_ACCOUNT, Bounds, Connection, path_of
+from flinkjob.kube.connection import APPLY_PATCH, MERGE_PATCH, SERVICE_ACCOUNT, Bounds, Connection, path_of
 from flinkjob.kube.errors import Gone, KubeUnavailable, NotServed, is_own_answer, rejection
 from flinkjob.kube.kinds import Kind
 
@@ -110,26 +110,18 @@ class UserClient:
         return await self._items("controllerrevisions", path, namespace, {"labelSelector": selector})
 
     async def patch(
-        self,
-        kind: Kind,
-        namespace: str,
-        name: str,
-        change: Mapping[str, Any] | Sequence[Mapping[str, Any]],
-        *,
-        dry_run: bool,
+        self, kind: Kind, namespace: str, name: str, change: Mapping[str, Any], *, dry_run: bool
     ) -> dict[str, Any]:
-        """Changes an object by a merge patch, or where the change is a list by a JSON patch; returns it as it then is."""
+        """Changes an object by a merge patch; returns it as it then is."""
         path = path_of(kind.plural, group_version=API_VERSION, namespace=namespace, name=name)
-        merges = isinstance(change, Mapping)
-        body: Any = dict(change) if isinstance(change, Mapping) else list(change)
         return await self._api.request(
             "patch",
             kind.plural,
             path,
             subject=f"{namespace}/{name}",
             query=_query(dry_run),
-            body=body,
-            content_type=MERGE_PATCH if merges else JSON_PATCH,
+            body=dict(change),
+            content_type=MERGE_PATCH,
         )
 
     async def create(self, body: Mapping[str, Any], *, dry_run: bool) -> dict[str, Any]:

@@ -190,6 +190,7 @@ def test_conditions_beside_the_job_itself_are_shown() -> None:
         assert words in shown
 
 
+@pytest.mark.threat("terminal")
 def test_nothing_foreign_is_obeyed_by_a_terminal() -> None:
     found = running(
         conditions=conditions("False", "True", EVIL[:40], EVIL),
