@@ -151,7 +151,7 @@ def _adopted(meta: Mapping[str, Any], job_id: str) -> list[str]:
         f"  4. kubectl delete flinksessionjob {name}, and take it out of Git; the job runs on",
         "  5. start the Apache operator again, where it is still needed",
         f"  6. kubectl flinkjob adopt {name} {named} -f NEW.yaml --wait",
-        "  The job must be started anew where its options differ from the spec: the next upgrade does that.",
+        "  What the spec says otherwise than the running job was started with takes effect with the next upgrade.",
     ]
 
 
@@ -162,5 +162,6 @@ def _by_savepoint(kind: str, name: str) -> list[str]:
         name,
         name,
         f"kubectl patch {kind} {name} --type merge -p '{patch}' (it needs state.savepoints.dir)",
-        f"kubectl get {kind} {name} -o jsonpath='{{.status.jobStatus.upgradeSavepointPath}}' is the LOCATION",
+        f"kubectl get {kind} {name} -o jsonpath='{{.status.jobStatus.upgradeSavepointPath}}' is the LOCATION; "
+        "older operators have it in savepointInfo.lastSavepoint.location there",
     )
