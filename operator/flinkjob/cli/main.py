@@ -15,6 +15,7 @@ from flinkjob.cli import acting, checking, reading
 from flinkjob.cli.completing import candidates, names_of
 from flinkjob.cli.errors import Code, CommandFailed
 from flinkjob.cli.output import Output
+from flinkjob.cli.query import query
 from flinkjob.cli.session import Command, on_cluster
 from flinkjob.cli.texts import BAD, text
 from flinkjob.core.errors import FlinkJobError
@@ -48,6 +49,7 @@ ON_CLUSTER: dict[str, Command] = {
     "cancel": acting.cancel,
     "rollback": acting.rollback,
     "adopt": acting.adopt,
+    "query": query,
 }
 COMMANDS = {name: on_cluster(command) for name, command in ON_CLUSTER.items()} | checking.COMMANDS
 for name, command in COMMANDS.items():

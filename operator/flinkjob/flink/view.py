@@ -65,7 +65,17 @@ class _Load(_Wire):
         return min(max(number / 1000, 0.0), 1.0) if isinstance(number, float) and number == number else None
 
 
+class _Accumulator(_Wire):
+    name: Name = ""
+    value: str = ""
+
+
+class _Accumulators(_Wire):
+    found: Annotated[Many[_Accumulator], Field(alias="user-task-accumulators")] = ()
+
+
 _JOB: TypeAdapter[_Job] = TypeAdapter(_Job)
+_ACCUMULATORS: TypeAdapter[_Accumulators] = TypeAdapter(_Accumulators)
 _LOADS: TypeAdapter[tuple[_Load, ...]] = TypeAdapter(Many[_Load])
 
 
@@ -98,6 +108,18 @@ class FlinkView(FlinkClient):
                 return loads
             await asyncio.sleep(pause)
         raise AssertionError
+
+    async def kept_rows(self, job_id: str) -> tuple[str, int]:
+        """What the SQL runner keeps of a query: its rows as JSON, "" while there is none, and how many it saw.
+
+        Flink REST: `GET /jobs/:id/accumulators`; they come with the heartbeats of TaskManagers, every ten seconds by default.
+        """
+        answer = await self._get(f"/jobs/{segment(job_id)}/accumulators", limit=LARGE_BYTES)
+        if not answer.ok:
+            return "", 0
+        found = {each.name: each.value for each in self._rest.parse(_ACCUMULATORS, answer).found}
+        seen = found.get("flinkjob.seen", "0")
+        return found.get("flinkjob.rows", ""), int(seen) if seen.isdecimal() else 0
 
     async def _loads(self, job_id: str, vertex: str) -> dict[str, float | None]:
         path = f"/jobs/{segment(job_id)}/vertices/{segment(vertex)}/subtasks/metrics"

@@ -7,6 +7,7 @@ built, since they cost more than the request. Every HTTP request, repeated ones 
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -150,8 +151,8 @@ class Connection:
         said = "does not accept the credentials" if answer.status == UNAUTHORIZED else "does not answer"
         raise KubeUnavailable("api-server", f"{what}: the API server {said}: {answer.problem}")
 
-    async def read(self, path: str) -> tuple[int, bytes]:
-        """One GET, not repeated, whatever it answers: HTTP status and body.
+    async def pass_on(self, verb: str, path: str, body: bytes = b"", content_type: str = JSON) -> tuple[int, bytes]:
+        """One request that the API server passes on, not repeated, whatever is answered: HTTP status and body.
 
         Args:
             path: below the API server's root, already quoted, with its query.
@@ -159,10 +160,13 @@ class Connection:
         Raises:
             KubeUnavailable: no answer.
         """
-        answer = await self._send("get", "proxy", self._api.configuration.host + path, None, JSON)
-        self._on_request("get", "proxy", answer.code)
+        content: Any = (
+            json.loads(body) if body and content_type == JSON else body or None
+        )  # the package writes JSON itself
+        answer = await self._send(verb, "proxy", self._api.configuration.host + path, content, content_type)
+        self._on_request(verb, "proxy", answer.code)
         if answer.status is None:
-            raise KubeUnavailable("api-server", f"get {path}: the API server does not answer: {answer.problem}")
+            raise KubeUnavailable("api-server", f"{verb} {path}: the API server does not answer: {answer.problem}")
         return answer.status, answer.body
 
     async def _send(self, verb: str, resource: str, url: str, body: Any, content_type: str) -> _Answer:

@@ -17,7 +17,7 @@ import httpx
 from kubernetes.aio import config
 
 from flinkjob.api.constants import API_VERSION
-from flinkjob.kube.connection import APPLY_PATCH, MERGE_PATCH, SERVICE_ACCOUNT, Bounds, Connection, path_of
+from flinkjob.kube.connection import APPLY_PATCH, JSON, MERGE_PATCH, SERVICE_ACCOUNT, Bounds, Connection, path_of
 from flinkjob.kube.errors import Gone, KubeUnavailable, NotServed, is_own_answer, rejection
 from flinkjob.kube.kinds import Kind
 
@@ -179,7 +179,7 @@ class UserClient:
 
 
 class _Proxied(httpx.AsyncBaseTransport):
-    """Sends reads through the connection to the API server, with its credentials.
+    """Sends requests through the connection to the API server, with its credentials.
 
     Raises:
         KubeRejected: the API server itself said no, before it came to the Service.
@@ -189,11 +189,15 @@ class _Proxied(httpx.AsyncBaseTransport):
         self._api = connection
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        path = request.url.raw_path.decode()
-        status, body = await self._api.read(path)
+        verb, path = _VERBS[request.method], request.url.raw_path.decode()
+        content, content_type = await request.aread(), request.headers.get("Content-Type", JSON)
+        status, body = await self._api.pass_on(verb, path, content, content_type)
         if status >= BAD_REQUEST and is_own_answer(body):
-            raise rejection(status, body, f"get {path.partition('?')[0]}")
+            raise rejection(status, body, f"{verb} {path.partition('?')[0]}")
         return httpx.Response(status, content=body, request=request)
+
+
+_VERBS = {"GET": "get", "POST": "create", "PATCH": "patch", "DELETE": "delete"}
 
 
 def _query(dry_run: bool) -> dict[str, str]:
