@@ -57,6 +57,13 @@ async def test_changes_of_a_stream_and_the_result_of_a_batch(target: Target) -> 
     assert sorted(result_of(stream.changes)) == sorted(result_of(batch.changes)) == [("1", "2"), ("2", "1")]
 
 
+async def test_an_update_is_kept_whole(target: Target) -> None:
+    one = "SELECT COUNT(*) AS n FROM (VALUES (1), (2), (1)) AS t (id)"
+    found = await asked(target, one, most=2)
+    assert [kind for kind, _ in found.changes] == ["+I", "-U", "+U"]
+    assert result_of(found.changes) == [("2",)]
+
+
 @pytest.mark.parametrize(
     ("script", "says"),
     [

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+
 import pytest
 
+from deploy.local.processes import wait_until
 from deploy.local.sqlrunner import runner_directory
 from flinkjob.cli import main
 from tests.support.integration import Lab
@@ -39,11 +44,29 @@ def test_a_query_shows_rows_and_leaves_nothing_behind(lab: Lab, capsys: pytest.C
     assert left_behind(lab) == []
 
 
+def test_a_query_that_is_terminated_leaves_nothing_behind(lab: Lab) -> None:
+    where = [
+        "--kubeconfig",
+        str(lab.kube.kubeconfig),
+        "--runner-dir",
+        str(runner_directory()),
+        "--cluster",
+        lab.cluster_url,
+    ]
+    command = [sys.executable, "-m", "flinkjob.cli.entry", "query", f"{ENDLESS}; SELECT id FROM clicks WHERE id < 0"]
+    with subprocess.Popen([*command, *where, "--timeout", "5m"], stderr=subprocess.PIPE) as asking:
+        wait_until(lambda: len(left_behind(lab)) == 2, timeout=60, what="a jar and a job")
+        asking.send_signal(signal.SIGTERM)
+        assert asking.wait(30) == 130
+    assert left_behind(lab) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
         (("SELECT nosuch", "--cluster", "{url}"), 1, "statement 1 (line 1): "),
         (("SELECT 'x", "--cluster", "{url}"), 1, "line 1: a ' is not closed"),
+        (("SELECT 1", "--cluster", "{url}", "--timeout", "60"), 2, "--timeout 60: such as 90s or 10m"),
         (("SELECT 1",), 2, "name the cluster by --job or by --cluster"),
         (("--cluster", "{url}"), 2, "give the statements, or a file of them by -f"),
         (("SELECT 1", "--job", "nobody"), 1, "there is no FlinkJob nobody"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -29,8 +30,8 @@ from flinkjob.cli.rows import Rows, result_of, rows_of
 from flinkjob.cli.session import Session
 from flinkjob.cli.table import table
 from flinkjob.core.addresses import addresses
-from flinkjob.core.errors import FlinkJobError
-from flinkjob.core.flinkmodel import FlinkJobState, RunRequest
+from flinkjob.core.errors import FlinkJobError, SubmitRejected
+from flinkjob.core.flinkmodel import CancelResult, FlinkJobState, RunRequest
 from flinkjob.flink.view import FlinkView
 
 ENTRY_CLASS = "dev.flinkjob.runner.SqlQuery"
@@ -39,6 +40,8 @@ MOST_ROWS = 1000
 MOST_BYTES = 256 * 1024
 """Of all rows: they travel with the heartbeats of TaskManagers."""
 PAUSE = 0.5
+PATIENCE, LATE = 15.0, 60.0
+"""Seconds for which a job is cancelled again that does not end, and one whose run call got no answer."""
 
 
 class Mode(StrEnum):
@@ -67,17 +70,33 @@ async def query(
     if (job is None) == (cluster is None):
         raise WrongUsage("name the cluster by --job or by --cluster")
     url = cluster if cluster is not None else await _cluster_of(session, job or "")
-    until = time.monotonic() + duration_seconds(timeout)
+    until = time.monotonic() + _seconds(timeout)
+    _end_as_by_interrupt()
     async with flink_at(session.kube, url) as (flink, way):
         session.output.progress(f"asking Flink {way}")
         with tempfile.TemporaryDirectory() as directory:
             jar = Path(directory) / "query.jar"
             merge(jar, (), runner=_runner(runner_dir), script=(Text(script),))
-            async with _uploaded(flink, jar) as jar_id, _running(flink, jar_id, limit, mode) as job_id:
+            async with _uploaded(flink, jar) as jar_id, _running(session, flink, jar_id, limit, mode) as job_id:
                 found, over = await _watch(session, flink, job_id, limit, until)
     _show(session, found, changelog=changelog)
     if not over:
         raise TimedOut(f"{found.seen} rows within {timeout}; the query was ended")
+
+
+def _end_as_by_interrupt() -> None:
+    """A query that is terminated, or whose terminal is closed, ends as by Ctrl-C: it leaves nothing behind."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        if task is not None:
+            loop.add_signal_handler(ending, task.cancel)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return duration_seconds(text)
+    except ValueError as error:
+        raise WrongUsage(f"--timeout {text}: such as 90s or 10m") from error
 
 
 def _script(statement: str | None, filename: Path | None) -> str:
@@ -116,9 +135,10 @@ async def _uploaded(flink: FlinkView, jar: Path) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def _running(flink: FlinkView, jar_id: str, limit: int, mode: Mode) -> AsyncIterator[str]:
+async def _running(session: Session, flink: FlinkView, jar_id: str, limit: int, mode: Mode) -> AsyncIterator[str]:
     """The id of the job, which is cancelled if it has not ended by itself."""
     job_id = secrets.token_hex(16)
+    await flink.cancel(job_id)  # there is none yet: who may not end a job must not start it
     request = RunRequest(
         job_id=job_id,
         entry_class=ENTRY_CLASS,
@@ -127,13 +147,37 @@ async def _running(flink: FlinkView, jar_id: str, limit: int, mode: Mode) -> Asy
             flink_options.JOB_NAME: "kubectl flinkjob query",
             "execution.runtime-mode": mode.value.upper(),
             "restart-strategy.type": "none",
+            flink_options.CHECKPOINT_RETENTION: "DELETE_ON_CANCELLATION",
         },
     )
+    may_begin = True
     try:
         await flink.run_jar(jar_id, request)
+        may_begin = False
         yield job_id
+    except SubmitRejected:
+        may_begin = False
+        raise
     finally:
-        await flink.cancel(job_id)
+        await _end(session, flink, job_id, may_begin=may_begin)
+
+
+async def _end(session: Session, flink: FlinkView, job_id: str, *, may_begin: bool) -> None:
+    """Cancels the job; where the run call got no answer, its main() may go on, and the job begin later."""
+    until = time.monotonic() + (LATE if may_begin else PATIENCE)
+    while True:
+        try:
+            result = await flink.cancel(job_id)
+        except FlinkJobError:
+            result = None
+        if result is not None and (result is not CancelResult.NOT_FOUND or not may_begin):
+            return
+        if time.monotonic() > until:
+            session.output.warning(
+                f"Flink job {job_id} could not be ended, or may still begin: look for it on the cluster"
+            )
+            return
+        await asyncio.sleep(PAUSE)
 
 
 async def _watch(session: Session, flink: FlinkView, job_id: str, limit: int, until: float) -> tuple[Rows, bool]:
@@ -171,8 +215,8 @@ def _show(session: Session, found: Rows, *, changelog: bool) -> None:
         session.output.lines(
             table([*map(_shown, found.columns)], [[*map(_shown, row)] for row in result_of(found.changes)])
         )
-    if not found.changes:
-        session.output.progress("no rows")
+    if len(found.changes) < found.seen or not found.changes:
+        session.output.progress(f"{len(found.changes)} of {found.seen} rows are shown")
 
 
 def _shown(value: str | None) -> str:

@@ -49,7 +49,9 @@ def rows_of(kept: str, seen: int) -> Rows:
 
 
 def result_of(changes: Sequence[tuple[str, Row]]) -> list[Row]:
-    """The rows that are there after these changes, the oldest first."""
+    """The rows that are there after these changes, the oldest first; a last `-U` without its `+U` does not count."""
+    if changes and changes[-1][0] == "-U":
+        changes = changes[:-1]
     there: dict[Row, int] = {}
     for kind, row in changes:
         count = there.pop(row, 0) + (1 if kind in _ADDS else -1)

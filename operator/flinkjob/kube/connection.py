@@ -73,7 +73,6 @@ class Connection:
         self._bounds = bounds
         self._on_request = on_request or _ignore
         self._require: Callable[[], None] | None = None
-        self._timeout = aiohttp.ClientTimeout(total=bounds.seconds, sock_connect=CONNECT_TIMEOUT_SECONDS)
 
     @classmethod
     async def open(
@@ -151,36 +150,47 @@ class Connection:
         said = "does not accept the credentials" if answer.status == UNAUTHORIZED else "does not answer"
         raise KubeUnavailable("api-server", f"{what}: the API server {said}: {answer.problem}")
 
-    async def pass_on(self, verb: str, path: str, body: bytes = b"", content_type: str = JSON) -> tuple[int, bytes]:
+    async def pass_on(
+        self, verb: str, path: str, body: bytes = b"", content_type: str = JSON, *, seconds: float | None = None
+    ) -> tuple[int, bytes]:
         """One request that the API server passes on, not repeated, whatever is answered: HTTP status and body.
 
         Args:
             path: below the API server's root, already quoted, with its query.
+            seconds: how long the answer may take; None: as of other requests.
 
         Raises:
             KubeUnavailable: no answer.
         """
-        content: Any = (
-            json.loads(body) if body and content_type == JSON else body or None
-        )  # the package writes JSON itself
-        answer = await self._send(verb, "proxy", self._api.configuration.host + path, content, content_type)
+        content: Any = body or None
+        if body and content_type == JSON:
+            content = json.loads(body)  # the package writes JSON itself
+        url = self._api.configuration.host + path
+        answer = await self._send(verb, "proxy", url, content, content_type, seconds=seconds)
         self._on_request(verb, "proxy", answer.code)
         if answer.status is None:
             raise KubeUnavailable("api-server", f"{verb} {path}: the API server does not answer: {answer.problem}")
         return answer.status, answer.body
 
-    async def _send(self, verb: str, resource: str, url: str, body: Any, content_type: str) -> _Answer:
+    async def _send(
+        self, verb: str, resource: str, url: str, body: Any, content_type: str, *, seconds: float | None = None
+    ) -> _Answer:
+        seconds = seconds or self._bounds.seconds
         headers = {"Accept": JSON, "Content-Type": content_type, **self._api.default_headers}
         try:
             await self._api.update_params_for_auth(headers, [], ["BearerToken"], url, verb, body)
             if self._require is not None and verb not in _READS and resource not in _EXEMPT:
                 self._require()
             response = await self._api.call_api(
-                _METHODS[verb], url, header_params=headers, body=body, _request_timeout=self._timeout
+                _METHODS[verb],
+                url,
+                header_params=headers,
+                body=body,
+                _request_timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_TIMEOUT_SECONDS),
             )
             data: bytes = await response.read()
         except TimeoutError:
-            return _Answer("timeout", problem=f"nothing within {self._bounds.seconds:g} s")
+            return _Answer("timeout", problem=f"nothing within {seconds:g} s")
         except (aiohttp.ClientError, OSError, _config.ConfigException) as error:
             kind = type(error).__name__
             return _Answer(kind, problem=f"{kind}: {error}")

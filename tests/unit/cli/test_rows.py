@@ -37,5 +37,11 @@ def test_changes_come_to_what_was_added_and_not_taken_away(changes: list[tuple[b
             made.append(("+I", (value,)))
         elif there[value]:
             there[value] -= 1
-            made.append(("-U", (value,)))
+            made.append(("-D", (value,)))
     assert Counter(row[0] for row in result_of(made)) == +there
+
+
+def test_a_change_of_which_half_is_there_has_not_happened() -> None:
+    changes: list[tuple[str, Row]] = [("+I", ("1",)), ("-U", ("1",)), ("+U", ("2",)), ("-U", ("2",))]
+    assert result_of(changes) == [("2",)]
+    assert result_of(changes[:1]) == result_of(changes[:2]) == [("1",)]
