@@ -191,10 +191,10 @@ class _Proxied(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         verb, path = _VERBS[request.method], request.url.raw_path.decode()
         content, content_type = await request.aread(), request.headers.get("Content-Type", JSON)
-        verb, path = _VERBS[request.method], request.url.raw_path.decode()
-        content, content_type = await request.aread(), request.headers.get("Content-Type", JSON)
         seconds = (request.extensions.get("timeout") or {}).get("read")
         status, body = await self._api.pass_on(verb, path, content, content_type, seconds=seconds)
+        if status >= BAD_REQUEST and is_own_answer(body):
+            raise rejection(status, body, f"{verb} {path.partition('?')[0]}")
         return httpx.Response(status, content=body, request=request)
 
 
