@@ -12,7 +12,7 @@ from typing import Any
 
 from flinkjob.api.codec import FlinkJob
 from flinkjob.api.constants import ANNOTATION_ADOPT, API_VERSION, LABEL_JOB, SAVEPOINT_KIND
-from flinkjob.api.enums import DesiredState, SavepointMode
+from flinkjob.api.enums import DesiredState, RunResult, SavepointMode
 from flinkjob.cli.errors import CommandFailed, WrongUsage
 from flinkjob.core.errors import one_line
 
@@ -39,6 +39,17 @@ class Change:
     def sets(self) -> Mapping[str, Any]:
         """The fields of the spec that it sets, with their values."""
         return dict(self.patch.get("spec") or {})
+
+
+def readable(job: FlinkJob) -> FlinkJob:
+    """The FlinkJob, where it can be acted on.
+
+    Raises:
+        CommandFailed: its status cannot be read, so nobody knows what runs.
+    """
+    if job.status_error is not None:
+        raise CommandFailed(f"{job.meta.name} has a status that cannot be read: {job.status_error}")
+    return job
 
 
 def savepoint(job: FlinkJob, now: datetime, name: str | None, directory: str | None) -> Change:
@@ -81,6 +92,10 @@ def resume(job: FlinkJob) -> Change:
     run = job.status.submission
     if run is not None and run.end is None:
         raise CommandFailed(f"{job.meta.name} is not down: run {run.number} lives; see kubectl flinkjob status")
+    if run is not None and run.end is not None and run.end.result is RunResult.FINISHED:
+        raise CommandFailed(
+            f"{job.meta.name} is not held: run {run.number} came to its own end; kubectl flinkjob restart runs it again"
+        )
     return _restarted(job, "to be started again")
 
 
@@ -125,6 +140,12 @@ def adopt_by_manifest(manifest: Mapping[str, Any], namespace: str, job_id: str) 
     if (manifest.get("spec") or {}).get("state", DesiredState.RUNNING) != DesiredState.RUNNING:
         raise WrongUsage("the manifest has another spec.state than Running, by which the job would be ended")
     return Change(asks=f"job {job_id} to be adopted", create=body)
+
+
+def as_if_stored(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest with what the API server would add that is read of each object."""
+    added = {"uid": "", "generation": 1, "resourceVersion": ""}
+    return {**body, "metadata": {**added, **body["metadata"]}}
 
 
 def _adoption(job_id: str) -> dict[str, dict[str, dict[str, str]]]:

@@ -6,14 +6,18 @@ the status must be of the generation that the change made.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint, parse_job
-from flinkjob.api.enums import ConditionStatus, Phase, SavepointPhase
+from flinkjob.api.enums import ConditionStatus, DesiredState, Phase, SavepointPhase
+from flinkjob.api.flinkjob_status import Condition
 from flinkjob.cli.fleet import condition, stalled
+
+OLD_SECONDS = 30.0
 
 
 class Outcome(Enum):
@@ -50,26 +54,67 @@ def phase_reached(wanted: Phase, change: Mapping[str, Any]) -> Judge:
     return judge
 
 
-def running(change: Mapping[str, Any], *, after: int = 0, job_id: str | None = None) -> Judge:
-    """The FlinkJob runs under the spec that the change made.
+def running(change: Mapping[str, Any], *, after: int | None = None, job_id: str | None = None) -> Judge:
+    """The FlinkJob runs under the spec that the change made, or has run to its own end under it.
 
     Args:
-        after: only a run with a higher number counts.
+        after: only a run with a higher number counts. None: where the spec wants no run, the change is reached as well, since
+            it takes effect with the next one.
         job_id: only the run of this Flink job counts.
     """
+    must_run = after is not None or job_id is not None
 
     def judge(obj: Mapping[str, Any]) -> Verdict:
         job = parse_job(obj)
         if (early := _before(job, obj, change)) is not None:
             return early
-        status, run = job.status, job.status.submission
-        is_it = run is not None and run.number > after and job_id in (None, run.job_id)
-        settled = status.operation is None and (status.plan is None or status.plan.step is None)
-        if is_it and run is not None and settled and status.phase is Phase.RUNNING and _ready(job):
+        if (down := _wanted_down(job, must_run=must_run)) is not None:
+            return down
+        run = job.status.submission
+        if run is not None and job_id is not None and run.job_id not in (None, job_id):
+            return Verdict(Outcome.OUT_OF_REACH, f"run {run.number} is another job, {run.job_id}")
+        if run is not None and run.number > (after or 0) and job_id in (None, run.job_id) and _has_come(job):
             return Verdict(Outcome.REACHED, f"run {run.number}: {_words(job)}")
         return Verdict(Outcome.WAITING, _words(job))
 
     return judge
+
+
+def _has_come(job: FlinkJob) -> bool:
+    """Whether nothing is under way any more, and the job runs or has come to its own end."""
+    status = job.status
+    settled = status.operation is None and (status.plan is None or status.plan.step is None)
+    return settled and ((status.phase is Phase.RUNNING and _ready(job)) or status.phase is Phase.FINISHED)
+
+
+def _wanted_down(job: FlinkJob, *, must_run: bool) -> Verdict | None:
+    """How it stands where the spec wants no run; None where it wants one."""
+    wanted = job.spec.state if job.spec is not None else DesiredState.RUNNING
+    if wanted is DesiredState.RUNNING:
+        return None
+    if must_run:
+        return Verdict(Outcome.OUT_OF_REACH, f"spec.state is {wanted} now")
+    if job.status.phase == wanted.value and _ready(job):
+        return Verdict(Outcome.REACHED, f"{_words(job)}; the change takes effect when it runs again")
+    return Verdict(Outcome.WAITING, _words(job))
+
+
+def unless_old(judge: Judge, before: Mapping[str, Any], *, clock: Callable[[], float] = time.monotonic) -> Judge:
+    """The same for a change that makes no new generation, as that of an annotation: what was wrong before may be so no more.
+
+    Args:
+        before: the FlinkJob before the change. What it stalled at counts only after a while.
+        clock: seconds.
+    """
+    old, until = stalled(parse_job(before)), clock() + OLD_SECONDS
+
+    def patient(obj: Mapping[str, Any]) -> Verdict:
+        verdict = judge(obj)
+        if old is not None and verdict == _stuck(old) and clock() < until:
+            return Verdict(Outcome.WAITING, "the operator has not looked at the change yet")
+        return verdict
+
+    return patient
 
 
 def rescaled(change: Mapping[str, Any], parallelism: int) -> Judge:
@@ -77,7 +122,8 @@ def rescaled(change: Mapping[str, Any], parallelism: int) -> Judge:
     reached = running(change)
 
     def judge(obj: Mapping[str, Any]) -> Verdict:
-        verdict, seen = reached(obj), parse_job(obj).status.job
+        verdict, status = reached(obj), parse_job(obj).status
+        seen = status.job if status.phase is Phase.RUNNING else None
         if verdict.outcome is Outcome.REACHED and seen is not None and seen.parallelism not in (None, parallelism):
             return Verdict(verdict.outcome, f"{verdict.words}; in Flink it has parallelism {seen.parallelism}")
         return verdict
@@ -104,7 +150,7 @@ def completed(savepoint: FlinkSavepoint) -> Verdict:
 def _before(job: FlinkJob, obj: Mapping[str, Any], change: Mapping[str, Any]) -> Verdict | None:
     """What must be right before anything else counts; None where it is."""
     spec = obj.get("spec") or {}
-    undone = [name for name, value in change.items() if not _holds(spec.get(name), value)]
+    undone = [name for name, value in change.items() if not holds(spec.get(name), value)]
     if undone:
         who = f" by {changer}" if (changer := _last_changer(obj, undone)) else ""
         return Verdict(Outcome.OUT_OF_REACH, f"spec.{undone[0]} was set back{who}")
@@ -113,14 +159,19 @@ def _before(job: FlinkJob, obj: Mapping[str, Any], change: Mapping[str, Any]) ->
     if (job.status.observed_generation or 0) < job.meta.generation:
         return Verdict(Outcome.WAITING, "the operator has not looked at the change yet")
     if (trouble := stalled(job)) is not None:
-        return Verdict(Outcome.OUT_OF_REACH, f"{trouble.reason}: {trouble.message}")
+        return _stuck(trouble)
     return None
 
 
-def _holds(found: Any, wanted: Any) -> bool:
-    """Whether a value is what a merge patch made of it."""
+def _stuck(trouble: Condition) -> Verdict:
+    return Verdict(Outcome.OUT_OF_REACH, f"{trouble.reason}: {trouble.message}")
+
+
+def holds(found: Any, wanted: Any) -> bool:
+    """Whether a value is what a merge patch makes of it, or has all of a manifest's."""
     if isinstance(wanted, Mapping):
-        return all(_holds((found or {}).get(name), value) for name, value in wanted.items())
+        inside: Any = found if isinstance(found, Mapping) else {}
+        return all(holds(inside.get(name), value) for name, value in wanted.items())
     return bool(found == wanted)
 
 

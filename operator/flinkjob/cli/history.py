@@ -50,7 +50,8 @@ def chosen_revision(job: FlinkJob, revisions: Sequence[dict[str, Any]], named: s
     """
     by_name = {each["metadata"]["name"]: each for each in revisions}
     if named.isdecimal():
-        named = _revision_of_run(job, int(named)) or named
+        kept = (each["metadata"]["name"] for each in revisions if int(each.get("revision") or 0) == int(named))
+        named = _revision_of_run(job, int(named)) or next(kept, named)
     if named in by_name:
         return by_name[named]
     there = ", ".join(by_name) or "none is kept"
@@ -124,7 +125,7 @@ def difference(revision: Mapping[str, Any], job: Mapping[str, Any]) -> list[Text
     """
     old, new = _what_runs(spec_in(revision)), _what_runs(job.get("spec") or {})
     changed = sorted(_sensitive_changes(old, new))
-    before, after = (as_yaml(_masked(each)).splitlines() for each in (old, new))
+    before, after = (as_yaml(_in_order(_masked(each))).splitlines() for each in (old, new))
     found = list(difflib.unified_diff(before, after, f"revision {revision['metadata']['name']}", "spec", lineterm=""))
     lines = [Text(visible(line), _STYLES.get(line[:1], "")) for line in found]
     return lines + [Text(visible(f"~ {name}: another value, {HIDDEN}")) for name in changed]
@@ -136,6 +137,13 @@ _STYLES: Final = {"+": GOOD, "-": BAD, "@": "cyan"}
 def _what_runs(spec: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a spec that says what runs, without what equals its default."""
     return {name: spec[name] for name in RUN_FIELDS if spec.get(name) not in (None, [], {})}
+
+
+def _in_order(value: Any) -> Any:
+    """The same with the names of all mappings sorted: another order says nothing."""
+    if isinstance(value, Mapping):
+        return {name: _in_order(value[name]) for name in sorted(value)}
+    return [_in_order(each) for each in value] if isinstance(value, list) else value
 
 
 def _is_sensitive(name: str) -> bool:

@@ -22,11 +22,11 @@ import typer
 
 from flinkjob.api import flink_options
 from flinkjob.api.codec import parse_job
-from flinkjob.api.common import duration_seconds
 from flinkjob.artifacts.merge import Text, merge
 from flinkjob.cli.errors import CommandFailed, TimedOut, WrongUsage
 from flinkjob.cli.flinkway import flink_at
 from flinkjob.cli.rows import Rows, result_of, rows_of
+from flinkjob.cli.seconds import seconds_of
 from flinkjob.cli.session import Session
 from flinkjob.cli.table import table
 from flinkjob.core.addresses import addresses
@@ -70,7 +70,7 @@ async def query(
     if (job is None) == (cluster is None):
         raise WrongUsage("name the cluster by --job or by --cluster")
     url = cluster if cluster is not None else await _cluster_of(session, job or "")
-    until = time.monotonic() + _seconds(timeout)
+    until = time.monotonic() + seconds_of(timeout)
     _end_as_by_interrupt()
     async with flink_at(session.kube, url) as (flink, way):
         session.output.progress(f"asking Flink {way}")
@@ -90,13 +90,6 @@ def _end_as_by_interrupt() -> None:
     for ending in (signal.SIGTERM, signal.SIGHUP):
         if task is not None:
             loop.add_signal_handler(ending, task.cancel)
-
-
-def _seconds(text: str) -> float:
-    try:
-        return duration_seconds(text)
-    except ValueError as error:
-        raise WrongUsage(f"--timeout {text}: such as 90s or 10m") from error
 
 
 def _script(statement: str | None, filename: Path | None) -> str:

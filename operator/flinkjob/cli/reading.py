@@ -11,6 +11,7 @@ import typer
 
 from flinkjob.api.codec import FlinkJob, parse_job, parse_savepoint
 from flinkjob.api.constants import LABEL_JOB
+from flinkjob.cli import sqltexts
 from flinkjob.cli.errors import CommandFailed, WrongUsage
 from flinkjob.cli.eventlines import event_lines
 from flinkjob.cli.failures import failure_lines
@@ -100,7 +101,10 @@ async def diff(
     named = revision or job.status.current_revision
     if named is None:
         raise CommandFailed(f"{name} has not run yet, so there is no revision to compare its spec with")
+    spec = found.get("spec") or {}
     chosen = chosen_revision(job, await _revisions(session, found), named)
+    if sqltexts.places(spec):
+        chosen = sqltexts.with_references(chosen, spec, await sqltexts.texts_of(session, spec))
     lines = difference(chosen, found)
     session.output.lines(lines or [f"the spec is that of revision {chosen['metadata']['name']}"])
 

@@ -109,18 +109,33 @@ class UserClient:
         path = path_of("controllerrevisions", group_version="apps/v1", namespace=namespace)
         return await self._items("controllerrevisions", path, namespace, {"labelSelector": selector})
 
-    async def patch(
-        self, kind: Kind, namespace: str, name: str, change: Mapping[str, Any], *, dry_run: bool
-    ) -> dict[str, Any]:
-        """Changes an object by a merge patch; returns it as it then is."""
+    async def config_map(self, namespace: str, name: str) -> Mapping[str, str]:
+        """The texts of a ConfigMap.
+
+        Raises:
+            Gone: there is none.
+        """
+        path = path_of("configmaps", group_version="v1", namespace=namespace, name=name)
+        found = await self._api.request("get", "configmaps", path, subject=f"{namespace}/{name}")
+        return found.get("data") or {}
+
+    async def patch(self, kind: Kind, found: Mapping[str, Any], change: Mapping[str, Any], *, dry_run: bool) -> None:
+        """Changes an object as it was read, by a merge patch.
+
+        Raises:
+            Conflict: it is another one by now, so that the change may no longer be right.
+        """
+        meta = found["metadata"]
+        namespace, name = meta["namespace"], meta["name"]
+        unchanged = {"resourceVersion": meta["resourceVersion"]}
         path = path_of(kind.plural, group_version=API_VERSION, namespace=namespace, name=name)
-        return await self._api.request(
+        await self._api.request(
             "patch",
             kind.plural,
             path,
             subject=f"{namespace}/{name}",
             query=_query(dry_run),
-            body=dict(change),
+            body={**change, "metadata": {**(change.get("metadata") or {}), **unchanged}},
             content_type=MERGE_PATCH,
         )
 

@@ -8,8 +8,10 @@ import pytest
 
 from flinkjob.cli import changes
 from flinkjob.cli.errors import CommandFailed, WrongUsage
+from flinkjob.cli.history import difference
 from flinkjob.cli.manifests import Manifest
 from flinkjob.cli.rollback import rollback
+from flinkjob.cli.sqltexts import with_references
 from flinkjob.cli.validate import findings
 from tests.unit.cli.objects import JOB_ID, NOW, job, raw, running
 from tests.unit.cli.test_views import revision
@@ -64,6 +66,11 @@ def test_wishes_are_fields_of_the_spec() -> None:
 def test_resume_is_by_the_state_or_where_that_is_running_by_the_nonce() -> None:
     assert changes.resume(job(ended(spec={"state": "Suspended"}))).patch == {"spec": {"state": "Running"}}
     assert changes.resume(job(ended(hold={"reason": "Stopped"}))).patch == {"spec": {"restartNonce": 1}}
+    finished = ended()
+    finished["status"]["submission"]["end"] = {"result": "Finished"}
+    with pytest.raises(CommandFailed, match="run 4 came to its own end; kubectl flinkjob restart runs it again"):
+        changes.resume(job(finished))
+    assert changes.restart(job(finished)).patch == {"spec": {"restartNonce": 1}}
     with pytest.raises(CommandFailed, match="run 4 lives"):
         changes.resume(job(running()))
     with pytest.raises(CommandFailed, match=r"initialState\.nonce"):
@@ -124,19 +131,94 @@ def test_a_rollback_sets_what_runs_and_nothing_else() -> None:
         revision("clicks-3333333333", 3, args=["old"], flinkConfiguration={"a": "1"}, parallelism=1, restartNonce=2),
         revision("clicks-2222222222", 2, args=["older"]),
     ]
-    patch = {"args": ["old"], "flinkConfiguration": {"a": "1", "b": None}, "restartNonce": 2}
-    assert rollback(job(found), found, kept, None).patch == {"spec": patch}
-    assert rollback(job(found), found, kept, "3").patch == {"spec": patch}
-    older = rollback(job(found), found, kept, "clicks-2222222222")
+    patch = {"args": ["old"], "flinkConfiguration": {"a": "1", "b": None}}
+    assert rollback(job(found), found, kept, None, {}).patch == {"spec": patch}
+    assert rollback(job(found), found, kept, "3", {}).patch == {"spec": patch}
+    older = rollback(job(found), found, kept, "clicks-2222222222", {})
     assert older.patch == {"spec": {"args": ["older"], "flinkConfiguration": None}}
     assert older.asks == "spec.args and spec.flinkConfiguration as revision clicks-2222222222 of run 2 has it"
     with pytest.raises(CommandFailed, match="is that of revision clicks-4444444444 already"):
-        rollback(job(found), found, kept, "4")
+        rollback(job(found), found, kept, "4", {})
     with pytest.raises(CommandFailed, match="no earlier revision"):
-        rollback(job(found), found, kept[:1], None)
+        rollback(job(found), found, kept[:1], None, {})
+
+
+def test_a_spec_that_never_ran_is_rolled_back_to_what_runs() -> None:
+    found = running(spec={"args": ["broken"]}, history=HISTORY)
+    kept = [revision("clicks-4444444444", 4, args=["good"]), revision("clicks-3333333333", 3, args=["old"])]
+    change = rollback(job(found), found, kept, None, {})
+    assert change.patch == {"spec": {"args": ["good"]}}
+    assert change.asks == "spec.args as revision clicks-4444444444 of run 4 has it"
+    with pytest.raises(CommandFailed, match="revision clicks-4444444444, which clicks runs, is not kept"):
+        rollback(job(found), found, kept[1:], None, {})
+
+
+def test_a_restart_is_no_other_program() -> None:
+    """Its revision differs in the nonce alone: the one before it is the same program, and a nonce is never lowered."""
+    history = [*HISTORY, {"number": 2, "digest": "2222222222cccc", "result": "Stopped"}]
+    found = running(spec={"args": ["new"], "restartNonce": 5}, history=history)
+    kept = [
+        revision("clicks-4444444444", 4, args=["new"], restartNonce=5),
+        revision("clicks-3333333333", 3, args=["new"], restartNonce=4),
+        revision("clicks-2222222222", 2, args=["old"]),
+    ]
+    assert rollback(job(found), found, kept, None, {}).patch == {"spec": {"args": ["old"]}}
+    with pytest.raises(CommandFailed, match="is that of revision clicks-3333333333 already"):
+        rollback(job(found), found, kept, "3", {})
+
+
+def test_a_run_that_only_its_revision_still_knows_can_be_named() -> None:
+    found = running(spec={"args": ["new"]}, history=HISTORY)
+    kept = [revision("clicks-4444444444", 4, args=["new"]), revision("clicks-1111111111", 1, args=["first"])]
+    assert rollback(job(found), found, kept, "1", {}).patch == {"spec": {"args": ["first"]}}
 
 
 def test_a_spec_that_the_operator_took_back_is_rolled_back_to_what_runs() -> None:
     found = running(spec={"args": ["bad"]}, history=HISTORY, rollback={"revision": "clicks-2222222222"})
     kept = [revision("clicks-3333333333", 3, args=["bad"]), revision("clicks-2222222222", 2, args=["good"])]
-    assert rollback(job(found), found, kept, None).patch == {"spec": {"args": ["good"]}}
+    assert rollback(job(found), found, kept, None, {}).patch == {"spec": {"args": ["good"]}}
+
+
+REFERENCE = {"configMapKeyRef": {"name": "scripts", "key": "clicks.sql"}}
+SQL = {**REFERENCE, "initFrom": [{"configMapKeyRef": {"name": "scripts", "key": "tables.sql"}}]}
+TEXTS: dict[tuple[str, str], str | None] = {("scripts", "clicks.sql"): "SELECT 1", ("scripts", "tables.sql"): "CREATE"}
+
+
+def sql_job(**spec: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    found = running(spec={"sql": SQL, **spec}, history=HISTORY)
+    kept = [revision("clicks-4444444444", 4, sql={"script": "SELECT 1", "initFrom": [{"script": "CREATE"}]})]
+    kept += [revision("clicks-3333333333", 3, sql={"script": "SELECT 0", "initFrom": [{"script": "CREATE"}]})]
+    for each in (found, *(one["data"] for one in kept)):
+        del each["spec"]["jar"]
+    return found, kept
+
+
+def test_a_script_that_a_config_map_still_has_stays_a_reference() -> None:
+    found, kept = sql_job(args=["broken"])
+    assert rollback(job(found), found, kept, None, TEXTS).patch == {"spec": {"args": None}}
+    found, kept = sql_job()
+    assert difference(with_references(kept[0], found["spec"], TEXTS), found) == []
+    plain = {"sql": {"script": "SELECT 1", "initFrom": []}}
+    written = with_references({"data": {"spec": plain}}, {"sql": REFERENCE}, TEXTS)
+    assert written["data"]["spec"] == {"sql": REFERENCE}
+
+
+def test_a_script_that_has_changed_is_put_back_as_a_text_which_is_said() -> None:
+    found, kept = sql_job()
+    change = rollback(job(found), found, kept, None, TEXTS)
+    assert change.patch == {"spec": {"sql": {"configMapKeyRef": None, "script": "SELECT 0"}}}
+    assert change.asks.endswith("has it, with its text in place of the reference to ConfigMap scripts")
+    assert difference(with_references(kept[1], found["spec"], TEXTS), found) != []
+
+
+def test_a_script_that_cannot_be_read_is_not_compared() -> None:
+    found, kept = sql_job()
+    with pytest.raises(CommandFailed, match="is in ConfigMap scripts, which cannot be read"):
+        rollback(job(found), found, kept, None, {})
+
+
+def test_a_status_that_cannot_be_read_is_not_acted_on() -> None:
+    found = running()
+    found["status"]["submission"]["number"] = "four"
+    with pytest.raises(CommandFailed, match="a status that cannot be read"):
+        changes.readable(job(found))

@@ -156,10 +156,11 @@ async def test_a_list_is_read_page_by_page_and_what_it_leaves_out_is_added(tmp_p
 
 async def test_changes_are_sent_as_what_they_are_and_dry_runs_store_nothing(tmp_path: Path) -> None:
     async with api_server(says(raw())) as api, await connect(api, tmp_path) as kube:
-        await kube.patch(Kind.FLINK_JOB, "shop", "clicks", {"spec": {"parallelism": 2}}, dry_run=True)
+        await kube.patch(Kind.FLINK_JOB, raw(), {"spec": {"parallelism": 2}}, dry_run=True)
         await kube.create(raw("new"), dry_run=False)
         await kube.check(raw("new"))
     sent = [(each.method, each.path.rsplit("/", 1)[-1], each.content_type, each.query) for each in api.seen]
+    assert api.seen[0].body == {"spec": {"parallelism": 2}, "metadata": {"resourceVersion": "7"}}
     checked = {"dryRun": "All", "fieldManager": "kubectl-flinkjob", "force": "true", "fieldValidation": "Strict"}
     assert sent == [
         ("PATCH", "clicks", "application/merge-patch+json", {"dryRun": "All"}),

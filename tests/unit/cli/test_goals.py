@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flinkjob.api.enums import Phase
-from flinkjob.cli.goals import Outcome, completed, phase_reached, rescaled, running
+from flinkjob.cli.goals import OLD_SECONDS, Outcome, completed, phase_reached, rescaled, running, unless_old
 from tests.unit.cli import objects
 from tests.unit.cli.objects import conditions, savepoint
 
@@ -69,7 +69,41 @@ def test_only_a_later_run_counts() -> None:
     assert running({}, after=3)(found).outcome is Outcome.REACHED
     assert running({}, after=4)(found).outcome is Outcome.WAITING
     assert running({}, job_id=objects.JOB_ID)(found).outcome is Outcome.REACHED
-    assert running({}, job_id="f" * 32)(found).outcome is Outcome.WAITING
+    assert running({}, job_id="f" * 32)(found).outcome is Outcome.OUT_OF_REACH
+    assert running({}, job_id="f" * 32)(objects.running(submission=None)).outcome is Outcome.WAITING
+
+
+def test_a_change_of_a_job_that_is_wanted_down_is_reached_when_it_is_down() -> None:
+    change = {"parallelism": 8}
+    down = suspended()
+    down["spec"] |= change
+    verdict = rescaled(change, 8)(down)
+    assert verdict.outcome is Outcome.REACHED
+    assert verdict.words == "Suspended: savepoint s3://sp/1; the change takes effect when it runs again"
+    down["status"]["phase"] = "Suspending"
+    assert running(change)(down).outcome is Outcome.WAITING
+    assert running(change, after=4)(down).words == "spec.state is Suspended now"
+    assert running(change, after=4)(down).outcome is Outcome.OUT_OF_REACH
+
+
+def test_a_job_that_has_come_to_its_own_end_meanwhile_has_run() -> None:
+    finished = objects.running(phase="Finished", conditions=conditions("True", "False", "Finished", "done"))
+    finished["status"]["submission"] |= {"end": {"result": "Finished"}, "running": False}
+    assert running({})(finished).outcome is Outcome.REACHED
+    assert running({}, after=3)(finished).outcome is Outcome.REACHED
+    assert running({}, after=4)(finished).outcome is Outcome.WAITING
+
+
+def test_what_was_wrong_before_an_annotation_counts_only_after_a_while() -> None:
+    """An annotation makes no new generation: the old condition looks like an answer to it."""
+    before = suspended(conditions=conditions("False", "True", "JobNotFound", "no such job"))
+    before["spec"]["state"] = "Running"
+    other = {**before, "status": {**before["status"], "conditions": conditions("False", "True", "NotOurs", "marked")}}
+    clock = iter([0.0, 1.0, OLD_SECONDS + 1.0]).__next__
+    judge = unless_old(running({}, job_id=objects.JOB_ID), before, clock=clock)
+    assert judge(before).outcome is Outcome.WAITING
+    assert judge(other).outcome is Outcome.OUT_OF_REACH
+    assert judge(before).words == "JobNotFound: no such job"
 
 
 @pytest.mark.parametrize(
