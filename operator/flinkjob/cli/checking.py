@@ -66,7 +66,8 @@ def validate(
 def migrate(filename: Files) -> Code:
     """Translate manifests of other Flink operators: the results to the standard output, a report to the standard error."""
     output = Output()
-    done = [one for each in read(*filename) if (one := translated(each)) is not None]
+    manifests = read(*filename)
+    done = [one for each in manifests if (one := translated(each)) is not None]
     if not done:
         raise WrongUsage(
             "there is no FlinkSessionJob, FlinkDeployment, FlinkStateSnapshot or FlinkCluster in what was given"
@@ -74,7 +75,7 @@ def migrate(filename: Files) -> Code:
     bodies = [body for each in done for body in each.made]
     if bodies:
         output.raw(as_yaml(*bodies))
-    output.report(report(done))
+    output.report(report(done, others=len(manifests) - len(done)))
     return Code.FAILED if needs_a_person(done) else Code.DONE
 
 

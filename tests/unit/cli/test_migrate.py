@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -115,6 +117,7 @@ def test_a_session_job() -> None:
         "args": ["--topic", "orders", "--window", "5"],
         "parallelism": 2,
         "restartNonce": 3,
+        "state": "Suspended",
         "upgrade": {"strategy": "Savepoint"},
         "deletion": {"policy": "Savepoint"},
         "checkpoint": {"retention": "RetainOnCancellation"},
@@ -128,9 +131,10 @@ def test_a_session_job() -> None:
             "state.checkpoints.dir": "s3://state/checkpoints",
         },
     }
-    assert said("orders", Weight.MUST) == said("orders", Weight.LOST) == []
+    assert said("orders", Weight.MUST) == ["status.jobStatus"], "it may run: no status says that it does not"
+    assert said("orders", Weight.LOST) == []
     steps = "\n".join(found.steps)
-    assert "kubectl flinkjob adopt orders JOB-ID -f NEW.yaml --wait" in steps
+    assert "kubectl flinkjob adopt orders JOB-ID --wait" in steps
     assert "initialState: {strategy: Custom, location: LOCATION}" in steps
 
 
@@ -144,7 +148,7 @@ def test_a_session_job_that_starts_from_a_savepoint() -> None:
     assert made["restore"] == {"allowNonRestoredState": True}
     assert made["upgrade"] == {"strategy": "LastState"}
     assert made["deletion"] == {"policy": "Cancel"}
-    assert said("fraud", Weight.MUST) == ["spec.job.jarURI"]
+    assert said("fraud", Weight.MUST) == ["spec.job.jarURI", "status.jobStatus"]
     assert said("fraud", Weight.LOST) == ["spec.job.savepointTriggerNonce"]
 
 
@@ -152,12 +156,80 @@ def test_a_suspended_job_takes_its_state_along() -> None:
     made = spec("paused")
     assert (made["state"], made["initialState"]["location"]) == ("Suspended", "s3://state/paused/savepoint-4f0b6d-77")
     assert migrated("paused").steps == []
-    assert said("asleep", Weight.MUST) == ["spec.job.state"]
+    assert not needs_a_person([migrated("paused")])
+    assert said("asleep", Weight.MUST) == ["status.jobStatus"]
+
+
+def with_status(name: str, found: str | None, upgrade: str | None = None, **job: Any) -> Migration:
+    body = copy.deepcopy(MANIFESTS[name].body)
+    body["spec"]["job"] |= {"upgradeMode": "savepoint", **job}
+    body["status"] = {"jobStatus": {"state": found, "upgradeSavepointPath": upgrade}}
+    last = {"lastSavepoint": {"location": "s3://state/of-last-year"}}
+    body["status"]["jobStatus"]["savepointInfo"] = last
+    made = migrate(Manifest(place="", body=body))
+    assert made is not None
+    return made
+
+
+@pytest.mark.parametrize("name", ["FlinkSessionJob orders", "FlinkDeployment payments"])
+@pytest.mark.parametrize("state", ["RECONCILING", "RUNNING", "FAILING", "CANCELLING", "SUSPENDED", "of tomorrow", None])
+def test_what_may_live_is_not_started_beside(name: str, state: str | None) -> None:
+    found = with_status(name, state, "s3://state/sp")
+    assert found.made[-1]["spec"]["state"] == "Suspended"
+    assert "initialState" not in found.made[-1]["spec"], "the state that is moved is that of the steps"
+    assert needs_a_person([found])
+    assert found.steps
+
+
+def test_what_has_failed_starts_from_its_state_or_not_at_all() -> None:
+    by_savepoint = with_status("FlinkSessionJob orders", "FAILED", "s3://state/sp")
+    assert by_savepoint.made[0]["spec"]["initialState"]["location"] == "s3://state/sp"
+    assert "state" not in by_savepoint.made[0]["spec"]
+    assert "a checkpoint may be newer" in by_savepoint.notes[-1].words
+    without = with_status("FlinkSessionJob orders", "FAILED")
+    assert without.made[0]["spec"]["state"] == "Suspended"
+    assert needs_a_person([without])
+    assert not needs_a_person([with_status("FlinkSessionJob orders", "FINISHED")]), "there is nothing to lose"
+
+
+def test_only_the_savepoint_of_the_stop_is_that_of_a_suspended_job() -> None:
+    """An old savepoint, or the path that a stop without one has left, is older than the job's state."""
+    stopped = with_status("FlinkSessionJob orders", "FINISHED", "s3://state/sp", state="suspended")
+    assert stopped.made[0]["spec"]["initialState"]["location"] == "s3://state/sp"
+    for found in (
+        with_status("FlinkSessionJob orders", "FINISHED", state="suspended"),
+        with_status("FlinkSessionJob orders", "FINISHED", "s3://state/sp", state="suspended", upgradeMode="stateless"),
+        with_status("FlinkSessionJob orders", "FINISHED", "s3://state/sp", state="suspended", upgradeMode="last-state"),
+    ):
+        assert "initialState" not in found.made[0]["spec"]
+        assert needs_a_person([found])
+    still = with_status("FlinkSessionJob orders", "RUNNING", "s3://state/sp", state="suspended")
+    assert "initialState" not in still.made[0]["spec"], "it is not suspended yet"
+
+
+def test_the_mode_is_that_of_the_spec_that_was_acted_on() -> None:
+    body = copy.deepcopy(MANIFESTS["FlinkSessionJob paused"].body)
+    acted_on = json.dumps({"spec": {"job": {"upgradeMode": "stateless", "state": "suspended"}}})
+    body["status"]["reconciliationStatus"] = {"lastReconciledSpec": acted_on}
+    found = migrate(Manifest(place="", body=body))
+    assert found is not None
+    assert needs_a_person([found])
+
+
+def test_a_flinkcluster_that_may_live_is_not_started_beside() -> None:
+    body = copy.deepcopy(MANIFESTS["FlinkCluster ticker"].body)
+    for state, held in (("Running", True), ("Lost", True), ("Failed", True), ("Succeeded", False)):
+        body["status"] = {"components": {"job": {"state": state, "savepointLocation": "s3://old"}}}
+        found = migrate(Manifest(place="", body=body))
+        assert found is not None
+        assert (found.made[-1]["spec"].get("state") == "Suspended") is held, state
+        assert needs_a_person([found]) is held
 
 
 def test_a_job_that_runs_is_named_in_the_steps() -> None:
     assert "adopt top-products 0a1b2c3d4e5f60718293a4b5c6d7e8f9" in "\n".join(migrated("top-products").steps)
     assert migrated("failed-before").steps == [], "there is nothing to move"
+    assert said("failed-before", Weight.MUST) == ["status.jobStatus"], "its state is not known"
 
 
 def test_options_find_their_fields() -> None:
@@ -179,12 +251,11 @@ def test_options_find_their_fields() -> None:
 
 def test_a_long_name_and_a_jar_in_the_image_need_a_person() -> None:
     name = "a-name-that-is-longer-than-forty-five-characters-are"
-    assert said(name, Weight.MUST) == ["metadata.name", "spec.job.jarURI"]
+    assert said(name, Weight.MUST) == ["metadata.name", "spec.job.jarURI", "status.jobStatus"]
     assert len(migrated(name).made[0]["metadata"]["name"]) <= 45
-    assert said("on-the-class-path", Weight.MUST) == ["spec.job.jarURI"]
+    assert said("on-the-class-path", Weight.MUST) == ["spec.job.jarURI", "status.jobStatus"]
     assert said("on-the-class-path", Weight.LOST) == ["spec.job.somethingNew.deeply.hidden"]
     assert needs_a_person([migrated(name)])
-    assert not needs_a_person([migrated("orders")])
 
 
 def test_a_deployment_is_its_cluster_and_a_job_on_it() -> None:
@@ -221,7 +292,7 @@ def test_nested_options_and_retention() -> None:
         "table.exec.mini-batch.enabled": "true",
     }
     assert made["checkpoint"] == {"retention": "DeleteOnCancellation"}
-    assert spec("sensors")["initialState"]["location"] == "s3://state/sensors/savepoint-1"
+    assert said("sensors", Weight.MUST) == ["status.jobStatus"], "the last savepoint may be any one"
 
 
 def test_snapshots() -> None:
@@ -263,6 +334,7 @@ def test_a_flinkcluster_is_its_cluster_and_a_job_on_it() -> None:
         "jar": {"uri": "https://repo.example.com/ticker.jar", "entryClass": "com.example.Ticker"},
         "args": ["--symbols", "a,b"],
         "parallelism": 2,
+        "state": "Suspended",
         "restore": {"maxAge": "7200s"},
         "savepoints": {"directory": "s3://state/ticker", "interval": "3600s"},
         "upgrade": {"strategy": "Savepoint"},
@@ -271,9 +343,9 @@ def test_a_flinkcluster_is_its_cluster_and_a_job_on_it() -> None:
         "flinkConfiguration": {"execution.checkpointing.interval": "10s"},
     }
     assert said("ticker", Weight.LOST) == ["spec.job.cleanupPolicy"]
-    assert said("nightly", Weight.MUST) == ["spec.flinkVersion", "spec.job.jarFile"]
+    assert said("nightly", Weight.MUST) == ["spec.flinkVersion", "spec.job.jarFile", "status.components.job"]
     assert migrated("nightly").made[-1]["spec"]["cluster"]["serviceRef"]["port"] == 9081
-    assert said("restored", Weight.MUST) == ["spec.job.classPath", "spec.job.jarFile"]
+    assert said("restored", Weight.MUST) == ["spec.job.classPath", "spec.job.jarFile", "status.components.job"]
     assert spec("restored")["upgrade"] == {"strategy": "LastState"}
     assert spec("given-up")["state"] == "Cancelled"
     assert migrated("given-up").steps == []
@@ -350,4 +422,8 @@ def test_results_and_report_go_to_different_streams(capsys: pytest.CaptureFixtur
     assert {each["kind"] for each in made} == {"FlinkJob", "FlinkSavepoint", "FlinkDeployment", "FlinkCluster"}
     assert f"{len(MANIFESTS)} manifests became {len(made)}" in shown.err
     assert "FlinkSessionJob orders → FlinkJob orders" in shown.err
-    assert run(["migrate", "-f", str(SOURCES.parents[3] / "deploy" / "examples" / "flinkjob-sql.yaml")]) == 2
+    assert "not looked at" not in shown.err
+    ours = str(SOURCES.parents[3] / "deploy" / "examples" / "flinkjob-sql.yaml")
+    assert run(["migrate", "-f", str(SOURCES), "-f", ours]) == 1
+    assert re.search(r"\d lost, \d of other kinds not looked at and not in the result", capsys.readouterr().err)
+    assert run(["migrate", "-f", ours]) == 2

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from flinkjob.api.constants import API_VERSION, GITOPS_MARKS, JOB_KIND, MAX_JOB_NAME
-from flinkjob.cli.migrate.fields import Fields, Migration, Weight, nested, without_empty
+from flinkjob.cli.migrate.fields import Fields, Migration, Weight, without_empty
 
 PYTHON_DRIVER: Final = "org.apache.flink.client.python.PythonDriver"
 PLACE: Final = "https://jars.example.com"
@@ -21,7 +21,6 @@ _OF_SERVER: Final = (
     "selfLink",
     "finalizers",
 )
-_RUNNING: Final = ("RUNNING", "CREATED", "RESTARTING", "INITIALIZING")
 
 
 def metadata(migration: Migration, longest: int = MAX_JOB_NAME) -> dict[str, Any]:
@@ -88,20 +87,6 @@ def initial_state(location: Any, nonce: Any = None) -> dict[str, Any]:
     return made
 
 
-def state_of(status: Any) -> tuple[str, str, str]:
-    """Job id, state and newest savepoint in the status of a source that was read from a cluster; "" for what is not there."""
-    job = nested(status, "jobStatus")
-    last = nested(job, "savepointInfo", "lastSavepoint", "location")
-    found = (nested(job, "jobId"), nested(job, "state"), nested(job, "upgradeSavepointPath") or last)
-    job_id, state, savepoint = (str(each or "") for each in found)
-    return job_id, state, savepoint
-
-
-def is_live(state: str) -> bool:
-    """Whether a job in this state runs, or is about to; also where the state is not known."""
-    return not state or state.upper() in _RUNNING
-
-
 def by_savepoint(kind: str, name: str, new: str, how: str, found: str) -> list[str]:
     """How to move a job with a savepoint.
 
@@ -113,7 +98,8 @@ def by_savepoint(kind: str, name: str, new: str, how: str, found: str) -> list[s
         f"Move {kind} {name} with a savepoint (the job stands still meanwhile):",
         f"  1. {how}",
         f"  2. {found}",
-        "  3. write it into the new manifest: spec.initialState: {strategy: Custom, location: LOCATION}",
+        "  3. write it into the new manifest: spec.initialState: {strategy: Custom, location: LOCATION},",
+        "     and take spec.state: Suspended out of it",
         f"  4. apply the new manifest; kubectl flinkjob status {new} -w shows that it was restored from there",
         f"  5. only then delete {kind} {name}, and take it out of Git",
     ]

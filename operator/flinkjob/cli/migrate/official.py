@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any, Final
 
-from flinkjob.cli.migrate import common, options
+from flinkjob.cli.migrate import common, moving, options
 from flinkjob.cli.migrate.fields import Fields, Migration, Weight, nested, number, texts
 
 GROUP: Final = "flink.apache.org"
@@ -27,10 +27,8 @@ def session_job(migration: Migration) -> None:
     _spare(fields.part("flinkConfiguration"), spec, migration, "set it in the FlinkDeployment of the session cluster")
     fields.leave()
     migration.made.append(common.flinkjob(meta, spec))
-    job_id, state, savepoint = common.state_of(body.get("status"))
-    if spec.get("state") == "Suspended":
-        _suspended(migration, spec, savepoint)
-    elif common.is_live(state):
+    if moving.carry(migration, spec, moving.official(body)):
+        job_id = str(nested(body, "status", "jobStatus", "jobId") or "")
         migration.steps += _adopted(meta, job_id) + _by_savepoint("flinksessionjob", meta["name"])
 
 
@@ -61,10 +59,7 @@ def deployment(migration: Migration) -> None:
         migration.note(
             Weight.CHECK, "spec.taskManager", "in a session cluster slots are made for the jobs as they come"
         )
-    _, state, savepoint = common.state_of(body.get("status"))
-    if spec.get("state") == "Suspended":
-        _suspended(migration, spec, savepoint)
-    elif common.is_live(state):
+    if moving.carry(migration, spec, moving.official(body)):
         migration.steps += [
             f"Apply FlinkDeployment {name} first, and wait until it is READY.",
             *_by_savepoint("flinkdeployment", meta["name"]),
@@ -126,19 +121,6 @@ def _spare(found: Fields, spec: dict[str, Any], migration: Migration, where: str
         migration.note(Weight.LOST, f"{found.path}.{name}", f"acts only in a cluster's own configuration: {where}")
 
 
-def _suspended(migration: Migration, spec: dict[str, Any], savepoint: str) -> None:
-    """A job that is suspended now: its state is where the other operator left it."""
-    if savepoint:
-        spec["initialState"] = common.initial_state(savepoint, spec.get("initialState", {}).get("nonce"))
-        migration.made[-1] = common.flinkjob(migration.made[-1]["metadata"], spec)
-        migration.note(
-            Weight.CHECK, "status.jobStatus", "the savepoint that it was suspended with is the initial state"
-        )
-        return
-    words = "the job is suspended, and where its state is shows only its status: kubectl get -o yaml, then migrate that"
-    migration.note(Weight.MUST, "spec.job.state", words)
-
-
 def _adopted(meta: Mapping[str, Any], job_id: str) -> list[str]:
     name, named = meta["name"], job_id or "JOB-ID"
     where = "" if job_id else " (JOB-ID: kubectl get flinksessionjob NAME -o jsonpath='{.status.jobStatus.jobId}')"
@@ -150,7 +132,8 @@ def _adopted(meta: Mapping[str, Any], job_id: str) -> list[str]:
         f'  3. kubectl patch flinksessionjob {name} --type merge -p \'{{"metadata": {{"finalizers": null}}}}\'',
         f"  4. kubectl delete flinksessionjob {name}, and take it out of Git; the job runs on",
         "  5. start the Apache operator again, where it is still needed",
-        f"  6. kubectl flinkjob adopt {name} {named} -f NEW.yaml --wait",
+        "  6. apply the new manifest, which is Suspended, so that nothing starts",
+        f"  7. kubectl flinkjob adopt {name} {named} --wait; then take spec.state: Suspended out of the manifest",
         "  What the spec says otherwise than the running job was started with takes effect with the next upgrade.",
     ]
 

@@ -45,8 +45,12 @@ def needs_a_person(migrations: Sequence[Migration]) -> bool:
     return any(note.weight is Weight.MUST for each in migrations for note in each.notes)
 
 
-def report(migrations: Sequence[Migration]) -> list[Text]:
-    """The lines of the report: what each manifest became, what to look at, and how to move what runs."""
+def report(migrations: Sequence[Migration], *, others: int = 0) -> list[Text]:
+    """The lines of the report: what each manifest became, what to look at, and how to move what runs.
+
+    Args:
+        others: how many manifests of other kinds there were.
+    """
     lines: list[Text] = []
     for each in migrations:
         made = ", ".join(Manifest(place="", body=body).name for body in each.made) or "nothing"
@@ -61,5 +65,6 @@ def report(migrations: Sequence[Migration]) -> list[Text]:
     count = sum(len(each.made) for each in migrations)
     notes = [note.weight for each in migrations for note in each.notes]
     counts = ", ".join(f"{notes.count(weight)} {weight}" for weight in Weight)
-    lines.append(Text(f"{len(migrations)} manifests became {count}; {counts}", FAINT))
+    left = f", {others} of other kinds not looked at and not in the result" if others else ""
+    lines.append(Text(f"{len(migrations)} manifests became {count}; {counts}{left}", FAINT))
     return lines

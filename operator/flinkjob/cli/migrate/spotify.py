@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any, Final
 
-from flinkjob.cli.migrate import common, options
+from flinkjob.cli.migrate import common, moving, options
 from flinkjob.cli.migrate.fields import Fields, Migration, Weight, nested, number, texts
 
 GROUP: Final = "flinkoperator.k8s.io"
@@ -54,7 +54,7 @@ def cluster(migration: Migration) -> None:
         migration.note(
             Weight.MUST, "spec.flinkVersion", "FlinkJobs run on Flink 1.20 to 2.3: upgrade the cluster's image"
         )
-    if spec.get("state") != "Cancelled":
+    if spec.get("state") != "Cancelled" and moving.carry(migration, spec, moving.spotify(body)):
         migration.steps += _steps(meta["name"], name)
 
 
