@@ -16,6 +16,9 @@ from flinkjob.core.flinkmodel import is_checkpoint_place, normalise_location
 
 _BAD_ENDS = (RunResult.FAILED, RunResult.LOST, RunResult.SAVEPOINT_UNKNOWN, RunResult.NEVER_STARTED)
 
+MOST_SAVEPOINTS = 5
+"""So many are shown of each run."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Generation:
@@ -93,13 +96,20 @@ def lineage(job: FlinkJob, savepoints: Sequence[FlinkSavepoint], now: datetime) 
     lines: list[Text] = []
     for run in generations(job.status):
         lines.append(_run(run, now))
-        lines += [_savepoint(each, now) for each in mine if each.status.submission == run.number]
+        lines += _newest([each for each in mine if each.status.submission == run.number], now)
         lines.append(_origin(run, places))
     others = [each for each in mine if each.status.submission not in {run.number for run in generations(job.status)}]
     if others:
         lines.append(Text("  not of these runs", FAINT))
-        lines += [_savepoint(each, now) for each in others]
+        lines += _newest(others, now)
     return lines
+
+
+def _newest(savepoints: Sequence[FlinkSavepoint], now: datetime) -> list[Text]:
+    """The newest ones, and how many more there are."""
+    lines = [_savepoint(each, now) for each in savepoints[:MOST_SAVEPOINTS]]
+    more = len(savepoints) - len(lines)
+    return [*lines, Text(f"    • and {more} older ones", FAINT)] if more else lines
 
 
 def _run(run: Generation, now: datetime) -> Text:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from flinkjob.kube.user import MANAGER
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tool:
@@ -93,9 +95,11 @@ def owner_of(obj: Mapping[str, Any]) -> Owner | None:
 
 
 def _fields(entries: Iterable[Mapping[str, Any]], tool: Tool) -> frozenset[str] | None:
-    own = [each.get("fieldsV1") or {} for each in entries if each.get("manager") in tool.managers]
-    if not own:
+    """What the tool sets. Who changes a field takes it over: what this plugin changed before is the tool's all the same."""
+    if not any(each.get("manager") in tool.managers for each in entries):
         return None
+    both = (*tool.managers, MANAGER)
+    own = [each.get("fieldsV1") or {} for each in entries if each.get("manager") in both]
     return frozenset(name.removeprefix("f:") for each in own for name in each.get("f:spec") or ())
 
 

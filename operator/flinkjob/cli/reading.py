@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -33,6 +33,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The FlinkJob.", show_
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Go on showing changes until Ctrl-C.")]
 
 
+T = TypeVar("T")
 Format = Literal["wide", "name", "json", "yaml"]
 """How `get` writes."""
 
@@ -50,16 +51,13 @@ async def get(
     if names and all_namespaces:
         raise WrongUsage("names are of one namespace: leave out -A")
     listed = partial(_listed, session, names or [], everywhere=all_namespaces)
-    found = await listed()
+    found = await _seen_once(session, listed, watch=watch)
     single = len(names or ()) == 1
     _show(session, found, output, everywhere=all_namespaces, single=single)
     while watch:
         known = {_identity(each): each["metadata"]["resourceVersion"] for each in found}
         await asyncio.sleep(WATCH_SECONDS)
-        try:
-            found = await listed()
-        except KubeUnavailable as error:
-            session.output.warning(error.message)
+        found = await _seen_once(session, listed, watch=watch)
         changed = [each for each in found if known.get(_identity(each)) != each["metadata"]["resourceVersion"]]
         if changed and output in (None, "wide"):
             table = fleet([parse_job(each) for each in found], now(), wide=output == "wide", namespaces=all_namespaces)
@@ -71,13 +69,23 @@ async def get(
 
 async def status(session: Session, name: Name, watch: Watch = False) -> None:
     """Show one FlinkJob on a screen: what is done or waited for, tasks, failures, checkpoints, lineage, Events."""
-    session.output.lines(screen(await _seen(session, name)))
+    look = partial(_seen, session, name)
+    session.output.lines(screen(await _seen_once(session, look, watch=watch)))
     while watch:
         await asyncio.sleep(REFRESH_SECONDS)
+        session.output.screen(screen(await _seen_once(session, look, watch=watch)))
+
+
+async def _seen_once(session: Session, look: Callable[[], Awaitable[T]], *, watch: bool) -> T:
+    """What there is to see; somebody who watches sees what is in the way, and it is tried again."""
+    while True:
         try:
-            session.output.screen(screen(await _seen(session, name)))
+            return await look()
         except KubeUnavailable as error:
+            if not watch:
+                raise
             session.output.warning(error.message)
+            await asyncio.sleep(REFRESH_SECONDS)
 
 
 async def show_history(session: Session, name: Name) -> None:
@@ -120,9 +128,8 @@ async def exceptions(session: Session, name: Name) -> None:
 async def events(session: Session, name: Name) -> None:
     """Show the Events of a FlinkJob and of its FlinkSavepoints, the newest last."""
     await session.job(name)
-    found = await session.events(name)
-    for savepoint in await session.savepoints(name):
-        found += await session.events(savepoint["metadata"]["name"])
+    about = {each["metadata"]["name"] for each in await session.savepoints(name)} | {name}
+    found = [each for each in await session.events() if (each.get("involvedObject") or {}).get("name") in about]
     session.output.lines(event_lines(found, now(), most=MOST_EVENTS) or ["no Events are known any more"])
 
 

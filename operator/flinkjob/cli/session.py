@@ -61,8 +61,8 @@ class Session:
             return f"{text}; did you mean {' or '.join(alike)}?"
         return text if there else f"{text}, nor any other; see kubectl flinkjob get -A"
 
-    async def events(self, name: str) -> list[dict[str, Any]]:
-        """The Events about a name; none where the user may not read them, which is said."""
+    async def events(self, name: str | None = None) -> list[dict[str, Any]]:
+        """The Events about a name, or about all objects of the operator; none where the user may not read them: said."""
         try:
             return await self.kube.events(self.namespace, name)
         except Forbidden as denied:

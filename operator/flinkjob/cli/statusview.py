@@ -91,9 +91,9 @@ def _state(seen: Seen) -> Iterator[Text]:
     message = text(f"{found.reason}: {found.message}" if found.message else found.reason, style)
     yield _field(label, message, f"  for {since(found.last_transition_time, seen.now)}")
     if not good:
-        yield _field(
-            "What to do" if needs is not None else "Meaning", text(Reason.of(found.reason, Reason.Pending).explanation)
-        )
+        known = next((each for each in Reason if each == found.reason), None)
+        meaning = known.explanation if known is not None else "this kubectl flinkjob is older than the operator's word"
+        yield _field("What to do" if needs is not None and known is not None else "Meaning", text(meaning))
 
 
 def _plan(job: FlinkJob, now: datetime) -> Iterator[Text]:

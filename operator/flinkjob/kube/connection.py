@@ -82,12 +82,14 @@ class Connection:
         bounds: Bounds = USUAL,
         on_request: OnRequest | None = None,
         context: str | None = None,
+        user_agent: str = USER_AGENT,
     ) -> Connection:
         """Reads credentials; nothing is sent yet.
 
         Args:
             kubeconfig: a file; None: the Pod's ServiceAccount, or where there is none, the user's kubeconfig.
             context: of the kubeconfig. None: its current one.
+            user_agent: who asks, in the API server's audit log.
 
         Raises:
             KubeUnavailable: no usable credentials.
@@ -98,7 +100,7 @@ class Connection:
         except (_config.ConfigException, OSError, TypeError) as error:
             raise KubeUnavailable("credentials", f"no usable Kubernetes credentials: {error}") from error
         api = _client.ApiClient(configuration)
-        api.user_agent = USER_AGENT
+        api.user_agent = user_agent
         return cls(api, bounds, on_request=on_request)
 
     def ask_before_writes(self, require: Callable[[], None]) -> None:

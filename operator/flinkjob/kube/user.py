@@ -10,13 +10,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 from urllib.parse import quote
 
 import httpx
+import yaml
 from kubernetes.aio import config
 
 from flinkjob.api.constants import API_VERSION
+from flinkjob.core.errors import one_line
 from flinkjob.kube.connection import APPLY_PATCH, JSON, MERGE_PATCH, SERVICE_ACCOUNT, Bounds, Connection, path_of
 from flinkjob.kube.errors import Gone, KubeUnavailable, NotServed, is_own_answer, rejection
 from flinkjob.kube.kinds import Kind
@@ -26,6 +28,8 @@ _config: Any = config
 
 PATIENCE = Bounds(connections=8, seconds=15.0, attempts=2)
 """A person waits in front of a terminal."""
+MANAGER = "flinkjob-plugin"
+"""The field manager. Flux takes away what managers have whose names begin with kubectl."""
 PAGE_SIZE = 500
 USUAL_NAMESPACE = "default"
 BAD_REQUEST = 400
@@ -61,8 +65,12 @@ class UserClient:
             KubeUnavailable: there are none that can be used.
         """
         file = _file(access)
-        connection = await Connection.open(file, bounds=PATIENCE, context=access.context)
-        return cls(connection, access.namespace or _namespace_of(file, access.context))
+        namespace = access.namespace or _namespace_of(file, access.context)
+        try:
+            connection = await Connection.open(file, bounds=PATIENCE, context=access.context, user_agent=MANAGER)
+        except _UNUSABLE as error:
+            raise _unusable(file, error) from error
+        return cls(connection, namespace)
 
     async def __aenter__(self) -> Self:
         return self
@@ -99,10 +107,11 @@ class UserClient:
         # a list leaves these out of its items
         return [{"apiVersion": API_VERSION, "kind": kind.kind, **item} for item in items]
 
-    async def events(self, namespace: str, name: str) -> list[dict[str, Any]]:
-        """The Events about all objects of this name."""
+    async def events(self, namespace: str, name: str | None) -> list[dict[str, Any]]:
+        """The Events about all objects of this name; None: about all objects of the operator's kinds."""
         path = path_of("events", group_version="v1", namespace=namespace)
-        return await self._items("events", path, namespace, {"fieldSelector": f"involvedObject.name={name}"})
+        about = f"name={name}" if name is not None else f"apiVersion={API_VERSION}"
+        return await self._items("events", path, namespace, {"fieldSelector": f"involvedObject.{about}"})
 
     async def revisions(self, namespace: str, selector: str) -> list[dict[str, Any]]:
         """The ControllerRevisions that a selector of labels matches."""
@@ -217,7 +226,7 @@ _VERBS = {"GET": "get", "POST": "create", "PATCH": "patch", "DELETE": "delete"}
 
 
 def _query(dry_run: bool) -> dict[str, str]:
-    return {"dryRun": "All"} if dry_run else {}
+    return {"fieldManager": MANAGER} | ({"dryRun": "All"} if dry_run else {})
 
 
 def _file(access: Access) -> Path | None:
@@ -250,8 +259,26 @@ def _namespace_of(file: Path | None, context: str | None) -> str:
         except OSError:
             return USUAL_NAMESPACE
     try:
-        contexts, current = _config.list_kube_config_contexts(str(file))
-    except (_config.ConfigException, OSError, TypeError) as error:
-        raise KubeUnavailable("credentials", f"no usable Kubernetes credentials: {error}") from error
-    chosen = next((each for each in contexts if each["name"] == context), current)
-    return (chosen.get("context") or {}).get("namespace") or USUAL_NAMESPACE
+        found = _config.kube_config.KubeConfigMerger(str(file)).config.value
+        named = context or found.get("current-context")
+        chosen: Any = next((each.value for each in found["contexts"] if each.value["name"] == named), {})
+        return str((chosen.get("context") or {}).get("namespace") or USUAL_NAMESPACE)
+    except _UNUSABLE as error:
+        raise _unusable(file, error) from error
+
+
+_UNUSABLE: Final = (
+    _config.ConfigException,
+    OSError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    LookupError,
+    yaml.YAMLError,
+)
+"""What the package raises for a file that is no kubeconfig: another YAML, no YAML, no UTF-8."""
+
+
+def _unusable(file: Path | None, error: Exception) -> KubeUnavailable:
+    said = one_line(str(error), 200) if isinstance(error, _config.ConfigException | OSError) else "it is no kubeconfig"
+    return KubeUnavailable("credentials", f"no usable Kubernetes credentials in {file}: {said}")

@@ -161,10 +161,12 @@ async def test_changes_are_sent_as_what_they_are_and_dry_runs_store_nothing(tmp_
         await kube.check(raw("new"))
     sent = [(each.method, each.path.rsplit("/", 1)[-1], each.content_type, each.query) for each in api.seen]
     assert api.seen[0].body == {"spec": {"parallelism": 2}, "metadata": {"resourceVersion": "7"}}
+    assert {each.agent for each in api.seen} == {"flinkjob-plugin"}
+    manager = {"fieldManager": "flinkjob-plugin"}
     checked = {"dryRun": "All", "fieldManager": "kubectl-flinkjob", "force": "true", "fieldValidation": "Strict"}
     assert sent == [
-        ("PATCH", "clicks", "application/merge-patch+json", {"dryRun": "All"}),
-        ("POST", "flinkjobs", "application/json", {"fieldValidation": "Strict"}),
+        ("PATCH", "clicks", "application/merge-patch+json", manager | {"dryRun": "All"}),
+        ("POST", "flinkjobs", "application/json", manager | {"fieldValidation": "Strict"}),
         ("PATCH", "new", "application/apply-patch+yaml", checked),
     ]
 
@@ -194,5 +196,37 @@ def test_the_namespace_is_that_of_the_context(tmp_path: Path, monkeypatch: pytes
     assert asyncio.run(namespace(Access())) == "shop"
     assert asyncio.run(namespace(Access(context="b"))) == "default"
     assert asyncio.run(namespace(Access(namespace="other"))) == "other"
+    for access in (Access(context="nope"), Access(context="nope", namespace="shop")):
+        with pytest.raises(KubeUnavailable, match="no usable Kubernetes credentials"):
+            asyncio.run(namespace(access))
+    without = (tmp_path / "config").read_text().replace("current-context: a\n", "")
+    (tmp_path / "config").write_text(without)
+    assert asyncio.run(namespace(Access(context="a"))) == "shop"
     with pytest.raises(KubeUnavailable, match="no usable Kubernetes credentials"):
-        asyncio.run(namespace(Access(context="nope")))
+        asyncio.run(namespace(Access()))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe",
+        b"a: [",
+        b"- a",
+        b"",
+        b"text",
+        b"contexts: {a: b}",
+        b"current-context: c\ncontexts: [{name: c}]",
+        b"contexts: 1",
+    ],
+)
+@pytest.mark.parametrize("namespace", [None, "shop"])
+def test_a_file_that_is_no_kubeconfig_is_named(tmp_path: Path, content: bytes, namespace: str | None) -> None:
+    file = tmp_path / "config"
+    file.write_bytes(content)
+
+    async def connect_by_it() -> None:
+        async with await UserClient.connect(Access(kubeconfig=file, namespace=namespace)):
+            raise AssertionError
+
+    with pytest.raises(KubeUnavailable, match="no usable Kubernetes credentials"):
+        asyncio.run(connect_by_it())

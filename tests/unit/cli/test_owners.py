@@ -75,5 +75,12 @@ def test_a_field_that_the_tool_does_not_set_stays() -> None:
     assert warnings(marked(None, ARGO, managed("argocd-controller", "jar")), ["parallelism"]) == []
 
 
+def test_what_this_plugin_changed_before_is_the_tools_all_the_same() -> None:
+    """Who changes a field takes it over, so that the tool seems not to set it any more; it does, when it syncs next."""
+    found = marked(None, ARGO, managed("argocd-controller", "jar"), managed("flinkjob-plugin", "state"))
+    assert len(warnings(found, ["state"])) == 1
+    assert warnings(found, ["parallelism"]) == []
+
+
 def test_where_it_is_not_known_what_the_tool_sets_it_is_warned() -> None:
     assert len(warnings(marked(None, ARGO, managed("someone", "jar")), ["parallelism"])) == 1

@@ -17,7 +17,7 @@ from flinkjob.cli.failures import failure_lines
 from flinkjob.cli.fleet import fleet
 from flinkjob.cli.flinkview import FlinkSeen
 from flinkjob.cli.history import HIDDEN, chosen_revision, difference, history, revisions_of
-from flinkjob.cli.lineage import lineage
+from flinkjob.cli.lineage import MOST_SAVEPOINTS, lineage
 from flinkjob.cli.output import Output, as_json, as_yaml
 from flinkjob.cli.statusview import Seen, screen
 from flinkjob.cli.texts import milliseconds, span
@@ -293,6 +293,21 @@ def test_the_lineage_leads_from_each_run_to_the_state_it_came_from() -> None:
             "    • old  Completed",
         ]
     )
+
+
+def test_of_many_savepoints_the_newest_are_shown() -> None:
+    many = [savepoint(f"sp-{number}", f"s3://sp/{number}", submission=4) for number in range(9)]
+    shown = plain(lineage(job(running()), many, NOW))
+    assert shown.count("• sp-") == MOST_SAVEPOINTS
+    assert "• and 4 older ones" in shown
+
+
+def test_a_reason_of_a_newer_operator_is_not_explained_by_another_one() -> None:
+    found = running(conditions=conditions("False", "True", "OfTomorrow", "what will be"))
+    shown = plain(screen(seen(found)))
+    assert "OfTomorrow: what will be" in shown
+    assert "Nothing has been decided" not in shown
+    assert "this kubectl flinkjob is older than the operator's word" in shown
 
 
 def revision(name: str, number: int, uid: str = "uid-clicks", **spec: Any) -> dict[str, Any]:

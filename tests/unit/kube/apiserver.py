@@ -26,6 +26,7 @@ class Seen:
     token: str | None
     content_type: str
     body: Any
+    agent: str = ""
 
 
 @dataclass
@@ -46,6 +47,7 @@ class ApiServer:
                 request.headers.get("Authorization"),
                 request.content_type,
                 body,
+                request.headers.get("User-Agent", ""),
             )
         )
         answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
