@@ -12,6 +12,7 @@ import yaml
 
 from flinkjob.api.constants import JOB_KIND
 from flinkjob.cli.errors import CommandFailed
+from flinkjob.cli.yamlwords import read_as_kubectl
 from flinkjob.core.errors import one_line
 
 STDIN: Final = Path("-")
@@ -57,9 +58,7 @@ def _mapping(loader: yaml.SafeLoader, node: yaml.MappingNode) -> dict[Any, Any]:
 
 
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-for first, resolvers in list(yaml.SafeLoader.yaml_implicit_resolvers.items()):
-    kept = [each for each in resolvers if each[0] != "tag:yaml.org,2002:timestamp"]  # JSON, and so Kubernetes, has none
-    _Loader.yaml_implicit_resolvers = {**_Loader.yaml_implicit_resolvers, first: kept}
+read_as_kubectl(_Loader)
 
 
 def read(*files: Path) -> list[Manifest]:

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from flinkjob.cli.texts import BUSY, FAINT
+from flinkjob.cli.yamlwords import quote_for_kubectl
 from flinkjob.core.errors import visible
 
 CLEAR = "\x1b[H\x1b[2J\x1b[3J"
@@ -100,6 +101,7 @@ def _represent_text(dumper: yaml.SafeDumper, data: str) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(str, _represent_text)
+quote_for_kubectl(_Dumper)
 
 
 def as_yaml(*documents: Mapping[str, Any] | Sequence[Any]) -> str:

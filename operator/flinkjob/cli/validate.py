@@ -7,6 +7,7 @@ such as whether a jar is there, neither finds. Values are never quoted in findin
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,11 @@ from flinkjob.cli.manifests import Manifest
 from flinkjob.core.errors import one_line
 
 MODELS: Final[Mapping[str, type[BaseModel]]] = {JOB_KIND: FlinkJobSpec, SAVEPOINT_KIND: FlinkSavepointSpec}
-_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+_NAME: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+_WORD: Final = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
+_LONGEST_WORD: Final = 63
+_LONGEST_PREFIX: Final = 253
+_MOST_ANNOTATIONS: Final = 256 * 1024
 _LONGEST: Final[Mapping[str, int]] = {JOB_KIND: MAX_JOB_NAME, SAVEPOINT_KIND: 253}
 
 
@@ -59,12 +64,56 @@ def _findings(body: Mapping[str, Any]) -> Iterator[str]:
         yield "spec: is missing"
         return
     yield from _unknown(spec, model, "spec")
-    yield from _wrong(spec, model)
+    yield from _wrong(_without_nulls(spec), model)
 
 
 def _metadata(meta: Any, kind: str) -> Iterator[str]:
-    name = meta.get("name") if isinstance(meta, Mapping) else None
-    if name is None and isinstance(meta, Mapping) and meta.get("generateName"):
+    fields: Mapping[str, Any] = meta if isinstance(meta, Mapping) else {}
+    yield from _name(fields, kind)
+    namespace = fields.get("namespace")
+    if namespace is not None and not (_is_name(namespace, _LONGEST_WORD) and "." not in namespace):
+        yield "metadata.namespace: only lower-case letters, digits and -, at most 63"
+    for part in ("labels", "annotations"):
+        found = fields.get(part)
+        if found is None:
+            continue
+        if not isinstance(found, Mapping):
+            yield f"metadata.{part}: a mapping is expected"
+            continue
+        for key, value in found.items():
+            yield from (f"metadata.{part}.{key}: {wrong}" for wrong in _marked(key, value, label=part == "labels"))
+        if (
+            part == "annotations"
+            and sum(len(f"{key}{value}".encode()) for key, value in found.items()) > _MOST_ANNOTATIONS
+        ):
+            yield "metadata.annotations: more than 256 KiB together"
+
+
+def _marked(key: Any, value: Any, *, label: bool) -> Iterator[str]:
+    """What is wrong with a label or an annotation."""
+    prefix, slash, word = str(key).rpartition("/")
+    checked = prefix if label else prefix.lower()
+    if (slash and not _is_name(checked, _LONGEST_PREFIX)) or not _is_word(word) or not isinstance(key, str):
+        yield "is no name of a label or annotation"
+    if value is None:
+        return
+    if not isinstance(value, str):
+        yield "a text is expected; put it in quotes"
+    elif label and value and not _is_word(value):
+        yield "the value of a label has at most 63 letters, digits, -, _ and ."
+
+
+def _is_word(text: str) -> bool:
+    return len(text) <= _LONGEST_WORD and _WORD.fullmatch(text) is not None
+
+
+def _is_name(text: Any, longest: int) -> bool:
+    return isinstance(text, str) and len(text) <= longest and _NAME.fullmatch(text) is not None
+
+
+def _name(meta: Mapping[str, Any], kind: str) -> Iterator[str]:
+    name = meta.get("name")
+    if name is None and meta.get("generateName"):
         return
     if not isinstance(name, str) or not name:
         yield "metadata.name: is missing"
@@ -74,9 +123,17 @@ def _metadata(meta: Any, kind: str) -> Iterator[str]:
         yield f"metadata.name must have at most {_LONGEST[kind]} characters"
 
 
+def _without_nulls(value: Any) -> Any:
+    """The value as the API server takes it: a field with a null is absent."""
+    if isinstance(value, Mapping):
+        return {str(name): _without_nulls(each) for name, each in value.items() if each is not None}
+    return [_without_nulls(each) for each in value] if isinstance(value, list) else value
+
+
 def _wrong(spec: Mapping[str, Any], model: type[BaseModel]) -> Iterator[str]:
+    """What the model refuses; types are those of JSON, so that the text 2 is no number."""
     try:
-        model.model_validate(spec, strict=False)
+        model.model_validate_json(json.dumps(spec, default=str), strict=True)
     except ValidationError as error:
         for each in error.errors(include_url=False, include_input=False, include_context=False):
             message = each["msg"].removeprefix("Value error, ")

@@ -14,14 +14,16 @@ from typing import Any, Final, Self
 from urllib.parse import quote
 
 import httpx
+import orjson
 import yaml
 from kubernetes.aio import config
 
 from flinkjob.api.constants import API_VERSION
 from flinkjob.core.errors import one_line
-from flinkjob.kube.connection import APPLY_PATCH, JSON, MERGE_PATCH, SERVICE_ACCOUNT, Bounds, Connection, path_of
+from flinkjob.kube.connection import JSON, MERGE_PATCH, SERVICE_ACCOUNT, Bounds, Connection, path_of
 from flinkjob.kube.errors import Gone, KubeUnavailable, NotServed, is_own_answer, rejection
 from flinkjob.kube.kinds import Kind
+from flinkjob.kube.mergepatch import apply_patch
 
 # The package has no usable types of its own.
 _config: Any = config
@@ -158,20 +160,33 @@ class UserClient:
         return await self._api.request("create", kind.plural, path, subject=subject, query=query, body=dict(body))
 
     async def check(self, body: Mapping[str, Any]) -> None:
-        """Lets the API server check a manifest as if it were applied; nothing is stored.
+        """Lets the API server check a manifest as if kubectl applied it; nothing is stored.
+
+        What is there already keeps the fields that were not applied, and loses those that were and are no longer in it.
 
         Raises:
             KubeRejected: it is refused, and why.
         """
+        meta = {"namespace": self.namespace, **body["metadata"]}
+        manifest = {**{name: value for name, value in body.items() if name != "status"}, "metadata": meta}
         kind = next(each for each in Kind if each.kind == body["kind"])
-        meta = body["metadata"]
-        namespace = meta.get("namespace") or self.namespace
-        name = meta.get("name") or f"{meta['generateName']}x"
-        path = path_of(kind.plural, group_version=API_VERSION, namespace=namespace, name=name)
-        query = {"dryRun": "All", "fieldManager": "kubectl-flinkjob", "force": "true", "fieldValidation": "Strict"}
-        whole = {**body, "metadata": {**meta, "namespace": namespace, "name": name}}
+        try:
+            there = await self.get(kind, meta["namespace"], meta["name"]) if meta.get("name") else None
+        except Gone:
+            there = None
+        if there is None:
+            await self.create(manifest, dry_run=True)
+            return
+        name = meta["name"]
+        path = path_of(kind.plural, group_version=API_VERSION, namespace=meta["namespace"], name=name)
         await self._api.request(
-            "patch", kind.plural, path, subject=f"{namespace}/{name}", query=query, body=whole, content_type=APPLY_PATCH
+            "patch",
+            kind.plural,
+            path,
+            subject=f"{meta['namespace']}/{name}",
+            query=_query(dry_run=True) | {"fieldValidation": "Strict"},
+            body=apply_patch(_last_applied(there), manifest),
+            content_type=MERGE_PATCH,
         )
 
     def service(self, namespace: str, name: str, port: int, scheme: str) -> tuple[httpx.AsyncClient, str]:
@@ -223,6 +238,16 @@ class _Proxied(httpx.AsyncBaseTransport):
 
 
 _VERBS = {"GET": "get", "POST": "create", "PATCH": "patch", "DELETE": "delete"}
+
+
+def _last_applied(there: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The manifest that kubectl applied last; empty where it applied none."""
+    written = (there["metadata"].get("annotations") or {}).get("kubectl.kubernetes.io/last-applied-configuration")
+    try:
+        found = orjson.loads(written) if written else {}
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _query(dry_run: bool) -> dict[str, str]:

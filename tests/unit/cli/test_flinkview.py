@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -158,17 +159,36 @@ async def test_changes_are_sent_as_what_they_are_and_dry_runs_store_nothing(tmp_
     async with api_server(says(raw())) as api, await connect(api, tmp_path) as kube:
         await kube.patch(Kind.FLINK_JOB, raw(), {"spec": {"parallelism": 2}}, dry_run=True)
         await kube.create(raw("new"), dry_run=False)
-        await kube.check(raw("new"))
     sent = [(each.method, each.path.rsplit("/", 1)[-1], each.content_type, each.query) for each in api.seen]
     assert api.seen[0].body == {"spec": {"parallelism": 2}, "metadata": {"resourceVersion": "7"}}
     assert {each.agent for each in api.seen} == {"flinkjob-plugin"}
     manager = {"fieldManager": "flinkjob-plugin"}
-    checked = {"dryRun": "All", "fieldManager": "kubectl-flinkjob", "force": "true", "fieldValidation": "Strict"}
     assert sent == [
         ("PATCH", "clicks", "application/merge-patch+json", manager | {"dryRun": "All"}),
         ("POST", "flinkjobs", "application/json", manager | {"fieldValidation": "Strict"}),
-        ("PATCH", "new", "application/apply-patch+yaml", checked),
     ]
+
+
+async def test_a_manifest_is_checked_as_kubectl_applies_it(tmp_path: Path) -> None:
+    """A field that another manager left is not merged into it, and one that was applied before is taken away."""
+    applied = json.dumps({"spec": {"args": ["old"], "jar": {"uri": "https://a/b.jar", "sha256": "0"}}})
+    there = raw(
+        "new", parallelism=4, metadata={"annotations": {"kubectl.kubernetes.io/last-applied-configuration": applied}}
+    )
+    manifest = raw("new", restartNonce=1)
+    async with api_server(says(there)) as api, await connect(api, tmp_path) as kube:
+        await kube.check({**manifest, "status": {}})
+    assert [each.method for each in api.seen] == ["GET", "PATCH"]
+    sent = api.seen[-1]
+    assert sent.query == {"fieldManager": "flinkjob-plugin", "dryRun": "All", "fieldValidation": "Strict"}
+    assert sent.content_type == "application/merge-patch+json"
+    jar = {"uri": "https://repo.example.com/clicks.jar", "sha256": None}
+    assert sent.body["spec"] == {**manifest["spec"], "jar": jar, "args": None}
+    missing, served = refuses(404, "NotFound"), says({})
+    async with api_server(missing, served) as api, await connect(api, tmp_path) as kube:
+        await kube.check(raw("new"))
+    assert [each.method for each in api.seen] == ["GET", "GET", "POST"]
+    assert api.seen[-1].query["dryRun"] == "All"
 
 
 async def test_credentials_that_are_refused_are_called_so(tmp_path: Path) -> None:

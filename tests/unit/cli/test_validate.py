@@ -10,6 +10,7 @@ import yaml
 
 from flinkjob.cli.errors import CommandFailed
 from flinkjob.cli.manifests import Manifest, only_job, parse, read
+from flinkjob.cli.output import as_yaml
 from flinkjob.cli.validate import findings, is_ours
 from tests.unit.cli.objects import EVIL, raw
 
@@ -17,7 +18,6 @@ EXAMPLES = Path(__file__).parents[3] / "deploy" / "examples"
 
 
 def words(manifest: dict[str, Any]) -> list[str]:
-    manifest["metadata"].pop("namespace", None)
     return [each.words for each in findings(Manifest(place="here", body=manifest))]
 
 
@@ -52,6 +52,9 @@ def test_every_example_can_be_used() -> None:
             ["spec.flinkConfiguration: "],
         ),
         ({"flinkConfiguration": {"anything": "goes"}}, []),
+        ({"parallelism": "2"}, ["spec.parallelism: Input should be a valid integer"]),
+        ({"restore": {"allowNonRestoredState": "true"}}, ["spec.restore.allowNonRestoredState: Input should be"]),
+        ({"parallelism": None, "savepoints": {"directory": None}, "flinkConfiguration": {"a": None}}, []),
         ({EVIL: 1}, ["spec.\\x1b]0;owned"]),
     ],
 )
@@ -76,6 +79,16 @@ def test_values_are_never_quoted() -> None:
         ({"metadata": {}}, "metadata.name: is missing"),
         ({"metadata": {"name": "a" * 46}}, "metadata.name must have at most 45 characters"),
         ({"metadata": {"name": "Clicks"}}, "metadata.name: only lower-case letters"),
+        ({"metadata": {"name": "a..b"}}, "metadata.name: only lower-case letters"),
+        ({"metadata": {"name": "a-.b"}}, "metadata.name: only lower-case letters"),
+        ({"metadata": {"name": "a", "namespace": "a.b"}}, "metadata.namespace: only"),
+        ({"metadata": {"name": "a", "labels": {"team": 1}}}, "metadata.labels.team: a text is expected"),
+        ({"metadata": {"name": "a", "labels": {"team": "a b"}}}, "metadata.labels.team: the value of a label"),
+        ({"metadata": {"name": "a", "labels": {"A/b/c": ""}}}, "metadata.labels.A/b/c: is no name"),
+        ({"metadata": {"name": "a", "labels": {"x" * 64: ""}}}, "metadata.labels.x"),
+        ({"metadata": {"name": "a", "labels": ["a"]}}, "metadata.labels: a mapping is expected"),
+        ({"metadata": {"name": "a", "annotations": {"a": True}}}, "metadata.annotations.a: a text is expected"),
+        ({"metadata": {"name": "a", "annotations": {"a": "x" * 2**18}}}, "metadata.annotations: more than 256 KiB"),
         ({"spec": None}, "spec: is missing"),
         ({"data": {}}, "data: there is no such field"),
     ],
@@ -105,6 +118,28 @@ def test_documents_lists_and_directories_are_read(tmp_path: Path) -> None:
     assert only_job(found, "c")["metadata"]["name"] == "c"
     with pytest.raises(CommandFailed, match="have 0 FlinkJobs of the name x"):
         only_job(found, "x")
+
+
+WORDS = [
+    ("1e3", 1000), ("1234e56", 1234e56), ("1_000", 1000), ("017", 15), ("0o17", 15), ("0x1F", 31), ("0b11", 3), ("089", 89),
+    ("-5", -5), (".5", 0.5), ("1.0", 1), ("y", True), ("No", False), ("off", False), ("~", None), ("1:30", "1:30"),
+    ("2026-01-01", "2026-01-01"), ("1e999", "1e999"), ("yEs", "yEs"), ("1.2.3", "1.2.3"), ("0x", "0x"), ("_1", "_1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("word", "value"), WORDS)
+def test_a_word_is_read_as_kubectl_reads_it(word: str, value: Any) -> None:
+    [found] = parse(f"a: {word}\nb: '{word}'\n", "here")
+    assert (found.body["a"], type(found.body["a"])) == (value, type(value))
+    assert found.body["b"] == word, "in quotes it is a text"
+
+
+@pytest.mark.parametrize(("word", "value"), WORDS)
+def test_a_text_that_kubectl_would_read_as_something_else_is_quoted(word: str, value: Any) -> None:
+    written = as_yaml({"a": word})
+    assert parse(written, "here")[0].body == {"a": word}
+    if not isinstance(value, str):
+        assert written == f"a: '{word}'\n"
 
 
 def test_times_are_texts_and_keys_are_there_once() -> None:
