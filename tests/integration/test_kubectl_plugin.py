@@ -24,8 +24,10 @@ import pytest
 import yaml
 
 from deploy.local.controlplane import ControlPlane
+from deploy.local.sqlrunner import runner_directory
 from flinkjob.cli.flinkview import look
 from flinkjob.cli.main import INTERRUPTED, run
+from flinkjob.cli.query import RUNNER
 from flinkjob.kube.user import Access, UserClient
 from tests.support.byhand import run_by_hand
 from tests.support.integration import Lab, Object, submission
@@ -115,8 +117,11 @@ class Page:
         return printed
 
 
-def test_the_page_leads_a_job_through_its_life(lab: Lab, plugin: Plugin, tmp_path: Path) -> None:
+def test_the_page_leads_a_job_through_its_life(
+    lab: Lab, plugin: Plugin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every example of the page is run, in its order, and does what the page says."""
+    monkeypatch.setenv(RUNNER, str(runner_directory()))
     page = Page(plugin, tmp_path)
     manifest = lab.start("plug")
     first = submission(lab.get("plug"))
@@ -157,16 +162,20 @@ def test_the_page_leads_a_job_through_its_life(lab: Lab, plugin: Plugin, tmp_pat
     lab.kube.patch("FlinkJob", lab.namespace, "plug", {"spec": {"args": [*manifest["spec"]["args"], "--rate", "150"]}})
     lab.running("plug", 5)
     assert "+- '150'" in plugin.good("diff", "plug", "4")
+    nonce = lab.get("plug")["spec"]["restartNonce"]
     assert last(page.next("rollback")).startswith("plug: run 6: Running")
     assert lab.get("plug")["spec"]["args"] == manifest["spec"]["args"]
+    assert lab.get("plug")["spec"]["restartNonce"] == nonce
     assert re.search(r"plug-\d+-\d+: savepoint ", last(page.next("stop")))
     lab.wait("plug", lambda job: "hold" in job["status"], "held")
     assert last(plugin.good("resume", "plug", "--wait")).startswith("plug: run 7: Running")
     assert last(page.next("cancel")).startswith("plug: Cancelled")
     lab.exactly_once("plug")
+    assert [line.split() for line in page.next("query").splitlines()] == [["id", "name"], ["1", "one"], ["2", "two"]]
 
     (tmp_path / "plug.yaml").write_text(yaml.safe_dump(manifest))
-    usable = next(yaml.safe_load_all((SOURCES / "session-jobs.yaml").read_text()))
+    sources = yaml.safe_load_all((SOURCES / "session-jobs.yaml").read_text())
+    usable = next(each for each in sources if each["metadata"]["name"] == "paused")
     (tmp_path / "flinksessionjob.yaml").write_text(yaml.safe_dump(usable))
     page.next("validate")
     page.next("validate")
@@ -331,7 +340,7 @@ def test_what_cannot_be_done_is_said_in_one_line(
         f"there is no FlinkJob plug-cc in namespace {lab.namespace}; did you mean plug-c?"
     )
     assert plugin.bad(2, "rescale", "plug-c", "many").endswith("See kubectl flinkjob rescale --help")
-    assert plugin.bad(2, "savepoint", "plug-c", "--wait", "--timeout", "soon").startswith("--timeout: not a duration")
+    assert plugin.bad(2, "savepoint", "plug-c", "--wait", "--timeout", "soon") == "--timeout soon: such as 90s or 10m"
     assert plugin.bad(1, "stop", "plug-c") == "plug-c has no running job to stop"
     waited = plugin.bad(3, "savepoint", "plug-c", "--name", "plug-never", "--wait", "--timeout", "1s")
     assert waited.startswith("plug-never: not reached within 1 s")
@@ -406,6 +415,9 @@ def test_a_job_that_somebody_started_is_adopted(lab: Lab, plugin: Plugin, tmp_pa
     (tmp_path / "found.yaml").write_text(yaml.safe_dump(manifest))
     lab.names.append("plug-found")
     file = str(tmp_path / "found.yaml")
+    unknown = plugin.bad(1, "adopt", "plug-found", "f" * 32, "-f", file)
+    assert unknown.startswith(f"job {'f' * 32} does not run at {lab.cluster_url}: Flink does not know it")
+    assert lab.kube.get("FlinkJob", lab.namespace, "plug-found") is None
     adopted = plugin.good("adopt", "plug-found", flink_job, "-f", file, "--wait", "--timeout", "60s")
     assert last(adopted).startswith("plug-found: run 1: Running")
     assert submission(lab.get("plug-found"))["reason"] == "Adopted"

@@ -14,9 +14,8 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -44,11 +43,8 @@ PATIENCE, LATE = 15.0, 60.0
 """Seconds for which a job is cancelled again that does not end, and one whose run call got no answer."""
 
 
-class Mode(StrEnum):
-    """`execution.runtime-mode`."""
-
-    STREAMING = "streaming"
-    BATCH = "batch"
+Mode = Literal["streaming", "batch"]
+"""`execution.runtime-mode`."""
 
 
 async def query(
@@ -59,7 +55,7 @@ async def query(
     cluster: Annotated[str | None, typer.Option("--cluster", help="On the cluster with this REST address.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=MOST_ROWS, help="So many rows end the query.")] = 20,
     changelog: Annotated[bool, typer.Option("--changelog", help="Show each change, not what they come to.")] = False,
-    mode: Annotated[Mode, typer.Option("--mode", help="How Flink runs it.")] = Mode.STREAMING,
+    mode: Annotated[Mode, typer.Option("--mode", help="How Flink runs it.")] = "streaming",
     timeout: Annotated[str, typer.Option("--timeout", help="Show what there is after so long.")] = "60s",
     runner_dir: Annotated[
         Path | None, typer.Option("--runner-dir", envvar=RUNNER, help="Where sql-runner-*.jar is.")
@@ -138,7 +134,7 @@ async def _running(session: Session, flink: FlinkView, jar_id: str, limit: int, 
         args=(str(limit), str(MOST_BYTES)),
         flink_configuration={
             flink_options.JOB_NAME: "kubectl flinkjob query",
-            "execution.runtime-mode": mode.value.upper(),
+            "execution.runtime-mode": mode.upper(),
             "restart-strategy.type": "none",
             flink_options.CHECKPOINT_RETENTION: "DELETE_ON_CANCELLATION",
         },

@@ -15,4 +15,4 @@ def seconds_of(timeout: str) -> float:
     try:
         return duration_seconds(timeout)
     except ValueError as error:
-        raise WrongUsage(f"--timeout: {error}") from error
+        raise WrongUsage(f"--timeout {timeout}: such as 90s or 10m") from error
