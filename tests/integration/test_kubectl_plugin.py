@@ -28,7 +28,8 @@ from deploy.local.sqlrunner import runner_directory
 from flinkjob.cli.flinkview import look
 from flinkjob.cli.main import INTERRUPTED, run
 from flinkjob.cli.query import RUNNER
-from flinkjob.kube.user import Access, UserClient
+from flinkjob.kube.access import Access
+from flinkjob.kube.user import UserClient
 from tests.support.byhand import run_by_hand
 from tests.support.integration import Lab, Object, submission
 

@@ -19,8 +19,8 @@ from flinkjob.cli.migrate.report import needs_a_person, report
 from flinkjob.cli.output import Output, as_yaml
 from flinkjob.cli.session import Context, Kubeconfig, Namespace
 from flinkjob.cli.validate import Finding, findings, is_ours
+from flinkjob.kube.access import Access
 from flinkjob.kube.errors import Gone, KubeRejected
-from flinkjob.kube.user import Access, UserClient
 
 Files = Annotated[
     list[Path], typer.Option("--filename", "-f", help="A file, a directory, or - for the standard input.")
@@ -87,6 +87,8 @@ def completion() -> Code:
 
 async def _ask(access: Access, manifests: Sequence[Manifest]) -> list[Finding]:
     """What the API server finds wrong."""
+    from flinkjob.kube.user import UserClient
+
     found = []
     async with await UserClient.connect(access) as kube:
         for each in manifests:

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from flinkjob.api.reasons import Reason
 from flinkjob.core.errors import FlinkJobError
+from flinkjob.kube.access import Access
 from flinkjob.kube.kinds import Kind
-from flinkjob.kube.user import Access, UserClient
 
 SCRIPT: Final = """\
 #!/bin/sh
@@ -96,5 +96,7 @@ def names_of(access: Access) -> list[str]:
 
 
 async def _names(access: Access) -> list[str]:
+    from flinkjob.kube.user import UserClient
+
     async with await UserClient.connect(access) as kube:
         return [each["metadata"]["name"] for each in await kube.all(Kind.FLINK_JOB, kube.namespace)]

@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-import httpx
 
 from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.flinkmodel import CheckpointStats, JobException
-from flinkjob.flink.view import FlinkView, Vertex
-from flinkjob.kube.user import UserClient
+
+if TYPE_CHECKING:
+    import httpx
+
+    from flinkjob.flink.view import Vertex
+    from flinkjob.kube.user import UserClient
 
 TIMEOUT_SECONDS = 5.0
 MOST_EXCEPTIONS = 20
@@ -75,6 +77,8 @@ async def look(kube: UserClient, url: str, job_id: str) -> FlinkSeen:
     """
     if not url or not job_id:
         return FlinkSeen(way="no job was sent to Flink yet")
+    import httpx
+
     tried = []
     if (service := service_of(url)) is not None:
         http, base = kube.service(service.namespace, service.name, service.port, service.scheme)
@@ -96,6 +100,8 @@ def _short(error: FlinkJobError, base: str) -> str:
 
 
 async def _read(http: httpx.AsyncClient, url: str, job_id: str, way: str) -> FlinkSeen:
+    from flinkjob.flink.view import FlinkView
+
     async with http:
         flink = FlinkView(http, url, timeout=TIMEOUT_SECONDS)
         vertices = await flink.vertices(job_id)

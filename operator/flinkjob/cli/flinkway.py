@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-
-import httpx
+from typing import TYPE_CHECKING
 
 from flinkjob.cli.errors import CommandFailed
 from flinkjob.cli.flinkview import service_of
 from flinkjob.core.errors import FlinkJobError
-from flinkjob.flink.view import FlinkView
-from flinkjob.kube.user import UserClient
+
+if TYPE_CHECKING:
+    from flinkjob.flink.view import FlinkView
+    from flinkjob.kube.user import UserClient
 
 PATIENCE = 15.0
 """Seconds for a short call."""
@@ -24,6 +25,10 @@ async def flink_at(kube: UserClient, url: str) -> AsyncIterator[tuple[FlinkView,
     Raises:
         CommandFailed: it answers by neither way.
     """
+    import httpx
+
+    from flinkjob.flink.view import FlinkView
+
     tried = []
     ways = [(httpx.AsyncClient(), url, f"directly, at {url}")]
     if (service := service_of(url)) is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flinkjob.kube.user import MANAGER
+from flinkjob.kube.access import MANAGER
 
 
 @dataclass(frozen=True, kw_only=True)

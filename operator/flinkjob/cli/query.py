@@ -15,13 +15,12 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from flinkjob.api import flink_options
 from flinkjob.api.codec import parse_job
-from flinkjob.artifacts.merge import Text, merge
 from flinkjob.cli.errors import CommandFailed, TimedOut, WrongUsage
 from flinkjob.cli.flinkway import flink_at
 from flinkjob.cli.rows import Rows, result_of, rows_of
@@ -31,7 +30,9 @@ from flinkjob.cli.table import table
 from flinkjob.core.addresses import addresses
 from flinkjob.core.errors import FlinkJobError, SubmitRejected
 from flinkjob.core.flinkmodel import CancelResult, FlinkJobState, RunRequest
-from flinkjob.flink.view import FlinkView
+
+if TYPE_CHECKING:
+    from flinkjob.flink.view import FlinkView
 
 ENTRY_CLASS = "dev.flinkjob.runner.SqlQuery"
 RUNNER = "FLINKJOB_RUNNER_DIR"
@@ -62,6 +63,8 @@ async def query(
     ] = None,
 ) -> None:
     """Show the first rows of a SELECT, by a job of its own on a Flink cluster."""
+    from flinkjob.artifacts.merge import Text, merge
+
     script = _script(statement, filename)
     if (job is None) == (cluster is None):
         raise WrongUsage("name the cluster by --job or by --cluster")

@@ -10,16 +10,19 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flinkjob.cli.errors import Code, CommandFailed
 from flinkjob.cli.output import Output
 from flinkjob.core.errors import FlinkJobError
+from flinkjob.kube.access import Access
 from flinkjob.kube.errors import Forbidden, Gone
 from flinkjob.kube.kinds import Kind
-from flinkjob.kube.user import Access, UserClient
+
+if TYPE_CHECKING:
+    from flinkjob.kube.user import UserClient
 
 MOST_SUGGESTIONS = 3
 
@@ -109,6 +112,8 @@ def on_cluster(command: Command) -> Callable[..., Code]:
 
 
 async def _run(access: Access, command: Callable[[Session], Awaitable[Code | None]]) -> Code:
+    from flinkjob.kube.user import UserClient
+
     async with await UserClient.connect(access) as kube:
         code = await command(Session(kube=kube, output=Output(), namespace=kube.namespace))
         return Code.DONE if code is None else code

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
@@ -20,7 +20,9 @@ from flinkjob.cli.flinkview import FlinkSeen
 from flinkjob.cli.lineage import lineage
 from flinkjob.cli.table import table
 from flinkjob.cli.texts import BAD, BUSY, FAINT, GOOD, HEAD, NOTHING, phase, since, text
-from flinkjob.flink.view import Vertex
+
+if TYPE_CHECKING:
+    from flinkjob.flink.view import Vertex
 
 MOST_EVENTS = 8
 _LABEL = 12

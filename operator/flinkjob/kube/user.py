@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -20,6 +19,7 @@ from kubernetes.aio import config
 
 from flinkjob.api.constants import API_VERSION
 from flinkjob.core.errors import one_line
+from flinkjob.kube.access import MANAGER, Access
 from flinkjob.kube.connection import JSON, MERGE_PATCH, SERVICE_ACCOUNT, Bounds, Connection, path_of
 from flinkjob.kube.errors import Gone, KubeUnavailable, NotServed, is_own_answer, rejection
 from flinkjob.kube.kinds import Kind
@@ -30,26 +30,9 @@ _config: Any = config
 
 PATIENCE = Bounds(connections=8, seconds=15.0, attempts=2)
 """A person waits in front of a terminal."""
-MANAGER = "flinkjob-plugin"
-"""The field manager. Flux takes away what managers have whose names begin with kubectl."""
 PAGE_SIZE = 500
 USUAL_NAMESPACE = "default"
 BAD_REQUEST = 400
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Access:
-    """Which API server, and which part of it.
-
-    Attributes:
-        kubeconfig: a file; None: what KUBECONFIG names, else ~/.kube/config, else the Pod's ServiceAccount.
-        context: one of the kubeconfig; None: its current one.
-        namespace: None: that of the context.
-    """
-
-    kubeconfig: Path | None = None
-    context: str | None = None
-    namespace: str | None = None
 
 
 class UserClient:

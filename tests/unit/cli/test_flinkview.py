@@ -15,9 +15,10 @@ from flinkjob.cli.flinkview import ServiceAddress, look, service_of
 from flinkjob.cli.output import Output
 from flinkjob.cli.session import Session
 from flinkjob.flink import view
+from flinkjob.kube.access import Access
 from flinkjob.kube.errors import KubeRejected, KubeUnavailable, NotServed
 from flinkjob.kube.kinds import Kind
-from flinkjob.kube.user import Access, UserClient
+from flinkjob.kube.user import UserClient
 from tests.unit.cli.objects import JOB_ID, raw
 from tests.unit.kube.apiserver import ApiServer, api_server, refuses, says
 

@@ -11,7 +11,7 @@ import pytest
 
 from flinkjob.cli import entry, main
 from flinkjob.cli.completing import SCRIPT, candidates
-from flinkjob.kube.user import Access
+from flinkjob.kube.access import Access
 
 ROOT = Path(__file__).parents[3]
 
@@ -75,6 +75,15 @@ def test_the_words_and_options_of_every_command_are_completed(capsys: pytest.Cap
     assert capsys.readouterr().out == ":0\n"
     assert main.run(["__complete", "explain", "Crash"]) == 0
     assert capsys.readouterr().out == "CrashLooping\n:4\n"
+
+
+def test_commands_and_options_are_completed_without_the_clients() -> None:
+    """Their imports take most of the time of a start, and somebody is typing."""
+    code = "from flinkjob.cli import main; import sys; main.run(['__complete', 'get', '--out']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    *found, end, modules = done.stdout.splitlines()
+    assert ([each.split("\t")[0] for each in found], end) == (["--output"], ":4")
+    assert {"kubernetes", "aiohttp", "httpx", "flinkjob.kube.user"}.isdisjoint(modules.split())
 
 
 def test_names_are_completed_of_the_cluster_that_is_named() -> None:

@@ -12,7 +12,8 @@ from aiohttp import web
 from flinkjob.cli import reading
 from flinkjob.cli.output import Output
 from flinkjob.cli.session import Session
-from flinkjob.kube.user import Access, UserClient
+from flinkjob.kube.access import Access
+from flinkjob.kube.user import UserClient
 from tests.unit.cli.objects import event, raw, running
 from tests.unit.kube.apiserver import api_server, refuses, says
 

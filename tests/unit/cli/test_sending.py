@@ -15,8 +15,9 @@ from flinkjob.cli.errors import CommandFailed
 from flinkjob.cli.output import Output
 from flinkjob.cli.sending import Asked, How, create, patch
 from flinkjob.cli.session import Session
+from flinkjob.kube.access import Access
 from flinkjob.kube.errors import AlreadyExists
-from flinkjob.kube.user import Access, UserClient
+from flinkjob.kube.user import UserClient
 from tests.unit.cli.objects import JOB_ID, job, raw, running
 from tests.unit.kube.apiserver import ApiServer, api_server, refuses, says
 
