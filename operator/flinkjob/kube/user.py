@@ -150,7 +150,8 @@ class UserClient:
         Raises:
             KubeRejected: it is refused, and why.
         """
-        meta = {"namespace": self.namespace, **body["metadata"]}
+        meta = dict(body["metadata"])
+        meta |= {"namespace": meta.get("namespace") or self.namespace, "annotations": meta.get("annotations") or {}}
         manifest = {**{name: value for name, value in body.items() if name != "status"}, "metadata": meta}
         kind = next(each for each in Kind if each.kind == body["kind"])
         try:

@@ -172,7 +172,12 @@ async def test_changes_are_sent_as_what_they_are_and_dry_runs_store_nothing(tmp_
 
 async def test_a_manifest_is_checked_as_kubectl_applies_it(tmp_path: Path) -> None:
     """A field that another manager left is not merged into it, and one that was applied before is taken away."""
-    applied = json.dumps({"spec": {"args": ["old"], "jar": {"uri": "https://a/b.jar", "sha256": "0"}}})
+    applied = json.dumps(
+        {
+            "metadata": {"annotations": {"a": "b"}},
+            "spec": {"args": ["old"], "jar": {"uri": "https://a/b.jar", "sha256": "0"}},
+        }
+    )
     there = raw(
         "new", parallelism=4, metadata={"annotations": {"kubectl.kubernetes.io/last-applied-configuration": applied}}
     )
@@ -185,6 +190,7 @@ async def test_a_manifest_is_checked_as_kubectl_applies_it(tmp_path: Path) -> No
     assert sent.content_type == "application/merge-patch+json"
     jar = {"uri": "https://repo.example.com/clicks.jar", "sha256": None}
     assert sent.body["spec"] == {**manifest["spec"], "jar": jar, "args": None}
+    assert sent.body["metadata"]["annotations"] == {"a": None}, "those of others stay"
     missing, served = refuses(404, "NotFound"), says({})
     async with api_server(missing, served) as api, await connect(api, tmp_path) as kube:
         await kube.check(raw("new"))
