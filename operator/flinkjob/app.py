@@ -62,6 +62,7 @@ from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.sending import before_sending
 from flinkjob.runtime.services import Services, own_search_list
 from flinkjob.runtime.slots import Slots
+from flinkjob.runtime.sourceaccess import SourceAccesses
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.runtime.tasks import Tasks
 from flinkjob.runtime.ticks import Ticks
@@ -187,6 +188,7 @@ class App:
             timeout_seconds=settings.artifact_timeout_seconds,
             max_cache_bytes=settings.max_cache_mb * MIB,
             check_url=hosts.check_url,
+            credentials=SourceAccesses(reader=kube, plain=settings.credentials_over_http),
             turn=downloads.hold,
         )
         builder = JarBuilder(store, Runners(settings.runner_dir), turn=Slots(1).hold)

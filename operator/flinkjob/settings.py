@@ -121,8 +121,8 @@ class Settings(BaseSettings):
     )
     credentials_over_http: bool = Field(
         False,
-        description="whether credentials of a cluster (authSecretRef) may be sent over http, where everybody on the way can "
-        "read them; false: over https only",
+        description="whether credentials of clusters and artifact servers (authSecretRef) may be sent over http, where "
+        "everybody on the way can read them; false: over https only",
     )
     store_grants: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_grants)] = Field(
         (),

@@ -87,6 +87,29 @@ ADDRESSES = (
 )
 
 
+SOURCES = (
+    ({"jar": {"uri": "file:///jars/a.jar", "authSecretRef": {"name": "a"}}}, "spec.jar.authSecretRef: only with"),
+    ({"jar": {"uri": "http://repo/a.jar", "authSecretRef": {"name": "a"}}}, None),
+    (
+        {"dependencies": {"jars": [{"uri": "file:///jars/a.jar", "authSecretRef": {"name": "a"}}]}},
+        "spec.dependencies.jars.authSecretRef: only with",
+    ),
+    (
+        {"jar": ABSENT, "sql": {"script": "INSERT", "authSecretRef": {"name": "a"}}},
+        "spec.sql.authSecretRef: only with",
+    ),
+)
+
+
+@pytest.mark.parametrize(("spec", "said"), SOURCES)
+def test_a_refused_source_says_why(server: ApiServer, spec: dict[str, Any], said: str | None) -> None:
+    manifest = job(spec)
+    manifest["spec"] = {name: value for name, value in manifest["spec"].items() if value is not ABSENT}
+    told, error = server.refusal("flinkjobs", manifest), parse_job(manifest).spec_error
+    assert (told is None, error is None) == (said is None, said is None)
+    assert said is None or (said in str(told) and said in str(error))
+
+
 @pytest.mark.parametrize(("uri", "said"), ADDRESSES)
 def test_a_refused_address_says_what_to_write(server: ApiServer, uri: str, said: str | None) -> None:
     obj = job({"jar": {"uri": uri}})

@@ -7,6 +7,7 @@ from pydantic import Field
 from flinkjob.api.common import ArtifactUri, Sha256
 from flinkjob.api.model import Rule, SpecModel, one_of
 from flinkjob.api.references import NamedKey
+from flinkjob.api.source_spec import SourceSpec, access_rules
 
 MOST_SCRIPT_BYTES: Final = 128 * 1024
 """Of all texts of a script together: every FlinkJob is in the operator's memory, and each revision keeps them."""
@@ -14,8 +15,10 @@ MOST_SCRIPT_BYTES: Final = 128 * 1024
 ScriptText = Annotated[str, Field(min_length=1, max_length=MOST_SCRIPT_BYTES)]
 
 
-class JarSpec(SpecModel):
+class JarSpec(SourceSpec):
     """The jar that is run."""
+
+    RULES = access_rules("spec.jar")
 
     uri: Annotated[
         ArtifactUri,
@@ -55,7 +58,7 @@ def _script_bytes(sql: "SqlSpec") -> int:
     return sum(len(text.encode()) for text in (sql.script, *(init.script for init in sql.init_from)) if text)
 
 
-class SqlSpec(SpecModel):
+class SqlSpec(SourceSpec):
     """A SQL script that is run as one job."""
 
     RULES = (
@@ -76,6 +79,7 @@ class SqlSpec(SpecModel):
             f"spec.sql: at most {MOST_SCRIPT_BYTES} bytes together",
             lambda sql: _script_bytes(sql) <= MOST_SCRIPT_BYTES,
         ),
+        *access_rules("spec.sql"),
     )
 
     script: Annotated[
@@ -104,8 +108,10 @@ class SqlSpec(SpecModel):
     ] = ()
 
 
-class DependencyJar(SpecModel):
+class DependencyJar(SourceSpec):
     """A jar that a job needs besides its own classes."""
+
+    RULES = access_rules("spec.dependencies.jars")
 
     uri: Annotated[ArtifactUri, Field(description="Where the jar is fetched from. As for jar.uri.")]
     sha256: Annotated[

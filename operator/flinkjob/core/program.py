@@ -13,17 +13,34 @@ from dataclasses import dataclass
 from typing import Final
 
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.source_spec import SourceSpec
 
 SQL_ENTRY_CLASS: Final = "dev.flinkjob.runner.SqlRunner"
 _SQL_DIGEST = re.compile(r"sql-([0-9]{1,6})-([0-9a-f]{64})")
 
 
 @dataclass(frozen=True, kw_only=True)
+class SourceAccess:
+    """What is needed to fetch something: names of Secrets, never what is in them.
+
+    Attributes:
+        auth_secret: with what an http server asks for.
+    """
+
+    auth_secret: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class JarPart:
-    """A jar, and its SHA-256 where that is given."""
+    """A jar, and its SHA-256 where that is given.
+
+    Attributes:
+        access: None where everybody may fetch it.
+    """
 
     uri: str
     sha256: str | None = None
+    access: SourceAccess | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +49,12 @@ class ScriptPart:
 
     Attributes:
         name: of the piece in messages; empty for the script itself.
+        access: None where everybody may fetch it.
     """
 
     text: str | None = None
     uri: str | None = None
+    access: SourceAccess | None = None
     sha256: str
     name: str = ""
 
@@ -62,6 +81,11 @@ class Recipe:
         """Whether all contents are known without fetching anything."""
         return all(jar.sha256 is not None for jar in self.jars)
 
+    @property
+    def private(self) -> bool:
+        """Whether it is made of what not everybody may fetch."""
+        return any(part.access is not None for part in (*self.jars, *self.script))
+
     def content(self, jars: Sequence[str]) -> str:
         """The digest of what goes in, 64 hex digits.
 
@@ -87,11 +111,11 @@ class Program:
 def program_of(spec: FlinkJobSpec) -> Program:
     """The program of a spec; the texts of its ConfigMaps have been put in (`scripts.resolve`)."""
     dependencies = spec.dependencies.jars if spec.dependencies is not None else ()
-    jars = tuple(JarPart(uri=jar.uri, sha256=jar.sha256) for jar in dependencies)
+    jars = tuple(JarPart(uri=jar.uri, sha256=jar.sha256, access=_access(jar)) for jar in dependencies)
     if spec.sql is not None:
         return Program(entry_class=SQL_ENTRY_CLASS, args=(), recipe=Recipe(jars=jars, script=script_parts(spec)))
     assert spec.jar is not None, "a rule of the spec"
-    own = JarPart(uri=spec.jar.uri, sha256=spec.jar.sha256)
+    own = JarPart(uri=spec.jar.uri, sha256=spec.jar.sha256, access=_access(spec.jar))
     return Program(entry_class=spec.jar.entry_class, args=spec.args, recipe=Recipe(jars=(own, *jars)))
 
 
@@ -103,7 +127,7 @@ def script_parts(spec: FlinkJobSpec) -> tuple[ScriptPart, ...]:
     first = [_part(init.script, f"initFrom[{number}]") for number, init in enumerate(sql.init_from) if init.script]
     if sql.uri is not None:
         assert sql.sha256 is not None, "a rule of the spec"
-        return (*first, ScriptPart(uri=sql.uri, sha256=sql.sha256))
+        return (*first, ScriptPart(uri=sql.uri, sha256=sql.sha256, access=_access(sql)))
     return (*first, *([_part(sql.script, "")] if sql.script else []))
 
 
@@ -111,6 +135,12 @@ def runner_of(digest: str | None) -> tuple[int, str] | None:
     """Which runner a jar with this digest has, and the digest of its content; None where it has none."""
     found = _SQL_DIGEST.fullmatch(digest or "")
     return (int(found[1]), found[2]) if found else None
+
+
+def _access(source: SourceSpec) -> SourceAccess | None:
+    """None where nothing is needed."""
+    secret = source.auth_secret_ref.name if source.auth_secret_ref is not None else None
+    return SourceAccess(auth_secret=secret) if secret is not None else None
 
 
 def _part(text: str, name: str) -> ScriptPart:

@@ -9,7 +9,7 @@ from typing import Any
 
 from flinkjob.api.codec import parse_job
 from flinkjob.api.flinkjob_spec import RESERVED_KEYS, SQL_RESERVED_KEYS, FlinkJobSpec
-from flinkjob.core.program import SQL_ENTRY_CLASS, JarPart, Recipe, ScriptPart, program_of, runner_of
+from flinkjob.core.program import SQL_ENTRY_CLASS, JarPart, Recipe, ScriptPart, SourceAccess, program_of, runner_of
 from tests.support.inputs import URL
 
 RUNNER = Path(__file__).resolve().parents[3] / "operator" / "runner"
@@ -39,6 +39,20 @@ def test_a_jar_with_dependencies_comes_first() -> None:
     recipe = program_of(spec(jar={"uri": "https://a/b.jar"}, dependencies={"jars": jars})).recipe
     assert recipe.jars == (JarPart(uri="https://a/b.jar"), JarPart(uri="https://a/c.jar", sha256="c" * 64))
     assert (recipe.is_built, recipe.pinned) == (True, False)
+
+
+def test_a_secret_goes_with_what_it_opens_and_says_nothing_of_the_content() -> None:
+    secret, opened = {"authSecretRef": {"name": "nexus"}}, SourceAccess(auth_secret="nexus")
+    pinned = {"uri": "https://a/c.jar", "sha256": "c" * 64}
+    jar = program_of(spec(jar={"uri": "https://a/b.jar"} | secret, dependencies={"jars": [pinned | secret]})).recipe
+    assert [part.access for part in jar.jars] == [opened, opened]
+    assert jar.private
+    plain = program_of(spec(jar={"uri": "https://a/b.jar"}, dependencies={"jars": [pinned]})).recipe
+    assert jar.digest(["b", "c"], None) == plain.digest(["b", "c"], None)
+    assert not plain.private
+    sql = program_of(spec(sql={"uri": "https://a/b.sql", "sha256": "b" * 64} | secret)).recipe
+    assert [part.access for part in sql.script] == [opened]
+    assert sql.private
 
 
 def test_a_script() -> None:

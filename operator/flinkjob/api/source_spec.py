@@ -1,0 +1,49 @@
+"""How what a `uri` of a program names is reached. Part of the specs of jars and scripts.
+
+Invariants: no credential is in a spec, only the name of a Secret; how something is reached says nothing of what it is, so
+that another Secret replaces no running job.
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+
+from flinkjob.api.fieldclass import FieldClass
+from flinkjob.api.model import Rule, SpecModel
+from flinkjob.api.references import NamedSecret
+
+_WEB: Final = ("http:", "https:")
+
+
+def access_rules(field: str) -> tuple[Rule, ...]:
+    """What the fields of `SourceSpec` go with.
+
+    Args:
+        field: the path of what holds them.
+    """
+    return (_only_with("authSecretRef", _WEB, f"{field}.authSecretRef: only with an http or https uri"),)
+
+
+def _only_with(name: str, schemes: tuple[str, ...], message: str) -> Rule:
+    any_of = " || ".join(f"self.uri.startsWith('{scheme}')" for scheme in schemes)
+    return Rule(f"!has(self.{name}) || (has(self.uri) && ({any_of}))", message, _holds(name, schemes))
+
+
+def _holds(name: str, schemes: tuple[str, ...]) -> Callable[[Any], bool]:
+    attribute = {"authSecretRef": "auth_secret_ref"}[name]
+    return lambda source: getattr(source, attribute) is None or (source.uri or "").startswith(schemes)
+
+
+class SourceSpec(SpecModel):
+    """Access to what a uri names."""
+
+    auth_secret_ref: Annotated[
+        NamedSecret | None,
+        Field(
+            description="For http and https: a Secret with username and password, with token (bearer), or with header and "
+            "value (a header such as PRIVATE-TOKEN); and with the annotation flinkjob.dev/use: artifact. It is not sent to "
+            "another host that the server redirects to."
+        ),
+        FieldClass.LIVE,
+    ] = None
