@@ -180,6 +180,8 @@ class App:
         stack.push_async_callback(clusters.close)
         faults = Faults(settings.fault_kill_at, require=require)
         downloads = Slots(settings.max_downloads, share=-(-settings.max_downloads // 2))
+        grants = StoreGrants.of(settings.store_grants)
+        accesses = StoreAccesses(reader=kube, grants=grants, hosts=hosts)
         store = ArtifactStore(
             settings.cache_dir,
             artifact_http,
@@ -188,7 +190,7 @@ class App:
             timeout_seconds=settings.artifact_timeout_seconds,
             max_cache_bytes=settings.max_cache_mb * MIB,
             check_url=hosts.check_url,
-            credentials=SourceAccesses(reader=kube, plain=settings.credentials_over_http),
+            credentials=SourceAccesses(reader=kube, stores=accesses, plain=settings.credentials_over_http),
             turn=downloads.hold,
         )
         builder = JarBuilder(store, Runners(settings.runner_dir), turn=Slots(1).hold)
@@ -202,8 +204,6 @@ class App:
             most=settings.max_long_calls,
         )
         stack.push_async_callback(tasks.close)
-        grants = StoreGrants.of(settings.store_grants)
-        accesses = StoreAccesses(reader=kube, grants=grants, hosts=hosts)
         copy_tasks = CopyTasks(
             identity=identity,
             stores=accesses,

@@ -83,13 +83,21 @@ ADDRESSES = (
     ("y.jar", "must be an address such as https://repo.example.com/job.jar"),
     ("", "must be an address such as https://repo.example.com/job.jar"),
     ("https://repo.example.com/a.jar\n", "must be an address such as https://repo.example.com/job.jar"),
-    ("s3://bucket/a.jar", "must be an address such as https://repo.example.com/job.jar"),
+    ("s3://bucket/dir/a.jar", None),
+    ("gs://bucket/a.jar", None),
+    ("az://container/a.jar", None),
+    ("s3://bucket", "must be an address such as https://repo.example.com/job.jar, s3://bucket/job.jar"),
+    ("s3://key:secret@bucket/a.jar", "must not contain a user name or password"),
+    ("hdfs://host/a.jar", "must be an address such as https://repo.example.com/job.jar"),
 )
 
 
 SOURCES = (
     ({"jar": {"uri": "file:///jars/a.jar", "authSecretRef": {"name": "a"}}}, "spec.jar.authSecretRef: only with"),
     ({"jar": {"uri": "http://repo/a.jar", "authSecretRef": {"name": "a"}}}, None),
+    ({"jar": {"uri": "http://repo/a.jar", "store": {"region": "a"}}}, "spec.jar.store: only with"),
+    ({"jar": {"uri": "s3://repo/a.jar", "authSecretRef": {"name": "a"}}}, "spec.jar.authSecretRef: only with"),
+    ({"jar": {"uri": "az://repo/a.jar", "store": {"credentialsSecretRef": {"name": "a"}}}}, None),
     (
         {"dependencies": {"jars": [{"uri": "file:///jars/a.jar", "authSecretRef": {"name": "a"}}]}},
         "spec.dependencies.jars.authSecretRef: only with",

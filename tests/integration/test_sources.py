@@ -12,7 +12,16 @@ import pytest
 from tests.integration.test_lifecycle_examples import example
 from tests.support.artifactserver import ArtifactServer
 from tests.support.drift import assert_no_drift
-from tests.support.integration import ControlPlane, FileServer, FlinkCluster, Lab, OperatorProcess, Site, secret
+from tests.support.integration import (
+    ControlPlane,
+    FileServer,
+    FlinkCluster,
+    Lab,
+    OperatorProcess,
+    S3Server,
+    Site,
+    secret,
+)
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
@@ -54,3 +63,15 @@ def test_a_server_that_asks_for_a_password(
         place.running("private-jar", 1)
     assert_no_drift(control_plane, place.kube, manifest)
     assert PASSWORD not in place.operator.said()
+
+
+def test_a_store_that_asks_for_keys(place: Lab, web: FileServer, tmp_path: Path, control_plane: ControlPlane) -> None:
+    with S3Server(tmp_path / "s3", buckets=("jars",)) as s3:
+        (s3.data / "jars" / "clicks").mkdir()
+        shutil.copyfile(place.jar, s3.data / "jars" / "clicks" / "demo.jar")
+        keys(place, "jar-store", "store", accessKeyId=s3.access_key, secretAccessKey=s3.secret_key)
+        manifest = example(place, web, "flinkjob-jar-from-s3", **{"https://s3.example.com": s3.endpoint})
+        place.apply(manifest)
+        place.running("jar-from-s3", 1)
+    assert_no_drift(control_plane, place.kube, manifest)
+    assert s3.secret_key not in place.operator.said()

@@ -23,7 +23,7 @@ class JarSpec(SourceSpec):
     uri: Annotated[
         ArtifactUri,
         Field(
-            description="Where the jar is fetched from: https, http, or file (below the directories that the "
+            description="Where the jar is fetched from: https, http, s3, gs, az, or file (below the directories that the "
             "operator allows)."
         ),
     ]

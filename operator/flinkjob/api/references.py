@@ -44,7 +44,7 @@ class StoreKeyRef(KeyRef):
     RULES = (
         Rule(
             one_of("secretKeyRef", "configMapKeyRef"),
-            "spec.syncTo.ca, also of savepoints.syncTo and initialState.copies: exactly one of secretKeyRef and "
+            "spec.syncTo.ca, also of savepoints.syncTo, initialState.copies and store: exactly one of secretKeyRef and "
             "configMapKeyRef",
             lambda ref: (ref.secret_key_ref is None) != (ref.config_map_key_ref is None),
         ),

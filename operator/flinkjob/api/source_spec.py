@@ -8,12 +8,16 @@ from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 from pydantic import Field
+from pydantic.alias_generators import to_snake
 
 from flinkjob.api.fieldclass import FieldClass
 from flinkjob.api.model import Rule, SpecModel
 from flinkjob.api.references import NamedSecret
+from flinkjob.api.sync import StoreAccess
 
 _WEB: Final = ("http:", "https:")
+STORES: Final = ("s3:", "gs:", "az:")
+"""How the address of what is in an object store begins."""
 
 
 def access_rules(field: str) -> tuple[Rule, ...]:
@@ -22,7 +26,10 @@ def access_rules(field: str) -> tuple[Rule, ...]:
     Args:
         field: the path of what holds them.
     """
-    return (_only_with("authSecretRef", _WEB, f"{field}.authSecretRef: only with an http or https uri"),)
+    return (
+        _only_with("authSecretRef", _WEB, f"{field}.authSecretRef: only with an http or https uri"),
+        _only_with("store", STORES, f"{field}.store: only with an s3, gs or az uri"),
+    )
 
 
 def _only_with(name: str, schemes: tuple[str, ...], message: str) -> Rule:
@@ -31,7 +38,7 @@ def _only_with(name: str, schemes: tuple[str, ...], message: str) -> Rule:
 
 
 def _holds(name: str, schemes: tuple[str, ...]) -> Callable[[Any], bool]:
-    attribute = {"authSecretRef": "auth_secret_ref"}[name]
+    attribute = to_snake(name)
     return lambda source: getattr(source, attribute) is None or (source.uri or "").startswith(schemes)
 
 
@@ -44,6 +51,14 @@ class SourceSpec(SpecModel):
             description="For http and https: a Secret with username and password, with token (bearer), or with header and "
             "value (a header such as PRIVATE-TOKEN); and with the annotation flinkjob.dev/use: artifact. It is not sent to "
             "another host that the server redirects to."
+        ),
+        FieldClass.LIVE,
+    ] = None
+    store: Annotated[
+        StoreAccess | None,
+        Field(
+            description="For s3, gs and az: how the store is reached. Defaults to the operator's own identity, only below "
+            "URIs that --store-grants gives to the namespace."
         ),
         FieldClass.LIVE,
     ] = None

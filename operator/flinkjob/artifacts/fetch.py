@@ -26,6 +26,7 @@ from flinkjob.artifacts.errors import ArtifactInvalid, shown
 from flinkjob.artifacts.http import HttpSource
 from flinkjob.artifacts.jarfile import SCRIPT, Sort, digest_of_file, jars_up_to
 from flinkjob.artifacts.local import LocalSource
+from flinkjob.artifacts.stores import ObjectWanted, StoreSource
 from flinkjob.core.program import SourceAccess
 
 VALIDATORS = 10_000
@@ -46,6 +47,9 @@ class Credentials(Protocol):
     async def headers(self, namespace: str, secret: str, url: str) -> Mapping[str, str]:
         """The headers of a request to an http server. Raises `Transient` where they cannot be had, or must not be sent."""
 
+    async def get_object(self, wanted: ObjectWanted) -> tuple[str | None, bool]:
+        """Writes an object of a store; see `GetObject`."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
@@ -63,7 +67,7 @@ class _Asked:
 
 
 class ArtifactStore:
-    """Jars from `http(s)` and `file`, cached by content."""
+    """Jars from `http(s)`, object stores and `file`, cached by content."""
 
     def __init__(
         self,
@@ -93,9 +97,10 @@ class ArtifactStore:
         self._credentials = credentials
         self._cache = cache = ArtifactCache(directory, max_bytes=max_cache_bytes)
 
-        def sources(sort: Sort) -> tuple[HttpSource, LocalSource]:
+        def sources(sort: Sort) -> tuple[HttpSource, StoreSource, LocalSource]:
             return (
                 HttpSource(http, cache, sort=sort, timeout_seconds=timeout_seconds, check_url=check_url),
+                StoreSource(credentials.get_object, cache, sort=sort, timeout_seconds=timeout_seconds),
                 LocalSource(cache, sort=sort, allowed_directories=allowed_directories),
             )
 
@@ -118,8 +123,8 @@ class ArtifactStore:
 
         Args:
             namespace: who asks; others neither wait for what it has fetched nor pay for it.
-            uri: `http:`, `https:` or `file:`. Fetched again on each call unless pinned or unchanged (ETag,
-                Last-Modified; for files size and time).
+            uri: `http:`, `https:`, `s3:`, `gs:`, `az:` or `file:`. Fetched again on each call unless pinned or unchanged
+                (ETag, Last-Modified; for files size and time).
             sha256: pins the content, 64 hex digits; a pinned jar in the cache is returned without asking anybody, but what
                 another namespace may fetch alone.
             access: None where everybody may fetch it.
@@ -192,7 +197,7 @@ class ArtifactStore:
 
     async def _from_source(self, asked: _Asked, version: object) -> Fetched | None:
         """None: the content is still the one of `version`."""
-        http, local = self._scripts if asked.script else self._jars
+        http, stores, local = self._scripts if asked.script else self._jars
         uri, namespace = asked.uri, asked.namespace
         try:
             scheme = urlsplit(uri).scheme.lower()
@@ -201,10 +206,14 @@ class ArtifactStore:
         match scheme:
             case "http" | "https":
                 return await http.fetch(uri, version, namespace, await self._headers(asked))
+            case "s3" | "gs" | "az" if asked.access is not None and asked.access.store is not None:
+                return await stores.fetch(uri, version, namespace, asked.access.store)
             case "file":
                 return await local.fetch(uri, version, namespace)
             case _:
-                raise ArtifactInvalid("scheme", f"jar: {shown(uri)}: only http, https and file can be fetched")
+                raise ArtifactInvalid(
+                    "scheme", f"jar: {shown(uri)}: only http, https, s3, gs, az and file can be fetched"
+                )
 
     async def _headers(self, asked: _Asked) -> Mapping[str, str] | None:
         if asked.access is None or asked.access.auth_secret is None:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
-from flinkjob.api.source_spec import SourceSpec
+from flinkjob.api.source_spec import STORES, SourceSpec
+from flinkjob.api.sync import StoreAccess
 
 SQL_ENTRY_CLASS: Final = "dev.flinkjob.runner.SqlRunner"
 _SQL_DIGEST = re.compile(r"sql-([0-9]{1,6})-([0-9a-f]{64})")
@@ -25,9 +26,11 @@ class SourceAccess:
 
     Attributes:
         auth_secret: with what an http server asks for.
+        store: how an object store is reached; None: it is in none.
     """
 
     auth_secret: str | None = None
+    store: StoreAccess | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +87,8 @@ class Recipe:
     @property
     def private(self) -> bool:
         """Whether it is made of what not everybody may fetch."""
-        return any(part.access is not None for part in (*self.jars, *self.script))
+        parts: tuple[JarPart | ScriptPart, ...] = (*self.jars, *self.script)
+        return any(part.access is not None for part in parts)
 
     def content(self, jars: Sequence[str]) -> str:
         """The digest of what goes in, 64 hex digits.
@@ -111,11 +115,11 @@ class Program:
 def program_of(spec: FlinkJobSpec) -> Program:
     """The program of a spec; the texts of its ConfigMaps have been put in (`scripts.resolve`)."""
     dependencies = spec.dependencies.jars if spec.dependencies is not None else ()
-    jars = tuple(JarPart(uri=jar.uri, sha256=jar.sha256, access=_access(jar)) for jar in dependencies)
+    jars = tuple(JarPart(uri=jar.uri, sha256=jar.sha256, access=_access(jar, jar.uri)) for jar in dependencies)
     if spec.sql is not None:
         return Program(entry_class=SQL_ENTRY_CLASS, args=(), recipe=Recipe(jars=jars, script=script_parts(spec)))
     assert spec.jar is not None, "a rule of the spec"
-    own = JarPart(uri=spec.jar.uri, sha256=spec.jar.sha256, access=_access(spec.jar))
+    own = JarPart(uri=spec.jar.uri, sha256=spec.jar.sha256, access=_access(spec.jar, spec.jar.uri))
     return Program(entry_class=spec.jar.entry_class, args=spec.args, recipe=Recipe(jars=(own, *jars)))
 
 
@@ -127,7 +131,7 @@ def script_parts(spec: FlinkJobSpec) -> tuple[ScriptPart, ...]:
     first = [_part(init.script, f"initFrom[{number}]") for number, init in enumerate(sql.init_from) if init.script]
     if sql.uri is not None:
         assert sql.sha256 is not None, "a rule of the spec"
-        return (*first, ScriptPart(uri=sql.uri, sha256=sql.sha256, access=_access(sql)))
+        return (*first, ScriptPart(uri=sql.uri, sha256=sql.sha256, access=_access(sql, sql.uri)))
     return (*first, *([_part(sql.script, "")] if sql.script else []))
 
 
@@ -137,8 +141,10 @@ def runner_of(digest: str | None) -> tuple[int, str] | None:
     return (int(found[1]), found[2]) if found else None
 
 
-def _access(source: SourceSpec) -> SourceAccess | None:
-    """None where nothing is needed."""
+def _access(source: SourceSpec, uri: str) -> SourceAccess | None:
+    """None where nothing is needed; in a store nothing is everybody's."""
+    if uri.startswith(STORES):
+        return SourceAccess(store=source.store or StoreAccess())
     secret = source.auth_secret_ref.name if source.auth_secret_ref is not None else None
     return SourceAccess(auth_secret=secret) if secret is not None else None
 

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from flinkjob.artifacts.stores import ObjectWanted
+from flinkjob.core.errors import Rejected
+
 
 def jar(content: str = "clicks", padding: int = 0) -> bytes:
     """A small jar; `padding` bytes that do not compress make it larger."""
@@ -32,6 +35,9 @@ class Keys:
 
     async def headers(self, namespace: str, secret: str, url: str) -> Mapping[str, str]:
         return {"Authorization": f"Bearer {namespace}-{secret}"}
+
+    async def get_object(self, wanted: ObjectWanted) -> tuple[str | None, bool]:
+        raise Rejected(404, "the store has no such thing", permanent=True)
 
 
 @dataclass

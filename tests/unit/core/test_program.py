@@ -9,6 +9,7 @@ from typing import Any
 
 from flinkjob.api.codec import parse_job
 from flinkjob.api.flinkjob_spec import RESERVED_KEYS, SQL_RESERVED_KEYS, FlinkJobSpec
+from flinkjob.api.sync import StoreAccess
 from flinkjob.core.program import SQL_ENTRY_CLASS, JarPart, Recipe, ScriptPart, SourceAccess, program_of, runner_of
 from tests.support.inputs import URL
 
@@ -53,6 +54,14 @@ def test_a_secret_goes_with_what_it_opens_and_says_nothing_of_the_content() -> N
     sql = program_of(spec(sql={"uri": "https://a/b.sql", "sha256": "b" * 64} | secret)).recipe
     assert [part.access for part in sql.script] == [opened]
     assert sql.private
+
+
+def test_what_is_in_a_store_is_nobody_elses() -> None:
+    store = {"endpoint": "https://s3.example.com", "credentialsSecretRef": {"name": "keys"}}
+    for fields in ({}, {"store": store}):
+        recipe = program_of(spec(jar={"uri": "s3://jars/a.jar"} | fields)).recipe
+        assert recipe.jars[0].access == SourceAccess(store=StoreAccess.model_validate(fields.get("store", {})))
+        assert recipe.private
 
 
 def test_a_script() -> None:

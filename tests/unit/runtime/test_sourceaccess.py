@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from flinkjob.core.access.grants import StoreGrants
+from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.errors import Transient
 from flinkjob.runtime.sourceaccess import SourceAccesses
+from flinkjob.runtime.storeaccess import StoreAccesses
 
 
 class Shelf:
@@ -30,7 +33,8 @@ class Shelf:
 
 
 async def sent(shelf: Shelf, url: str = "https://nexus", *, namespace: str = "shop", plain: bool = False) -> object:
-    return await SourceAccesses(reader=shelf, plain=plain).headers(namespace, "nexus", url)
+    stores = StoreAccesses(reader=shelf, grants=StoreGrants(), hosts=HostRules())
+    return await SourceAccesses(reader=shelf, stores=stores, plain=plain).headers(namespace, "nexus", url)
 
 
 async def test_each_sort_of_credentials() -> None:
