@@ -66,6 +66,7 @@ from flinkjob.runtime.sourceaccess import SourceAccesses
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.runtime.tasks import Tasks
 from flinkjob.runtime.ticks import Ticks
+from flinkjob.runtime.variables import VariableSources
 from flinkjob.settings import Settings
 from flinkjob.snapshots.listing import SnapshotLister
 
@@ -195,6 +196,7 @@ class App:
         )
         builder = JarBuilder(store, Runners(settings.runner_dir), turn=Slots(1).hold)
         identity = settings.identity
+        variables = VariableSources(kube)
         tasks = Tasks(
             identity=identity,
             clusters=clusters,
@@ -202,6 +204,7 @@ class App:
             faults=faults,
             enqueue=self._enqueue,
             most=settings.max_long_calls,
+            secrets=variables.secrets,
         )
         stack.push_async_callback(tasks.close)
         copy_tasks = CopyTasks(
@@ -232,6 +235,7 @@ class App:
             services=Services(kube, search=own_search_list()),
             copies=copies,
             config_maps=config_maps,
+            variables=variables,
         )
         executor = Executor(
             identity=identity,

@@ -143,7 +143,12 @@ def test_every_example_is_tried() -> None:
     tried = {
         f"flinkjob-{name}" for name in [*JOBS, "suspended", "from-savepoint", "from-location", "synced", "from-copy"]
     }
-    tried |= {"flinkjob-private-jar", "flinkjob-jar-from-s3"}  # in test_sources.py
+    tried |= {
+        "flinkjob-private-jar",
+        "flinkjob-jar-from-s3",
+        "flinkjob-jar-configmap",
+        "flinkjob-variables",
+    }  # in test_sources.py
     named = ("trigger", "checkpoint", "stop", "cancel", "target", "existing", "synced")
     tried |= {f"flinksavepoint-{name}" for name in named}
     assert tried == {path.stem for path in EXAMPLES.glob("*.yaml")}

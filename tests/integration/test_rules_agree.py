@@ -102,6 +102,22 @@ SOURCES = (
         {"dependencies": {"jars": [{"uri": "file:///jars/a.jar", "authSecretRef": {"name": "a"}}]}},
         "spec.dependencies.jars.authSecretRef: only with",
     ),
+    ({"jar": {"configMapKeyRef": {"name": "a", "key": "a.jar"}}}, None),
+    ({"variables": {"a": "b"}, "variablesFrom": [{"secretRef": {"name": "a"}, "prefix": "x."}]}, None),
+    ({"variablesFrom": [{"optional": True}]}, "spec.variablesFrom: exactly one of configMapRef and secretRef"),
+    (
+        {"variablesFrom": [{"secretRef": {"name": "a"}, "configMapRef": {"name": "a"}}]},
+        "spec.variablesFrom: exactly one of configMapRef and secretRef",
+    ),
+    ({"jar": {}}, "spec.jar: exactly one of uri and configMapKeyRef"),
+    (
+        {"jar": {"uri": "file:///a.jar", "configMapKeyRef": {"name": "a", "key": "b"}}},
+        "spec.jar: exactly one of uri and configMapKeyRef",
+    ),
+    (
+        {"jar": {"configMapKeyRef": {"name": "a", "key": "a.jar"}, "authSecretRef": {"name": "a"}}},
+        "spec.jar.authSecretRef: only with",
+    ),
     (
         {"jar": ABSENT, "sql": {"script": "INSERT", "authSecretRef": {"name": "a"}}},
         "spec.sql.authSecretRef: only with",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,16 +19,21 @@ from tests.support.integration import (
     FileServer,
     FlinkCluster,
     Lab,
+    Object,
     OperatorProcess,
     S3Server,
     Site,
+    build_demo_jar,
+    condition,
     secret,
+    submission,
 )
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
 NAMESPACE = "sources"
 PASSWORD = "canary-artifact-51c7"
+ROTATED = "canary-rotated-8e02"
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +82,55 @@ def test_a_store_that_asks_for_keys(place: Lab, web: FileServer, tmp_path: Path,
         place.running("jar-from-s3", 1)
     assert_no_drift(control_plane, place.kube, manifest)
     assert s3.secret_key not in place.operator.said()
+
+
+def everything(lab: Lab) -> str:
+    """All that is written about the place: statuses, Events, revisions, and the operator's log."""
+    kinds = ("FlinkJob", "FlinkSavepoint", "Event", "ControllerRevision")
+    return json.dumps([lab.kube.all(kind, lab.namespace) for kind in kinds]) + lab.operator.said()
+
+
+def config_map(lab: Lab, jar: Path) -> Object:
+    """The ConfigMap of the example with this jar."""
+    meta = {"name": "job-jars", "namespace": lab.namespace}
+    content = base64.b64encode(jar.read_bytes()).decode()
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "binaryData": {"demo.jar": content}}
+
+
+def test_a_jar_in_a_config_map_and_its_change(place: Lab, web: FileServer, control_plane: ControlPlane) -> None:
+    manifest = example(place, web, "flinkjob-jar-configmap")
+    place.apply(manifest)
+    place.stalled("jar-configmap", "ArtifactFailed")
+    place.kube.apply(config_map(place, place.jar))
+    place.running("jar-configmap", 1)
+    other = build_demo_jar(place.flink.version, variant="in a ConfigMap")
+    place.kube.apply(config_map(place, other))
+    place.running("jar-configmap", 2)
+    assert submission(place.get("jar-configmap"))["artifactDigest"] == hashlib.sha256(other.read_bytes()).hexdigest()
+    assert_no_drift(control_plane, place.kube, manifest)
+
+
+@pytest.mark.invariant(11)
+@pytest.mark.threat("leaked-secrets")
+def test_variables_of_a_config_map_and_a_secret(place: Lab, web: FileServer, control_plane: ControlPlane) -> None:
+    shutil.copyfile(place.jar, web.directory / "demo.jar")
+    meta = {"name": "clicks-settings", "namespace": place.namespace}
+    place.kube.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"name": "clicks"}})
+    manifest = example(place, web, "flinkjob-variables")
+    place.apply(manifest)
+    found = place.stalled("with-variables", "VariableNotFound")
+    assert "clicks-login does not exist" in condition(found, "Stalled")["message"]
+    keys(place, "clicks-login", "variables", password=PASSWORD)
+    run = submission(place.running("with-variables", 1))
+    with place.flink.http() as http:
+        config = http.get(f"/jobs/{run['jobId']}/config").json()
+    assert config["name"] == "clicks-eu"
+    assert config["execution-config"]["user-config"]["login"] == PASSWORD
+    assert_no_drift(control_plane, place.kube, manifest)
+    keys(place, "clicks-login", "variables", password=ROTATED)
+    place.edit(manifest, revisionHistoryLimit=3)  # any edit has them read at once
+    place.running("with-variables", 2)
+    place.edit(manifest, args=["--main-throw", "no access with $(login.password)"])
+    told = place.stalled("with-variables", "PreflightFailed")
+    assert "no access with ******" in condition(told, "Stalled")["message"]
+    assert [word for word in (PASSWORD, ROTATED) if word in everything(place)] == []

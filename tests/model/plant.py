@@ -44,6 +44,7 @@ from flinkjob.runtime.slots import Slots
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.runtime.tasks import Tasks
 from flinkjob.runtime.ticks import Ticks
+from flinkjob.runtime.variables import VariableSources
 from tests.flinksim import FlinkSim, SimSettings, SimTransport, make_jar
 from tests.model.memorykube import MemoryKube, Object
 from tests.model.virtualtime import LoopClock, VirtualLoop, virtual_time
@@ -200,6 +201,7 @@ class OperatorInstance:
             services=Services(kube),
             copies=CopySearches(identity=IDENTITY, stores=stores, enqueue=self._enqueue),
             config_maps=ConfigMaps(kube, self.cache.jobs, self._enqueue),
+            variables=VariableSources(kube),
             now=plant.clock.date,
         )
         self._executor = executor = Executor(

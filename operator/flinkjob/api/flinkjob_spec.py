@@ -21,6 +21,7 @@ from flinkjob.api.enums import (
     FormatType,
     RollbackPolicy,
     RuntimeMode,
+    VariablesUpdatePolicy,
 )
 from flinkjob.api.fieldclass import FieldClass
 from flinkjob.api.initialstate import InitialStateSpec
@@ -28,6 +29,7 @@ from flinkjob.api.model import Rule, SpecModel, one_of
 from flinkjob.api.policies_spec import DeletionSpec, RestartSpec, RestoreSpec, UpgradeSpec
 from flinkjob.api.program_spec import DependenciesSpec, JarSpec, SqlSpec
 from flinkjob.api.sync import JobSyncToSpec
+from flinkjob.api.variables_spec import VariablesSource
 
 RESERVED_KEYS: Final[Mapping[str, str]] = {
     "execution.savepoint.path": "use spec.initialState",
@@ -277,6 +279,34 @@ class FlinkJobSpec(SpecModel):
         ),
         FieldClass.RUN,
     ]
+    variables: Annotated[
+        Mapping[str, Annotated[str, Field(max_length=8192)]],
+        Field(
+            max_length=256,
+            default_factory=dict,
+            description="Values for $(NAME) in args and flinkConfiguration; $$(NAME) stays as $(NAME). Where there are "
+            "variables, a name that is not known is refused.",
+        ),
+        FieldClass.RUN,
+    ]
+    variables_from: Annotated[
+        tuple[VariablesSource, ...],
+        Field(
+            max_length=16,
+            description="ConfigMaps and Secrets of the same namespace with more variables. A later one is stronger than an "
+            "earlier one, and variables is stronger than all of them.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+        FieldClass.RUN,
+    ] = ()
+    variables_update_policy: Annotated[
+        VariablesUpdatePolicy,
+        Field(
+            description="What a changed value in variablesFrom does. OnNextRun: it counts when the job is started the next "
+            "time. Replace: the job is replaced, within a minute."
+        ),
+        FieldClass.LIVE,
+    ] = VariablesUpdatePolicy.ON_NEXT_RUN
     job_name: Annotated[
         Annotated[str, Field(min_length=1, max_length=256)] | None,
         Field(description="`pipeline.name`, what Flink shows. Defaults to metadata.name. A name set by main() wins."),

@@ -18,15 +18,29 @@ ScriptText = Annotated[str, Field(min_length=1, max_length=MOST_SCRIPT_BYTES)]
 class JarSpec(SourceSpec):
     """The jar that is run."""
 
-    RULES = access_rules("spec.jar")
+    RULES = (
+        Rule(
+            one_of("uri", "configMapKeyRef"),
+            "spec.jar: exactly one of uri and configMapKeyRef",
+            lambda jar: (jar.uri is None) != (jar.config_map_key_ref is None),
+        ),
+        *access_rules("spec.jar"),
+    )
 
     uri: Annotated[
-        ArtifactUri,
+        ArtifactUri | None,
         Field(
             description="Where the jar is fetched from: https, http, s3, gs, az, or file (below the directories that the "
             "operator allows)."
         ),
-    ]
+    ] = None
+    config_map_key_ref: Annotated[
+        NamedKey | None,
+        Field(
+            description="The jar is in binaryData of a ConfigMap of the same namespace, which holds at most 1 MiB. Without "
+            "sha256 a change of it is a change of the spec, and is seen as for sql.configMapKeyRef."
+        ),
+    ] = None
     sha256: Annotated[
         Sha256 | None,
         Field(description="The jar's SHA-256 in lower-case hexadecimal; a jar with another content is refused."),

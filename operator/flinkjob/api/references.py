@@ -14,6 +14,12 @@ class NamedSecret(SpecModel):
     name: Annotated[ObjectName, Field(description="Its name.")]
 
 
+class NamedConfigMap(SpecModel):
+    """A ConfigMap of the same namespace."""
+
+    name: Annotated[ObjectName, Field(description="Its name.")]
+
+
 class NamedKey(SpecModel):
     """One key of a Secret or ConfigMap of the same namespace."""
 

@@ -21,7 +21,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from flinkjob.api.references import NamedKey
 from flinkjob.artifacts.cache import ArtifactCache, Fetched, names_of
+from flinkjob.artifacts.configmap import ConfigMapSource
 from flinkjob.artifacts.errors import ArtifactInvalid, shown
 from flinkjob.artifacts.http import HttpSource
 from flinkjob.artifacts.jarfile import SCRIPT, Sort, digest_of_file, jars_up_to
@@ -49,6 +51,9 @@ class Credentials(Protocol):
 
     async def get_object(self, wanted: ObjectWanted) -> tuple[str | None, bool]:
         """Writes an object of a store; see `GetObject`."""
+
+    async def read_key(self, namespace: str, key: NamedKey) -> bytes:
+        """What a ConfigMap has in `binaryData`; see `ReadKey`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,7 @@ class ArtifactStore:
                 LocalSource(cache, sort=sort, allowed_directories=allowed_directories),
             )
 
+        self._config_maps = ConfigMapSource(credentials.read_key, cache, sort=jars_up_to(max_bytes))
         self._jars = sources(jars_up_to(max_bytes))
         self._scripts = sources(SCRIPT)
         self._known: OrderedDict[object, tuple[str, object]] = OrderedDict()
@@ -208,6 +214,8 @@ class ArtifactStore:
                 return await http.fetch(uri, version, namespace, await self._headers(asked))
             case "s3" | "gs" | "az" if asked.access is not None and asked.access.store is not None:
                 return await stores.fetch(uri, version, namespace, asked.access.store)
+            case "configmap" if asked.access is not None and asked.access.config_map is not None:
+                return await self._config_maps.fetch(uri, namespace, asked.access.config_map)
             case "file":
                 return await local.fetch(uri, version, namespace)
             case _:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.program_spec import JarSpec
+from flinkjob.api.references import NamedKey
 from flinkjob.api.source_spec import STORES, SourceSpec
 from flinkjob.api.sync import StoreAccess
 
@@ -27,10 +29,12 @@ class SourceAccess:
     Attributes:
         auth_secret: with what an http server asks for.
         store: how an object store is reached; None: it is in none.
+        config_map: the key that it is in.
     """
 
     auth_secret: str | None = None
     store: StoreAccess | None = None
+    config_map: NamedKey | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +123,8 @@ def program_of(spec: FlinkJobSpec) -> Program:
     if spec.sql is not None:
         return Program(entry_class=SQL_ENTRY_CLASS, args=(), recipe=Recipe(jars=jars, script=script_parts(spec)))
     assert spec.jar is not None, "a rule of the spec"
-    own = JarPart(uri=spec.jar.uri, sha256=spec.jar.sha256, access=_access(spec.jar, spec.jar.uri))
-    return Program(entry_class=spec.jar.entry_class, args=spec.args, recipe=Recipe(jars=(own, *jars)))
+    recipe = Recipe(jars=(_own_jar(spec.jar), *jars))
+    return Program(entry_class=spec.jar.entry_class, args=spec.args, recipe=recipe)
 
 
 def script_parts(spec: FlinkJobSpec) -> tuple[ScriptPart, ...]:
@@ -139,6 +143,14 @@ def runner_of(digest: str | None) -> tuple[int, str] | None:
     """Which runner a jar with this digest has, and the digest of its content; None where it has none."""
     found = _SQL_DIGEST.fullmatch(digest or "")
     return (int(found[1]), found[2]) if found else None
+
+
+def _own_jar(jar: JarSpec) -> JarPart:
+    if (key := jar.config_map_key_ref) is not None:
+        uri = f"configmap://{key.name}/{key.key}"
+        return JarPart(uri=uri, sha256=jar.sha256, access=SourceAccess(config_map=key))
+    assert jar.uri is not None, "a rule of the spec"
+    return JarPart(uri=jar.uri, sha256=jar.sha256, access=_access(jar, jar.uri))
 
 
 def _access(source: SourceSpec, uri: str) -> SourceAccess | None:

@@ -92,10 +92,15 @@ class JobSeen:
 
 @dataclass(frozen=True)
 class TextPlace:
-    """A key of a ConfigMap of the FlinkJob's namespace."""
+    """A key of a ConfigMap of the FlinkJob's namespace.
+
+    Attributes:
+        binary: what stands for the text is the SHA-256 of what `binaryData` has there.
+    """
 
     name: str
     key: str
+    binary: bool = False
 
     def __str__(self) -> str:
         return f"ConfigMap {self.name}, key {self.key}"
@@ -106,6 +111,19 @@ class TextsSeen:
     """Texts in ConfigMaps; `problem`: why not all of them can be had, else ""."""
 
     texts: Mapping[TextPlace, str] = field(default_factory=dict)
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariablesSeen:
+    """Values of variables; `problem`: why not all of them can be had, else "".
+
+    Attributes:
+        digest: changes with the values, and says nothing of them; "" where it was not asked for.
+    """
+
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    digest: str = ""
     problem: str = ""
 
 

@@ -66,9 +66,15 @@ class Use(StrEnum):
     CLUSTER = "cluster"
     STORE = "store"
     ARTIFACT = "artifact"
+    VARIABLES = "variables"
 
 
-_RECEIVERS = {Use.CLUSTER: "a cluster", Use.STORE: "a store", Use.ARTIFACT: "an artifact server"}
+_RECEIVERS = {
+    Use.CLUSTER: "a cluster",
+    Use.STORE: "a store",
+    Use.ARTIFACT: "an artifact server",
+    Use.VARIABLES: "a job",
+}
 
 
 @dataclass(frozen=True)
@@ -123,6 +129,13 @@ class NotBound(Transient):
         super().__init__("credentials", message)
 
 
+class NotThere(Transient):
+    """A Secret or ConfigMap does not exist."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__("credentials", f"{where} does not exist")
+
+
 class Vault:
     """Secrets and ConfigMaps of one namespace, as last read."""
 
@@ -149,6 +162,10 @@ class Vault:
                 f"kubectl annotate secret -n {self._namespace} {name} {ANNOTATION_USE}={use}",
             )
         return found.data
+
+    async def config_map(self, name: str) -> Mapping[str, bytes]:
+        """The texts of a ConfigMap. Raises `Transient` where it cannot be had."""
+        return (await self._get("ConfigMap", name)).data
 
     async def value(self, reference: KeyRef) -> bytes:
         """One value of a Secret or ConfigMap."""
@@ -197,7 +214,7 @@ class Vault:
                     return _Found(data, _uses(found))
                 except (binascii.Error, TypeError) as error:
                     raise Transient("credentials", f"{where} cannot be decoded") from error
-        raise Transient("credentials", f"{where} does not exist")
+        raise NotThere(where)
 
 
 class SecretAuth(httpx.Auth):

@@ -1,4 +1,4 @@
-"""The texts in ConfigMaps that FlinkJobs name: read when a round wants them, and again in turn, so that an edit is seen.
+"""The texts in ConfigMaps that FlinkJobs name, and digests of jars: read when a round wants them, and again in turn.
 
 Asked by the observer. They are read by name and not watched: a watch would need the right to list, and bring every ConfigMap
 of the cluster. Invariants: a ConfigMap is read only in the namespace of the FlinkJob that names it; what a round gets is
@@ -10,12 +10,14 @@ unless the FlinkJob was edited since.
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import logging
 import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
@@ -50,18 +52,25 @@ class Reader(Protocol):
 class _Known:
     """What was read of the keys that somebody names, and when it was asked for; `problem`: why nothing was.
 
-    Of a text that is longer than a script may be one character more than that is kept, by which it is refused.
+    Of what is in `binaryData` the SHA-256 is kept. Of a text that is longer than a script may be one character more than that
+    is kept, by which it is refused.
     """
 
     keys: frozenset[str]
     texts: Mapping[str, str]
     at: float
+    digests: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
 
     def differs_from(self, later: _Known) -> bool:
         """Whether what is known here is not so any more."""
         now = {key: text for key, text in later.texts.items() if key in self.keys}
-        return (now, later.problem) != (self.texts, self.problem)
+        digests = {key: digest for key, digest in later.digests.items() if key in self.keys}
+        return (now, digests, later.problem) != (self.texts, self.digests, self.problem)
+
+    def at_place(self, place: TextPlace) -> str | None:
+        """What stands for what is there; None where nothing is."""
+        return (self.digests if place.binary else self.texts).get(place.key)
 
 
 class ConfigMaps:
@@ -99,11 +108,13 @@ class ConfigMaps:
             keys = frozenset(place.key for place in wanted if place.name == name)
             known = await self._read((key[0], name), keys, since, instead=not edited)
             if known.problem:
-                return TextsSeen(problem=f"spec.sql: {known.problem}")
+                return TextsSeen(problem=f"{_field(wanted[0])}: {known.problem}")
             for place in (place for place in wanted if place.name == name):
-                if place.key not in known.texts:
-                    return TextsSeen(problem=f"spec.sql: ConfigMap {name} has no text under the key {place.key}")
-                found[place] = known.texts[place.key]
+                if (text := known.at_place(place)) is None:
+                    what = "no binaryData" if place.binary else "no text"
+                    problem = f"{_field(place)}: ConfigMap {name} has {what} under the key {place.key}"
+                    return TextsSeen(problem=problem)
+                found[place] = text
         self._generations[key] = generation
         return TextsSeen(texts=found)
 
@@ -191,7 +202,9 @@ class ConfigMaps:
             return known
         data = (raw or {}).get("data") or {}
         texts = {key: str(data[key])[: MOST_SCRIPT_BYTES + 1] for key in sorted(keys) if key in data}
-        now = _Known(keys=keys, texts=texts, at=sent, problem=problem)
+        binary = (raw or {}).get("binaryData") or {}
+        digests = {key: _digest(str(binary[key])) for key in sorted(keys) if key in binary}
+        now = _Known(keys=keys, texts=texts, at=sent, problem=problem, digests=digests)
         if known is None or known.at <= sent:
             self._known[name] = now
             if known is not None and known.differs_from(now):
@@ -199,3 +212,12 @@ class ConfigMaps:
                 for key in self.named().get(name, ()):
                     self._enqueue(key)
         return now
+
+
+def _field(place: TextPlace) -> str:
+    """The field that names it."""
+    return "spec.jar" if place.binary else "spec.sql"
+
+
+def _digest(encoded: str) -> str:
+    return hashlib.sha256(base64.b64decode(encoded)).hexdigest()

@@ -45,6 +45,7 @@ from flinkjob.core.facts import (
     Triggered,
     UnknownJobs,
     UnlistedJob,
+    Variables,
     VertexNames,
     Where,
 )
@@ -52,6 +53,7 @@ from flinkjob.core.flinkmodel import JobOverview
 from flinkjob.core.identity import Owner
 from flinkjob.core.model import Observation
 from flinkjob.core.seen import ClusterSeen, JobSeen, RunPhase, RunSeen
+from flinkjob.core.variables import hidden
 from flinkjob.flink.client import FlinkClient
 from flinkjob.kube.client import KubeClient
 from flinkjob.runtime.access import access_of, access_to
@@ -65,6 +67,7 @@ from flinkjob.runtime.queue import Key
 from flinkjob.runtime.records import spec_in
 from flinkjob.runtime.services import Services
 from flinkjob.runtime.tasks import Tasks
+from flinkjob.runtime.variables import VariableSources
 from flinkjob.snapshots.listing import SnapshotLister
 
 log = logging.getLogger(__name__)
@@ -92,6 +95,7 @@ class Observer:
         services: Services,
         copies: CopySearches,
         config_maps: ConfigMaps,
+        variables: VariableSources,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._identity = identity
@@ -103,6 +107,7 @@ class Observer:
         self._services = services
         self._copy_searches = copies
         self._config_maps = config_maps
+        self._variables = variables
         self._now = now
         self._deleting: dict[Key, float] = {}
         self._until: dict[Key, float] = {}
@@ -278,6 +283,7 @@ class Observer:
         self._missed.pop(key, None)
         self._copy_searches.forget(key)
         self._config_maps.forget(key)
+        self._variables.forget(key)
 
     async def fill(self, key: Key, job: FlinkJob | None, observation: Observation, fact: Fact[Any]) -> Observation:
         """The observation with one more answer. Without it the cluster counts as unreachable, unless it is dispensable."""
@@ -292,11 +298,13 @@ class Observer:
                 else:
                     answer = await self._answer(key, job, fact)
         except FlinkJobError as error:
-            log.info("%s cannot be had: %s", type(fact).__name__, error.message)
+            message = hidden(error.message, self._variables.secrets(key))
+            log.info("%s cannot be had: %s", type(fact).__name__, message)
             if not fact.dispensable:
-                return _silent(observation, error.message)
+                return _silent(observation, message)
             answer = None
-        return replace(observation, answers=observation.answers.having(fact, answer))
+        answered = replace(observation, answers=observation.answers.having(fact, answer))
+        return self._variables.without_secrets(key, answered)
 
     async def _ask(self, cluster: Cluster, job: FlinkJob | None, observation: Observation, fact: Fact[Any]) -> Any:  # noqa: C901 - lists cases
         """What the cluster answers."""
@@ -346,6 +354,10 @@ class Observer:
                 return await self._copy_searches.find(key, fact.copies)
             case ConfigMapTexts():
                 return await self._config_maps.texts(key, fact.places, fact.generation)
+            case Variables() if job is not None:
+                return await self._variables.values(
+                    key, fact.sources, fact.generation, compared=fact.compared, salt=job.meta.uid
+                )
             case Snapshots():
                 return await self._snapshots.list(fact.directory)
             case Revision():

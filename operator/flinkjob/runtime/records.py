@@ -37,7 +37,7 @@ async def keep_revision(kube: KubeClient, job: FlinkJob, action: RecordRevision)
                 {"apiVersion": API_VERSION, "kind": JOB_KIND, "name": name, "uid": uid, "controller": True}
             ],
         },
-        "data": {"spec": spec_of(job) | _script(action)},
+        "data": {"spec": spec_of(job) | _program(action)},
         "revision": action.number,
     }
     await kube.create_revision(body)
@@ -59,11 +59,14 @@ def spec_in(revision: Mapping[str, Any]) -> FlinkJobSpec | None:
     return parse_job({"spec": data.get("spec")}).spec if isinstance(data, Mapping) else None
 
 
-def _script(action: RecordRevision) -> dict[str, Any]:
-    """The script with its texts: a ConfigMap may have another one when this is looked at."""
-    return (
-        {"sql": action.sql.model_dump(mode="json", by_alias=True, exclude_none=True)} if action.sql is not None else {}
-    )
+def _program(action: RecordRevision) -> dict[str, Any]:
+    """The script with its texts, or the jar with its digest: a ConfigMap may have another one when this is looked at."""
+    found = {"sql": action.sql, "jar": action.jar}
+    return {
+        name: program.model_dump(mode="json", by_alias=True, exclude_none=True)
+        for name, program in found.items()
+        if program is not None
+    }
 
 
 def _owned_by(revision: Mapping[str, Any], uid: str) -> bool:

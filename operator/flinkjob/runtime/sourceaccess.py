@@ -7,14 +7,17 @@ store is asked by a process of its own.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
+from flinkjob.api.references import NamedKey
 from flinkjob.artifacts.stores import ObjectWanted
 from flinkjob.core.errors import Invalid, Transient
-from flinkjob.runtime.access import Reader, Use, Vault, authorization, check_scheme, header_value, required
+from flinkjob.kube.errors import Forbidden
+from flinkjob.runtime.access import NotBound, Reader, Use, Vault, authorization, check_scheme, header_value, required
 from flinkjob.runtime.slots import Slots
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.snapshots.apart import fetch_apart
@@ -78,6 +81,22 @@ class SourceAccesses:
         async with self._slots.hold(wanted.namespace, directory):
             made = await fetch_apart(order, memory=MEMORY_MB, room=wanted.room)
         return made.version, made.unchanged
+
+    async def read_key(self, namespace: str, key: NamedKey) -> bytes:
+        """What a ConfigMap has in `binaryData`.
+
+        Raises:
+            Transient: it has nothing there, or cannot be read.
+        """
+        where = f"ConfigMap {namespace}/{key.name}"
+        try:
+            found = await self._reader.read_configmap(namespace, key.name)
+        except Forbidden as error:
+            raise NotBound(namespace, where, error) from error
+        data = (found or {}).get("binaryData") or {}
+        if key.key not in data:
+            raise Transient("configmap", f"{where} has no binaryData under the key {key.key}")
+        return base64.b64decode(str(data[key.key]))
 
 
 def _parts(uri: str) -> tuple[str, str]:

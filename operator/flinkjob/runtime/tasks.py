@@ -32,6 +32,7 @@ from flinkjob.core.seen import (
     RunSeen,
 )
 from flinkjob.core.shares import Usage
+from flinkjob.core.variables import hidden
 from flinkjob.flink.client import FlinkClient
 from flinkjob.net.places import Places, on_account
 from flinkjob.runtime.background import Background, Work
@@ -65,12 +66,15 @@ class Tasks:
         faults: Faults,
         enqueue: Callable[[Key], None],
         most: int,
+        secrets: Callable[[Key], frozenset[str]] = lambda key: frozenset(),
     ) -> None:
         """
         Args:
+            secrets: what must not be shown of what a cluster says about a FlinkJob.
             most: uploads and calls that run a main() that are sent at the same time; one namespace may have half of them.
         """
         self._sent = Places(most, each=(most + 1) // 2)
+        self._secrets = secrets
         self._queued: set[Key] = set()
         self._identity = identity
         self._clusters = clusters
@@ -229,13 +233,15 @@ class Tasks:
                 await client.run_jar(action.jar_id, action.request, timeout=_patience(action.attempt))
             seen = RunSeen(phase=RunPhase.ACCEPTED)
         except SubmitRejected as error:
-            log.info("run call refused (%s): %s", error.kind, error.message)
+            message = hidden(error.message, self._secrets(key))
+            log.info("run call refused (%s): %s", error.kind, message)
             if error.kind is SubmitRejection.JAR_NOT_FOUND:
                 self._fetches.drop(key)  # before anybody can see the refusal, so that the repeat has another jar
-            seen = RunSeen(phase=RunPhase.REJECTED, rejection=error.kind, message=error.message)
+            seen = RunSeen(phase=RunPhase.REJECTED, rejection=error.kind, message=message)
         except FlinkJobError as error:
-            log.warning("run call without a clear answer: %s", error.message)
-            seen = RunSeen(phase=RunPhase.UNCLEAR, message=error.message)
+            message = hidden(error.message, self._secrets(key))
+            log.warning("run call without a clear answer: %s", message)
+            seen = RunSeen(phase=RunPhase.UNCLEAR, message=message)
         except Exception as error:
             log.exception("run call failed in the operator itself")
             seen = RunSeen(phase=RunPhase.UNCLEAR, message=f"internal error: {type(error).__name__}")

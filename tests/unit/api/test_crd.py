@@ -62,7 +62,7 @@ def test_the_yaml_says_what_the_generator_says(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", CRDS)
 def test_every_field_is_described(kind: str) -> None:
-    inner = re.compile(r"\.(args|flinkConfiguration)$")
+    inner = re.compile(r"\.(args|flinkConfiguration|variables)$")
     missing = [path for path, schema in fields(kind).items() if "description" not in schema and not inner.search(path)]
     assert missing == []
 

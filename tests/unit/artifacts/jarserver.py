@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from flinkjob.api.references import NamedKey
 from flinkjob.artifacts.stores import ObjectWanted
-from flinkjob.core.errors import Rejected
+from flinkjob.core.errors import Rejected, Transient
 
 
 def jar(content: str = "clicks", padding: int = 0) -> bytes:
@@ -38,6 +39,12 @@ class Keys:
 
     async def get_object(self, wanted: ObjectWanted) -> tuple[str | None, bool]:
         raise Rejected(404, "the store has no such thing", permanent=True)
+
+    async def read_key(self, namespace: str, key: NamedKey) -> bytes:
+        """Each namespace has its own jar in each ConfigMap, but none under `none.jar`."""
+        if key.key == "none.jar":
+            raise Transient("configmap", "nothing there")
+        return jar(f"{namespace}-{key.name}") if key.key.endswith(".jar") else b"no archive"
 
 
 @dataclass

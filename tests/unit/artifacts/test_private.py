@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from flinkjob.api.references import NamedKey
 from flinkjob.artifacts.errors import ArtifactInvalid, ArtifactUnavailable
 from flinkjob.artifacts.fetch import ArtifactStore
+from flinkjob.core.errors import Transient
 from flinkjob.core.program import SourceAccess
 from tests.unit.artifacts.conftest import MakeStore
-from tests.unit.artifacts.jarserver import JarServer, jar_server, sha256
+from tests.unit.artifacts.jarserver import JarServer, jar, jar_server, sha256
 
 NEXUS = SourceAccess(auth_secret="nexus")
 
@@ -88,3 +90,25 @@ async def test_a_redirect_to_another_host_loses_the_credentials_for_good(
             await store.get("shop", back, access=NEXUS)
     sent = ["Authorization" in request.headers for request in server.seen]
     assert sent == [True, True, False]
+
+
+def in_config_map(key: str) -> SourceAccess:
+    return SourceAccess(config_map=NamedKey(name="jars", key=key))
+
+
+async def test_a_jar_of_a_config_map_is_its_namespaces(store: ArtifactStore) -> None:
+    access, uri = in_config_map("a.jar"), "configmap://jars/a.jar"
+    mine = await store.get("shop", uri, access=access)
+    assert mine.digest == sha256(jar("shop-jars"))
+    assert (await store.get("blog", uri, access=access)).digest == sha256(jar("blog-jars"))
+    assert store.here("blog", mine.digest) is None
+    with pytest.raises(ArtifactInvalid, match=r"^jar: configmap://jars/a.jar has sha256 "):
+        await store.get("shop", uri, "0" * 64, access=access)
+
+
+async def test_a_config_map_without_a_jar(store: ArtifactStore, tmp_path: Path) -> None:
+    with pytest.raises(Transient, match="nothing there"):
+        await store.get("shop", "configmap://jars/none.jar", access=in_config_map("none.jar"))
+    with pytest.raises(ArtifactInvalid, match=r"^jar: configmap://jars/text is not a jar"):
+        await store.get("shop", "configmap://jars/text", access=in_config_map("text"))
+    assert list((tmp_path / "cache").iterdir()) == []

@@ -9,6 +9,7 @@ from typing import Any
 
 from flinkjob.api.codec import parse_job
 from flinkjob.api.flinkjob_spec import RESERVED_KEYS, SQL_RESERVED_KEYS, FlinkJobSpec
+from flinkjob.api.references import NamedKey
 from flinkjob.api.sync import StoreAccess
 from flinkjob.core.program import SQL_ENTRY_CLASS, JarPart, Recipe, ScriptPart, SourceAccess, program_of, runner_of
 from tests.support.inputs import URL
@@ -62,6 +63,14 @@ def test_what_is_in_a_store_is_nobody_elses() -> None:
         recipe = program_of(spec(jar={"uri": "s3://jars/a.jar"} | fields)).recipe
         assert recipe.jars[0].access == SourceAccess(store=StoreAccess.model_validate(fields.get("store", {})))
         assert recipe.private
+
+
+def test_a_jar_of_a_config_map() -> None:
+    key = {"name": "jars", "key": "a.jar"}
+    recipe = program_of(spec(jar={"configMapKeyRef": key, "sha256": "a" * 64})).recipe
+    access = SourceAccess(config_map=NamedKey.model_validate(key))
+    assert recipe == Recipe(jars=(JarPart(uri="configmap://jars/a.jar", sha256="a" * 64, access=access),))
+    assert (recipe.is_built, recipe.private) == (False, True)
 
 
 def test_a_script() -> None:

@@ -17,7 +17,7 @@ from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import Rejected, SubmitRejected, SubmitRejection, Transient, Unreachable
 from flinkjob.core.flinkmodel import JarFile, RunRequest, TriggerResult, TriggerState
 from flinkjob.core.identity import jar_name
-from flinkjob.core.program import JarPart, Recipe, ScriptPart
+from flinkjob.core.program import JarPart, Recipe, ScriptPart, SourceAccess
 from flinkjob.core.seen import (
     ArtifactPhase,
     ArtifactRequest,
@@ -59,7 +59,9 @@ class Store:
         self.asked: list[str | None] = []
         self.error: Exception | None = None
 
-    async def get(self, namespace: str, uri: str, sha256: str | None) -> Artifact:
+    async def get(
+        self, namespace: str, uri: str, sha256: str | None, *, access: SourceAccess | None = None
+    ) -> Artifact:
         self.asked.append(sha256)
         if self.error is not None:
             raise self.error

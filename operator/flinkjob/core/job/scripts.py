@@ -1,4 +1,6 @@
-"""The texts of ConfigMaps that a SQL job names: put into the spec before anything is decided by it.
+"""What is in ConfigMaps that a program names: put into the spec before anything is decided by it.
+
+Of a script the text, of a jar the digest.
 
 Called by the job decision. Invariants: what is decided by, and kept as a revision, has the texts and not their places, so
 that a rollback runs the script that ran; while a text is missing the run that is there goes on by its own revision, and is
@@ -13,13 +15,19 @@ from flinkjob.api.flinkjob_status import Rollback, Submission
 from flinkjob.api.program_spec import MOST_SCRIPT_BYTES, ScriptInit, SqlSpec
 from flinkjob.api.reasons import Reason
 from flinkjob.core.facts import ConfigMapTexts, Revision
+from flinkjob.core.job import variables
 from flinkjob.core.job.draft import Draft, Halt
 from flinkjob.core.seen import TextPlace, TextsSeen
 
 
 def places(spec: FlinkJobSpec | None) -> tuple[TextPlace, ...]:
     """Where the texts are that a spec names."""
-    if spec is None or spec.sql is None:
+    if spec is None:
+        return ()
+    if spec.jar is not None:
+        key = spec.jar.config_map_key_ref
+        return (TextPlace(key.name, key.key, binary=True),) if key is not None and spec.jar.sha256 is None else ()
+    if spec.sql is None:
         return ()
     named = [init.config_map_key_ref for init in spec.sql.init_from] + [spec.sql.config_map_key_ref]
     return tuple(dict.fromkeys(TextPlace(ref.name, ref.key) for ref in named if ref is not None))
@@ -28,13 +36,33 @@ def places(spec: FlinkJobSpec | None) -> tuple[TextPlace, ...]:
 def resolve(draft: Draft) -> None:
     """Put the texts in; where one is missing, let the revision of the run stand for what runs, if there is one."""
     spec, wanted = draft.spec, places(draft.spec)
-    if spec is None or spec.sql is None or not wanted or draft.job.meta.deletion_time is not None:
+    if spec is None:
         return
-    seen = draft.need(ConfigMapTexts(wanted, draft.job.meta.generation or 0))
-    draft.lacks = seen.problem or _too_long(spec.sql, seen)
+    variables.known(draft, spec)
+    if draft.job.meta.deletion_time is not None:
+        return
+    if wanted:
+        seen = draft.need(ConfigMapTexts(wanted, draft.job.meta.generation or 0))
+        draft.lacks = seen.problem or (_too_long(spec.sql, seen) if spec.sql is not None else "")
+        if not draft.lacks:
+            draft.use(_resolved(spec, seen))
     if not draft.lacks:
-        draft.use(spec.model_copy(update={"sql": _with_texts(spec.sql, seen)}))
-        return
+        _look_at_variables(draft, spec)
+    if draft.lacks:
+        _go_on_by_revision(draft, spec)
+
+
+def _look_at_variables(draft: Draft, spec: FlinkJobSpec) -> None:
+    """Say where a name has no value; where changed values count, let them count."""
+    draft.lacks = variables.problem(draft, spec)
+    if draft.lacks:
+        draft.lacks_because = Reason.VariableNotFound
+    elif draft.spec is not None and (draft_values := variables.digest(draft, spec)):
+        draft.values_digest = draft_values
+        draft.use(draft.spec)
+
+
+def _go_on_by_revision(draft: Draft, spec: FlinkJobSpec) -> None:
     run = draft.run
     revision, digest = _to_go_on_by(run, draft.status.rollback) if run is not None else (None, None)
     old = draft.need(Revision(revision)) if revision is not None else None
@@ -68,17 +96,22 @@ def say(draft: Draft, halt: Halt | None) -> Halt | None:
     if not draft.lacks:
         return halt
     before = draft.given.job.status.plan
-    missing = draft.stall(Reason.ScriptNotFound, draft.lacks, requeue_after=30.0)
+    names_jar = draft.job.spec is not None and draft.job.spec.jar is not None
+    reason = draft.lacks_because or (Reason.ArtifactFailed if names_jar else Reason.ScriptNotFound)
+    missing = draft.stall(reason, draft.lacks, requeue_after=30.0)
     if halt is not None and halt.plan is not None:
         return halt.after(missing)
-    if before is None or before.reason != Reason.ScriptNotFound:
-        draft.event(Reason.ScriptNotFound, draft.lacks, warning=True)
+    if before is None or before.reason != reason:
+        draft.event(reason, draft.lacks, warning=True)
     return missing
 
 
-def for_revision(draft: Draft, spec: FlinkJobSpec) -> SqlSpec | None:
-    """The script with its texts, where the object only says where they are."""
-    return spec.sql if places(draft.job.spec) else None
+def _resolved(spec: FlinkJobSpec, seen: TextsSeen) -> FlinkJobSpec:
+    if spec.sql is not None:
+        return spec.model_copy(update={"sql": _with_texts(spec.sql, seen)})
+    assert spec.jar is not None, "a rule of the spec"
+    (digest,) = seen.texts.values()
+    return spec.model_copy(update={"jar": spec.jar.model_copy(update={"sha256": digest})})
 
 
 def _with_texts(sql: SqlSpec, seen: TextsSeen) -> SqlSpec:

@@ -29,7 +29,7 @@ from flinkjob.core.errors import SubmitRejection, one_line, with_steps
 from flinkjob.core.facts import Artifact, Incarnation
 from flinkjob.core.flinkmodel import ClaimMode, RunRequest
 from flinkjob.core.identity import job_id, mark_parameters, revision_name
-from flinkjob.core.job import cluster_requirements, lost_run, restore_failure, rollback, scripts
+from flinkjob.core.job import cluster_requirements, lost_run, restore_failure, rollback, scripts, variables
 from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.job.observe_run import LOST_AFTER
 from flinkjob.core.job.restore_point import Missing, redeploys, start_of_next
@@ -58,6 +58,8 @@ def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str 
         url: the cluster that needs it.
         recorded: digest of an earlier run of the very same spec, which must be used again.
     """
+    if lacks := variables.problem(draft, spec):
+        return draft.stall(Reason.VariableNotFound, lacks, requeue_after=30.0)
     attempts = draft.failures_of(Step.FETCH)
     if (halt := draft.pausing(Step.FETCH)) is not None:
         return halt
@@ -320,8 +322,14 @@ def _repeat(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt:
 
 
 def _revision(draft: Draft, spec: FlinkJobSpec, name: str, number: int) -> RecordRevision:
-    sql = scripts.for_revision(draft, spec)
-    return RecordRevision(name=name, number=number, keep=spec.revision_history_limit, sql=sql)
+    resolved = spec if scripts.places(draft.job.spec) else None
+    return RecordRevision(
+        name=name,
+        number=number,
+        keep=spec.revision_history_limit,
+        sql=resolved.sql if resolved is not None else None,
+        jar=resolved.jar if resolved is not None else None,
+    )
 
 
 def _send(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt:
@@ -339,6 +347,7 @@ def _send(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt:
 
 def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission) -> RunRequest:
     """The run call's body: the spec's own configuration, its checkpoint settings and the owner mark."""
+    spec = variables.filled(draft, spec)
     meta = draft.job.meta
     configuration = {
         flink_options.JOB_NAME: spec.job_name or meta.name,

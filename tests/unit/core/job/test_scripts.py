@@ -201,3 +201,67 @@ def test_a_text_that_is_too_long_or_empty_is_as_good_as_none() -> None:
         assert plan_of(decision) == ("Hold", Reason.ScriptNotFound)
         assert decision.status.plan is not None
         assert says in (decision.status.plan.message or "")
+
+
+# jars in ConfigMaps
+
+JAR = {"cluster": URL, "jar": {"configMapKeyRef": {"name": "jars", "key": "a.jar"}, "entryClass": "a.B"}}
+JAR_PLACE = TextPlace("jars", "a.jar", binary=True)
+FIRST, SECOND = (TextsSeen(texts={JAR_PLACE: digit * 64}) for digit in "12")
+
+
+def jar_spec(seen: TextsSeen) -> FlinkJobSpec:
+    """The spec with the digest in it."""
+    return parsed(jar=JAR["jar"] | {"sha256": seen.texts[JAR_PLACE]})
+
+
+def jar_running(**fields: Any) -> FlinkJobStatus:
+    return FlinkJobStatus(submission=run(run_digest=digest_of_spec(jar_spec(FIRST), None), revision="kept", **fields))
+
+
+def test_a_jar_in_a_config_map_is_known_by_its_digest_and_kept_with_it() -> None:
+    asked: list[Any] = []
+    decision = decide(job(JAR, held=False), seen(texts=FIRST), asked)
+    (request,) = {fact.request for fact in asked if isinstance(fact, Artifact)}
+    assert (request.digest, request.recipe.jars[0].uri) == ("1" * 64, "configmap://jars/a.jar")
+    (kept,) = (action for action in decision.actions if isinstance(action, RecordRevision))
+    assert (kept.jar, kept.sql) == (jar_spec(FIRST).jar, None)
+    assert decision.status.submission is not None
+    assert decision.status.submission.run_digest == digest_of_spec(jar_spec(FIRST), None)
+
+
+def test_another_jar_in_the_config_map_is_an_upgrade() -> None:
+    assert acts(decide(job(JAR, jar_running()), seen(present(), texts=FIRST))) == []
+    assert acts(decide(job(JAR, jar_running()), seen(present(), texts=SECOND))) == ["StopJob"]
+
+
+def test_a_jar_that_is_missing_touches_nothing() -> None:
+    missing = TextsSeen(problem="spec.jar: ConfigMap jars does not exist")
+    there = seen(present(), texts=missing, revisions={"kept": jar_spec(FIRST)})
+    decision = decide(job(JAR, jar_running()), there)
+    assert (acts(decision), conditions(decision)) == ([], "Stalled, healthy")
+    assert decision.status.plan is not None
+    assert (decision.status.plan.reason, decision.status.plan.message) == (Reason.ArtifactFailed, missing.problem)
+
+
+def test_a_pinned_jar_is_not_looked_at() -> None:
+    asked: list[Any] = []
+    pinned = JAR | {"jar": JAR["jar"] | {"sha256": "1" * 64}}
+    assert acts(decide(job(pinned, jar_running()), seen(present()), asked)) == []
+    assert not [fact for fact in asked if isinstance(fact, ConfigMapTexts)]
+
+
+def test_a_jar_that_was_taken_back_runs_with_its_old_digest() -> None:
+    bad, good = (digest_of_spec(jar_spec(each), None) for each in (SECOND, FIRST))
+    of_run: dict[str, Any] = {"number": 2, "run_digest": bad, "revision": "new", "restored_from": "file:///s"}
+    status = FlinkJobStatus(
+        submission=ended(RunResult.CANCELLED, **of_run, healthy=False),
+        rollback=Rollback(run_digest=bad, revision="kept", from_submission=2),
+        healthy_revision="kept",
+        healthy_artifact="1" * 64,
+    )
+    asked: list[Any] = []
+    decision = decide(job(JAR, status), seen(texts=SECOND, revisions={"kept": jar_spec(FIRST)}), asked)
+    assert {fact.request.digest for fact in asked if isinstance(fact, Artifact)} == {"1" * 64}
+    assert decision.status.submission is not None
+    assert decision.status.submission.run_digest == good
