@@ -109,10 +109,17 @@ SOURCES = (
         {"variablesFrom": [{"secretRef": {"name": "a"}, "configMapRef": {"name": "a"}}]},
         "spec.variablesFrom: exactly one of configMapRef and secretRef",
     ),
-    ({"jar": {}}, "spec.jar: exactly one of uri and configMapKeyRef"),
+    ({"jar": {}}, "spec.jar: exactly one of uri, configMapKeyRef and id"),
+    ({"jar": {"id": "1b2c_a.jar"}}, None),
+    ({"jar": {"id": "../a.jar"}}, "spec.jar.id"),
+    ({"jar": {"id": "a.jar", "sha256": "a" * 64}}, "spec.jar: not both id and sha256"),
+    (
+        {"jar": {"id": "a.jar"}, "dependencies": {"jars": [{"uri": "file:///a.jar"}]}},
+        "spec.dependencies: not with jar.id",
+    ),
     (
         {"jar": {"uri": "file:///a.jar", "configMapKeyRef": {"name": "a", "key": "b"}}},
-        "spec.jar: exactly one of uri and configMapKeyRef",
+        "spec.jar: exactly one of uri, configMapKeyRef and id",
     ),
     (
         {"jar": {"configMapKeyRef": {"name": "a", "key": "a.jar"}, "authSecretRef": {"name": "a"}}},

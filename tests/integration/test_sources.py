@@ -134,3 +134,16 @@ def test_variables_of_a_config_map_and_a_secret(place: Lab, web: FileServer, con
     told = place.stalled("with-variables", "PreflightFailed")
     assert "no access with ******" in condition(told, "Stalled")["message"]
     assert [word for word in (PASSWORD, ROTATED) if word in everything(place)] == []
+
+
+def test_a_jar_that_is_on_the_cluster(place: Lab) -> None:
+    with place.flink.http() as http:
+        files = {"jarfile": ("by-hand.jar", place.jar.read_bytes(), "application/java-archive")}
+        jar = http.post("/jars/upload", files=files).json()["filename"].rpartition("/")[2]
+        manifest = place.start("by-id", jar={"id": jar})
+        assert submission(place.get("by-id"))["jarId"] == jar
+        http.delete(f"/jars/{jar}").raise_for_status()
+    place.edit(manifest, restartNonce=1)
+    found = place.stalled("by-id", "ArtifactFailed")
+    assert f"the cluster has no jar {jar}" in condition(found, "Stalled")["message"]
+    assert place.get("by-id")["status"]["job"]["state"] == "RUNNING"

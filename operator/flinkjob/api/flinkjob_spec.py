@@ -230,6 +230,11 @@ class FlinkJobSpec(SpecModel):
             lambda spec: (spec.jar is None) != (spec.sql is None),
         ),
         Rule(
+            "!has(self.jar) || !has(self.jar.id) || !has(self.dependencies)",
+            "spec.dependencies: not with jar.id, since a jar on the cluster stays as it is",
+            lambda spec: spec.jar is None or spec.jar.id_ is None or spec.dependencies is None,
+        ),
+        Rule(
             "!has(self.sql) || !has(self.args) || size(self.args) == 0",
             "spec.args: a SQL script has no arguments",
             lambda spec: spec.sql is None or not spec.args,

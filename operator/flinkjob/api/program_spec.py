@@ -20,9 +20,14 @@ class JarSpec(SourceSpec):
 
     RULES = (
         Rule(
-            one_of("uri", "configMapKeyRef"),
-            "spec.jar: exactly one of uri and configMapKeyRef",
-            lambda jar: (jar.uri is None) != (jar.config_map_key_ref is None),
+            one_of("uri", "configMapKeyRef", "id"),
+            "spec.jar: exactly one of uri, configMapKeyRef and id",
+            lambda jar: [jar.uri, jar.config_map_key_ref, jar.id_].count(None) == 2,
+        ),
+        Rule(
+            "!has(self.id) || !has(self.sha256)",
+            "spec.jar: not both id and sha256, since Flink does not say what a jar contains",
+            lambda jar: jar.id_ is None or jar.sha256 is None,
         ),
         *access_rules("spec.jar"),
     )
@@ -39,6 +44,13 @@ class JarSpec(SourceSpec):
         Field(
             description="The jar is in binaryData of a ConfigMap of the same namespace, which holds at most 1 MiB. Without "
             "sha256 a change of it is a change of the spec, and is seen as for sql.configMapKeyRef."
+        ),
+    ] = None
+    id_: Annotated[
+        Annotated[str, Field(min_length=5, max_length=512, pattern=r"^[^/\\\s?#%]+\.jar$")] | None,
+        Field(
+            description="The id of a jar that somebody has uploaded to the cluster, as `GET /jars` lists it. The operator "
+            "neither uploads nor deletes it; when it is gone, nothing can be started until another one is named."
         ),
     ] = None
     sha256: Annotated[

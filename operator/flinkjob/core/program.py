@@ -73,15 +73,17 @@ class Recipe:
     Attributes:
         jars: of a file that several have, the first one's counts.
         script: not empty for a SQL job, whose jar also gets the classes of a runner.
+        on_cluster: the id of a jar that is there already, and is taken as it is; then there is nothing else.
     """
 
     jars: tuple[JarPart, ...]
     script: tuple[ScriptPart, ...] = ()
+    on_cluster: str | None = None
 
     @property
     def is_built(self) -> bool:
         """Whether the operator makes the jar; else it is the one jar, as it is."""
-        return bool(self.script) or len(self.jars) != 1
+        return self.on_cluster is None and (bool(self.script) or len(self.jars) != 1)
 
     @property
     def pinned(self) -> bool:
@@ -123,7 +125,9 @@ def program_of(spec: FlinkJobSpec) -> Program:
     if spec.sql is not None:
         return Program(entry_class=SQL_ENTRY_CLASS, args=(), recipe=Recipe(jars=jars, script=script_parts(spec)))
     assert spec.jar is not None, "a rule of the spec"
-    recipe = Recipe(jars=(_own_jar(spec.jar), *jars))
+    recipe = (
+        Recipe(jars=(_own_jar(spec.jar), *jars)) if spec.jar.id_ is None else Recipe(jars=(), on_cluster=spec.jar.id_)
+    )
     return Program(entry_class=spec.jar.entry_class, args=spec.args, recipe=recipe)
 
 

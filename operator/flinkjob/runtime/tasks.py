@@ -115,6 +115,8 @@ class Tasks:
 
     async def _upload(self, key: Key, request: ArtifactRequest) -> ArtifactSeen:
         """Find the jar on the cluster by its digest, else fetch it and upload it under its digest."""
+        if (jar_id := request.recipe.on_cluster) is not None:
+            return await self._named(key, request.url, jar_id)
         known = self._builder.digest_of(request.recipe, request.digest)
         if known is not None and (found := await self._find(key, request.url, known)) is not None:
             return found
@@ -131,6 +133,12 @@ class Tasks:
         name = jar_name(self._identity, digest)
         jar = next((jar for jar in await self._clusters.at(url, key).client.list_jars() if jar.name == name), None)
         return ArtifactSeen(phase=ArtifactPhase.READY, digest=digest, jar_id=jar.id) if jar is not None else None
+
+    async def _named(self, key: Key, url: str, jar_id: str) -> ArtifactSeen:
+        if not any(jar.id == jar_id for jar in await self._clusters.at(url, key).client.list_jars()):
+            message = f"jar: the cluster has no jar {jar_id}: it was deleted, or the JobManager has lost its uploads"
+            raise ArtifactInvalid("gone", f"{message}; upload it again and name its new id")
+        return ArtifactSeen(phase=ArtifactPhase.READY, jar_id=jar_id)
 
     @asynccontextmanager
     async def _client(self, key: Key, url: str) -> AsyncIterator[FlinkClient]:

@@ -28,6 +28,8 @@ FRESH_SECONDS = 10.0
 """For so long what was read is used without reading it again."""
 READ_SECONDS = 10.0
 """So long reading all of them may take."""
+MOST_SECRETS = 2000
+"""Remembered of one FlinkJob; with more of them the old ones are forgotten."""
 _COST = 2**14
 """Of the digest, in steps of scrypt: 16 MiB and 50 ms, so that nobody guesses a password by what it should have."""
 
@@ -46,6 +48,10 @@ class _Known:
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
     digest: str = ""
     secrets: frozenset[str] = field(default_factory=frozenset, repr=False)
+
+    def remember(self, secrets: frozenset[str]) -> None:
+        """Take these out of texts from now on."""
+        self.secrets = secrets | (self.secrets if len(self.secrets) < MOST_SECRETS else frozenset())
 
 
 class VariableSources:
@@ -117,7 +123,7 @@ class VariableSources:
         try:
             if source.secret_ref is not None:
                 found = _texts(await vault.secret(source.secret_ref.name, Use.VARIABLES))
-                known.secrets |= to_hide(found.values())
+                known.remember(to_hide(found.values()))
             else:
                 assert source.config_map_ref is not None, "a rule of the spec"
                 found = _texts(await vault.config_map(source.config_map_ref.name))

@@ -73,6 +73,13 @@ def test_a_jar_of_a_config_map() -> None:
     assert (recipe.is_built, recipe.private) == (False, True)
 
 
+def test_a_jar_on_the_cluster_is_taken_as_it_is() -> None:
+    program = program_of(spec(jar={"id": "1b2c_a.jar", "entryClass": "a.B"}, args=["x"]))
+    assert (program.entry_class, program.args) == ("a.B", ("x",))
+    assert program.recipe == Recipe(jars=(), on_cluster="1b2c_a.jar")
+    assert (program.recipe.is_built, program.recipe.private) == (False, False)
+
+
 def test_a_script() -> None:
     program = program_of(spec(sql={"script": "b", "initFrom": [{"script": "a"}]}))
     assert (program.entry_class, program.args) == (SQL_ENTRY_CLASS, ())

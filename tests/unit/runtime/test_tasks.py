@@ -137,6 +137,17 @@ def test_an_artifact_is_fetched_and_uploaded_once(desk: Desk) -> None:
     assert desk.passed == ["before:upload", "after:upload"]
 
 
+def test_a_jar_that_is_named_by_its_id_is_neither_fetched_nor_uploaded(desk: Desk) -> None:
+    recipe = Recipe(jars=(), on_cluster="1b_by-hand.jar")
+    seen = desk.artifact(recipe=recipe)
+    assert (seen.phase, seen.permanent) == (ArtifactPhase.FAILED, True)
+    assert "the cluster has no jar 1b_by-hand.jar" in seen.message
+    desk.flink.jars = (JarFile(id="1b_by-hand.jar", name="by-hand.jar"),)
+    there = desk.artifact(recipe=recipe, run="r2")
+    assert (there.phase, there.jar_id, there.digest) == (ArtifactPhase.READY, "1b_by-hand.jar", None)
+    assert (desk.uploads(), desk.store.asked) == (0, [])
+
+
 def test_a_made_jar_that_is_on_the_cluster_is_not_made_again(desk: Desk) -> None:
     pinned = Recipe(jars=(JarPart(uri="https://a/a.jar", sha256=DIGEST), JarPart(uri="https://a/b.jar", sha256=NEWER)))
     known = pinned.digest([DIGEST, NEWER], None)

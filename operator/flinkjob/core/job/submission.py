@@ -64,7 +64,7 @@ def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str 
     if (halt := draft.pausing(Step.FETCH)) is not None:
         return halt
     recipe = program_of(spec).recipe
-    own = recipe.jars[0].sha256 if not recipe.is_built else None
+    own = recipe.jars[0].sha256 if recipe.jars and not recipe.is_built else None
     request = ArtifactRequest(url=url, recipe=recipe, digest=own or recorded, run=draft.digest, attempt=attempts)
     seen = draft.need(Artifact(request))
     match seen.phase:
