@@ -193,6 +193,7 @@ class App:
             check_url=hosts.check_url,
             credentials=SourceAccesses(reader=kube, stores=accesses, plain=settings.credentials_over_http),
             turn=downloads.hold,
+            maven_repository=settings.maven_repository,
         )
         builder = JarBuilder(store, Runners(settings.runner_dir), turn=Slots(1).hold)
         identity = settings.identity

@@ -21,6 +21,7 @@ from flinkjob.core.identity import UNNAMED
 PROGRAM = "flinkjob-operator"
 ENV_PREFIX = "FLINKJOB_"
 USAGE_ERROR = 2
+_REPOSITORY = re.compile(r"https?://[^/@\s?#]+(/[^@\s?#]*)?")
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
 
 
@@ -50,6 +51,12 @@ def _absolute(value: Path) -> Path:
 
 def _host_patterns(value: tuple[str, ...]) -> tuple[str, ...]:
     HostRules.of(value)
+    return value
+
+
+def _repository(value: str | None) -> str | None:
+    if value is not None and not _REPOSITORY.fullmatch(value):
+        raise ValueError("not an http or https address without user information, query and fragment")
     return value
 
 
@@ -93,6 +100,11 @@ class Settings(BaseSettings):
     cache_dir: AbsolutePath = Field(Path("/var/cache/flinkjob"), description="where fetched jars are kept")
     artifact_dirs: Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="directories below which file: jars may be read, separated by commas; none: no file: jars"
+    )
+    maven_repository: Annotated[str | None, AfterValidator(_repository)] = Field(
+        None,
+        description="address of the Maven repository that maven:GROUP:ARTIFACT:VERSION is fetched from; none: such jars are "
+        "refused",
     )
     runner_dir: AbsolutePath = Field(
         Path("/opt/flinkjob/runner"), description="where the runners of SQL jobs are, which the image has there"

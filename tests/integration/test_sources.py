@@ -37,9 +37,17 @@ ROTATED = "canary-rotated-8e02"
 
 
 @pytest.fixture(scope="module")
-def operator(site: Site) -> Iterator[OperatorProcess]:
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArtifactServer]:
+    """The operator's Maven repository."""
+    with ArtifactServer(tmp_path_factory.mktemp("maven")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def operator(site: Site, repository: ArtifactServer) -> Iterator[OperatorProcess]:
     """One operator for all of them, which may send credentials over http."""
-    with site.operator(NAMESPACE, credentials_over_http="true", log_level="DEBUG") as started:
+    flags = {"credentials_over_http": "true", "log_level": "DEBUG", "maven_repository": repository.url}
+    with site.operator(NAMESPACE, **flags) as started:
         yield started
 
 
@@ -147,3 +155,20 @@ def test_a_jar_that_is_on_the_cluster(place: Lab) -> None:
     found = place.stalled("by-id", "ArtifactFailed")
     assert f"the cluster has no jar {jar}" in condition(found, "Stalled")["message"]
     assert place.get("by-id")["status"]["job"]["state"] == "RUNNING"
+
+
+def test_a_jar_of_a_maven_repository_that_cuts_it_off(
+    place: Lab, web: FileServer, repository: ArtifactServer, control_plane: ControlPlane
+) -> None:
+    directory = repository.directory / "com/example/jobs/demo/1.0"
+    directory.mkdir(parents=True)
+    shutil.copyfile(place.jar, directory / "demo-1.0.jar")
+    checksum = hashlib.sha1(place.jar.read_bytes()).hexdigest()
+    (directory / "demo-1.0.jar.sha1").write_text(checksum)
+    repository.cut_after = place.jar.stat().st_size // 2 + 1
+    manifest = example(place, web, "flinkjob-maven")
+    place.apply(manifest)
+    place.running("from-maven", 1)
+    assert [path.rpartition(".")[2] for path, _ in repository.requests][:3] == ["jar", "jar", "sha256"]
+    assert "range" in repository.requests[1][1]
+    assert_no_drift(control_plane, place.kube, manifest)

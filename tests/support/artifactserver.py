@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,12 +21,16 @@ class ArtifactServer:
     Attributes:
         authorization: the value of the header that each request must have; None: everybody may read.
         cut_after: each answer to a GET breaks off after so many bytes of its body; None: none does.
+        after_cut: called when one has broken off.
+        ranges: whether it knows them.
         requests: of each request so far its path and headers, with names in lower case.
     """
 
     directory: Path
     authorization: str | None = None
     cut_after: int | None = None
+    after_cut: Callable[[], object] = bool
+    ranges: bool = True
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -71,15 +76,17 @@ class ArtifactServer:
             _say(request, 304, b"", ETag=etag)
             return
         asked, first, status, more = request.headers.get("Range", ""), 0, 200, {"ETag": etag}
-        if asked.startswith("bytes=") and request.headers.get("If-Range") in (None, etag):
+        if self.ranges and asked.startswith("bytes=") and request.headers.get("If-Range") in (None, etag):
             first, status = int(asked.removeprefix("bytes=").partition("-")[0]), 206
             more["Content-Range"] = f"bytes {first}-{len(content) - 1}/{len(content)}"
-        _say(request, status, content[first:], cut_after=self.cut_after, **more)
+        if _say(request, status, content[first:], cut_after=self.cut_after, **more):
+            self.after_cut()
 
 
 def _say(
     request: BaseHTTPRequestHandler, status: int, body: bytes, cut_after: int | None = None, **headers: str
-) -> None:
+) -> bool:
+    """Whether the answer has broken off."""
     request.send_response(status)
     for name, value in {**headers, "Content-Length": str(len(body))}.items():
         request.send_header(name.replace("_", "-"), value)
@@ -87,5 +94,6 @@ def _say(
     if cut_after is not None and len(body) > cut_after:
         request.wfile.write(body[:cut_after])
         request.close_connection = True
-        return
+        return True
     request.wfile.write(body)
+    return False

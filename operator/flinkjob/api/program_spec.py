@@ -35,8 +35,8 @@ class JarSpec(SourceSpec):
     uri: Annotated[
         ArtifactUri | None,
         Field(
-            description="Where the jar is fetched from: https, http, s3, gs, az, or file (below the directories that the "
-            "operator allows)."
+            description="Where the jar is fetched from: https, http, s3, gs, az, file (below the directories that the "
+            "operator allows), or maven:GROUP:ARTIFACT:VERSION[:CLASSIFIER], from the repository that the operator is given."
         ),
     ] = None
     config_map_key_ref: Annotated[

@@ -15,7 +15,7 @@ from flinkjob.api.model import Rule, SpecModel
 from flinkjob.api.references import NamedSecret
 from flinkjob.api.sync import StoreAccess
 
-_WEB: Final = ("http:", "https:")
+_WEB: Final = ("http:", "https:", "maven:")
 STORES: Final = ("s3:", "gs:", "az:")
 """How the address of what is in an object store begins."""
 
@@ -27,7 +27,7 @@ def access_rules(field: str) -> tuple[Rule, ...]:
         field: the path of what holds them.
     """
     return (
-        _only_with("authSecretRef", _WEB, f"{field}.authSecretRef: only with an http or https uri"),
+        _only_with("authSecretRef", _WEB, f"{field}.authSecretRef: only with an http, https or maven uri"),
         _only_with("store", STORES, f"{field}.store: only with an s3, gs or az uri"),
     )
 
@@ -48,9 +48,9 @@ class SourceSpec(SpecModel):
     auth_secret_ref: Annotated[
         NamedSecret | None,
         Field(
-            description="For http and https: a Secret with username and password, with token (bearer), or with header and "
-            "value (a header such as PRIVATE-TOKEN); and with the annotation flinkjob.dev/use: artifact. It is not sent to "
-            "another host that the server redirects to."
+            description="For http, https and maven: a Secret with username and password, with token (bearer), or with header "
+            "and value (a header such as PRIVATE-TOKEN); and with the annotation flinkjob.dev/use: artifact. It is not sent "
+            "to another host that the server redirects to."
         ),
         FieldClass.LIVE,
     ] = None

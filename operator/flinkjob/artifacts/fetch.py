@@ -28,6 +28,7 @@ from flinkjob.artifacts.errors import ArtifactInvalid, shown
 from flinkjob.artifacts.http import HttpSource
 from flinkjob.artifacts.jarfile import SCRIPT, Sort, digest_of_file, jars_up_to
 from flinkjob.artifacts.local import LocalSource
+from flinkjob.artifacts.maven import CHECKSUMS, MavenSource
 from flinkjob.artifacts.stores import ObjectWanted, StoreSource
 from flinkjob.core.program import SourceAccess
 
@@ -64,11 +65,12 @@ class _Asked:
     uri: str
     access: SourceAccess | None
     script: bool
+    pinned: bool  # only where it makes a difference
 
     @property
     def shared(self) -> object:
         """Equal for those that get the same answer from the server."""
-        return (self.uri, self.script) if self.access is None else self
+        return (self.uri, self.script, self.pinned) if self.access is None else self
 
 
 class ArtifactStore:
@@ -86,6 +88,7 @@ class ArtifactStore:
         check_url: Callable[[str], None],
         credentials: Credentials,
         turn: Callable[[str], AbstractAsyncContextManager[None]],
+        maven_repository: str | None = None,
     ) -> None:
         """
         Args:
@@ -98,13 +101,18 @@ class ArtifactStore:
             check_url: raises `core.errors.Invalid` for an URL that must not be fetched.
             credentials: asked for each fetch that needs them.
             turn: held while something is fetched for a namespace.
+            maven_repository: where `maven:` is fetched from; None: nowhere.
         """
         self._credentials = credentials
+        self._repository = maven_repository
         self._cache = cache = ArtifactCache(directory, max_bytes=max_cache_bytes)
+
+        def web(sort: Sort) -> HttpSource:
+            return HttpSource(http, cache, sort=sort, timeout_seconds=timeout_seconds, check_url=check_url)
 
         def sources(sort: Sort) -> tuple[HttpSource, StoreSource, LocalSource]:
             return (
-                HttpSource(http, cache, sort=sort, timeout_seconds=timeout_seconds, check_url=check_url),
+                web(sort),
                 StoreSource(credentials.get_object, cache, sort=sort, timeout_seconds=timeout_seconds),
                 LocalSource(cache, sort=sort, allowed_directories=allowed_directories),
             )
@@ -112,6 +120,7 @@ class ArtifactStore:
         self._config_maps = ConfigMapSource(credentials.read_key, cache, sort=jars_up_to(max_bytes))
         self._jars = sources(jars_up_to(max_bytes))
         self._scripts = sources(SCRIPT)
+        self._maven = MavenSource(maven_repository, web(jars_up_to(max_bytes)), web(CHECKSUMS), cache)
         self._known: OrderedDict[object, tuple[str, object]] = OrderedDict()
         self._running: dict[_Asked, _Shared] = {}
         self._turn = turn
@@ -129,8 +138,8 @@ class ArtifactStore:
 
         Args:
             namespace: who asks; others neither wait for what it has fetched nor pay for it.
-            uri: `http:`, `https:`, `s3:`, `gs:`, `az:` or `file:`. Fetched again on each call unless pinned or unchanged
-                (ETag, Last-Modified; for files size and time).
+            uri: `http:`, `https:`, `s3:`, `gs:`, `az:`, `maven:` or `file:`. Fetched again on each call unless pinned or
+                unchanged (ETag, Last-Modified; for files size and time).
             sha256: pins the content, 64 hex digits; a pinned jar in the cache is returned without asking anybody, but what
                 another namespace may fetch alone.
             access: None where everybody may fetch it.
@@ -143,7 +152,7 @@ class ArtifactStore:
         pin = sha256.lower() if sha256 else None
         if pin and (here := self.here(namespace, pin)) is not None:
             return here
-        asked = _Asked(namespace, uri, access, script)
+        asked = _Asked(namespace, uri, access, script, pin is not None and uri.startswith("maven:"))
         shared = self._running.get(asked)
         if shared is None:
             task = asyncio.create_task(self._fetch(asked), name=f"fetch {shown(uri)}")
@@ -212,6 +221,9 @@ class ArtifactStore:
         match scheme:
             case "http" | "https":
                 return await http.fetch(uri, version, namespace, await self._headers(asked))
+            case "maven":
+                headers = await self._headers(asked)
+                return await self._maven.fetch(uri, version, namespace, headers, pinned=asked.pinned)
             case "s3" | "gs" | "az" if asked.access is not None and asked.access.store is not None:
                 return await stores.fetch(uri, version, namespace, asked.access.store)
             case "configmap" if asked.access is not None and asked.access.config_map is not None:
@@ -220,13 +232,14 @@ class ArtifactStore:
                 return await local.fetch(uri, version, namespace)
             case _:
                 raise ArtifactInvalid(
-                    "scheme", f"jar: {shown(uri)}: only http, https, s3, gs, az and file can be fetched"
+                    "scheme", f"jar: {shown(uri)}: only http, https, s3, gs, az, maven and file can be fetched"
                 )
 
     async def _headers(self, asked: _Asked) -> Mapping[str, str] | None:
         if asked.access is None or asked.access.auth_secret is None:
             return None
-        return await self._credentials.headers(asked.namespace, asked.access.auth_secret, asked.uri)
+        url = self._repository or "" if asked.uri.startswith("maven:") else asked.uri
+        return await self._credentials.headers(asked.namespace, asked.access.auth_secret, url)
 
     def _artifact(self, digest: str, path: Path, namespace: str) -> Artifact:
         """Wraps an acquired file of the cache: it is released when the result is no longer referenced."""
