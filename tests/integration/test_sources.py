@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -172,3 +174,35 @@ def test_a_jar_of_a_maven_repository_that_cuts_it_off(
     assert [path.rpartition(".")[2] for path, _ in repository.requests][:3] == ["jar", "jar", "sha256"]
     assert "range" in repository.requests[1][1]
     assert_no_drift(control_plane, place.kube, manifest)
+
+
+SCRIPT = """
+CREATE TABLE numbers (x INT) WITH ('connector' = 'datagen', 'rows-per-second' = '$(rate)');
+CREATE TABLE nothing (x INT) WITH ('connector' = 'blackhole');
+INSERT INTO nothing SELECT x FROM numbers WHERE '$(password)' <> ''
+"""
+
+
+@pytest.mark.threat("leaked-secrets")
+def test_variables_of_a_script_are_not_in_its_jar(place: Lab) -> None:
+    keys(place, "sql-login", "variables", password=PASSWORD)
+    manifest = place.job("sql-variables", sql={"script": SCRIPT}, variables={"rate": "5"})
+    manifest["spec"]["variablesFrom"] = [{"secretRef": {"name": "sql-login"}}]
+    manifest["spec"] = {key: value for key, value in manifest["spec"].items() if key not in ("jar", "args")}
+    place.apply(manifest)
+    place.running("sql-variables", 1)
+    place.edit(manifest, sql={"script": f"{SCRIPT} AND x < $(most)"})
+    told = place.stalled("sql-variables", "PreflightFailed")
+    assert "statement 3 (line 4): no variable is named most" in condition(told, "Stalled")["message"]
+    place.edit(manifest, sql={"script": f"{SCRIPT} AND `$(password)` = 1"})
+    place.wait("sql-variables", lambda job: "******" in condition(job, "Stalled")["message"], "Flink's words")
+    jars = [path.read_bytes() for path in (place.operator.directory / "cache").glob("*.jar")]
+    texts = [zipfile.ZipFile(io.BytesIO(jar)).read(name) for jar in jars for name in zip_names(jar)]
+    assert any(b"$(password)" in text for text in texts)
+    assert not any(PASSWORD.encode() in text for text in texts)
+    assert PASSWORD not in everything(place)
+
+
+def zip_names(jar: bytes) -> list[str]:
+    """The statements in a jar."""
+    return [name for name in zipfile.ZipFile(io.BytesIO(jar)).namelist() if name.startswith("flinkjob/sql/")]

@@ -289,8 +289,8 @@ class FlinkJobSpec(SpecModel):
         Field(
             max_length=256,
             default_factory=dict,
-            description="Values for $(NAME) in args and flinkConfiguration; $$(NAME) stays as $(NAME). Where there are "
-            "variables, a name that is not known is refused.",
+            description="Values for $(NAME) in args, flinkConfiguration and a SQL script; $$(NAME) stays as $(NAME). Where "
+            "there are variables, a name that is not known is refused.",
         ),
         FieldClass.RUN,
     ]

@@ -119,10 +119,12 @@ class VariablesSeen:
     """Values of variables; `problem`: why not all of them can be had, else "".
 
     Attributes:
+        secret: the names of those that are of Secrets.
         digest: changes with the values, and says nothing of them; "" where it was not asked for.
     """
 
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secret: frozenset[str] = frozenset()
     digest: str = ""
     problem: str = ""
 

@@ -39,6 +39,7 @@ class _Known:
     """What is known of the variables of one FlinkJob.
 
     Attributes:
+        secret: the names of those that are of Secrets.
         secrets: what is taken out of texts, of all that was ever read.
     """
 
@@ -46,6 +47,7 @@ class _Known:
     generation: int = 0
     at: float = 0.0
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secret: frozenset[str] = frozenset()
     digest: str = ""
     secrets: frozenset[str] = field(default_factory=frozenset, repr=False)
 
@@ -98,15 +100,17 @@ class VariableSources:
             known.generation = generation
         if compared and not known.digest:
             known.digest = await asyncio.to_thread(_digest, known.values, salt)
-        return VariablesSeen(values=known.values, digest=known.digest if compared else "")
+        return VariablesSeen(values=known.values, secret=known.secret, digest=known.digest if compared else "")
 
     async def _read(self, key: Key, known: _Known, sources: tuple[VariablesSource, ...]) -> str:
         """Read all of them anew; why that cannot be done, or ""."""
-        sent, values = self._clock(), dict[str, str]()
+        sent, values, secret = self._clock(), dict[str, str](), frozenset[str]()
         try:
             async with asyncio.timeout(READ_SECONDS):
                 for source in sources:
-                    values |= await self._of(key[0], known, source)
+                    found = await self._of(key[0], known, source)
+                    values |= found
+                    secret = secret | found.keys() if source.secret_ref is not None else secret - found.keys()
         except TimeoutError:
             return f"the API server has not given them within {READ_SECONDS:g} s"
         except FlinkJobError as error:
@@ -115,7 +119,7 @@ class VariableSources:
             return f"they have more than {MOST_VARIABLE_BYTES} bytes"
         if values != known.values:
             known.values, known.digest = values, ""
-        known.sources, known.at = sources, sent
+        known.sources, known.at, known.secret = sources, sent, secret
         return ""
 
     async def _of(self, namespace: str, known: _Known, source: VariablesSource) -> dict[str, str]:

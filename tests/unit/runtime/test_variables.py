@@ -63,6 +63,8 @@ def desk() -> Desk:
 
 async def test_a_later_source_is_stronger_and_a_prefix_makes_the_name(desk: Desk) -> None:
     assert (await desk.seen()).values == {"topic": "clicks", "password": "hunter2"}
+    assert (await desk.seen()).secret == {"password"}
+    assert (await desk.seen(KAFKA, SETTINGS)).secret == frozenset()
     prefixed = source(secretRef={"name": "kafka"}, prefix="kafka.")
     assert (await desk.seen(SETTINGS, prefixed)).values == {
         "topic": "clicks",

@@ -367,7 +367,7 @@ def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission) -> RunRequest
     return RunRequest(
         job_id=run.flink_job_id,
         entry_class=program.entry_class,
-        args=program.args,
+        args=program.args if spec.sql is None else variables.for_script(draft, spec),
         parallelism=spec.parallelism,
         savepoint_path=run.restored_from,
         allow_non_restored_state=run.allow_non_restored_state,

@@ -67,6 +67,18 @@ def filled(draft: Draft, spec: FlinkJobSpec) -> FlinkJobSpec:
     )
 
 
+def for_script(draft: Draft, spec: FlinkJobSpec) -> tuple[str, ...]:
+    """The arguments of the runner of a SQL script, which puts the values into its statements."""
+    if not has_variables(spec):
+        return ()
+    seen = _seen(draft, spec)
+    secret = seen.secret - spec.variables.keys()
+    found = ["--variables"]
+    for name, value in sorted({**seen.values, **spec.variables}.items()):
+        found += ["--secret" if name in secret else "--value", f"{name}={value}"]
+    return tuple(found)
+
+
 def _compared(spec: FlinkJobSpec) -> bool:
     return bool(spec.variables_from) and spec.variables_update_policy is VariablesUpdatePolicy.REPLACE
 

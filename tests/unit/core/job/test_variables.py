@@ -106,6 +106,16 @@ def test_changed_values_count_by_policy(spec: dict[str, Any], acted: list[str]) 
         assert graph.args[0] == "--password=another"
 
 
+def test_the_runner_of_a_script_gets_the_values_and_which_are_secret() -> None:
+    script = {key: NAMED[key] for key in ("cluster", "variables", "variablesFrom")} | {"sql": {"script": "$(topic)"}}
+    values = VariablesSeen(values={"password": SECRET, "topic": SECRET}, secret=frozenset({"password", "topic"}))
+    decision = decide(job(script, held=False), seen(variables=values))
+    (call,) = (action for action in decision.actions if isinstance(action, RunJob))
+    assert call.request.args == ("--variables", "--secret", f"password={SECRET}", "--value", "topic=clicks")
+    plain = decide(job({"cluster": NAMED["cluster"], "sql": {"script": "$(topic)"}}, held=False), seen())
+    assert [action.request.args for action in plain.actions if isinstance(action, RunJob)] == [()]
+
+
 def test_where_changes_count_the_values_are_looked_at_again() -> None:
     assert decide(job(REPLACED, running(REPLACED)), seen(present(), variables=VALUES)).requeue_after is not None
 
