@@ -20,7 +20,7 @@ from flinkjob.artifacts.jarfile import Sort
 CHECKSUM_BYTES = 4096
 CHECKSUMS = Sort(CHECKSUM_BYTES, lambda path, name: None)
 """The files beside a jar that say its digest, perhaps with its name behind it."""
-_DIGEST = re.compile(r"\s*([0-9a-fA-F]{64}|[0-9a-fA-F]{40})(?![0-9a-fA-F])")
+_DIGEST = re.compile(r"([0-9a-fA-F]{64}|[0-9a-fA-F]{40})(?![0-9a-fA-F])")
 _CHUNK = 1024 * 1024
 
 
@@ -95,9 +95,10 @@ class MavenSource:
             raise
         assert file is not None, "nothing to compare with was given"
         try:
-            found = _DIGEST.match(await asyncio.to_thread(file.path.read_text, "ascii", "replace"))
+            text = await asyncio.to_thread(file.path.read_text, "ascii", "replace")
         finally:
             self._cache.release(file.path.stem, namespace)
+        found = _DIGEST.match(text.strip())
         return found[1].lower() if found is not None else None
 
 
