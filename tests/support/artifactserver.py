@@ -23,6 +23,7 @@ class ArtifactServer:
         cut_after: each answer to a GET breaks off after so many bytes of its body; None: none does.
         after_cut: called when one has broken off.
         ranges: whether it knows them.
+        forbidden: how the names of files end that nobody may read.
         requests: of each request so far its path and headers, with names in lower case.
     """
 
@@ -31,6 +32,7 @@ class ArtifactServer:
     cut_after: int | None = None
     after_cut: Callable[[], object] = bool
     ranges: bool = True
+    forbidden: tuple[str, ...] = ()
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
     def __enter__(self) -> Self:
@@ -65,6 +67,8 @@ class ArtifactServer:
         path = self.directory / request.path.partition("?")[0].lstrip("/")
         if self.authorization is not None and request.headers.get("Authorization") != self.authorization:
             _say(request, 401, b"")
+        elif path.name.endswith(self.forbidden):
+            _say(request, 403, b"")
         elif not path.resolve().is_relative_to(self.directory.resolve()) or not path.is_file():
             _say(request, 404, b"")
         else:

@@ -41,7 +41,8 @@ _TRY_AGAIN = frozenset({408, 425, 429})
 _DENIED = frozenset({401, 403})
 _DIGITS = 20
 """Of a length; with more it is too large however it goes on."""
-_REASONS = {401: "unauthorized", 403: "forbidden", 404: "not-found", 410: "not-found"}
+FORBIDDEN = "forbidden"
+_REASONS = {401: "unauthorized", 403: FORBIDDEN, 404: "not-found", 410: "not-found"}
 
 
 @dataclass(frozen=True, slots=True)

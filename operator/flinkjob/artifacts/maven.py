@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from flinkjob.artifacts.cache import ArtifactCache, Fetched
-from flinkjob.artifacts.errors import ArtifactInvalid
-from flinkjob.artifacts.http import HttpSource
+from flinkjob.artifacts.errors import ArtifactInvalid, ArtifactUnavailable
+from flinkjob.artifacts.http import FORBIDDEN, HttpSource
 from flinkjob.artifacts.jarfile import Sort
+from flinkjob.core.errors import FlinkJobError
 
 CHECKSUM_BYTES = 4096
 CHECKSUMS = Sort(CHECKSUM_BYTES, lambda path, name: None)
@@ -73,8 +74,14 @@ class MavenSource:
     async def _check(
         self, url: str, path: Path, namespace: str, credentials: Mapping[str, str] | None, uri: str
     ) -> None:
+        refused: FlinkJobError | None = None
         for name in ("sha256", "sha1"):
-            said = await self._said(f"{url}.{name}", namespace, credentials)
+            try:
+                said = await self._said(f"{url}.{name}", namespace, credentials)
+            except (ArtifactInvalid, ArtifactUnavailable) as error:
+                if error.reason != FORBIDDEN:
+                    raise
+                said, refused = None, refused or error
             if said is None:
                 continue
             found = await asyncio.to_thread(_digest, path, name)
@@ -82,6 +89,8 @@ class MavenSource:
                 message = f"jar: {uri} has {name} {found}, but the repository says {said}"
                 raise ArtifactInvalid("digest-mismatch", message)
             return
+        if refused is not None:
+            raise refused
         message = f"jar: {uri}: the repository has neither its .sha256 nor its .sha1; give its sha256 yourself"
         raise ArtifactInvalid("no-checksum", message)
 

@@ -78,6 +78,20 @@ async def test_a_private_repository(server: ArtifactServer, store: ArtifactStore
         await store.get("shop", URI)
 
 
+@pytest.mark.parametrize("access", [None, SourceAccess(auth_secret="nexus")], ids=["for all", "private"])
+async def test_a_repository_that_says_forbidden_for_what_it_lacks(
+    server: ArtifactServer, store: ArtifactStore, access: SourceAccess | None
+) -> None:
+    publish(server, sha1=hashlib.sha1(CONTENT).hexdigest())
+    server.forbidden = (".sha256",)
+    assert (await store.get("shop", URI, access=access)).digest == sha256(CONTENT)
+    server.forbidden = (".sha256", ".sha1")
+    other = URI.replace("1.2", "1.2:all")
+    publish(server, "clicks-1.2-all.jar")
+    with pytest.raises((ArtifactInvalid, ArtifactUnavailable), match=r"403 from .*\.sha256"):
+        await store.get("shop", other, access=access)
+
+
 @pytest.mark.threat("swapped-jar")
 async def test_another_content_than_the_repository_says(server: ArtifactServer, store: ArtifactStore) -> None:
     publish(server, sha1="0" * 40)
