@@ -139,7 +139,19 @@ class NotThere(Transient):
 class Vault:
     """Secrets and ConfigMaps of one namespace, as last read."""
 
-    def __init__(self, reader: Reader, namespace: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        namespace: str,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        keeps_gone: bool = True,
+    ) -> None:
+        """
+        Args:
+            keeps_gone: whether what was read is used on when it does not exist any more.
+        """
+        self._keeps_gone = keeps_gone
         self._reader = reader
         self._namespace = namespace
         self._clock = clock
@@ -185,7 +197,8 @@ class Vault:
         try:
             known = _Known(now, now, await self._read(kind, name))
         except Exception as error:
-            if known is None or (isinstance(error, NotBound) and now - known.read >= REFUSED_SECONDS):
+            gone = isinstance(error, NotThere) and not self._keeps_gone
+            if known is None or gone or (isinstance(error, NotBound) and now - known.read >= REFUSED_SECONDS):
                 self._known.pop((kind, name), None)
                 raise
             known = known._replace(looked=now)

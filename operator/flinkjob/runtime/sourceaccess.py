@@ -57,7 +57,7 @@ class SourceAccesses:
             Transient: the Secret cannot be read, is not meant for this, or must not be sent over http.
         """
         check_scheme(urlsplit(url).scheme, secret, plain=self._plain)
-        vault = self._vaults.setdefault(namespace, Vault(self._reader, namespace))
+        vault = self._vaults.setdefault(namespace, Vault(self._reader, namespace, keeps_gone=False))
         data = await vault.secret(secret, Use.ARTIFACT)
         if "header" not in data:
             return {"Authorization": authorization(data, secret)}

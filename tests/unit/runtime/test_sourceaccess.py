@@ -20,10 +20,11 @@ class Shelf:
     def __init__(self, **values: str) -> None:
         self.values = values
         self.use = "artifact"
+        self.gone = False
         self.type = "Opaque"
 
     async def read_secret(self, namespace: str, name: str) -> dict[str, Any] | None:
-        if (namespace, name) != ("shop", "nexus"):
+        if self.gone or (namespace, name) != ("shop", "nexus"):
             return None
         data = {key: base64.b64encode(value.encode()).decode() for key, value in self.values.items()}
         return {"type": self.type, "metadata": {"annotations": {"flinkjob.dev/use": self.use}}, "data": data}
@@ -66,6 +67,18 @@ async def test_a_secret_for_something_else_is_not_sent(use: str) -> None:
 async def test_a_secret_of_another_namespace_is_not_there() -> None:
     with pytest.raises(Transient, match="Secret blog/nexus does not exist"):
         await sent(Shelf(token="t0k"), namespace="blog")
+
+
+@pytest.mark.threat("borrowed-secret")
+async def test_a_secret_that_is_gone_is_not_sent_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = Shelf(token="t0k")
+    stores = StoreAccesses(reader=shelf, grants=StoreGrants(), hosts=HostRules())
+    accesses = SourceAccesses(reader=shelf, stores=stores, plain=False)
+    await accesses.headers("shop", "nexus", "https://nexus")
+    monkeypatch.setattr("flinkjob.runtime.access.FRESH_SECONDS", 0.0)
+    shelf.gone = True
+    with pytest.raises(Transient, match="Secret shop/nexus does not exist"):
+        await accesses.headers("shop", "nexus", "https://nexus")
 
 
 @pytest.mark.threat("borrowed-secret")
