@@ -205,7 +205,7 @@ class App:
             faults=faults,
             enqueue=self._enqueue,
             most=settings.max_long_calls,
-            secrets=variables.secrets,
+            hiding=variables.hiding,
         )
         stack.push_async_callback(tasks.close)
         copy_tasks = CopyTasks(

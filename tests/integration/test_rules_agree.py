@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from flinkjob.api.codec import parse_job, parse_savepoint
-from flinkjob.api.flinkjob_spec import DUPLICATE_KEYS, RESERVED_KEYS, SQL_RESERVED_KEYS, SQL_UIDS
+from flinkjob.api.flinkjob_spec import DUPLICATE_KEYS, FIXED_KEYS, RESERVED_KEYS, SQL_RESERVED_KEYS, SQL_UIDS
 
 pytestmark = pytest.mark.kube
 
@@ -114,6 +114,13 @@ SOURCES = (
         {"variablesFrom": [{"secretRef": {"name": "a"}, "configMapRef": {"name": "a"}}]},
         "spec.variablesFrom: exactly one of configMapRef and secretRef",
     ),
+    ({"variables": {f"v{number}": "x" * 8000 for number in range(8)}}, None),
+    ({"variables": {f"v{number}": "é" * 4096 for number in range(8)}}, "spec.variables: at most 65536 bytes together"),
+    *(
+        ({"flinkConfiguration": {key: "s3://$(bucket)/a"}}, f"spec.flinkConfiguration: {key} cannot have a variable")
+        for key in FIXED_KEYS
+    ),
+    ({"flinkConfiguration": {FIXED_KEYS[0]: "s3://a/b", "rest.port": "$(port)"}}, None),
     ({"jar": {}}, "spec.jar: exactly one of uri, configMapKeyRef and id"),
     ({"jar": {"id": "1b2c_a.jar"}}, None),
     ({"jar": {"id": "../a.jar"}}, "spec.jar.id"),

@@ -138,8 +138,11 @@ def test_variables_of_a_config_map_and_a_secret(place: Lab, web: FileServer, con
     assert config["execution-config"]["user-config"]["login"] == PASSWORD
     assert_no_drift(control_plane, place.kube, manifest)
     keys(place, "clicks-login", "variables", password=ROTATED)
-    place.edit(manifest, revisionHistoryLimit=3)  # any edit has them read at once
-    place.running("with-variables", 2)
+    place.edit(manifest, restartNonce=1)  # any edit has them read at once
+    run = submission(place.running("with-variables", 2))
+    with place.flink.http() as http:
+        config = http.get(f"/jobs/{run['jobId']}/config").json()
+    assert config["execution-config"]["user-config"]["login"] == ROTATED
     place.edit(manifest, args=["--main-throw", "no access with $(login.password)"])
     told = place.stalled("with-variables", "PreflightFailed")
     assert "no access with ******" in condition(told, "Stalled")["message"]

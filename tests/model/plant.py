@@ -109,7 +109,7 @@ class Jars:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    async def get(self, namespace: str, uri: str, sha256: str | None = None) -> Artifact:
+    async def get(self, namespace: str, uri: str, sha256: str | None = None, *, access: object = None) -> Artifact:
         import hashlib
 
         variant = uri.rsplit("/", 1)[-1].removesuffix(".jar")

@@ -349,15 +349,6 @@ class SavepointErrorCode(StrEnum):
     """It was not completed within `timeout`."""
 
 
-class VariablesUpdatePolicy(StrEnum):
-    """When a changed ConfigMap or Secret of `variablesFrom` counts."""
-
-    ON_NEXT_RUN = "OnNextRun"
-    """When the job is started the next time, for whatever reason."""
-    REPLACE = "Replace"
-    """As a change of the spec: the job is replaced."""
-
-
 class ConditionStatus(StrEnum):
     """Kubernetes' three-valued truth."""
 

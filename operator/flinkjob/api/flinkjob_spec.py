@@ -21,7 +21,6 @@ from flinkjob.api.enums import (
     FormatType,
     RollbackPolicy,
     RuntimeMode,
-    VariablesUpdatePolicy,
 )
 from flinkjob.api.fieldclass import FieldClass
 from flinkjob.api.initialstate import InitialStateSpec
@@ -64,6 +63,9 @@ DUPLICATE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
 always is, by its default."""
 
 
+FIXED_KEYS: Final = (*flink_options.CHECKPOINT_DIRECTORY, SQL_UIDS)
+"""Keys of flinkConfiguration whose values the operator goes by, so that they must not change with a variable."""
+
 MOST_BYTES: Final = 64 * 1024
 """Of all args together, and of all of flinkConfiguration: every FlinkJob is in the operator's memory."""
 
@@ -96,6 +98,15 @@ def _duplicate_rule(field: str, key: str) -> Rule:
         f"!({present} && has(self.flinkConfiguration) && '{key}' in self.flinkConfiguration)",
         f"spec.flinkConfiguration: {key} and spec.{field} set the same; keep spec.{field}",
         lambda spec: key not in spec.flink_configuration or attribute(spec) is None,
+    )
+
+
+def _fixed_rule(key: str) -> Rule:
+    return Rule(
+        f"!has(self.flinkConfiguration) || !('{key}' in self.flinkConfiguration) || "
+        f"!self.flinkConfiguration['{key}'].contains('$(')",
+        f"spec.flinkConfiguration: {key} cannot have a variable, since the operator reads its value",
+        lambda spec: "$(" not in spec.flink_configuration.get(key, ""),
     )
 
 
@@ -225,6 +236,12 @@ class FlinkJobSpec(SpecModel):
             lambda spec: _bytes(*spec.flink_configuration, *spec.flink_configuration.values()) <= MOST_BYTES,
         ),
         Rule(
+            "!has(self.variables) || self.variables.map(key, size(bytes(key)) + size(bytes(self.variables[key]))).sum() "
+            f"<= {MOST_BYTES}",
+            f"spec.variables: at most {MOST_BYTES} bytes together, names and values",
+            lambda spec: _bytes(*spec.variables, *spec.variables.values()) <= MOST_BYTES,
+        ),
+        Rule(
             one_of("jar", "sql"),
             "spec.jar, spec.sql: exactly one of them",
             lambda spec: (spec.jar is None) != (spec.sql is None),
@@ -247,6 +264,7 @@ class FlinkJobSpec(SpecModel):
         ),
         *(_sql_reserved_rule(key, instead) for key, instead in SQL_RESERVED_KEYS.items()),
         *(_reserved_rule(key, instead) for key, instead in RESERVED_KEYS.items()),
+        *(_fixed_rule(key) for key in FIXED_KEYS),
         *(_duplicate_rule(field, key) for field, keys in DUPLICATE_KEYS.items() for key in keys),
     )
 
@@ -299,19 +317,12 @@ class FlinkJobSpec(SpecModel):
         Field(
             max_length=16,
             description="ConfigMaps and Secrets of the same namespace with more variables. A later one is stronger than an "
-            "earlier one, and variables is stronger than all of them.",
+            "earlier one, and variables is stronger than all of them. A changed value counts when the job is started the "
+            "next time.",
             json_schema_extra={"x-kubernetes-list-type": "atomic"},
         ),
         FieldClass.RUN,
     ] = ()
-    variables_update_policy: Annotated[
-        VariablesUpdatePolicy,
-        Field(
-            description="What a changed value in variablesFrom does. OnNextRun: it counts when the job is started the next "
-            "time. Replace: the job is replaced, within a minute."
-        ),
-        FieldClass.LIVE,
-    ] = VariablesUpdatePolicy.ON_NEXT_RUN
     job_name: Annotated[
         Annotated[str, Field(min_length=1, max_length=256)] | None,
         Field(description="`pipeline.name`, what Flink shows. Defaults to metadata.name. A name set by main() wins."),

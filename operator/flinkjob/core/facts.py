@@ -193,16 +193,19 @@ class Revision(Fact[FlinkJobSpec | None]):
 
 @dataclass(frozen=True)
 class Variables(Fact[VariablesSeen]):
-    """The values in ConfigMaps and Secrets; those of another generation of the object are read anew.
+    """The values in ConfigMaps and Secrets.
 
     Attributes:
-        compared: whether a change of them counts, so that their digest is needed.
+        names: those that are asked for; None: all.
+        fresh: whether something is started with them: then those of another generation of the object are read anew. Else
+            what was read last is enough, however old.
     """
 
     where: ClassVar[Where] = Where.ELSEWHERE
     sources: tuple[VariablesSource, ...]
     generation: int
-    compared: bool
+    names: tuple[str, ...] | None
+    fresh: bool
 
 
 @dataclass(frozen=True)

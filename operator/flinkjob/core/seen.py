@@ -120,12 +120,10 @@ class VariablesSeen:
 
     Attributes:
         secret: the names of those that are of Secrets.
-        digest: changes with the values, and says nothing of them; "" where it was not asked for.
     """
 
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
     secret: frozenset[str] = frozenset()
-    digest: str = ""
     problem: str = ""
 
 

@@ -53,7 +53,6 @@ from flinkjob.core.flinkmodel import JobOverview
 from flinkjob.core.identity import Owner
 from flinkjob.core.model import Observation
 from flinkjob.core.seen import ClusterSeen, JobSeen, RunPhase, RunSeen
-from flinkjob.core.variables import hidden
 from flinkjob.flink.client import FlinkClient
 from flinkjob.kube.client import KubeClient
 from flinkjob.runtime.access import access_of, access_to
@@ -62,6 +61,7 @@ from flinkjob.runtime.cluster import Cluster
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.configmaps import ConfigMaps
 from flinkjob.runtime.copy_search import CopySearches
+from flinkjob.runtime.hiding import answered, observation_without
 from flinkjob.runtime.jobsearch import marked_jobs, unlisted_job
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.records import spec_in
@@ -121,6 +121,9 @@ class Observer:
 
     async def look(self, key: Key, job: FlinkJob | None) -> Observation:
         """What every decision starts from; a round begins with it."""
+        return observation_without(await self._look(key, job), self._variables.hiding(key))
+
+    async def _look(self, key: Key, job: FlinkJob | None) -> Observation:
         self._until[key] = time.monotonic() + ROUND_SECONDS
         if job is None:
             return Observation(now=self._now(), cluster=NOWHERE, target=NOWHERE)
@@ -213,7 +216,8 @@ class Observer:
                 job = await cluster.job(target.job_id, expected=True)
         except FlinkJobError as error:
             seen = replace(seen, reachable=False, error=error.message)
-        return Observation(now=self._now(), cluster=seen, target=seen, job=job)
+        seen_there = Observation(now=self._now(), cluster=seen, target=seen, job=job)
+        return observation_without(seen_there, self._variables.hiding(key))
 
     @asynccontextmanager
     async def _in_time(self, key: Key) -> AsyncIterator[None]:
@@ -298,13 +302,12 @@ class Observer:
                 else:
                     answer = await self._answer(key, job, fact)
         except FlinkJobError as error:
-            message = hidden(error.message, self._variables.secrets(key))
+            message = self._variables.hiding(key)(error.message)
             log.info("%s cannot be had: %s", type(fact).__name__, message)
             if not fact.dispensable:
                 return _silent(observation, message)
             answer = None
-        answered = replace(observation, answers=observation.answers.having(fact, answer))
-        return self._variables.without_secrets(key, answered)
+        return answered(observation, fact, answer, self._variables.hiding(key))
 
     async def _ask(self, cluster: Cluster, job: FlinkJob | None, observation: Observation, fact: Fact[Any]) -> Any:  # noqa: C901 - lists cases
         """What the cluster answers."""
@@ -354,10 +357,8 @@ class Observer:
                 return await self._copy_searches.find(key, fact.copies)
             case ConfigMapTexts():
                 return await self._config_maps.texts(key, fact.places, fact.generation)
-            case Variables() if job is not None:
-                return await self._variables.values(
-                    key, fact.sources, fact.generation, compared=fact.compared, salt=job.meta.uid
-                )
+            case Variables():
+                return await self._variables.values(key, fact)
             case Snapshots():
                 return await self._snapshots.list(fact.directory)
             case Revision():

@@ -18,6 +18,7 @@ from flinkjob.artifacts.errors import ArtifactInvalid
 from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected, SubmitRejected, SubmitRejection
 from flinkjob.core.flinkmodel import TriggerResult, TriggerState, is_local
+from flinkjob.core.hiding import NOTHING, Hiding
 from flinkjob.core.identity import jar_name
 from flinkjob.core.seen import (
     ArtifactPhase,
@@ -32,7 +33,6 @@ from flinkjob.core.seen import (
     RunSeen,
 )
 from flinkjob.core.shares import Usage
-from flinkjob.core.variables import hidden
 from flinkjob.flink.client import FlinkClient
 from flinkjob.net.places import Places, on_account
 from flinkjob.runtime.background import Background, Work
@@ -66,15 +66,15 @@ class Tasks:
         faults: Faults,
         enqueue: Callable[[Key], None],
         most: int,
-        secrets: Callable[[Key], frozenset[str]] = lambda key: frozenset(),
+        hiding: Callable[[Key], Hiding] = lambda key: NOTHING,
     ) -> None:
         """
         Args:
-            secrets: what must not be shown of what a cluster says about a FlinkJob.
+            hiding: takes out what must not be shown of what a cluster says about a FlinkJob.
             most: uploads and calls that run a main() that are sent at the same time; one namespace may have half of them.
         """
         self._sent = Places(most, each=(most + 1) // 2)
-        self._secrets = secrets
+        self._hiding = hiding
         self._queued: set[Key] = set()
         self._identity = identity
         self._clusters = clusters
@@ -241,13 +241,13 @@ class Tasks:
                 await client.run_jar(action.jar_id, action.request, timeout=_patience(action.attempt))
             seen = RunSeen(phase=RunPhase.ACCEPTED)
         except SubmitRejected as error:
-            message = hidden(error.message, self._secrets(key))
+            message = self._hiding(key)(error.message)
             log.info("run call refused (%s): %s", error.kind, message)
             if error.kind is SubmitRejection.JAR_NOT_FOUND:
                 self._fetches.drop(key)  # before anybody can see the refusal, so that the repeat has another jar
             seen = RunSeen(phase=RunPhase.REJECTED, rejection=error.kind, message=message)
         except FlinkJobError as error:
-            message = hidden(error.message, self._secrets(key))
+            message = self._hiding(key)(error.message)
             log.warning("run call without a clear answer: %s", message)
             seen = RunSeen(phase=RunPhase.UNCLEAR, message=message)
         except Exception as error:

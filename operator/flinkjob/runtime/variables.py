@@ -1,37 +1,37 @@
 """The values in ConfigMaps and Secrets that FlinkJobs name as variables.
 
 Asked by the observer. Invariants: they are read only in the namespace of the FlinkJob that names them, and a Secret only if
-it says that it is meant for this; what a round gets is at most ten seconds old, and newer than the last edit of its FlinkJob;
-every value that was read from a Secret is remembered as long as its FlinkJob is there, so that it can be taken out of what
-clusters say; nothing of it is logged.
+it says that it is meant for this; what a run is started with is at most ten seconds old, and newer than the last edit of its
+FlinkJob, unless the API server does not answer; only what is used is kept; the values of Secrets that were handed out are
+remembered as long as their FlinkJob is there, the present ones all, of older ones the newest, so that they can be taken out
+of what clusters say; nothing of it is logged.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from flinkjob.api.variables_spec import MOST_VARIABLE_BYTES, VariablesSource
 from flinkjob.core.errors import FlinkJobError
-from flinkjob.core.facts import Answers, Variables
-from flinkjob.core.model import Observation
+from flinkjob.core.facts import Variables
+from flinkjob.core.hiding import LEAST_HIDDEN, MOST_FORMS, NOTHING, Hiding, forms
 from flinkjob.core.seen import VariablesSeen
-from flinkjob.core.variables import NAME, hidden, to_hide
+from flinkjob.core.variables import NAME
+from flinkjob.kube.errors import KubeUnavailable
 from flinkjob.runtime.access import NotThere, Reader, Use, Vault
 from flinkjob.runtime.queue import Key
 
 FRESH_SECONDS = 10.0
 """For so long what was read is used without reading it again."""
+PAUSE_SECONDS = 60.0
+"""After a read that failed, where nothing is to be started."""
 READ_SECONDS = 10.0
-"""So long reading all of them may take."""
-MOST_SECRETS = 2000
-"""Remembered of one FlinkJob; with more of them the old ones are forgotten."""
-_COST = 2**14
-"""Of the digest, in steps of scrypt: 16 MiB and 50 ms, so that nobody guesses a password by what it should have."""
+"""So long reading all of them may take, with the wait for their turn."""
+PARALLEL = 4
+"""FlinkJobs whose variables are read at the same time."""
 
 
 @dataclass
@@ -39,21 +39,35 @@ class _Known:
     """What is known of the variables of one FlinkJob.
 
     Attributes:
+        wanted: sources and names of what was read last.
+        at: when; `failed`: when that did not work, if it was later.
         secret: the names of those that are of Secrets.
-        secrets: what is taken out of texts, of all that was ever read.
+        forms: of all values of Secrets that were handed out, the newest last.
     """
 
-    sources: tuple[VariablesSource, ...] = ()
-    generation: int = 0
+    wanted: object = None
+    generation: int = -1
     at: float = 0.0
+    failed: float | None = None
+    problem: str = ""
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
     secret: frozenset[str] = frozenset()
-    digest: str = ""
-    secrets: frozenset[str] = field(default_factory=frozenset, repr=False)
+    forms: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
+    hiding: Hiding = NOTHING
 
-    def remember(self, secrets: frozenset[str]) -> None:
-        """Take these out of texts from now on."""
-        self.secrets = secrets | (self.secrets if len(self.secrets) < MOST_SECRETS else frozenset())
+    def remember(self, present: dict[str, frozenset[str]]) -> None:
+        """Take these out of texts from now on, and of older ones as many as there is room for."""
+        old = {value: found for value, found in self.forms.items() if value not in present}
+        room, space, kept = MOST_FORMS, MOST_VARIABLE_BYTES, dict[str, frozenset[str]]()
+        for value, found in reversed(old.items()):
+            room, space = room - len(found), space - len(value)
+            if room < 0 or space < 0:
+                break
+            kept[value] = found
+        now = dict(reversed(kept.items())) | present
+        if now.keys() != self.forms.keys():
+            self.hiding = Hiding(form for found in now.values() for form in found)
+        self.forms = now
 
 
 class VariableSources:
@@ -63,80 +77,104 @@ class VariableSources:
         self._reader = reader
         self._clock = clock
         self._known: dict[Key, _Known] = {}
+        self._turns = asyncio.Semaphore(PARALLEL)
 
-    def secrets(self, key: Key) -> frozenset[str]:
-        """What is taken out of all that clusters say about a FlinkJob."""
+    def hiding(self, key: Key) -> Hiding:
+        """What takes the values of Secrets out of all that is said about a FlinkJob."""
         known = self._known.get(key)
-        return known.secrets if known is not None else frozenset()
-
-    def without_secrets(self, key: Key, seen: Observation) -> Observation:
-        """What was seen for a FlinkJob, without them in any text but the values themselves."""
-        if not (secrets := self.secrets(key)):
-            return seen
-        found = tuple(
-            (fact, answer if isinstance(fact, Variables) else hidden(answer, secrets))
-            for fact, answer in seen.answers.found
-        )
-        return replace(hidden(replace(seen, answers=Answers()), secrets), answers=Answers(found))
+        return known.hiding if known is not None else NOTHING
 
     def forget(self, key: Key) -> None:
         """The FlinkJob is gone."""
         self._known.pop(key, None)
 
-    async def values(
-        self, key: Key, sources: tuple[VariablesSource, ...], generation: int, *, compared: bool, salt: str
-    ) -> VariablesSeen:
-        """The values of the variables of a FlinkJob, or why they cannot be had.
-
-        Args:
-            compared: whether their digest is wanted.
-            salt: of the digest.
-        """
+    async def values(self, key: Key, fact: Variables) -> VariablesSeen:
+        """The values of the variables of a FlinkJob, or why they cannot be had."""
         known = self._known.setdefault(key, _Known())
-        fresh = known.generation == generation and self._clock() - known.at < FRESH_SECONDS
-        if known.sources != sources or not fresh:
-            if problem := await self._read(key, known, sources):
+        if not self._is_enough(known, fact):
+            if problem := await self._read(key, known, fact):
+                known.failed, known.problem = self._clock(), problem
                 return VariablesSeen(problem=problem)
-            known.generation = generation
-        if compared and not known.digest:
-            known.digest = await asyncio.to_thread(_digest, known.values, salt)
-        return VariablesSeen(values=known.values, secret=known.secret, digest=known.digest if compared else "")
+            known.failed, known.generation = None, fact.generation
+        if known.failed is not None and not fact.fresh and known.wanted != _wanted(fact):
+            return VariablesSeen(problem=known.problem)
+        return VariablesSeen(values=known.values, secret=known.secret)
 
-    async def _read(self, key: Key, known: _Known, sources: tuple[VariablesSource, ...]) -> str:
+    def _is_enough(self, known: _Known, fact: Variables) -> bool:
+        """Whether what is known needs no other read."""
+        now, same = self._clock(), known.wanted == _wanted(fact)
+        if not fact.fresh:
+            return same or (known.failed is not None and now - known.failed < PAUSE_SECONDS)
+        return same and known.generation == fact.generation and now - known.at < FRESH_SECONDS
+
+    async def _read(self, key: Key, known: _Known, fact: Variables) -> str:
         """Read all of them anew; why that cannot be done, or ""."""
         sent, values, secret = self._clock(), dict[str, str](), frozenset[str]()
+        unchanged = known.wanted == _wanted(fact) and known.generation == fact.generation
         try:
-            async with asyncio.timeout(READ_SECONDS):
-                for source in sources:
-                    found = await self._of(key[0], known, source)
+            async with asyncio.timeout(READ_SECONDS), self._turns:
+                for source in fact.sources:
+                    found = await self._of(key[0], source, fact.names)
                     values |= found
                     secret = secret | found.keys() if source.secret_ref is not None else secret - found.keys()
-        except TimeoutError:
-            return f"the API server has not given them within {READ_SECONDS:g} s"
+        except (TimeoutError, KubeUnavailable) as error:
+            late = f"the API server has not given them within {READ_SECONDS:g} s"
+            if unchanged:
+                known.at = sent
+                return ""
+            return error.message if isinstance(error, KubeUnavailable) else late
         except FlinkJobError as error:
             return error.message
-        if sum(len(value.encode()) for value in values.values()) > MOST_VARIABLE_BYTES:
-            return f"they have more than {MOST_VARIABLE_BYTES} bytes"
-        if values != known.values:
-            known.values, known.digest = values, ""
-        known.sources, known.at, known.secret = sources, sent, secret
+        hidden = {name: values[name] for name in sorted(secret) if values[name]}
+        if problem := _problem(values, hidden):
+            return problem
+        known.remember({value: known.forms.get(value) or forms(value) for value in hidden.values()})
+        known.wanted, known.at, known.values, known.secret = _wanted(fact), sent, values, secret
         return ""
 
-    async def _of(self, namespace: str, known: _Known, source: VariablesSource) -> dict[str, str]:
+    async def _of(self, namespace: str, source: VariablesSource, names: tuple[str, ...] | None) -> dict[str, str]:
         vault = Vault(self._reader, namespace)
         try:
             if source.secret_ref is not None:
-                found = _texts(await vault.secret(source.secret_ref.name, Use.VARIABLES))
-                known.remember(to_hide(found.values()))
+                found = await vault.secret(source.secret_ref.name, Use.VARIABLES)
             else:
                 assert source.config_map_ref is not None, "a rule of the spec"
-                found = _texts(await vault.config_map(source.config_map_ref.name))
+                found = await vault.config_map(source.config_map_ref.name)
         except NotThere:
             if source.optional:
                 return {}
             raise
         named = {(source.prefix or "") + name: value for name, value in found.items()}
-        return {name: value for name, value in named.items() if NAME.fullmatch(name)}
+        wanted = named.keys() if names is None else named.keys() & names
+        return _texts({name: named[name] for name in wanted if NAME.fullmatch(name)})
+
+
+def _wanted(fact: Variables) -> object:
+    return fact.sources, fact.names
+
+
+def _problem(values: Mapping[str, str], hidden: Mapping[str, str]) -> str:
+    """Why values cannot be used, or "".
+
+    Args:
+        hidden: those of Secrets.
+    """
+    if sum(len(value.encode()) for value in values.values()) > MOST_VARIABLE_BYTES:
+        return f"the values that are used have more than {MOST_VARIABLE_BYTES} bytes"
+    plain = "put it into a ConfigMap or spec.variables if it is no secret"
+    if short := next((name for name, value in hidden.items() if not any(map(_is_long, value.splitlines()))), None):
+        return (
+            f"{short} has no line of {LEAST_HIDDEN} characters, so that it could not be kept out of messages; {plain}"
+        )
+    if sum(len(value.splitlines()) for value in hidden.values()) > MOST_FORMS // 4:
+        return (
+            f"the secret values that are used have more than {MOST_FORMS // 4} lines, too many to keep out of messages"
+        )
+    return ""
+
+
+def _is_long(line: str) -> bool:
+    return len(line.strip()) >= LEAST_HIDDEN
 
 
 def _texts(data: Mapping[str, bytes]) -> dict[str, str]:
@@ -148,8 +186,3 @@ def _texts(data: Mapping[str, bytes]) -> dict[str, str]:
         except UnicodeDecodeError:
             continue
     return found
-
-
-def _digest(values: Mapping[str, str], salt: str) -> str:
-    text = json.dumps(values, sort_keys=True).encode()
-    return hashlib.scrypt(text, salt=salt.encode(), n=_COST, r=8, p=1, dklen=16).hex()

@@ -100,7 +100,6 @@ specs = st.fixed_dictionaries(
         "args": st.sampled_from([[], ["new"], ["--topic=$(topic)"]]),
         "variables": st.sampled_from([{}, {"topic": "inline"}]),
         "variablesFrom": st.sampled_from([[], [{"secretRef": {"name": "s"}}]]),
-        "variablesUpdatePolicy": st.sampled_from(["OnNextRun", "Replace"]),
         "jar": st.sampled_from(
             [{"uri": "https://jars.example/clicks.jar"}, {"uri": "https://jars.example/x.jar"}, None]
         ),
@@ -296,7 +295,7 @@ def observations(draw: st.DrawFn) -> World:
         variables=draw(
             st.sampled_from(
                 [
-                    VariablesSeen(values={"topic": "clicks"}, digest=draw(st.sampled_from("ab"))),
+                    VariablesSeen(values={"topic": "clicks"}),
                     VariablesSeen(problem="p"),
                 ]
             )

@@ -1,13 +1,13 @@
-"""Values for names, and texts without secrets."""
+"""Values for names."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import time
+import tracemalloc
 
 import pytest
 
-from flinkjob.core.flinkmodel import FlinkJobState
-from flinkjob.core.variables import HIDDEN, expanded, hidden, to_hide, unknown_names
+from flinkjob.core.variables import are_longer, expanded, unknown_names
 
 VALUES = {"topic": "clicks", "a.b-c_1": "x", "twice": "$(topic)", "empty": ""}
 
@@ -35,21 +35,21 @@ def test_unknown_names_are_found_in_order_and_once() -> None:
     assert unknown_names(["$(z) $(topic)", "$(b) $(z) $$(c)"], VALUES) == ["b", "z"]
 
 
-@dataclass(frozen=True)
-class Said:
-    text: str
-    state: FlinkJobState = FlinkJobState.RUNNING
-    more: tuple[str, ...] = ()
-    by: dict[str, list[str]] = field(default_factory=dict)
-    number: int = 7
+def test_how_long_texts_become_is_known_before_they_are_made() -> None:
+    for text in ("--topic=$(topic)", "$$(topic)$(a.b-c_1)$(empty)", "", "plain $("):
+        length = len(expanded(text, VALUES))
+        assert not are_longer([text], VALUES, length)
+        assert length == 0 or are_longer([text], VALUES, length - 1)
+    assert are_longer(["$(topic)", "$(topic)"], VALUES, 11)
+    assert not are_longer(["$(unknown)"], VALUES, 0)
 
 
-def test_secrets_are_taken_out_of_all_texts_and_of_nothing_else() -> None:
-    secrets = to_hide(["hunter2", "hunter2-longer", "RUNNING", "first line\n  second line\n", "abc", ""])
-    said = Said("no hunter2-longer, hunter2", more=("a second line b", "abc"), by={"hunter2": ["first line"]})
-    assert hidden(said, secrets) == Said(
-        f"no {HIDDEN}, {HIDDEN}", more=(f"a {HIDDEN} b", "abc"), by={"hunter2": [HIDDEN]}
-    )
-    clean = Said("nothing", more=("a", "b"))
-    assert hidden(clean, secrets) is clean
-    assert hidden(said, frozenset()) is said
+def test_a_text_that_becomes_too_long_is_never_made() -> None:
+    large = "x" * 2**18
+    begun = time.thread_time()
+    tracemalloc.start()
+    assert are_longer(["$(A)" * 2**14] * 16, {"A": large}, 2**18)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**18
+    assert time.thread_time() - begun < 1

@@ -30,7 +30,7 @@ from flinkjob.core.actions import Action, EventType, PostEvent, RecordSavepoint
 from flinkjob.core.errors import one_line
 from flinkjob.core.facts import A, Fact
 from flinkjob.core.flinkmodel import FlinkJobState, JobOverview
-from flinkjob.core.identity import Owner, digest_of
+from flinkjob.core.identity import Owner
 from flinkjob.core.model import JobInput, Observation, OperationOutcome
 from flinkjob.core.pauses import AT_ONCE
 
@@ -111,7 +111,6 @@ class Draft:
         self.recovering = False  # whether Flink restarted the live run, and it has yet to run well again
         self.lacks = ""  # why the texts of ConfigMaps that the spec names, or its variables, are not known
         self.lacks_because: Reason | None = None  # where it is not what the program is made of
-        self.values_digest = ""  # of the values of variables, where a change of them counts
         self.looked = False  # whether it is known that nothing runs, although there is no submission
 
     # what is given
@@ -158,8 +157,6 @@ class Draft:
         """From now on decide by this spec; `digest`: of the run that it stands for, where that is not to be replaced."""
         self.spec = spec
         self.digest = digest or self.digest_of_spec(spec)
-        if self.values_digest and not digest:
-            self.digest = digest_of([self.digest, self.values_digest])
 
     # what is decided
 

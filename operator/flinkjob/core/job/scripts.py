@@ -9,15 +9,21 @@ neither upgraded, moved nor restarted by wish.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+from flinkjob.api.enums import DesiredState
 from flinkjob.api.fieldclass import FieldClass, field_class
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Rollback, Submission
-from flinkjob.api.program_spec import MOST_SCRIPT_BYTES, ScriptInit, SqlSpec
+from flinkjob.api.program_spec import MOST_SCRIPT_BYTES, DependenciesSpec, JarSpec, ScriptInit, SqlSpec
 from flinkjob.api.reasons import Reason
+from flinkjob.api.source_spec import SourceSpec
 from flinkjob.core.facts import ConfigMapTexts, Revision
 from flinkjob.core.job import variables
 from flinkjob.core.job.draft import Draft, Halt
 from flinkjob.core.seen import TextPlace, TextsSeen
+
+S = TypeVar("S", bound=SourceSpec)
 
 
 def places(spec: FlinkJobSpec | None) -> tuple[TextPlace, ...]:
@@ -38,28 +44,29 @@ def resolve(draft: Draft) -> None:
     spec, wanted = draft.spec, places(draft.spec)
     if spec is None:
         return
-    variables.known(draft, spec)
     if draft.job.meta.deletion_time is not None:
+        variables.known(draft, spec)
         return
     if wanted:
         seen = draft.need(ConfigMapTexts(wanted, draft.job.meta.generation or 0))
         draft.lacks = seen.problem or (_too_long(spec.sql, seen) if spec.sql is not None else "")
         if not draft.lacks:
             draft.use(_resolved(spec, seen))
-    if not draft.lacks:
-        _look_at_variables(draft, spec)
+    variables.known(draft, draft.spec or spec)
+    if not draft.lacks and draft.spec is not None and _replaces_run(draft, draft.spec):
+        draft.lacks = variables.problem(draft, draft.spec)
+        draft.lacks_because = Reason.VariableNotFound if draft.lacks else None
     if draft.lacks:
         _go_on_by_revision(draft, spec)
 
 
-def _look_at_variables(draft: Draft, spec: FlinkJobSpec) -> None:
-    """Say where a name has no value; where changed values count, let them count."""
-    draft.lacks = variables.problem(draft, spec)
-    if draft.lacks:
-        draft.lacks_because = Reason.VariableNotFound
-    elif draft.spec is not None and (draft_values := variables.digest(draft, spec)):
-        draft.values_digest = draft_values
-        draft.use(draft.spec)
+def _replaces_run(draft: Draft, spec: FlinkJobSpec) -> bool:
+    """Whether a live run may be stopped for one by this spec, for which all values must be there before."""
+    run = draft.live_run
+    if run is None or spec.state is not DesiredState.RUNNING:
+        return False
+    changed = draft.digest != run.run_digest or spec.parallelism != run.parallelism
+    return changed or spec.initial_state.nonce not in (None, run.nonce) or draft.wanted_url != run.cluster_url
 
 
 def _go_on_by_revision(draft: Draft, spec: FlinkJobSpec) -> None:
@@ -83,7 +90,26 @@ def with_run_fields_of(spec: FlinkJobSpec, old: FlinkJobSpec) -> FlinkJobSpec:
     """A spec that runs what another one runs."""
     fields = type(old).model_fields
     run = {name: getattr(old, name) for name, field in fields.items() if field_class(field) is FieldClass.RUN}
-    return spec.model_copy(update=run)
+    return spec.model_copy(update={name: _reached_as(spec, value) for name, value in run.items()})
+
+
+def _reached_as(spec: FlinkJobSpec, old: object) -> object:
+    """What another spec runs, with the access that this one gives to the same address: that may have been mended since."""
+    present = [spec.jar, spec.sql, *(spec.dependencies.jars if spec.dependencies is not None else ())]
+    known = {source.uri: source for source in present if source is not None and source.uri is not None}
+    match old:
+        case DependenciesSpec():
+            return old.model_copy(update={"jars": tuple(_with_access(jar, known.get(jar.uri)) for jar in old.jars)})
+        case JarSpec() | SqlSpec():
+            return _with_access(old, known.get(old.uri or ""))
+        case _:
+            return old
+
+
+def _with_access(old: S, present: SourceSpec | None) -> S:
+    if present is None:
+        return old
+    return old.model_copy(update={"auth_secret_ref": present.auth_secret_ref, "store": present.store})
 
 
 def _without_new_wishes(spec: FlinkJobSpec, run: Submission) -> FlinkJobSpec:

@@ -15,6 +15,7 @@ from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import PostEvent, RecordRevision, RunJob
 from flinkjob.core.facts import Artifact, ConfigMapTexts
 from flinkjob.core.job.decide import digest_of_spec
+from flinkjob.core.job.scripts import with_run_fields_of
 from flinkjob.core.seen import TextPlace, TextsSeen
 from tests.support import inputs
 from tests.support.inputs import acts, cluster, conditions, decide, ended, job, plan_of, present, run, seen, silent
@@ -192,6 +193,24 @@ def test_a_run_that_was_taken_back_is_replaced_though_the_text_is_missing() -> N
     assert started.status.submission is not None
     assert started.status.submission.run_digest == DIGEST
     assert started.status.rollback == taken_back
+
+
+def test_what_is_taken_back_is_fetched_with_the_access_that_the_spec_has_now() -> None:
+    jars = {"jars": [{"uri": "https://a/c.jar"}, {"uri": "s3://bucket/c.jar", "store": {"region": "old"}}]}
+    old = parsed(jar={"uri": "https://a/b.jar", "authSecretRef": {"name": "old"}}, args=["1"], dependencies=jars)
+    jars = {"jars": [{"uri": "s3://bucket/c.jar", "store": {"region": "new"}}]}
+    now = parsed(jar={"uri": "https://a/b.jar", "authSecretRef": {"name": "new"}}, dependencies=jars)
+    mixed = with_run_fields_of(now, old)
+    assert mixed.args == ("1",)
+    assert mixed.jar == now.jar
+    kept, added, mended = (each.dependencies.jars if each.dependencies else () for each in (old, mixed, now))
+    assert added == (kept[0], mended[0])
+    assert digest_of_spec(mixed, None) == digest_of_spec(old, None)
+    elsewhere = parsed(jar={"uri": "https://a/other.jar", "authSecretRef": {"name": "new"}})
+    assert with_run_fields_of(elsewhere, old).jar == old.jar
+    script = {"uri": "https://a/b.sql", "sha256": "a" * 64}
+    scripts = [parsed(sql=script | {"authSecretRef": {"name": name}}) for name in ("new", "old")]
+    assert with_run_fields_of(*scripts).sql == scripts[0].sql
 
 
 def test_a_text_that_is_too_long_or_empty_is_as_good_as_none() -> None:

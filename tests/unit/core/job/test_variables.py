@@ -11,7 +11,7 @@ from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import RunJob
-from flinkjob.core.facts import JobGraph, Variables
+from flinkjob.core.facts import Variables
 from flinkjob.core.job.decide import digest_of_spec
 from flinkjob.core.model import JobDecision
 from flinkjob.core.seen import VariablesSeen
@@ -28,8 +28,7 @@ NAMED: dict[str, Any] = {
     "variables": {"topic": "clicks"},
     "variablesFrom": [{"secretRef": {"name": "kafka"}}],
 }
-REPLACED = NAMED | {"variablesUpdatePolicy": "Replace"}
-VALUES = VariablesSeen(values={"password": SECRET, "topic": "weaker"}, digest="d1")
+VALUES = VariablesSeen(values={"password": SECRET, "topic": "weaker"})
 MISSING = VariablesSeen(problem="Secret shop/kafka does not exist")
 
 
@@ -87,37 +86,60 @@ def test_without_variables_a_text_is_what_it_is() -> None:
     assert not [fact for fact in asked if isinstance(fact, Variables)]
 
 
-def test_a_secret_that_is_missing_touches_nothing() -> None:
-    there = seen(present(), variables=MISSING, revisions={"kept": spec_of(NAMED)})
-    decision = decide(job(NAMED, running(NAMED)), there)
-    assert (acts(decision), conditions(decision)) == ([], "Stalled, healthy")
-    assert said(decision) == f"spec.variablesFrom: {MISSING.problem}"
-    back = decide(job(NAMED, decision.status), seen(present(), variables=VALUES))
-    assert (acts(back), conditions(back)) == ([], "Ready, healthy")
-
-
-@pytest.mark.parametrize(("spec", "acted"), [(NAMED, []), (REPLACED, ["StopJob"])])
-def test_changed_values_count_by_policy(spec: dict[str, Any], acted: list[str]) -> None:
-    assert acts(decide(job(spec, running(spec)), seen(present(), variables=VALUES))) == []
-    rotated = VariablesSeen(values={"password": "another", "topic": "weaker"}, digest="d2")
+def test_a_job_that_runs_as_its_spec_says_needs_no_values() -> None:
     asked: list[Any] = []
-    assert acts(decide(job(spec, running(spec)), seen(present(), variables=rotated), asked)) == acted
-    for graph in (fact.request.request for fact in asked if isinstance(fact, JobGraph)):
-        assert graph.args[0] == "--password=another"
+    decision = decide(job(NAMED, running(NAMED)), seen(present(), variables=MISSING), asked)
+    assert (acts(decision), conditions(decision)) == ([], "Ready, healthy")
+    facts = [fact for fact in asked if isinstance(fact, Variables)]
+    assert [(fact.names, fact.fresh) for fact in facts] == [(("password",), False)]
+
+
+@pytest.mark.parametrize(
+    ("edit", "acted"),
+    [
+        ({"args": ["$(password)"]}, "StopJob"),
+        ({"parallelism": 7}, "RescaleJob"),
+        ({"initialState": {"nonce": 3}}, "CancelJob"),
+    ],
+)
+def test_a_secret_that_is_missing_touches_nothing(edit: dict[str, Any], acted: str) -> None:
+    edited = NAMED | edit
+    there = seen(present(), variables=MISSING, revisions={"kept": spec_of(NAMED)})
+    decision = decide(job(edited, running(NAMED)), there)
+    assert acts(decision) == []
+    assert conditions(decision) == "Stalled, healthy"
+    assert said(decision) == f"spec.variablesFrom: {MISSING.problem}"
+    back = decide(job(edited, decision.status), seen(present(), variables=VALUES))
+    assert acts(back) == [acted]
+
+
+def test_changed_values_replace_nothing() -> None:
+    rotated = VariablesSeen(values={"password": "another", "topic": "weaker"})
+    assert acts(decide(job(NAMED, running(NAMED)), seen(present(), variables=rotated))) == []
+
+
+def test_a_text_that_becomes_too_long_is_refused() -> None:
+    large = VariablesSeen(values={"password": "x" * 2**17, "topic": ""})
+    for fields in ({"args": ["$(password)"] * 3}, {"flinkConfiguration": {"a": "$(password)$(password)$(password)"}}):
+        decision = decide(job(NAMED | fields, held=False), seen(variables=large))
+        assert acts(decision) == []
+        assert said(decision).endswith("it has more than 262144 characters")
+    script = {key: NAMED[key] for key in ("cluster", "variablesFrom")} | {"sql": {"script": "$(password)" * 3}}
+    decision = decide(job(script, held=False), seen(variables=large))
+    assert acts(decision) == []
+    assert said(decision).startswith("spec.sql: with the values")
 
 
 def test_the_runner_of_a_script_gets_the_values_and_which_are_secret() -> None:
-    script = {key: NAMED[key] for key in ("cluster", "variables", "variablesFrom")} | {"sql": {"script": "$(topic)"}}
-    values = VariablesSeen(values={"password": SECRET, "topic": SECRET}, secret=frozenset({"password", "topic"}))
+    text = {"script": "$(topic) $(password) $$(other)"}
+    script = {key: NAMED[key] for key in ("cluster", "variables", "variablesFrom")} | {"sql": text}
+    found = {"password": SECRET, "topic": SECRET, "other": SECRET}
+    values = VariablesSeen(values=found, secret=frozenset(found))
     decision = decide(job(script, held=False), seen(variables=values))
     (call,) = (action for action in decision.actions if isinstance(action, RunJob))
     assert call.request.args == ("--variables", "--secret", f"password={SECRET}", "--value", "topic=clicks")
     plain = decide(job({"cluster": NAMED["cluster"], "sql": {"script": "$(topic)"}}, held=False), seen())
     assert [action.request.args for action in plain.actions if isinstance(action, RunJob)] == [()]
-
-
-def test_where_changes_count_the_values_are_looked_at_again() -> None:
-    assert decide(job(REPLACED, running(REPLACED)), seen(present(), variables=VALUES)).requeue_after is not None
 
 
 def test_an_inline_value_is_part_of_the_spec() -> None:

@@ -69,7 +69,7 @@ public final class SqlRunner {
         try {
             execute(table.getParser().parse(statement.padded(variables)).get(0), statement);
         } catch (Exception e) {
-            throw variables.hidden(new SqlScriptException(statement.place(), e));
+            throw new SqlScriptException(statement.place(), e, variables);
         }
     }
 
@@ -147,7 +147,7 @@ public final class SqlRunner {
             if (SqlScriptException.wasSubmitted(e)) {
                 throw e;
             }
-            throw variables.hidden(new SqlScriptException(plan != null ? planPlace : placeOf(), e));
+            throw new SqlScriptException(plan != null ? planPlace : placeOf(), e, variables);
         }
     }
 

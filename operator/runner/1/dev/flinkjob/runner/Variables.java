@@ -19,10 +19,12 @@ final class Variables {
 
     private static final Pattern REFERENCE = Pattern.compile("\\$(\\$?)\\(([A-Za-z_][A-Za-z0-9_.-]{0,252})\\)");
     private static final int LEAST_HIDDEN = 4;
+    private static final int MOST_CHARACTERS = 256 * 1024;
 
     private final boolean given;
     private final Map<String, String> values = new HashMap<>();
     private final List<String> secrets = new ArrayList<>();
+    private int characters;
 
     Variables(String[] args) {
         given = args.length > 0;
@@ -30,24 +32,46 @@ final class Variables {
             int end = args[i + 1].indexOf('=');
             String value = args[i + 1].substring(end + 1);
             values.put(args[i + 1].substring(0, end), value);
-            if (args[i].equals("--secret") && value.length() >= LEAST_HIDDEN) {
-                secrets.add(value);
+            if (args[i].equals("--secret")) {
+                hide(value);
+                for (String line : value.split("\\R")) {
+                    hide(line.trim());
+                }
             }
         }
         secrets.sort((one, other) -> other.length() - one.length());
     }
 
-    /** The text with its values. */
+    private void hide(String secret) {
+        if (secret.length() >= LEAST_HIDDEN) {
+            secrets.add(secret);
+        }
+    }
+
+    /** The text with its values; of all texts together no more than a script may have. */
     String in(String text) {
         if (!given) {
             return text;
         }
         Matcher found = REFERENCE.matcher(text);
-        StringBuffer out = new StringBuffer(text.length());
+        StringBuilder out = new StringBuilder(text.length());
+        int end = 0;
         while (found.find()) {
-            found.appendReplacement(out, Matcher.quoteReplacement(valueOf(found)));
+            add(out, text.substring(end, found.start()));
+            add(out, valueOf(found));
+            end = found.end();
         }
-        return found.appendTail(out).toString();
+        add(out, text.substring(end));
+        return out.toString();
+    }
+
+    private void add(StringBuilder out, String text) {
+        characters += text.length();
+        if (characters > MOST_CHARACTERS) {
+            throw new SqlScriptException(
+                    "with the values of its variables the script has more than " + MOST_CHARACTERS + " characters");
+        }
+        out.append(text);
     }
 
     private String valueOf(Matcher found) {
@@ -61,12 +85,12 @@ final class Variables {
         return values.get(name);
     }
 
-    /** What is wrong, without the values of secrets. */
-    SqlScriptException hidden(SqlScriptException error) {
-        String message = error.getMessage();
+    /** A message as it was thrown, without the values of secrets. */
+    String hidden(String message) {
+        String out = message;
         for (String secret : secrets) {
-            message = message.replace(secret, "******");
+            out = out.replace(secret, "******");
         }
-        return new SqlScriptException(message);
+        return out;
     }
 }
