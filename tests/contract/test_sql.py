@@ -172,6 +172,8 @@ async def test_the_piece_of_the_script_is_named(target: Target) -> None:
 
 
 VARIABLES = ("--variables", "--value", "rows=5", "--value", "quoted=a; b's", "--secret", "password=canary_sql_77f0")
+FOLDED = (*VARIABLES, "--secret", "folded=canary_sql_a   b\n  canary_sql_c")
+LARGE = (*VARIABLES, "--value", f"large={'x' * 150_000}")
 
 
 async def with_variables(target: Target, text: str, args: tuple[str, ...] = VARIABLES) -> Plan:
@@ -188,6 +190,8 @@ async def test_variables_are_put_into_statements_that_were_split(target: Target)
         ("INSERT INTO nothing SELECT $(none), n FROM numbers", VARIABLES, "no variable is named none"),
         ("INSERT INTO $(password) SELECT 1", VARIABLES, "******"),
         (unwritable, VARIABLES, "x"),
+        ("INSERT INTO `$(folded)` SELECT 1", FOLDED, "******"),
+        (f"{insert} AND '$(large)' <> '$(large)'", LARGE, "the script has more than 262144 characters"),
         (insert, (), "statement 5"),
     ):
         with pytest.raises(SubmitRejected) as refused:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from flinkjob.core.errors import clip
 from flinkjob.core.facts import Fact, Variables, VertexNames
 from flinkjob.core.flinkmodel import JobException, TriggerResult
 from flinkjob.core.hiding import Hiding
@@ -37,6 +38,8 @@ WORDS: Final[Mapping[type, tuple[str, ...]]] = {
     JobException: ("name", "root_cause", "stacktrace_head", "task"),
 }
 """The fields that are words for people; of what is not listed nothing is."""
+MOST_OF_NAME: Final = 1024
+"""Characters of the name of a vertex that are looked at; fewer are ever shown."""
 
 
 def observation_without(seen: Observation, hiding: Hiding) -> Observation:
@@ -65,7 +68,8 @@ def answer_without(fact: Fact[Any], answer: Any, hiding: Hiding) -> Any:
         return answer
     match answer:
         case Mapping() if isinstance(fact, VertexNames):
-            return dict(zip(answer, hiding.each(list(answer.values())), strict=True))
+            names = [clip(name, MOST_OF_NAME) for name in answer.values()]
+            return dict(zip(answer, hiding.each(names), strict=True))
         case _:
             return _without(answer, hiding)
 
