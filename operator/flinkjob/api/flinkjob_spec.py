@@ -29,6 +29,7 @@ from flinkjob.api.policies_spec import DeletionSpec, RestartSpec, RestoreSpec, U
 from flinkjob.api.program_spec import DependenciesSpec, JarSpec, SqlSpec
 from flinkjob.api.python_spec import PythonSpec
 from flinkjob.api.sync import JobSyncToSpec
+from flinkjob.api.variables_spec import VariablesSource
 
 RESERVED_KEYS: Final[Mapping[str, str]] = {
     "execution.savepoint.path": "use spec.initialState",
@@ -71,6 +72,9 @@ DUPLICATE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
 always is, by its default."""
 
 
+FIXED_KEYS: Final = (*flink_options.CHECKPOINT_DIRECTORY, SQL_UIDS)
+"""Keys of flinkConfiguration whose values the operator goes by, so that they must not change with a variable."""
+
 MOST_BYTES: Final = 64 * 1024
 """Of all args together, and of all of flinkConfiguration: every FlinkJob is in the operator's memory."""
 
@@ -103,6 +107,15 @@ def _duplicate_rule(field: str, key: str) -> Rule:
         f"!({present} && has(self.flinkConfiguration) && '{key}' in self.flinkConfiguration)",
         f"spec.flinkConfiguration: {key} and spec.{field} set the same; keep spec.{field}",
         lambda spec: key not in spec.flink_configuration or attribute(spec) is None,
+    )
+
+
+def _fixed_rule(key: str) -> Rule:
+    return Rule(
+        f"!has(self.flinkConfiguration) || !('{key}' in self.flinkConfiguration) || "
+        f"!self.flinkConfiguration['{key}'].contains('$(')",
+        f"spec.flinkConfiguration: {key} cannot have a variable, since the operator reads its value",
+        lambda spec: "$(" not in spec.flink_configuration.get(key, ""),
     )
 
 
@@ -232,9 +245,20 @@ class FlinkJobSpec(SpecModel):
             lambda spec: _bytes(*spec.flink_configuration, *spec.flink_configuration.values()) <= MOST_BYTES,
         ),
         Rule(
+            "!has(self.variables) || self.variables.map(key, size(bytes(key)) + size(bytes(self.variables[key]))).sum() "
+            f"<= {MOST_BYTES}",
+            f"spec.variables: at most {MOST_BYTES} bytes together, names and values",
+            lambda spec: _bytes(*spec.variables, *spec.variables.values()) <= MOST_BYTES,
+        ),
+        Rule(
             one_of("jar", "sql", "python"),
             "spec.jar, spec.sql, spec.python: exactly one of them",
             lambda spec: [spec.jar, spec.sql, spec.python].count(None) == 2,
+        ),
+        Rule(
+            "!has(self.jar) || !has(self.jar.id) || !has(self.dependencies)",
+            "spec.dependencies: not with jar.id, since a jar on the cluster stays as it is",
+            lambda spec: spec.jar is None or spec.jar.id_ is None or spec.dependencies is None,
         ),
         Rule(
             "!has(self.sql) || !has(self.args) || size(self.args) == 0",
@@ -250,6 +274,7 @@ class FlinkJobSpec(SpecModel):
         *(_reserved_for_rule("sql", "SQL", key, instead) for key, instead in SQL_RESERVED_KEYS.items()),
         *(_reserved_for_rule("python", "Python", key, instead) for key, instead in PYTHON_RESERVED_KEYS.items()),
         *(_reserved_rule(key, instead) for key, instead in RESERVED_KEYS.items()),
+        *(_fixed_rule(key) for key in FIXED_KEYS),
         *(_duplicate_rule(field, key) for field, keys in DUPLICATE_KEYS.items() for key in keys),
     )
 
@@ -295,6 +320,27 @@ class FlinkJobSpec(SpecModel):
         ),
         FieldClass.RUN,
     ]
+    variables: Annotated[
+        Mapping[str, Annotated[str, Field(max_length=8192)]],
+        Field(
+            max_length=256,
+            default_factory=dict,
+            description="Values for $(NAME) in args, flinkConfiguration and a SQL script; $$(NAME) stays as $(NAME). Where "
+            "there are variables, a name that is not known is refused.",
+        ),
+        FieldClass.RUN,
+    ]
+    variables_from: Annotated[
+        tuple[VariablesSource, ...],
+        Field(
+            max_length=16,
+            description="ConfigMaps and Secrets of the same namespace with more variables. A later one is stronger than an "
+            "earlier one, and variables is stronger than all of them. A changed value counts when the job is started the "
+            "next time.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+        FieldClass.RUN,
+    ] = ()
     job_name: Annotated[
         Annotated[str, Field(min_length=1, max_length=256)] | None,
         Field(description="`pipeline.name`, what Flink shows. Defaults to metadata.name. A name set by main() wins."),

@@ -20,6 +20,7 @@ from flinkjob.artifacts.errors import ArtifactInvalid
 from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected, SubmitRejected, SubmitRejection
 from flinkjob.core.flinkmodel import RunRequest, TriggerResult, TriggerState, is_local
+from flinkjob.core.hiding import NOTHING, Hiding
 from flinkjob.core.identity import jar_name
 from flinkjob.core.program import PYTHON_ENTRY_CLASS, RunnerSort, ScriptPart
 from flinkjob.core.seen import (
@@ -72,12 +73,15 @@ class Tasks:
         faults: Faults,
         enqueue: Callable[[Key], None],
         most: int,
+        hiding: Callable[[Key], Hiding] = lambda key: NOTHING,
     ) -> None:
         """
         Args:
+            hiding: takes out what must not be shown of what a cluster says about a FlinkJob.
             most: uploads and calls that run a main() that are sent at the same time; one namespace may have half of them.
         """
         self._sent = Places(most, each=(most + 1) // 2)
+        self._hiding = hiding
         self._queued: set[Key] = set()
         self._uploading: weakref.WeakValueDictionary[tuple[str, str], asyncio.Lock] = weakref.WeakValueDictionary()
         self._beginning: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
@@ -149,6 +153,8 @@ class Tasks:
 
     async def _upload(self, key: Key, request: ArtifactRequest) -> ArtifactSeen:
         """Find the jar on the cluster by its digest, else fetch it and upload it under its digest."""
+        if (jar_id := request.recipe.on_cluster) is not None:
+            return await self._named(key, request.url, jar_id)
         known = self._builder.digest_of(request.recipe, request.digest)
         if known is not None and (found := await self._find(key, request.url, known)) is not None:
             return found
@@ -162,6 +168,12 @@ class Tasks:
         name = jar_name(self._identity, digest)
         jar = next((jar for jar in await self._clusters.at(url, key).client.list_jars() if jar.name == name), None)
         return ArtifactSeen(phase=ArtifactPhase.READY, digest=digest, jar_id=jar.id) if jar is not None else None
+
+    async def _named(self, key: Key, url: str, jar_id: str) -> ArtifactSeen:
+        if not any(jar.id == jar_id for jar in await self._clusters.at(url, key).client.list_jars()):
+            message = f"jar: the cluster has no jar {jar_id}: it was deleted, or the JobManager has lost its uploads"
+            raise ArtifactInvalid("gone", f"{message}; upload it again and name its new id")
+        return ArtifactSeen(phase=ArtifactPhase.READY, jar_id=jar_id)
 
     @asynccontextmanager
     async def _client(self, key: Key, url: str) -> AsyncIterator[FlinkClient]:
@@ -284,13 +296,15 @@ class Tasks:
                 await client.run_jar(action.jar_id, action.request, timeout=_patience(action.attempt))
             seen = RunSeen(phase=RunPhase.ACCEPTED)
         except SubmitRejected as error:
-            log.info("run call refused (%s): %s", error.kind, error.message)
+            message = self._hiding(key)(error.message)
+            log.info("run call refused (%s): %s", error.kind, message)
             if error.kind is SubmitRejection.JAR_NOT_FOUND:
                 self._fetches.drop(key)  # before anybody can see the refusal, so that the repeat has another jar
-            seen = RunSeen(phase=RunPhase.REJECTED, rejection=error.kind, message=error.message)
+            seen = RunSeen(phase=RunPhase.REJECTED, rejection=error.kind, message=message)
         except FlinkJobError as error:
-            log.warning("run call without a clear answer: %s", error.message)
-            seen = RunSeen(phase=RunPhase.UNCLEAR, message=error.message)
+            message = self._hiding(key)(error.message)
+            log.warning("run call without a clear answer: %s", message)
+            seen = RunSeen(phase=RunPhase.UNCLEAR, message=message)
         except Exception as error:
             log.exception("run call failed in the operator itself")
             seen = RunSeen(phase=RunPhase.UNCLEAR, message=f"internal error: {type(error).__name__}")

@@ -17,7 +17,7 @@ from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import Rejected, SubmitRejected, SubmitRejection, Transient, Unreachable
 from flinkjob.core.flinkmodel import JarFile, RunRequest, TriggerResult, TriggerState
 from flinkjob.core.identity import jar_name
-from flinkjob.core.program import PYTHON_ENTRY_CLASS, JarPart, Recipe, RunnerSort, ScriptPart
+from flinkjob.core.program import PYTHON_ENTRY_CLASS, JarPart, Recipe, RunnerSort, ScriptPart, SourceAccess
 from flinkjob.core.seen import (
     ArtifactPhase,
     ArtifactRequest,
@@ -59,7 +59,15 @@ class Store:
         self.asked: list[str | None] = []
         self.error: Exception | None = None
 
-    async def get(self, namespace: str, uri: str, sha256: str | None, *, script: bool = False) -> Artifact:
+    async def get(
+        self,
+        namespace: str,
+        uri: str,
+        sha256: str | None,
+        *,
+        script: bool = False,
+        access: SourceAccess | None = None,
+    ) -> Artifact:
         self.asked.append(sha256)
         if self.error is not None:
             raise self.error
@@ -165,6 +173,17 @@ def test_after_an_upload_that_failed_the_next_one_tries(desk: Desk) -> None:
     desk.tasks.forget(TEN[0])
     desk.world.pass_time(1)
     assert desk.uploads() == 2
+
+
+def test_a_jar_that_is_named_by_its_id_is_neither_fetched_nor_uploaded(desk: Desk) -> None:
+    recipe = Recipe(jars=(), on_cluster="1b_by-hand.jar")
+    seen = desk.artifact(recipe=recipe)
+    assert (seen.phase, seen.permanent) == (ArtifactPhase.FAILED, True)
+    assert "the cluster has no jar 1b_by-hand.jar" in seen.message
+    desk.flink.jars = (JarFile(id="1b_by-hand.jar", name="by-hand.jar"),)
+    there = desk.artifact(recipe=recipe, run="r2")
+    assert (there.phase, there.jar_id, there.digest) == (ArtifactPhase.READY, "1b_by-hand.jar", None)
+    assert (desk.uploads(), desk.store.asked) == (0, [])
 
 
 def test_a_made_jar_that_is_on_the_cluster_is_not_made_again(desk: Desk) -> None:

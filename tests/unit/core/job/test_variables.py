@@ -1,0 +1,147 @@
+"""Variables: their values are in the run call alone, and where one is missing nothing is touched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from flinkjob.api.codec import dump_status
+from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.flinkjob_status import FlinkJobStatus
+from flinkjob.api.reasons import Reason
+from flinkjob.core.actions import RunJob
+from flinkjob.core.facts import Variables
+from flinkjob.core.job.decide import digest_of_spec
+from flinkjob.core.model import JobDecision
+from flinkjob.core.seen import VariablesSeen
+from tests.support import inputs
+from tests.support.inputs import acts, conditions, decide, job, plan_of, present, run, seen
+from tests.unit.core.test_program import spec as parsed
+
+SECRET = "canary-value-19ce"
+NAMED: dict[str, Any] = {
+    "cluster": {"url": inputs.URL},
+    "jar": {"uri": "https://a/b.jar"},
+    "args": ["--password=$(password)", "$(topic)", "$$(topic)"],
+    "flinkConfiguration": {"a": "$(topic)-$(password)"},
+    "variables": {"topic": "clicks"},
+    "variablesFrom": [{"secretRef": {"name": "kafka"}}],
+}
+VALUES = VariablesSeen(values={"password": SECRET, "topic": "weaker"})
+MISSING = VariablesSeen(problem="Secret shop/kafka does not exist")
+
+
+def spec_of(fields: dict[str, Any]) -> FlinkJobSpec:
+    """As it is applied, without values."""
+    return parsed(**{name: value for name, value in fields.items() if name != "cluster"})
+
+
+def said(decision: JobDecision) -> str:
+    """What the plan says."""
+    assert decision.status.plan is not None
+    return decision.status.plan.message or ""
+
+
+def running(spec: dict[str, Any]) -> FlinkJobStatus:
+    """The status of a job that runs by this spec and the values."""
+    first = decide(job(spec, held=False), seen(variables=VALUES)).status.submission
+    assert first is not None
+    return FlinkJobStatus(submission=run(run_digest=first.run_digest, revision="kept"))
+
+
+def test_the_values_are_in_the_run_call_alone() -> None:
+    decision = decide(job(NAMED, held=False), seen(variables=VALUES))
+    (call,) = (action for action in decision.actions if isinstance(action, RunJob))
+    assert call.request.args == (f"--password={SECRET}", "clicks", "$(topic)")
+    assert call.request.flink_configuration["a"] == f"clicks-{SECRET}"
+    others = [action for action in decision.actions if not isinstance(action, RunJob)]
+    assert SECRET not in f"{others} {call!r} {dump_status(decision.status)} {VALUES!r}"
+    assert decision.status.submission is not None
+    assert decision.status.submission.run_digest == digest_of_spec(spec_of(NAMED), None)
+
+
+def test_a_name_without_a_value_starts_nothing() -> None:
+    for spec, words in (
+        (NAMED | {"variablesFrom": []}, "spec.args: no variable is named password; write $$(password)"),
+        (
+            NAMED | {"args": [], "variables": {}, "variablesFrom": [{"configMapRef": {"name": "a"}}]},
+            "no variable is named",
+        ),
+        (NAMED | {"variables": {"1x": "a"}}, "spec.variables: 1x is not a name"),
+    ):
+        values = VariablesSeen() if "args" in words or "named" in words else VALUES
+        decision = decide(job(spec, held=False), seen(variables=values))
+        assert acts(decision) == []
+        assert plan_of(decision)[1] == Reason.VariableNotFound
+        assert words in said(decision)
+
+
+def test_without_variables_a_text_is_what_it_is() -> None:
+    spec = {key: NAMED[key] for key in ("cluster", "jar")} | {"args": ["$(password)", "$$(x)"]}
+    asked: list[Any] = []
+    decision = decide(job(spec, held=False), seen(), asked)
+    (call,) = (action for action in decision.actions if isinstance(action, RunJob))
+    assert call.request.args == ("$(password)", "$$(x)")
+    assert not [fact for fact in asked if isinstance(fact, Variables)]
+
+
+def test_a_job_that_runs_as_its_spec_says_needs_no_values() -> None:
+    asked: list[Any] = []
+    decision = decide(job(NAMED, running(NAMED)), seen(present(), variables=MISSING), asked)
+    assert (acts(decision), conditions(decision)) == ([], "Ready, healthy")
+    facts = [fact for fact in asked if isinstance(fact, Variables)]
+    assert [(fact.names, fact.fresh) for fact in facts] == [(("password",), False)]
+
+
+@pytest.mark.parametrize(
+    ("edit", "acted"),
+    [
+        ({"args": ["$(password)"]}, "StopJob"),
+        ({"parallelism": 7}, "RescaleJob"),
+        ({"initialState": {"nonce": 3}}, "CancelJob"),
+    ],
+)
+def test_a_secret_that_is_missing_touches_nothing(edit: dict[str, Any], acted: str) -> None:
+    edited = NAMED | edit
+    there = seen(present(), variables=MISSING, revisions={"kept": spec_of(NAMED)})
+    decision = decide(job(edited, running(NAMED)), there)
+    assert acts(decision) == []
+    assert conditions(decision) == "Stalled, healthy"
+    assert said(decision) == f"spec.variablesFrom: {MISSING.problem}"
+    back = decide(job(edited, decision.status), seen(present(), variables=VALUES))
+    assert acts(back) == [acted]
+
+
+def test_changed_values_replace_nothing() -> None:
+    rotated = VariablesSeen(values={"password": "another", "topic": "weaker"})
+    assert acts(decide(job(NAMED, running(NAMED)), seen(present(), variables=rotated))) == []
+
+
+def test_a_text_that_becomes_too_long_is_refused() -> None:
+    large = VariablesSeen(values={"password": "x" * 2**17, "topic": ""})
+    for fields in ({"args": ["$(password)"] * 3}, {"flinkConfiguration": {"a": "$(password)$(password)$(password)"}}):
+        decision = decide(job(NAMED | fields, held=False), seen(variables=large))
+        assert acts(decision) == []
+        assert said(decision).endswith("it has more than 262144 characters")
+    script = {key: NAMED[key] for key in ("cluster", "variablesFrom")} | {"sql": {"script": "$(password)" * 3}}
+    decision = decide(job(script, held=False), seen(variables=large))
+    assert acts(decision) == []
+    assert said(decision).startswith("spec.sql: with the values")
+
+
+def test_the_runner_of_a_script_gets_the_values_and_which_are_secret() -> None:
+    text = {"script": "$(topic) $(password) $$(other)"}
+    script = {key: NAMED[key] for key in ("cluster", "variables", "variablesFrom")} | {"sql": text}
+    found = {"password": SECRET, "topic": SECRET, "other": SECRET}
+    values = VariablesSeen(values=found, secret=frozenset(found))
+    decision = decide(job(script, held=False), seen(variables=values))
+    (call,) = (action for action in decision.actions if isinstance(action, RunJob))
+    assert call.request.args == ("--variables", "--secret", f"password={SECRET}", "--value", "topic=clicks")
+    plain = decide(job({"cluster": NAMED["cluster"], "sql": {"script": "$(topic)"}}, held=False), seen())
+    assert [action.request.args for action in plain.actions if isinstance(action, RunJob)] == [()]
+
+
+def test_an_inline_value_is_part_of_the_spec() -> None:
+    edited = NAMED | {"variables": {"topic": "views"}}
+    assert acts(decide(job(edited, running(NAMED)), seen(present(), variables=VALUES))) == ["StopJob"]
