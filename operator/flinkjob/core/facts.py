@@ -198,7 +198,7 @@ class Variables(Fact[VariablesSeen]):
     Attributes:
         names: those that are asked for; None: all.
         fresh: whether something is started with them: then those of another generation of the object are read anew. Else
-            what was read last is enough, however old.
+            it is enough that they were read once, so that they can be hidden, and there are none in the answer.
     """
 
     where: ClassVar[Where] = Where.ELSEWHERE

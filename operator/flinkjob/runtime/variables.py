@@ -30,6 +30,8 @@ PAUSE_SECONDS = 60.0
 """After a read that failed, where nothing is to be started."""
 READ_SECONDS = 10.0
 """So long reading all of them may take, with the wait for their turn."""
+MOST_READ = 16
+"""Sets of names of one FlinkJob that are known to have been read."""
 PARALLEL = 4
 """FlinkJobs whose variables are read at the same time."""
 
@@ -40,7 +42,9 @@ class _Known:
 
     Attributes:
         wanted: sources and names of what was read last.
-        at: when; `failed`: when that did not work, if it was later.
+        at: when.
+        read: all sources and names that were read: what nothing is to be started with needs no more.
+        failed: what could not be read, of which generation and when, if that was later.
         secret: the names of those that are of Secrets.
         forms: of all values of Secrets that were handed out, the newest last.
     """
@@ -48,7 +52,8 @@ class _Known:
     wanted: object = None
     generation: int = -1
     at: float = 0.0
-    failed: float | None = None
+    read: set[object] = field(default_factory=set)
+    failed: tuple[object, int, float] | None = None
     problem: str = ""
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
     secret: frozenset[str] = frozenset()
@@ -91,21 +96,29 @@ class VariableSources:
     async def values(self, key: Key, fact: Variables) -> VariablesSeen:
         """The values of the variables of a FlinkJob, or why they cannot be had."""
         known = self._known.setdefault(key, _Known())
-        if not self._is_enough(known, fact):
+        if not fact.fresh and _wanted(fact) in known.read:
+            return VariablesSeen()
+        if self._has_failed(known, fact):
+            return VariablesSeen(problem=known.problem)
+        if not self._is_fresh(known, fact):
             if problem := await self._read(key, known, fact):
-                known.failed, known.problem = self._clock(), problem
+                known.failed, known.problem = (_wanted(fact), fact.generation, self._clock()), problem
                 return VariablesSeen(problem=problem)
             known.failed, known.generation = None, fact.generation
-        if known.failed is not None and not fact.fresh and known.wanted != _wanted(fact):
-            return VariablesSeen(problem=known.problem)
         return VariablesSeen(values=known.values, secret=known.secret)
 
-    def _is_enough(self, known: _Known, fact: Variables) -> bool:
-        """Whether what is known needs no other read."""
-        now, same = self._clock(), known.wanted == _wanted(fact)
-        if not fact.fresh:
-            return same or (known.failed is not None and now - known.failed < PAUSE_SECONDS)
-        return same and known.generation == fact.generation and now - known.at < FRESH_SECONDS
+    def _has_failed(self, known: _Known, fact: Variables) -> bool:
+        """Whether it was tried too short a time ago to try it again."""
+        if known.failed is None:
+            return False
+        wanted, generation, at = known.failed
+        same = wanted == _wanted(fact) and (generation == fact.generation or not fact.fresh)
+        return same and self._clock() - at < (FRESH_SECONDS if fact.fresh else PAUSE_SECONDS)
+
+    def _is_fresh(self, known: _Known, fact: Variables) -> bool:
+        """Whether what was read last needs no other read."""
+        same = known.wanted == _wanted(fact) and known.generation == fact.generation
+        return same and self._clock() - known.at < FRESH_SECONDS
 
     async def _read(self, key: Key, known: _Known, fact: Variables) -> str:
         """Read all of them anew; why that cannot be done, or ""."""
@@ -130,6 +143,9 @@ class VariableSources:
             return problem
         known.remember({value: known.forms.get(value) or forms(value) for value in hidden.values()})
         known.wanted, known.at, known.values, known.secret = _wanted(fact), sent, values, secret
+        if len(known.read) >= MOST_READ:
+            known.read.clear()
+        known.read.add(known.wanted)
         return ""
 
     async def _of(self, namespace: str, source: VariablesSource, names: tuple[str, ...] | None) -> dict[str, str]:

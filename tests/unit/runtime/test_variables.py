@@ -60,6 +60,7 @@ def source(**fields: Any) -> VariablesSource:
 
 
 KAFKA = source(secretRef={"name": "kafka"})
+VALUES = VariablesSeen(values={"password": "hunter2"}, secret=frozenset({"password"}))
 SETTINGS = source(configMapRef={"name": "settings"})
 
 
@@ -130,9 +131,24 @@ async def test_where_nothing_is_started_it_is_read_once_and_rarely_tried_again(d
     desk.down = False
     desk.now += PAUSE_SECONDS
     for generation in range(5):
-        assert (await desk.seen(KAFKA, fresh=False, generation=generation)).values["password"] == "hunter2"
+        assert await desk.seen(KAFKA, fresh=False, generation=generation) == (
+            VALUES if not generation else VariablesSeen()
+        )
         desk.now += 10 * FRESH_SECONDS
     assert desk.reads == 2
+    assert desk.shown("hunter2") == HIDDEN
+    await desk.seen(KAFKA, fresh=False, names=("password",))
+    await desk.seen(KAFKA, fresh=False)
+    assert desk.reads == 3
+
+
+async def test_what_could_not_be_read_is_not_asked_for_in_every_round(desk: Desk) -> None:
+    desk.secret = None
+    for _ in range(5):
+        assert (await desk.seen(KAFKA)).problem == "Secret shop/kafka does not exist"
+    assert desk.reads == 1
+    desk.secret = {"password": b"hunter2"}
+    assert (await desk.seen(KAFKA, generation=2)).values == {"password": "hunter2"}
 
 
 async def test_only_so_many_are_read_at_the_same_time(desk: Desk) -> None:

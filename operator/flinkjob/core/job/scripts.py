@@ -82,6 +82,7 @@ def _go_on_by_revision(draft: Draft, spec: FlinkJobSpec) -> None:
     if run is None or old is None:
         draft.spec, draft.digest = None, ""
         return
+    variables.known(draft, old)
     draft.use(_without_new_wishes(with_run_fields_of(spec, old), run), digest)
 
 

@@ -24,7 +24,7 @@ def has_variables(spec: FlinkJobSpec) -> bool:
 
 
 def known(draft: Draft, spec: FlinkJobSpec) -> None:
-    """Have the values that were read last, if there are any: no round must show those of its Secrets."""
+    """Have its values read once, if there are any: no round must show those of its Secrets."""
     _seen(draft, spec, fresh=False)
 
 
