@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from flinkjob.api.codec import parse_job, parse_savepoint
-from flinkjob.api.flinkjob_spec import (
+from flinkjob.api.reserved_keys import (
     DUPLICATE_KEYS,
     FIXED_KEYS,
     PYTHON_RESERVED_KEYS,

@@ -96,7 +96,7 @@ def render(job: Mapping[str, Any], savepoint: Mapping[str, Any]) -> str:
     parts.append("\n## Words in a status\n")
     for place, closed in _WORDS.items():
         parts.append(f"\n`{place}`:\n\n| word | meaning |\n| --- | --- |\n")
-        parts += [f"| `{word}` | {_cell(meaning)} |\n" for word, meaning in _explained(closed)]
+        parts += [f"| `{word}` | {_cell(meaning)} |\n" for word, meaning in explained(closed)]
     parts.append("\n## Reasons\n\nThe same words in conditions, in Events and in metrics.\n\n")
     parts.append("| reason | meaning |\n| --- | --- |\n")
     parts += [f"| `{reason}` | {_cell(reason.explanation)} |\n" for reason in Reason]
@@ -104,8 +104,8 @@ def render(job: Mapping[str, Any], savepoint: Mapping[str, Any]) -> str:
     return "".join(parts)
 
 
-def _explained(words: type[StrEnum]) -> Iterator[tuple[str, str]]:
-    """Each word of an enum with the docstring below it in the source."""
+def explained(words: type[StrEnum]) -> Iterator[tuple[str, str]]:
+    """Each word of an enum of `enums` with the docstring below it in the source; also called by the command line."""
     [body] = ast.parse(inspect.getsource(words)).body
     assert isinstance(body, ast.ClassDef)
     for member, below in itertools.pairwise(body.body):

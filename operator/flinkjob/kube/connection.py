@@ -1,12 +1,13 @@
 """How the API server is reached: a pooled HTTP client, credentials that are kept fresh, bounded retries.
 
-Called by `client.KubeClient` alone. Works on plain JSON objects: the typed models of the package are never built, since
-they cost more than the request. Every HTTP request, repeated ones too, is counted through `on_request`.
+Called by `client.KubeClient` and `user.UserClient`. Works on plain JSON objects: the typed models of the package are never
+built, since they cost more than the request. Every HTTP request, repeated ones too, is counted through `on_request`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,12 +29,14 @@ _client: Any = client
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
 USER_AGENT = "flinkjob-operator"
 CONNECT_TIMEOUT_SECONDS = 5.0
 FIRST_DELAY_SECONDS = 0.1
 RETRY_BUDGET_SECONDS = 10.0
 """No repetition starts later than this after the first request: a worker must not hold its key for longer."""
 CREDENTIAL_AGE_SECONDS = 60.0
+UNAUTHORIZED = 401
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -70,27 +73,34 @@ class Connection:
         self._bounds = bounds
         self._on_request = on_request or _ignore
         self._require: Callable[[], None] | None = None
-        self._timeout = aiohttp.ClientTimeout(total=bounds.seconds, sock_connect=CONNECT_TIMEOUT_SECONDS)
 
     @classmethod
     async def open(
-        cls, kubeconfig: Path | None, *, bounds: Bounds = USUAL, on_request: OnRequest | None = None
+        cls,
+        kubeconfig: Path | None,
+        *,
+        bounds: Bounds = USUAL,
+        on_request: OnRequest | None = None,
+        context: str | None = None,
+        user_agent: str = USER_AGENT,
     ) -> Connection:
         """Reads credentials; nothing is sent yet.
 
         Args:
             kubeconfig: a file; None: the Pod's ServiceAccount, or where there is none, the user's kubeconfig.
+            context: of the kubeconfig. None: its current one.
+            user_agent: who asks, in the API server's audit log.
 
         Raises:
             KubeUnavailable: no usable credentials.
         """
         try:
-            configuration = await load_configuration(kubeconfig)
+            configuration = await load_configuration(kubeconfig, context)
             configuration.connection_pool_maxsize = bounds.connections
         except (_config.ConfigException, OSError, TypeError) as error:
             raise KubeUnavailable("credentials", f"no usable Kubernetes credentials: {error}") from error
         api = _client.ApiClient(configuration)
-        api.user_agent = USER_AGENT
+        api.user_agent = user_agent
         return cls(api, bounds, on_request=on_request)
 
     def ask_before_writes(self, require: Callable[[], None]) -> None:
@@ -139,20 +149,50 @@ class Connection:
             if attempt == self._bounds.attempts or time.monotonic() + delay > give_up_at:
                 break
             await asyncio.sleep(delay)
-        raise KubeUnavailable("api-server", f"{what}: the API server does not answer: {answer.problem}")
+        said = "does not accept the credentials" if answer.status == UNAUTHORIZED else "does not answer"
+        raise KubeUnavailable("api-server", f"{what}: the API server {said}: {answer.problem}")
 
-    async def _send(self, verb: str, resource: str, url: str, body: Any, content_type: str) -> _Answer:
+    async def pass_on(
+        self, verb: str, path: str, body: bytes = b"", content_type: str = JSON, *, seconds: float | None = None
+    ) -> tuple[int, bytes]:
+        """One request that the API server passes on, not repeated, whatever is answered: HTTP status and body.
+
+        Args:
+            path: below the API server's root, already quoted, with its query.
+            seconds: how long the answer may take; None: as of other requests.
+
+        Raises:
+            KubeUnavailable: no answer.
+        """
+        content: Any = body or None
+        if body and content_type == JSON:
+            content = json.loads(body)  # the package writes JSON itself
+        url = self._api.configuration.host + path
+        answer = await self._send(verb, "proxy", url, content, content_type, seconds=seconds)
+        self._on_request(verb, "proxy", answer.code)
+        if answer.status is None:
+            raise KubeUnavailable("api-server", f"{verb} {path}: the API server does not answer: {answer.problem}")
+        return answer.status, answer.body
+
+    async def _send(
+        self, verb: str, resource: str, url: str, body: Any, content_type: str, *, seconds: float | None = None
+    ) -> _Answer:
+        seconds = seconds or self._bounds.seconds
         headers = {"Accept": JSON, "Content-Type": content_type, **self._api.default_headers}
         try:
             await self._api.update_params_for_auth(headers, [], ["BearerToken"], url, verb, body)
             if self._require is not None and verb not in _READS and resource not in _EXEMPT:
                 self._require()
             response = await self._api.call_api(
-                _METHODS[verb], url, header_params=headers, body=body, _request_timeout=self._timeout
+                _METHODS[verb],
+                url,
+                header_params=headers,
+                body=body,
+                _request_timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_TIMEOUT_SECONDS),
             )
             data: bytes = await response.read()
         except TimeoutError:
-            return _Answer("timeout", problem=f"nothing within {self._bounds.seconds:g} s")
+            return _Answer("timeout", problem=f"nothing within {seconds:g} s")
         except (aiohttp.ClientError, OSError, _config.ConfigException) as error:
             kind = type(error).__name__
             return _Answer(kind, problem=f"{kind}: {error}")
@@ -234,7 +274,7 @@ def _seconds(header: str | None) -> float | None:
         return None
 
 
-async def load_configuration(kubeconfig: Path | None) -> Any:
+async def load_configuration(kubeconfig: Path | None, context: str | None = None) -> Any:
     """The package's `Configuration`; its token (a file, or a plugin's answer) is read again each minute.
 
     Raises:
@@ -252,7 +292,7 @@ async def load_configuration(kubeconfig: Path | None) -> Any:
 
         async def load(into: Any) -> None:
             file = str(kubeconfig) if kubeconfig else None
-            await _config.load_kube_config(file, client_configuration=into, persist_config=False)
+            await _config.load_kube_config(file, context=context, client_configuration=into, persist_config=False)
 
     configuration = _client.Configuration()
     await load(configuration)

