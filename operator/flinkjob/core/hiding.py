@@ -7,6 +7,7 @@ addresses, and where the end of a text was cut off in the middle of it; the cost
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Final
@@ -20,6 +21,10 @@ MOST_FORMS: Final = 512
 """That are looked for, of the values that a FlinkJob uses; so many again of older ones."""
 _LEAST_ADDRESS: Final = 12
 """Characters that must be left of an address so that it is looked for: the beginning of all of them is no secret."""
+MOST_OF_FORM: Final = 1024
+"""Characters; no text that is shown is longer."""
+_IN_ADDRESSES: Final = re.compile(r"[?#@]")
+"""Where an address is cut before it is shown."""
 _CUT: Final = "…"
 _MOST_CUTS: Final = 8
 """In one text; `one_line` and `with_steps` make two at most."""
@@ -27,9 +32,10 @@ _MOST_CUTS: Final = 8
 
 def forms(value: str) -> frozenset[str]:
     """How a value may stand in a text."""
-    folded = {" ".join(text.split()) for text in (value, *value.splitlines())}
+    pieces = [piece for line in value.splitlines() for piece in _IN_ADDRESSES.split(line[:MOST_OF_FORM])]
+    folded = {" ".join(text[:MOST_OF_FORM].split()) for text in (value, *value.splitlines(), *pieces)}
     redacted = {short for text in folded if len(short := redact_urls(text)) >= _LEAST_ADDRESS or short == text}
-    found = {value, *folded, *redacted}
+    found = {value[:MOST_OF_FORM], *folded, *redacted}
     found |= {visible(text) for text in (*folded, *redacted)}
     return frozenset(text for text in found if len(text) >= LEAST_HIDDEN)
 

@@ -38,7 +38,7 @@ WORDS: Final[Mapping[type, tuple[str, ...]]] = {
     JobException: ("name", "root_cause", "stacktrace_head", "task"),
 }
 """The fields that are words for people; of what is not listed nothing is."""
-MOST_OF_NAME: Final = 1024
+MOST_OF_NAME: Final = 256
 """Characters of the name of a vertex that are looked at; fewer are ever shown."""
 
 
@@ -68,7 +68,7 @@ def answer_without(fact: Fact[Any], answer: Any, hiding: Hiding) -> Any:
         return answer
     match answer:
         case Mapping() if isinstance(fact, VertexNames):
-            names = [clip(name, MOST_OF_NAME) for name in answer.values()]
+            names = [clip(name, MOST_OF_NAME).replace("…", "...") for name in answer.values()]
             return dict(zip(answer, hiding.each(names), strict=True))
         case _:
             return _without(answer, hiding)

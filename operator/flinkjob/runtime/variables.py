@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 from flinkjob.api.variables_spec import MOST_VARIABLE_BYTES, VariablesSource
 from flinkjob.core.errors import FlinkJobError
@@ -32,6 +33,8 @@ READ_SECONDS = 10.0
 """So long reading all of them may take, with the wait for their turn."""
 MOST_READ = 16
 """Sets of names of one FlinkJob that are known to have been read."""
+MOST_SECRET_CHARACTERS = 16 * 1024
+"""Of a FlinkJob's secret values together, in all forms of which they are looked for."""
 PARALLEL = 4
 """FlinkJobs whose variables are read at the same time."""
 
@@ -83,6 +86,7 @@ class VariableSources:
         self._clock = clock
         self._known: dict[Key, _Known] = {}
         self._turns = asyncio.Semaphore(PARALLEL)
+        self._forms: WeakValueDictionary[tuple[str, str], frozenset[str]] = WeakValueDictionary()
 
     def hiding(self, key: Key) -> Hiding:
         """What takes the values of Secrets out of all that is said about a FlinkJob."""
@@ -141,12 +145,20 @@ class VariableSources:
         hidden = {name: values[name] for name in sorted(secret) if values[name]}
         if problem := _problem(values, hidden):
             return problem
-        known.remember({value: known.forms.get(value) or forms(value) for value in hidden.values()})
-        known.wanted, known.at, known.values, known.secret = _wanted(fact), sent, values, secret
+        known.remember({value: self._forms_of(key[0], value) for value in hidden.values()})
+        if fact.fresh:
+            known.wanted, known.at, known.values, known.secret = _wanted(fact), sent, values, secret
         if len(known.read) >= MOST_READ:
             known.read.clear()
-        known.read.add(known.wanted)
+        known.read.add(_wanted(fact))
         return ""
+
+    def _forms_of(self, namespace: str, value: str) -> frozenset[str]:
+        """The same object for all FlinkJobs of a namespace that have this value."""
+        found = self._forms.get((namespace, value))
+        if found is None:
+            found = self._forms[namespace, value] = forms(value)
+        return found
 
     async def _of(self, namespace: str, source: VariablesSource, names: tuple[str, ...] | None) -> dict[str, str]:
         vault = Vault(self._reader, namespace)
@@ -177,6 +189,8 @@ def _problem(values: Mapping[str, str], hidden: Mapping[str, str]) -> str:
     """
     if sum(len(value.encode()) for value in values.values()) > MOST_VARIABLE_BYTES:
         return f"the values that are used have more than {MOST_VARIABLE_BYTES} bytes"
+    if sum(map(len, hidden.values())) > MOST_SECRET_CHARACTERS:
+        return f"the secret values that are used have more than {MOST_SECRET_CHARACTERS} characters together"
     plain = "put it into a ConfigMap or spec.variables if it is no secret"
     if short := next((name for name, value in hidden.items() if not any(map(_is_long, value.splitlines()))), None):
         return (

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from flinkjob.core.errors import Transient, one_line, with_steps
+from flinkjob.core.errors import Transient, one_line, redact_urls, with_steps
 from flinkjob.core.hiding import HIDDEN, LEAST_HIDDEN, MOST_FORMS, NOTHING, Hiding, forms
 
 LINES = "first line\n  second   line\r\nabc\n"
@@ -65,3 +65,8 @@ def test_the_cost_of_a_text_is_bounded() -> None:
     for _ in range(100):
         looked(text)
     assert (time.thread_time() - begun) / 100 < 0.003
+
+
+def test_what_is_left_of_a_secret_in_an_address_that_was_cut_is_taken_out() -> None:
+    shown = redact_urls("could not connect amqp://user:Passw0rd#xyz@host:5672/v")
+    assert "Passw0rd" not in Hiding(forms("Passw0rd#xyz"))(shown)

@@ -131,9 +131,7 @@ async def test_where_nothing_is_started_it_is_read_once_and_rarely_tried_again(d
     desk.down = False
     desk.now += PAUSE_SECONDS
     for generation in range(5):
-        assert await desk.seen(KAFKA, fresh=False, generation=generation) == (
-            VALUES if not generation else VariablesSeen()
-        )
+        assert await desk.seen(KAFKA, fresh=False, generation=generation) == VariablesSeen()
         desk.now += 10 * FRESH_SECONDS
     assert desk.reads == 2
     assert desk.shown("hunter2") == HIDDEN
@@ -230,3 +228,11 @@ async def test_an_empty_value_hides_nothing(desk: Desk) -> None:
 async def test_too_much_is_refused(desk: Desk) -> None:
     desk.settings = {"large": "x" * MOST_VARIABLE_BYTES}
     assert (await desk.seen()).problem == f"the values that are used have more than {MOST_VARIABLE_BYTES} bytes"
+
+
+async def test_the_forms_of_a_value_are_kept_once_for_all_of_a_namespace(desk: Desk) -> None:
+    for number in range(3):
+        await desk.sources.values(("shop", f"job-{number}"), Variables((KAFKA,), 1, ("password",), False))
+    known = [desk.sources._known[("shop", f"job-{number}")] for number in range(3)]
+    assert len({id(each.forms["hunter2"]) for each in known}) == 1
+    assert [each.values for each in known] == [{}] * 3, "nothing is started with them"

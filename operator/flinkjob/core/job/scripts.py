@@ -71,7 +71,11 @@ def _replaces_run(draft: Draft, spec: FlinkJobSpec) -> bool:
     run = draft.live_run
     if run is None or spec.state is not DesiredState.RUNNING:
         return False
-    changed = draft.digest != run.run_digest or spec.parallelism != run.parallelism
+    taken_back = draft.status.rollback
+    if taken_back is not None and taken_back.run_digest == draft.digest:
+        return False
+    scaled = run.parallelism is not None and spec.parallelism != run.parallelism
+    changed = draft.digest != run.run_digest or scaled
     return changed or spec.initial_state.nonce not in (None, run.nonce) or draft.wanted_url != run.cluster_url
 
 

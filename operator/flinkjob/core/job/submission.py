@@ -48,6 +48,7 @@ _RETENTION = {
     CheckpointRetention.DELETE_ON_CANCELLATION: "DELETE_ON_CANCELLATION",
 }
 _RUNTIME = {RuntimeMode.STREAMING: "STREAMING", RuntimeMode.BATCH: "BATCH", RuntimeMode.AUTOMATIC: "AUTOMATIC"}
+_MISSING = (Reason.VariableNotFound, Reason.ScriptNotFound)
 _MODE = {CheckpointingMode.EXACTLY_ONCE: "EXACTLY_ONCE", CheckpointingMode.AT_LEAST_ONCE: "AT_LEAST_ONCE"}
 
 
@@ -250,13 +251,13 @@ def same_state(run: Submission) -> SnapshotKind:
 
 def _held_before(draft: Draft) -> bool:
     before = draft.given.job.status.plan
-    return before is not None and before.step == Step.HOLD
+    return before is not None and before.step == Step.HOLD and before.reason not in _MISSING  # it may be there again
 
 
 def _stalled_before(draft: Draft) -> Halt | None:
     """A definite rejection, latched in status by an earlier process, stays until the spec changes."""
     before = draft.given.job.status.plan
-    if before is None or before.step != Step.HOLD:
+    if before is None or not _held_before(draft):
         return None
     return draft.stall(Reason.of(before.reason, Reason.SubmitRejected), before.message or "")
 
@@ -365,7 +366,7 @@ def _send(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: ArtifactS
 
 def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: ArtifactSeen) -> RunRequest:
     """The run call's body: the spec's own configuration, its checkpoint settings, its program and the owner mark."""
-    spec = variables.filled(draft, spec)
+    unfilled, spec = spec, variables.filled(draft, spec)
     meta = draft.job.meta
     configuration = {
         flink_options.JOB_NAME: spec.job_name or meta.name,
@@ -386,7 +387,7 @@ def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: Art
     return RunRequest(
         job_id=run.flink_job_id,
         entry_class=program.entry_class,
-        args=program.args_of(run.flink_job_id) if spec.sql is None else variables.for_script(draft, spec),
+        args=program.args_of(run.flink_job_id) if spec.sql is None else variables.for_script(draft, unfilled),
         parallelism=spec.parallelism,
         savepoint_path=run.restored_from,
         allow_non_restored_state=run.allow_non_restored_state,

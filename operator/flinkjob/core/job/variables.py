@@ -15,6 +15,7 @@ from flinkjob.core.facts import Variables
 from flinkjob.core.job.draft import Draft
 from flinkjob.core.program import script_parts
 from flinkjob.core.seen import VariablesSeen
+from flinkjob.core.sqlscript import ScriptError, split
 from flinkjob.core.variables import NAME, are_longer, expanded, names_in, unknown_names
 
 
@@ -40,10 +41,29 @@ def problem(draft: Draft, spec: FlinkJobSpec) -> str:
     values = {**seen.values, **spec.variables}
     for field, texts in (("args", spec.args), ("flinkConfiguration", tuple(spec.flink_configuration.values()))):
         if unknown := unknown_names(texts, values):
-            return f"spec.{field}: no variable is named {unknown[0]}; write $$({unknown[0]}) for the text itself"
+            return _unknown(field, unknown[0])
+    if missing := _unknown_in_script(spec, values):
+        return _unknown("sql", missing)
     return next(
         (_too_long(field) for field, texts in _fields(spec) if are_longer(texts, values, MOST_VARIABLE_BYTES)), ""
     )
+
+
+def _unknown(field: str, name: str) -> str:
+    return f"spec.{field}: no variable is named {name}; write $$({name}) for the text itself"
+
+
+def _unknown_in_script(spec: FlinkJobSpec, values: Mapping[str, str]) -> str:
+    """A name without a value in the statements of a script; comments around them are left out, as by the runner."""
+    for text in _script(spec):
+        if unknown_names((text,), values):
+            try:
+                statements = split(text)
+            except ScriptError:
+                return ""  # said when its jar is made
+            if unknown := unknown_names((each.text for each in statements), values):
+                return unknown[0]
+    return ""
 
 
 def _too_long(field: str) -> str:
@@ -100,7 +120,9 @@ def _fields(spec: FlinkJobSpec) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 
 def _values(draft: Draft, spec: FlinkJobSpec) -> Mapping[str, str]:
-    return {**_seen(draft, spec).values, **spec.variables}
+    seen = _seen(draft, spec)
+    assert not seen.problem, "`problem` was asked"
+    return {**seen.values, **spec.variables}
 
 
 def _seen(draft: Draft, spec: FlinkJobSpec, *, fresh: bool = True) -> VariablesSeen:

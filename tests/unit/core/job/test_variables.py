@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from flinkjob.api.codec import dump_status
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
-from flinkjob.api.flinkjob_status import FlinkJobStatus
+from flinkjob.api.flinkjob_status import FlinkJobStatus, Plan
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import RunJob
+from flinkjob.core.errors import SubmitRejection
 from flinkjob.core.facts import Variables
 from flinkjob.core.job.decide import digest_of_spec
 from flinkjob.core.model import JobDecision
-from flinkjob.core.seen import VariablesSeen
+from flinkjob.core.seen import RunPhase, RunSeen, VariablesSeen
 from tests.support import inputs
-from tests.support.inputs import acts, conditions, decide, job, plan_of, present, run, seen
+from tests.support.inputs import absent, acts, conditions, decide, job, plan_of, present, run, seen
 from tests.unit.core.test_program import spec as parsed
 
 SECRET = "canary-value-19ce"
@@ -145,3 +147,56 @@ def test_the_runner_of_a_script_gets_the_values_and_which_are_secret() -> None:
 def test_an_inline_value_is_part_of_the_spec() -> None:
     edited = NAMED | {"variables": {"topic": "views"}}
     assert acts(decide(job(edited, running(NAMED)), seen(present(), variables=VALUES))) == ["StopJob"]
+
+
+SQL: dict[str, Any] = {
+    "cluster": {"url": inputs.URL},
+    "sql": {"script": "-- not $(this)\nINSERT INTO a SELECT '$(password)'"},
+    "flinkConfiguration": {"a": "$(other)"},
+    "variablesFrom": [{"secretRef": {"name": "kafka"}}],
+}
+SQL_VALUES = VariablesSeen(values={"password": SECRET, "other": "o"}, secret=frozenset({"password"}))
+
+
+def test_a_script_with_a_name_that_nobody_gives_a_value_touches_nothing() -> None:
+    """Also where the cluster compiles nothing before, so that nobody else would notice it."""
+    status = running_sql()
+    wrong = SQL | {"sql": {"script": "INSERT INTO a SELECT '$(pasword)'"}}
+    there = seen(
+        present(), cluster=inputs.cluster(intercepts_exit=False), variables=SQL_VALUES, revisions={"kept": spec_of(SQL)}
+    )
+    decision = decide(job(wrong, status), there)
+    assert (acts(decision), conditions(decision)) == ([], "Stalled, healthy")
+    assert said(decision) == "spec.sql: no variable is named pasword; write $$(pasword) for the text itself"
+
+
+def running_sql() -> FlinkJobStatus:
+    first = decide(job(SQL, held=False), seen(variables=SQL_VALUES)).status.submission
+    assert first is not None
+    return FlinkJobStatus(submission=run(run_digest=first.run_digest, revision="kept"))
+
+
+def test_the_values_of_a_script_and_its_configuration_are_read_once() -> None:
+    asked: list[Any] = []
+    decision = decide(job(SQL, held=False), seen(variables=SQL_VALUES), asked)
+    (call,) = (action for action in decision.actions if isinstance(action, RunJob))
+    assert f"password={SECRET}" in call.request.args
+    assert {fact.names for fact in asked if isinstance(fact, Variables)} == {("other", "password", "this")}
+
+
+def test_an_adopted_job_without_a_parallelism_needs_no_values() -> None:
+    adopted = running(NAMED)
+    assert adopted.submission is not None
+    status = FlinkJobStatus(submission=replace(adopted.submission, parallelism=None, revision=None))
+    decision = decide(job(NAMED, status), seen(present(), variables=MISSING))
+    assert (acts(decision), conditions(decision)) == ([], "Ready, healthy")
+
+
+def test_a_secret_that_was_missing_during_a_retry_does_not_hold_it_for_ever() -> None:
+    begun = decide(job(NAMED, held=False), seen(variables=VALUES)).status
+    assert begun.submission is not None
+    refused = RunSeen(phase=RunPhase.REJECTED, rejection=SubmitRejection.MAIN_THREW, message="Kafka is down")
+    status = replace(begun, plan=Plan(step="Hold", reason=Reason.VariableNotFound, message="missing", since=inputs.NOW))
+    decision = decide(job(NAMED, status), seen(absent(), run=refused, variables=VALUES))
+    assert plan_of(decision) != ("Hold", Reason.SubmitRejected)
+    assert [call for call in decision.actions if isinstance(call, RunJob)] or decision.requeue_after is not None
