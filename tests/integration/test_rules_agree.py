@@ -257,6 +257,7 @@ def python_programs() -> list[dict[str, Any]]:
 def test_every_reserved_or_doubled_key(server: ApiServer) -> None:
     fields = {
         "jobName": {"jobName": "a"},
+        "runtimeMode": {"runtimeMode": "Batch"},
         "checkpoint.interval": {"checkpoint": {"interval": "1s"}},
         "checkpoint.mode": {"checkpoint": {"mode": "AtLeastOnce"}},
         "checkpoint.directory": {"checkpoint": {"directory": "file:///a"}},

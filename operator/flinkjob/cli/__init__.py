@@ -5,7 +5,7 @@ Each command has a pure part, which makes lines or requests of objects, and a th
     texts, table, bars, lineage, fleet, statusview, history, owners    lines of objects
     changes, goals, rollback                                           requests, and when what they ask for is reached
     explain, validate, migrate/                                        work without a cluster
-    session, flinkview, output, errors                                 the API server, Flink, the terminal
+    session, flinkview, flinkway, output, errors                       the API server, Flink, the terminal
     reading, acting, checking, completing                              the commands
     entry, main                                                        how they are called
 

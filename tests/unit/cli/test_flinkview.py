@@ -11,7 +11,8 @@ import pytest
 from aiohttp import web
 
 from flinkjob.cli.errors import CommandFailed
-from flinkjob.cli.flinkview import ServiceAddress, look, service_of
+from flinkjob.cli.flinkview import look
+from flinkjob.cli.flinkway import ServiceAddress, service_of
 from flinkjob.cli.output import Output
 from flinkjob.cli.session import Session
 from flinkjob.flink import view
