@@ -15,6 +15,8 @@ from typing import Final
 from flinkjob.core.errors import redact_urls, visible
 
 HIDDEN: Final = "******"
+UNREAD: Final = f"{HIDDEN} (not shown while a Secret of its variables cannot be read)"
+"""Instead of a text of several words."""
 LEAST_HIDDEN: Final = 4
 """Characters: what is shorter is found in nearly every text."""
 MOST_FORMS: Final = 512
@@ -36,7 +38,7 @@ def forms(value: str) -> frozenset[str]:
     folded = {" ".join(text[:MOST_OF_FORM].split()) for text in (value, *value.splitlines(), *pieces)}
     redacted = {short for text in folded if len(short := redact_urls(text)) >= _LEAST_ADDRESS or short == text}
     found = {value[:MOST_OF_FORM], *folded, *redacted}
-    found |= {visible(text) for text in (*folded, *redacted)}
+    found |= {visible(text)[:MOST_OF_FORM] for text in (*folded, *redacted)}
     return frozenset(text for text in found if len(text) >= LEAST_HIDDEN)
 
 
@@ -83,7 +85,19 @@ class Hiding:
         return end
 
 
+class _Everything(Hiding):
+    """What no text passes."""
+
+    def __bool__(self) -> bool:
+        return True
+
+    def each(self, texts: list[str]) -> list[str]:
+        return [UNREAD if " " in text else HIDDEN if text else "" for text in texts]
+
+
 NOTHING: Final = Hiding()
+EVERYTHING: Final = _Everything()
+"""Where it is not known which values are secret."""
 
 
 def _without(text: str, present: list[str]) -> str:

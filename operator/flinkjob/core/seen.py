@@ -5,8 +5,10 @@ Made by the observer (runtime), read by the decisions.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -215,6 +217,11 @@ class JobGraphRequest:
     url: str
     jar_id: str
     request: RunRequest
+
+    @property
+    def digest(self) -> str:
+        """Another one for every other request; the request itself is large and has secrets."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
 class JobGraphPhase(StrEnum):

@@ -121,6 +121,7 @@ class Observer:
 
     async def look(self, key: Key, job: FlinkJob | None) -> Observation:
         """What every decision starts from; a round begins with it."""
+        self._variables.begin(key)
         return observation_without(await self._look(key, job), self._variables.hiding(key))
 
     async def _look(self, key: Key, job: FlinkJob | None) -> Observation:

@@ -1,8 +1,8 @@
 """Calls that may take minutes, as tasks beside the workers: fetching and uploading a jar, and the run call.
 
 Started by the observer (artifacts) and the executor (runs). Invariants: a worker never waits for them longer than a moment;
-at most one of each for a key; the outcome is kept for the next observation and the key is enqueued; each ends at some time,
-and of those that are sent at the same time each namespace has its share.
+at most one of each for a key; the outcome is kept for the next observation and the key is enqueued, but not what was sent,
+with its secrets; each ends at some time, and of those that are sent at the same time each namespace has its share.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ class Tasks:
         self._builder = builder
         self._faults = faults
         self._fetches: Background[Key, ArtifactRequest, ArtifactSeen] = Background(lambda key, _: enqueue(key))
-        self._runs: Background[Key, RunJob, RunSeen] = Background(lambda key, _: enqueue(key))
-        self._job_graphs: Background[Key, JobGraphRequest, JobGraphSeen] = Background(lambda key, _: enqueue(key))
+        self._runs: Background[Key, tuple[str, int], RunSeen] = Background(lambda key, _: enqueue(key))
+        self._job_graphs: Background[Key, str, JobGraphSeen] = Background(lambda key, _: enqueue(key))
         self._disposals: Background[tuple[Key, str], tuple[str, ...], DisposalSeen] = Background()
 
     def usage(self) -> Usage:
@@ -210,10 +210,10 @@ class Tasks:
 
     async def job_graph(self, key: Key, request: JobGraphRequest) -> JobGraphSeen:
         """Whether the program compiles to a job graph; starts the compilation when nobody did."""
-        known = self._job_graphs.get(key)
-        if known is None or known.asked != request or _expired(known):
+        known, asked = self._job_graphs.get(key), request.digest
+        if known is None or known.asked != asked or _expired(known):
             title = f"job graph {key[0]}/{key[1]}"
-            known = self._job_graphs.start(key, request, self._compile(key, request), title=title)
+            known = self._job_graphs.start(key, asked, self._compile(key, request), title=title)
         return await known.wait(MOMENT) or JobGraphSeen(phase=JobGraphPhase.WORKING)
 
     async def _compile(self, key: Key, request: JobGraphRequest) -> JobGraphSeen:
@@ -281,12 +281,13 @@ class Tasks:
 
     def run(self, key: Key, action: RunJob) -> None:
         """Send the run call; its outcome is seen by `run_seen`."""
-        self._runs.start(key, action, self._send(key, action), title=f"run {action.request.job_id}")
+        asked = (action.request.job_id, action.attempt)
+        self._runs.start(key, asked, self._send(key, action), title=f"run {action.request.job_id}")
 
     def run_seen(self, key: Key, job_id: str, attempt: int) -> RunSeen:
         """What is known of the run call of this very job id and attempt."""
         run = self._runs.get(key)
-        if run is None or (run.asked.request.job_id, run.asked.attempt) != (job_id, attempt):
+        if run is None or run.asked != (job_id, attempt):
             return RunSeen()
         return run.outcome or RunSeen(phase=RunPhase.WORKING, queued=key in self._queued)
 
@@ -368,7 +369,7 @@ def _answers(fetch: Work[ArtifactRequest, ArtifactSeen], request: ArtifactReques
     return asked == request and fetch.age < FAILED_FOR
 
 
-def _expired(compiled: Work[JobGraphRequest, JobGraphSeen]) -> bool:
+def _expired(compiled: Work[str, JobGraphSeen]) -> bool:
     """A refusal is looked at again after a while, an unclear answer at once, a good one after a minute."""
     seen = compiled.outcome
     if seen is None or compiled.age is None:

@@ -4,7 +4,8 @@ Asked by the observer. Invariants: they are read only in the namespace of the Fl
 it says that it is meant for this; what a run is started with is at most ten seconds old, and newer than the last edit of its
 FlinkJob, unless the API server does not answer; only what is used is kept; the values of Secrets that were handed out are
 remembered as long as their FlinkJob is there, the present ones all, of older ones the newest, so that they can be taken out
-of what clusters say; nothing of it is logged.
+of what clusters say, and while they cannot be read for a run that is there, no words of its job are shown; nothing of it is
+logged.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from weakref import WeakValueDictionary
 from flinkjob.api.variables_spec import MOST_VARIABLE_BYTES, VariablesSource
 from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.facts import Variables
-from flinkjob.core.hiding import LEAST_HIDDEN, MOST_FORMS, NOTHING, Hiding, forms
+from flinkjob.core.hiding import EVERYTHING, LEAST_HIDDEN, MOST_FORMS, NOTHING, Hiding, forms
 from flinkjob.core.seen import VariablesSeen
 from flinkjob.core.variables import NAME
 from flinkjob.kube.errors import KubeUnavailable
@@ -28,15 +29,36 @@ from flinkjob.runtime.queue import Key
 FRESH_SECONDS = 10.0
 """For so long what was read is used without reading it again."""
 PAUSE_SECONDS = 60.0
-"""After a read that failed, where nothing is to be started."""
+"""After a read that failed, where nothing is to be started, unless the API server did not answer."""
 READ_SECONDS = 10.0
 """So long reading all of them may take, with the wait for their turn."""
 MOST_READ = 16
-"""Sets of names of one FlinkJob that are known to have been read."""
+"""Sets of names of one FlinkJob that are known to have been read, or not to be there."""
 MOST_SECRET_CHARACTERS = 16 * 1024
 """Of a FlinkJob's secret values together, in all forms of which they are looked for."""
 PARALLEL = 4
 """FlinkJobs whose variables are read at the same time."""
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why values cannot be had.
+
+    Attributes:
+        generation, at: for which and when it was tried.
+        passing: it was no answer.
+    """
+
+    problem: str
+    generation: int
+    at: float
+    passing: bool
+
+    def counts(self, fact: Variables, now: float) -> bool:
+        """Whether it was tried too short a time ago to try it again."""
+        if fact.fresh and self.generation != fact.generation:
+            return False
+        return now - self.at < (FRESH_SECONDS if fact.fresh or self.passing else PAUSE_SECONDS)
 
 
 @dataclass
@@ -47,7 +69,8 @@ class _Known:
         wanted: sources and names of what was read last.
         at: when.
         read: all sources and names that were read: what nothing is to be started with needs no more.
-        failed: what could not be read, of which generation and when, if that was later.
+        failed: what could not be read, if that was later.
+        unread: whether it is not known in this round what must not be shown.
         secret: the names of those that are of Secrets.
         forms: of all values of Secrets that were handed out, the newest last.
     """
@@ -56,8 +79,8 @@ class _Known:
     generation: int = -1
     at: float = 0.0
     read: set[object] = field(default_factory=set)
-    failed: tuple[object, int, float] | None = None
-    problem: str = ""
+    failed: dict[object, _Failure] = field(default_factory=dict)
+    unread: bool = False
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
     secret: frozenset[str] = frozenset()
     forms: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
@@ -91,7 +114,14 @@ class VariableSources:
     def hiding(self, key: Key) -> Hiding:
         """What takes the values of Secrets out of all that is said about a FlinkJob."""
         known = self._known.get(key)
-        return known.hiding if known is not None else NOTHING
+        if known is None:
+            return NOTHING
+        return EVERYTHING if known.unread else known.hiding
+
+    def begin(self, key: Key) -> None:
+        """A round begins, which asks again for what it must not show."""
+        if (known := self._known.get(key)) is not None:
+            known.unread = False
 
     def forget(self, key: Key) -> None:
         """The FlinkJob is gone."""
@@ -100,32 +130,47 @@ class VariableSources:
     async def values(self, key: Key, fact: Variables) -> VariablesSeen:
         """The values of the variables of a FlinkJob, or why they cannot be had."""
         known = self._known.setdefault(key, _Known())
-        if not fact.fresh and _wanted(fact) in known.read:
-            return VariablesSeen()
-        if self._has_failed(known, fact):
-            return VariablesSeen(problem=known.problem)
+        if not fact.fresh:
+            return await self._seen_once(key, known, fact)
+        failure = known.failed.get(_wanted(fact))
+        if failure is not None and failure.counts(fact, self._clock()):
+            return VariablesSeen(problem=failure.problem)
         if not self._is_fresh(known, fact):
-            if problem := await self._read(key, known, fact):
-                known.failed, known.problem = (_wanted(fact), fact.generation, self._clock()), problem
-                return VariablesSeen(problem=problem)
-            known.failed, known.generation = None, fact.generation
+            if failure := await self._read(key, known, fact):
+                return VariablesSeen(problem=failure.problem)
+            known.generation = fact.generation
         return VariablesSeen(values=known.values, secret=known.secret)
 
-    def _has_failed(self, known: _Known, fact: Variables) -> bool:
-        """Whether it was tried too short a time ago to try it again."""
-        if known.failed is None:
-            return False
-        wanted, generation, at = known.failed
-        same = wanted == _wanted(fact) and (generation == fact.generation or not fact.fresh)
-        return same and self._clock() - at < (FRESH_SECONDS if fact.fresh else PAUSE_SECONDS)
+    async def _seen_once(self, key: Key, known: _Known, fact: Variables) -> VariablesSeen:
+        """Have the values read, if they were not yet; until then nothing is shown."""
+        if _wanted(fact) in known.read:
+            return VariablesSeen()
+        failure = known.failed.get(_wanted(fact))
+        if failure is None or not failure.counts(fact, self._clock()):
+            failure = await self._read(key, known, fact)
+        if failure is None:
+            return VariablesSeen()
+        known.unread = True
+        return VariablesSeen(problem=failure.problem)
 
     def _is_fresh(self, known: _Known, fact: Variables) -> bool:
         """Whether what was read last needs no other read."""
         same = known.wanted == _wanted(fact) and known.generation == fact.generation
         return same and self._clock() - known.at < FRESH_SECONDS
 
-    async def _read(self, key: Key, known: _Known, fact: Variables) -> str:
-        """Read all of them anew; why that cannot be done, or ""."""
+    async def _read(self, key: Key, known: _Known, fact: Variables) -> _Failure | None:
+        """Read all of them anew; why that cannot be done."""
+        problem, passing = await self._try_to_read(key, known, fact)
+        known.failed.pop(_wanted(fact), None)
+        if not problem:
+            return None
+        if len(known.failed) >= MOST_READ:
+            known.failed.clear()
+        known.failed[_wanted(fact)] = _Failure(problem, fact.generation, self._clock(), passing)
+        return known.failed[_wanted(fact)]
+
+    async def _try_to_read(self, key: Key, known: _Known, fact: Variables) -> tuple[str, bool]:
+        """Why that cannot be done, or "", and whether nobody answered."""
         sent, values, secret = self._clock(), dict[str, str](), frozenset[str]()
         unchanged = known.wanted == _wanted(fact) and known.generation == fact.generation
         try:
@@ -138,20 +183,20 @@ class VariableSources:
             late = f"the API server has not given them within {READ_SECONDS:g} s"
             if unchanged:
                 known.at = sent
-                return ""
-            return error.message if isinstance(error, KubeUnavailable) else late
+                return "", False
+            return error.message if isinstance(error, KubeUnavailable) else late, True
         except FlinkJobError as error:
-            return error.message
+            return error.message, False
         hidden = {name: values[name] for name in sorted(secret) if values[name]}
         if problem := _problem(values, hidden):
-            return problem
+            return problem, False
         known.remember({value: self._forms_of(key[0], value) for value in hidden.values()})
         if fact.fresh:
             known.wanted, known.at, known.values, known.secret = _wanted(fact), sent, values, secret
         if len(known.read) >= MOST_READ:
             known.read.clear()
         known.read.add(_wanted(fact))
-        return ""
+        return "", False
 
     def _forms_of(self, namespace: str, value: str) -> frozenset[str]:
         """The same object for all FlinkJobs of a namespace that have this value."""

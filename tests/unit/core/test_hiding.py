@@ -7,7 +7,16 @@ import time
 import pytest
 
 from flinkjob.core.errors import Transient, one_line, redact_urls, with_steps
-from flinkjob.core.hiding import HIDDEN, LEAST_HIDDEN, MOST_FORMS, NOTHING, Hiding, forms
+from flinkjob.core.hiding import (
+    EVERYTHING,
+    HIDDEN,
+    LEAST_HIDDEN,
+    MOST_FORMS,
+    NOTHING,
+    UNREAD,
+    Hiding,
+    forms,
+)
 
 LINES = "first line\n  second   line\r\nabc\n"
 TABBED = "open\tsesame  now"
@@ -48,6 +57,13 @@ def test_what_was_cut_off_in_the_middle_of_a_secret_is_taken_out_too(cut: int) -
     assert shown == f"{before} {HIDDEN}…; correct spec.args, or not"
 
 
+@pytest.mark.threat("leaked-secrets")
+def test_of_a_long_secret_the_beginning_is_looked_for() -> None:
+    secret = "0123456 789" * 500
+    assert max(map(len, forms(secret + "\u202e" * 500))) <= 1024
+    assert hiding(secret)(one_line(f"no {secret}", 512)) == f"no {HIDDEN}…"
+
+
 def test_other_texts_stay_as_they_are() -> None:
     for text in ("", "nothing…", "… …", with_steps("y" * 600, "do it"), "cut off…" * 100):
         assert hiding("hunter2")(text) == text
@@ -70,3 +86,9 @@ def test_the_cost_of_a_text_is_bounded() -> None:
 def test_what_is_left_of_a_secret_in_an_address_that_was_cut_is_taken_out() -> None:
     shown = redact_urls("could not connect amqp://user:Passw0rd#xyz@host:5672/v")
     assert "Passw0rd" not in Hiding(forms("Passw0rd#xyz"))(shown)
+
+
+def test_where_it_is_not_known_what_is_secret_nothing_passes() -> None:
+    assert EVERYTHING
+    assert EVERYTHING.each(["hunter2", "no hunter2", ""]) == [HIDDEN, UNREAD, ""]
+    assert EVERYTHING("hunter2") == HIDDEN

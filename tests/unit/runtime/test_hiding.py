@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, get_type_hints
@@ -10,7 +11,7 @@ import pytest
 
 from flinkjob.core import facts, flinkmodel, jobgraph, seen
 from flinkjob.core.flinkmodel import JobException, JobOverview, TriggerResult, TriggerState
-from flinkjob.core.hiding import HIDDEN, NOTHING, Hiding
+from flinkjob.core.hiding import EVERYTHING, HIDDEN, MOST_FORMS, NOTHING, UNREAD, Hiding
 from flinkjob.core.jobfailures import JobFailures
 from flinkjob.core.model import Observation
 from flinkjob.core.seen import ArtifactPhase, ArtifactSeen, ClusterSeen, JobSeen, RunPhase, RunSeen, VariablesSeen
@@ -127,3 +128,32 @@ def test_an_answer_has_no_secret_in_its_words_and_is_right() -> None:
     ):
         assert answer_without(fact, answer, HIDING) == said
         assert answer_without(fact, answer, NOTHING) is answer
+
+
+@pytest.mark.threat("leaked-secrets")
+def test_while_secrets_cannot_be_read_nothing_is_shown_that_a_job_may_have_said() -> None:
+    job = JobSeen(overview=overview(), failures=JobFailures(newest=FAILED, times=()))
+    whole = Observation(now=datetime.now(UTC), cluster=HELD, target=HELD, job=job)
+    missing = VariablesSeen(problem="Secret shop/kafka does not exist")
+    fact = facts.Variables((), 1, None, False)
+    said = answered(whole, fact, missing, EVERYTHING)
+    assert said.need(fact) is missing
+    assert said.cluster == said.target == replace(HELD, error=UNREAD)
+    words = {"name": HIDDEN, "root_cause": UNREAD, "stacktrace_head": UNREAD, "task": UNREAD}
+    assert said.job.failures is not None
+    assert said.job.failures.newest == replace(FAILED, **words)
+    failed = TriggerResult(state=TriggerState.FAILED, failure="no flink")
+    assert answer_without(facts.Triggered("a", "b"), failed, EVERYTHING) == replace(failed, failure=UNREAD)
+    assert answer_without(facts.VertexNames("a"), {"1": "a -> b"}, EVERYTHING) == {"1": UNREAD}
+    jar = ArtifactSeen(phase=ArtifactPhase.FAILED, message="the server says 404")
+    assert answer_without(facts.Named("x"), jar, EVERYTHING) is jar, "it is of no job"
+
+
+@pytest.mark.threat("too-slow")
+def test_the_names_of_many_vertices_cost_little() -> None:
+    hiding = Hiding(f"a{number:03}…secret" + "x" * 500 for number in range(MOST_FORMS))
+    names = {str(number): "a " * 120 + "…" * 8 for number in range(2000)}
+    begun = time.thread_time()
+    shown = answer_without(facts.VertexNames("a"), names, hiding)
+    assert time.thread_time() - begun < 0.5
+    assert len(shown) == len(names)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import weakref
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -482,6 +484,43 @@ def test_a_program_is_compiled_once(desk: Desk) -> None:
     assert desk.flink.calls.count("plan") == 1
     assert _plan(desk, "b" * 32) is JobGraphPhase.COMPILED
     assert desk.flink.calls.count("plan") == 2
+
+
+@pytest.mark.threat("leaked-secrets")
+def test_what_was_sent_is_not_kept(desk: Desk) -> None:
+    class Sent(RunRequest):
+        """One whose end can be seen."""
+
+    sent = Sent(job_id="a" * 32, args=("--password", "hunter2"))
+    kept = weakref.ref(sent)
+
+    async def send(request: RunRequest) -> None:
+        desk.tasks.run(KEY, RunJob(url=URL, jar_id="j", attempt=0, request=request))
+        await desk.tasks.job_graph(KEY, JobGraphRequest(url=URL, jar_id="j", request=request))
+
+    desk.world.run(send(sent))
+    desk.world.pass_time(1)
+    del sent
+    desk.flink.sent.clear()
+    gc.collect()
+    assert kept() is None
+    assert desk.run_seen().phase is RunPhase.ACCEPTED
+
+
+def test_of_another_request_another_job_graph_is_wanted() -> None:
+    said = JobGraphRequest(url=URL, jar_id="j", request=REQUEST)
+    others = (
+        {"args": ("a",)},
+        {"flink_configuration": {"a": "b"}},
+        {"entry_class": "a.B"},
+        {"parallelism": 7},
+        {"savepoint_path": "file:/s"},
+        {"allow_non_restored_state": True},
+    )
+    digests = {replace(said, request=replace(REQUEST, **fields)).digest for fields in others}
+    digests |= {said.digest, replace(said, jar_id="k").digest, replace(said, url="http://other").digest}
+    assert len(digests) == len(others) + 3
+    assert replace(said, request=replace(REQUEST, flink_configuration={})).digest == said.digest
 
 
 @table(

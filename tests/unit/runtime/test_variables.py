@@ -11,10 +11,10 @@ import pytest
 
 from flinkjob.api.variables_spec import MOST_VARIABLE_BYTES, VariablesSource
 from flinkjob.core.facts import Variables
-from flinkjob.core.hiding import HIDDEN
+from flinkjob.core.hiding import HIDDEN, UNREAD
 from flinkjob.core.seen import VariablesSeen
 from flinkjob.kube.errors import KubeUnavailable
-from flinkjob.runtime.variables import FRESH_SECONDS, PARALLEL, PAUSE_SECONDS, VariableSources
+from flinkjob.runtime.variables import FRESH_SECONDS, MOST_SECRET_CHARACTERS, PARALLEL, PAUSE_SECONDS, VariableSources
 
 KEY = ("shop", "clicks")
 
@@ -124,12 +124,19 @@ async def test_without_an_answer_what_is_known_counts_unless_the_job_was_edited(
 
 
 async def test_where_nothing_is_started_it_is_read_once_and_rarely_tried_again(desk: Desk) -> None:
-    desk.down = True
-    for _ in range(5):
-        assert (await desk.seen(KAFKA, fresh=False)).problem == "no answer"
-    assert desk.reads == 1
-    desk.down = False
-    desk.now += PAUSE_SECONDS
+    for missing, pause, words in (
+        (False, FRESH_SECONDS, "no answer"),
+        (True, PAUSE_SECONDS, "Secret shop/kafka does not exist"),
+    ):
+        desk.reads, desk.down = 0, not missing
+        kept, desk.secret = desk.secret, None if missing else desk.secret
+        for generation in range(5):
+            assert (await desk.seen(KAFKA, fresh=False, generation=generation)).problem == words
+            desk.now += pause / 5 - 0.01
+        assert desk.reads == 1
+        desk.secret = kept
+        desk.now += 1
+    desk.reads, desk.down = 1, False
     for generation in range(5):
         assert await desk.seen(KAFKA, fresh=False, generation=generation) == VariablesSeen()
         desk.now += 10 * FRESH_SECONDS
@@ -138,6 +145,29 @@ async def test_where_nothing_is_started_it_is_read_once_and_rarely_tried_again(d
     await desk.seen(KAFKA, fresh=False, names=("password",))
     await desk.seen(KAFKA, fresh=False)
     assert desk.reads == 3
+
+
+@pytest.mark.threat("leaked-secrets")
+async def test_while_the_secrets_of_a_run_cannot_be_read_nothing_is_shown(desk: Desk) -> None:
+    desk.secret = None
+    for _ in range(3):
+        desk.sources.begin(KEY)
+        await desk.seen(KAFKA, names=("password",), fresh=False)
+        await desk.seen(SETTINGS, names=("topic",), fresh=False)
+        assert desk.shown("was hunter2") == UNREAD
+    desk.sources.begin(KEY)
+    await desk.seen(SETTINGS, names=("topic",), fresh=False)
+    assert desk.shown("was hunter2") == "was hunter2", "they are of no run any more"
+    desk.secret = {"password": b"hunter2"}
+    desk.now += PAUSE_SECONDS
+    await desk.seen(KAFKA, names=("password",), fresh=False)
+    assert desk.shown("was hunter2") == f"was {HIDDEN}"
+
+
+async def test_what_is_to_be_started_and_cannot_be_read_hides_nothing_that_is_there(desk: Desk) -> None:
+    desk.secret = None
+    assert (await desk.seen(KAFKA)).problem
+    assert desk.shown("it fails") == "it fails"
 
 
 async def test_what_could_not_be_read_is_not_asked_for_in_every_round(desk: Desk) -> None:
@@ -204,6 +234,7 @@ async def test_however_many_older_ones_there_are_the_present_ones_are_all_hidden
     [
         (b"abc", "password has no line of 4 characters, so that it could not be kept out of messages"),
         (b"a\nb\nc\nd", "password has no line of 4 characters"),
+        (b"0123456" * 2400, f"the secret values that are used have more than {MOST_SECRET_CHARACTERS} characters"),
         (b"line\n" * 200, "the secret values that are used have more than 128 lines"),
         (b"1234 \n" * 160_000, f"the values that are used have more than {MOST_VARIABLE_BYTES} bytes"),
     ],

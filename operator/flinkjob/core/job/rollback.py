@@ -15,7 +15,7 @@ from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Rollback, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.facts import Checkpoints, CheckpointSettings, Revision
-from flinkjob.core.job import scripts, variables
+from flinkjob.core.job import scripts
 from flinkjob.core.job.draft import Draft, Halt, Step
 
 
@@ -30,7 +30,6 @@ def effective(draft: Draft) -> None:
     old = draft.need(Revision(taken_back.revision or ""))
     if old is None:
         return
-    variables.known(draft, old)
     draft.use(scripts.with_run_fields_of(draft.spec, old))
 
 

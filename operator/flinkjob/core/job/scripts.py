@@ -50,7 +50,6 @@ def resolve(draft: Draft) -> None:
     if spec is None:
         return
     if draft.job.meta.deletion_time is not None:
-        variables.known(draft, spec)
         return
     if wanted:
         seen = draft.need(ConfigMapTexts(wanted, draft.job.meta.generation or 0))
@@ -58,7 +57,6 @@ def resolve(draft: Draft) -> None:
         draft.lacks = wrong and f"spec.{_program(spec)}: {wrong}"
         if whole is not None and not wrong:
             draft.use(whole)
-    variables.known(draft, draft.spec or spec)
     if not draft.lacks and draft.spec is not None and _replaces_run(draft, draft.spec):
         draft.lacks = variables.problem(draft, draft.spec)
         draft.lacks_because = Reason.VariableNotFound if draft.lacks else None
@@ -86,7 +84,6 @@ def _go_on_by_revision(draft: Draft, spec: FlinkJobSpec) -> None:
     if run is None or old is None:
         draft.spec, draft.digest = None, ""
         return
-    variables.known(draft, old)
     draft.use(_without_new_wishes(with_run_fields_of(spec, old), run), digest)
 
 

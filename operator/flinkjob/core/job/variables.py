@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.variables_spec import MOST_VARIABLE_BYTES
-from flinkjob.core.facts import Variables
+from flinkjob.core.facts import Revision, Variables
 from flinkjob.core.job.draft import Draft
 from flinkjob.core.program import script_parts
 from flinkjob.core.seen import VariablesSeen
@@ -24,9 +24,19 @@ def has_variables(spec: FlinkJobSpec) -> bool:
     return bool(spec.variables or spec.variables_from)
 
 
-def known(draft: Draft, spec: FlinkJobSpec) -> None:
-    """Have its values read once, if there are any: no round must show those of its Secrets."""
-    _seen(draft, spec, fresh=False)
+def known_of_run(draft: Draft) -> None:
+    """Have the values read once that the run was started with: no round must show those of its Secrets.
+
+    They are those of the revision of the run wherever another spec is decided by.
+    """
+    run, spec = draft.run, draft.spec
+    if run is None:
+        return
+    if spec is None or draft.digest != run.run_digest:
+        kept = draft.need(Revision(run.revision)) if run.revision is not None else None
+        spec = kept or spec
+    if spec is not None:
+        _seen(draft, spec, fresh=False)
 
 
 def problem(draft: Draft, spec: FlinkJobSpec) -> str:

@@ -9,16 +9,18 @@ import pytest
 
 from flinkjob.api.codec import dump_status
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
-from flinkjob.api.flinkjob_status import FlinkJobStatus, Plan
+from flinkjob.api.flinkjob_status import FlinkJobStatus, Plan, Rollback
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import SubmitRejection
-from flinkjob.core.facts import Variables
+from flinkjob.core.facts import Variables, Where
+from flinkjob.core.flinkmodel import TriggerResult, TriggerState
 from flinkjob.core.job.decide import digest_of_spec
 from flinkjob.core.model import JobDecision
-from flinkjob.core.seen import RunPhase, RunSeen, VariablesSeen
+from flinkjob.core.seen import RunPhase, RunSeen, TextsSeen, VariablesSeen
 from tests.support import inputs
 from tests.support.inputs import absent, acts, conditions, decide, job, plan_of, present, run, seen
+from tests.support.tables import table
 from tests.unit.core.test_program import spec as parsed
 
 SECRET = "canary-value-19ce"
@@ -192,11 +194,77 @@ def test_an_adopted_job_without_a_parallelism_needs_no_values() -> None:
     assert (acts(decision), conditions(decision)) == ([], "Ready, healthy")
 
 
-def test_a_secret_that_was_missing_during_a_retry_does_not_hold_it_for_ever() -> None:
+@pytest.mark.parametrize("reason", [Reason.VariableNotFound, Reason.ScriptNotFound])
+def test_what_was_missing_during_a_retry_does_not_hold_it_for_ever(reason: Reason) -> None:
     begun = decide(job(NAMED, held=False), seen(variables=VALUES)).status
     assert begun.submission is not None
     refused = RunSeen(phase=RunPhase.REJECTED, rejection=SubmitRejection.MAIN_THREW, message="Kafka is down")
-    status = replace(begun, plan=Plan(step="Hold", reason=Reason.VariableNotFound, message="missing", since=inputs.NOW))
+    status = replace(begun, plan=Plan(step="Hold", reason=reason, message="missing", since=inputs.NOW))
     decision = decide(job(NAMED, status), seen(absent(), run=refused, variables=VALUES))
     assert plan_of(decision) != ("Hold", Reason.SubmitRejected)
     assert [call for call in decision.actions if isinstance(call, RunJob)] or decision.requeue_after is not None
+
+
+OTHER = NAMED | {"args": ["$(token)"], "variables": {}, "variablesFrom": [{"secretRef": {"name": "other"}}]}
+UNREADABLE = NAMED | {"parallelism": "many"}
+TAKEN_BACK = {"rollback": Rollback(run_digest=digest_of_spec(spec_of(OTHER), None), revision="kept", from_submission=2)}
+IN_DELETION = inputs.deleted()
+SCRIPT: dict[str, Any] = {name: OTHER[name] for name in ("cluster", "variablesFrom")}
+SCRIPT |= {"sql": {"configMapKeyRef": {"name": "scripts", "key": "a"}}}
+
+
+@pytest.mark.threat("leaked-secrets")
+@table(
+    ("wanted", "status", "meta"),
+    "the spec that runs",
+    (NAMED, {}, {}),
+    "another spec, which is to run instead",
+    (OTHER, {}, {}),
+    "without variables",
+    ({name: NAMED[name] for name in ("cluster", "jar")}, {}, {}),
+    "a spec that cannot be read",
+    (UNREADABLE, {}, {}),
+    "and is deleted",
+    (UNREADABLE, {"current_revision": "kept"}, IN_DELETION),
+    "another one is deleted",
+    (OTHER, {}, IN_DELETION),
+    "one that was taken back",
+    (OTHER, TAKEN_BACK, {}),
+    "one whose script is missing",
+    (SCRIPT, {}, {}),
+    "while it is stopped",
+    (OTHER, {"operation": inputs.operation()}, {}),
+)
+def test_before_anything_is_asked_about_a_run_its_own_secrets_are_known(
+    wanted: dict[str, Any], status: dict[str, Any], meta: dict[str, Any]
+) -> None:
+    asked: list[Any] = []
+    going_on = TriggerResult(state=TriggerState.IN_PROGRESS)
+    revisions = {"kept": spec_of(NAMED)}
+    there = seen(present(), variables=VALUES, texts=TextsSeen(problem="-"), revisions=revisions, trigger=going_on)
+    decide(job(wanted, replace(running(NAMED), **status), **meta), there, asked)
+    first = next(index for index, fact in enumerate(asked) if isinstance(fact, Variables) and not fact.fresh)
+    assert (asked[first].sources, asked[first].names) == (spec_of(NAMED).variables_from, ("password",))
+    assert not [fact for fact in asked[:first] if fact.where in (Where.RUN, Where.TARGET)]
+
+
+def test_without_a_run_no_secrets_are_asked_for_before_it_is_started() -> None:
+    asked: list[Any] = []
+    decide(job(NAMED, held=False), seen(variables=VALUES), asked)
+    assert {fact.fresh for fact in asked if isinstance(fact, Variables)} == {True}
+
+
+def test_the_secrets_of_a_run_without_a_revision_are_those_of_the_spec() -> None:
+    asked: list[Any] = []
+    decide(job(NAMED, FlinkJobStatus(submission=run(revision=None))), seen(present(), variables=VALUES), asked)
+    assert [fact.names for fact in asked if isinstance(fact, Variables) and not fact.fresh] == [("password",)]
+
+
+def test_of_a_spec_that_was_taken_back_no_values_are_read() -> None:
+    asked: list[Any] = []
+    status = replace(running(NAMED), **TAKEN_BACK)
+    there = seen(present(), variables=MISSING, revisions={"kept": spec_of(NAMED)})
+    decision = decide(job(OTHER, status), there, asked)
+    assert acts(decision) == []
+    assert plan_of(decision)[1] == Reason.RolledBack
+    assert {fact.names for fact in asked if isinstance(fact, Variables)} == {("password",)}
