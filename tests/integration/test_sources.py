@@ -195,8 +195,8 @@ def test_variables_of_a_script_are_not_in_its_jar(place: Lab) -> None:
     place.apply(manifest)
     place.running("sql-variables", 1)
     place.edit(manifest, sql={"script": f"{SCRIPT} AND x < $(most)"})
-    told = place.stalled("sql-variables", "PreflightFailed")
-    assert "statement 3 (line 4): no variable is named most" in condition(told, "Stalled")["message"]
+    told = place.stalled("sql-variables", "VariableNotFound")
+    assert "spec.sql: no variable is named most;" in condition(told, "Stalled")["message"]
     place.edit(manifest, sql={"script": f"{SCRIPT} AND `$(password)` = 1"})
     place.wait("sql-variables", lambda job: "******" in condition(job, "Stalled")["message"], "Flink's words")
     jars = [path.read_bytes() for path in (place.operator.directory / "cache").glob("*.jar")]
