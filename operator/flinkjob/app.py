@@ -62,9 +62,11 @@ from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.sending import before_sending
 from flinkjob.runtime.services import Services, own_search_list
 from flinkjob.runtime.slots import Slots
+from flinkjob.runtime.sourceaccess import SourceAccesses
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.runtime.tasks import Tasks
 from flinkjob.runtime.ticks import Ticks
+from flinkjob.runtime.variables import VariableSources
 from flinkjob.settings import Settings
 from flinkjob.snapshots.listing import SnapshotLister
 
@@ -179,6 +181,8 @@ class App:
         stack.push_async_callback(clusters.close)
         faults = Faults(settings.fault_kill_at, require=require)
         downloads = Slots(settings.max_downloads, share=-(-settings.max_downloads // 2))
+        grants = StoreGrants.of(settings.store_grants)
+        accesses = StoreAccesses(reader=kube, grants=grants, hosts=hosts)
         store = ArtifactStore(
             settings.cache_dir,
             artifact_http,
@@ -187,10 +191,13 @@ class App:
             timeout_seconds=settings.artifact_timeout_seconds,
             max_cache_bytes=settings.max_cache_mb * MIB,
             check_url=hosts.check_url,
+            credentials=SourceAccesses(reader=kube, stores=accesses, plain=settings.credentials_over_http),
             turn=downloads.hold,
+            maven_repository=settings.maven_repository,
         )
         builder = JarBuilder(store, Runners(settings.runner_dir), turn=Slots(1).hold)
         identity = settings.identity
+        variables = VariableSources(kube)
         tasks = Tasks(
             identity=identity,
             clusters=clusters,
@@ -198,10 +205,9 @@ class App:
             faults=faults,
             enqueue=self._enqueue,
             most=settings.max_long_calls,
+            hiding=variables.hiding,
         )
         stack.push_async_callback(tasks.close)
-        grants = StoreGrants.of(settings.store_grants)
-        accesses = StoreAccesses(reader=kube, grants=grants, hosts=hosts)
         copy_tasks = CopyTasks(
             identity=identity,
             stores=accesses,
@@ -230,6 +236,7 @@ class App:
             services=Services(kube, search=own_search_list()),
             copies=copies,
             config_maps=config_maps,
+            variables=variables,
         )
         executor = Executor(
             identity=identity,

@@ -21,6 +21,7 @@ from flinkjob.core.identity import UNNAMED
 PROGRAM = "flinkjob-operator"
 ENV_PREFIX = "FLINKJOB_"
 USAGE_ERROR = 2
+_REPOSITORY = re.compile(r"https?://[^/@\s?#]+(/[^@\s?#]*)?")
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
 
 
@@ -50,6 +51,12 @@ def _absolute(value: Path) -> Path:
 
 def _host_patterns(value: tuple[str, ...]) -> tuple[str, ...]:
     HostRules.of(value)
+    return value
+
+
+def _repository(value: str | None) -> str | None:
+    if value is not None and not _REPOSITORY.fullmatch(value):
+        raise ValueError("not an http or https address without user information, query and fragment")
     return value
 
 
@@ -94,6 +101,11 @@ class Settings(BaseSettings):
     artifact_dirs: Annotated[tuple[AbsolutePath, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="directories below which file: jars may be read, separated by commas; none: no file: jars"
     )
+    maven_repository: Annotated[str | None, AfterValidator(_repository)] = Field(
+        None,
+        description="address of the Maven repository that maven:GROUP:ARTIFACT:VERSION is fetched from; none: such jars are "
+        "refused",
+    )
     runner_dir: AbsolutePath = Field(
         Path("/opt/flinkjob/runner"),
         description="where the runners of SQL and Python jobs are, which the image has there",
@@ -122,8 +134,8 @@ class Settings(BaseSettings):
     )
     credentials_over_http: bool = Field(
         False,
-        description="whether credentials of a cluster (authSecretRef) may be sent over http, where everybody on the way can "
-        "read them; false: over https only",
+        description="whether credentials of clusters and artifact servers (authSecretRef) may be sent over http, where "
+        "everybody on the way can read them; false: over https only",
     )
     store_grants: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_grants)] = Field(
         (),

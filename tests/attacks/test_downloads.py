@@ -16,7 +16,7 @@ from flinkjob.artifacts.errors import ArtifactUnavailable
 from flinkjob.artifacts.fetch import ArtifactStore
 from flinkjob.runtime.slots import Slots
 from tests.attacks.hostile import Endless, hostile
-from tests.unit.artifacts.jarserver import JarServer, jar, jar_server
+from tests.unit.artifacts.jarserver import JarServer, Keys, jar, jar_server
 
 MIB = 1024 * 1024
 LIMIT, SHARE = 8, 4
@@ -41,6 +41,7 @@ async def store_in(
             timeout_seconds=600,
             max_cache_bytes=max_cache_bytes,
             check_url=lambda _: None,
+            credentials=Keys(),
             turn=Slots(LIMIT, share=SHARE).hold,
         )
 

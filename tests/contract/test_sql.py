@@ -35,9 +35,13 @@ async def uploaded(target: Target, *script: str) -> str:
     return await target.client.upload_jar(jar, "script.jar")
 
 
-def request(configuration: Mapping[str, str], job_id: str | None = None) -> RunRequest:
+def request(configuration: Mapping[str, str], job_id: str | None = None, args: tuple[str, ...] = ()) -> RunRequest:
     return RunRequest(
-        job_id=job_id or new_id(), entry_class=SQL_ENTRY_CLASS, flink_configuration=configuration, parallelism=1
+        job_id=job_id or new_id(),
+        entry_class=SQL_ENTRY_CLASS,
+        args=args,
+        flink_configuration=configuration,
+        parallelism=1,
     )
 
 
@@ -165,3 +169,33 @@ async def test_a_refused_script_leaves_no_job(target: Target) -> None:
 async def test_the_piece_of_the_script_is_named(target: Target) -> None:
     with pytest.raises(SubmitRejected, match=r"statement 1 \(line 2 of initFrom\[0\]\)"):
         await plan(target, "\nCREATE TABL x", INSERT)
+
+
+VARIABLES = ("--variables", "--value", "rows=5", "--value", "quoted=a; b's", "--secret", "password=canary_sql_77f0")
+FOLDED = (*VARIABLES, "--secret", "folded=canary_sql_a   b\n  canary_sql_c")
+LARGE = (*VARIABLES, "--value", f"large={'x' * 150_000}")
+
+
+async def with_variables(target: Target, text: str, args: tuple[str, ...] = VARIABLES) -> Plan:
+    """The plan of the tables and this statement with variables."""
+    return await target.client.plan_jar(await uploaded(target, f"{TABLES}{text}"), request({}, args=args), timeout=60)
+
+
+@pytest.mark.threat("leaked-secrets")
+async def test_variables_are_put_into_statements_that_were_split(target: Target) -> None:
+    insert = "INSERT INTO nothing SELECT id, n FROM numbers WHERE n < $(rows)"
+    assert sinks(await with_variables(target, f"{insert} AND '$$(rows)' = '$(rows); INSERT INTO nothing2'")) == 1
+    unwritable = "CREATE TABLE t (a INT) WITH ('connector' = 'print', 'x' = '$(password)'); INSERT INTO t SELECT 1"
+    for text, args, words in (
+        ("INSERT INTO nothing SELECT $(none), n FROM numbers", VARIABLES, "no variable is named none"),
+        ("INSERT INTO $(password) SELECT 1", VARIABLES, "******"),
+        (unwritable, VARIABLES, "x"),
+        ("INSERT INTO `$(folded)` SELECT 1", FOLDED, "******"),
+        (f"{insert} AND '$(large)' <> '$(large)'", LARGE, "the script has more than 262144 characters"),
+        (insert, (), "statement 5"),
+    ):
+        with pytest.raises(SubmitRejected) as refused:
+            await with_variables(target, text, args)
+        assert refused.value.kind is SubmitRejection.SCRIPT
+        assert words in refused.value.message
+        assert "canary_sql" not in refused.value.message

@@ -26,6 +26,7 @@ from flinkjob.snapshots.listing import SnapshotLister
 from flinkjob.snapshots.stores import StoreAddress, store_host
 from tests.fuzz.driver import affordable, fuzz, require_shown, run_watched
 from tests.fuzz.values import one_of_these, spoiled
+from tests.unit.artifacts.jarserver import Keys
 
 MIB = 1024 * 1024
 NAMES = (
@@ -176,6 +177,7 @@ async def _places(text: str, directory: Path) -> None:
         timeout_seconds=60,
         max_cache_bytes=MIB,
         check_url=HostRules().check_url,
+        credentials=Keys(),
         turn=Slots(1).hold,
     )
     for ask in (

@@ -146,6 +146,8 @@ def test_every_example_is_tried() -> None:
         f"flinkjob-{name}"
         for name in [*JOBS, *PYTHON, "suspended", "from-savepoint", "from-location", "synced", "from-copy"]
     }
+    elsewhere = ("private-jar", "jar-from-s3", "jar-configmap", "maven", "variables")  # in test_sources.py
+    tried |= {f"flinkjob-{name}" for name in elsewhere}
     named = ("trigger", "checkpoint", "stop", "cancel", "target", "existing", "synced")
     tried |= {f"flinksavepoint-{name}" for name in named}
     assert tried == {path.stem for path in EXAMPLES.glob("*.yaml")}

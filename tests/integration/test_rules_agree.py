@@ -10,7 +10,14 @@ import pytest
 import yaml
 
 from flinkjob.api.codec import parse_job, parse_savepoint
-from flinkjob.api.flinkjob_spec import DUPLICATE_KEYS, PYTHON_RESERVED_KEYS, RESERVED_KEYS, SQL_RESERVED_KEYS, SQL_UIDS
+from flinkjob.api.reserved_keys import (
+    DUPLICATE_KEYS,
+    FIXED_KEYS,
+    PYTHON_RESERVED_KEYS,
+    RESERVED_KEYS,
+    SQL_RESERVED_KEYS,
+    SQL_UIDS,
+)
 
 pytestmark = pytest.mark.kube
 
@@ -83,8 +90,74 @@ ADDRESSES = (
     ("y.jar", "must be an address such as https://repo.example.com/job.jar"),
     ("", "must be an address such as https://repo.example.com/job.jar"),
     ("https://repo.example.com/a.jar\n", "must be an address such as https://repo.example.com/job.jar"),
-    ("s3://bucket/a.jar", "must be an address such as https://repo.example.com/job.jar"),
+    ("s3://bucket/dir/a.jar", None),
+    ("gs://bucket/a.jar", None),
+    ("az://container/a.jar", None),
+    ("maven:org.apache.flink:flink-connector-kafka:4.0.1-2.0", None),
+    ("maven:org.apache:a:1.0:all", None),
+    ("maven:org.apache:a", "must be an address such as https://repo.example.com/job.jar"),
+    ("maven:org/apache:a:1.0", "must be an address such as https://repo.example.com/job.jar"),
+    ("maven:org.apache:a:..", "must be an address such as https://repo.example.com/job.jar"),
+    ("s3://bucket", "must be an address such as https://repo.example.com/job.jar, s3://bucket/job.jar"),
+    ("s3://key:secret@bucket/a.jar", "must not contain a user name or password"),
+    ("hdfs://host/a.jar", "must be an address such as https://repo.example.com/job.jar"),
 )
+
+
+SOURCES = (
+    ({"jar": {"uri": "file:///jars/a.jar", "authSecretRef": {"name": "a"}}}, "spec.jar.authSecretRef: only with"),
+    ({"jar": {"uri": "http://repo/a.jar", "authSecretRef": {"name": "a"}}}, None),
+    ({"jar": {"uri": "http://repo/a.jar", "store": {"region": "a"}}}, "spec.jar.store: only with"),
+    ({"jar": {"uri": "s3://repo/a.jar", "authSecretRef": {"name": "a"}}}, "spec.jar.authSecretRef: only with"),
+    ({"jar": {"uri": "az://repo/a.jar", "store": {"credentialsSecretRef": {"name": "a"}}}}, None),
+    (
+        {"dependencies": {"jars": [{"uri": "file:///jars/a.jar", "authSecretRef": {"name": "a"}}]}},
+        "spec.dependencies.jars.authSecretRef: only with",
+    ),
+    ({"jar": {"configMapKeyRef": {"name": "a", "key": "a.jar"}}}, None),
+    ({"variables": {"a": "b"}, "variablesFrom": [{"secretRef": {"name": "a"}, "prefix": "x."}]}, None),
+    ({"variablesFrom": [{"optional": True}]}, "spec.variablesFrom: exactly one of configMapRef and secretRef"),
+    (
+        {"variablesFrom": [{"secretRef": {"name": "a"}, "configMapRef": {"name": "a"}}]},
+        "spec.variablesFrom: exactly one of configMapRef and secretRef",
+    ),
+    ({"variables": {f"v{number}": "x" * 8000 for number in range(8)}}, None),
+    ({"variables": {f"v{number}": "é" * 4096 for number in range(8)}}, "spec.variables: at most 65536 bytes together"),
+    *(
+        ({"flinkConfiguration": {key: "s3://$(bucket)/a"}}, f"spec.flinkConfiguration: {key} cannot have a variable")
+        for key in FIXED_KEYS
+    ),
+    ({"flinkConfiguration": {FIXED_KEYS[0]: "s3://a/b", "rest.port": "$(port)"}}, None),
+    ({"jar": {}}, "spec.jar: exactly one of uri, configMapKeyRef and id"),
+    ({"jar": {"id": "1b2c_a.jar"}}, None),
+    ({"jar": {"id": "../a.jar"}}, "spec.jar.id"),
+    ({"jar": {"id": "a.jar", "sha256": "a" * 64}}, "spec.jar: not both id and sha256"),
+    (
+        {"jar": {"id": "a.jar"}, "dependencies": {"jars": [{"uri": "file:///a.jar"}]}},
+        "spec.dependencies: not with jar.id",
+    ),
+    (
+        {"jar": {"uri": "file:///a.jar", "configMapKeyRef": {"name": "a", "key": "b"}}},
+        "spec.jar: exactly one of uri, configMapKeyRef and id",
+    ),
+    (
+        {"jar": {"configMapKeyRef": {"name": "a", "key": "a.jar"}, "authSecretRef": {"name": "a"}}},
+        "spec.jar.authSecretRef: only with",
+    ),
+    (
+        {"jar": ABSENT, "sql": {"script": "INSERT", "authSecretRef": {"name": "a"}}},
+        "spec.sql.authSecretRef: only with",
+    ),
+)
+
+
+@pytest.mark.parametrize(("spec", "said"), SOURCES)
+def test_a_refused_source_says_why(server: ApiServer, spec: dict[str, Any], said: str | None) -> None:
+    manifest = job(spec)
+    manifest["spec"] = {name: value for name, value in manifest["spec"].items() if value is not ABSENT}
+    told, error = server.refusal("flinkjobs", manifest), parse_job(manifest).spec_error
+    assert (told is None, error is None) == (said is None, said is None)
+    assert said is None or (said in str(told) and said in str(error))
 
 
 @pytest.mark.parametrize(("uri", "said"), ADDRESSES)

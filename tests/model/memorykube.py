@@ -43,6 +43,7 @@ class MemoryKube:
         self.status_writes = 0
         self.refused: set[str] = set()
         self.refusals = 0
+        self.secrets: dict[str, Object] = {}
 
     # what people do
 
@@ -193,7 +194,7 @@ class MemoryKube:
         return False
 
     async def read_secret(self, namespace: str, name: str) -> Object | None:
-        return None
+        return self.secrets.get(name)
 
     async def read_configmap(self, namespace: str, name: str) -> Object | None:
         return None

@@ -44,6 +44,7 @@ from flinkjob.runtime.slots import Slots
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.runtime.tasks import Tasks
 from flinkjob.runtime.ticks import Ticks
+from flinkjob.runtime.variables import VariableSources
 from tests.flinksim import FlinkSim, SimSettings, SimTransport, make_jar
 from tests.model.memorykube import MemoryKube, Object
 from tests.model.virtualtime import LoopClock, VirtualLoop, virtual_time
@@ -108,7 +109,7 @@ class Jars:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    async def get(self, namespace: str, uri: str, sha256: str | None = None) -> Artifact:
+    async def get(self, namespace: str, uri: str, sha256: str | None = None, *, access: object = None) -> Artifact:
         import hashlib
 
         variant = uri.rsplit("/", 1)[-1].removesuffix(".jar")
@@ -200,6 +201,7 @@ class OperatorInstance:
             services=Services(kube),
             copies=CopySearches(identity=IDENTITY, stores=stores, enqueue=self._enqueue),
             config_maps=ConfigMaps(kube, self.cache.jobs, self._enqueue),
+            variables=VariableSources(kube),
             now=plant.clock.date,
         )
         self._executor = executor = Executor(

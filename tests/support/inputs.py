@@ -45,6 +45,7 @@ from flinkjob.core.facts import (
     Triggered,
     UnknownJobs,
     UnlistedJob,
+    Variables,
     VertexNames,
 )
 from flinkjob.core.flinkmodel import (
@@ -80,6 +81,7 @@ from flinkjob.core.seen import (
     MarkedJob,
     Presence,
     TextsSeen,
+    VariablesSeen,
 )
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
@@ -323,6 +325,7 @@ class World(Observation):
     copy: CopyFound | None = None
     texts: TextsSeen = field(default_factory=TextsSeen)
     in_use: frozenset[str] = frozenset()
+    variables: VariablesSeen = field(default_factory=VariablesSeen)
 
     def answering(self, fact: Fact[Any]) -> World:
         """With the answer to a question; a directory that is not listed cannot be read."""
@@ -364,6 +367,7 @@ _ANSWERED_BY: Mapping[type[Fact[Any]], str] = {
     Triggered: "trigger",
     UnknownJobs: "unknown_jobs",
     UnlistedJob: "unlisted_job",
+    Variables: "variables",
     VertexNames: "vertex_names",
 }
 

@@ -110,6 +110,8 @@ CALLED_BY_LIBRARIES = {
     "get_extra_info": "httpcore2",
     "start_tls": "httpcore2",
     "collect": "prometheus_client",
+    "do_GET": "http.server",
+    "log_message": "http.server",
     "ignore_aliases": "yaml",
     "build": "kopf",
     "on_job": "kopf",

@@ -132,15 +132,27 @@ _CLUSTER: Final = _Address(
     "must be an address such as http://flink-jobmanager:8081, without a query",
 )
 _ARTIFACT: Final = _Address(
+    re.compile(
+        rf"https?://{_HOST}/[^\s#]*|file:///[^\s?#]+|(s3|gs|az)://[a-z0-9$][a-zA-Z0-9._-]{{1,254}}/[^\s?#]+|"
+        r"maven:[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]*){2,3}"
+    ),
+    "must be an address such as https://repo.example.com/job.jar, s3://bucket/job.jar, file:///jars/job.jar or "
+    "maven:group:artifact:version",
+)
+
+_OPEN: Final = _Address(
     re.compile(rf"https?://{_HOST}/[^\s#]*|file:///[^\s?#]+"),
-    "must be an address such as https://repo.example.com/job.jar or file:///jars/job.jar",
+    "must be an address such as https://repo.example.com/job.zip or file:///files/job.zip",
 )
 
 ClusterUrl = Annotated[str, Field(max_length=512, json_schema_extra=_CLUSTER.rules()), _checked(_CLUSTER.check)]
 """Where a JobManager's REST API answers, without user information, query or fragment."""
 
 ArtifactUri = Annotated[str, Field(max_length=2048, json_schema_extra=_ARTIFACT.rules()), _checked(_ARTIFACT.check)]
-"""Where a jar is stored; `https`, `http` or `file`, without user information."""
+"""Where a jar is stored; `https`, `http`, `s3`, `gs`, `az`, `maven` or `file`, without user information."""
+
+OpenUri = Annotated[str, Field(max_length=2048, json_schema_extra=_OPEN.rules()), _checked(_OPEN.check)]
+"""Where something is stored that needs no credentials; `https`, `http` or `file`, without user information."""
 
 JobId = Annotated[str, Field(min_length=32, max_length=32, pattern=r"^[0-9a-f]{32}$")]
 """A Flink job id: 32 hexadecimal digits."""

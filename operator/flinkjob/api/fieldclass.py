@@ -100,7 +100,7 @@ def _collect(model: BaseModel, wanted: FieldClass, inherited: FieldClass | None)
             if nested or (own is wanted and field.get_default(call_default_factory=True) is None):
                 found[field.alias or name] = nested
         elif own is wanted and _is_said(field, value):
-            found[field.alias or name] = _plain(value)
+            found[field.alias or name] = _plain(value, wanted)
     return dict(sorted(found.items()))
 
 
@@ -108,20 +108,21 @@ def _is_said(field: FieldInfo, value: Any) -> bool:
     return field.is_required() or value != field.get_default(call_default_factory=True)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, wanted: FieldClass) -> Any:
+    """A value as JSON has it; of a model in a list the fields of another class are left out."""
     match value:
         case Mapping():
-            return {str(key): _plain(item) for key, item in sorted(value.items())}
+            return {str(key): _plain(item, wanted) for key, item in sorted(value.items())}
         case BaseModel():
             fields = type(value).model_fields.items()
             said = {
                 field.alias or name: getattr(value, name)
                 for name, field in fields
-                if _is_said(field, getattr(value, name))
+                if _is_said(field, getattr(value, name)) and field_class(field) in (None, wanted)
             }
-            return _plain(said)
+            return _plain(said, wanted)
         case tuple() | list():
-            return [_plain(item) for item in value]
+            return [_plain(item, wanted) for item in value]
         case StrEnum():
             return value.value
         case _:

@@ -10,7 +10,6 @@ from typing import Annotated, Final
 from pydantic import Field
 from pydantic.alias_generators import to_snake
 
-from flinkjob.api import flink_options
 from flinkjob.api.cluster_spec import ClusterSpec
 from flinkjob.api.common import Duration, Location, TimeZone
 from flinkjob.api.enums import (
@@ -28,48 +27,16 @@ from flinkjob.api.model import Rule, SpecModel, one_of
 from flinkjob.api.policies_spec import DeletionSpec, RestartSpec, RestoreSpec, UpgradeSpec
 from flinkjob.api.program_spec import DependenciesSpec, JarSpec, SqlSpec
 from flinkjob.api.python_spec import PythonSpec
+from flinkjob.api.reserved_keys import (
+    DUPLICATE_KEYS,
+    FIXED_KEYS,
+    PYTHON_RESERVED_KEYS,
+    RESERVED_KEYS,
+    SQL_RESERVED_KEYS,
+    SQL_UIDS,
+)
 from flinkjob.api.sync import JobSyncToSpec
-
-RESERVED_KEYS: Final[Mapping[str, str]] = {
-    "execution.savepoint.path": "use spec.initialState",
-    "execution.state-recovery.path": "use spec.initialState",
-    "execution.state-recovery.ignore-unclaimed-state": "use spec.restore.allowNonRestoredState",
-    "execution.savepoint.ignore-unclaimed-state": "use spec.restore.allowNonRestoredState",
-    "execution.state-recovery.claim-mode": "use spec.restore.claimMode",
-    "execution.savepoint-restore-mode": "use spec.restore.claimMode",
-    "$internal.pipeline.job-id": "the operator chooses the job id",
-    "parallelism.default": "use spec.parallelism",
-    **dict.fromkeys(flink_options.SAVEPOINT_DIRECTORY, "use spec.savepoints.directory"),
-}
-"""Keys of flinkConfiguration that would undermine the operator or that its own calls override, and what to do instead."""
-
-SQL_RESERVED_KEYS: Final[Mapping[str, str]] = {
-    "table.dml-sync": "a script is submitted, and not waited for",
-    "pipeline.jars": "use spec.dependencies.jars",
-}
-"""Further keys that a SQL job must not have, and what to do instead."""
-PYTHON_RESERVED_KEYS: Final[Mapping[str, str]] = {
-    flink_options.PYTHON_FILES: "use spec.python.files",
-    flink_options.PYTHON_REQUIREMENTS: "use spec.python.requirements",
-    flink_options.PYTHON_ARCHIVES: "use spec.python.archives",
-    **dict.fromkeys(flink_options.PYTHON_EXECUTABLE, "use spec.python.executable"),
-    "pipeline.jars": "use spec.dependencies.jars",
-}
-"""Further keys that a Python job must not have, and what to do instead."""
-SQL_UIDS: Final = "table.exec.uid.generation"
-"""With the value ALWAYS no savepoint can be restored, not even by the same script."""
-
-DUPLICATE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
-    "jobName": (flink_options.JOB_NAME,),
-    "runtimeMode": (flink_options.RUNTIME_MODE,),
-    "checkpoint.interval": (flink_options.CHECKPOINT_INTERVAL,),
-    "checkpoint.mode": (flink_options.CHECKPOINT_MODE,),
-    "checkpoint.directory": flink_options.CHECKPOINT_DIRECTORY,
-    "checkpoint.retention": (flink_options.CHECKPOINT_RETENTION,),
-}
-"""Fields that are sent under these keys: when the field is set, the key must not be. `checkpoint.retention`
-always is, by its default."""
-
+from flinkjob.api.variables_spec import VariablesSource
 
 MOST_BYTES: Final = 64 * 1024
 """Of all args together, and of all of flinkConfiguration: every FlinkJob is in the operator's memory."""
@@ -103,6 +70,15 @@ def _duplicate_rule(field: str, key: str) -> Rule:
         f"!({present} && has(self.flinkConfiguration) && '{key}' in self.flinkConfiguration)",
         f"spec.flinkConfiguration: {key} and spec.{field} set the same; keep spec.{field}",
         lambda spec: key not in spec.flink_configuration or attribute(spec) is None,
+    )
+
+
+def _fixed_rule(key: str) -> Rule:
+    return Rule(
+        f"!has(self.flinkConfiguration) || !('{key}' in self.flinkConfiguration) || "
+        f"!self.flinkConfiguration['{key}'].contains('$(')",
+        f"spec.flinkConfiguration: {key} cannot have a variable, since the operator reads its value",
+        lambda spec: "$(" not in spec.flink_configuration.get(key, ""),
     )
 
 
@@ -232,9 +208,20 @@ class FlinkJobSpec(SpecModel):
             lambda spec: _bytes(*spec.flink_configuration, *spec.flink_configuration.values()) <= MOST_BYTES,
         ),
         Rule(
+            "!has(self.variables) || self.variables.map(key, size(bytes(key)) + size(bytes(self.variables[key]))).sum() "
+            f"<= {MOST_BYTES}",
+            f"spec.variables: at most {MOST_BYTES} bytes together, names and values",
+            lambda spec: _bytes(*spec.variables, *spec.variables.values()) <= MOST_BYTES,
+        ),
+        Rule(
             one_of("jar", "sql", "python"),
             "spec.jar, spec.sql, spec.python: exactly one of them",
             lambda spec: [spec.jar, spec.sql, spec.python].count(None) == 2,
+        ),
+        Rule(
+            "!has(self.jar) || !has(self.jar.id) || !has(self.dependencies)",
+            "spec.dependencies: not with jar.id, since a jar on the cluster stays as it is",
+            lambda spec: spec.jar is None or spec.jar.id_ is None or spec.dependencies is None,
         ),
         Rule(
             "!has(self.sql) || !has(self.args) || size(self.args) == 0",
@@ -250,6 +237,7 @@ class FlinkJobSpec(SpecModel):
         *(_reserved_for_rule("sql", "SQL", key, instead) for key, instead in SQL_RESERVED_KEYS.items()),
         *(_reserved_for_rule("python", "Python", key, instead) for key, instead in PYTHON_RESERVED_KEYS.items()),
         *(_reserved_rule(key, instead) for key, instead in RESERVED_KEYS.items()),
+        *(_fixed_rule(key) for key in FIXED_KEYS),
         *(_duplicate_rule(field, key) for field, keys in DUPLICATE_KEYS.items() for key in keys),
     )
 
@@ -295,6 +283,27 @@ class FlinkJobSpec(SpecModel):
         ),
         FieldClass.RUN,
     ]
+    variables: Annotated[
+        Mapping[str, Annotated[str, Field(max_length=8192)]],
+        Field(
+            max_length=256,
+            default_factory=dict,
+            description="Values for $(NAME) in args, flinkConfiguration and a SQL script; $$(NAME) stays as $(NAME). Where "
+            "there are variables, a name that is not known is refused.",
+        ),
+        FieldClass.RUN,
+    ]
+    variables_from: Annotated[
+        tuple[VariablesSource, ...],
+        Field(
+            max_length=16,
+            description="ConfigMaps and Secrets of the same namespace with more variables. A later one is stronger than an "
+            "earlier one, and variables is stronger than all of them. A changed value counts when the job is started the "
+            "next time.",
+            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+        ),
+        FieldClass.RUN,
+    ] = ()
     job_name: Annotated[
         Annotated[str, Field(min_length=1, max_length=256)] | None,
         Field(description="`pipeline.name`, what Flink shows. Defaults to metadata.name. A name set by main() wins."),

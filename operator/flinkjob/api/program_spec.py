@@ -7,6 +7,7 @@ from pydantic import Field
 from flinkjob.api.common import ArtifactUri, Sha256
 from flinkjob.api.model import Rule, SpecModel, one_of
 from flinkjob.api.references import NamedKey
+from flinkjob.api.source_spec import SourceSpec, access_rules
 
 MOST_SCRIPT_BYTES: Final = 128 * 1024
 """Of all texts of a script together: every FlinkJob is in the operator's memory, and each revision keeps them."""
@@ -14,16 +15,44 @@ MOST_SCRIPT_BYTES: Final = 128 * 1024
 ScriptText = Annotated[str, Field(min_length=1, max_length=MOST_SCRIPT_BYTES)]
 
 
-class JarSpec(SpecModel):
+class JarSpec(SourceSpec):
     """The jar that is run."""
 
-    uri: Annotated[
-        ArtifactUri,
-        Field(
-            description="Where the jar is fetched from: https, http, or file (below the directories that the "
-            "operator allows)."
+    RULES = (
+        Rule(
+            one_of("uri", "configMapKeyRef", "id"),
+            "spec.jar: exactly one of uri, configMapKeyRef and id",
+            lambda jar: [jar.uri, jar.config_map_key_ref, jar.id_].count(None) == 2,
         ),
-    ]
+        Rule(
+            "!has(self.id) || !has(self.sha256)",
+            "spec.jar: not both id and sha256, since Flink does not say what a jar contains",
+            lambda jar: jar.id_ is None or jar.sha256 is None,
+        ),
+        *access_rules("spec.jar"),
+    )
+
+    uri: Annotated[
+        ArtifactUri | None,
+        Field(
+            description="Where the jar is fetched from: https, http, s3, gs, az, file (below the directories that the "
+            "operator allows), or maven:GROUP:ARTIFACT:VERSION[:CLASSIFIER], from the repository that the operator is given."
+        ),
+    ] = None
+    config_map_key_ref: Annotated[
+        NamedKey | None,
+        Field(
+            description="The jar is in binaryData of a ConfigMap of the same namespace, which holds at most 1 MiB. Without "
+            "sha256 a change of it is a change of the spec, and is seen as for sql.configMapKeyRef."
+        ),
+    ] = None
+    id_: Annotated[
+        Annotated[str, Field(min_length=5, max_length=512, pattern=r"^[^/\\\s?#%]+\.jar$")] | None,
+        Field(
+            description="The id of a jar that somebody has uploaded to the cluster, as `GET /jars` lists it. The operator "
+            "neither uploads nor deletes it; when it is gone, nothing can be started until another one is named."
+        ),
+    ] = None
     sha256: Annotated[
         Sha256 | None,
         Field(description="The jar's SHA-256 in lower-case hexadecimal; a jar with another content is refused."),
@@ -55,7 +84,7 @@ def _script_bytes(sql: "SqlSpec") -> int:
     return sum(len(text.encode()) for text in (sql.script, *(init.script for init in sql.init_from)) if text)
 
 
-class SqlSpec(SpecModel):
+class SqlSpec(SourceSpec):
     """A SQL script that is run as one job."""
 
     RULES = (
@@ -76,6 +105,7 @@ class SqlSpec(SpecModel):
             f"spec.sql: at most {MOST_SCRIPT_BYTES} bytes together",
             lambda sql: _script_bytes(sql) <= MOST_SCRIPT_BYTES,
         ),
+        *access_rules("spec.sql"),
     )
 
     script: Annotated[
@@ -104,8 +134,10 @@ class SqlSpec(SpecModel):
     ] = ()
 
 
-class DependencyJar(SpecModel):
+class DependencyJar(SourceSpec):
     """A jar that a job needs besides its own classes."""
+
+    RULES = access_rules("spec.dependencies.jars")
 
     uri: Annotated[ArtifactUri, Field(description="Where the jar is fetched from. As for jar.uri.")]
     sha256: Annotated[

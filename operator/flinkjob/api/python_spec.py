@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from flinkjob.api.common import ArtifactUri, ObjectName, Sha256
+from flinkjob.api.common import ObjectName, OpenUri, Sha256
 from flinkjob.api.model import Rule, SpecModel, one_of
 from flinkjob.api.program_spec import MOST_SCRIPT_BYTES
 from flinkjob.api.references import NamedKey
@@ -74,10 +74,11 @@ class PythonFile(SpecModel):
         ),
     ] = None
     uri: Annotated[
-        ArtifactUri | None,
+        OpenUri | None,
         Field(
-            description="Where it is fetched from. As for jar.uri. What is in a file whose name ends with .zip or .whl is "
-            "put beside the other files. TaskManagers import from a zip archive: modules of machine code do not belong here."
+            description="Where it is fetched from, without credentials: http, https or file. What is in a file whose name "
+            "ends with .zip or .whl is put beside the other files. TaskManagers import from a zip archive: modules of "
+            "machine code do not belong here."
         ),
     ] = None
     sha256: Annotated[Sha256 | None, Field(description="The SHA-256 of what uri gives.")] = None
@@ -95,14 +96,14 @@ class PythonRequirements(SpecModel):
     config_map_key_ref: Annotated[
         NamedKey | None, Field(description="They are in a ConfigMap of the same namespace, as the files may be.")
     ] = None
-    uri: Annotated[ArtifactUri | None, Field(description="Where they are fetched from. As for jar.uri.")] = None
+    uri: Annotated[OpenUri | None, Field(description="Where they are fetched from, as files are.")] = None
     sha256: Annotated[Sha256 | None, Field(description="The SHA-256 of what uri gives.")] = None
 
 
 class PythonArchive(SpecModel):
     """A zip archive, unpacked for functions on the TaskManagers."""
 
-    uri: Annotated[ArtifactUri, Field(description="Where it is fetched from. As for jar.uri.")]
+    uri: Annotated[OpenUri, Field(description="Where it is fetched from, as files are.")]
     sha256: Annotated[Sha256, Field(description="The archive's SHA-256 in lower-case hexadecimal.")]
     name: Annotated[
         Annotated[str, Field(min_length=1, max_length=64, pattern=rf"^{_NAME}$")],

@@ -26,6 +26,11 @@ class Reason(StrEnum):
         return member if isinstance(member, Reason) else default
 
     # the program
+    VariableNotFound = (
+        "VariableNotFound",
+        "A name in `spec.args` or `spec.flinkConfiguration` has no value, or a ConfigMap or Secret of `spec.variablesFrom` cannot "
+        "be read. What runs goes on; nothing is started until it is there.",
+    )
     ScriptNotFound = (
         "ScriptNotFound",
         "A ConfigMap or key that `spec.sql` or `spec.python` names does not exist, has no text or cannot be read. A job that runs goes on, and is started again after a failure, with the texts that it has; create the ConfigMap, or correct the reference.",

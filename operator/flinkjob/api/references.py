@@ -14,6 +14,12 @@ class NamedSecret(SpecModel):
     name: Annotated[ObjectName, Field(description="Its name.")]
 
 
+class NamedConfigMap(SpecModel):
+    """A ConfigMap of the same namespace."""
+
+    name: Annotated[ObjectName, Field(description="Its name.")]
+
+
 class NamedKey(SpecModel):
     """One key of a Secret or ConfigMap of the same namespace."""
 
@@ -44,7 +50,7 @@ class StoreKeyRef(KeyRef):
     RULES = (
         Rule(
             one_of("secretKeyRef", "configMapKeyRef"),
-            "spec.syncTo.ca, also of savepoints.syncTo and initialState.copies: exactly one of secretKeyRef and "
+            "spec.syncTo.ca, also of savepoints.syncTo, initialState.copies and store: exactly one of secretKeyRef and "
             "configMapKeyRef",
             lambda ref: (ref.secret_key_ref is None) != (ref.config_map_key_ref is None),
         ),

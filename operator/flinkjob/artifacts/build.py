@@ -113,9 +113,10 @@ class JarBuilder:
             Invalid: there is no runner.
         """
         if not recipe.is_built:
-            artifact = await self._store.get(namespace, recipe.jars[0].uri, recorded)
+            only = recipe.jars[0]
+            artifact = await self._store.get(namespace, only.uri, recorded, access=only.access)
             return Built(artifact=artifact, digest=artifact.digest)
-        jars = [await self._store.get(namespace, jar.uri, jar.sha256) for jar in recipe.jars]
+        jars = [await self._store.get(namespace, jar.uri, jar.sha256, access=jar.access) for jar in recipe.jars]
         digests = [jar.digest for jar in jars]
         runner = self._runner(recipe, recorded)
         digest = recipe.digest(digests, runner)
@@ -134,7 +135,7 @@ class JarBuilder:
             notes.append(await _make(order | {"target": str(target)}, size))
 
         async with self._turn(namespace):
-            artifact = await self._store.put(namespace, size, write)
+            artifact = await self._store.put(namespace, size, write, private=recipe.private)
         log.info("made jar %s, sha256 %s", digest, artifact.digest)
         self._made[digest] = artifact.digest, notes[0]
         if len(self._made) > MOST_KNOWN:
@@ -181,7 +182,7 @@ class JarBuilder:
             await asyncio.to_thread(target.write_bytes, content)
 
         async with self._turn(namespace):
-            return await self._store.put(namespace, len(content), write)
+            return await self._store.put(namespace, len(content), write, private=True)
 
     async def _fetched(self, namespace: str, part: ScriptPart, *, script: bool) -> Artifact:
         assert part.uri is not None
@@ -195,7 +196,7 @@ class JarBuilder:
             return part.text
         assert part.uri is not None
         try:
-            script = await self._store.get(namespace, part.uri, part.sha256, script=True)
+            script = await self._store.get(namespace, part.uri, part.sha256, access=part.access, script=True)
             return await asyncio.to_thread(script.path.read_text, "utf-8")
         except (ArtifactInvalid, ArtifactUnavailable) as error:
             raise type(error)(error.reason, f"sql: {error.message.removeprefix('jar: ')}") from error

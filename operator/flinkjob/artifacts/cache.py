@@ -1,7 +1,10 @@
-"""The content-addressed directory of artifacts: `<directory>/<sha256>.jar`, and the files that are on their way into it.
+"""The content-addressed directory of artifacts: `<directory>/<name>.jar`, and the files that are on their way into it.
+
+The name is the SHA-256; of what not everybody may fetch it has that of the namespace behind it.
 
 Used by `fetch.ArtifactStore` and its sources. Invariants: a file under its final name is complete and has that digest
-(it was written elsewhere, checked and renamed); a file that is in use is never removed; all files together, those that are
+(it was written elsewhere, checked and renamed); who knows a digest has no right to what another namespace fetched with its
+credentials; a file that is in use is never removed; all files together, those that are
 being written included, never take more than `max_bytes`: room is taken before it is written to; what one namespace writes
 and uses is at most half of that, unless it is one file.
 All but making the cache and taking room take microseconds on a local disk; room is taken in a thread.
@@ -10,6 +13,7 @@ All but making the cache and taking room take microseconds on a local disk; room
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import tempfile
@@ -21,7 +25,7 @@ from pathlib import Path
 
 from flinkjob.artifacts.errors import ArtifactUnavailable
 
-_NAME = re.compile(r"^[0-9a-f]{64}\.jar$")
+_NAME = re.compile(r"^[0-9a-f]{64}(-[0-9a-f]{16})?\.jar$")
 PARTIAL_SUFFIX = ".partial"
 MIB = 1024 * 1024
 
@@ -34,6 +38,11 @@ class Fetched:
     path: Path
     version: object
     """Given to the source next time, to see whether the content is still the same; None: that cannot be known."""
+
+
+def names_of(digest: str, namespace: str) -> tuple[str, str]:
+    """Under which names a namespace may find a file with this digest (64 hex digits): everybody's, and its own."""
+    return digest, f"{digest}-{hashlib.sha256(namespace.encode()).hexdigest()[:16]}"
 
 
 class Partial:
@@ -78,13 +87,13 @@ class ArtifactCache:
             self._sizes[path.stem] = info.st_size
         self._make_room(0)
 
-    def path(self, digest: str) -> Path:
-        """Where the artifact of this digest (64 hex digits) is or would be."""
-        return self._directory / f"{digest}.jar"
+    def path(self, name: str) -> Path:
+        """Where the artifact of this name is or would be."""
+        return self._directory / f"{name}.jar"
 
-    def acquire(self, digest: str, namespace: str) -> Path | None:
+    def acquire(self, name: str, namespace: str) -> Path | None:
         """The artifact, marked as used now and kept until `release`; None (and nothing kept) when it is not here."""
-        path = self.path(digest)
+        path = self.path(name)
         with self._lock:
             self._end_uses()
             try:
@@ -92,12 +101,12 @@ class ArtifactCache:
                 size = path.stat().st_size
             except FileNotFoundError:
                 return None
-            self._use(digest, size, namespace)
+            self._use(name, size, namespace)
         return path
 
-    def release(self, digest: str, namespace: str) -> None:
+    def release(self, name: str, namespace: str) -> None:
         """Ends one `acquire` or `commit`. It only notes that: the garbage collector may call it in the middle of anything."""
-        self._released.append((digest, namespace))
+        self._released.append((name, namespace))
 
     @contextlib.contextmanager
     def partial(self, namespace: str) -> Iterator[Partial]:
@@ -112,14 +121,19 @@ class ArtifactCache:
             with self._lock:
                 self._give_back(partial)
 
-    def commit(self, partial: Partial, digest: str) -> Path:
-        """Renames a complete file to its digest and keeps it until `release`; the caller has computed the digest."""
-        path = self.path(digest)
+    def commit(self, partial: Partial, digest: str, *, private: bool = False) -> Path:
+        """Renames a complete file to its digest and keeps it until `release`; the caller has computed the digest.
+
+        Args:
+            private: only the namespace that wrote it may have it.
+        """
+        name = names_of(digest, partial.namespace)[private]
+        path = self.path(name)
         with self._lock:
             size = partial.path.stat().st_size
             partial.path.replace(path)
             self._give_back(partial)
-            self._use(digest, size, partial.namespace)
+            self._use(name, size, partial.namespace)
         return path
 
     def take(self, partial: Partial, size: int) -> None:
@@ -143,32 +157,32 @@ class ArtifactCache:
     def _make_room(self, size: int) -> None:
         """Remove what has not been used for longest, until so many bytes more fit."""
         total = sum(self._sizes.values()) + self._writing.total() + size
-        for digest in [digest for digest in self._sizes if digest not in self._users]:
+        for name in [name for name in self._sizes if name not in self._users]:
             if total <= self._max_bytes:
                 return
-            self.path(digest).unlink(missing_ok=True)
-            total -= self._sizes.pop(digest)
+            self.path(name).unlink(missing_ok=True)
+            total -= self._sizes.pop(name)
 
     def _held(self, namespace: str | None = None) -> int:
         """Bytes that cannot be had now: of one namespace, or of all."""
-        used = (digest for digest, users in self._users.items() if namespace is None or namespace in users)
+        used = (name for name, users in self._users.items() if namespace is None or namespace in users)
         writing = self._writing.total() if namespace is None else self._writing[namespace]
-        return writing + sum(self._sizes[digest] for digest in used)
+        return writing + sum(self._sizes[name] for name in used)
 
-    def _use(self, digest: str, size: int, namespace: str) -> None:
-        self._sizes[digest] = size
-        self._sizes.move_to_end(digest)
-        self._users.setdefault(digest, Counter())[namespace] += 1
+    def _use(self, name: str, size: int, namespace: str) -> None:
+        self._sizes[name] = size
+        self._sizes.move_to_end(name)
+        self._users.setdefault(name, Counter())[namespace] += 1
 
     def _end_uses(self) -> None:
         while self._released:
-            digest, namespace = self._released.popleft()
-            users = self._users[digest]
+            name, namespace = self._released.popleft()
+            users = self._users[name]
             users[namespace] -= 1
             if not users[namespace]:
                 del users[namespace]
             if not users:
-                del self._users[digest]
+                del self._users[name]
 
     def _give_back(self, partial: Partial) -> None:
         self._writing[partial.namespace] -= partial.room

@@ -1,14 +1,17 @@
 """Downloads over http and https.
 
-Used by `fetch.ArtifactStore` alone. Every host, of redirects too, passes `check_url` before it is connected to;
-credentials in a URL are sent to that URL only. Nothing but a complete, checked zip archive gets into the cache.
+Used by `fetch.ArtifactStore` alone. Every host, of redirects too, passes `check_url` before it is connected to; credentials
+are sent to the host of the URL only, and to none after a redirect to another one. Nothing but a complete, checked zip archive
+gets into the cache.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
@@ -20,7 +23,12 @@ from flinkjob.artifacts.jarfile import DigestingWriter, Sort, check_size
 from flinkjob.core.errors import Invalid
 from flinkjob.net.foreign import ACCEPT_IDENTITY, Refused, raw_chunks
 
+log = logging.getLogger(__name__)
+
 REDIRECTS = 5
+MOST_PARTS = 100
+"""So often a download that was cut off is gone on with, as long as each part brings something."""
+PARTIAL = 206
 CHUNK_BYTES = 256 * 1024
 """So much of each download is in memory, twice."""
 CONNECT_SECONDS = 10.0
@@ -30,9 +38,11 @@ LEAST_BYTES = 256 * 1024
 """So does one that sends less than this in such a time: a download that drips has a slot that others wait for."""
 NOT_MODIFIED = 304
 _TRY_AGAIN = frozenset({408, 425, 429})
+_DENIED = frozenset({401, 403})
 _DIGITS = 20
 """Of a length; with more it is too large however it goes on."""
-_REASONS = {401: "unauthorized", 403: "forbidden", 404: "not-found", 410: "not-found"}
+FORBIDDEN = "forbidden"
+_REASONS = {401: "unauthorized", 403: FORBIDDEN, 404: "not-found", 410: "not-found"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +83,27 @@ class HttpSource:
         self._timeout_seconds = timeout_seconds
         self._check_url = check_url
 
-    async def fetch(self, url: str, version: object, namespace: str) -> Fetched | None:
+    async def fetch(
+        self, url: str, version: object, namespace: str, credentials: Mapping[str, str] | None = None
+    ) -> Fetched | None:
         """Downloads; None when the server says that it is still `version`.
 
         Args:
             namespace: whose share of the cache it takes.
+            credentials: headers for this host alone; what it gives is for this namespace alone.
 
         Raises:
             ArtifactUnavailable: time-out, too slow, cut off, 408, 425, 429, 5xx, no connection, no room on the disk.
             ArtifactInvalid: any other answer, a refused host, too large, not a zip archive.
+
+        With credentials 401 and 403 are `ArtifactUnavailable`: they may be put right where they are.
         """
         name = shown(url)
         begun = time.monotonic()
         try:
             validators = version if isinstance(version, Validators) else None
             async with asyncio.timeout(self._timeout_seconds):
-                return await self._follow(url, validators, namespace)
+                return await self._follow(url, validators, namespace, credentials)
         except (TimeoutError, httpx.TimeoutException) as error:
             over = time.monotonic() - begun >= self._timeout_seconds
             said = f"not complete within {self._timeout_seconds:g} s" if over else _slow(error)
@@ -102,24 +117,23 @@ class HttpSource:
         except OSError as error:
             raise ArtifactUnavailable("disk", f"jar: {name} cannot be stored: {error.strerror}") from error
 
-    async def _follow(self, url: str, validators: Validators | None, namespace: str) -> Fetched | None:
-        first = url
+    async def _follow(
+        self, url: str, validators: Validators | None, namespace: str, credentials: Mapping[str, str] | None
+    ) -> Fetched | None:
+        first, private, sent = url, credentials is not None, dict(credentials or {})
         for _ in range(REDIRECTS + 1):
             self._check(url, first)
-            request = self._http.build_request(
-                "GET",
-                url,
-                headers={**ACCEPT_IDENTITY, **(validators.headers() if validators else {})},
-                timeout=httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS),
-            )
-            async with asyncio.timeout(SILENCE_SECONDS):  # the head as a whole, however it drips
-                response = await self._http.send(request, stream=True, follow_redirects=False)
+            response = await _ask(self._http, url, {**(validators.headers() if validators else {}), **sent})
             try:
                 if response.status_code == NOT_MODIFIED and validators:
                     return None
                 if not response.has_redirect_location:
-                    return await self._store(response, shown(first), shown(url), namespace)
+                    _check_answer(response, shown(first), shown(url), authorized=private)
+                    async with aclosing(_Rest(self._http, url, sent)) as rest:
+                        return await self._store(response, shown(first), namespace, rest, private=private)
                 url = urljoin(url, response.headers["Location"])
+                if _origin(url) != _origin(first):
+                    sent = {}  # for good: the other host must not choose what is asked for with them
             finally:
                 await response.aclose()
         raise ArtifactInvalid("redirects", f"jar: {shown(first)} redirects more than {REDIRECTS} times")
@@ -136,30 +150,84 @@ class HttpSource:
         except Invalid as error:
             raise ArtifactInvalid("not-allowed", f"{via}: {error.message}") from error
 
-    async def _store(self, response: httpx.Response, name: str, final: str, namespace: str) -> Fetched:
-        _check_answer(response, final if final == name else f"{final} (redirected from {name})")
+    async def _store(
+        self, response: httpx.Response, name: str, namespace: str, rest: _Rest, *, private: bool
+    ) -> Fetched:
         announced = _announced(response.headers.get("Content-Length", ""))
         check_size(announced, max_bytes=self._sort.max_bytes, name=name)
         with self._cache.partial(namespace) as target:
             await asyncio.to_thread(target.need, announced)
-            digest = await self._write(response, target, name)
+            digest = await self._write(response, target, name, rest)
             await asyncio.to_thread(self._sort.check, target.path, name)
-            path = self._cache.commit(target, digest)
+            path = self._cache.commit(target, digest, private=private)
         return Fetched(digest=digest, path=path, version=Validators.of(response))
 
-    async def _write(self, response: httpx.Response, target: Partial, name: str) -> str:
-        pace = _Pace(name)
+    async def _write(self, response: httpx.Response, target: Partial, name: str, rest: _Rest) -> str:
+        pace, part, begun = _Pace(name), response, -1
         with target.path.open("wb") as file:
             writer = DigestingWriter(file, max_bytes=self._sort.max_bytes, name=name, need=target.need)
-            chunks = bytearray()
-            async for chunk in raw_chunks(response):
-                pace.note(len(chunk))
-                chunks += chunk
-                if len(chunks) >= CHUNK_BYTES:
-                    await asyncio.to_thread(writer.write, bytes(chunks))
-                    chunks.clear()
-            await asyncio.to_thread(writer.write, bytes(chunks))
-        return writer.digest
+            while True:
+                try:
+                    await _write_part(part, writer, pace)
+                    return writer.digest
+                except httpx.TransportError as error:
+                    log.info("%s was cut off after %d bytes: %s", name, writer.size, type(error).__name__)
+                    following = await rest.after(writer.size, response) if writer.size > begun else None
+                    if following is None:
+                        raise
+                    part, begun = following, writer.size
+
+
+class _Rest:
+    """What is missing of an answer that was cut off: from the same place, and of the same version."""
+
+    def __init__(self, http: httpx.AsyncClient, url: str, headers: Mapping[str, str]) -> None:
+        self._http = http
+        self._url = url
+        self._headers = headers
+        self._part: httpx.Response | None = None
+        self._parts = 0
+
+    async def after(self, size: int, response: httpx.Response) -> httpx.Response | None:
+        """The rest after so many bytes; None where the server does not give exactly that."""
+        etag, total = response.headers.get("ETag", ""), _announced(response.headers.get("Content-Length", ""))
+        if not etag or etag.startswith("W/") or not 0 < size < total or self._parts == MOST_PARTS:
+            return None
+        await self.aclose()
+        self._parts += 1
+        wanted = {**self._headers, "Range": f"bytes={size}-", "If-Range": etag}
+        self._part = part = await _ask(self._http, self._url, wanted)
+        given = part.headers.get("Content-Range", "")
+        return part if part.status_code == PARTIAL and given == f"bytes {size}-{total - 1}/{total}" else None
+
+    async def aclose(self) -> None:
+        """Close the last one."""
+        if self._part is not None:
+            await self._part.aclose()
+
+
+async def _ask(http: httpx.AsyncClient, url: str, headers: Mapping[str, str]) -> httpx.Response:
+    """The head of an answer; whoever asks closes it."""
+    timeout = httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
+    request = http.build_request("GET", url, headers={**ACCEPT_IDENTITY, **headers}, timeout=timeout)
+    async with asyncio.timeout(SILENCE_SECONDS):  # the head as a whole, however it drips
+        return await http.send(request, stream=True, follow_redirects=False)
+
+
+async def _write_part(response: httpx.Response, writer: DigestingWriter, pace: _Pace) -> None:
+    """Write what an answer brings, also what came before it was cut off."""
+    chunks = bytearray()
+    try:
+        async for chunk in raw_chunks(response):
+            pace.note(len(chunk))
+            chunks += chunk
+            if len(chunks) >= CHUNK_BYTES:
+                await asyncio.to_thread(writer.write, bytes(chunks))
+                chunks.clear()
+    except httpx.TransportError:
+        await asyncio.to_thread(writer.write, bytes(chunks))
+        raise
+    await asyncio.to_thread(writer.write, bytes(chunks))
 
 
 class _Pace:
@@ -184,13 +252,20 @@ class _Pace:
             self._since, self._size = now, 0
 
 
-def _check_answer(response: httpx.Response, name: str) -> None:
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme.lower(), (parts.hostname or "").lower(), parts.port
+
+
+def _check_answer(response: httpx.Response, name: str, final: str, *, authorized: bool) -> None:
     status = response.status_code
     if status == 200:
         return
-    message = f"jar: {status} from {name}"
+    message = f"jar: {status} from {final if final == name else f'{final} (redirected from {name})'}"
     if status in _TRY_AGAIN or status >= 500:
         raise ArtifactUnavailable("server-error", message)
+    if authorized and status in _DENIED:
+        raise ArtifactUnavailable(_REASONS[status], message)
     raise ArtifactInvalid(_REASONS.get(status, "refused"), message)
 
 

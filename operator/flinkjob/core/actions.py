@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from flinkjob.api.program_spec import SqlSpec
+from flinkjob.api.program_spec import JarSpec, SqlSpec
 from flinkjob.api.python_spec import PythonSpec
 from flinkjob.api.sync import SyncToSpec
 from flinkjob.core.flinkmodel import RunRequest, SavepointFormat, TriggeredCheckpoint
@@ -32,6 +32,7 @@ class RecordRevision:
     Attributes:
         sql: the script with its texts, where the object only says where they are.
         python: likewise the program with its files.
+        jar: the jar with its SHA-256, where the object only says which ConfigMap it is in.
     """
 
     name: str
@@ -39,6 +40,7 @@ class RecordRevision:
     keep: int
     sql: SqlSpec | None = None
     python: PythonSpec | None = None
+    jar: JarSpec | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from flinkjob.api.cluster_spec import ClusterSpec
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.initialstate import CopySpec
+from flinkjob.api.variables_spec import VariablesSource
 from flinkjob.core.flinkmodel import (
     CheckpointConfig,
     CheckpointDetails,
@@ -38,6 +39,7 @@ from flinkjob.core.seen import (
     MarkedJob,
     TextPlace,
     TextsSeen,
+    VariablesSeen,
 )
 
 A = TypeVar("A")
@@ -187,6 +189,23 @@ class Revision(Fact[FlinkJobSpec | None]):
 
     where: ClassVar[Where] = Where.ELSEWHERE
     name: str
+
+
+@dataclass(frozen=True)
+class Variables(Fact[VariablesSeen]):
+    """The values in ConfigMaps and Secrets.
+
+    Attributes:
+        names: those that are asked for; None: all.
+        fresh: whether something is started with them: then those of another generation of the object are read anew. Else
+            it is enough that they were read once, so that they can be hidden, and there are none in the answer.
+    """
+
+    where: ClassVar[Where] = Where.ELSEWHERE
+    sources: tuple[VariablesSource, ...]
+    generation: int
+    names: tuple[str, ...] | None
+    fresh: bool
 
 
 @dataclass(frozen=True)

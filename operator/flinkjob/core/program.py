@@ -16,7 +16,11 @@ from urllib.parse import urlsplit
 
 from flinkjob.api import flink_options
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.program_spec import JarSpec
 from flinkjob.api.python_spec import PythonFile, PythonSpec
+from flinkjob.api.references import NamedKey
+from flinkjob.api.source_spec import STORES, SourceSpec
+from flinkjob.api.sync import StoreAccess
 
 SQL_ENTRY_CLASS: Final = "dev.flinkjob.runner.SqlRunner"
 PYTHON_ENTRY_CLASS: Final = "org.apache.flink.client.python.PythonDriver"
@@ -32,11 +36,31 @@ class RunnerSort(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SourceAccess:
+    """What is needed to fetch something: names of Secrets, never what is in them.
+
+    Attributes:
+        auth_secret: with what an http server asks for.
+        store: how an object store is reached; None: it is in none.
+        config_map: the key that it is in.
+    """
+
+    auth_secret: str | None = None
+    store: StoreAccess | None = None
+    config_map: NamedKey | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class JarPart:
-    """A jar, and its SHA-256 where that is given."""
+    """A jar, and its SHA-256 where that is given.
+
+    Attributes:
+        access: None where everybody may fetch it.
+    """
 
     uri: str
     sha256: str | None = None
+    access: SourceAccess | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +69,12 @@ class ScriptPart:
 
     Attributes:
         name: of the piece in messages, empty for the script itself; or of the file.
+        access: None where everybody may fetch it.
     """
 
     text: str | None = None
     uri: str | None = None
+    access: SourceAccess | None = None
     sha256: str
     name: str = ""
 
@@ -62,22 +88,30 @@ class Recipe:
         script: the script of a SQL job, or the files of a Python job.
         runner: what the jar also gets, to run the script or the files.
         main: of the files the one that is run, which must be there; empty: a module, which may be in the cluster's image.
+        on_cluster: the id of a jar that is there already, and is taken as it is; then there is nothing else.
     """
 
     jars: tuple[JarPart, ...]
     script: tuple[ScriptPart, ...] = ()
     runner: RunnerSort | None = None
     main: str = ""
+    on_cluster: str | None = None
 
     @property
     def is_built(self) -> bool:
         """Whether the operator makes the jar; else it is the one jar, as it is."""
-        return self.runner is not None or len(self.jars) != 1
+        return self.on_cluster is None and (self.runner is not None or len(self.jars) != 1)
 
     @property
     def pinned(self) -> bool:
         """Whether all contents are known without fetching anything."""
         return all(jar.sha256 is not None for jar in self.jars)
+
+    @property
+    def private(self) -> bool:
+        """Whether it is made of what not everybody may fetch."""
+        parts: tuple[JarPart | ScriptPart, ...] = (*self.jars, *self.script)
+        return any(part.access is not None for part in parts)
 
     def content(self, jars: Sequence[str]) -> str:
         """The digest of what goes in, 64 hex digits.
@@ -130,15 +164,17 @@ class Program:
 def program_of(spec: FlinkJobSpec) -> Program:
     """The program of a spec; the texts of its ConfigMaps have been put in (`scripts.resolve`)."""
     dependencies = spec.dependencies.jars if spec.dependencies is not None else ()
-    jars = tuple(JarPart(uri=jar.uri, sha256=jar.sha256) for jar in dependencies)
+    jars = tuple(JarPart(uri=jar.uri, sha256=jar.sha256, access=_access(jar, jar.uri)) for jar in dependencies)
     if spec.sql is not None:
         recipe = Recipe(jars=jars, script=script_parts(spec), runner=RunnerSort.SQL)
         return Program(entry_class=SQL_ENTRY_CLASS, args=(), recipe=recipe)
     if spec.python is not None:
         return _python_program(spec.python, spec.args, jars)
     assert spec.jar is not None, "a rule of the spec"
-    own = JarPart(uri=spec.jar.uri, sha256=spec.jar.sha256)
-    return Program(entry_class=spec.jar.entry_class, args=spec.args, recipe=Recipe(jars=(own, *jars)))
+    recipe = (
+        Recipe(jars=(_own_jar(spec.jar), *jars)) if spec.jar.id_ is None else Recipe(jars=(), on_cluster=spec.jar.id_)
+    )
+    return Program(entry_class=spec.jar.entry_class, args=spec.args, recipe=recipe)
 
 
 def _python_program(python: PythonSpec, args: tuple[str, ...], jars: tuple[JarPart, ...]) -> Program:
@@ -196,7 +232,7 @@ def script_parts(spec: FlinkJobSpec) -> tuple[ScriptPart, ...]:
     first = [_part(init.script, f"initFrom[{number}]") for number, init in enumerate(sql.init_from) if init.script]
     if sql.uri is not None:
         assert sql.sha256 is not None, "a rule of the spec"
-        return (*first, ScriptPart(uri=sql.uri, sha256=sql.sha256))
+        return (*first, ScriptPart(uri=sql.uri, sha256=sql.sha256, access=_access(sql, sql.uri)))
     return (*first, *([_part(sql.script, "")] if sql.script else []))
 
 
@@ -209,6 +245,22 @@ def runner_of(digest: str | None) -> tuple[int, str] | None:
 def last_part(uri: str) -> str:
     """The last part of a path, as a person would call a file."""
     return urlsplit(uri).path.rpartition("/")[2] or uri
+
+
+def _own_jar(jar: JarSpec) -> JarPart:
+    if (key := jar.config_map_key_ref) is not None:
+        uri = f"configmap://{key.name}/{key.key}"
+        return JarPart(uri=uri, sha256=jar.sha256, access=SourceAccess(config_map=key))
+    assert jar.uri is not None, "a rule of the spec"
+    return JarPart(uri=jar.uri, sha256=jar.sha256, access=_access(jar, jar.uri))
+
+
+def _access(source: SourceSpec, uri: str) -> SourceAccess | None:
+    """None where nothing is needed; in a store nothing is everybody's."""
+    if uri.startswith(STORES):
+        return SourceAccess(store=source.store or StoreAccess())
+    secret = source.auth_secret_ref.name if source.auth_secret_ref is not None else None
+    return SourceAccess(auth_secret=secret) if secret is not None else None
 
 
 def _part(text: str, name: str) -> ScriptPart:

@@ -5,8 +5,10 @@ Made by the observer (runtime), read by the decisions.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -93,10 +95,15 @@ class JobSeen:
 
 @dataclass(frozen=True)
 class TextPlace:
-    """A key of a ConfigMap of the FlinkJob's namespace; without a key: all that it has, each with its own place."""
+    """A key of a ConfigMap of the FlinkJob's namespace; without a key: all that it has, each with its own place.
+
+    Attributes:
+        binary: what stands for the text is the SHA-256 of what `binaryData` has there.
+    """
 
     name: str
     key: str = ""
+    binary: bool = False
 
     def __str__(self) -> str:
         return f"ConfigMap {self.name}, key {self.key}"
@@ -107,6 +114,19 @@ class TextsSeen:
     """Texts in ConfigMaps; `problem`: why not all of them can be had, else ""."""
 
     texts: Mapping[TextPlace, str] = field(default_factory=dict)
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariablesSeen:
+    """Values of variables; `problem`: why not all of them can be had, else "".
+
+    Attributes:
+        secret: the names of those that are of Secrets.
+    """
+
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secret: frozenset[str] = frozenset()
     problem: str = ""
 
 
@@ -197,6 +217,11 @@ class JobGraphRequest:
     url: str
     jar_id: str
     request: RunRequest
+
+    @property
+    def digest(self) -> str:
+        """Another one for every other request; the request itself is large and has secrets."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
 class JobGraphPhase(StrEnum):

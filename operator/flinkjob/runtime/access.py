@@ -65,6 +65,16 @@ class Use(StrEnum):
 
     CLUSTER = "cluster"
     STORE = "store"
+    ARTIFACT = "artifact"
+    VARIABLES = "variables"
+
+
+_RECEIVERS = {
+    Use.CLUSTER: "a cluster",
+    Use.STORE: "a store",
+    Use.ARTIFACT: "an artifact server",
+    Use.VARIABLES: "a job",
+}
 
 
 @dataclass(frozen=True)
@@ -119,10 +129,29 @@ class NotBound(Transient):
         super().__init__("credentials", message)
 
 
+class NotThere(Transient):
+    """A Secret or ConfigMap does not exist."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__("credentials", f"{where} does not exist")
+
+
 class Vault:
     """Secrets and ConfigMaps of one namespace, as last read."""
 
-    def __init__(self, reader: Reader, namespace: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        namespace: str,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        keeps_gone: bool = True,
+    ) -> None:
+        """
+        Args:
+            keeps_gone: whether what was read is used on when it does not exist any more.
+        """
+        self._keeps_gone = keeps_gone
         self._reader = reader
         self._namespace = namespace
         self._clock = clock
@@ -141,10 +170,14 @@ class Vault:
         if use is not None and use not in found.uses:
             raise Transient(
                 "credentials",
-                f"Secret {self._namespace}/{name} may not be sent to a {use}; who looks after it can allow that: "
+                f"Secret {self._namespace}/{name} may not be sent to {_RECEIVERS[use]}; who looks after it can allow that: "
                 f"kubectl annotate secret -n {self._namespace} {name} {ANNOTATION_USE}={use}",
             )
         return found.data
+
+    async def config_map(self, name: str) -> Mapping[str, bytes]:
+        """The texts of a ConfigMap. Raises `Transient` where it cannot be had."""
+        return (await self._get("ConfigMap", name)).data
 
     async def value(self, reference: KeyRef) -> bytes:
         """One value of a Secret or ConfigMap."""
@@ -155,7 +188,7 @@ class Vault:
         )
         assert named is not None
         found = await self._get(kind, named.name)
-        return _required(found.data, named.key, f"{kind} {self._namespace}/{named.name}")
+        return required(found.data, named.key, f"{kind} {self._namespace}/{named.name}")
 
     async def _get(self, kind: str, name: str) -> _Found:
         known, now = self._known.get((kind, name)), self._clock()
@@ -164,7 +197,8 @@ class Vault:
         try:
             known = _Known(now, now, await self._read(kind, name))
         except Exception as error:
-            if known is None or (isinstance(error, NotBound) and now - known.read >= REFUSED_SECONDS):
+            gone = isinstance(error, NotThere) and not self._keeps_gone
+            if known is None or gone or (isinstance(error, NotBound) and now - known.read >= REFUSED_SECONDS):
                 self._known.pop((kind, name), None)
                 raise
             known = known._replace(looked=now)
@@ -193,7 +227,7 @@ class Vault:
                     return _Found(data, _uses(found))
                 except (binascii.Error, TypeError) as error:
                     raise Transient("credentials", f"{where} cannot be decoded") from error
-        raise Transient("credentials", f"{where} does not exist")
+        raise NotThere(where)
 
 
 class SecretAuth(httpx.Auth):
@@ -209,18 +243,42 @@ class SecretAuth(httpx.Auth):
         self._plain = plain
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        if request.url.scheme != "https" and not self._plain:
-            raise Transient("credentials", f"Secret {self._name} is not sent over http (setting credentials-over-http)")
+        check_scheme(request.url.scheme, self._name, plain=self._plain)
         data = await self._vault.secret(self._name, Use.CLUSTER)
-        if "token" in data:
-            token = data["token"].strip()
-            if not token or any(not 0x21 <= byte <= 0x7E for byte in token):
-                raise Transient("credentials", f"Secret {self._name}: token has other characters than a header may")
-            request.headers["Authorization"] = "Bearer " + token.decode("ascii")
-        else:
-            pair = b":".join(_required(data, key, f"Secret {self._name}") for key in ("username", "password"))
-            request.headers["Authorization"] = "Basic " + base64.b64encode(pair).decode()
+        request.headers["Authorization"] = authorization(data, self._name)
         yield request
+
+
+def check_scheme(scheme: str, secret: str, *, plain: bool) -> None:
+    """Whether a Secret may be sent over a connection.
+
+    Args:
+        plain: whether over http, where everybody on the way can read it.
+
+    Raises:
+        Transient: it may not.
+    """
+    if scheme.lower() != "https" and not plain:
+        raise Transient("credentials", f"Secret {secret} is not sent over http (setting credentials-over-http)")
+
+
+def authorization(data: Mapping[str, bytes], secret: str) -> str:
+    """The header Authorization from the data of a Secret: bearer by `token`, or basic by `username` and `password`.
+
+    Raises:
+        Transient: it has neither, or a token that a header cannot have.
+    """
+    if "token" in data:
+        return "Bearer " + header_value(data["token"].strip(), f"Secret {secret}: token")
+    pair = b":".join(required(data, key, f"Secret {secret}") for key in ("username", "password"))
+    return "Basic " + base64.b64encode(pair).decode()
+
+
+def header_value(value: bytes, what: str) -> str:
+    """A value that a header can have: visible characters of ASCII. Raises `Transient` for another one."""
+    if not value or any(not 0x21 <= byte <= 0x7E for byte in value):
+        raise Transient("credentials", f"{what} has other characters than a header may")
+    return value.decode("ascii")
 
 
 class RotatingTransport(httpx.AsyncBaseTransport):
@@ -272,7 +330,7 @@ class RotatingTransport(httpx.AsyncBaseTransport):
             return ca, b"", b""
         name = self._tls.client_secret_ref.name
         data = await self._vault.secret(name)
-        return ca, _required(data, "tls.crt", f"Secret {name}"), _required(data, "tls.key", f"Secret {name}")
+        return ca, required(data, "tls.crt", f"Secret {name}"), required(data, "tls.key", f"Secret {name}")
 
 
 def _context(tls: TlsSpec, material: tuple[bytes, ...]) -> ssl.SSLContext:
@@ -298,7 +356,8 @@ def _uses(secret: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(use.strip() for use in str(annotations.get(ANNOTATION_USE, "")).split(","))
 
 
-def _required(data: Mapping[str, bytes], key: str, where: str) -> bytes:
+def required(data: Mapping[str, bytes], key: str, where: str) -> bytes:
+    """What a Secret or ConfigMap has under a key. Raises `Transient` where it has nothing."""
     try:
         return data[key]
     except KeyError:

@@ -1,4 +1,4 @@
-"""The texts in ConfigMaps that FlinkJobs name: read when a round wants them, and again in turn, so that an edit is seen.
+"""The texts in ConfigMaps that FlinkJobs name, and digests of jars: read when a round wants them, and again in turn.
 
 Asked by the observer. They are read by name and not watched: a watch would need the right to list, and bring every ConfigMap
 of the cluster. Invariants: a ConfigMap is read only in the namespace of the FlinkJob that names it; what a round gets is
@@ -10,12 +10,14 @@ unless the FlinkJob was edited since.
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import logging
 import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
 
@@ -50,18 +52,26 @@ class Reader(Protocol):
 class _Known:
     """What was read of the keys that somebody names, "" for all, and when; `problem`: why nothing was.
 
-    Of a text that is longer than a script may be one character more than that is kept, by which it is refused.
+    Of what is in `binaryData` the SHA-256 is kept. Of a text that is longer than a script may be one character more than that
+    is kept, by which it is refused.
     """
 
     keys: frozenset[str]
     texts: Mapping[str, str]
     at: float
+    digests: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
 
     def differs_from(self, later: _Known) -> bool:
         """Whether what is known here is not so any more."""
-        now = {key: text for key, text in later.texts.items() if "" in self.keys or key in self.keys}
-        return (now, later.problem) != (self.texts, self.problem)
+        every = "" in self.keys
+        now = {key: text for key, text in later.texts.items() if every or key in self.keys}
+        digests = {key: digest for key, digest in later.digests.items() if key in self.keys}
+        return (now, digests, later.problem) != (self.texts, self.digests, self.problem)
+
+    def at_place(self, place: TextPlace) -> str | None:
+        """What stands for what is there; None where nothing is."""
+        return (self.digests if place.binary else self.texts).get(place.key)
 
 
 class ConfigMaps:
@@ -100,13 +110,16 @@ class ConfigMaps:
             known = await self._read((key[0], name), keys, since, instead=not edited)
             if known.problem:
                 return TextsSeen(problem=known.problem)
-            named = keys - {""} | (known.texts.keys() if "" in keys else set())
-            if not named:
-                return TextsSeen(problem=f"ConfigMap {name} has no text")
-            for key_of_text in sorted(named):
-                if key_of_text not in known.texts:
-                    return TextsSeen(problem=f"ConfigMap {name} has no text under the key {key_of_text}")
-                found[TextPlace(name, key_of_text)] = known.texts[key_of_text]
+            for place in (place for place in wanted if place.name == name):
+                if not place.key:
+                    if not known.texts:
+                        return TextsSeen(problem=f"ConfigMap {name} has no text")
+                    found |= {TextPlace(name, key): text for key, text in sorted(known.texts.items())}
+                    continue
+                if (text := known.at_place(place)) is None:
+                    what = "no binaryData" if place.binary else "no text"
+                    return TextsSeen(problem=f"ConfigMap {name} has {what} under the key {place.key}")
+                found[place] = text
         self._generations[key] = generation
         return TextsSeen(texts=found)
 
@@ -195,7 +208,9 @@ class ConfigMaps:
         data = (raw or {}).get("data") or {}
         wanted = sorted(data if "" in keys else keys)
         texts = {key: str(data[key])[: MOST_SCRIPT_BYTES + 1] for key in wanted if key in data}
-        now = _Known(keys=keys, texts=texts, at=sent, problem=problem)
+        binary = (raw or {}).get("binaryData") or {}
+        digests = {key: _digest(str(binary[key])) for key in sorted(keys) if key in binary}
+        now = _Known(keys=keys, texts=texts, at=sent, problem=problem, digests=digests)
         if known is None or known.at <= sent:
             self._known[name] = now
             if known is not None and known.differs_from(now):
@@ -203,3 +218,7 @@ class ConfigMaps:
                 for key in self.named().get(name, ()):
                     self._enqueue(key)
         return now
+
+
+def _digest(encoded: str) -> str:
+    return hashlib.sha256(base64.b64decode(encoded)).hexdigest()

@@ -45,6 +45,7 @@ from flinkjob.core.facts import (
     Triggered,
     UnknownJobs,
     UnlistedJob,
+    Variables,
     VertexNames,
     Where,
 )
@@ -60,11 +61,13 @@ from flinkjob.runtime.cluster import Cluster
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.configmaps import ConfigMaps
 from flinkjob.runtime.copy_search import CopySearches
+from flinkjob.runtime.hiding import answered, observation_without
 from flinkjob.runtime.jobsearch import marked_jobs, unlisted_job
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.records import spec_in
 from flinkjob.runtime.services import Services
 from flinkjob.runtime.tasks import Tasks
+from flinkjob.runtime.variables import VariableSources
 from flinkjob.snapshots.listing import SnapshotLister
 
 log = logging.getLogger(__name__)
@@ -92,6 +95,7 @@ class Observer:
         services: Services,
         copies: CopySearches,
         config_maps: ConfigMaps,
+        variables: VariableSources,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._identity = identity
@@ -103,6 +107,7 @@ class Observer:
         self._services = services
         self._copy_searches = copies
         self._config_maps = config_maps
+        self._variables = variables
         self._now = now
         self._deleting: dict[Key, float] = {}
         self._until: dict[Key, float] = {}
@@ -116,6 +121,10 @@ class Observer:
 
     async def look(self, key: Key, job: FlinkJob | None) -> Observation:
         """What every decision starts from; a round begins with it."""
+        self._variables.begin(key)
+        return observation_without(await self._look(key, job), self._variables.hiding(key))
+
+    async def _look(self, key: Key, job: FlinkJob | None) -> Observation:
         self._until[key] = time.monotonic() + ROUND_SECONDS
         if job is None:
             return Observation(now=self._now(), cluster=NOWHERE, target=NOWHERE)
@@ -208,7 +217,8 @@ class Observer:
                 job = await cluster.job(target.job_id, expected=True)
         except FlinkJobError as error:
             seen = replace(seen, reachable=False, error=error.message)
-        return Observation(now=self._now(), cluster=seen, target=seen, job=job)
+        seen_there = Observation(now=self._now(), cluster=seen, target=seen, job=job)
+        return observation_without(seen_there, self._variables.hiding(key))
 
     @asynccontextmanager
     async def _in_time(self, key: Key) -> AsyncIterator[None]:
@@ -278,6 +288,7 @@ class Observer:
         self._missed.pop(key, None)
         self._copy_searches.forget(key)
         self._config_maps.forget(key)
+        self._variables.forget(key)
 
     async def fill(self, key: Key, job: FlinkJob | None, observation: Observation, fact: Fact[Any]) -> Observation:
         """The observation with one more answer. Without it the cluster counts as unreachable, unless it is dispensable."""
@@ -292,11 +303,12 @@ class Observer:
                 else:
                     answer = await self._answer(key, job, fact)
         except FlinkJobError as error:
-            log.info("%s cannot be had: %s", type(fact).__name__, error.message)
+            message = self._variables.hiding(key)(error.message)
+            log.info("%s cannot be had: %s", type(fact).__name__, message)
             if not fact.dispensable:
-                return _silent(observation, error.message)
+                return _silent(observation, message)
             answer = None
-        return replace(observation, answers=observation.answers.having(fact, answer))
+        return answered(observation, fact, answer, self._variables.hiding(key))
 
     async def _ask(self, cluster: Cluster, job: FlinkJob | None, observation: Observation, fact: Fact[Any]) -> Any:  # noqa: C901 - lists cases
         """What the cluster answers."""
@@ -346,6 +358,8 @@ class Observer:
                 return await self._copy_searches.find(key, fact.copies)
             case ConfigMapTexts():
                 return await self._config_maps.texts(key, fact.places, fact.generation)
+            case Variables():
+                return await self._variables.values(key, fact)
             case Snapshots():
                 return await self._snapshots.list(fact.directory)
             case Revision():

@@ -37,7 +37,7 @@ async def keep_revision(kube: KubeClient, job: FlinkJob, action: RecordRevision)
                 {"apiVersion": API_VERSION, "kind": JOB_KIND, "name": name, "uid": uid, "controller": True}
             ],
         },
-        "data": {"spec": spec_of(job) | _texts(action)},
+        "data": {"spec": spec_of(job) | _program(action)},
         "revision": action.number,
     }
     await kube.create_revision(body)
@@ -59,9 +59,9 @@ def spec_in(revision: Mapping[str, Any]) -> FlinkJobSpec | None:
     return parse_job({"spec": data.get("spec")}).spec if isinstance(data, Mapping) else None
 
 
-def _texts(action: RecordRevision) -> dict[str, Any]:
-    """The program with its texts: a ConfigMap may have others when this is looked at."""
-    programs = {"sql": action.sql, "python": action.python}
+def _program(action: RecordRevision) -> dict[str, Any]:
+    """The program with its texts, or with its digest: a ConfigMap may have others when this is looked at."""
+    programs = {"sql": action.sql, "python": action.python, "jar": action.jar}
     return {
         name: program.model_dump(mode="json", by_alias=True, exclude_none=True)
         for name, program in programs.items()

@@ -1,8 +1,8 @@
 """Calls that may take minutes, as tasks beside the workers: fetching and uploading a jar, and the run call.
 
 Started by the observer (artifacts) and the executor (runs). Invariants: a worker never waits for them longer than a moment;
-at most one of each for a key; the outcome is kept for the next observation and the key is enqueued; each ends at some time,
-and of those that are sent at the same time each namespace has its share.
+at most one of each for a key; the outcome is kept for the next observation and the key is enqueued, but not what was sent,
+with its secrets; each ends at some time, and of those that are sent at the same time each namespace has its share.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from flinkjob.artifacts.errors import ArtifactInvalid
 from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected, SubmitRejected, SubmitRejection
 from flinkjob.core.flinkmodel import RunRequest, TriggerResult, TriggerState, is_local
+from flinkjob.core.hiding import NOTHING, Hiding
 from flinkjob.core.identity import jar_name
 from flinkjob.core.program import PYTHON_ENTRY_CLASS, RunnerSort, ScriptPart
 from flinkjob.core.seen import (
@@ -72,12 +73,15 @@ class Tasks:
         faults: Faults,
         enqueue: Callable[[Key], None],
         most: int,
+        hiding: Callable[[Key], Hiding] = lambda key: NOTHING,
     ) -> None:
         """
         Args:
+            hiding: takes out what must not be shown of what a cluster says about a FlinkJob.
             most: uploads and calls that run a main() that are sent at the same time; one namespace may have half of them.
         """
         self._sent = Places(most, each=(most + 1) // 2)
+        self._hiding = hiding
         self._queued: set[Key] = set()
         self._uploading: weakref.WeakValueDictionary[tuple[str, str], asyncio.Lock] = weakref.WeakValueDictionary()
         self._beginning: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
@@ -86,8 +90,8 @@ class Tasks:
         self._builder = builder
         self._faults = faults
         self._fetches: Background[Key, ArtifactRequest, ArtifactSeen] = Background(lambda key, _: enqueue(key))
-        self._runs: Background[Key, RunJob, RunSeen] = Background(lambda key, _: enqueue(key))
-        self._job_graphs: Background[Key, JobGraphRequest, JobGraphSeen] = Background(lambda key, _: enqueue(key))
+        self._runs: Background[Key, tuple[str, int], RunSeen] = Background(lambda key, _: enqueue(key))
+        self._job_graphs: Background[Key, str, JobGraphSeen] = Background(lambda key, _: enqueue(key))
         self._disposals: Background[tuple[Key, str], tuple[str, ...], DisposalSeen] = Background()
 
     def usage(self) -> Usage:
@@ -149,6 +153,8 @@ class Tasks:
 
     async def _upload(self, key: Key, request: ArtifactRequest) -> ArtifactSeen:
         """Find the jar on the cluster by its digest, else fetch it and upload it under its digest."""
+        if (jar_id := request.recipe.on_cluster) is not None:
+            return await self._named(key, request.url, jar_id)
         known = self._builder.digest_of(request.recipe, request.digest)
         if known is not None and (found := await self._find(key, request.url, known)) is not None:
             return found
@@ -162,6 +168,12 @@ class Tasks:
         name = jar_name(self._identity, digest)
         jar = next((jar for jar in await self._clusters.at(url, key).client.list_jars() if jar.name == name), None)
         return ArtifactSeen(phase=ArtifactPhase.READY, digest=digest, jar_id=jar.id) if jar is not None else None
+
+    async def _named(self, key: Key, url: str, jar_id: str) -> ArtifactSeen:
+        if not any(jar.id == jar_id for jar in await self._clusters.at(url, key).client.list_jars()):
+            message = f"jar: the cluster has no jar {jar_id}: it was deleted, or the JobManager has lost its uploads"
+            raise ArtifactInvalid("gone", f"{message}; upload it again and name its new id")
+        return ArtifactSeen(phase=ArtifactPhase.READY, jar_id=jar_id)
 
     @asynccontextmanager
     async def _client(self, key: Key, url: str) -> AsyncIterator[FlinkClient]:
@@ -198,10 +210,10 @@ class Tasks:
 
     async def job_graph(self, key: Key, request: JobGraphRequest) -> JobGraphSeen:
         """Whether the program compiles to a job graph; starts the compilation when nobody did."""
-        known = self._job_graphs.get(key)
-        if known is None or known.asked != request or _expired(known):
+        known, asked = self._job_graphs.get(key), request.digest
+        if known is None or known.asked != asked or _expired(known):
             title = f"job graph {key[0]}/{key[1]}"
-            known = self._job_graphs.start(key, request, self._compile(key, request), title=title)
+            known = self._job_graphs.start(key, asked, self._compile(key, request), title=title)
         return await known.wait(MOMENT) or JobGraphSeen(phase=JobGraphPhase.WORKING)
 
     async def _compile(self, key: Key, request: JobGraphRequest) -> JobGraphSeen:
@@ -269,12 +281,13 @@ class Tasks:
 
     def run(self, key: Key, action: RunJob) -> None:
         """Send the run call; its outcome is seen by `run_seen`."""
-        self._runs.start(key, action, self._send(key, action), title=f"run {action.request.job_id}")
+        asked = (action.request.job_id, action.attempt)
+        self._runs.start(key, asked, self._send(key, action), title=f"run {action.request.job_id}")
 
     def run_seen(self, key: Key, job_id: str, attempt: int) -> RunSeen:
         """What is known of the run call of this very job id and attempt."""
         run = self._runs.get(key)
-        if run is None or (run.asked.request.job_id, run.asked.attempt) != (job_id, attempt):
+        if run is None or run.asked != (job_id, attempt):
             return RunSeen()
         return run.outcome or RunSeen(phase=RunPhase.WORKING, queued=key in self._queued)
 
@@ -284,13 +297,15 @@ class Tasks:
                 await client.run_jar(action.jar_id, action.request, timeout=_patience(action.attempt))
             seen = RunSeen(phase=RunPhase.ACCEPTED)
         except SubmitRejected as error:
-            log.info("run call refused (%s): %s", error.kind, error.message)
+            message = self._hiding(key)(error.message)
+            log.info("run call refused (%s): %s", error.kind, message)
             if error.kind is SubmitRejection.JAR_NOT_FOUND:
                 self._fetches.drop(key)  # before anybody can see the refusal, so that the repeat has another jar
-            seen = RunSeen(phase=RunPhase.REJECTED, rejection=error.kind, message=error.message)
+            seen = RunSeen(phase=RunPhase.REJECTED, rejection=error.kind, message=message)
         except FlinkJobError as error:
-            log.warning("run call without a clear answer: %s", error.message)
-            seen = RunSeen(phase=RunPhase.UNCLEAR, message=error.message)
+            message = self._hiding(key)(error.message)
+            log.warning("run call without a clear answer: %s", message)
+            seen = RunSeen(phase=RunPhase.UNCLEAR, message=message)
         except Exception as error:
             log.exception("run call failed in the operator itself")
             seen = RunSeen(phase=RunPhase.UNCLEAR, message=f"internal error: {type(error).__name__}")
@@ -354,7 +369,7 @@ def _answers(fetch: Work[ArtifactRequest, ArtifactSeen], request: ArtifactReques
     return asked == request and fetch.age < FAILED_FOR
 
 
-def _expired(compiled: Work[JobGraphRequest, JobGraphSeen]) -> bool:
+def _expired(compiled: Work[str, JobGraphSeen]) -> bool:
     """A refusal is looked at again after a while, an unclear answer at once, a good one after a minute."""
     seen = compiled.outcome
     if seen is None or compiled.age is None:

@@ -1,7 +1,8 @@
 """Work on a store in a process of its own, which is ended when it takes too much memory or does not get on.
 
-Called by `copy_tasks` and `copy_search`. Invariants: whatever a store answers costs the operator nothing; a process has ended
-before whoever waits for it goes on, also when they are cancelled; credentials are given on its standard input only.
+Called by `copy_tasks`, `copy_search` and `sourceaccess`. Invariants: whatever a store answers costs the operator nothing; a
+process has ended before whoever waits for it goes on, also when they are cancelled; credentials are given on its standard
+input only.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from flinkjob.snapshots.orders import (
     CopyMade,
     CopyOrder,
     CopyThere,
+    FetchOrder,
     FindOrder,
+    ObjectFetched,
     error_from_json,
     error_to_json,
 )
@@ -59,6 +62,19 @@ async def find_apart(order: FindOrder, *, memory: int) -> CopyThere:
     """Find a copy. Raises as `find_copy` and `copy_apart` do; the reason of too much memory is `OUT_OF_MEMORY`."""
     found = await _Apart(memory, _no_answer, Progress()).run({"do": "find", "order": asdict(order)})
     return CopyThere(**found | {"lacking": tuple(found["lacking"])})
+
+
+async def fetch_apart(order: FetchOrder, *, memory: int, room: Callable[[int], Awaitable[None]]) -> ObjectFetched:
+    """Write an object to a file. Raises as `fetch_object` and `copy_apart` do.
+
+    Args:
+        room: called with its length before anything is written; raises where there is none.
+    """
+
+    async def answer(asked: Mapping[str, Any]) -> None:
+        await room(int(asked["size"]))
+
+    return ObjectFetched(**await _Apart(memory, answer, Progress()).run({"do": "fetch", "order": asdict(order)}))
 
 
 async def _no_answer(_: Mapping[str, Any]) -> None:

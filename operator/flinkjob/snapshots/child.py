@@ -22,9 +22,19 @@ from typing import Any
 
 from flinkjob.core.errors import FlinkJobError, Rejected
 from flinkjob.snapshots.copying import CopyRequest, NoSnapshot, Progress, apply_retention, copy_snapshot, find_copy
+from flinkjob.snapshots.fetching import fetch_object
 from flinkjob.snapshots.malloc import give_blocks_back
 from flinkjob.snapshots.objects import StoreStep
-from flinkjob.snapshots.orders import CopyMade, CopyOrder, CopyThere, FindOrder, error_from_json, error_to_json
+from flinkjob.snapshots.orders import (
+    CopyMade,
+    CopyOrder,
+    CopyThere,
+    FetchOrder,
+    FindOrder,
+    ObjectFetched,
+    error_from_json,
+    error_to_json,
+)
 from flinkjob.snapshots.place import Place
 from flinkjob.snapshots.stores import StoreAddress, open_store
 from flinkjob.snapshots.transfer import Bandwidth
@@ -57,6 +67,10 @@ class Operator(Bandwidth):
     async def take(self, size: int) -> None:
         """Wait until so many more bytes may pass."""
         await self.ask("take", size=size)
+
+    async def room(self, size: int) -> None:
+        """Have room for so many bytes on the disk."""
+        await self.ask("room", size=size)
 
     async def ask(self, what: str, **more: Any) -> Any:
         """The operator's answer. Raises the error that it answers with."""
@@ -156,7 +170,10 @@ async def look_for_copy(order: FindOrder) -> CopyThere:
     )
 
 
-def _work(order: dict[str, Any], operator: Operator) -> Coroutine[Any, Any, CopyMade | CopyThere]:
+def _work(order: dict[str, Any], operator: Operator) -> Coroutine[Any, Any, CopyMade | CopyThere | ObjectFetched]:
+    if order["do"] == "fetch":
+        wanted = FetchOrder(**order["order"] | {"source": StoreAddress(**order["order"]["source"])})
+        return fetch_object(wanted, room=operator.room, progress=operator.progress)
     fields = order["order"] | {"target": StoreAddress(**order["order"]["target"])}
     if order["do"] == "copy":
         return make_copy(CopyOrder(**fields | {"source": StoreAddress(**fields["source"])}), operator)

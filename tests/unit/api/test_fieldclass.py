@@ -76,11 +76,18 @@ def test_what_is_in_a_list_counts_as_far_as_it_is_said() -> None:
     assert found["dependencies"] == {"jars": [plain, pinned]}
 
 
+def test_how_what_is_in_a_list_is_reached_does_not_count() -> None:
+    private = {"uri": "https://a/b.jar", "authSecretRef": {"name": "nexus"}}
+    found = run_digest_fields(spec(dependencies={"jars": [private]}))
+    assert found["dependencies"] == {"jars": [{"uri": "https://a/b.jar"}]}
+
+
 @pytest.mark.behaviour(28, 29)
 @pytest.mark.parametrize(
     "change",
     [
         {"cluster": {"url": "http://elsewhere:8081"}},
+        {"jar": {"uri": "https://repo.example.com/demo.jar", "authSecretRef": {"name": "nexus"}}},
         {"parallelism": 4},
         {"state": "Suspended"},
         {"initialState": {"strategy": "Custom", "location": "file:/s/1", "nonce": 3}},

@@ -6,12 +6,16 @@ import asyncio
 import hashlib
 import io
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+
+from flinkjob.api.references import NamedKey
+from flinkjob.artifacts.stores import ObjectWanted
+from flinkjob.core.errors import Rejected, Transient
 
 
 def jar(content: str = "clicks", padding: int = 0) -> bytes:
@@ -25,6 +29,22 @@ def jar(content: str = "clicks", padding: int = 0) -> bytes:
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+class Keys:
+    """What namespaces send to servers: the name of each Secret is its value."""
+
+    async def headers(self, namespace: str, secret: str, url: str) -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {namespace}-{secret}"}
+
+    async def get_object(self, wanted: ObjectWanted) -> tuple[str | None, bool]:
+        raise Rejected(404, "the store has no such thing", permanent=True)
+
+    async def read_key(self, namespace: str, key: NamedKey) -> bytes:
+        """Each namespace has its own jar in each ConfigMap, but none under `none.jar`."""
+        if key.key == "none.jar":
+            raise Transient("configmap", "nothing there")
+        return jar(f"{namespace}-{key.name}") if key.key.endswith(".jar") else b"no archive"
 
 
 @dataclass
@@ -78,6 +98,13 @@ class JarServer:
         while True:
             await response.write(b"PK\x03\x04" + b"\0" * 2**16)
 
+    async def private(self, request: web.Request) -> web.StreamResponse:
+        """For those who send `Bearer shop-nexus`."""
+        if request.headers.get("Authorization") != "Bearer shop-nexus":
+            self.seen.append(request)
+            return web.Response(status=401)
+        return await self.clicks(request)
+
     async def page(self, _: web.Request) -> web.StreamResponse:
         return web.Response(text="<html>please log in</html>", content_type="text/html")
 
@@ -95,6 +122,7 @@ async def jar_server() -> AsyncIterator[JarServer]:
     app.router.add_get("/cut-without-length.jar", state.cut_without_length)
     app.router.add_get("/endless.jar", state.endless)
     app.router.add_get("/page.jar", state.page)
+    app.router.add_get("/private.jar", state.private)
     async with TestServer(app, shutdown_timeout=0.1) as server:
         state.url = str(server.make_url("/")).rstrip("/")
         yield state

@@ -51,6 +51,7 @@ from flinkjob.core.seen import (
     RunSeen,
     TextPlace,
     TextsSeen,
+    VariablesSeen,
 )
 from tests.support.inputs import (
     CHECKPOINTS,
@@ -110,7 +111,9 @@ specs = st.fixed_dictionaries(
     {},
     optional={
         "state": st.sampled_from(["Running", "Running", "Suspended", "Cancelled", "Drained"]),
-        "args": st.sampled_from([[], ["new"]]),
+        "args": st.sampled_from([[], ["new"], ["--topic=$(topic)"]]),
+        "variables": st.sampled_from([{}, {"topic": "inline"}]),
+        "variablesFrom": st.sampled_from([[], [{"secretRef": {"name": "s"}}]]),
         "jar": st.sampled_from(
             [{"uri": "https://jars.example/clicks.jar"}, {"uri": "https://jars.example/x.jar"}, SCRIPT, PYTHON]
         ),
@@ -303,6 +306,14 @@ def observations(draw: st.DrawFn) -> World:
         owned_jobs=draw(st.sampled_from([(), (overview(),), (overview(number=2),)])),
         alias=draw(st.booleans()),
         texts=draw(st.sampled_from([TextsSeen(texts={PLACE: "INSERT 1"}), TextsSeen(problem="p")])),
+        variables=draw(
+            st.sampled_from(
+                [
+                    VariablesSeen(values={"topic": "clicks"}),
+                    VariablesSeen(problem="p"),
+                ]
+            )
+        ),
         revisions=draw(st.sampled_from([{}, dict.fromkeys(["clicks-rev"], job().spec)])),
         listings={own: left, directory(): draw(st.sampled_from([left, Listing(readable=True)]))},
         deleting_for=draw(st.sampled_from([1.0, 900.0])),

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from flinkjob.api.codec import parse_job
-from flinkjob.api.flinkjob_spec import PYTHON_RESERVED_KEYS, RESERVED_KEYS, SQL_RESERVED_KEYS, FlinkJobSpec
+from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.references import NamedKey
+from flinkjob.api.reserved_keys import PYTHON_RESERVED_KEYS, RESERVED_KEYS, SQL_RESERVED_KEYS
+from flinkjob.api.sync import StoreAccess
 from flinkjob.core.program import (
     PYTHON_ENTRY_CLASS,
     PYTHON_RUNNER_MODULE,
@@ -20,13 +23,14 @@ from flinkjob.core.program import (
     Recipe,
     RunnerSort,
     ScriptPart,
+    SourceAccess,
     program_of,
     runner_of,
 )
 from tests.support.inputs import URL
 
 RUNNER = Path(__file__).resolve().parents[3] / "operator" / "runner"
-RELEASED = {1: "b4386be85cac6cb28c27c25b2eded6c7323d79a6e3a987a4727219460464939b"}
+RELEASED = {1: "54ecda267a10cf7c96a7f9fce0e967119510b9cc06ac35a8e41b59ee79e7786c"}
 """Digests of the sources of the runners that were released: a job that is started again needs the very same one."""
 PYTHON_RUNNER = RUNNER.with_name("pyrunner")
 RELEASED_PYTHON = {1: "ff048e33fd7260af919635bc24223508d0cd8778f7cc3643d476cbfd80e3b7af"}
@@ -55,6 +59,43 @@ def test_a_jar_with_dependencies_comes_first() -> None:
     recipe = program_of(spec(jar={"uri": "https://a/b.jar"}, dependencies={"jars": jars})).recipe
     assert recipe.jars == (JarPart(uri="https://a/b.jar"), JarPart(uri="https://a/c.jar", sha256="c" * 64))
     assert (recipe.is_built, recipe.pinned) == (True, False)
+
+
+def test_a_secret_goes_with_what_it_opens_and_says_nothing_of_the_content() -> None:
+    secret, opened = {"authSecretRef": {"name": "nexus"}}, SourceAccess(auth_secret="nexus")
+    pinned = {"uri": "https://a/c.jar", "sha256": "c" * 64}
+    jar = program_of(spec(jar={"uri": "https://a/b.jar"} | secret, dependencies={"jars": [pinned | secret]})).recipe
+    assert [part.access for part in jar.jars] == [opened, opened]
+    assert jar.private
+    plain = program_of(spec(jar={"uri": "https://a/b.jar"}, dependencies={"jars": [pinned]})).recipe
+    assert jar.digest(["b", "c"], None) == plain.digest(["b", "c"], None)
+    assert not plain.private
+    sql = program_of(spec(sql={"uri": "https://a/b.sql", "sha256": "b" * 64} | secret)).recipe
+    assert [part.access for part in sql.script] == [opened]
+    assert sql.private
+
+
+def test_what_is_in_a_store_is_nobody_elses() -> None:
+    store = {"endpoint": "https://s3.example.com", "credentialsSecretRef": {"name": "keys"}}
+    for fields in ({}, {"store": store}):
+        recipe = program_of(spec(jar={"uri": "s3://jars/a.jar"} | fields)).recipe
+        assert recipe.jars[0].access == SourceAccess(store=StoreAccess.model_validate(fields.get("store", {})))
+        assert recipe.private
+
+
+def test_a_jar_of_a_config_map() -> None:
+    key = {"name": "jars", "key": "a.jar"}
+    recipe = program_of(spec(jar={"configMapKeyRef": key, "sha256": "a" * 64})).recipe
+    access = SourceAccess(config_map=NamedKey.model_validate(key))
+    assert recipe == Recipe(jars=(JarPart(uri="configmap://jars/a.jar", sha256="a" * 64, access=access),))
+    assert (recipe.is_built, recipe.private) == (False, True)
+
+
+def test_a_jar_on_the_cluster_is_taken_as_it_is() -> None:
+    program = program_of(spec(jar={"id": "1b2c_a.jar", "entryClass": "a.B"}, args=["x"]))
+    assert (program.entry_class, program.args) == ("a.B", ("x",))
+    assert program.recipe == Recipe(jars=(), on_cluster="1b2c_a.jar")
+    assert (program.recipe.is_built, program.recipe.private) == (False, False)
 
 
 def test_a_script() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 from typing import Any
 
 import pytest
@@ -25,6 +27,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.data: dict[str, str] | None = {"main": "INSERT 1", "other": "x"}
+        self.binary: dict[str, str] = {}
         self.error: Exception | None = None
         self.failing: set[str] = set()  # names that get no answer
         self.answer = asyncio.Event()  # whether reads that were begun may end
@@ -46,7 +49,7 @@ class Desk:
             await asyncio.Event().wait()
         data = self.data
         await self.answer.wait()
-        return {"data": data} if data is not None else None
+        return {"data": data, "binaryData": self.binary} if data is not None else None
 
     async def text(self, *places: TextPlace, generation: int = 1) -> str:
         """The texts, or what is wrong."""
@@ -59,6 +62,12 @@ def job(name: str, key: str, namespace: str = "shop", config_map: str = "sql") -
     sql = {"configMapKeyRef": {"name": config_map, "key": key}}
     spec = {"cluster": {"url": "http://flink:8081"}, "sql": sql}
     return parse_job({"metadata": {"namespace": namespace, "name": name, "uid": name}, "spec": spec})
+
+
+def jar_job(name: str) -> FlinkJob:
+    jar = {"configMapKeyRef": {"name": "sql", "key": "a.jar"}}
+    spec = {"cluster": {"url": "http://flink:8081"}, "jar": jar}
+    return parse_job({"metadata": {"namespace": "shop", "name": name, "uid": name}, "spec": spec})
 
 
 @pytest.fixture
@@ -261,3 +270,23 @@ def python_job(name: str) -> FlinkJob:
     python = {"module": "main", "files": [{"configMapRef": {"name": "sql"}}]}
     spec = {"cluster": {"url": "http://flink:8081"}, "python": python}
     return parse_job({"metadata": {"namespace": "shop", "name": name, "uid": name}, "spec": spec})
+
+
+async def test_of_a_jar_the_digest_is_known_and_another_jar_wakes_its_job(desk: Desk) -> None:
+    desk.jobs = [jar_job("packed")]
+    place = TextPlace("sql", "a.jar", binary=True)
+    assert await desk.text(place) == "ConfigMap sql has no binaryData under the key a.jar"
+    desk.binary = {"a.jar": base64.b64encode(b"first").decode()}
+    desk.now += FRESH_SECONDS
+    assert await desk.text(place) == hashlib.sha256(b"first").hexdigest()
+    desk.woken.clear()
+    desk.binary = {"a.jar": base64.b64encode(b"second").decode()}
+    desk.now += FRESH_SECONDS
+    await desk.maps.look(("shop", "sql"))
+    assert desk.woken == [("shop", "packed")]
+    assert await desk.text(place) == hashlib.sha256(b"second").hexdigest()
+
+
+async def test_a_jar_is_no_script(desk: Desk) -> None:
+    desk.binary = {"main.bin": base64.b64encode(b"first").decode()}
+    assert await desk.text(TextPlace("sql", "main.bin")) == "ConfigMap sql has no text under the key main.bin"

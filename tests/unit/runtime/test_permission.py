@@ -42,6 +42,7 @@ from flinkjob.runtime.services import SERVICE_SECONDS, Services
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.runtime.tasks import Tasks
 from flinkjob.runtime.ticks import Ticks
+from flinkjob.runtime.variables import VariableSources
 from flinkjob.snapshots.listing import SnapshotLister
 from tests.unit.api import objects
 from tests.unit.runtime.conftest import World
@@ -112,6 +113,7 @@ class Operator:
             services=Services(kube, clock=self.world.now),
             copies=CopySearches(identity="default", stores=stores, enqueue=lambda _: None),
             config_maps=ConfigMaps(kube, self.cache.jobs, lambda _: None),
+            variables=VariableSources(kube),
         )
         executor = Executor(
             identity="default",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import weakref
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import Rejected, SubmitRejected, SubmitRejection, Transient, Unreachable
 from flinkjob.core.flinkmodel import JarFile, RunRequest, TriggerResult, TriggerState
 from flinkjob.core.identity import jar_name
-from flinkjob.core.program import PYTHON_ENTRY_CLASS, JarPart, Recipe, RunnerSort, ScriptPart
+from flinkjob.core.program import PYTHON_ENTRY_CLASS, JarPart, Recipe, RunnerSort, ScriptPart, SourceAccess
 from flinkjob.core.seen import (
     ArtifactPhase,
     ArtifactRequest,
@@ -59,7 +61,15 @@ class Store:
         self.asked: list[str | None] = []
         self.error: Exception | None = None
 
-    async def get(self, namespace: str, uri: str, sha256: str | None, *, script: bool = False) -> Artifact:
+    async def get(
+        self,
+        namespace: str,
+        uri: str,
+        sha256: str | None,
+        *,
+        script: bool = False,
+        access: SourceAccess | None = None,
+    ) -> Artifact:
         self.asked.append(sha256)
         if self.error is not None:
             raise self.error
@@ -165,6 +175,17 @@ def test_after_an_upload_that_failed_the_next_one_tries(desk: Desk) -> None:
     desk.tasks.forget(TEN[0])
     desk.world.pass_time(1)
     assert desk.uploads() == 2
+
+
+def test_a_jar_that_is_named_by_its_id_is_neither_fetched_nor_uploaded(desk: Desk) -> None:
+    recipe = Recipe(jars=(), on_cluster="1b_by-hand.jar")
+    seen = desk.artifact(recipe=recipe)
+    assert (seen.phase, seen.permanent) == (ArtifactPhase.FAILED, True)
+    assert "the cluster has no jar 1b_by-hand.jar" in seen.message
+    desk.flink.jars = (JarFile(id="1b_by-hand.jar", name="by-hand.jar"),)
+    there = desk.artifact(recipe=recipe, run="r2")
+    assert (there.phase, there.jar_id, there.digest) == (ArtifactPhase.READY, "1b_by-hand.jar", None)
+    assert (desk.uploads(), desk.store.asked) == (0, [])
 
 
 def test_a_made_jar_that_is_on_the_cluster_is_not_made_again(desk: Desk) -> None:
@@ -463,6 +484,43 @@ def test_a_program_is_compiled_once(desk: Desk) -> None:
     assert desk.flink.calls.count("plan") == 1
     assert _plan(desk, "b" * 32) is JobGraphPhase.COMPILED
     assert desk.flink.calls.count("plan") == 2
+
+
+@pytest.mark.threat("leaked-secrets")
+def test_what_was_sent_is_not_kept(desk: Desk) -> None:
+    class Sent(RunRequest):
+        """One whose end can be seen."""
+
+    sent = Sent(job_id="a" * 32, args=("--password", "hunter2"))
+    kept = weakref.ref(sent)
+
+    async def send(request: RunRequest) -> None:
+        desk.tasks.run(KEY, RunJob(url=URL, jar_id="j", attempt=0, request=request))
+        await desk.tasks.job_graph(KEY, JobGraphRequest(url=URL, jar_id="j", request=request))
+
+    desk.world.run(send(sent))
+    desk.world.pass_time(1)
+    del sent
+    desk.flink.sent.clear()
+    gc.collect()
+    assert kept() is None
+    assert desk.run_seen().phase is RunPhase.ACCEPTED
+
+
+def test_of_another_request_another_job_graph_is_wanted() -> None:
+    said = JobGraphRequest(url=URL, jar_id="j", request=REQUEST)
+    others = (
+        {"args": ("a",)},
+        {"flink_configuration": {"a": "b"}},
+        {"entry_class": "a.B"},
+        {"parallelism": 7},
+        {"savepoint_path": "file:/s"},
+        {"allow_non_restored_state": True},
+    )
+    digests = {replace(said, request=replace(REQUEST, **fields)).digest for fields in others}
+    digests |= {said.digest, replace(said, jar_id="k").digest, replace(said, url="http://other").digest}
+    assert len(digests) == len(others) + 3
+    assert replace(said, request=replace(REQUEST, flink_configuration={})).digest == said.digest
 
 
 @table(

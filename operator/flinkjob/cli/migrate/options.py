@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from flinkjob.api import flink_options
 from flinkjob.api.cluster_options import acts_only_in_cluster
-from flinkjob.api.flinkjob_spec import RESERVED_KEYS
+from flinkjob.api.reserved_keys import RESERVED_KEYS
 from flinkjob.cli.migrate.fields import Migration, Weight
 
 OPERATOR: Final = "kubernetes.operator."

@@ -30,7 +30,18 @@ from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import AddFinalizer, RemoveFinalizer
 from flinkjob.core.facts import Alias, Fact, NeedFact
 from flinkjob.core.identity import digest_of
-from flinkjob.core.job import adoption, conditions, deletion, rescale, restart, rollback, running, scripts, submission
+from flinkjob.core.job import (
+    adoption,
+    conditions,
+    deletion,
+    rescale,
+    restart,
+    rollback,
+    running,
+    scripts,
+    submission,
+    variables,
+)
 from flinkjob.core.job.draft import DONE, Draft, Halt, Step
 from flinkjob.core.job.observe_run import observe_run
 from flinkjob.core.job.stopping import follow_operation
@@ -72,6 +83,7 @@ def _decide(draft: Draft) -> Halt | None:
     scripts.resolve(draft)
     rollback.effective(draft)
     deletion.recover_spec(draft)
+    variables.known_of_run(draft)
     if why := adoption.belongs_to_other(draft):
         if draft.job.meta.deletion_time is not None:
             return deletion.leave(draft, why)

@@ -109,7 +109,8 @@ class Draft:
         self.halt = DONE
         self.outcome: OperationOutcome | None = None
         self.recovering = False  # whether Flink restarted the live run, and it has yet to run well again
-        self.lacks = ""  # why the texts of ConfigMaps that the spec names are not known
+        self.lacks = ""  # why the texts of ConfigMaps that the spec names, or its variables, are not known
+        self.lacks_because: Reason | None = None  # where it is not what the program is made of
         self.looked = False  # whether it is known that nothing runs, although there is no submission
 
     # what is given

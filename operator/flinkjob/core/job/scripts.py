@@ -1,4 +1,6 @@
-"""The texts of ConfigMaps that a SQL or Python job names: put into the spec before anything is decided by it.
+"""What is in ConfigMaps that a program names: put into the spec before anything is decided by it.
+
+Of a script and of the files of a Python program the texts, of a jar the digest.
 
 Called by the job decision. Invariants: what is decided by, and kept as a revision, has the texts and not their places, so
 that a rollback runs the script that ran; while a text is missing the run that is there goes on by its own revision, and is
@@ -8,21 +10,30 @@ neither upgraded, moved nor restarted by wish.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
+from flinkjob.api.enums import DesiredState
 from flinkjob.api.fieldclass import FieldClass, field_class
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Rollback, Submission
-from flinkjob.api.program_spec import MOST_SCRIPT_BYTES, ScriptInit, SqlSpec
+from flinkjob.api.program_spec import MOST_SCRIPT_BYTES, DependenciesSpec, JarSpec, ScriptInit, SqlSpec
 from flinkjob.api.python_spec import FILE_NAME, MOST_FILES, PythonFile, PythonRequirements
 from flinkjob.api.reasons import Reason
+from flinkjob.api.source_spec import SourceSpec
 from flinkjob.core.facts import ConfigMapTexts, Revision
+from flinkjob.core.job import variables
 from flinkjob.core.job.draft import Draft, Halt
 from flinkjob.core.seen import TextPlace, TextsSeen
+
+S = TypeVar("S", bound=SourceSpec)
 
 
 def places(spec: FlinkJobSpec | None) -> tuple[TextPlace, ...]:
     """Where the texts are that a spec names."""
     found: list[TextPlace] = []
+    if spec is not None and spec.jar is not None and spec.jar.sha256 is None:
+        jar = spec.jar.config_map_key_ref
+        found += [TextPlace(jar.name, jar.key, binary=True)] if jar is not None else []
     if spec is not None and spec.sql is not None:
         named = [init.config_map_key_ref for init in spec.sql.init_from] + [spec.sql.config_map_key_ref]
         found += [TextPlace(ref.name, ref.key) for ref in named if ref is not None]
@@ -36,14 +47,37 @@ def places(spec: FlinkJobSpec | None) -> tuple[TextPlace, ...]:
 def resolve(draft: Draft) -> None:
     """Put the texts in; where one is missing, let the revision of the run stand for what runs, if there is one."""
     spec, wanted = draft.spec, places(draft.spec)
-    if spec is None or not wanted or draft.job.meta.deletion_time is not None:
+    if spec is None:
         return
-    seen = draft.need(ConfigMapTexts(wanted, draft.job.meta.generation or 0))
-    whole, problem = (None, seen.problem) if seen.problem else _with_texts(spec, seen)
-    if whole is not None and not problem:
-        draft.use(whole)
+    if draft.job.meta.deletion_time is not None:
         return
-    draft.lacks = f"spec.{'sql' if spec.sql is not None else 'python'}: {problem}"
+    if wanted:
+        seen = draft.need(ConfigMapTexts(wanted, draft.job.meta.generation or 0))
+        whole, wrong = (None, seen.problem) if seen.problem else _with_texts(spec, seen)
+        draft.lacks = wrong and f"spec.{_program(spec)}: {wrong}"
+        if whole is not None and not wrong:
+            draft.use(whole)
+    if not draft.lacks and draft.spec is not None and _replaces_run(draft, draft.spec):
+        draft.lacks = variables.problem(draft, draft.spec)
+        draft.lacks_because = Reason.VariableNotFound if draft.lacks else None
+    if draft.lacks:
+        _go_on_by_revision(draft, spec)
+
+
+def _replaces_run(draft: Draft, spec: FlinkJobSpec) -> bool:
+    """Whether a live run may be stopped for one by this spec, for which all values must be there before."""
+    run = draft.live_run
+    if run is None or spec.state is not DesiredState.RUNNING:
+        return False
+    taken_back = draft.status.rollback
+    if taken_back is not None and taken_back.run_digest == draft.digest:
+        return False
+    scaled = run.parallelism is not None and spec.parallelism != run.parallelism
+    changed = draft.digest != run.run_digest or scaled
+    return changed or spec.initial_state.nonce not in (None, run.nonce) or draft.wanted_url != run.cluster_url
+
+
+def _go_on_by_revision(draft: Draft, spec: FlinkJobSpec) -> None:
     run = draft.run
     revision, digest = _to_go_on_by(run, draft.status.rollback) if run is not None else (None, None)
     old = draft.need(Revision(revision)) if revision is not None else None
@@ -64,7 +98,26 @@ def with_run_fields_of(spec: FlinkJobSpec, old: FlinkJobSpec) -> FlinkJobSpec:
     """A spec that runs what another one runs."""
     fields = type(old).model_fields
     run = {name: getattr(old, name) for name, field in fields.items() if field_class(field) is FieldClass.RUN}
-    return spec.model_copy(update=run)
+    return spec.model_copy(update={name: _reached_as(spec, value) for name, value in run.items()})
+
+
+def _reached_as(spec: FlinkJobSpec, old: object) -> object:
+    """What another spec runs, with the access that this one gives to the same address: that may have been mended since."""
+    present = [spec.jar, spec.sql, *(spec.dependencies.jars if spec.dependencies is not None else ())]
+    known = {source.uri: source for source in present if source is not None and source.uri is not None}
+    match old:
+        case DependenciesSpec():
+            return old.model_copy(update={"jars": tuple(_with_access(jar, known.get(jar.uri)) for jar in old.jars)})
+        case JarSpec() | SqlSpec():
+            return _with_access(old, known.get(old.uri or ""))
+        case _:
+            return old
+
+
+def _with_access(old: S, present: SourceSpec | None) -> S:
+    if present is None:
+        return old
+    return old.model_copy(update={"auth_secret_ref": present.auth_secret_ref, "store": present.store})
 
 
 def _without_new_wishes(spec: FlinkJobSpec, run: Submission) -> FlinkJobSpec:
@@ -77,20 +130,29 @@ def say(draft: Draft, halt: Halt | None) -> Halt | None:
     if not draft.lacks:
         return halt
     before = draft.given.job.status.plan
-    missing = draft.stall(Reason.ScriptNotFound, draft.lacks, requeue_after=30.0)
+    names_jar = draft.job.spec is not None and draft.job.spec.jar is not None
+    reason = draft.lacks_because or (Reason.ArtifactFailed if names_jar else Reason.ScriptNotFound)
+    missing = draft.stall(reason, draft.lacks, requeue_after=30.0)
     if halt is not None and halt.plan is not None:
         return halt.after(missing)
-    if before is None or before.reason != Reason.ScriptNotFound:
-        draft.event(Reason.ScriptNotFound, draft.lacks, warning=True)
+    if before is None or before.reason != reason:
+        draft.event(reason, draft.lacks, warning=True)
     return missing
 
 
+def _program(spec: FlinkJobSpec) -> str:
+    return "jar" if spec.jar is not None else "sql" if spec.sql is not None else "python"
+
+
 def _with_texts(spec: FlinkJobSpec, seen: TextsSeen) -> tuple[FlinkJobSpec, str]:
-    """The spec with the texts in it, and what is wrong with them."""
+    """The spec with what is in ConfigMaps, and what is wrong with that."""
+    if spec.jar is not None:
+        (digest,) = seen.texts.values()
+        return spec.model_copy(update={"jar": spec.jar.model_copy(update={"sha256": digest})}), ""
     if spec.sql is not None:
         sql = _sql_with_texts(spec.sql, seen)
         return spec.model_copy(update={"sql": sql}), _wrong_with_script(sql, seen)
-    assert spec.python is not None, "texts are named by nothing else"
+    assert spec.python is not None, "a rule of the spec"
     files = tuple(each for file in spec.python.files for each in _files(file, seen))
     needed = _requirements(spec.python.requirements, seen)
     python = spec.python.model_copy(update={"files": files, "requirements": needed})

@@ -29,7 +29,7 @@ from flinkjob.core.errors import SubmitRejection, one_line, with_steps
 from flinkjob.core.facts import Artifact, Incarnation
 from flinkjob.core.flinkmodel import ClaimMode, RunRequest
 from flinkjob.core.identity import job_id, mark_parameters, revision_name
-from flinkjob.core.job import cluster_requirements, lost_run, restore_failure, rollback, scripts
+from flinkjob.core.job import cluster_requirements, lost_run, restore_failure, rollback, scripts, variables
 from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.job.observe_run import LOST_AFTER
 from flinkjob.core.job.restore_point import Missing, redeploys, start_of_next
@@ -48,6 +48,7 @@ _RETENTION = {
     CheckpointRetention.DELETE_ON_CANCELLATION: "DELETE_ON_CANCELLATION",
 }
 _RUNTIME = {RuntimeMode.STREAMING: "STREAMING", RuntimeMode.BATCH: "BATCH", RuntimeMode.AUTOMATIC: "AUTOMATIC"}
+_MISSING = (Reason.VariableNotFound, Reason.ScriptNotFound)
 _MODE = {CheckpointingMode.EXACTLY_ONCE: "EXACTLY_ONCE", CheckpointingMode.AT_LEAST_ONCE: "AT_LEAST_ONCE"}
 
 
@@ -58,12 +59,14 @@ def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str 
         url: the cluster that needs it.
         recorded: digest of an earlier run of the very same spec, which must be used again.
     """
+    if lacks := variables.problem(draft, spec):
+        return draft.stall(Reason.VariableNotFound, lacks, requeue_after=30.0)
     attempts = draft.failures_of(Step.FETCH)
     if (halt := draft.pausing(Step.FETCH)) is not None:
         return halt
     program = program_of(spec)
     recipe = program.recipe
-    own = recipe.jars[0].sha256 if not recipe.is_built else None
+    own = recipe.jars[0].sha256 if recipe.jars and not recipe.is_built else None
     request = ArtifactRequest(
         url=url,
         recipe=recipe,
@@ -248,13 +251,13 @@ def same_state(run: Submission) -> SnapshotKind:
 
 def _held_before(draft: Draft) -> bool:
     before = draft.given.job.status.plan
-    return before is not None and before.step == Step.HOLD
+    return before is not None and before.step == Step.HOLD and before.reason not in _MISSING  # it may be there again
 
 
 def _stalled_before(draft: Draft) -> Halt | None:
     """A definite rejection, latched in status by an earlier process, stays until the spec changes."""
     before = draft.given.job.status.plan
-    if before is None or before.step != Step.HOLD:
+    if before is None or not _held_before(draft):
         return None
     return draft.stall(Reason.of(before.reason, Reason.SubmitRejected), before.message or "")
 
@@ -345,7 +348,7 @@ def _repeat(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt:
 
 def _revision(draft: Draft, spec: FlinkJobSpec, name: str, number: int) -> RecordRevision:
     kept = RecordRevision(name=name, number=number, keep=spec.revision_history_limit)
-    return replace(kept, sql=spec.sql, python=spec.python) if scripts.places(draft.job.spec) else kept
+    return replace(kept, sql=spec.sql, python=spec.python, jar=spec.jar) if scripts.places(draft.job.spec) else kept
 
 
 def _send(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: ArtifactSeen) -> Halt:
@@ -363,6 +366,7 @@ def _send(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: ArtifactS
 
 def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: ArtifactSeen) -> RunRequest:
     """The run call's body: the spec's own configuration, its checkpoint settings, its program and the owner mark."""
+    unfilled, spec = spec, variables.filled(draft, spec)
     meta = draft.job.meta
     configuration = {
         flink_options.JOB_NAME: spec.job_name or meta.name,
@@ -383,7 +387,7 @@ def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: Art
     return RunRequest(
         job_id=run.flink_job_id,
         entry_class=program.entry_class,
-        args=program.args_of(run.flink_job_id),
+        args=program.args_of(run.flink_job_id) if spec.sql is None else variables.for_script(draft, unfilled),
         parallelism=spec.parallelism,
         savepoint_path=run.restored_from,
         allow_non_restored_state=run.allow_non_restored_state,

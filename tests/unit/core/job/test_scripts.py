@@ -15,6 +15,7 @@ from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import PostEvent, RecordRevision, RunJob
 from flinkjob.core.facts import Artifact, ConfigMapTexts
 from flinkjob.core.job.decide import digest_of_spec
+from flinkjob.core.job.scripts import with_run_fields_of
 from flinkjob.core.seen import TextPlace, TextsSeen
 from tests.support import inputs
 from tests.support.inputs import acts, cluster, conditions, decide, ended, job, plan_of, present, run, seen, silent
@@ -197,6 +198,24 @@ def test_a_run_that_was_taken_back_is_replaced_though_the_text_is_missing() -> N
     assert started.status.rollback == taken_back
 
 
+def test_what_is_taken_back_is_fetched_with_the_access_that_the_spec_has_now() -> None:
+    jars = {"jars": [{"uri": "https://a/c.jar"}, {"uri": "s3://bucket/c.jar", "store": {"region": "old"}}]}
+    old = parsed(jar={"uri": "https://a/b.jar", "authSecretRef": {"name": "old"}}, args=["1"], dependencies=jars)
+    jars = {"jars": [{"uri": "s3://bucket/c.jar", "store": {"region": "new"}}]}
+    now = parsed(jar={"uri": "https://a/b.jar", "authSecretRef": {"name": "new"}}, dependencies=jars)
+    mixed = with_run_fields_of(now, old)
+    assert mixed.args == ("1",)
+    assert mixed.jar == now.jar
+    kept, added, mended = (each.dependencies.jars if each.dependencies else () for each in (old, mixed, now))
+    assert added == (kept[0], mended[0])
+    assert digest_of_spec(mixed, None) == digest_of_spec(old, None)
+    elsewhere = parsed(jar={"uri": "https://a/other.jar", "authSecretRef": {"name": "new"}})
+    assert with_run_fields_of(elsewhere, old).jar == old.jar
+    script = {"uri": "https://a/b.sql", "sha256": "a" * 64}
+    scripts = [parsed(sql=script | {"authSecretRef": {"name": name}}) for name in ("new", "old")]
+    assert with_run_fields_of(*scripts).sql == scripts[0].sql
+
+
 def test_a_text_that_is_too_long_or_empty_is_as_good_as_none() -> None:
     for text, says in (("", "is empty"), ("é" * 65536, "more than 131072 bytes")):
         texts = TextsSeen(texts={MAIN: text, INIT: "a"})
@@ -268,3 +287,70 @@ def test_files_that_cannot_be_used_are_as_good_as_none(texts: dict[str, str], sa
     assert decision.status.plan is not None
     assert (decision.status.plan.message or "").startswith("spec.python: ")
     assert says in (decision.status.plan.message or "")
+
+
+# jars in ConfigMaps
+
+JAR = {"cluster": URL, "jar": {"configMapKeyRef": {"name": "jars", "key": "a.jar"}, "entryClass": "a.B"}}
+JAR_PLACE = TextPlace("jars", "a.jar", binary=True)
+FIRST, SECOND = (TextsSeen(texts={JAR_PLACE: digit * 64}) for digit in "12")
+
+
+def jar_spec(seen: TextsSeen) -> FlinkJobSpec:
+    """The spec with the digest in it."""
+    return parsed(jar=JAR["jar"] | {"sha256": seen.texts[JAR_PLACE]})
+
+
+def jar_running(**fields: Any) -> FlinkJobStatus:
+    return FlinkJobStatus(submission=run(run_digest=digest_of_spec(jar_spec(FIRST), None), revision="kept", **fields))
+
+
+def test_a_jar_in_a_config_map_is_known_by_its_digest_and_kept_with_it() -> None:
+    asked: list[Any] = []
+    decision = decide(job(JAR, held=False), seen(texts=FIRST), asked)
+    (request,) = {fact.request for fact in asked if isinstance(fact, Artifact)}
+    assert (request.digest, request.recipe.jars[0].uri) == ("1" * 64, "configmap://jars/a.jar")
+    (kept,) = (action for action in decision.actions if isinstance(action, RecordRevision))
+    assert (kept.jar, kept.sql) == (jar_spec(FIRST).jar, None)
+    assert decision.status.submission is not None
+    assert decision.status.submission.run_digest == digest_of_spec(jar_spec(FIRST), None)
+
+
+def test_another_jar_in_the_config_map_is_an_upgrade() -> None:
+    assert acts(decide(job(JAR, jar_running()), seen(present(), texts=FIRST))) == []
+    assert acts(decide(job(JAR, jar_running()), seen(present(), texts=SECOND))) == ["StopJob"]
+
+
+def test_a_jar_that_is_missing_touches_nothing() -> None:
+    missing = TextsSeen(problem="ConfigMap jars does not exist")
+    there = seen(present(), texts=missing, revisions={"kept": jar_spec(FIRST)})
+    decision = decide(job(JAR, jar_running()), there)
+    assert (acts(decision), conditions(decision)) == ([], "Stalled, healthy")
+    assert decision.status.plan is not None
+    assert (decision.status.plan.reason, decision.status.plan.message) == (
+        Reason.ArtifactFailed,
+        f"spec.jar: {missing.problem}",
+    )
+
+
+def test_a_pinned_jar_is_not_looked_at() -> None:
+    asked: list[Any] = []
+    pinned = JAR | {"jar": JAR["jar"] | {"sha256": "1" * 64}}
+    assert acts(decide(job(pinned, jar_running()), seen(present()), asked)) == []
+    assert not [fact for fact in asked if isinstance(fact, ConfigMapTexts)]
+
+
+def test_a_jar_that_was_taken_back_runs_with_its_old_digest() -> None:
+    bad, good = (digest_of_spec(jar_spec(each), None) for each in (SECOND, FIRST))
+    of_run: dict[str, Any] = {"number": 2, "run_digest": bad, "revision": "new", "restored_from": "file:///s"}
+    status = FlinkJobStatus(
+        submission=ended(RunResult.CANCELLED, **of_run, healthy=False),
+        rollback=Rollback(run_digest=bad, revision="kept", from_submission=2),
+        healthy_revision="kept",
+        healthy_artifact="1" * 64,
+    )
+    asked: list[Any] = []
+    decision = decide(job(JAR, status), seen(texts=SECOND, revisions={"kept": jar_spec(FIRST)}), asked)
+    assert {fact.request.digest for fact in asked if isinstance(fact, Artifact)} == {"1" * 64}
+    assert decision.status.submission is not None
+    assert decision.status.submission.run_digest == good

@@ -34,7 +34,7 @@ public final class SqlQuery {
         StreamTableEnvironment table = StreamTableEnvironment.create(
                 env, batch ? settings.inBatchMode().build() : settings.inStreamingMode().build());
         SqlQuery query = new SqlQuery(table, Integer.parseInt(args[0]), Integer.parseInt(args[1]));
-        SqlRunner runner = new SqlRunner((TableEnvironmentInternal) table, query::keep);
+        SqlRunner runner = new SqlRunner((TableEnvironmentInternal) table, Variables.NONE, query::keep);
         for (Statement statement : Statement.all()) {
             runner.take(statement);
         }
@@ -49,7 +49,7 @@ public final class SqlQuery {
             throw new SqlScriptException("a second query: only one can be run at a time");
         }
         found = true;
-        Table result = table.sqlQuery(statement.padded());
+        Table result = table.sqlQuery(statement.padded(Variables.NONE));
         String[] columns = result.getResolvedSchema().getColumnNames().toArray(new String[0]);
         table.toChangelogStream(result)
                 .flatMap(new Rows(columns, rows, bytes))

@@ -29,6 +29,7 @@ public final class SqlRunner {
     private static final String WITHOUT_PLACE = "";
 
     private final TableEnvironmentInternal table;
+    private final Variables variables;
     private final Consumer<Statement> queries;
     private final List<ModifyOperation> inserts = new ArrayList<>();
     private final List<String> places = new ArrayList<>();
@@ -36,8 +37,9 @@ public final class SqlRunner {
     private String planPlace;
 
     /** {@code queries} takes the statements that are queries. */
-    SqlRunner(TableEnvironmentInternal table, Consumer<Statement> queries) {
+    SqlRunner(TableEnvironmentInternal table, Variables variables, Consumer<Statement> queries) {
         this.table = table;
+        this.variables = variables;
         this.queries = queries;
         table.getConfig().set("table.dml-sync", "false"); // the cluster's own configuration may say otherwise
     }
@@ -48,7 +50,7 @@ public final class SqlRunner {
         EnvironmentSettings.Builder settings = EnvironmentSettings.newInstance();
         TableEnvironment table =
                 TableEnvironment.create(batch ? settings.inBatchMode().build() : settings.inStreamingMode().build());
-        SqlRunner runner = new SqlRunner((TableEnvironmentInternal) table, SqlRunner::refuse);
+        SqlRunner runner = new SqlRunner((TableEnvironmentInternal) table, new Variables(args), SqlRunner::refuse);
         for (Statement statement : Statement.all()) {
             runner.take(statement);
         }
@@ -65,9 +67,9 @@ public final class SqlRunner {
 
     void take(Statement statement) {
         try {
-            execute(table.getParser().parse(statement.padded()).get(0), statement);
+            execute(table.getParser().parse(statement.padded(variables)).get(0), statement);
         } catch (Exception e) {
-            throw new SqlScriptException(statement.place(), e);
+            throw new SqlScriptException(statement.place(), e, variables);
         }
     }
 
@@ -145,7 +147,7 @@ public final class SqlRunner {
             if (SqlScriptException.wasSubmitted(e)) {
                 throw e;
             }
-            throw new SqlScriptException(plan != null ? planPlace : placeOf(), e);
+            throw new SqlScriptException(plan != null ? planPlace : placeOf(), e, variables);
         }
     }
 

@@ -14,8 +14,9 @@ public final class SqlScriptException extends RuntimeException {
         super(message);
     }
 
-    SqlScriptException(String place, Exception cause) {
-        super((place.isEmpty() ? "" : place + ": ") + words(cause));
+    /** What is wrong at a place of the script; the values of secrets are taken out before anything is folded. */
+    SqlScriptException(String place, Exception cause, Variables variables) {
+        super((place.isEmpty() ? "" : place + ": ") + words(cause, variables));
     }
 
     /** Whether the job was submitted, and not only translated, when this was thrown. */
@@ -30,12 +31,12 @@ public final class SqlScriptException extends RuntimeException {
     }
 
     /** The messages of an exception and its causes in one line, each once. */
-    private static String words(Throwable error) {
+    private static String words(Throwable error, Variables variables) {
         StringBuilder out = new StringBuilder();
         String before = "";
         int depth = 0;
         for (Throwable e = error; e != null && depth < DEPTH; e = e.getCause(), depth++) {
-            String message = message(e);
+            String message = variables.hidden(message(e));
             if (!before.contains(message)) {
                 out.append(out.length() == 0 ? "" : ": ").append(message);
                 before = message;

@@ -50,7 +50,8 @@ final class Statement {
     }
 
     /** The text behind as many line breaks and blanks as make the positions in Flink's messages those of the source. */
-    String padded() {
+    String padded(Variables variables) {
+        String text = variables.in(this.text);
         StringBuilder out = new StringBuilder(line + column + text.length());
         for (int i = 1; i < line; i++) {
             out.append('\n');

@@ -1,0 +1,211 @@
+"""Jars from where teams keep them: what a Secret opens, for real servers, a real API server and a real Flink."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.test_lifecycle_examples import example
+from tests.support.artifactserver import ArtifactServer
+from tests.support.drift import assert_no_drift
+from tests.support.integration import (
+    ControlPlane,
+    FileServer,
+    FlinkCluster,
+    Lab,
+    Object,
+    OperatorProcess,
+    S3Server,
+    Site,
+    build_demo_jar,
+    condition,
+    secret,
+    submission,
+)
+
+pytestmark = [pytest.mark.kube, pytest.mark.flink]
+
+NAMESPACE = "sources"
+PASSWORD = "canary-artifact-51c7"
+ROTATED = "canary-rotated-8e02"
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArtifactServer]:
+    """The operator's Maven repository."""
+    with ArtifactServer(tmp_path_factory.mktemp("maven")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def operator(site: Site, repository: ArtifactServer) -> Iterator[OperatorProcess]:
+    """One operator for all of them, which may send credentials over http."""
+    flags = {"credentials_over_http": "true", "log_level": "DEBUG", "maven_repository": repository.url}
+    with site.operator(NAMESPACE, **flags) as started:
+        yield started
+
+
+@pytest.fixture
+def place(site: Site, operator: OperatorProcess, flink: FlinkCluster, tmp_path: Path) -> Iterator[Lab]:
+    """A place of work with that operator."""
+    with site.lab(operator, flink, tmp_path) as lab:
+        yield lab
+
+
+def keys(lab: Lab, name: str, use: str, **values: str) -> None:
+    """A Secret that may be used for that."""
+    lab.kube.apply(secret(lab.namespace, name, use=use, **values))
+
+
+@pytest.mark.threat("private-artifact")
+def test_a_server_that_asks_for_a_password(
+    place: Lab, web: FileServer, tmp_path: Path, control_plane: ControlPlane
+) -> None:
+    shutil.copyfile(place.jar, tmp_path / "demo.jar")
+    login = "Basic " + base64.b64encode(f"ann:{PASSWORD}".encode()).decode()
+    with ArtifactServer(tmp_path, authorization=login) as nexus:
+        manifest = example(place, web, "flinkjob-private-jar", **{"https://nexus.example.com": nexus.url})
+        place.apply(manifest)
+        place.wait("private-jar", lambda job: "nexus does not exist" in str(job.get("status")), "no Secret yet")
+        assert nexus.requests == []
+        keys(place, "nexus", "artifact", username="ann", password=PASSWORD)
+        place.running("private-jar", 1)
+    assert_no_drift(control_plane, place.kube, manifest)
+    assert PASSWORD not in place.operator.said()
+
+
+def test_a_store_that_asks_for_keys(place: Lab, web: FileServer, tmp_path: Path, control_plane: ControlPlane) -> None:
+    with S3Server(tmp_path / "s3", buckets=("jars",)) as s3:
+        (s3.data / "jars" / "clicks").mkdir()
+        shutil.copyfile(place.jar, s3.data / "jars" / "clicks" / "demo.jar")
+        keys(place, "jar-store", "store", accessKeyId=s3.access_key, secretAccessKey=s3.secret_key)
+        manifest = example(place, web, "flinkjob-jar-from-s3", **{"https://s3.example.com": s3.endpoint})
+        place.apply(manifest)
+        place.running("jar-from-s3", 1)
+    assert_no_drift(control_plane, place.kube, manifest)
+    assert s3.secret_key not in place.operator.said()
+
+
+def everything(lab: Lab) -> str:
+    """All that is written about the place: statuses, Events, revisions, and the operator's log."""
+    kinds = ("FlinkJob", "FlinkSavepoint", "Event", "ControllerRevision")
+    return json.dumps([lab.kube.all(kind, lab.namespace) for kind in kinds]) + lab.operator.said()
+
+
+def config_map(lab: Lab, jar: Path) -> Object:
+    """The ConfigMap of the example with this jar."""
+    meta = {"name": "job-jars", "namespace": lab.namespace}
+    content = base64.b64encode(jar.read_bytes()).decode()
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "binaryData": {"demo.jar": content}}
+
+
+def test_a_jar_in_a_config_map_and_its_change(place: Lab, web: FileServer, control_plane: ControlPlane) -> None:
+    manifest = example(place, web, "flinkjob-jar-configmap")
+    place.apply(manifest)
+    place.stalled("jar-configmap", "ArtifactFailed")
+    place.kube.apply(config_map(place, place.jar))
+    place.running("jar-configmap", 1)
+    other = build_demo_jar(place.flink.version, variant="in a ConfigMap")
+    place.kube.apply(config_map(place, other))
+    place.running("jar-configmap", 2)
+    assert submission(place.get("jar-configmap"))["artifactDigest"] == hashlib.sha256(other.read_bytes()).hexdigest()
+    assert_no_drift(control_plane, place.kube, manifest)
+
+
+@pytest.mark.invariant(11)
+@pytest.mark.threat("leaked-secrets")
+def test_variables_of_a_config_map_and_a_secret(place: Lab, web: FileServer, control_plane: ControlPlane) -> None:
+    shutil.copyfile(place.jar, web.directory / "demo.jar")
+    meta = {"name": "clicks-settings", "namespace": place.namespace}
+    place.kube.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"name": "clicks"}})
+    manifest = example(place, web, "flinkjob-variables")
+    place.apply(manifest)
+    found = place.stalled("with-variables", "VariableNotFound")
+    assert "clicks-login does not exist" in condition(found, "Stalled")["message"]
+    keys(place, "clicks-login", "variables", password=PASSWORD)
+    run = submission(place.running("with-variables", 1))
+    with place.flink.http() as http:
+        config = http.get(f"/jobs/{run['jobId']}/config").json()
+    assert config["name"] == "clicks-eu"
+    assert config["execution-config"]["user-config"]["login"] == PASSWORD
+    assert_no_drift(control_plane, place.kube, manifest)
+    keys(place, "clicks-login", "variables", password=ROTATED)
+    place.edit(manifest, restartNonce=1)  # any edit has them read at once
+    run = submission(place.running("with-variables", 2))
+    with place.flink.http() as http:
+        config = http.get(f"/jobs/{run['jobId']}/config").json()
+    assert config["execution-config"]["user-config"]["login"] == ROTATED
+    place.edit(manifest, args=["--main-throw", "no access with $(login.password)"])
+    told = place.stalled("with-variables", "PreflightFailed")
+    assert "no access with ******" in condition(told, "Stalled")["message"]
+    assert [word for word in (PASSWORD, ROTATED) if word in everything(place)] == []
+
+
+def test_a_jar_that_is_on_the_cluster(place: Lab) -> None:
+    with place.flink.http() as http:
+        files = {"jarfile": ("by-hand.jar", place.jar.read_bytes(), "application/java-archive")}
+        jar = http.post("/jars/upload", files=files).json()["filename"].rpartition("/")[2]
+        manifest = place.start("by-id", jar={"id": jar})
+        assert submission(place.get("by-id"))["jarId"] == jar
+        http.delete(f"/jars/{jar}").raise_for_status()
+    place.edit(manifest, restartNonce=1)
+    found = place.stalled("by-id", "ArtifactFailed")
+    assert f"the cluster has no jar {jar}" in condition(found, "Stalled")["message"]
+    assert place.get("by-id")["status"]["job"]["state"] == "RUNNING"
+
+
+def test_a_jar_of_a_maven_repository_that_cuts_it_off(
+    place: Lab, web: FileServer, repository: ArtifactServer, control_plane: ControlPlane
+) -> None:
+    directory = repository.directory / "com/example/jobs/demo/1.0"
+    directory.mkdir(parents=True)
+    shutil.copyfile(place.jar, directory / "demo-1.0.jar")
+    checksum = hashlib.sha1(place.jar.read_bytes()).hexdigest()
+    (directory / "demo-1.0.jar.sha1").write_text(checksum)
+    repository.cut_after = place.jar.stat().st_size // 2 + 1
+    manifest = example(place, web, "flinkjob-maven")
+    place.apply(manifest)
+    place.running("from-maven", 1)
+    assert [path.rpartition(".")[2] for path, _ in repository.requests][:3] == ["jar", "jar", "sha256"]
+    assert "range" in repository.requests[1][1]
+    assert_no_drift(control_plane, place.kube, manifest)
+
+
+SCRIPT = """
+CREATE TABLE numbers (x INT) WITH ('connector' = 'datagen', 'rows-per-second' = '$(rate)');
+CREATE TABLE nothing (x INT) WITH ('connector' = 'blackhole');
+INSERT INTO nothing SELECT x FROM numbers WHERE '$(password)' <> ''
+"""
+
+
+@pytest.mark.threat("leaked-secrets")
+def test_variables_of_a_script_are_not_in_its_jar(place: Lab) -> None:
+    keys(place, "sql-login", "variables", password=PASSWORD)
+    manifest = place.job("sql-variables", sql={"script": SCRIPT}, variables={"rate": "5"})
+    manifest["spec"]["variablesFrom"] = [{"secretRef": {"name": "sql-login"}}]
+    manifest["spec"] = {key: value for key, value in manifest["spec"].items() if key not in ("jar", "args")}
+    place.apply(manifest)
+    place.running("sql-variables", 1)
+    place.edit(manifest, sql={"script": f"{SCRIPT} AND x < $(most)"})
+    told = place.stalled("sql-variables", "VariableNotFound")
+    assert "spec.sql: no variable is named most;" in condition(told, "Stalled")["message"]
+    place.edit(manifest, sql={"script": f"{SCRIPT} AND `$(password)` = 1"})
+    place.wait("sql-variables", lambda job: "******" in condition(job, "Stalled")["message"], "Flink's words")
+    jars = [path.read_bytes() for path in (place.operator.directory / "cache").glob("*.jar")]
+    texts = [zipfile.ZipFile(io.BytesIO(jar)).read(name) for jar in jars for name in zip_names(jar)]
+    assert any(b"$(password)" in text for text in texts)
+    assert not any(PASSWORD.encode() in text for text in texts)
+    assert PASSWORD not in everything(place)
+
+
+def zip_names(jar: bytes) -> list[str]:
+    """The statements in a jar."""
+    return [name for name in zipfile.ZipFile(io.BytesIO(jar)).namelist() if name.startswith("flinkjob/sql/")]
