@@ -6,6 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 VENV := .venv/.complete
 UP ?=
+RELEASE ?=
 PYTEST ?=
 
 .PHONY: help
@@ -56,6 +57,10 @@ generated: $(VENV) ## Write what below deploy/ is made from other files, tests/P
 .PHONY: image
 image: $(VENV) ## Build the image without Docker (root, buildah, debootstrap); says its size and how fast it starts
 	$(BIN)/python -m deploy.local.operatorimage
+
+.PHONY: release
+release: $(VENV) ## Build all files of a release into dist/, with their SHA-256 sums (RELEASE="--complete --url https://…")
+	$(BIN)/python -m deploy.local.release $(RELEASE)
 
 .PHONY: sbom
 sbom: $(VENV) ## Write the bill of materials of the operator (CycloneDX) to .local/sbom.cdx.json

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from deploy.local import background, nodeup
-from deploy.local.binaries import TOOLS, control_plane_binaries, control_plane_steps, program_binary, tool_binary
+from deploy.local.binaries import RARE, TOOLS, control_plane_binaries, control_plane_steps, program_binary, tool_binary
 from deploy.local.classdata import make_class_data
 from deploy.local.controlplane import CONTROLLER_MANAGER, PROGRAMS
 from deploy.local.demojob import demo_jar, demo_jar_steps
@@ -115,7 +115,7 @@ def _prepare(versions: Sequence[str], *, node: bool = False, s3: bool = False, t
         control_plane_binaries(programs)
         if node:
             nodeup.prepare()
-        for tool in TOOLS if tests else ("versitygw",) if s3 else ():
+        for tool in sorted(TOOLS.keys() - RARE) if tests else ("versitygw",) if s3 else ():
             tool_binary(tool)
         if tests:
             program_binary("gitops")

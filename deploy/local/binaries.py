@@ -30,12 +30,16 @@ PACKAGES = {
 OLDEST: Version = (1, 31, 0)
 """The oldest Kubernetes that serves the CRDs as they are: its ready programs do where nothing newer has to work with them."""
 TOOLS = {
+    "actionlint": ("github.com/rhysd/actionlint/cmd/actionlint", "v1.7.12"),
     "helm": ("helm.sh/helm/v4/cmd/helm", "v4.3.1"),
+    "krew": ("sigs.k8s.io/krew/cmd/krew", "v0.4.3"),
     "kubeconform": ("github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0"),
     "promtool": ("github.com/prometheus/prometheus/cmd/promtool", "v0.316.0"),
     "versitygw": ("github.com/versity/versitygw/cmd/versitygw", "v1.8.0"),
 }
 """Programs that `go install` makes: package and version."""
+RARE = frozenset({"actionlint", "krew"})
+"""Those that only `make test-all` runs: they are built when it comes to that."""
 TAGS = {"promtool": "remove_all_sd"}
 """Their build tags: promtool without the clients of every cloud, which take minutes to compile."""
 PROGRAMS = {"coredns": MODULE.with_name("coredns"), "gitops": MODULE.with_name("gitops")}

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.cache import cache_root, cached, locked
+from deploy.local.packing import files_below, write_tar
 from deploy.local.prerequisites import require
 from deploy.local.progress import StepFailed, run_step
 
@@ -121,6 +122,20 @@ def archive(image: str, target: Path, name: str = "") -> Path:
     target.unlink(missing_ok=True)
     place = f"docker-archive:{target}:{name}" if name else f"docker-archive:{target}"
     buildah("push", "--quiet", image, place, label=f"writing {image}")
+    return target
+
+
+def oci_archive(image: str, target: Path, name: str, stamp: int) -> Path:
+    """Writes an image as an OCI archive, the same bytes for the same image; returns `target`.
+
+    Args:
+        name: what it is called in the archive.
+        stamp: seconds since 1970, the time of the archive's entries.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        layout = Path(directory) / "layout"
+        buildah("push", "--quiet", "--format", "oci", image, f"oci:{layout}:{name}", label=f"writing {name}")
+        write_tar(target, files_below(layout), stamp, compressed=False)
     return target
 
 

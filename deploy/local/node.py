@@ -60,10 +60,10 @@ class Node(Component):
         kubeconfig: file with the administrator's credentials, for programs outside of the node.
     """
 
-    def __init__(self, directory: Path, images: Mapping[str, str] | None = None) -> None:
+    def __init__(self, directory: Path, images: Mapping[str, str | Path] | None = None) -> None:
         self.directory = directory.resolve()
         self.kubeconfig = self.directory / "kubeconfig"
-        self._images = dict(images or {})
+        self._images: dict[str, str | Path] = dict(images or {})
         self._files = self.directory / "etc"
         self._processes: list[Process] = []
         self._first = 0
@@ -234,11 +234,12 @@ class Node(Component):
     def _containerd_answers(self) -> bool:
         return self._ctr("version").returncode == 0
 
-    def _import(self, images: Mapping[str, str]) -> None:
+    def _import(self, images: Mapping[str, str | Path]) -> None:
+        made = self.directory / "image.tar"
         for name, image in images.items():
-            file = archive(image, self.directory / "image.tar", name)
+            file = image if isinstance(image, Path) else archive(image, made, name)
             done = self._ctr("images", "import", file)
-            file.unlink()
+            made.unlink(missing_ok=True)
             if done.returncode:
                 raise ProcessFailed(f"importing {image}: {done.stderr.strip()}")
 

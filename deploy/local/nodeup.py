@@ -35,7 +35,7 @@ def make() -> None:
         images()
 
 
-def images() -> dict[str, str]:
+def images() -> dict[str, str | Path]:
     """The images, built where they are missing, by their names in the node. Raises MissingPrerequisite, StepFailed."""
     return {OPERATOR: operator_image(), FLINK: flink_image()}
 

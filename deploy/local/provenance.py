@@ -81,6 +81,13 @@ def differences(found: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
+def write(target: Path) -> None:
+    """Writes the statement about the image of the sources as they are. Raises MissingPrerequisite, StepFailed."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(_now(), indent=1) + "\n")
+    say(f"unsigned provenance: {target}")
+
+
 def _now() -> dict[str, Any]:
     """The statement about the image of the sources as they are, which is built where there is none."""
     layers = tuple(name for name in layer_digests(operator_image()) if "/" not in name)  # without links to the same
@@ -96,9 +103,7 @@ def main(arguments: list[str]) -> int:
     """Returns the exit code: 1 where the statement that is there is not about the image of the sources as they are."""
     match arguments:
         case [] | ["write"]:
-            TARGET.parent.mkdir(parents=True, exist_ok=True)
-            TARGET.write_text(json.dumps(_now(), indent=1) + "\n")
-            say(f"unsigned provenance: {TARGET}")
+            write(TARGET)
             return 0
         case ["verify"]:
             wrong = differences(json.loads(TARGET.read_text()), _now())

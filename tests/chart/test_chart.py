@@ -14,6 +14,7 @@ from deploy.local import generated
 from deploy.local.controlplane import ControlPlane
 from deploy.local.helm import CHART, NAMESPACE, Helm, kubeconform
 from deploy.local.processes import ProcessFailed
+from deploy.local.release import build_chart, release
 from flinkjob.settings import Settings, load
 
 pytestmark = pytest.mark.kube
@@ -39,6 +40,14 @@ def test_lint(helm: Helm) -> None:
         said = helm.run("lint", "--strict", CHART, "--values", values)
         assert "0 chart(s) failed" in said
         assert "WARNING" not in said
+
+
+def test_the_packed_chart_renders_the_same(helm: Helm, tmp_path: Path) -> None:
+    of = release(tmp_path)
+    build_chart(of)
+    assert f"version: {of.version}\n" in helm.run("show", "chart", of.chart)
+    values = ("--values", VALUES[-1])
+    assert helm.template(*values, chart=of.chart) == helm.template(*values)
 
 
 @pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)

@@ -21,6 +21,8 @@ from deploy.local.operatorimage import operator_image
 from deploy.local.prerequisites import MissingPrerequisite
 from deploy.local.processes import ProcessFailed
 from deploy.local.progress import StepFailed
+from deploy.local.release import PARTS, Release, build, build_sbom
+from deploy.local.release import release as release_of
 from tests.node.world import World
 from tests.support.charts import write_later_chart
 
@@ -75,9 +77,17 @@ def built(built_flink: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def node(built_flink: str, built: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def files(built: str, tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """The files of a release with that image, but for the bill of materials, which nothing is installed from."""
+    of = release_of(tmp_path_factory.mktemp("release") / "dist")
+    assert build(of, [part for part in PARTS if part[1] is not build_sbom]) == []
+    return of
+
+
+@pytest.fixture(scope="session")
+def node(built_flink: str, files: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """A running node that has both images."""
-    started = Node(tmp_path_factory.mktemp("node"), {OPERATOR: built, FLINK: built_flink})
+    started = Node(tmp_path_factory.mktemp("node"), {OPERATOR: files.image, FLINK: built_flink})
     try:
         started.start()
     except (MissingPrerequisite, ProcessFailed, StepFailed) as error:
@@ -90,15 +100,15 @@ def node(built_flink: str, built: str, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="session")
-def world(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(node: Node, files: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The node with empty namespaces for the operator and a team."""
-    with World(node, Helm(tmp_path_factory.mktemp("helm"), node.kubeconfig)) as made:
+    with World(node, Helm(tmp_path_factory.mktemp("helm"), node.kubeconfig), files.chart) as made:
         yield made
 
 
 @pytest.fixture(scope="session")
 def release(world: World, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """... and the chart installed, as it is but for the volume where the operator looks for checkpoints."""
+    """... and the chart of the release installed, as it is but for the volume where the operator looks for checkpoints."""
     world.install(tmp_path_factory.mktemp("values") / "values.yaml")
     return world
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from deploy.local.helm import NAMESPACE, RELEASE
-from deploy.local.image import configuration, remove
+from deploy.local.image import configuration, oci_archive, remove
 from deploy.local.operatorimage import build_operator, commit, layer_digests
 from deploy.local.processes import ProcessFailed, wait_until
+from deploy.local.release import Release, sha256
 from tests.node.world import DEADLINE, JOB, JOBMANAGER_PODS, OPERATOR_PODS, TEAM, World
 from tests.support.charts import COLUMN
 from tests.support.lab import submission
@@ -23,7 +24,7 @@ pytestmark = [pytest.mark.node, pytest.mark.slow]
 WAIT = f"--timeout={DEADLINE:.0f}s"
 
 
-def test_the_image_is_reproducible_and_says_what_it_is(built: str) -> None:
+def test_the_image_is_reproducible_and_says_what_it_is(built: str, files: Release, tmp_path: Path) -> None:
     config = configuration(built)
     assert config["User"] == "65532:65532"
     assert config["Entrypoint"] == ["flinkjob-operator"]
@@ -35,6 +36,8 @@ def test_the_image_is_reproducible_and_says_what_it_is(built: str) -> None:
     build_operator(again)
     try:
         assert layer_digests(again) == layer_digests(built)
+        archived = oci_archive(again, tmp_path / "again.tar", files.image_name, files.stamp)
+        assert sha256(archived) == sha256(files.image)
     finally:
         remove(again)
 

@@ -13,7 +13,7 @@ import yaml
 
 from deploy.local.demojob import demo_jar
 from deploy.local.environment import REPOSITORY
-from deploy.local.helm import CHART, NAMESPACE, RELEASE, Helm
+from deploy.local.helm import NAMESPACE, RELEASE, Helm
 from deploy.local.node import Node, wait_pods
 from deploy.local.nodeup import OPERATOR
 from deploy.local.processes import ProcessFailed, wait_until
@@ -38,11 +38,12 @@ class World:
     Attributes:
         node: which runs.
         helm: of the release.
+        chart: that is installed.
         kube: the API server as administrator.
     """
 
-    def __init__(self, node: Node, helm: Helm) -> None:
-        self.node, self.helm = node, helm
+    def __init__(self, node: Node, helm: Helm, chart: Path) -> None:
+        self.node, self.helm, self.chart = node, helm, chart
         self.kube = Kube(node.kubeconfig)
         self._state = node.directory / "state"
         self.values = Path()
@@ -74,7 +75,7 @@ class World:
                 }
             )
         )
-        self.helm.run("install", RELEASE, CHART, "--values", values, "--wait", "--timeout", f"{DEADLINE:.0f}s")
+        self.helm.run("install", RELEASE, self.chart, "--values", values, "--wait", "--timeout", f"{DEADLINE:.0f}s")
 
     def start_flink(self) -> None:
         """Applies the example as it is, and a Pod with a Service that serves the demo job's jar."""
