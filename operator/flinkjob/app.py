@@ -289,7 +289,13 @@ class App:
         )
         if settings.job_metrics:
             metrics.show_each(
-                EachJob(cache.jobs, clusters.newest_checkpoints, lambda: datetime.now(UTC), most=settings.job_metrics)
+                EachJob(
+                    cache.jobs,
+                    clusters.newest_checkpoints,
+                    clusters.load,
+                    lambda: datetime.now(UTC),
+                    most=settings.job_metrics,
+                )
             )
         metrics.count_jobs(lambda: [job.status.phase or "Pending" for job in cache.jobs()])
         return queue

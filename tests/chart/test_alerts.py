@@ -73,7 +73,7 @@ def test_every_metric_is_documented() -> None:
 def registry() -> CollectorRegistry:
     """All metrics of the operator."""
     made = CollectorRegistry()
-    Metrics(made).show_each(EachJob(tuple, dict, lambda: NOW, most=1))
+    Metrics(made).show_each(EachJob(tuple, dict, lambda _: None, lambda: NOW, most=1))
     return made
 
 

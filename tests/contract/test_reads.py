@@ -6,6 +6,7 @@ from flinkjob.core.errors import RescaleUnsupported
 from flinkjob.core.flinkmodel import FlinkJobState, RunRequest
 from flinkjob.core.job.state_check import left_over
 from flinkjob.core.jobfailures import JobFailures
+from flinkjob.core.jobload import shares
 from tests.contract.target import REFRESH, Target, new_id
 
 
@@ -220,3 +221,30 @@ async def test_a_job_without_a_checkpoint_has_no_details_of_one(target: Target) 
         assert await target.client.checkpoint_details(unknown, 123_456) is None
     assert await target.client.newest_details(new_id()) is None
     assert await target.client.vertex_names(new_id()) is None
+
+
+@pytest.mark.oldest
+async def test_two_readings_say_how_busy_the_tasks_of_a_job_were_in_between(target: Target) -> None:
+    """And the sources are those that nothing goes into; what they measure is asked by its name."""
+    client = target.client
+    job_id = await target.start(parallelism=2)
+    before = await client.job_times(job_id)
+    assert before is not None
+
+    async def busy() -> tuple[float, float] | None:
+        after = await client.job_times(job_id)
+        return shares(before, after) if after is not None else None
+
+    found = await target.until(busy)
+    assert 0 < found[0] <= 1
+    assert 0 <= found[1] <= 1
+    (source,) = before.sources
+    assert source in before.vertices
+
+    names = await target.until(lambda: client.lag_metrics(job_id, source))
+    assert "Source__sequence.currentEmitEventTimeLag" in names
+    lag = await client.source_lag(job_id, source, names)
+    assert lag.seconds is None or lag.seconds >= 0
+    (other,) = before.vertices.keys() - {source}
+    assert await client.lag_metrics(job_id, other) == ()
+    assert await client.job_times(new_id()) is None

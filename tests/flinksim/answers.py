@@ -64,9 +64,10 @@ def details(job: SimJob) -> dict[str, Any]:
     """`/jobs/:id`."""
     states = {state: milliseconds(job.state_times.get(state)) if state in job.state_times else 0 for state in _STATES}
     count = tasks(job)
+    common = {"parallelism": job.parallelism, "maxParallelism": job.program.max_parallelism}
     vertices = [
-        {"id": vertex, "name": name, "parallelism": job.parallelism, "maxParallelism": job.program.max_parallelism}
-        for vertex, name in zip(vertex_ids(job.program), ("count", "Source: sequence"), strict=True)
+        {"id": vertex, "name": name, "metrics": _times(job, busy)} | common
+        for vertex, name, busy in zip(vertex_ids(job.program), ("count", SOURCE), (0.5, 0.25), strict=True)
     ]
     return {
         "jid": job.job_id,
@@ -81,7 +82,22 @@ def details(job: SimJob) -> dict[str, Any]:
         "now": milliseconds(job.events.now),
         "timestamps": states,
         "vertices": vertices if count["total"] else [],
+        "plan": job_plan(job.job_id, job.program, job.parallelism)["plan"],
         "status-counts": {name.upper(): number for name, number in count.items() if name != "total"},
+    }
+
+
+SOURCE = "Source: sequence"
+
+
+def _times(job: SimJob, busy: float) -> dict[str, float]:
+    """What the tasks of a vertex have done since the job runs, in whole seconds as if Flink asked for it so often."""
+    running = job.state_times.get(FlinkJobState.RUNNING)
+    lasted = int(job.events.now - running) * 1000 * job.parallelism if running is not None else 0
+    return {
+        "accumulated-busy-time": lasted * busy,
+        "accumulated-backpressured-time": int(lasted * 0.125),
+        "accumulated-idle-time": int(lasted * (0.875 - busy)),
     }
 
 
@@ -100,7 +116,7 @@ def job_plan(job_id: str, program: Program, parallelism: int) -> dict[str, Any]:
     common = {"parallelism": parallelism, "operator": "", "operator_strategy": "", "optimizer_properties": {}}
     nodes = [
         common | {"id": count, "description": "count<br/>", "inputs": [hash_]},
-        common | {"id": sequence, "description": "Source: sequence<br/>"},
+        common | {"id": sequence, "description": f"{SOURCE}<br/>"},
     ]
     return {"plan": {"jid": job_id, "name": program.name, "type": "STREAMING", "nodes": nodes}}
 

@@ -134,6 +134,19 @@ def _metrics(sim: FlinkSim, request: Request, at: Mapping[str, str]) -> Response
     return Response(200, found)
 
 
+def _source_metrics(sim: FlinkSim, request: Request, at: Mapping[str, str]) -> Response:
+    """What the source of a running job measures; without a question only the names, and nothing of other vertices."""
+    job = sim.jobs.get(at["job"])
+    if job is None or at["vertex"] != answers.vertex_ids(job.program)[1]:
+        return Response(200, [])
+    values = {"Source__sequence.pendingRecords": 6.0, "Source__sequence.currentEmitEventTimeLag": 1500.0}
+    if "get" not in request.query:
+        return Response(200, [{"id": name} for name in values])
+    wanted = request.query["get"].split(",")
+    found = [name for name in values if name in wanted]
+    return Response(200, [{"id": name, "max": values[name], "sum": values[name] * job.parallelism} for name in found])
+
+
 _Route = tuple[str, str, Callable[[FlinkSim, Request, Mapping[str, str]], Response | Reply]]
 _ROUTES: tuple[_Route, ...] = (
     ("GET", "/config", _config),
@@ -149,6 +162,7 @@ _ROUTES: tuple[_Route, ...] = (
     ("GET", f"{_JOB}/config", _told("config")),
     ("GET", f"{_JOB}/exceptions", _told("exceptions")),
     ("GET", f"{_JOB}/metrics", _metrics),
+    ("GET", f"{_JOB}/vertices/(?P<vertex>[0-9a-f]{{32}})/subtasks/metrics", _source_metrics),
     *jar_routes(),
     *trigger_routes(_JOB),
     *rescale_routes(_JOB),

@@ -48,6 +48,17 @@ def test_metrics_of_single_jobs(own_lab: Lab) -> None:
     wait_until(
         lambda: own_lab.operator.metrics()["flinkjob_job_left_out"] == 1, timeout=10, what="the other one counted"
     )
+    found = wait_until(
+        lambda: _after(own_lab, f"flinkjob_job_busy_ratio{job}", 0.0), timeout=40, what="how busy its tasks are"
+    )
+    assert found[f"flinkjob_job_busy_ratio{job}"] <= 1
+    assert 0 <= found[f"flinkjob_job_backpressured_ratio{job}"] <= 1
+    assert f"flinkjob_job_pending_records{job}" not in found, "a generator does not know how much is pending"
+    paths = 'endpoint="GET /jobs/:id/vertices/:id/subtasks/metrics"'
+    asked = sum(
+        count for name, count in found.items() if name.startswith("flinkjob_flink_requests_total{") and paths in name
+    )
+    assert 1 <= asked < 20
     assert not [name for name in own_lab.operator.metrics() if 'name="beyond"' in name]
 
 

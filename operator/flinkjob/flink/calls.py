@@ -1,6 +1,6 @@
 """Base of the client's parts: what they have in common, a connection.
 
-Used by: `cluster`, `jars`, `jobs`, `snapshots`, `rescale`. Invariant: parts keep no state.
+Used by: `cluster`, `jars`, `jobs`, `loads`, `snapshots`, `rescale`. Invariant: parts keep no state.
 """
 
 from urllib.parse import quote

@@ -1,7 +1,7 @@
 """`FlinkClient`: the Flink REST API as methods with typed answers.
 
 Used by: observer, executor, poller and the command line. The methods come from one file for each domain (`cluster`,
-`jars`, `jobs`, `snapshots`, `rescale`). Invariants: no retries and no state of its own, the caller decides what an
+`jars`, `jobs`, `loads`, `snapshots`, `rescale`). Invariants: no retries and no state of its own, the caller decides what an
 answer means; an error is always one of `flinkjob.core.errors`; the client never closes the `httpx.AsyncClient`.
 """
 
@@ -10,12 +10,13 @@ import httpx
 from flinkjob.flink.cluster import ClusterCalls
 from flinkjob.flink.jars import JarCalls
 from flinkjob.flink.jobs import JobCalls
+from flinkjob.flink.loads import LoadCalls
 from flinkjob.flink.rescale import RescaleCalls
 from flinkjob.flink.rest import FlinkRest, Limits
 from flinkjob.flink.snapshots import SnapshotCalls
 
 
-class FlinkClient(ClusterCalls, JarCalls, JobCalls, SnapshotCalls, RescaleCalls):
+class FlinkClient(ClusterCalls, JarCalls, JobCalls, LoadCalls, SnapshotCalls, RescaleCalls):
     """Client of one Flink cluster.
 
     All methods raise `Unreachable` when no usable answer came, `Transient` when Flink failed (HTTP 5xx), and

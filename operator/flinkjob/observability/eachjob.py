@@ -1,7 +1,8 @@
 """Numbers about single FlinkJobs, for those who ask for them: `--job-metrics`, at most so many FlinkJobs.
 
-Registered by `app`, and read at each scrape from what statuses hold and what clusters said last: Flink is asked nothing for
-them. Bounded: labels are namespace, name and phase; FlinkJobs beyond the limit, by namespace and name, are only counted.
+Registered by `app`, and read at each scrape from what statuses hold and what clusters said last. Only how busy jobs are, and
+how far behind their sources, is read from Flink for them: in turns, and not while nobody scrapes. Bounded: labels are
+namespace, name and phase; FlinkJobs beyond the limit, by namespace and name, are only counted.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from flinkjob.api.codec import FlinkJob
 from flinkjob.api.enums import Phase
+from flinkjob.core.jobload import JobLoad
 from flinkjob.core.units import bytes_of
 from flinkjob.observability.jobmetrics import newest_checkpoint
 
@@ -29,6 +31,7 @@ class EachJob(Collector):
         self,
         jobs: Callable[[], Iterable[FlinkJob]],
         seen: Callable[[], Mapping[str, datetime]],
+        load: Callable[[FlinkJob], JobLoad | None],
         now: Callable[[], datetime],
         *,
         most: int,
@@ -36,10 +39,12 @@ class EachJob(Collector):
         """
         Args:
             seen: when the newest checkpoint was completed that was seen of a Flink job, by its id.
+            load: how busy its run is, as far as that is known; asked at each scrape.
             most: so many FlinkJobs have numbers.
         """
         self._jobs = jobs
         self._seen = seen
+        self._load = load
         self._now = now
         self._most = most
 
@@ -58,6 +63,16 @@ class EachJob(Collector):
             for job in shown:
                 if (found := number(job, seen, now)) is not None:
                     family.add_metric(_name(job), found)
+            yield family
+        yield from self._loads(shown)
+
+    def _loads(self, shown: Iterable[FlinkJob]) -> Iterator[GaugeMetricFamily]:
+        found = [(_name(job), load) for job in shown if _runs(job) and (load := self._load(job)) is not None]
+        for name, (what, number) in _LOADS.items():
+            family = GaugeMetricFamily(f"{_PREFIX}{name}", what, labels=_JOB)
+            for labels, load in found:
+                if (value := number(load)) is not None:
+                    family.add_metric(labels, value)
             yield family
 
 
@@ -120,4 +135,20 @@ _NUMBERS: Mapping[str, tuple[str, Callable[[FlinkJob, Mapping[str, datetime], da
     "checkpoint_size_bytes": ("Size of the checkpoint in its status; up to an hour or so behind.", _checkpoint_bytes),
     "savepoint_age_seconds": ("Age of its newest savepoint.", _savepoint_age),
     "downtime_seconds": ("How long it was down before its run.", _downtime),
+}
+
+_LOADS: Mapping[str, tuple[str, Callable[[JobLoad], float | None]]] = {
+    "busy_ratio": ("What part of the time the tasks of its busiest vertex work, from 0 to 1.", lambda load: load.busy),
+    "backpressured_ratio": (
+        "What part of the time the tasks of one vertex wait for those behind, from 0 to 1; of the vertex that waits most.",
+        lambda load: load.backpressured,
+    ),
+    "pending_records": (
+        "Records that its sources have not read yet; only of sources that know, such as Kafka's.",
+        lambda load: load.lag.pending,
+    ),
+    "source_lag_seconds": (
+        "How old the events are that its sources emit; only of sources whose events have a time.",
+        lambda load: load.lag.seconds,
+    ),
 }

@@ -24,7 +24,7 @@ SYNCED = "Synced"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _ENDPOINT = re.compile(
     r"(?:/jobs/:id(?:/(?:checkpoints(?:/config|/details/:id|/:id)?|config|exceptions|metrics|plan|resource-requirements"
-    r"|savepoints(?:/:id)?|status|stop))?|/jobs/overview|/jars(?:/upload|/:id(?:/plan|/run)?)?|/savepoint-disposal(?:/:id)?"
+    r"|savepoints(?:/:id)?|status|stop|vertices/:id/subtasks/metrics))?|/jobs/overview|/jars(?:/upload|/:id(?:/plan|/run)?)?|/savepoint-disposal(?:/:id)?"
     r"|/jobmanager/config|/config|/overview)$"
 )
 """All that the client of Flink asks for; a test compares the two."""

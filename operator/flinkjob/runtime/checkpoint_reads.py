@@ -7,18 +7,16 @@ out says how old it is.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats
-from flinkjob.core.turns import Turns
 from flinkjob.runtime.queue import Key
+from flinkjob.runtime.turned import TurnedReads
 
 log = logging.getLogger(__name__)
 
@@ -57,18 +55,16 @@ class CheckpointReads:
         self._read = read
         self._enqueue = enqueue
         self._news = news
-        self._turns: Turns[str] = Turns(lambda _: 1 / READ_RATE)
+        self._turns = TurnedReads(self._look, rate=READ_RATE, name="read checkpoints")
         self._keys: dict[str, Key] = {}
         self._known: dict[str, Known] = {}
-        self._wanted = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
 
     def latest(self, key: Key, job_id: str) -> Known | None:
         """What is known of the checkpoints of a running job; they are read soon, and `key` learns of the first one."""
         self._keys[job_id] = key
         known = self._known.get(job_id)
         complete = known is not None and known.stats.newest_completed() is not None
-        self._want(job_id, known.at + READ_EVERY - time.monotonic() if known is not None and complete else 0.0)
+        self._turns.want(job_id, known.at + READ_EVERY - time.monotonic() if known is not None and complete else 0.0)
         return known
 
     def newest(self) -> Mapping[str, datetime]:
@@ -85,32 +81,13 @@ class CheckpointReads:
         self._drop([job_id for job_id, asked in self._keys.items() if asked == key])
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self._turns.close()
 
     def _drop(self, job_ids: list[str]) -> None:
         for job_id in job_ids:
             self._turns.drop(job_id)
             self._known.pop(job_id, None)
             del self._keys[job_id]
-
-    def _want(self, job_id: str, after: float) -> None:
-        self._turns.want(job_id, time.monotonic(), after=after)
-        self._wanted.set()
-        if self._task is None:
-            self._task = asyncio.create_task(self._run(), name="read checkpoints")
-
-    async def _run(self) -> None:
-        while True:
-            self._wanted.clear()
-            if (job_id := self._turns.take(time.monotonic())) is not None:
-                await self._look(job_id)
-                continue
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._turns.wait(time.monotonic())):
-                    await self._wanted.wait()
 
     async def _look(self, job_id: str) -> None:
         try:
@@ -126,7 +103,7 @@ class CheckpointReads:
 
     def _again(self, job_id: str, after: float) -> None:
         if job_id in self._keys:
-            self._want(job_id, after)
+            self._turns.want(job_id, after)
 
     def _take(self, job_id: str, stats: CheckpointStats | None) -> None:
         key, before = self._keys.get(job_id), self._known.get(job_id)
@@ -135,7 +112,7 @@ class CheckpointReads:
         self._known[job_id] = Known(stats, time.monotonic())
         if stats.newest_completed() is None:
             return  # the next round asks again
-        self._want(job_id, READ_EVERY)
+        self._turns.want(job_id, READ_EVERY)
         if before is None or before.stats.newest_completed() is None:
             self._enqueue(key)
         elif _newest(before.stats) != _newest(stats):

@@ -26,6 +26,7 @@ from flinkjob.flink.knownjobs import KnownJobs
 from flinkjob.net.places import on_account, paid_by
 from flinkjob.runtime.checkpoint_reads import CheckpointReads
 from flinkjob.runtime.failure_reads import FailureReads
+from flinkjob.runtime.load_reads import LoadReads
 from flinkjob.runtime.overview import Overview, compare
 from flinkjob.runtime.queue import Key
 
@@ -75,6 +76,7 @@ class Cluster:
         """
         self.client = client
         self.checkpoints = CheckpointReads(paid_by(self._paying, client.checkpoints), enqueue=enqueue, news=news)
+        self.loads = LoadReads(client, self._paying)
         self.url = url
         self._pace = pace
         self._enqueue = enqueue
@@ -106,6 +108,7 @@ class Cluster:
             await self._task
         await self._failure_reads.close()
         await self.checkpoints.close()
+        await self.loads.close()
 
     # who watches
 
@@ -338,7 +341,8 @@ class Cluster:
             before.jobs, overview.jobs, self._is_watched, refresh=self._seen.refresh_interval
         )
         self._overview = overview
-        self.checkpoints.retain(lambda job_id: job_id in overview.jobs and job_id not in overview.terminal)
+        for reads in (self.checkpoints, self.loads):
+            reads.retain(lambda job_id: job_id in overview.jobs and job_id not in overview.terminal)
         self._marks = {job_id: mark for job_id, mark in self._marks.items() if job_id in overview.jobs}
         self._failures = 0
         recovered = not self._seen.reachable

@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 
+from flinkjob.api.codec import FlinkJob
+from flinkjob.core.jobload import JobLoad
 from flinkjob.flink.client import FlinkClient
 from flinkjob.runtime.access import Access
 from flinkjob.runtime.cluster import Cluster, Pace
@@ -153,6 +155,15 @@ class Clusters:
         return {
             job_id: time for cluster in self._clusters.values() for job_id, time in cluster.checkpoints.newest().items()
         }
+
+    def load(self, job: FlinkJob) -> JobLoad | None:
+        """What is known of the load of a FlinkJob's run, while that is on its cluster; it is read again soon."""
+        run, watched = job.status.submission, self._watched.get((job.meta.namespace, job.meta.name))
+        if run is None or run.job_id is None or watched is None:
+            return None
+        cluster = self._clusters.get(watched[:2])
+        seen = cluster.known(run.job_id) if cluster is not None else None
+        return cluster.loads.latest(run.job_id) if cluster and seen and not seen.state.is_terminal else None
 
     def unreachable(self) -> int:
         """How many clusters do not answer."""

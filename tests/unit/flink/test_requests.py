@@ -19,6 +19,7 @@ from flinkjob.core.flinkmodel import (
     TriggeredCheckpoint,
     TriggerState,
 )
+from flinkjob.core.jobload import JobTimes, SourceLag, VertexTimes
 from flinkjob.flink import FlinkClient, wire
 from flinkjob.flink.rest import LONG
 
@@ -186,6 +187,42 @@ def test_a_metric_is_a_number_or_nothing(value: str, number: int | None) -> None
     assert wire.Metric(id="numRestarts", value=value).number == number
 
 
+async def test_the_times_of_a_job_are_one_request() -> None:
+    known = {"accumulated-busy-time": 701.0, "accumulated-idle-time": 10167, "accumulated-backpressured-time": 3}
+    plan = {"nodes": [{"id": "a"}, {"id": "b", "inputs": [{"num": 0, "id": "a"}]}, {"id": "c", "inputs": []}]}
+    vertices = [
+        {"id": "a", "metrics": known},
+        {"id": "b", "metrics": known | {"accumulated-busy-time": "NaN"}},
+        {"id": "c"},
+    ]
+    flink = Flink({"vertices": vertices, "plan": plan})
+    found = await flink.client.job_times(JOB)
+    assert found == JobTimes({"a": VertexTimes(busy=701.0, idle=10167, backpressured=3)}, ("a", "c"))
+    assert [f"{each.method} {each.url.raw_path.decode()}" for each in flink.requests] == [f"GET /jobs/{JOB}"]
+    gone = f"org.apache.flink.runtime.rest.NotFoundException: Job {JOB} not found"
+    assert await Flink({"errors": [gone]}, 404).client.job_times(JOB) is None
+
+
+async def test_the_lag_of_a_source_is_asked_by_the_names_that_it_has() -> None:
+    names = [
+        "Source__x.pendingRecords",
+        "Source__x.currentEmitEventTimeLag",
+        "busyTimeMsPerSecond",
+        "a,b.pendingRecords",
+    ]
+    flink = Flink([{"id": name} for name in names])
+    assert await flink.client.lag_metrics(JOB, TRIGGER) == (names[1], names[0])
+    assert flink.line == f"GET /jobs/{JOB}/vertices/{TRIGGER}/subtasks/metrics"
+    many = Flink([{"id": f"Source__{n}.pendingRecords"} for n in range(100)])
+    assert len(await many.client.lag_metrics(JOB, TRIGGER)) == 16
+
+    flink = Flink([{"id": names[0], "sum": 12.0, "max": 9.0}, {"id": names[1], "sum": 4000.0, "max": 2500.0}])
+    assert await flink.client.source_lag(JOB, TRIGGER, names[:2]) == SourceLag(pending=12, seconds=2.5)
+    assert "&agg=sum" in flink.line
+    unknown = Flink([{"id": names[0], "sum": "NaN", "max": "NaN"}, {"id": names[1], "sum": -2.0, "max": -1.0}])
+    assert await unknown.client.source_lag(JOB, TRIGGER, names[:2]) == SourceLag()
+
+
 async def test_a_huge_text_is_cut_before_it_is_looked_into() -> None:
     """A message of half a megabyte and a stack of causes: the head, and the innermost causes, without a long search."""
     causes = "".join(f"\nCaused by: a.b.CException: cause {n} {'x.' * 300}\n\tat a.b.C(D.java:1)" for n in range(500))
@@ -343,6 +380,9 @@ EVERY_CALL = {
     "resource_requirements": (JOB,),
     "set_resource_requirements": (JOB, {"v": 2}),
     "running_graph": (JOB,),
+    "job_times": (JOB,),
+    "lag_metrics": (JOB, TRIGGER),
+    "source_lag": (JOB, TRIGGER, ("x.pendingRecords",)),
 }
 SUBMISSIONS = {name: ("x.jar", RunRequest(job_id=JOB)) for name in ("run_jar", "plan_jar")}
 
@@ -356,7 +396,7 @@ def test_no_part_of_the_client_hides_a_method_of_another() -> None:
     parts = FlinkClient.__bases__
     names = [name for part in parts for name in vars(part) if callable(getattr(part, name)) and name[:2] != "__"]
     assert sorted(names) == sorted(set(names))
-    assert len(parts) == 5
+    assert len(parts) == 6
 
 
 @pytest.mark.parametrize(("name", "arguments"), EVERY_CALL.items(), ids=EVERY_CALL)

@@ -20,6 +20,7 @@ from flinkjob.api.flinkjob_status import (
     RunEnd,
     SavepointInfo,
 )
+from flinkjob.core.jobload import JobLoad, SourceLag
 from flinkjob.core.units import bytes_of, readable_size
 from flinkjob.observability.eachjob import EachJob
 from tests.support.inputs import NAME, NAMESPACE, NOW, ago, job, run
@@ -35,10 +36,13 @@ KNOWN = FlinkJobStatus(
 )
 
 
-def _numbers(*jobs: FlinkJob, most: int = 10) -> dict[tuple[str, ...], float]:
+BUSY = JobLoad(busy=0.75, backpressured=0.25, lag=SourceLag(pending=12, seconds=3.5))
+
+
+def _numbers(*jobs: FlinkJob, most: int = 10, load: JobLoad | None = None) -> dict[tuple[str, ...], float]:
     """All samples: the name without its prefix, and its labels but the names of the usual job."""
     registry = CollectorRegistry()
-    registry.register(EachJob(lambda: jobs, lambda: {JOB_ID: ago(20)}, lambda: NOW, most=most))
+    registry.register(EachJob(lambda: jobs, lambda: {JOB_ID: ago(20)}, lambda _: load, lambda: NOW, most=most))
     samples = [sample for family in registry.collect() for sample in family.samples]
     return {(each.name.removeprefix("flinkjob_job_"), *_labels(each.labels)): each.value for each in samples}
 
@@ -81,6 +85,27 @@ def test_what_is_not_known_has_no_number(status: FlinkJobStatus, numbers: dict[t
     found = _numbers(job(status=status))
     assert numbers.items() <= found.items()
     assert not {"uptime_seconds", "restarts", "checkpoint_age_seconds"} & {name for name, *_ in found}
+
+
+def test_the_load_of_a_run_as_far_as_it_is_known() -> None:
+    known = _numbers(job(status=KNOWN), load=BUSY)
+    names = ("busy_ratio", "backpressured_ratio", "pending_records", "source_lag_seconds")
+    assert [known[(name,)] for name in names] == [0.75, 0.25, 12, 3.5]
+    assert not set(names) & {name for name, *_ in _numbers(job(status=KNOWN), load=JobLoad())}
+    ended = replace(KNOWN, submission=replace(KNOWN.submission or run(), end=RunEnd(result=RunResult.STOPPED)))
+    assert not set(names) & {name for name, *_ in _numbers(job(status=ended), load=BUSY)}
+
+
+def test_only_those_within_the_limit_are_asked_about() -> None:
+    asked: list[str] = []
+
+    def load(one: FlinkJob) -> None:
+        asked.append(one.meta.name)
+
+    one: Any = job(status=KNOWN)
+    jobs = [replace(one, meta=replace(one.meta, name=name)) for name in "dbac"]
+    list(EachJob(lambda: jobs, dict, load, lambda: NOW, most=2).collect())
+    assert asked == ["a", "b"]
 
 
 def test_those_beyond_the_limit_are_counted() -> None:
