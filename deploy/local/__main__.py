@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from deploy.local import background, nodeup
+from deploy.local import background, nodeup, prometheus
 from deploy.local.binaries import RARE, TOOLS, control_plane_binaries, control_plane_steps, program_binary, tool_binary
 from deploy.local.classdata import make_class_data
 from deploy.local.controlplane import CONTROLLER_MANAGER, PROGRAMS
@@ -118,6 +118,7 @@ def _prepare(versions: Sequence[str], *, node: bool = False, s3: bool = False, t
         for tool in sorted(TOOLS.keys() - RARE) if tests else ("versitygw",) if s3 else ():
             tool_binary(tool)
         if tests:
+            _prepare_prometheus()
             program_binary("gitops")
             broker_classes()
             monitoring_crds()
@@ -125,6 +126,13 @@ def _prepare(versions: Sequence[str], *, node: bool = False, s3: bool = False, t
             jar.result()
         for version in versions if tests else ():
             make_class_data(version)
+
+
+def _prepare_prometheus() -> None:
+    try:
+        prometheus.program()
+    except (MissingPrerequisite, StepFailed) as error:  # one test needs it
+        say(f"NO PROMETHEUS HERE, the queries of the dashboards are not tried: {error}")
 
 
 def _status(root: Path) -> int:

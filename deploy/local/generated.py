@@ -1,6 +1,6 @@
 """Files below `deploy/` that are made from others: `python -m deploy.local.generated [--check]`.
 
-The chart's copies of the CRDs (a chart cannot reach outside of its directory), the alerts and the dashboard of the
+The chart's copies of the CRDs (a chart cannot reach outside of its directory), the alerts and the dashboards of the
 Kustomize overlay, the Role of its namespaces overlay, and the table of the chart's values in deploy/README.md.
 """
 
@@ -52,7 +52,8 @@ def wanted() -> dict[Path, str]:
     spec = "".join(f"  {line}\n" for line in alerts.splitlines())
     head = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata:\n  name: flinkjob-operator\nspec:\n"
     files[OVERLAYS / "monitoring" / "prometheus-rule.yaml"] = head + spec
-    files[OVERLAYS / "monitoring" / "dashboard.json"] = (CHART / "files" / "dashboard.json").read_text()
+    for name in ("dashboard.json", "dashboard-job.json"):
+        files[OVERLAYS / "monitoring" / name] = (CHART / "files" / name).read_text()
     readme = README.read_text()
     before, _, rest = readme.partition(_BEGIN)
     _, _, after = rest.partition(_END)

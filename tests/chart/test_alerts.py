@@ -23,6 +23,7 @@ WHERE_METRICS_ARE_NAMED = [
     ALERTS,
     UNIT_TESTS,
     REPOSITORY / "deploy" / "chart" / "files" / "dashboard.json",
+    REPOSITORY / "deploy" / "chart" / "files" / "dashboard-job.json",
     REPOSITORY / "deploy" / "README.md",
     REPOSITORY / "README.md",
     REPOSITORY / "deploy" / "kustomize" / "overlays" / "monitoring" / "prometheus-rule.yaml",

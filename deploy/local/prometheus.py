@@ -1,0 +1,93 @@
+"""The real Prometheus, for tests of what is asked of it: Debian's package, unpacked into the cache and not installed.
+
+An installed one is used where there is one. Nothing of the machine is changed: no service, no user.
+"""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from deploy.local.cache import cached
+from deploy.local.ports import free_port
+from deploy.local.prerequisites import require
+from deploy.local.processes import Component, Process
+from deploy.local.progress import run_step
+
+PACKAGE = "prometheus"
+START_SECONDS = 30.0
+
+
+def program() -> Path:
+    """The path of the program. Raises MissingPrerequisite, StepFailed: it cannot be had here."""
+    if found := shutil.which(PACKAGE):
+        return Path(found)
+
+    def build(target: Path) -> None:
+        apt = require("apt-get", "Prometheus comes as Debian's package")
+        with tempfile.TemporaryDirectory(dir=target.parent) as work:
+            Path(work).chmod(0o755)
+            label = f"fetching Debian's package {PACKAGE} (once)"
+            run_step(label, [apt, "-qq", "-o", "APT::Sandbox::User=root", "download", PACKAGE], cwd=Path(work))
+            (package,) = Path(work).glob("*.deb")
+            run_step(f"unpacking {PACKAGE}", [require("dpkg-deb", "it unpacks packages"), "-x", package, target])
+
+    return cached("prometheus-debian", build) / "usr" / "bin" / PACKAGE
+
+
+class Prometheus(Component):
+    """A Prometheus that scrapes one address each second.
+
+    Args:
+        directory: for its data and log; made when missing.
+        target: host and port of what it scrapes.
+
+    Attributes:
+        url: of its API.
+    """
+
+    def __init__(self, directory: Path, target: str) -> None:
+        self._directory = directory
+        self._target = target
+        self._process: Process | None = None
+        self.url = ""
+
+    def start(self) -> None:
+        """Starts it and waits until it is ready. Raises MissingPrerequisite, StepFailed, ProcessFailed."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        scrape = {"job_name": "operator", "static_configs": [{"targets": [self._target]}]}
+        config = self._directory / "prometheus.yml"
+        config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [scrape]}))
+        address = f"127.0.0.1:{free_port()}"
+        self.url = f"http://{address}"
+        command = (
+            *(program(), f"--config.file={config}", f"--web.listen-address={address}"),
+            f"--storage.tsdb.path={self._directory / 'data'}",
+        )
+        self._process = Process(PACKAGE, command, log=self._directory / "prometheus.log")
+        self._process.wait_ready(self._is_ready, timeout=START_SECONDS)
+
+    def stop(self) -> None:
+        """Ends it; its data stay."""
+        if self._process is not None:
+            self._process.stop()
+
+    @property
+    def processes(self) -> tuple[Process, ...]:
+        """The process that was started, if any."""
+        return (self._process,) if self._process else ()
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """What an expression is now: its series. Raises HTTPStatusError: Prometheus does not understand it."""
+        asked = {"query": expression}
+        answer = httpx.get(f"{self.url}/api/v1/query", params=asked, trust_env=False, timeout=10).raise_for_status()
+        return list(answer.json()["data"]["result"])
+
+    def _is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/-/ready", trust_env=False, timeout=5).is_success
+        except httpx.HTTPError:
+            return False
