@@ -21,7 +21,7 @@ from deploy.local.environment import REPOSITORY, Environment
 from deploy.local.flink import FlinkOptions
 from deploy.local.flinkdist import DEFAULT_VERSION, DIGESTS, full_version
 from deploy.local.gobuild import build_caches
-from deploy.local.helm import monitoring_crds
+from deploy.local.helm import keda_crd, monitoring_crds
 from deploy.local.kafkabroker import broker_classes, broker_steps
 from deploy.local.kafkajob import kafka_jar, kafka_jar_steps
 from deploy.local.plan import Step
@@ -122,6 +122,7 @@ def _prepare(versions: Sequence[str], *, node: bool = False, s3: bool = False, t
             program_binary("gitops")
             broker_classes()
             monitoring_crds()
+            keda_crd()
         for jar in jars:
             jar.result()
         for version in versions if tests else ():

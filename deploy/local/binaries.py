@@ -161,7 +161,8 @@ def program_binary(name: str) -> Path:
 
 def module_files(module: str, version: str, inner: str) -> Path:
     """A directory of the sources of a Go module, for files that it holds beside code. Raises as `control_plane_binaries`."""
-    name = f"{module.rpartition('/')[2]}-{version}/{inner.replace('/', '-')}"
+    base = re.sub(r"/v\d+$", "", module).rpartition("/")[2]
+    name = f"{base}-{version}/{inner.replace('/', '-')}"
     return cached(
         name, lambda target: go_module_files(f"fetching {module} {version}", f"{module}@{version}", inner, target)
     )

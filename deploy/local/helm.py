@@ -19,6 +19,7 @@ from deploy.local.processes import ProcessFailed
 CHART = Path(__file__).resolve().parents[1] / "chart"
 NAMESPACE = "flinkjob-system"
 RELEASE = "flinkjob-operator"
+KEDA = ("github.com/kedacore/keda/v2", "v2.17.2")
 PROMETHEUS_OPERATOR = ("github.com/prometheus-operator/prometheus-operator", "v0.85.0")
 
 
@@ -98,6 +99,11 @@ def kubeconform(schemas: Path, objects: list[dict[str, Any]]) -> str:
     if done.returncode:
         raise ProcessFailed(f"kubeconform: {(done.stdout + done.stderr).strip()}")
     return done.stdout.strip()
+
+
+def keda_crd() -> Path:
+    """The definition of KEDA's ScaledObject, from its own sources."""
+    return module_files(*KEDA, "config/crd/bases") / "keda.sh_scaledobjects.yaml"
 
 
 def monitoring_crds() -> list[Path]:

@@ -6,6 +6,7 @@ An installed one is used where there is one. Nothing of the machine is changed: 
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,21 +45,28 @@ class Prometheus(Component):
     Args:
         directory: for its data and log; made when missing.
         target: host and port of what it scrapes.
+        labels: that it gives to all from there.
+        honor_labels: whether labels that are there already stay as they are.
 
     Attributes:
         url: of its API.
     """
 
-    def __init__(self, directory: Path, target: str) -> None:
+    def __init__(
+        self, directory: Path, target: str, labels: Mapping[str, str] | None = None, *, honor_labels: bool = False
+    ) -> None:
         self._directory = directory
         self._target = target
+        self._labels = dict(labels or {})
+        self._honor_labels = honor_labels
         self._process: Process | None = None
         self.url = ""
 
     def start(self) -> None:
         """Starts it and waits until it is ready. Raises MissingPrerequisite, StepFailed, ProcessFailed."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        scrape = {"job_name": "operator", "static_configs": [{"targets": [self._target]}]}
+        targets = {"targets": [self._target], "labels": self._labels}
+        scrape = {"job_name": "operator", "honor_labels": self._honor_labels, "static_configs": [targets]}
         config = self._directory / "prometheus.yml"
         config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [scrape]}))
         address = f"127.0.0.1:{free_port()}"

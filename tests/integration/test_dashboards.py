@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import yaml
 
 from deploy.local.environment import REPOSITORY
 from deploy.local.prerequisites import MissingPrerequisite
@@ -18,6 +19,8 @@ from tests.support.integration import Lab, wait_until
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 DASHBOARDS = ("dashboard.json", "dashboard-job.json")
+MONITOR = REPOSITORY / "deploy" / "kustomize" / "overlays" / "monitoring" / "service-monitor.yaml"
+SCALED = REPOSITORY / "deploy" / "examples" / "autoscaling" / "keda.yaml"
 NAME = "on-the-dashboard"
 NOTHING_HERE = ("flinkjob_job_pending_records", "flinkjob_job_source_lag_seconds", "flinkjob_syncs_total")
 """What this job has no numbers of: it reads from no Kafka, its events have no time, and nothing is copied."""
@@ -34,8 +37,23 @@ def available() -> None:
 
 @pytest.fixture
 def prometheus(available: None, own_lab: Lab, tmp_path: Path) -> Iterator[Prometheus]:
-    with Prometheus(tmp_path / "prometheus", own_lab.operator.url.removeprefix("http://")) as started:
+    """... which scrapes as the ServiceMonitor says, and gives the labels of the operator's Pod to what it finds."""
+    monitor = yaml.safe_load(MONITOR.read_text())
+    (endpoint,) = monitor["spec"]["endpoints"]
+    target = own_lab.operator.url.removeprefix("http://")
+    labels = {"namespace": "flinkjob-system", "pod": "flinkjob-operator-0", "service": "flinkjob-operator-metrics"}
+    with Prometheus(tmp_path / "prometheus", target, labels, honor_labels=endpoint["honorLabels"]) as started:
         yield started
+
+
+def autoscaler_queries(lab: Lab) -> list[str]:
+    """What KEDA asks by the example."""
+    triggers = yaml.safe_load(SCALED.read_text())["spec"]["triggers"]
+    places = {'"default"': f'"{lab.namespace}"', '"minimal"': f'"{NAME}"'}
+    found = [each["metadata"]["query"] for each in triggers]
+    for here, there in places.items():
+        found = [each.replace(here, there) for each in found]
+    return found
 
 
 def queries(lab: Lab, dashboard: str) -> list[str]:
@@ -51,6 +69,7 @@ def test_every_query_of_the_dashboards_has_an_answer(own_lab: Lab, prometheus: P
     own_lab.edit(manifest, restartNonce=1)
     own_lab.running(NAME, 2)
     asked = [each for dashboard in DASHBOARDS for each in queries(own_lab, dashboard)]
+    asked += autoscaler_queries(own_lab)
     assert len(asked) > 20
     assert not [each for each in asked if "$" in each]
     expected = {each for each in asked if not any(name in each for name in NOTHING_HERE)}

@@ -67,12 +67,12 @@ class EachJob(Collector):
         yield from self._loads(shown)
 
     def _loads(self, shown: Iterable[FlinkJob]) -> Iterator[GaugeMetricFamily]:
-        found = [(_name(job), load) for job in shown if _runs(job) and (load := self._load(job)) is not None]
+        found = [(job, load) for job in shown if _runs(job) and (load := self._load(job)) is not None]
         for name, (what, number) in _LOADS.items():
             family = GaugeMetricFamily(f"{_PREFIX}{name}", what, labels=_JOB)
-            for labels, load in found:
-                if (value := number(load)) is not None:
-                    family.add_metric(labels, value)
+            for job, load in found:
+                if (value := number(job, load)) is not None:
+                    family.add_metric(_name(job), value)
             yield family
 
 
@@ -116,12 +116,22 @@ def _downtime(job: FlinkJob, _seen: Mapping[str, datetime], _now: datetime) -> f
     return float(latest.downtime.removesuffix("s")) if latest is not None and latest.downtime is not None else None
 
 
+def _busy_tasks(job: FlinkJob, load: JobLoad) -> float | None:
+    parallelism = job.status.parallelism
+    return load.busy * parallelism if load.busy is not None and parallelism is not None else None
+
+
+def _parallelism(job: FlinkJob, _seen: Mapping[str, datetime], _now: datetime) -> float | None:
+    return job.status.parallelism
+
+
 def _runs(job: FlinkJob) -> bool:
     return job.status.submission is not None and job.status.submission.end is None
 
 
 _NUMBERS: Mapping[str, tuple[str, Callable[[FlinkJob, Mapping[str, datetime], datetime], float | None]]] = {
     "uptime_seconds": ("Since all tasks of its run first ran.", _uptime),
+    "parallelism": ("What its scale subresource reports.", _parallelism),
     "restarts": ("How often Flink itself has restarted its run; up to a minute behind.", _restarts),
     "checkpoint_age_seconds": (
         "Age of the newest checkpoint of its run; up to five minutes behind (on a cluster of more than 500 jobs: half a "
@@ -137,18 +147,25 @@ _NUMBERS: Mapping[str, tuple[str, Callable[[FlinkJob, Mapping[str, datetime], da
     "downtime_seconds": ("How long it was down before its run.", _downtime),
 }
 
-_LOADS: Mapping[str, tuple[str, Callable[[JobLoad], float | None]]] = {
-    "busy_ratio": ("What part of the time the tasks of its busiest vertex work, from 0 to 1.", lambda load: load.busy),
+_LOADS: Mapping[str, tuple[str, Callable[[FlinkJob, JobLoad], float | None]]] = {
+    "busy_ratio": (
+        "What part of the time the tasks of its busiest vertex work, from 0 to 1.",
+        lambda _, load: load.busy,
+    ),
+    "busy_tasks": (
+        "Its parallelism times flinkjob_job_busy_ratio: what an autoscaler divides by how busy each task shall be.",
+        _busy_tasks,
+    ),
     "backpressured_ratio": (
         "What part of the time the tasks of one vertex wait for those behind, from 0 to 1; of the vertex that waits most.",
-        lambda load: load.backpressured,
+        lambda _, load: load.backpressured,
     ),
     "pending_records": (
         "Records that its sources have not read yet; only of sources that know, such as Kafka's.",
-        lambda load: load.lag.pending,
+        lambda _, load: load.lag.pending,
     ),
     "source_lag_seconds": (
         "How old the events are that its sources emit; only of sources whose events have a time.",
-        lambda load: load.lag.seconds,
+        lambda _, load: load.lag.seconds,
     ),
 }

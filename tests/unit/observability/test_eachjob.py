@@ -30,6 +30,7 @@ KNOWN = FlinkJobStatus(
     phase=Phase.RUNNING,
     submission=run(2, job_id=JOB_ID, started_time=ago(90)),
     job=ObservedJob(restarts=3),
+    parallelism=4,
     last_checkpoint=CheckpointInfo(time=ago(500), size="1.5Mi", duration_ms=250),
     last_savepoint=SavepointInfo(time=ago(700)),
     history=(HistoryEntry(number=1, ended=ago(91), downtime="1.4s"),),
@@ -56,6 +57,7 @@ def test_all_that_is_known_of_a_job() -> None:
         ("left_out",): 0,
         ("phase", "Running"): 1,
         ("uptime_seconds",): 90,
+        ("parallelism",): 4,
         ("restarts",): 3,
         ("checkpoint_age_seconds",): 20,
         ("checkpoint_duration_seconds",): 0.25,
@@ -89,8 +91,8 @@ def test_what_is_not_known_has_no_number(status: FlinkJobStatus, numbers: dict[t
 
 def test_the_load_of_a_run_as_far_as_it_is_known() -> None:
     known = _numbers(job(status=KNOWN), load=BUSY)
-    names = ("busy_ratio", "backpressured_ratio", "pending_records", "source_lag_seconds")
-    assert [known[(name,)] for name in names] == [0.75, 0.25, 12, 3.5]
+    names = ("busy_ratio", "busy_tasks", "backpressured_ratio", "pending_records", "source_lag_seconds")
+    assert [known[(name,)] for name in names] == [0.75, 3, 0.25, 12, 3.5]
     assert not set(names) & {name for name, *_ in _numbers(job(status=KNOWN), load=JobLoad())}
     ended = replace(KNOWN, submission=replace(KNOWN.submission or run(), end=RunEnd(result=RunResult.STOPPED)))
     assert not set(names) & {name for name, *_ in _numbers(job(status=ended), load=BUSY)}
