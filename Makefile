@@ -49,10 +49,11 @@ chart: $(VENV) ## What the checkers say of the chart: lint, the API server, Pod 
 	$(BIN)/pytest -q tests/chart $(PYTEST)
 
 .PHONY: generated
-generated: $(VENV) ## Write what below deploy/ is made from other files, tests/PROOFS.md and docs/troubleshooting.md from tests
+generated: $(VENV) ## Write what below deploy/ is made from other files, tests/PROOFS.md and two pages of docs/ from tests
 	$(BIN)/python -m deploy.local.generated
 	$(BIN)/python -m tests.support.proofs
 	$(BIN)/python -m tests.support.troubleshooting
+	$(BIN)/python -m tests.support.reasons
 
 .PHONY: image
 image: $(VENV) ## Build the image without Docker (root, buildah, debootstrap); says its size and how fast it starts
@@ -101,6 +102,16 @@ fmt: $(VENV) ## Format and fix what can be fixed
 .PHONY: crds
 crds: $(VENV) ## Write crds/ from the models
 	$(BIN)/python -m flinkjob.api.crd
+
+DOCS := .local/docs-venv/.complete
+$(DOCS): requirements-docs.lock | $(VENV)
+	@test -x .local/docs-venv/bin/python || $(PYTHON) -m venv .local/docs-venv
+	$(BIN)/uv pip install --quiet --python .local/docs-venv/bin/python --require-hashes -r requirements-docs.lock
+	@touch $@
+
+.PHONY: docs
+docs: $(DOCS) ## Build the documentation into .local/site, links checked; a warning is an error
+	NO_MKDOCS_2_WARNING=1 .local/docs-venv/bin/mkdocs build --strict --quiet
 
 .PHONY: local-up
 local-up: $(VENV) ## Start a control plane and Flink, write .local/env (UP="--s3 --ha --tls --flink-version 1.20")

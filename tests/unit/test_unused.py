@@ -113,6 +113,8 @@ CALLED_BY_LIBRARIES = {
     "do_GET": "http.server",
     "log_message": "http.server",
     "ignore_aliases": "yaml",
+    "on_files": "mkdocs",
+    "on_page_markdown": "mkdocs",
     "build": "kopf",
     "on_job": "kopf",
     "on_savepoint": "kopf",

@@ -13,6 +13,7 @@ from rich.text import Text
 from flinkjob.api import enums
 from flinkjob.api.reasons import Reason
 from flinkjob.api.reference import explained
+from flinkjob.cli.advice import advice
 from flinkjob.cli.errors import CommandFailed
 from flinkjob.cli.table import table
 from flinkjob.cli.texts import HEAD, text
@@ -26,6 +27,8 @@ WORDS: Final[Mapping[str, type[StrEnum]]] = {
     "why a FlinkSavepoint failed": enums.SavepointErrorCode,
 }
 """The closed lists that are explained besides the reasons, and what they say."""
+
+REASON: Final = "reason in conditions and Events"
 
 
 def all_words() -> list[Text]:
@@ -43,7 +46,7 @@ def explain(word: str) -> list[Text]:
         line
         for kind, name, meaning in _meanings()
         if name.lower() == word.lower()
-        for line in _one(kind, name, meaning)
+        for line in (*_one(kind, name, meaning), *(_advice(Reason.of(name, Reason.Pending)) if kind == REASON else ()))
     ]
     if found:
         return found
@@ -52,6 +55,12 @@ def explain(word: str) -> list[Text]:
     meant = [each for each in names if each.lower() in alike]
     hint = f"did you mean {' or '.join(meant)}?" if meant else "kubectl flinkjob explain lists all"
     raise CommandFailed(f"no reason is called {word}; {hint}")
+
+
+def _advice(reason: Reason) -> Iterator[Text]:
+    given = advice(reason)
+    yield Text.assemble("  ", text("Look:", "dim"), " ", text(given.look))
+    yield Text.assemble("  ", text("Do:", "dim"), "   ", text(given.act))
 
 
 def _one(kind: str, name: str, meaning: str) -> Iterator[Text]:
@@ -66,7 +75,7 @@ def _meanings() -> tuple[tuple[str, str, str], ...]:
 
 def _read() -> Iterator[tuple[str, str, str]]:
     for reason in Reason:
-        yield "reason in conditions and Events", str(reason), reason.explanation
+        yield REASON, str(reason), reason.explanation
     for kind, words in WORDS.items():
         for word, meaning in explained(words):
             yield kind, word, meaning

@@ -43,7 +43,8 @@ def messages() -> dict[str, str]:
 
 def pages() -> Iterator[tuple[str, str]]:
     """Every line of the pages that a person reads on the way to a running operator."""
-    for page in (REPOSITORY / "README.md", *sorted((REPOSITORY / "deploy").glob("*.md"))):
+    folders = [*(REPOSITORY / "deploy").glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")]
+    for page in (REPOSITORY / "README.md", *sorted(folders)):
         for number, line in enumerate(page.read_text().splitlines(), 1):
             yield f"{page.relative_to(REPOSITORY)}:{number}", re.sub("`[^`]*`", "", line)
 
