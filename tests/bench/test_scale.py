@@ -82,24 +82,8 @@ def test_converge(place: ScalePlace, bare: BareClient, report: Report) -> None:
     )
 
 
-def test_restart(place: ScalePlace, bare: BareClient, report: Report) -> None:
-    place.settled()
-    before = place.versions()
-    cpu, wall = (sum(both) for both in zip(bare.look(), import_libraries(), strict=True))
-    place.operator.stop()
-    with place.step("restart until all are seen", restarts=True) as cost:
-        place.operator.start().wait_ready()
-        place.wait_seen()
-    changed = sum(version != before[name] for name, version in place.versions().items())
-    goal = most(15.0) if place.size.jobs == 10000 else None
-    report.add(
-        Figure(name="restart → all seen", unit="s", value=cost[0].seconds, limit=wall, goal=goal, grain=2.0),
-        Figure(name="restart → all seen, CPU", unit="s", value=cost[0].cpu, limit=cpu, grain=1.0),
-        Figure(name="statuses written by it", unit="", value=changed, goal=most(0), grain=2),
-    )
-
-
 def test_idle(place: ScalePlace, bare: BareClient, report: Report) -> None:
+    place.settled()
     pass_time(5.0)
     polls = 30 * bare.poll()
     with place.step("left alone") as cost:
@@ -132,6 +116,22 @@ def test_scrape(place: ScalePlace, report: Report) -> None:
     report.add(
         Figure(name="CPU of a scrape", unit="ms", value=cost[0].cpu * 1000 / 5),
         Figure(name="memory", unit="MiB", value=rss, goal=most(goal) if goal else None, grain=5),
+    )
+
+
+def test_restart(place: ScalePlace, bare: BareClient, report: Report) -> None:
+    before = place.versions()
+    cpu, wall = (sum(both) for both in zip(bare.look(), import_libraries(), strict=True))
+    place.operator.stop()
+    with place.step("restart until all are seen", restarts=True) as cost:
+        place.operator.start().wait_ready()
+        place.wait_seen()
+    changed = sum(version != before[name] for name, version in place.versions().items())
+    goal = most(15.0) if place.size.jobs == 10000 else None
+    report.add(
+        Figure(name="restart → all seen", unit="s", value=cost[0].seconds, limit=wall, goal=goal, grain=2.0),
+        Figure(name="restart → all seen, CPU", unit="s", value=cost[0].cpu, limit=cpu, grain=1.0),
+        Figure(name="statuses written by it", unit="", value=changed, goal=most(0), grain=2),
     )
 
 
