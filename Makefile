@@ -90,9 +90,14 @@ SECONDS ?= 600
 chaos: prepare ## Kill operator, JobManager, TaskManager and API server at random; at the end every count is exact (SECONDS=600)
 	$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(CHAOS)
 
+BENCH ?=
 .PHONY: bench
-bench: $(VENV) ## The benchmarks; writes .local/bench.json
-	$(BIN)/pytest -s tests/bench $(PYTEST)
+bench: prepare ## What the operator costs beside bare calls, in 15 minutes (BENCH=reaction|burst|start|scale|sync for one, SCALE="10000x10")
+	SCALE="$(SCALE)" $(BIN)/pytest -s tests/bench$(if $(BENCH),/test_$(BENCH).py) $(PYTEST)
+
+.PHONY: bench-keep
+bench-keep: $(VENV) ## Write the table, the picture and the baseline in tests/bench/ from the newest results of make bench
+	$(BIN)/python -m tests.bench.keep
 
 .PHONY: fmt
 fmt: $(VENV) ## Format and fix what can be fixed

@@ -1,110 +1,35 @@
-"""What the benchmarks measure with, and the table and the file in which the figures end up.
+"""What the benchmarks measure with: clocks, processes, and all that one step of a stage costs.
 
-Used by the modules beside it. A figure of the operator is always compared with bare REST calls that do the same in the same
-run, taken in turns, so that a busy machine slows both.
+Used by the modules beside it.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import statistics
+import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import httpx
-from rich.console import Console
-from rich.table import Table
 
+from deploy.local.controlplane import ControlPlane
 from deploy.local.processes import wait_until
+from tests.bench.report import Cost
+from tests.support.operator import USER, OperatorProcess
 
 POLL_SECONDS = 0.01
 DEADLINE = 120.0
+LIBRARIES = "import httpx, kopf, kubernetes.aio.client, prometheus_client, pydantic"
 SMALL = os.environ.get("FLINKJOB_BENCH") == "small"
 """Few rounds and few jobs, to see that everything works; the figures then say little."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One line of the table.
-
-    Attributes:
-        name: what was measured.
-        unit: of the numbers.
-        value: of the operator; a median where it was measured several times.
-        bare: the same by bare REST calls, or None.
-        goal: the most that `value - bare` (or `value`) may be, or None.
-        samples: all values of the operator; `bare_samples` those of the bare calls.
-    """
-
-    name: str
-    unit: str
-    value: float
-    bare: float | None = None
-    goal: float | None = None
-    samples: tuple[float, ...] = ()
-    bare_samples: tuple[float, ...] = ()
-
-    @classmethod
-    def of(cls, name: str, samples: Sequence[float], bare: Sequence[float], goal: float | None = None) -> Figure:
-        """From seconds measured in turns."""
-        return cls(
-            name=name,
-            unit="s",
-            value=statistics.median(samples),
-            bare=statistics.median(bare),
-            goal=goal,
-            samples=tuple(samples),
-            bare_samples=tuple(bare),
-        )
-
-    @property
-    def over(self) -> float:
-        """What the operator adds."""
-        return self.value - (self.bare or 0.0)
-
-    @property
-    def met(self) -> bool:
-        """Whether the goal is met; true when there is none."""
-        return self.goal is None or self.over <= self.goal
-
-
-@dataclass
-class Report:
-    """All figures of a session."""
-
-    figures: list[Figure] = field(default_factory=list)
-    started: float = field(default_factory=time.time)
-
-    def add(self, figure: Figure) -> Figure:
-        """Keeps it and returns it."""
-        self.figures.append(figure)
-        return figure
-
-    def write(self, path: Path) -> None:
-        """As JSON, with what is needed to compare two machines."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figures = [asdict(figure) | {"over": figure.over, "met": figure.met} for figure in self.figures]
-        machine = {"cpus": os.cpu_count(), "load": os.getloadavg()}
-        path.write_text(json.dumps({"started": self.started, "machine": machine, "figures": figures}, indent=1))
-
-    def show(self) -> None:
-        """As a table on standard output."""
-        table = Table(title=f"{os.cpu_count()} CPUs, load {os.getloadavg()[1]:.1f}")
-        for column in ("figure", "n", "operator", "bare REST", "ratio", "over", "goal", ""):
-            table.add_column(column, justify="left" if column in ("figure", "") else "right")
-        for each in self.figures:
-            bare = "" if each.bare is None else f"{each.bare:.2f} {each.unit}"
-            ratio = f"{each.value / each.bare:.2f}" if each.bare else ""
-            over = "" if each.bare is None else f"{each.over:+.2f} {each.unit}"
-            goal = "" if each.goal is None else f"≤ {each.goal:g} {each.unit}"
-            verdict = "" if each.goal is None else "met" if each.met else "MISSED"
-            count = str(len(each.samples) or 1)
-            table.add_row(each.name, count, f"{each.value:.2f} {each.unit}", bare, ratio, over, goal, verdict)
-        Console(width=150).print(table)
 
 
 @contextmanager
@@ -115,9 +40,15 @@ def stopwatch(into: list[float]) -> Iterator[None]:
     into.append(time.perf_counter() - started)
 
 
-def until(attempt: Callable[[], object], what: str) -> None:
+def until(attempt: Callable[[], object], what: str, *, timeout: float = DEADLINE, pause: float = POLL_SECONDS) -> None:
     """Waits with short pauses. Raises ProcessFailed."""
-    wait_until(lambda: bool(attempt()), timeout=DEADLINE, what=what, interval=POLL_SECONDS)
+    wait_until(lambda: bool(attempt()), timeout=timeout, what=what, interval=pause)
+
+
+def pass_time(seconds: float) -> None:
+    """Lets a window of time pass in which is counted what happens."""
+    end = time.monotonic() + seconds
+    until(lambda: time.monotonic() >= end, "the time to pass", timeout=seconds + 1, pause=0.2)
 
 
 def first_all_running(http: httpx.Client, job_id: str) -> float:
@@ -154,11 +85,101 @@ def most_memory(pid: int, into: list[float]) -> Iterator[None]:
     """Appends the most resident memory (MiB) that a process had during the block, as the kernel counted it."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")  # forget the peak until now
     yield
-    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM:"))
-    into.append(int(line.split()[1]) / 1024)
+    into.append(_peak(pid))
 
 
 def lower_priority(pid: int) -> None:
     """Have a process, with all its threads, give way to all others."""
     for thread in Path(f"/proc/{pid}/task").iterdir():
         os.setpriority(os.PRIO_PROCESS, int(thread.name), 19)
+
+
+def import_libraries() -> tuple[float, float]:
+    """CPU and wall seconds of a Python that imports the operator's libraries and ends: no start can be quicker."""
+    program = f"{LIBRARIES}\nimport time\nprint(time.process_time())"
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    return float(done.stdout), time.monotonic() - begun
+
+
+class FlinkCounts(Protocol):
+    """Whoever counts what reaches Flink, and has its process."""
+
+    @property
+    def pid(self) -> int: ...
+    def requests(self) -> Counter[str]: ...
+    def sent(self) -> int: ...
+
+
+class Meter:
+    """Measures what steps cost an operator; the same process or, after a restart, the next one.
+
+    Args:
+        loop: the file that `watched.py` writes, or None where nobody looks at the loop.
+    """
+
+    def __init__(
+        self, operator: OperatorProcess, control_plane: ControlPlane, flink: FlinkCounts, loop: Path | None = None
+    ) -> None:
+        self._operator, self._control_plane, self._flink, self._loop = operator, control_plane, flink, loop
+
+    @contextmanager
+    def step(self, name: str, into: list[Cost], *, restarts: bool = False) -> Iterator[None]:
+        """Appends the cost of the block.
+
+        Args:
+            restarts: the block starts the operator, whose whole life until the end of the block is counted.
+        """
+        pid = None if restarts else self._operator.process.pid
+        if pid is not None:
+            self.longest_stop()
+        before = Usage.of(pid).cpu if pid is not None else 0.0
+        cpu_kubernetes, cpu_flink = self._kubernetes(), Usage.of(self._flink.pid).cpu
+        offset = self._control_plane.audit_log.stat().st_size
+        requests, sent = self._flink.requests().total(), self._flink.sent()
+        started = time.monotonic()
+        if pid is not None:
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
+        yield
+        seconds, pid = time.monotonic() - started, self._operator.process.pid
+        cpu = Usage.of(pid).cpu - before
+        stop, stops = self.longest_stop()
+        into.append(
+            Cost(
+                step=name,
+                seconds=seconds,
+                cpu=cpu,
+                cpu_kubernetes=self._kubernetes() - cpu_kubernetes,
+                cpu_flink=Usage.of(self._flink.pid).cpu - cpu_flink,
+                peak=_peak(pid),
+                flink=self._flink.requests().total() - requests,
+                flink_bytes=self._flink.sent() - sent,
+                kubernetes=dict(self.kubernetes(offset)),
+                stop=stop,
+                stops=stops,
+            )
+        )
+
+    def kubernetes(self, offset: int) -> Counter[str]:
+        """Requests of the operator by verb since that byte of the audit log; its Lease does not count."""
+        events = self._control_plane.audit_events(offset)
+        return Counter(each.verb for each in events if each.user == USER and each.resource != "leases")
+
+    def longest_stop(self) -> tuple[float | None, float | None]:
+        """The longest and the sum of the long stops since the last call, in CPU seconds."""
+        if self._loop is None:
+            return None, None
+        self._loop.unlink(missing_ok=True)
+        self._operator.process.signal(signal.SIGUSR2)
+        until(self._loop.exists, "what the loop says")
+        said = json.loads(self._loop.read_text())
+        return said["longest"], said["long"]
+
+    def _kubernetes(self) -> float:
+        (server,) = (each for each in self._control_plane.processes if each.name == "kube-apiserver")
+        return Usage.of(server.pid).cpu
+
+
+def _peak(pid: int) -> float:
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024

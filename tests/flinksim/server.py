@@ -3,7 +3,7 @@
 Used by: `async with serve(sim) as url`. Time must be real (`RealClock`).
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -16,12 +16,18 @@ from tests.support.connections import end_connections
 _LARGEST_UPLOAD = 1024**3
 
 
+Note = Callable[[Request, int], None]
+"""Is called with each request, and with how many bytes the answer has."""
+
+
 @asynccontextmanager
-async def serve(sim: FlinkSim, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+async def serve(
+    sim: FlinkSim, *, host: str = "127.0.0.1", port: int = 0, note: Note = lambda request, size: None
+) -> AsyncIterator[str]:
     """Serve a cluster; yields its URL. Port 0: a free one."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        return await _handle(sim, request)
+        return await _handle(sim, request, note)
 
     app = web.Application(client_max_size=_LARGEST_UPLOAD)
     app.router.add_route("*", "/{path:.*}", handle)
@@ -35,7 +41,7 @@ async def serve(sim: FlinkSim, *, host: str = "127.0.0.1", port: int = 0) -> Asy
         await end_connections(runner)
 
 
-async def _handle(sim: FlinkSim, request: web.Request) -> web.StreamResponse:
+async def _handle(sim: FlinkSim, request: web.Request, note: Note) -> web.StreamResponse:
     content = await request.read()
     asked = Request(
         method=request.method,
@@ -45,6 +51,7 @@ async def _handle(sim: FlinkSim, request: web.Request) -> web.StreamResponse:
         content_type=request.headers.get("content-type", ""),
     )
     sent = await exchange(sim, asked)
+    note(asked, 0 if isinstance(sent, Broken) else len(sent.content))
     if isinstance(sent, Broken):
         return _abort(request)
     if not sent.cut:

@@ -42,6 +42,8 @@ class OperatorProcess:
         options: more flags without their dashes, such as `poll-slow-ms`.
         fault_kill_at: the fault point at which it kills itself, such as `before:run`.
         prefork: starts the process instead of a new Python, which takes two seconds less.
+        module: what Python runs, the operator or a program around it.
+        environment: more variables of the process.
 
     Attributes:
         log: its log file, one for all starts.
@@ -59,6 +61,8 @@ class OperatorProcess:
         options: Mapping[str, str | int] | None = None,
         fault_kill_at: str = "",
         prefork: Prefork | None = None,
+        module: str = "flinkjob",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._kubeconfig = operator_kubeconfig(control_plane)
         self.directory = directory
@@ -83,6 +87,7 @@ class OperatorProcess:
         if artifact_dirs:
             self._flags["artifact-dirs"] = ",".join(map(str, artifact_dirs))
         self._prefork = prefork
+        self._module, self._environment = module, dict(environment or {})
         self._process: Process | Forked | None = None
 
     def __enter__(self) -> Self:
@@ -103,13 +108,13 @@ class OperatorProcess:
         self.url = f"http://127.0.0.1:{port}"
         self.directory.mkdir(parents=True, exist_ok=True)
         flags = {**self._flags, "health-port": port}
-        environment = {"PYTHONPATH": str(REPOSITORY / "operator"), "PYTHONWARNINGS": "default"}
+        environment = {"PYTHONPATH": str(REPOSITORY / "operator"), "PYTHONWARNINGS": "default", **self._environment}
         environment["FLINKJOB_FAULT_KILL_AT"] = self.fault_kill_at
         arguments = [f"--{name}={value}" for name, value in flags.items()]
         if self._prefork is not None:
             self._process = self._prefork.start(arguments, environment, self.log)
             return self
-        command = [sys.executable, "-m", "flinkjob", *arguments]
+        command = [sys.executable, "-m", self._module, *arguments]
         self._process = Process("operator", command, log=self.log, env=environment, cwd=REPOSITORY)
         return self
 

@@ -84,6 +84,7 @@ class FlinkProxy:
         self.url = f"http://127.0.0.1:{self._port}"
         self._rules: list[Rule] = []
         self._seen: list[tuple[str, str]] = []
+        self._sent = 0
         self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="flink proxy", daemon=True)
@@ -136,8 +137,12 @@ class FlinkProxy:
         """How many requests came with this method and a path that matches the regular expression."""
         return sum(n for (verb, where), n in self.requests().items() if verb == method and re.fullmatch(path, where))
 
+    def sent(self) -> int:
+        """How many bytes Flink has answered, since the start."""
+        return self._sent
+
     def reset(self) -> None:
-        """Counts from 0 again."""
+        """Counts requests from 0 again."""
         with self._lock:
             self._seen.clear()
 
@@ -195,6 +200,7 @@ class FlinkProxy:
         try:
             async with self._session.request(request.method, url, data=body or None, headers=headers) as upstream:
                 content = await upstream.read()
+                self._sent += len(content)
                 kept = {k: v for k, v in upstream.headers.items() if k.lower() not in _DROPPED}
                 return web.Response(body=content, status=upstream.status, headers=kept)
         except aiohttp.ClientError as error:

@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import orjson
@@ -97,6 +98,9 @@ class Connection:
         try:
             configuration = await load_configuration(kubeconfig, context)
             configuration.connection_pool_maxsize = bounds.connections
+            configuration.proxy = configuration.proxy or environment_proxy(configuration.host)
+            # else it looks for a proxy, and in ~/.netrc, at each request, each in a thread
+            configuration.client_session_kwargs = {"trust_env": False}
         except (_config.ConfigException, OSError, TypeError) as error:
             raise KubeUnavailable("credentials", f"no usable Kubernetes credentials: {error}") from error
         api = _client.ApiClient(configuration)
@@ -272,6 +276,14 @@ def _seconds(header: str | None) -> float | None:
         return max(0.0, float(header)) if header else None
     except ValueError:
         return None
+
+
+def environment_proxy(url: str) -> str | None:
+    """The proxy that the environment names for an address (HTTPS_PROXY, NO_PROXY and their like); None: none."""
+    parts = urlsplit(url)
+    if parts.hostname is None or proxy_bypass(parts.hostname):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 async def load_configuration(kubeconfig: Path | None, context: str | None = None) -> Any:

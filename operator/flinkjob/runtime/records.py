@@ -41,6 +41,8 @@ async def keep_revision(kube: KubeClient, job: FlinkJob, action: RecordRevision)
         "revision": action.number,
     }
     await kube.create_revision(body)
+    if action.number == 1 and job.status.submission is None:
+        return  # it is the first one
     kept = await kube.list_revisions(namespace, f"{LABEL_JOB}={name}")
     numbers = {each["metadata"]["name"]: int(each.get("revision") or 0) for each in kept if _owned_by(each, uid)}
     for unneeded in outdated(numbers, job.status, action):

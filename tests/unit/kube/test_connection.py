@@ -287,3 +287,27 @@ async def test_requests_share_a_pool(tmp_path: Path) -> None:
         await asyncio.gather(*(client.get(Kind.FLINK_JOB, "apps", "clicks") for _ in range(200)))
     assert len(server.seen) == 200
     assert len(peers) <= connection.USUAL.connections
+
+
+async def test_a_file_of_passwords_is_not_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read at each request otherwise, and no request can be sent where it names the API server."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password other\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with connected(tmp_path, says(OBJECT)) as (client, server, _):
+        assert await client.get(Kind.FLINK_JOB, "apps", "clicks") == OBJECT
+    assert [seen.token for seen in server.seen] == ["Bearer t0"]
+
+
+@pytest.mark.parametrize(("exempt", "through"), [("", True), ("127.0.0.1", False)])
+async def test_the_proxy_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exempt: str, through: bool
+) -> None:
+    for name in ("http_proxy", "no_proxy", "HTTP_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    async with api_server(says({"by": "proxy"})) as proxy, api_server(says({"by": "server"})) as server:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("no_proxy", exempt)
+        async with await KubeClient.connect(server.kubeconfig(tmp_path)) as client:
+            answer = await client.get(Kind.FLINK_JOB, "apps", "clicks")
+    assert answer == {"by": "proxy" if through else "server"}

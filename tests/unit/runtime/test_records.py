@@ -75,6 +75,13 @@ async def test_what_is_kept(before: list[str], keep: int, status: Mapping[str, A
     assert await kept(before, keep, status) == after
 
 
+async def test_nothing_is_listed_for_the_first_run() -> None:
+    kube = Revisions()
+    job = parse_job(objects.job({}, {}, namespace="elsewhere", name="first", uid=UID))
+    await keep_revision(cast("KubeClient", kube), job, RecordRevision(name="new", number=1, keep=3))
+    assert kube.names == ["new"]
+
+
 async def test_a_script_is_kept_with_its_texts_not_with_their_places() -> None:
     kube = Revisions()
     named = {"configMapKeyRef": {"name": "a", "key": "b"}}

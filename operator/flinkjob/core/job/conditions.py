@@ -20,7 +20,7 @@ from flinkjob.core.job import copies_status, crash_loop
 from flinkjob.core.job.cluster_requirements import advise
 from flinkjob.core.job.draft import Draft, Step
 from flinkjob.core.job.restore_point import redeploys
-from flinkjob.core.job.status_noise import settled, tick_after, ticked
+from flinkjob.core.job.status_noise import begins, settled, tick_after, ticked
 from flinkjob.core.model import JobDecision
 from flinkjob.core.requester import Requester
 
@@ -86,6 +86,9 @@ def finish(draft: Draft) -> JobDecision:
     status = replace(status, conditions=_conditions(draft, _row(draft, phase), reason, message))
     before = draft.given.job.status
     written = settled(before, status, may_tick=draft.given.may_tick)
+    if not draft.actions and written is not before and (later := begins(before, status, draft.now)) is not None:
+        draft.requeue_after(later)
+        written = before
     return JobDecision(
         status=written,
         actions=tuple(draft.actions),

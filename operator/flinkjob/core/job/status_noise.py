@@ -2,7 +2,8 @@
 
 Called last by the job decision. What ticks is the newest checkpoint, when it was asked for, and how often Flink has restarted
 the job. Invariant: when nothing else changed, and it is not this FlinkJob's turn (`runtime/ticks.py`), the status to write is
-the one that is there, so an idle resource costs no PATCH.
+the one that is there, so an idle resource costs no PATCH. How far a run is that was intended a moment ago is not written
+either: what follows in the next moment says it as well.
 """
 
 from __future__ import annotations
@@ -12,12 +13,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from flinkjob.api.codec import dump_status
-from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus
+from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, Submission
+from flinkjob.core.flinkmodel import FlinkJobState
 
 TICK_SECONDS = 300.0
 """So many seconds after it was written a value that ticks is worth a turn."""
 SAME_SECONDS = 3600.0
 """The same when the newest checkpoint is still the same one: what is written then is that it was asked for."""
+
+BEGINNING_SECONDS = 1.0
+"""For so long after its intent is not written how a run comes up, unless all its tasks run or something is wrong."""
 
 
 def settled(before: FlinkJobStatus, after: FlinkJobStatus, *, may_tick: bool) -> FlinkJobStatus:
@@ -25,6 +30,22 @@ def settled(before: FlinkJobStatus, after: FlinkJobStatus, *, may_tick: bool) ->
     if _still(before) != _still(after) or _is_first(before, after):
         return after
     return after if may_tick and ticked(before, after) else before
+
+
+def begins(before: FlinkJobStatus, after: FlinkJobStatus, now: datetime) -> float | None:
+    """In how many seconds it is worth a write that a run which was just intended is coming up; None: now.
+
+    What is left out meanwhile is what the cluster shows again to whoever looks next: that it knows the job, the states of the
+    job until its tasks run, and words. A job that has ended, and a repeated run call, are written at once.
+    """
+    run, next_run = before.submission, after.submission
+    if run is None or next_run is None or run.intent_time is None or run.attempts:
+        return None
+    left = BEGINNING_SECONDS - (now - run.intent_time).total_seconds()
+    job = after.job
+    if left <= 0 or (job is not None and job.state is not None and FlinkJobState(job.state).is_terminal):
+        return None
+    return left if _without_words(before, run) == _without_words(after, replace(next_run, seen=run.seen)) else None
 
 
 def ticked(before: FlinkJobStatus, after: FlinkJobStatus) -> bool:
@@ -71,3 +92,15 @@ def _still(status: FlinkJobStatus) -> dict[str, Any]:
     if job is not None and _fails_again(status):
         job = replace(job, state=None, tasks_running=None, tasks_total=None)
     return dump_status(replace(status, job=job, last_checkpoint=None))
+
+
+def _without_words(status: FlinkJobStatus, run: Submission) -> FlinkJobStatus:
+    """The status without the Flink job, its checkpoints and all messages; `run` in place of its submission."""
+    return replace(
+        status,
+        submission=run,
+        job=None,
+        last_checkpoint=None,
+        plan=replace(status.plan, message=None) if status.plan is not None else None,
+        conditions=tuple(replace(each, message="") for each in status.conditions),
+    )

@@ -4,11 +4,27 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flinkjob.api.enums import Phase
+from flinkjob.api.enums import ConditionStatus, OperationKind, Phase
 from flinkjob.api.failure_status import FailureInfo
-from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, ObservedJob, Submission
-from flinkjob.core.job.status_noise import SAME_SECONDS, TICK_SECONDS, settled, tick_after, ticked
-from tests.support.inputs import run
+from flinkjob.api.flinkjob_status import (
+    CheckpointInfo,
+    Condition,
+    FlinkJobStatus,
+    ObservedJob,
+    Operation,
+    Plan,
+    Submission,
+)
+from flinkjob.core.job.status_noise import (
+    BEGINNING_SECONDS,
+    SAME_SECONDS,
+    TICK_SECONDS,
+    begins,
+    settled,
+    tick_after,
+    ticked,
+)
+from tests.support.inputs import run, unseen
 from tests.support.tables import table
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -105,3 +121,55 @@ def test_a_job_that_goes_down_and_comes_up_again_and_again_is_no_news_while_it_d
         replace(down, phase=Phase.FAILED),
     ):
         assert settled(failing, other, may_tick=False) is other
+
+
+JUST = unseen(intent_time=NOW, attempts=0)
+INTENDED = FlinkJobStatus(
+    phase=Phase.SUBMITTING,
+    submission=JUST,
+    plan=Plan(step="Submit", reason="Submitting", since=NOW, message="starting job a"),
+    conditions=(Condition(type="Ready", status=ConditionStatus.FALSE, reason="Submitting", message="starting job a"),),
+)
+ASKED = replace(INTENDED, plan=replace(INTENDED.plan or Plan(), message="the run call was sent"))
+COMING = replace(
+    ASKED,
+    submission=replace(JUST, seen=True),
+    job=ObservedJob(id="a", state="INITIALIZING", observed_time=NOW),
+    conditions=(replace(INTENDED.conditions[0], message="waiting until all tasks are running"),),
+)
+
+
+@table(
+    ("after", "left_out"),
+    "that the run call is under way",
+    (ASKED, True),
+    "that the job is there and has begun",
+    (COMING, True),
+    "that it has a checkpoint already",
+    (replace(COMING, last_checkpoint=FIRST), True),
+    "that all its tasks run is written",
+    (replace(COMING, submission=replace(JUST, seen=True, running=True)), False),
+    "that it has failed is written",
+    (replace(COMING, job=ObservedJob(id="a", state="FAILED")), False),
+    "that its run call was refused is written",
+    (replace(ASKED, submission=replace(JUST, rejected=True)), False),
+    "that it is on another JobManager is written",
+    (replace(COMING, submission=replace(JUST, seen=True, incarnation="jm-2")), False),
+    "another phase is written",
+    (replace(ASKED, phase=Phase.HELD), False),
+    "another reason is written",
+    (replace(ASKED, conditions=(replace(INTENDED.conditions[0], reason="SubmitFailed"),)), False),
+    "an operation is written",
+    (replace(COMING, operation=Operation(kind=OperationKind.STOP)), False),
+    "the next generation of the spec is written",
+    (replace(COMING, observed_generation=2), False),
+)
+def test_how_a_run_comes_up_is_not_written_in_its_first_moment(after: FlinkJobStatus, left_out: bool) -> None:
+    soon = NOW + timedelta(seconds=0.25)
+    assert begins(INTENDED, after, soon) == (BEGINNING_SECONDS - 0.25 if left_out else None)
+    assert begins(INTENDED, after, NOW + timedelta(seconds=BEGINNING_SECONDS)) is None
+
+
+def test_a_repeated_run_call_hides_nothing() -> None:
+    repeated = replace(INTENDED, submission=replace(JUST, attempts=1))
+    assert begins(repeated, replace(COMING, submission=replace(JUST, attempts=1, seen=True)), NOW) is None
