@@ -15,8 +15,9 @@ from prometheus_client.registry import Collector
 
 from flinkjob.api.codec import FlinkJob
 from flinkjob.api.enums import Phase
+from flinkjob.api.flinkjob_status import Submission
 from flinkjob.core.units import bytes_of
-from flinkjob.observability.jobmetrics import newest_checkpoint
+from flinkjob.observability.jobmetrics import newest_checkpoint, seconds_of
 
 _PREFIX = "flinkjob_job_"
 _JOB = ("namespace", "name")
@@ -66,10 +67,8 @@ def _name(job: FlinkJob) -> list[str]:
 
 
 def _uptime(job: FlinkJob, _seen: Mapping[str, datetime], now: datetime) -> float | None:
-    run = job.status.submission
-    if run is None or run.end is not None or run.started_time is None:
-        return None
-    return (now - run.started_time).total_seconds()
+    run = _live_run(job)
+    return (now - run.started_time).total_seconds() if run is not None and run.started_time is not None else None
 
 
 def _restarts(job: FlinkJob, _seen: Mapping[str, datetime], _now: datetime) -> float | None:
@@ -77,7 +76,7 @@ def _restarts(job: FlinkJob, _seen: Mapping[str, datetime], _now: datetime) -> f
 
 
 def _checkpoint_age(job: FlinkJob, seen: Mapping[str, datetime], now: datetime) -> float | None:
-    time = newest_checkpoint(job, seen) if _runs(job) else None
+    time = newest_checkpoint(job, seen) if _live_run(job) is not None else None
     return (now - time).total_seconds() if time is not None else None
 
 
@@ -98,11 +97,12 @@ def _savepoint_age(job: FlinkJob, _seen: Mapping[str, datetime], now: datetime) 
 
 def _downtime(job: FlinkJob, _seen: Mapping[str, datetime], _now: datetime) -> float | None:
     latest = job.status.history[0] if job.status.history else None
-    return float(latest.downtime.removesuffix("s")) if latest is not None and latest.downtime is not None else None
+    return seconds_of(latest.downtime) if latest is not None and latest.downtime is not None else None
 
 
-def _runs(job: FlinkJob) -> bool:
-    return job.status.submission is not None and job.status.submission.end is None
+def _live_run(job: FlinkJob) -> Submission | None:
+    run = job.status.submission
+    return run if run is not None and run.end is None else None
 
 
 _NUMBERS: Mapping[str, tuple[str, Callable[[FlinkJob, Mapping[str, datetime], datetime], float | None]]] = {
