@@ -17,7 +17,7 @@ from flinkjob.api.codec import FlinkJob
 from flinkjob.api.enums import Phase
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.core.units import bytes_of
-from flinkjob.observability.jobmetrics import newest_checkpoint, seconds_of
+from flinkjob.observability.jobmetrics import downtime_seconds, newest_checkpoint
 
 _PREFIX = "flinkjob_job_"
 _JOB = ("namespace", "name")
@@ -97,7 +97,7 @@ def _savepoint_age(job: FlinkJob, _seen: Mapping[str, datetime], now: datetime) 
 
 def _downtime(job: FlinkJob, _seen: Mapping[str, datetime], _now: datetime) -> float | None:
     latest = job.status.history[0] if job.status.history else None
-    return seconds_of(latest.downtime) if latest is not None and latest.downtime is not None else None
+    return downtime_seconds(latest.downtime) if latest is not None and latest.downtime is not None else None
 
 
 def _live_run(job: FlinkJob) -> Submission | None:

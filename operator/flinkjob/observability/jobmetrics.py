@@ -53,11 +53,11 @@ def downtime(before: FlinkJobStatus, after: FlinkJobStatus) -> tuple[str, float]
         return None
     if any(entry.number == latest.number and entry.downtime == latest.downtime for entry in before.history):
         return None
-    return run.reason or "", seconds_of(latest.downtime)
+    return run.reason or "", downtime_seconds(latest.downtime)
 
 
-def seconds_of(downtime: str) -> float:
-    """The seconds of a downtime as a status has it: "12.5s"."""
+def downtime_seconds(downtime: str) -> float:
+    """The seconds of a downtime as a status has it, such as `1.4s`."""
     return float(downtime.removesuffix("s"))
 
 
