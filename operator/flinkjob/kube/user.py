@@ -19,10 +19,10 @@ from kubernetes.aio import config
 
 from flinkjob.api.constants import API_VERSION
 from flinkjob.core.errors import one_line
-from flinkjob.kube.access import MANAGER, Access
 from flinkjob.kube.connection import JSON, MERGE_PATCH, SERVICE_ACCOUNT, Bounds, Connection, path_of
 from flinkjob.kube.errors import Gone, KubeUnavailable, NotServed, is_own_answer, rejection
 from flinkjob.kube.kinds import Kind
+from flinkjob.kube.kubecontext import MANAGER, KubeContext
 from flinkjob.kube.mergepatch import apply_patch
 from flinkjob.kube.pages import items
 
@@ -43,16 +43,16 @@ class UserClient:
         self.namespace = namespace
 
     @classmethod
-    async def connect(cls, access: Access) -> Self:
+    async def connect(cls, chosen: KubeContext) -> Self:
         """Reads credentials; nothing is sent yet.
 
         Raises:
             KubeUnavailable: there are none that can be used.
         """
-        file = _file(access)
-        namespace = access.namespace or _namespace_of(file, access.context)
+        file = _file(chosen)
+        namespace = chosen.namespace or _namespace_of(file, chosen.context)
         try:
-            connection = await Connection.open(file, bounds=PATIENCE, context=access.context, user_agent=MANAGER)
+            connection = await Connection.open(file, bounds=PATIENCE, context=chosen.context, user_agent=MANAGER)
         except _UNUSABLE as error:
             raise _unusable(file, error) from error
         return cls(connection, namespace)
@@ -228,11 +228,11 @@ def _query(dry_run: bool) -> dict[str, str]:
     return {"fieldManager": MANAGER} | ({"dryRun": "All"} if dry_run else {})
 
 
-def _file(access: Access) -> Path | None:
+def _file(chosen: KubeContext) -> Path | None:
     """The kubeconfig to read; None: what the Pod has."""
-    if access.kubeconfig is None and _in_pod():
+    if chosen.kubeconfig is None and _in_pod():
         return None
-    file = access.kubeconfig or _usual_file()
+    file = chosen.kubeconfig or _usual_file()
     if not any(Path(each).is_file() for each in str(file).split(os.pathsep)):
         raise KubeUnavailable("credentials", f"no cluster is named: there is no kubeconfig {file}")
     return file

@@ -52,12 +52,12 @@ class CopySearches:
         self._large = Places(1)
         self._identity = identity
         self._stores = stores
-        self._places = Places(PARALLEL)
+        self._searching = Places(PARALLEL)
         self._searches: Background[Key, tuple[CopySpec, ...], CopyFound] = Background(lambda key, _: enqueue(key))
 
     def usage(self) -> Usage:
         """How many searches there may be at a time, are made, and wait."""
-        return self._places.usage()
+        return self._searching.usage()
 
     async def find(self, key: Key, copies: tuple[CopySpec, ...]) -> CopyFound:
         """The first of these places that has a complete copy; starts the search when nobody did.
@@ -87,7 +87,7 @@ class CopySearches:
         passed: list[str] = []
         for wanted in copies:
             try:
-                async with self._places.hold(key[0], wanted.uri), asyncio.timeout(PATIENCE):
+                async with self._searching.hold(key[0], wanted.uri), asyncio.timeout(PATIENCE):
                     return await self._at(key, wanted, "; ".join(passed))
             except FlinkJobError as error:
                 passed.append(f"{wanted.uri}: {error.message}")

@@ -87,7 +87,7 @@ class CopyTasks:
         self._memory = memory
         self._in_use = in_use
         self._count = ended
-        self._places = Places(parallel)
+        self._copying = Places(parallel)
         self._bandwidth = Bandwidth(bandwidth)
         self._copies: Background[str, _Copy, CopySeen] = Background(lambda _, copy: enqueue(copy.key))
         self._busy: dict[tuple[str, str], asyncio.Lock] = {}
@@ -99,7 +99,7 @@ class CopyTasks:
 
     def usage(self) -> Usage:
         """How many copies there may be at a time, are made, and wait."""
-        return self._places.usage()
+        return self._copying.usage()
 
     async def look(self, key: Key, wanted: CopyWanted) -> CopySeen:
         """How far a copy is; starts it when nobody did. Its outcome is kept until `cancel`: then the status holds it."""
@@ -156,7 +156,7 @@ class CopyTasks:
         lock = self._busy.setdefault(place, asyncio.Lock())
         self._wanting[place] += 1
         try:
-            async with lock, self._places.hold(place[0], store):
+            async with lock, self._copying.hold(place[0], store):
                 yield
         finally:
             self._wanting[place] -= 1

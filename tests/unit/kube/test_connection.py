@@ -14,7 +14,6 @@ from aiohttp import web
 
 from flinkjob.core.errors import Transient
 from flinkjob.kube import connection
-from flinkjob.kube.access import Access
 from flinkjob.kube.client import KubeClient
 from flinkjob.kube.connection import USUAL, Bounds
 from flinkjob.kube.errors import (
@@ -28,6 +27,7 @@ from flinkjob.kube.errors import (
 )
 from flinkjob.kube.events import EventRecorder
 from flinkjob.kube.kinds import Kind, ObjectRef
+from flinkjob.kube.kubecontext import KubeContext
 from flinkjob.kube.user import UserClient
 from tests.unit.kube.apiserver import Answer, ApiServer, api_server, cuts_off, hangs, refuses, says
 
@@ -230,8 +230,8 @@ async def test_a_persons_list_is_begun_again_too(tmp_path: Path) -> None:
     first = says({"items": [{"metadata": {"name": "a"}}], "metadata": {"continue": "more"}})
     rest = says({"items": [{"metadata": {"name": "b"}}], "metadata": {}})
     async with api_server(first, refuses(410, "Expired"), first, rest) as server:
-        access = Access(kubeconfig=server.kubeconfig(tmp_path))
-        async with await UserClient.connect(access) as client:
+        chosen = KubeContext(kubeconfig=server.kubeconfig(tmp_path))
+        async with await UserClient.connect(chosen) as client:
             found = await client.all(Kind.FLINK_JOB, "apps", "metadata.name=clicks")
     assert [item["metadata"]["name"] for item in found] == ["a", "b"]
     assert [seen.query.get("continue") for seen in server.seen] == [None, "more", None, "more"]
