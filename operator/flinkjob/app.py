@@ -39,6 +39,7 @@ from flinkjob.kube.connection import USUAL, Bounds
 from flinkjob.kube.events import EventRecorder
 from flinkjob.net.checked import artifact_client
 from flinkjob.net.foreign import BUDGET_BYTES, Budget
+from flinkjob.net.places import Places
 from flinkjob.net.resolver import ResolvingLoop
 from flinkjob.observability.eachjob import EachJob
 from flinkjob.observability.health import HealthServer
@@ -61,7 +62,6 @@ from flinkjob.runtime.queue import Key, WorkQueue, spread
 from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.sending import before_sending
 from flinkjob.runtime.services import Services, own_search_list
-from flinkjob.runtime.slots import Slots
 from flinkjob.runtime.sourceaccess import SourceAccesses
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.runtime.tasks import Tasks
@@ -180,7 +180,7 @@ class App:
         )
         stack.push_async_callback(clusters.close)
         faults = Faults(settings.fault_kill_at, require=require)
-        downloads = Slots(settings.max_downloads, share=-(-settings.max_downloads // 2))
+        downloads = Places(settings.max_downloads, each=-(-settings.max_downloads // 2))
         grants = StoreGrants.of(settings.store_grants)
         accesses = StoreAccesses(reader=kube, grants=grants, hosts=hosts)
         store = ArtifactStore(
@@ -195,7 +195,7 @@ class App:
             turn=downloads.hold,
             maven_repository=settings.maven_repository,
         )
-        builder = JarBuilder(store, Runners(settings.runner_dir), turn=Slots(1).hold)
+        builder = JarBuilder(store, Runners(settings.runner_dir), turn=Places(1).hold)
         identity = settings.identity
         variables = VariableSources(kube)
         tasks = Tasks(

@@ -224,7 +224,7 @@ async def test_revisions(client: KubeClient, job: dict[str, Any], namespace: str
 async def test_lists_are_paged(
     control_plane: ControlPlane, client: KubeClient, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flinkjob.kube.client.PAGE_SIZE", 2)
+    monkeypatch.setattr("flinkjob.kube.pages.PAGE_SIZE", 2)
     for number in range(5):
         create_job(control_plane, namespace, f"job-{number}")
     names = [f"job-{number}" for number in range(5)]

@@ -28,7 +28,7 @@ from deploy.local.sqlrunner import runner_directory
 from flinkjob.cli.flinkview import look
 from flinkjob.cli.main import INTERRUPTED, run
 from flinkjob.cli.query import RUNNER
-from flinkjob.kube.access import Access
+from flinkjob.kube.kubecontext import KubeContext
 from flinkjob.kube.user import UserClient
 from tests.support.byhand import run_by_hand
 from tests.support.integration import Lab, Object, submission
@@ -228,7 +228,7 @@ async def test_flink_is_read_through_the_api_server_by_those_who_may(
         patch = ("--subresource=status", "--type=merge", "-p", address)
         control_plane.kubectl("patch", "pod", "plug-flink", "-n", lab.namespace, *patch)
         url = f"http://plug-flink.{lab.namespace}.svc:8081"
-        async with await UserClient.connect(Access(kubeconfig=plugin.kubeconfig)) as kube:
+        async with await UserClient.connect(KubeContext(kubeconfig=plugin.kubeconfig)) as kube:
             seen = await look(kube, url, job_id)
             for _ in range(50):  # the API server hears of a new endpoint a moment later
                 if not seen.vertices:
@@ -238,7 +238,7 @@ async def test_flink_is_read_through_the_api_server_by_those_who_may(
         assert [vertex.tasks for vertex in seen.vertices] == [{"RUNNING": 1}, {"RUNNING": 1}]
         assert seen.checkpoints is not None
         viewer = viewer_of(lab, control_plane, tmp_path, "plug-onlooker")
-        async with await UserClient.connect(Access(kubeconfig=viewer.kubeconfig)) as kube:
+        async with await UserClient.connect(KubeContext(kubeconfig=viewer.kubeconfig)) as kube:
             denied = await look(kube, url, job_id)
     assert denied.vertices == ()
     assert re.search(r"through the API server's proxy of Service \S+/plug-flink: .*cannot get resource", denied.way), (

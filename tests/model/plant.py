@@ -27,6 +27,7 @@ from flinkjob.core.identity import Owner
 from flinkjob.core.seen import FoundSnapshot, Listing
 from flinkjob.flink.client import FlinkClient
 from flinkjob.kube.kinds import Kind, ObjectRef
+from flinkjob.net.places import Places
 from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.cluster import Pace
@@ -40,7 +41,6 @@ from flinkjob.runtime.observer import Observer
 from flinkjob.runtime.queue import WorkQueue
 from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.services import Services
-from flinkjob.runtime.slots import Slots
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.runtime.tasks import Tasks
 from flinkjob.runtime.ticks import Ticks
@@ -185,7 +185,7 @@ class OperatorInstance:
         self.tasks = Tasks(
             identity=IDENTITY,
             clusters=self.clusters,
-            builder=JarBuilder(store, Runners(plant.directory), Slots(1).hold),
+            builder=JarBuilder(store, Runners(plant.directory), Places(1).hold),
             faults=self.faults,
             enqueue=self._enqueue,
             most=MOST_LONG_CALLS,

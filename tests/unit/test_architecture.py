@@ -54,6 +54,13 @@ def test_every_name_is_a_word_of_the_code() -> None:
     assert sorted(each for each in names if each.rpartition(".")[2] not in words) == []
 
 
+def test_no_part_of_the_command_line_is_left_out() -> None:
+    package = OPERATOR / "cli"
+    parts = {each.stem for each in package.glob("*.py")} | {each.parent.name for each in package.glob("*/__init__.py")}
+    listed = set(re.findall(r"\w+", (package / "__init__.py").read_text()))
+    assert parts - {"__init__"} - listed == set()
+
+
 def test_no_entrance_of_the_core_is_left_out() -> None:
     named = paths(PAGE.read_text())
     modules = [each.name for each in CORE.glob("*.py") if each.name != "__init__.py"]

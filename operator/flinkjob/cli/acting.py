@@ -15,7 +15,7 @@ from flinkjob.api.enums import Phase
 from flinkjob.cli import changes, goals, sqltexts
 from flinkjob.cli.adoption import must_live
 from flinkjob.cli.changes import Change
-from flinkjob.cli.goals import Verdict
+from flinkjob.cli.goals import Judge, Verdict
 from flinkjob.cli.history import revisions_of
 from flinkjob.cli.manifests import only_job, read
 from flinkjob.cli.reading import Name
@@ -48,7 +48,7 @@ async def savepoint(
 ) -> None:
     """Take a savepoint; the job runs on."""
     how = How(wait=wait, timeout=timeout, dry_run=dry_run)
-    job = changes.readable(parse_job(await session.job(name)))
+    job = _job(await session.job(name))
     change = changes.savepoint(job, now(), savepoint_name, directory)
     await create(session, name, Asked(change, _completed), how)
 
@@ -65,7 +65,7 @@ async def stop(
 ) -> None:
     """Stop the job with a savepoint, without a change of the spec; resume starts it again."""
     how = How(wait=wait, timeout=timeout, dry_run=dry_run)
-    job = changes.readable(parse_job(await session.job(name)))
+    job = _job(await session.job(name))
     change = changes.stop(job, now(), savepoint_name, directory, drain=drain)
     await create(session, name, Asked(change, _completed), how)
 
@@ -74,38 +74,30 @@ async def suspend(
     session: Session, name: Name, wait: Wait = False, timeout: Timeout = "10m", dry_run: DryRun = False
 ) -> None:
     """Stop the job with a savepoint by spec.state, to be resumed later."""
-
-    async def ask(found: Mapping[str, Any]) -> Asked:
-        change = changes.suspend(_job(found))
-        return Asked(change, goals.phase_reached(Phase.SUSPENDED, change.sets))
-
-    await patch(session, name, ask, How(wait=wait, timeout=timeout, dry_run=dry_run))
+    how = How(wait=wait, timeout=timeout, dry_run=dry_run)
+    await _change(session, name, changes.suspend, lambda _, sets: goals.phase_reached(Phase.SUSPENDED, sets), how)
 
 
 async def cancel(
     session: Session, name: Name, wait: Wait = False, timeout: Timeout = "10m", dry_run: DryRun = False
 ) -> None:
     """Cancel the job by spec.state, without a savepoint."""
-
-    async def ask(found: Mapping[str, Any]) -> Asked:
-        change = changes.cancel(_job(found))
-        return Asked(change, goals.phase_reached(Phase.CANCELLED, change.sets))
-
-    await patch(session, name, ask, How(wait=wait, timeout=timeout, dry_run=dry_run))
+    how = How(wait=wait, timeout=timeout, dry_run=dry_run)
+    await _change(session, name, changes.cancel, lambda _, sets: goals.phase_reached(Phase.CANCELLED, sets), how)
 
 
 async def resume(
     session: Session, name: Name, wait: Wait = False, timeout: Timeout = "10m", dry_run: DryRun = False
 ) -> None:
     """Run a suspended, cancelled or held job again, from its newest state."""
-    await _start_again(session, name, changes.resume, How(wait=wait, timeout=timeout, dry_run=dry_run))
+    await _change(session, name, changes.resume, _runs_again, How(wait=wait, timeout=timeout, dry_run=dry_run))
 
 
 async def restart(
     session: Session, name: Name, wait: Wait = False, timeout: Timeout = "10m", dry_run: DryRun = False
 ) -> None:
     """Stop the job with a savepoint and start it again from there."""
-    await _start_again(session, name, changes.restart, How(wait=wait, timeout=timeout, dry_run=dry_run))
+    await _change(session, name, changes.restart, _runs_again, How(wait=wait, timeout=timeout, dry_run=dry_run))
 
 
 async def rescale(
@@ -117,12 +109,14 @@ async def rescale(
     dry_run: DryRun = False,
 ) -> None:
     """Change the parallelism: in place where Flink can, else by a savepoint."""
-
-    async def ask(found: Mapping[str, Any]) -> Asked:
-        change = changes.rescale(_job(found), parallelism)
-        return Asked(change, goals.rescaled(change.sets, parallelism))
-
-    await patch(session, name, ask, How(wait=wait, timeout=timeout, dry_run=dry_run))
+    how = How(wait=wait, timeout=timeout, dry_run=dry_run)
+    await _change(
+        session,
+        name,
+        lambda job: changes.rescale(job, parallelism),
+        lambda _, sets: goals.rescaled(sets, parallelism),
+        how,
+    )
 
 
 async def rollback(
@@ -185,14 +179,26 @@ async def adopt(
     await create(session, name, Asked(change, goals.running({}, job_id=job_id)), how)
 
 
-async def _start_again(session: Session, name: str, asked: Callable[[FlinkJob], Change], how: How) -> None:
+async def _change(
+    session: Session,
+    name: str,
+    change_of: Callable[[FlinkJob], Change],
+    judge_of: Callable[[FlinkJob, Mapping[str, Any]], Judge],
+    how: How,
+) -> None:
+    """Change the FlinkJob as it is found; judged by that one and by the fields of the spec that the change sets."""
+
     async def ask(found: Mapping[str, Any]) -> Asked:
         job = _job(found)
-        change = asked(job)
-        run = job.status.submission
-        return Asked(change, goals.running(change.sets, after=run.number if run is not None else 0))
+        change = change_of(job)
+        return Asked(change, judge_of(job, change.sets))
 
     await patch(session, name, ask, how)
+
+
+def _runs_again(job: FlinkJob, sets: Mapping[str, Any]) -> Judge:
+    run = job.status.submission
+    return goals.running(sets, after=run.number if run is not None else 0)
 
 
 def _job(found: Mapping[str, Any]) -> FlinkJob:

@@ -19,8 +19,8 @@ from flinkjob.cli.migrate.report import needs_a_person, report
 from flinkjob.cli.output import Output, as_yaml
 from flinkjob.cli.session import Context, Kubeconfig, Namespace
 from flinkjob.cli.validate import Finding, findings, is_ours
-from flinkjob.kube.access import Access
 from flinkjob.kube.errors import Gone, KubeRejected
+from flinkjob.kube.kubecontext import KubeContext
 
 Files = Annotated[
     list[Path], typer.Option("--filename", "-f", help="A file, a directory, or - for the standard input.")
@@ -53,8 +53,8 @@ def validate(
     wrong = [finding for each in ours for finding in findings(each)]
     if server:
         named = {id(each.manifest) for each in wrong}
-        access = Access(namespace=namespace, context=context, kubeconfig=kubeconfig)
-        wrong += asyncio.run(_ask(access, [each for each in ours if id(each) not in named]))
+        chosen = KubeContext(namespace=namespace, context=context, kubeconfig=kubeconfig)
+        wrong += asyncio.run(_ask(chosen, [each for each in ours if id(each) not in named]))
     output.lines(f"{each.manifest.place}: {each.manifest.name}: {each.words}" for each in wrong)
     bad = len({id(each.manifest) for each in wrong})
     others = len(manifests) - len(ours)
@@ -85,12 +85,12 @@ def completion() -> Code:
     return Code.DONE
 
 
-async def _ask(access: Access, manifests: Sequence[Manifest]) -> list[Finding]:
+async def _ask(chosen: KubeContext, manifests: Sequence[Manifest]) -> list[Finding]:
     """What the API server finds wrong."""
     from flinkjob.kube.user import UserClient
 
     found = []
-    async with await UserClient.connect(access) as kube:
+    async with await UserClient.connect(chosen) as kube:
         for each in manifests:
             try:
                 await kube.check(each.body)

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from flinkjob.api.reasons import Reason
 from flinkjob.core.errors import FlinkJobError
-from flinkjob.kube.access import Access
 from flinkjob.kube.kinds import Kind
+from flinkjob.kube.kubecontext import KubeContext
 
 SCRIPT: Final = """\
 #!/bin/sh
@@ -38,7 +38,7 @@ Options = Mapping[str, str]
 
 
 def candidates(
-    words: Sequence[str], commands: Mapping[str, tuple[str, Options]], names: Callable[[Access], Iterable[str]]
+    words: Sequence[str], commands: Mapping[str, tuple[str, Options]], names: Callable[[KubeContext], Iterable[str]]
 ) -> list[str]:
     """The lines of the answer.
 
@@ -75,7 +75,7 @@ def _fitting(found: Iterable[tuple[str, str]], typed: str) -> list[str]:
     return [f"{name}\t{does}" if does else name for name, does in found if name.startswith(typed)]
 
 
-def _access(words: Sequence[str]) -> Access:
+def _access(words: Sequence[str]) -> KubeContext:
     """Which cluster the words before name."""
     given: dict[str, Any] = {}
     for number, word in enumerate(words):
@@ -84,19 +84,19 @@ def _access(words: Sequence[str]) -> Access:
             given[_ACCESS[option]] = value if sign else "".join(words[number + 1 : number + 2])
     if given.get("kubeconfig"):
         given["kubeconfig"] = Path(given["kubeconfig"])
-    return Access(**{name: value or None for name, value in given.items()})
+    return KubeContext(**{name: value or None for name, value in given.items()})
 
 
-def names_of(access: Access) -> list[str]:
+def names_of(chosen: KubeContext) -> list[str]:
     """The names of the FlinkJobs; none where they cannot be had soon, since somebody is typing."""
     try:
-        return asyncio.run(asyncio.wait_for(_names(access), NAMES_SECONDS))
+        return asyncio.run(asyncio.wait_for(_names(chosen), NAMES_SECONDS))
     except (FlinkJobError, TimeoutError):
         return []
 
 
-async def _names(access: Access) -> list[str]:
+async def _names(chosen: KubeContext) -> list[str]:
     from flinkjob.kube.user import UserClient
 
-    async with await UserClient.connect(access) as kube:
+    async with await UserClient.connect(chosen) as kube:
         return [each["metadata"]["name"] for each in await kube.all(Kind.FLINK_JOB, kube.namespace)]

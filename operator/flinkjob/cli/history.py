@@ -105,8 +105,13 @@ def history(job: FlinkJob, revisions: Sequence[Mapping[str, Any]], now: datetime
 def _runs_what(revision: Mapping[str, Any]) -> str:
     """What a revision runs, in a few words."""
     spec = spec_in(revision)
-    jar = spec.get("jar") or {}
-    program = str(jar.get("uri", "")).rsplit("/", 1)[-1] if jar else "SQL"
+    python = spec.get("python") or {}
+    if python:
+        program = str(python.get("file") or python.get("module") or "Python")
+    elif spec.get("sql"):
+        program = "SQL"
+    else:
+        program = str((spec.get("jar") or {}).get("uri") or "jar").rsplit("/", 1)[-1]
     arguments = " ".join(str(each) for each in spec.get("args") or ())
     return f"{program} {arguments}"[:60].strip()
 

@@ -94,11 +94,13 @@ def lineage(job: FlinkJob, savepoints: Sequence[FlinkSavepoint], now: datetime) 
     mine = savepoints_of(job, savepoints)
     places = {normalise_location(each.status.location): each for each in mine if each.status.location}
     lines: list[Text] = []
-    for run in generations(job.status):
+    runs = generations(job.status)
+    for run in runs:
         lines.append(_run(run, now))
         lines += _newest([each for each in mine if each.status.submission == run.number], now)
         lines.append(_origin(run, places))
-    others = [each for each in mine if each.status.submission not in {run.number for run in generations(job.status)}]
+    numbers = {run.number for run in runs}
+    others = [each for each in mine if each.status.submission not in numbers]
     if others:
         lines.append(Text("  not of these runs", FAINT))
         lines += _newest(others, now)

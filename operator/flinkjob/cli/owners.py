@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from flinkjob.kube.access import MANAGER
+from flinkjob.kube.kubecontext import MANAGER
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ TOOLS: Final = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Owner:
+class Applier:
     """Who applies an object.
 
     Attributes:
@@ -79,7 +79,7 @@ class Owner:
         return f"{self.tool.name} ({self.tool.what} {self.named})" if self.named else self.tool.name
 
 
-def owner_of(obj: Mapping[str, Any]) -> Owner | None:
+def applier_of(obj: Mapping[str, Any]) -> Applier | None:
     """The tool that applies this object; None where none shows."""
     meta = obj.get("metadata") or {}
     marks = {**(meta.get("labels") or {}), **(meta.get("annotations") or {})}
@@ -87,10 +87,10 @@ def owner_of(obj: Mapping[str, Any]) -> Owner | None:
     for tool in TOOLS:
         if tool.mark in marks:
             named = str(marks[tool.mark]).split(":")[0]  # Argo CD's tracking-id goes on with the object's own name
-            return Owner(tool=tool, named=named, sets=_fields(entries, tool))
+            return Applier(tool=tool, named=named, sets=_fields(entries, tool))
     for tool in TOOLS:
         if any(each.get("manager") in tool.managers for each in entries):
-            return Owner(tool=tool, named="", sets=_fields(entries, tool))
+            return Applier(tool=tool, named="", sets=_fields(entries, tool))
     return None
 
 
@@ -105,7 +105,7 @@ def _fields(entries: Iterable[Mapping[str, Any]], tool: Tool) -> frozenset[str] 
 
 def warnings(obj: Mapping[str, Any], fields: Iterable[str]) -> list[str]:
     """What a person should know who changes these fields of the spec by hand; nothing where no tool applies the object."""
-    owner = owner_of(obj)
+    owner = applier_of(obj)
     if owner is None:
         return []
     changed = sorted(fields)

@@ -7,7 +7,6 @@ values contain is only shown.
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import signal
 import tempfile
@@ -28,8 +27,9 @@ from flinkjob.cli.seconds import seconds_of
 from flinkjob.cli.session import Session
 from flinkjob.cli.table import table
 from flinkjob.core.addresses import addresses
-from flinkjob.core.errors import FlinkJobError, SubmitRejected
+from flinkjob.core.errors import FlinkJobError, Invalid, SubmitRejected
 from flinkjob.core.flinkmodel import CancelResult, FlinkJobState, RunRequest
+from flinkjob.core.program import RunnerSort
 
 if TYPE_CHECKING:
     from flinkjob.flink.view import FlinkView
@@ -75,7 +75,7 @@ async def query(
         session.output.progress(f"asking Flink {way}")
         with tempfile.TemporaryDirectory() as directory:
             jar = Path(directory) / "query.jar"
-            merge(jar, (), runner=_runner(runner_dir), script=(Text(script),))
+            merge(jar, (), runner=runner_in(runner_dir), script=(Text(script),))
             async with _uploaded(flink, jar) as jar_id, _running(session, flink, jar_id, limit, mode) as job_id:
                 found, over = await _watch(session, flink, job_id, limit, until)
     _show(session, found, changelog=changelog)
@@ -102,12 +102,18 @@ def _script(statement: str | None, filename: Path | None) -> str:
         raise WrongUsage(f"{filename}: {error.strerror if isinstance(error, OSError) else 'no text'}") from error
 
 
-def _runner(directory: Path | None) -> Path:
-    found = sorted(directory.glob("sql-runner-*.jar"), key=os.path.getmtime) if directory is not None else []
-    if not found:
-        where = f"there is no sql-runner-*.jar in {directory}" if directory is not None else "no SQL runner is named"
-        raise WrongUsage(f"{where}: --runner-dir or {RUNNER} names the directory, as for the operator")
-    return found[-1]
+def runner_in(directory: Path | None) -> Path:
+    """The newest SQL runner of a directory."""
+    from flinkjob.artifacts.runners import Runners
+
+    there = f"--runner-dir or {RUNNER} names the directory, as for the operator"
+    if directory is None:
+        raise WrongUsage(f"no SQL runner is named: {there}")
+    runners = Runners(directory)
+    try:
+        return runners.path(RunnerSort.SQL, runners.newest(RunnerSort.SQL))
+    except Invalid as error:
+        raise WrongUsage(f"there is no sql-runner-*.jar in {directory}: {there}") from error
 
 
 async def _cluster_of(session: Session, name: str) -> str:
@@ -137,7 +143,7 @@ async def _running(session: Session, flink: FlinkView, jar_id: str, limit: int, 
         args=(str(limit), str(MOST_BYTES)),
         flink_configuration={
             flink_options.JOB_NAME: "kubectl flinkjob query",
-            "execution.runtime-mode": mode.upper(),
+            flink_options.RUNTIME_MODE: mode.upper(),
             "restart-strategy.type": "none",
             flink_options.CHECKPOINT_RETENTION: "DELETE_ON_CANCELLATION",
         },

@@ -17,9 +17,9 @@ import typer
 from flinkjob.cli.errors import Code, CommandFailed
 from flinkjob.cli.output import Output
 from flinkjob.core.errors import FlinkJobError
-from flinkjob.kube.access import Access
 from flinkjob.kube.errors import Forbidden, Gone
 from flinkjob.kube.kinds import Kind
+from flinkjob.kube.kubecontext import KubeContext
 
 if TYPE_CHECKING:
     from flinkjob.kube.user import UserClient
@@ -102,8 +102,8 @@ def on_cluster(command: Command) -> Callable[..., Code]:
     ]
 
     def called(**given: Any) -> Code:
-        access = Access(**{name: given.pop(name) for name in _SHARED})
-        return asyncio.run(_run(access, functools.partial(command, **given)))
+        chosen = KubeContext(**{name: given.pop(name) for name in _SHARED})
+        return asyncio.run(_run(chosen, functools.partial(command, **given)))
 
     called.__doc__ = command.__doc__
     called.__name__ = command.__name__
@@ -111,9 +111,9 @@ def on_cluster(command: Command) -> Callable[..., Code]:
     return called
 
 
-async def _run(access: Access, command: Callable[[Session], Awaitable[Code | None]]) -> Code:
+async def _run(chosen: KubeContext, command: Callable[[Session], Awaitable[Code | None]]) -> Code:
     from flinkjob.kube.user import UserClient
 
-    async with await UserClient.connect(access) as kube:
+    async with await UserClient.connect(chosen) as kube:
         code = await command(Session(kube=kube, output=Output(), namespace=kube.namespace))
         return Code.DONE if code is None else code

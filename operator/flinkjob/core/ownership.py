@@ -1,15 +1,16 @@
 """May this object act on that Flink job? One answer for `target`, for adoption, and for a job that only the status names.
 
 What speaks, the strongest first: a FlinkJob that claims the job, the owner mark, the job's id. A program can erase the mark
-and cannot change the id. Used by the job and savepoint decisions. Invariant: a job of which something says that it is
-another's is refused, whatever else is said for it.
+and cannot change the id. Used by the job and savepoint decisions, and by the scan for jobs that belong to no FlinkJob.
+Invariant: a job of which something says that it is another's is refused, whatever else is said for it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from flinkjob.core.identity import Mark, Owner, name_in
+from flinkjob.core.identity import Mark, Owner, is_chosen_by, name_in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,3 +54,15 @@ def refusal(job_id: str, asks: Owner, evidence: Evidence, *, any_name: bool = Fa
     if mark is not None or evidence.unmarked:
         return ""
     return "was started by no operator, and this one may not act on such jobs (setting allow-unmarked-jobs)"
+
+
+def is_orphaned(identity: str, job_id: str, mark: Mark | None, *, exists: Callable[[Owner], bool], shown: bool) -> bool:
+    """Whether the operator with this identity started a job for a FlinkJob that does not exist.
+
+    Args:
+        exists: whether a FlinkJob exists.
+        shown: whether a FlinkJob exists that the job's id shows; it counts for a job without a mark.
+    """
+    if mark is not None:
+        return mark.of.identity == identity and not exists(mark.of)
+    return is_chosen_by(identity, job_id) and not shown

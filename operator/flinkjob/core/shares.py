@@ -1,15 +1,17 @@
 """Shares: who may have one of a limited number of places, and who of those that wait is next, so that no group takes all.
 
-A group is a namespace. Used by `runtime/queue.py` (workers), `net/places.py` (long calls, connections, look-ups of names) and
-`runtime/slots.py` (downloads, copies), which do the waiting. Invariants: no group has more places than its share; while fewer
-groups than places are at work, a group that has no place gets one at once; groups take turns, and within a group who came
-first is first.
+A group is a namespace; a part of one is what may be slow on its own, such as a store. Used by `runtime/queue.py` (workers)
+and `net/places.py` (connections, look-ups of names, long calls, downloads, copies), which do the waiting. Invariants: no
+group has more places than its share, but for one that goes to a part without any; while fewer groups than places are at work,
+a group that has no place gets one at once; one that has none and waits is served at some time, however many others come and
+go; in a group, or a part of it, who came first is first.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable
+from itertools import count
 from typing import Generic, NamedTuple, TypeVar
 
 Item = TypeVar("Item", bound=Hashable)
@@ -26,9 +28,10 @@ class Usage(NamedTuple):
 class Place:
     """A place that is taken until it is given back."""
 
-    def __init__(self, shares: Shares, group: str) -> None:
+    def __init__(self, shares: Shares, group: str, part: str) -> None:
         self._shares = shares
-        self._group = group
+        self.group = group
+        self._part = part
         self._aside = self._over = False
 
     def set_aside(self) -> bool:
@@ -49,7 +52,7 @@ class Place:
             return
         self._over = True
         self._shares.aside -= self._aside
-        self._shares.give_back(self._group)
+        self._shares.give_back(self.group, self._part)
 
 
 class Shares:
@@ -69,6 +72,7 @@ class Shares:
         self.aside = 0
         self._each = each
         self._taken: Counter[str] = Counter()
+        self._parts: Counter[tuple[str, str]] = Counter()
         self._total = 0
 
     @property
@@ -80,36 +84,106 @@ class Shares:
         """How many places a group has, with what was set aside."""
         return self._taken[group]
 
-    def may(self, group: str) -> bool:
-        """Whether the group may have another place now."""
-        own, held = self._taken[group], self._total - self.aside
-        return own < self._each and (held < self.limit or (own == 0 and held < 2 * self.limit))
+    def of_part(self, group: str, part: str) -> int:
+        """How many of them a part of the group has."""
+        return self._parts[group, part]
 
-    def may_exceed(self, group: str) -> bool:
-        """Whether the group may have one more than its share for something else than what its places are held by, which may
-        all be slow: as long as a place is left for another group."""
-        return self._taken[group] <= self._each and self._total - self.aside < 2 * self.limit - 1
+    def may(self, group: str, part: str = "") -> bool:
+        """Whether the group may have another place now.
+
+        Args:
+            part: what it is for. Where this part has none, the group may have one more than its share, since all that hold
+                its places may be slow: as long as a place is left for another group.
+        """
+        own, held = self._taken[group], self._total - self.aside
+        if own < self._each and (held < self.limit or (own == 0 and held < 2 * self.limit)):
+            return True
+        return bool(part) and not self._parts[group, part] and own <= self._each and held < 2 * self.limit - 1
 
     def crowded(self, group: str) -> bool:
         """Whether half of all places are taken, or half of what the group may have."""
         return 2 * self._total > self.limit or 2 * self._taken[group] > self._each
 
-    def take(self, group: str) -> Place:
+    def take(self, group: str, part: str = "") -> Place:
         """Take a place, which `may` has allowed."""
         self._taken[group] += 1
+        self._parts[group, part] += 1
         self._total += 1
-        return Place(self, group)
+        return Place(self, group, part)
 
-    def give_back(self, group: str) -> None:
+    def give_back(self, group: str, part: str) -> None:
         """Called by the place."""
         self._total -= 1
         self._taken[group] -= 1
         if not self._taken[group]:
             del self._taken[group]
+        self._parts[group, part] -= 1
+        if not self._parts[group, part]:
+            del self._parts[group, part]
+
+
+class WaitingList(Generic[Item]):
+    """Items that wait for a place of their group, and who of them is next.
+
+    Of those that may have a place: one of the group with the fewest places, then of the group that was served longest ago,
+    then of the part with the fewest places, then who came first.
+    """
+
+    def __init__(self, shares: Shares) -> None:
+        self._shares = shares
+        self._waiting: dict[tuple[str, str], dict[Item, int]] = {}
+        self._served: dict[str, int] = {}
+        self._numbers = count(1)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def enter(self, group: str, part: str) -> Place | None:
+        """A place for who comes now; None: there is none for it. Nobody is passed by, since nobody waits who may have one."""
+        return self._give(group, part) if self._shares.may(group, part) else None
+
+    def add(self, group: str, part: str, item: Item) -> None:
+        """The item waits from now on."""
+        self._waiting.setdefault((group, part), {})[item] = next(self._numbers)
+
+    def discard(self, group: str, part: str, item: Item) -> None:
+        """The item does not wait any more, if it did."""
+        items = self._waiting.get((group, part), {})
+        items.pop(item, None)
+        if not items:
+            self._waiting.pop((group, part), None)
+        if not self._waiting:
+            self._served = {each: turn for each, turn in self._served.items() if self._shares.of(each)}
+
+    def take(self) -> tuple[Item, Place] | None:
+        """The item that is next, and its place; it waits no more."""
+        may = (each for each in self._waiting if self._shares.may(*each))
+        if (found := min(may, key=self._rank, default=None)) is None:
+            return None
+        group, part = found
+        item = next(iter(self._waiting[found]))
+        place = self._give(group, part)
+        self.discard(group, part, item)
+        return item, place
+
+    def give_back(self, place: Place) -> None:
+        """A place is free again. Of a group that has nothing and wants nothing no more is kept once nobody waits."""
+        place.give_back()
+        if not self._waiting and not self._shares.of(place.group):
+            self._served.pop(place.group, None)
+
+    def _give(self, group: str, part: str) -> Place:
+        self._served[group] = next(self._numbers)
+        return self._shares.take(group, part)
+
+    def _rank(self, waiting: tuple[str, str]) -> tuple[int, int, int, int]:
+        group, part = waiting
+        first = next(iter(self._waiting[waiting].values()))
+        return self._shares.of(group), self._served.get(group, 0), self._shares.of_part(group, part), first
 
 
 class Line(Generic[Item]):
-    """Items that wait, by group."""
+    """Items that wait, by group: groups are served in turn, whatever they have."""
 
     def __init__(self) -> None:
         self._groups: dict[str, dict[Item, float]] = {}

@@ -7,27 +7,23 @@ Used by: `jars.py`, `rescale.py`, `jobs.py` and `snapshots.py`. Invariants as in
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from flinkjob.core import flinkmodel as model
 from flinkjob.core import jobgraph
-from flinkjob.flink.values import Count, Few, First, Many, Name, Number, Time, Trace, Word
+from flinkjob.flink.values import Count, Few, First, Many, Name, Number, Shape, Time, Trace, Word
 
 Path = Annotated[str, Field(max_length=4096)]
 """A path, or the name of a file; an answer with a longer one is none of Flink's."""
 
 
-class _Wire(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
-
-
-class Entry(_Wire):
+class Entry(Shape):
     """A class with a `main` that the manifest names."""
 
     name: Name
 
 
-class Jar(_Wire):
+class Jar(Shape):
     """An entry of `GET /jars`."""
 
     id: Path
@@ -45,26 +41,26 @@ class Jar(_Wire):
         )
 
 
-class Jars(_Wire):
+class Jars(Shape):
     """`GET /jars`."""
 
     files: tuple[Any, ...]
     """Each is a `Jar`."""
 
 
-class Uploaded(_Wire):
+class Uploaded(Shape):
     """Answer to an upload: a path on the JobManager whose last part is the jar's id."""
 
     filename: Path
 
 
-class Submitted(_Wire):
+class Submitted(Shape):
     """Answer to a run."""
 
     jobid: Word
 
 
-class Input(_Wire):
+class Input(Shape):
     """What feeds a node of a plan."""
 
     num: Count = 0
@@ -73,7 +69,7 @@ class Input(_Wire):
     exchange: Word = ""
 
 
-class Vertex(_Wire):
+class Vertex(Shape):
     """A node of a plan."""
 
     id: Word
@@ -92,7 +88,7 @@ class Vertex(_Wire):
         )
 
 
-class JobGraph(_Wire):
+class JobGraph(Shape):
     """`plan` of `POST /jars/:id/plan`."""
 
     name: Name = ""
@@ -100,7 +96,7 @@ class JobGraph(_Wire):
     """Each is a `Vertex`."""
 
 
-class Planned(_Wire):
+class Planned(Shape):
     """Answer of `POST /jars/:id/plan` and of `GET /jobs/:id/plan`."""
 
     plan: JobGraph
@@ -114,14 +110,14 @@ class Planned(_Wire):
         return jobgraph.Plan(name=self.plan.name, vertices=tuple(vertices))
 
 
-class Bounds(_Wire):
+class Bounds(Shape):
     """Least and most subtasks of a vertex."""
 
     lower: Annotated[Count, Field(alias="lowerBound")]
     upper: Annotated[Count, Field(alias="upperBound")]
 
 
-class Requirement(_Wire):
+class Requirement(Shape):
     """What a vertex asks for."""
 
     parallelism: Bounds
@@ -143,26 +139,26 @@ Requirements = Annotated[dict[Word, Requirement], BeforeValidator(_few)]
 """`GET /jobs/:id/resource-requirements`, by vertex."""
 
 
-class NamedVertex(_Wire):
+class NamedVertex(Shape):
     """A vertex of a job."""
 
     id: Word
     name: Name = ""
 
 
-class NamedVertices(_Wire):
+class NamedVertices(Shape):
     """`GET /jobs/:id`, of which only the vertices are of use here."""
 
     vertices: Many[NamedVertex] = ()
 
 
-class VertexShare(_Wire):
+class VertexShare(Shape):
     """What a snapshot holds of a vertex."""
 
     state_size: Number = None
 
 
-class CheckpointDetails(_Wire):
+class CheckpointDetails(Shape):
     """`GET /jobs/:id/checkpoints/details/:n`."""
 
     checkpoint_type: Word = ""

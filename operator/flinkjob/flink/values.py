@@ -1,7 +1,7 @@
 """Values of Flink's answers, bounded as they come in: whatever a server writes fits into a status.
 
-Used by: `wire` and `jarwire`. Invariants: a number or time that cannot be one is left out, a text is cut; an identifier
-that is too long makes the answer none of Flink's; of a list the first wrong entry ends the reading.
+Used by: `wire`, `jarwire` and `view`. Invariants: a number or time that cannot be one is left out, a text is cut; an
+identifier that is too long makes the answer none of Flink's; of a list the first wrong entry ends the reading.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, FailFast, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
 from flinkjob.core.errors import TRACE_LIMIT, clip, clip_middle, visible
 
@@ -20,6 +20,12 @@ _MOST_NUMBER = 2**63 - 1
 """The largest number that a status can hold."""
 _MOST_PLACE = 1024
 _NAME_CHARACTERS = 256
+
+
+class Shape(BaseModel):
+    """What an answer, or a part of one, looks like; fields that it does not name are ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
 
 def _time(value: Any) -> Any:

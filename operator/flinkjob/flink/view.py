@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from flinkjob.core.errors import FlinkJobError
 from flinkjob.flink.calls import segment
 from flinkjob.flink.client import FlinkClient
 from flinkjob.flink.rest import LARGE_BYTES
-from flinkjob.flink.values import Count, Many, Name, Word
+from flinkjob.flink.values import Count, Many, Name, Shape, Word
 
 PAUSES = (0.3, 0.7, 1.0)
 """Seconds between questions for numbers that Flink has to fetch first."""
@@ -39,22 +39,18 @@ class Vertex:
     backpressured: float | None = None
 
 
-class _Wire(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
-
-
-class _Vertex(_Wire):
+class _Vertex(Shape):
     id: Word
     name: Name = ""
     parallelism: Count = 0
     tasks: dict[Word, Count] = Field(default_factory=dict)
 
 
-class _Job(_Wire):
+class _Job(Shape):
     vertices: Many[_Vertex] = ()
 
 
-class _Load(_Wire):
+class _Load(Shape):
     id: Word
     largest: Annotated[float | str | None, Field(alias="max")] = None
 
@@ -65,12 +61,12 @@ class _Load(_Wire):
         return min(max(number / 1000, 0.0), 1.0) if isinstance(number, float) and number == number else None
 
 
-class _Accumulator(_Wire):
+class _Accumulator(Shape):
     name: Name = ""
     value: str = ""
 
 
-class _Accumulators(_Wire):
+class _Accumulators(Shape):
     found: Annotated[Many[_Accumulator], Field(alias="user-task-accumulators")] = ()
 
 
@@ -100,15 +96,6 @@ class FlinkView(FlinkClient):
             for each, load in zip(found, loads, strict=True)
         )
 
-    async def _all_loads(self, job_id: str, vertices: Sequence[_Vertex]) -> list[dict[str, float | None]]:
-        """How busy each vertex is. Flink fetches these numbers only once somebody asks, and answers without them first."""
-        for pause in (*PAUSES, None):
-            loads = await asyncio.gather(*(self._loads(job_id, each.id) for each in vertices))
-            if pause is None or any(loads):
-                return loads
-            await asyncio.sleep(pause)
-        raise AssertionError
-
     async def kept_rows(self, job_id: str) -> tuple[str, int]:
         """What the SQL runner keeps of a query: its rows as JSON, "" while there is none, and how many it saw.
 
@@ -120,6 +107,15 @@ class FlinkView(FlinkClient):
         found = {each.name: each.value for each in self._rest.parse(_ACCUMULATORS, answer).found}
         seen = found.get("flinkjob.seen", "0")
         return found.get("flinkjob.rows", ""), int(seen) if seen.isdecimal() else 0
+
+    async def _all_loads(self, job_id: str, vertices: Sequence[_Vertex]) -> list[dict[str, float | None]]:
+        """How busy each vertex is. Flink fetches these numbers only once somebody asks, and answers without them first."""
+        for pause in (*PAUSES, None):
+            loads = await asyncio.gather(*(self._loads(job_id, each.id) for each in vertices))
+            if pause is None or any(loads):
+                return loads
+            await asyncio.sleep(pause)
+        raise AssertionError
 
     async def _loads(self, job_id: str, vertex: str) -> dict[str, float | None]:
         path = f"/jobs/{segment(job_id)}/vertices/{segment(vertex)}/subtasks/metrics"

@@ -8,7 +8,7 @@ between endpoints on purpose: `failure-cause` for savepoints, `failureCause` for
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from flinkjob.core import flinkmodel as model
 from flinkjob.core.errors import one_line, redact_urls
@@ -22,18 +22,14 @@ from flinkjob.flink.error_texts import (
     savepoint_despite_failure,
     savepoint_failure,
 )
-from flinkjob.flink.values import Count, First, Name, Number, Place, Texts, Time, Trace, Word
+from flinkjob.flink.values import Count, First, Name, Number, Place, Shape, Texts, Time, Trace, Word
 
 _NO_INTERVAL = 2**63 - 1
 _STACKTRACE_LINES = 12
 _STACKTRACE_CHARACTERS = 2000
 
 
-class _Wire(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, populate_by_name=True)
-
-
-class Tasks(_Wire):
+class Tasks(Shape):
     """Counts of subtasks by state."""
 
     total: Count = 0
@@ -44,7 +40,7 @@ class Tasks(_Wire):
     canceled: Count = 0
 
 
-class Job(_Wire):
+class Job(Shape):
     """An entry of `/jobs/overview`."""
 
     jid: Word
@@ -70,20 +66,20 @@ class Job(_Wire):
         )
 
 
-class Jobs(_Wire):
+class Jobs(Shape):
     """`GET /jobs/overview`."""
 
     jobs: tuple[Any, ...]
     """Each was a `Job` and is its value by now, see `pieces`."""
 
 
-class JobStatus(_Wire):
+class JobStatus(Shape):
     """`GET /jobs/:id/status`."""
 
     status: Word
 
 
-class Snapshot(_Wire):
+class Snapshot(Shape):
     """A checkpoint or savepoint in `/jobs/:id/checkpoints` and `/jobs/:id/checkpoints/details/:n`."""
 
     id: Count
@@ -115,7 +111,7 @@ class Snapshot(_Wire):
         )
 
 
-class Restored(_Wire):
+class Restored(Shape):
     """`latest.restored` of `/jobs/:id/checkpoints`."""
 
     id: Count
@@ -133,7 +129,7 @@ class Restored(_Wire):
         )
 
 
-class Counts(_Wire):
+class Counts(Shape):
     """`counts` of `/jobs/:id/checkpoints`."""
 
     total: Count = 0
@@ -143,7 +139,7 @@ class Counts(_Wire):
     restored: Count = 0
 
 
-class Latest(_Wire):
+class Latest(Shape):
     """`latest` of `/jobs/:id/checkpoints`."""
 
     completed: Snapshot | None = None
@@ -152,7 +148,7 @@ class Latest(_Wire):
     restored: Restored | None = None
 
 
-class Checkpoints(_Wire):
+class Checkpoints(Shape):
     """`GET /jobs/:id/checkpoints`."""
 
     counts: Counts
@@ -181,14 +177,14 @@ class Checkpoints(_Wire):
         )
 
 
-class Externalization(_Wire):
+class Externalization(Shape):
     """Whether checkpoints outlive the job."""
 
     enabled: bool = False
     delete_on_cancellation: bool = True
 
 
-class CheckpointSettings(_Wire):
+class CheckpointSettings(Shape):
     """`GET /jobs/:id/checkpoints/config`."""
 
     interval: Count = _NO_INTERVAL
@@ -212,19 +208,19 @@ class CheckpointSettings(_Wire):
         )
 
 
-class ExecutionConfig(_Wire):
+class ExecutionConfig(Shape):
     """`execution-config` of `/jobs/:id/config`."""
 
     user: Texts = Field(default_factory=dict, alias="user-config")
 
 
-class JobConfig(_Wire):
+class JobConfig(Shape):
     """`GET /jobs/:id/config`."""
 
     execution: ExecutionConfig = Field(ExecutionConfig(), alias="execution-config")
 
 
-class Metric(_Wire):
+class Metric(Shape):
     """An entry of `GET /jobs/:id/metrics`; the value is a text, -1 or "n/a" while there is none."""
 
     id: str
@@ -236,7 +232,7 @@ class Metric(_Wire):
         return int(self.value) if self.value.isdecimal() and len(self.value) < 10 else None
 
 
-class Where(_Wire):
+class Where(Shape):
     """Where something failed."""
 
     task: Name | None = Field(None, alias="taskName")
@@ -268,27 +264,27 @@ class Failure(Where):
         )
 
 
-class FailureHistory(_Wire):
+class FailureHistory(Shape):
     """`exceptionHistory` of `/jobs/:id/exceptions`."""
 
     entries: tuple[Any, ...] = ()
     """Each is a `Failure`."""
 
 
-class Failures(_Wire):
+class Failures(Shape):
     """`GET /jobs/:id/exceptions`."""
 
     history: FailureHistory = Field(FailureHistory(), alias="exceptionHistory")
 
 
-class Cause(_Wire):
+class Cause(Shape):
     """A Java exception that Flink serialised."""
 
     name: Name = Field("", alias="class")
     stacktrace: Trace = Field("", alias="stack-trace")
 
 
-class Operation(_Wire):
+class Operation(Shape):
     """`operation` of a finished trigger; failure and success both come with HTTP 200."""
 
     location: Place = None
@@ -297,13 +293,13 @@ class Operation(_Wire):
     camel: Cause | None = Field(None, alias="failureCause")
 
 
-class OperationStatus(_Wire):
+class OperationStatus(Shape):
     """`status` of a trigger."""
 
     id: Word
 
 
-class Triggered(_Wire):
+class Triggered(Shape):
     """`GET /jobs/:id/savepoints/:t`, `/jobs/:id/checkpoints/:t`, `/savepoint-disposal/:t`."""
 
     status: OperationStatus
@@ -330,13 +326,13 @@ class Triggered(_Wire):
         )
 
 
-class RequestId(_Wire):
+class RequestId(Shape):
     """Answer to a trigger."""
 
     id: Word = Field(alias="request-id")
 
 
-class Features(_Wire):
+class Features(Shape):
     """`features` of `/config`."""
 
     submit: bool = Field(True, alias="web-submit")
@@ -344,7 +340,7 @@ class Features(_Wire):
     rescale: bool = Field(False, alias="web-rescale")
 
 
-class Config(_Wire):
+class Config(Shape):
     """`GET /config`."""
 
     version: Word = Field(alias="flink-version")
@@ -362,7 +358,7 @@ class Config(_Wire):
         )
 
 
-class Overview(_Wire):
+class Overview(Shape):
     """`GET /overview`."""
 
     taskmanagers: Count
@@ -380,7 +376,7 @@ class Overview(_Wire):
         )
 
 
-class Setting(_Wire):
+class Setting(Shape):
     """One entry of `GET /jobmanager/config`."""
 
     key: Name

@@ -15,15 +15,13 @@ from typing import Any, Self
 from flinkjob.api.constants import API_VERSION, FINALIZER
 from flinkjob.core.errors import FlinkJobError
 from flinkjob.kube.connection import JSON_PATCH, MERGE_PATCH, USUAL, Bounds, Connection, OnRequest, path_of
-from flinkjob.kube.errors import AlreadyExists, Conflict, Forbidden, Gone, KubeRejected, KubeUnavailable, NotServed
+from flinkjob.kube.errors import AlreadyExists, Conflict, Forbidden, Gone, KubeUnavailable, NotServed
 from flinkjob.kube.kinds import Kind
+from flinkjob.kube.pages import items, pages
 
 log = logging.getLogger(__name__)
 
 LEASES = "coordination.k8s.io/v1"
-PAGE_SIZE = 500
-LIST_RESTARTS = 3
-EXPIRED = 410
 
 
 class KubeClient:
@@ -102,7 +100,7 @@ class KubeClient:
         """The same, 500 at a time; an object comes twice where the list had to begin again."""
         for namespace in namespaces if namespaces is not None else (None,):
             path = path_of(kind.plural, group_version=API_VERSION, namespace=namespace)
-            async for page in self._pages(kind.plural, path, subject=namespace or ""):
+            async for page in pages(self._api, kind.plural, path, subject=namespace or ""):
                 for item in page or ():  # a list leaves them out of its items
                     item.setdefault("apiVersion", API_VERSION)
                     item.setdefault("kind", kind.kind)
@@ -235,7 +233,8 @@ class KubeClient:
     async def list_revisions(self, namespace: str, label_selector: str) -> list[dict[str, Any]]:
         """The ControllerRevisions that the selector (`flinkjob.dev/job-uid=…`) matches."""
         path = path_of("controllerrevisions", group_version="apps/v1", namespace=namespace)
-        return await self._list("controllerrevisions", path, subject=namespace, label_selector=label_selector)
+        selection = {"labelSelector": label_selector}
+        return await items(self._api, "controllerrevisions", path, subject=namespace, selection=selection)
 
     async def delete_revision(self, namespace: str, name: str) -> bool:
         """Deletes a ControllerRevision; False when it was not there."""
@@ -345,36 +344,6 @@ class KubeClient:
         except Conflict:
             return False
         return True
-
-    async def _list(
-        self, resource: str, path: str, *, subject: str, label_selector: str | None = None
-    ) -> list[dict[str, Any]]:
-        items: list[dict[str, Any]] = []
-        async for page in self._pages(resource, path, subject=subject, label_selector=label_selector):
-            items = items + page if page is not None else []
-        return items
-
-    async def _pages(
-        self, resource: str, path: str, *, subject: str, label_selector: str | None = None
-    ) -> AsyncIterator[list[dict[str, Any]] | None]:
-        """All pages; None where all begins again, since the API server forgot the continuation (410, after minutes)."""
-        for _ in range(LIST_RESTARTS):
-            query = {"limit": str(PAGE_SIZE)}
-            if label_selector is not None:
-                query["labelSelector"] = label_selector
-            try:
-                while True:
-                    page = await self._api.request("list", resource, path, subject=subject, query=query)
-                    yield page.get("items") or []
-                    token = (page.get("metadata") or {}).get("continue")
-                    if not token:
-                        return
-                    query["continue"] = token
-            except Gone as gone:
-                if gone.code != EXPIRED:
-                    raise
-            yield None
-        raise KubeRejected(EXPIRED, f"list {resource} {subject}: the list changes faster than it can be read")
 
 
 def _test_version(resource_version: str) -> dict[str, str]:

@@ -19,18 +19,18 @@ from kubernetes.aio import config
 
 from flinkjob.api.constants import API_VERSION
 from flinkjob.core.errors import one_line
-from flinkjob.kube.access import MANAGER, Access
 from flinkjob.kube.connection import JSON, MERGE_PATCH, SERVICE_ACCOUNT, Bounds, Connection, path_of
 from flinkjob.kube.errors import Gone, KubeUnavailable, NotServed, is_own_answer, rejection
 from flinkjob.kube.kinds import Kind
+from flinkjob.kube.kubecontext import MANAGER, KubeContext
 from flinkjob.kube.mergepatch import apply_patch
+from flinkjob.kube.pages import items
 
 # The package has no usable types of its own.
 _config: Any = config
 
 PATIENCE = Bounds(connections=8, seconds=15.0, attempts=2)
 """A person waits in front of a terminal."""
-PAGE_SIZE = 500
 USUAL_NAMESPACE = "default"
 BAD_REQUEST = 400
 
@@ -43,16 +43,16 @@ class UserClient:
         self.namespace = namespace
 
     @classmethod
-    async def connect(cls, access: Access) -> Self:
+    async def connect(cls, chosen: KubeContext) -> Self:
         """Reads credentials; nothing is sent yet.
 
         Raises:
             KubeUnavailable: there are none that can be used.
         """
-        file = _file(access)
-        namespace = access.namespace or _namespace_of(file, access.context)
+        file = _file(chosen)
+        namespace = chosen.namespace or _namespace_of(file, chosen.context)
         try:
-            connection = await Connection.open(file, bounds=PATIENCE, context=access.context, user_agent=MANAGER)
+            connection = await Connection.open(file, bounds=PATIENCE, context=chosen.context, user_agent=MANAGER)
         except _UNUSABLE as error:
             raise _unusable(file, error) from error
         return cls(connection, namespace)
@@ -85,23 +85,26 @@ class UserClient:
         """
         path = path_of(kind.plural, group_version=API_VERSION, namespace=namespace)
         try:
-            items = await self._items(kind.plural, path, namespace or "", {"fieldSelector": fields} if fields else {})
+            selection = {"fieldSelector": fields} if fields else {}
+            found = await items(self._api, kind.plural, path, subject=namespace or "", selection=selection)
         except Gone as gone:
             await self._served(gone)
             raise
         # a list leaves these out of its items
-        return [{"apiVersion": API_VERSION, "kind": kind.kind, **item} for item in items]
+        return [{"apiVersion": API_VERSION, "kind": kind.kind, **item} for item in found]
 
     async def events(self, namespace: str, name: str | None) -> list[dict[str, Any]]:
         """The Events about all objects of this name; None: about all objects of the operator's kinds."""
         path = path_of("events", group_version="v1", namespace=namespace)
         about = f"name={name}" if name is not None else f"apiVersion={API_VERSION}"
-        return await self._items("events", path, namespace, {"fieldSelector": f"involvedObject.{about}"})
+        selection = {"fieldSelector": f"involvedObject.{about}"}
+        return await items(self._api, "events", path, subject=namespace, selection=selection)
 
     async def revisions(self, namespace: str, selector: str) -> list[dict[str, Any]]:
         """The ControllerRevisions that a selector of labels matches."""
         path = path_of("controllerrevisions", group_version="apps/v1", namespace=namespace)
-        return await self._items("controllerrevisions", path, namespace, {"labelSelector": selector})
+        selection = {"labelSelector": selector}
+        return await items(self._api, "controllerrevisions", path, subject=namespace, selection=selection)
 
     async def config_map(self, namespace: str, name: str) -> Mapping[str, str]:
         """The texts of a ConfigMap.
@@ -179,19 +182,6 @@ class UserClient:
         base = f"http://api-server/api/v1/namespaces/{quote(namespace, safe='')}/services/{to}/proxy"
         return httpx.AsyncClient(transport=_Proxied(self._api)), base
 
-    async def _items(
-        self, resource: str, path: str, subject: str, selection: Mapping[str, str]
-    ) -> list[dict[str, Any]]:
-        query = {"limit": str(PAGE_SIZE), **selection}
-        items: list[dict[str, Any]] = []
-        while True:
-            page = await self._api.request("list", resource, path, subject=subject, query=query)
-            items += page.get("items") or []
-            token = (page.get("metadata") or {}).get("continue")
-            if not token:
-                return items
-            query["continue"] = token
-
     async def _served(self, gone: Gone) -> None:
         """Finds out whether the kinds are missing rather than an object."""
         try:
@@ -238,11 +228,11 @@ def _query(dry_run: bool) -> dict[str, str]:
     return {"fieldManager": MANAGER} | ({"dryRun": "All"} if dry_run else {})
 
 
-def _file(access: Access) -> Path | None:
+def _file(chosen: KubeContext) -> Path | None:
     """The kubeconfig to read; None: what the Pod has."""
-    if access.kubeconfig is None and _in_pod():
+    if chosen.kubeconfig is None and _in_pod():
         return None
-    file = access.kubeconfig or _usual_file()
+    file = chosen.kubeconfig or _usual_file()
     if not any(Path(each).is_file() for each in str(file).split(os.pathsep)):
         raise KubeUnavailable("credentials", f"no cluster is named: there is no kubeconfig {file}")
     return file

@@ -28,7 +28,7 @@ _BROKEN = (OSError, ValueError)
 """What comes of a socket and of TLS and is no exception of httpcore2 yet; `ssl.SSLError` is an `OSError`."""
 
 
-class Connection(httpcore2.AsyncNetworkStream):
+class CheckedConnection(httpcore2.AsyncNetworkStream):
     """A connection of httpcore2, and what is called when it is closed, perhaps more than once."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Connection(httpcore2.AsyncNetworkStream):
 
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> Connection:
+    ) -> CheckedConnection:
         """Encrypts from here on; where both sides cannot agree, the connection is closed."""
         try:
             self._stream = await self._stream.start_tls(ssl_context, server_hostname, timeout)
@@ -102,7 +102,7 @@ class CheckedBackend(httpcore2.AsyncNetworkBackend):
         self._places = places
         self._closed = False
         self._sockets = httpcore2.AnyIOBackend()
-        self._connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self._connections: weakref.WeakSet[CheckedConnection] = weakref.WeakSet()
         self._closing: set[asyncio.Task[None]] = set()
 
     async def connect_tcp(
@@ -112,7 +112,7 @@ class CheckedBackend(httpcore2.AsyncNetworkBackend):
         timeout: float | None = None,
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> Connection:
+    ) -> CheckedConnection:
         """Connects to the first address that answers; `local_address` and `socket_options` are never given here.
 
         Raises:
@@ -135,10 +135,10 @@ class CheckedBackend(httpcore2.AsyncNetworkBackend):
             return connection
         raise failure or httpcore2.ConnectError("closed meanwhile" if self._closed else f"{host} has no address")
 
-    async def _connect(self, address: str, port: int, timeout: float | None) -> Connection:
+    async def _connect(self, address: str, port: int, timeout: float | None) -> CheckedConnection:
         leave = await self._enter(timeout)
         try:
-            return Connection(await self._sockets.connect_tcp(address, port, timeout), leave, self._closing)
+            return CheckedConnection(await self._sockets.connect_tcp(address, port, timeout), leave, self._closing)
         except httpcore2.ConnectError as error:
             leave()
             raise httpcore2.ConnectError(str(_root(error))) from error

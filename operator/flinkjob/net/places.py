@@ -1,20 +1,20 @@
 """Places that are waited for: so many things at the same time, with a share for each namespace.
 
-Used for connections (`checked`), look-ups of names (`resolver`) and long calls (`runtime/tasks.py`); bytes of answers
-(`foreign`) are not waited for, but have the same accounts. For which namespaces
-something is done is noted where it begins, see `on_account`, and holds for every task that is made from there.
+Used for connections (`checked`), look-ups of names (`resolver`), and in `runtime/` for long calls (`tasks`), copies
+(`copy_tasks`), searches (`copy_search`) and downloads; bytes of answers (`foreign`) are not waited for, but have the same
+accounts. Who is next says `core/shares.py`. For which namespaces something is done is noted where it begins, see
+`on_account`, and holds for every task that is made from there; downloads, copies and searches name theirs.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import Final, TypeVar
 
-from flinkjob.core.shares import Line, Place, Shares, Usage
+from flinkjob.core.shares import Place, Shares, Usage, WaitingList
 
 T = TypeVar("T")
 OPERATOR: Final = ("",)
@@ -58,12 +58,15 @@ def paid_by(
 
 
 class Places:
-    """Places with a share for each namespace; who waits gets one in turn."""
+    """Places with a share for each namespace; who waits gets one when it is next."""
 
-    def __init__(self, limit: int, *, each: int) -> None:
-        """See `Shares`."""
-        self._shares = Shares(limit, each=each)
-        self._waiting: Line[asyncio.Future[Place]] = Line()
+    def __init__(self, limit: int, *, each: int | None = None) -> None:
+        """
+        Args:
+            limit, each: see `Shares`; without `each` a namespace may have all.
+        """
+        self._shares = Shares(limit, each=limit if each is None else each)
+        self._waiting: WaitingList[asyncio.Future[Place]] = WaitingList(self._shares)
 
     @property
     def taken(self) -> int:
@@ -80,33 +83,40 @@ class Places:
         return self._shares.crowded(payer(self._shares.of))
 
     @asynccontextmanager
-    async def hold(self) -> AsyncIterator[None]:
-        """Hold a place inside, once there is one."""
-        place = await self.take()
+    async def hold(self, namespace: str | None = None, part: str = "") -> AsyncIterator[None]:
+        """Hold a place inside, once there is one. The arguments are those of `take`."""
+        place = await self.take(namespace, part)
         try:
             yield
         finally:
             self.give_back(place)
 
-    async def take(self) -> Place:
-        """Take a place, once there is one, until it is given back."""
-        group = payer(self._shares.of)
-        if self._shares.may(group):
-            return self._shares.take(group)
+    async def take(self, namespace: str | None = None, part: str = "") -> Place:
+        """Take a place, once there is one, until it is given back.
+
+        Args:
+            namespace: whose it is; None: on whose account it is done.
+            part: what may be slow on its own within the namespace, such as a store.
+        """
+        group = payer(self._shares.of) if namespace is None else namespace
+        if (place := self._waiting.enter(group, part)) is not None:
+            return place
         turn: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
-        self._waiting.add(group, turn, time.monotonic())
+        self._waiting.add(group, part, turn)
         try:
             return await turn
         except BaseException:
-            self._waiting.discard(group, turn)
+            self._waiting.discard(group, part, turn)
             if turn.done() and not turn.cancelled():  # it was its turn at the moment of its end
                 self.give_back(turn.result())
             raise
 
     def give_back(self, place: Place) -> None:
         """Give a place back; others get it."""
-        place.give_back()
-        while (found := self._waiting.take(self._shares.may)) is not None:
-            group, turn = found
-            if not turn.done():
-                turn.set_result(self._shares.take(group))
+        self._waiting.give_back(place)
+        while (found := self._waiting.take()) is not None:
+            turn, given = found
+            if turn.done():  # it has just been given up
+                self._waiting.give_back(given)
+            else:
+                turn.set_result(given)

@@ -16,9 +16,10 @@ from prometheus_client.registry import Collector
 
 from flinkjob.api.codec import FlinkJob
 from flinkjob.api.enums import Phase
+from flinkjob.api.flinkjob_status import Submission
 from flinkjob.core.jobload import JobLoad
 from flinkjob.core.units import bytes_of
-from flinkjob.observability.jobmetrics import newest_checkpoint
+from flinkjob.observability.jobmetrics import downtime_seconds, newest_checkpoint
 
 _PREFIX = "flinkjob_job_"
 _JOB = ("namespace", "name")
@@ -67,7 +68,7 @@ class EachJob(Collector):
         yield from self._loads(shown)
 
     def _loads(self, shown: Iterable[FlinkJob]) -> Iterator[GaugeMetricFamily]:
-        found = [(job, load) for job in shown if _runs(job) and (load := self._load(job)) is not None]
+        found = [(job, load) for job in shown if _live_run(job) is not None and (load := self._load(job)) is not None]
         for name, (what, number) in _LOADS.items():
             family = GaugeMetricFamily(f"{_PREFIX}{name}", what, labels=_JOB)
             for job, load in found:
@@ -81,10 +82,8 @@ def _name(job: FlinkJob) -> list[str]:
 
 
 def _uptime(job: FlinkJob, _seen: Mapping[str, datetime], now: datetime) -> float | None:
-    run = job.status.submission
-    if run is None or run.end is not None or run.started_time is None:
-        return None
-    return (now - run.started_time).total_seconds()
+    run = _live_run(job)
+    return (now - run.started_time).total_seconds() if run is not None and run.started_time is not None else None
 
 
 def _restarts(job: FlinkJob, _seen: Mapping[str, datetime], _now: datetime) -> float | None:
@@ -92,7 +91,7 @@ def _restarts(job: FlinkJob, _seen: Mapping[str, datetime], _now: datetime) -> f
 
 
 def _checkpoint_age(job: FlinkJob, seen: Mapping[str, datetime], now: datetime) -> float | None:
-    time = newest_checkpoint(job, seen) if _runs(job) else None
+    time = newest_checkpoint(job, seen) if _live_run(job) is not None else None
     return (now - time).total_seconds() if time is not None else None
 
 
@@ -113,7 +112,7 @@ def _savepoint_age(job: FlinkJob, _seen: Mapping[str, datetime], now: datetime) 
 
 def _downtime(job: FlinkJob, _seen: Mapping[str, datetime], _now: datetime) -> float | None:
     latest = job.status.history[0] if job.status.history else None
-    return float(latest.downtime.removesuffix("s")) if latest is not None and latest.downtime is not None else None
+    return downtime_seconds(latest.downtime) if latest is not None and latest.downtime is not None else None
 
 
 def _busy_tasks(job: FlinkJob, load: JobLoad) -> float | None:
@@ -125,8 +124,9 @@ def _parallelism(job: FlinkJob, _seen: Mapping[str, datetime], _now: datetime) -
     return job.status.parallelism
 
 
-def _runs(job: FlinkJob) -> bool:
-    return job.status.submission is not None and job.status.submission.end is None
+def _live_run(job: FlinkJob) -> Submission | None:
+    run = job.status.submission
+    return run if run is not None and run.end is None else None
 
 
 _NUMBERS: Mapping[str, tuple[str, Callable[[FlinkJob, Mapping[str, datetime], datetime], float | None]]] = {

@@ -53,7 +53,12 @@ def downtime(before: FlinkJobStatus, after: FlinkJobStatus) -> tuple[str, float]
         return None
     if any(entry.number == latest.number and entry.downtime == latest.downtime for entry in before.history):
         return None
-    return run.reason or "", float(latest.downtime.removesuffix("s"))
+    return run.reason or "", downtime_seconds(latest.downtime)
+
+
+def downtime_seconds(downtime: str) -> float:
+    """The seconds of a downtime as a status has it, such as `1.4s`."""
+    return float(downtime.removesuffix("s"))
 
 
 def _oldest(times: Iterable[datetime | None], now: datetime) -> float:

@@ -17,9 +17,9 @@ from flinkjob.api.initialstate import CopySpec
 from flinkjob.core.errors import FlinkJobError, Transient
 from flinkjob.core.seen import CopyFound, CopySearch
 from flinkjob.core.shares import Usage
+from flinkjob.net.places import Places
 from flinkjob.runtime.background import Background
 from flinkjob.runtime.queue import Key
-from flinkjob.runtime.slots import Slots
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.snapshots.apart import find_apart
 from flinkjob.snapshots.orders import OUT_OF_MEMORY, CopyThere, FindOrder
@@ -33,7 +33,7 @@ NONE_FOR = 25.0
 PATIENCE = 120.0
 """Seconds for one place; then the next one is tried."""
 PARALLEL = 2
-"""Searches at the same time; as many again for namespaces and places without any, see `Slots`."""
+"""Searches at the same time; as many again for namespaces and stores without any, see `WaitingList`."""
 SMALL_MB = 48
 """Memory of the process that makes one: enough for copies of some thousand files. Those that need more take turns."""
 
@@ -49,15 +49,15 @@ class CopySearches:
             memory: of the process that makes a search which needs much, in MiB.
         """
         self._memory = memory
-        self._large = Slots(1)
+        self._large = Places(1)
         self._identity = identity
         self._stores = stores
-        self._slots = Slots(PARALLEL)
+        self._searching = Places(PARALLEL)
         self._searches: Background[Key, tuple[CopySpec, ...], CopyFound] = Background(lambda key, _: enqueue(key))
 
     def usage(self) -> Usage:
         """How many searches there may be at a time, are made, and wait."""
-        return self._slots.usage()
+        return self._searching.usage()
 
     async def find(self, key: Key, copies: tuple[CopySpec, ...]) -> CopyFound:
         """The first of these places that has a complete copy; starts the search when nobody did.
@@ -87,7 +87,7 @@ class CopySearches:
         passed: list[str] = []
         for wanted in copies:
             try:
-                async with self._slots.hold(key[0], wanted.uri), asyncio.timeout(PATIENCE):
+                async with self._searching.hold(key[0], wanted.uri), asyncio.timeout(PATIENCE):
                     return await self._at(key, wanted, "; ".join(passed))
             except FlinkJobError as error:
                 passed.append(f"{wanted.uri}: {error.message}")

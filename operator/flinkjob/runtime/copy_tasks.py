@@ -22,10 +22,10 @@ from flinkjob.core.copies.savepoint_copy import CopyPhase, CopySeen, CopyWanted
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected
 from flinkjob.core.identity import UNNAMED
 from flinkjob.core.shares import Usage
+from flinkjob.net.places import Places
 from flinkjob.runtime.background import Background
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.queue import Key
-from flinkjob.runtime.slots import Slots
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.snapshots.apart import copy_apart
 from flinkjob.snapshots.copying import NoSnapshot, Progress, VerifyFailed
@@ -77,7 +77,7 @@ class CopyTasks:
         Args:
             ended: called with how an attempt ended (`Synced`, or the code of its error), its seconds and bytes written.
             in_use: normalised places of the snapshots that some FlinkJob was started from or would start from.
-            parallel: copies at the same time, over all FlinkJobs; as many again for namespaces without any, see `Slots`.
+            parallel: copies at the same time, over all FlinkJobs; as many again for namespaces without any, see `Shares`.
             memory: of the process that makes one copy, in MiB.
             bandwidth: bytes a second, over all copies; None: no limit.
         """
@@ -87,7 +87,7 @@ class CopyTasks:
         self._memory = memory
         self._in_use = in_use
         self._count = ended
-        self._slots = Slots(parallel)
+        self._copying = Places(parallel)
         self._bandwidth = Bandwidth(bandwidth)
         self._copies: Background[str, _Copy, CopySeen] = Background(lambda _, copy: enqueue(copy.key))
         self._busy: dict[tuple[str, str], asyncio.Lock] = {}
@@ -99,7 +99,7 @@ class CopyTasks:
 
     def usage(self) -> Usage:
         """How many copies there may be at a time, are made, and wait."""
-        return self._slots.usage()
+        return self._copying.usage()
 
     async def look(self, key: Key, wanted: CopyWanted) -> CopySeen:
         """How far a copy is; starts it when nobody did. Its outcome is kept until `cancel`: then the status holds it."""
@@ -156,7 +156,7 @@ class CopyTasks:
         lock = self._busy.setdefault(place, asyncio.Lock())
         self._wanting[place] += 1
         try:
-            async with lock, self._slots.hold(place[0], store):
+            async with lock, self._copying.hold(place[0], store):
                 yield
         finally:
             self._wanting[place] -= 1

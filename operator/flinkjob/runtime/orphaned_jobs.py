@@ -1,10 +1,10 @@
 """Running jobs with this operator's mark or id that belong to no FlinkJob: found, counted, reported; never touched.
 
-Started by `app` beside the workers. Such a job is left by a FlinkJob that was deleted with `Orphan`, or was itself lost.
-Of one whose program has erased the mark, no namespace can be named.
-Whoever can submit a job there may have put any namespace into its mark. Invariants: an Event goes only into a namespace that
-has something of its own at this very cluster, for others there is a line in the log; each unknown job is asked for its mark
-once, a few a minute; the regular polling costs nothing more.
+Started by `app` beside the workers. Such a job is left by a FlinkJob that was deleted with `Orphan`, or was itself lost;
+which these are decides `core/ownership.py`. Of one whose program has erased the mark, no namespace can be named. Whoever can
+submit a job there may have put any namespace into its mark. Invariants: an Event goes only into a namespace that has
+something of its own at this very cluster, for others there is a line in the log; each unknown job is asked for its mark once,
+a few a minute; the regular polling costs nothing more.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import NamedTuple
 from flinkjob.api.constants import JOB_KIND
 from flinkjob.api.reasons import Reason
 from flinkjob.core.errors import FlinkJobError
-from flinkjob.core.identity import Mark, is_chosen_by
+from flinkjob.core.identity import Mark, Owner
+from flinkjob.core.ownership import is_orphaned
 from flinkjob.kube.events import EventRecorder
 from flinkjob.kube.kinds import ObjectRef
 from flinkjob.runtime.cache import ObjectCache
@@ -78,16 +79,16 @@ class OrphanedJobs:
         found = {
             _Found(cluster.url, job_id, mark is not None and mark.of.namespace in cluster.namespaces)
             for job_id, mark in marks.items()
-            if self._is_orphaned(job_id, mark)
+            if is_orphaned(
+                self._identity, job_id, mark, exists=self._exists, shown=self._cache.shown(job_id) is not None
+            )
         }
         for one in found - self._reported:
             self._report(one, marks[one.job_id])
         return found
 
-    def _is_orphaned(self, job_id: str, mark: Mark | None) -> bool:
-        if mark is not None:
-            return mark.of.identity == self._identity and self._cache.job((mark.of.namespace, mark.of.name)) is None
-        return is_chosen_by(self._identity, job_id) and self._cache.shown(job_id) is None
+    def _exists(self, owner: Owner) -> bool:
+        return self._cache.job((owner.namespace, owner.name)) is not None
 
     def _report(self, found: _Found, mark: Mark | None) -> None:
         if mark is None:

@@ -17,14 +17,14 @@ from flinkjob.api.references import NamedKey
 from flinkjob.artifacts.stores import ObjectWanted
 from flinkjob.core.errors import Invalid, Transient
 from flinkjob.kube.errors import Forbidden
+from flinkjob.net.places import Places
 from flinkjob.runtime.access import NotBound, Reader, Use, Vault, authorization, check_scheme, header_value, required
-from flinkjob.runtime.slots import Slots
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.snapshots.apart import fetch_apart
 from flinkjob.snapshots.orders import FetchOrder
 
 PARALLEL: Final = 2
-"""Stores that are asked at the same time; as many again for namespaces and places without any, see `Slots`."""
+"""Stores that are asked at the same time; as many again for namespaces and places without any, see `WaitingList`."""
 MEMORY_MB: Final = 64
 """Of the process that asks one: some pieces of 4 MiB are on their way through it."""
 _HEADER: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
@@ -46,7 +46,7 @@ class SourceAccesses:
         """
         self._reader = reader
         self._stores = stores
-        self._slots = Slots(PARALLEL)
+        self._asking = Places(PARALLEL)
         self._plain = plain
         self._vaults: dict[str, Vault] = {}
 
@@ -78,7 +78,7 @@ class SourceAccesses:
         directory, name = _parts(wanted.uri)
         source = await self._stores.address(wanted.namespace, directory, wanted.access, create=False)
         order = FetchOrder(source=source, name=name, file=str(wanted.file), most=wanted.most, version=wanted.version)
-        async with self._slots.hold(wanted.namespace, directory):
+        async with self._asking.hold(wanted.namespace, directory):
             made = await fetch_apart(order, memory=MEMORY_MB, room=wanted.room)
         return made.version, made.unchanged
 

@@ -133,8 +133,8 @@ class Tasks:
 
     async def _upload_beside(self, key: Key, url: str, part: ScriptPart) -> str:
         """The id of a file that is on the cluster, known by its content; Flink takes whatever has the name of a jar."""
-        if (found := await self._find(key, url, part.sha256)) is not None and found.jar_id is not None:
-            return found.jar_id
+        if (jar_id := await self._on_cluster(key, url, part.sha256)) is not None:
+            return jar_id
         artifact = await self._builder.file(key[0], part)
         return await self._send_jar(key, url, artifact.path, part.sha256)
 
@@ -143,8 +143,8 @@ class Tasks:
         turn = self._uploading.setdefault((url, digest), asyncio.Lock())
         was_first = not turn.locked()
         async with _turn(turn, UPLOAD_TURN):
-            if not was_first and (found := await self._find(key, url, digest)) is not None and found.jar_id is not None:
-                return found.jar_id
+            if not was_first and (there := await self._on_cluster(key, url, digest)) is not None:
+                return there
             async with self._client(key, url) as client:
                 self._faults.before(Effect.UPLOAD)
                 jar_id = await client.upload_jar(path, jar_name(self._identity, digest))
@@ -165,9 +165,14 @@ class Tasks:
         return ArtifactSeen(phase=ArtifactPhase.READY, digest=built.digest, jar_id=jar_id, note=built.note)
 
     async def _find(self, key: Key, url: str, digest: str) -> ArtifactSeen | None:
+        jar_id = await self._on_cluster(key, url, digest)
+        return ArtifactSeen(phase=ArtifactPhase.READY, digest=digest, jar_id=jar_id) if jar_id is not None else None
+
+    async def _on_cluster(self, key: Key, url: str, digest: str) -> str | None:
+        """The id of the jar that was uploaded under this digest."""
         name = jar_name(self._identity, digest)
-        jar = next((jar for jar in await self._clusters.at(url, key).client.list_jars() if jar.name == name), None)
-        return ArtifactSeen(phase=ArtifactPhase.READY, digest=digest, jar_id=jar.id) if jar is not None else None
+        jars = await self._clusters.at(url, key).client.list_jars()
+        return next((jar.id for jar in jars if jar.name == name), None)
 
     async def _named(self, key: Key, url: str, jar_id: str) -> ArtifactSeen:
         if not any(jar.id == jar_id for jar in await self._clusters.at(url, key).client.list_jars()):

@@ -1,4 +1,4 @@
-"""Whether a copy gets on as it must: a store that crawls has a slot that others wait for.
+"""Whether a copy gets on as it must: a store that crawls holds a place that others wait for.
 
 Used by `apart`. Invariant: the time in which the operator itself lets a copy wait does not count.
 """

@@ -17,7 +17,7 @@ from flinkjob.artifacts.mergechild import made
 from flinkjob.artifacts.runners import Runners
 from flinkjob.core.errors import Invalid
 from flinkjob.core.program import JarPart, Recipe, RunnerSort, ScriptPart
-from flinkjob.runtime.slots import Slots
+from flinkjob.net.places import Places
 from tests.unit.artifacts.conftest import MakeStore
 
 TEXT = "CREATE TABLE a; INSERT INTO a SELECT 1"
@@ -38,7 +38,7 @@ class Bench:
     def operator(self) -> JarBuilder:
         """Another operator process over the same cache."""
         store = self.make_store(allowed_directories=(self.directory,))
-        return JarBuilder(store, Runners(self.runners), Slots(1).hold)
+        return JarBuilder(store, Runners(self.runners), Places(1).hold)
 
     def runner(self, version: int) -> None:
         self._jar(self.runners / f"sql-runner-{version}.jar", {"Runner.class": f"v{version}"})

@@ -16,9 +16,9 @@ from flinkjob.cli.flinkway import ServiceAddress, service_of
 from flinkjob.cli.output import Output
 from flinkjob.cli.session import Session
 from flinkjob.flink import view
-from flinkjob.kube.access import Access
 from flinkjob.kube.errors import KubeRejected, KubeUnavailable, NotServed
 from flinkjob.kube.kinds import Kind
+from flinkjob.kube.kubecontext import KubeContext
 from flinkjob.kube.user import UserClient
 from tests.unit.cli.objects import JOB_ID, raw
 from tests.unit.kube.apiserver import ApiServer, api_server, refuses, says
@@ -59,7 +59,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def connect(api: ApiServer, directory: Path) -> UserClient:
-    return await UserClient.connect(Access(kubeconfig=api.kubeconfig(directory), namespace="shop"))
+    return await UserClient.connect(KubeContext(kubeconfig=api.kubeconfig(directory), namespace="shop"))
 
 
 @pytest.mark.parametrize(
@@ -217,21 +217,21 @@ def test_the_namespace_is_that_of_the_context(tmp_path: Path, monkeypatch: pytes
     )
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
 
-    async def namespace(access: Access) -> str:
-        async with await UserClient.connect(access) as kube:
+    async def namespace(chosen: KubeContext) -> str:
+        async with await UserClient.connect(chosen) as kube:
             return kube.namespace
 
-    assert asyncio.run(namespace(Access())) == "shop"
-    assert asyncio.run(namespace(Access(context="b"))) == "default"
-    assert asyncio.run(namespace(Access(namespace="other"))) == "other"
-    for access in (Access(context="nope"), Access(context="nope", namespace="shop")):
+    assert asyncio.run(namespace(KubeContext())) == "shop"
+    assert asyncio.run(namespace(KubeContext(context="b"))) == "default"
+    assert asyncio.run(namespace(KubeContext(namespace="other"))) == "other"
+    for chosen in (KubeContext(context="nope"), KubeContext(context="nope", namespace="shop")):
         with pytest.raises(KubeUnavailable, match="no usable Kubernetes credentials"):
-            asyncio.run(namespace(access))
+            asyncio.run(namespace(chosen))
     without = (tmp_path / "config").read_text().replace("current-context: a\n", "")
     (tmp_path / "config").write_text(without)
-    assert asyncio.run(namespace(Access(context="a"))) == "shop"
+    assert asyncio.run(namespace(KubeContext(context="a"))) == "shop"
     with pytest.raises(KubeUnavailable, match="no usable Kubernetes credentials"):
-        asyncio.run(namespace(Access()))
+        asyncio.run(namespace(KubeContext()))
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_a_file_that_is_no_kubeconfig_is_named(tmp_path: Path, content: bytes, n
     file.write_bytes(content)
 
     async def connect_by_it() -> None:
-        async with await UserClient.connect(Access(kubeconfig=file, namespace=namespace)):
+        async with await UserClient.connect(KubeContext(kubeconfig=file, namespace=namespace)):
             raise AssertionError
 
     with pytest.raises(KubeUnavailable, match="no usable Kubernetes credentials"):

@@ -11,7 +11,7 @@ import pytest
 
 from flinkjob.cli import entry, main
 from flinkjob.cli.completing import SCRIPT, candidates
-from flinkjob.kube.access import Access
+from flinkjob.kube.kubecontext import KubeContext
 
 ROOT = Path(__file__).parents[3]
 
@@ -87,16 +87,16 @@ def test_commands_and_options_are_completed_without_the_clients() -> None:
 
 
 def test_names_are_completed_of_the_cluster_that_is_named() -> None:
-    asked: list[Access] = []
+    asked: list[KubeContext] = []
 
-    def names(access: Access) -> list[str]:
-        asked.append(access)
+    def names(chosen: KubeContext) -> list[str]:
+        asked.append(chosen)
         return ["clicks", "orders"]
 
     commands = {"status": ("", {"--namespace=": "", "-n=": ""})}
     words = ["status", "-n", "shop", "--context=prod", "--kubeconfig", "/k", "cl"]
     assert candidates(words, commands, names) == ["clicks", ":4"]
-    assert asked == [Access(namespace="shop", context="prod", kubeconfig=Path("/k"))]
+    assert asked == [KubeContext(namespace="shop", context="prod", kubeconfig=Path("/k"))]
     assert candidates(["status", "-n", ""], commands, names) == [":4"]
     assert candidates(["unknown", ""], commands, names) == [":4"]
 

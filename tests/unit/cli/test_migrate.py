@@ -279,10 +279,12 @@ def test_a_session_cluster_stays() -> None:
         assert "stays as it is" in migrated(name).notes[0].words
 
 
-def test_python_is_refused() -> None:
-    for name in ("word-count-python", "features-python"):
+def test_python_is_left_to_a_person() -> None:
+    for name, path in (("word-count-python", "spec.job.entryClass"), ("features-python", "spec.job.pyFile")):
         assert migrated(name).made == []
-        assert "no Python" in migrated(name).notes[-1].words
+        note = migrated(name).notes[-1]
+        assert (note.weight, note.path) == (Weight.MUST, path)
+        assert "write a FlinkJob with spec.python" in note.words
 
 
 def test_nested_options_and_retention() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flinkjob.cli.owners import owner_of, warnings
+from flinkjob.cli.owners import applier_of, warnings
 
 
 def marked(
@@ -40,7 +40,7 @@ ARGO = {"argocd.argoproj.io/tracking-id": "shop:flinkjob.dev/FlinkJob:shop/click
     ],
 )
 def test_each_tool_is_known_by_its_marks(found: dict[str, Any], words: str) -> None:
-    owner = owner_of(found)
+    owner = applier_of(found)
     assert owner is not None
     assert owner.words == words
 
@@ -55,7 +55,7 @@ def test_each_tool_is_known_by_its_marks(found: dict[str, Any], words: str) -> N
     ],
 )
 def test_what_people_apply_is_nobodys(found: dict[str, Any]) -> None:
-    assert owner_of(found) is None
+    assert applier_of(found) is None
     assert warnings(found, ["state"]) == []
 
 

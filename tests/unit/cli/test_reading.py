@@ -12,7 +12,7 @@ from aiohttp import web
 from flinkjob.cli import reading
 from flinkjob.cli.output import Output
 from flinkjob.cli.session import Session
-from flinkjob.kube.access import Access
+from flinkjob.kube.kubecontext import KubeContext
 from flinkjob.kube.user import UserClient
 from tests.unit.cli.objects import event, raw, running
 from tests.unit.kube.apiserver import api_server, refuses, says
@@ -24,8 +24,8 @@ async def test_a_watch_bears_an_api_server_that_is_away_from_the_start(
     monkeypatch.setattr(reading, "REFRESH_SECONDS", 0.0)
     away = refuses(503, "ServiceUnavailable")
     async with api_server(away, away, says({"items": [raw()]})) as api:
-        access = Access(kubeconfig=api.kubeconfig(tmp_path), namespace="shop")
-        async with await UserClient.connect(access) as kube:
+        chosen = KubeContext(kubeconfig=api.kubeconfig(tmp_path), namespace="shop")
+        async with await UserClient.connect(chosen) as kube:
             session = Session(kube=kube, output=Output(), namespace="shop")
             watching = asyncio.create_task(reading.get(session, watch=True, output="name"))
             async with asyncio.timeout(20):
@@ -47,8 +47,8 @@ async def test_events_of_all_savepoints_are_one_question(tmp_path: Path, capsys:
         return web.json_response(running())
 
     async with api_server(answer) as api:
-        access = Access(kubeconfig=api.kubeconfig(tmp_path), namespace="shop")
-        async with await UserClient.connect(access) as kube:
+        chosen = KubeContext(kubeconfig=api.kubeconfig(tmp_path), namespace="shop")
+        async with await UserClient.connect(chosen) as kube:
             await reading.events(Session(kube=kube, output=Output(), namespace="shop"), "clicks")
     shown = capsys.readouterr().out
     assert ["of clicks" in shown, "of sp-1" in shown, "of sp-2" in shown, "of other" in shown] == [

@@ -15,8 +15,8 @@ from flinkjob.cli.errors import CommandFailed
 from flinkjob.cli.output import Output
 from flinkjob.cli.sending import Asked, How, create, patch
 from flinkjob.cli.session import Session
-from flinkjob.kube.access import Access
 from flinkjob.kube.errors import AlreadyExists
+from flinkjob.kube.kubecontext import KubeContext
 from flinkjob.kube.user import UserClient
 from tests.unit.cli.objects import JOB_ID, job, raw, running
 from tests.unit.kube.apiserver import ApiServer, api_server, refuses, says
@@ -25,7 +25,7 @@ NOW = How(wait=False, timeout="1s", dry_run=False)
 
 
 async def connect(api: ApiServer, directory: Path) -> UserClient:
-    return await UserClient.connect(Access(kubeconfig=api.kubeconfig(directory), namespace="shop"))
+    return await UserClient.connect(KubeContext(kubeconfig=api.kubeconfig(directory), namespace="shop"))
 
 
 def session(kube: UserClient) -> Session:

@@ -335,6 +335,21 @@ def test_the_history_has_runs_and_revisions() -> None:
         chosen_revision(job(found), kept, "nope")
 
 
+@pytest.mark.parametrize(
+    ("program", "shown"),
+    [
+        ({"sql": {"script": "SELECT 1"}}, "SQL"),
+        ({"python": {"file": "shop/job.py"}, "args": ["--rate", "2"]}, "shop/job.py --rate 2"),
+        ({"python": {"module": "shop.main"}}, "shop.main"),
+    ],
+)
+def test_the_history_says_what_each_revision_ran(program: dict[str, Any], shown: str) -> None:
+    kept = revision("clicks-3333333333", 3)
+    kept["data"]["spec"] = {"cluster": {"restUrl": "http://flink:8081"}, **program}
+    lines = plain(history(job(running()), [kept], NOW)).splitlines()
+    assert [line.split(None, 3)[3] for line in lines if "clicks-3333333333" in line] == [shown]
+
+
 def test_a_difference_hides_the_values_of_secret_options() -> None:
     options = {"a": "1", "s3.secret-key": "old-secret", "fs.azure.account.key.x": "same"}
     old = revision("clicks-3333333333", 3, args=["--rate", "1"], flinkConfiguration=options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flinkjob.core.identity import Mark, Owner, earlier_job_id, job_id
-from flinkjob.core.ownership import Evidence, refusal
+from flinkjob.core.ownership import Evidence, is_orphaned, refusal
 from tests.support.tables import table
 
 MINE = Owner("default", "shop", "clicks")
@@ -76,3 +76,27 @@ def test_a_job_of_nobody_may_be_acted_on_where_that_is_allowed(unmarked: bool) -
     why = refusal(NOBODY, MINE, Evidence(mark=None, unmarked=unmarked))
     assert ("allow-unmarked-jobs" in why) == (not unmarked)
     assert (why == "") == unmarked
+
+
+@table(
+    ("job_id", "mark", "there", "orphaned"),
+    "its FlinkJob exists",
+    (_id(MINE), _mark(MINE), (MINE,), False),
+    "its FlinkJob does not exist",
+    (_id(MINE), _mark(MINE), (BESIDE,), True),
+    "without a mark, and the FlinkJob that its id shows exists",
+    (_id(MINE), None, (MINE,), False),
+    "without a mark, and the FlinkJob that its id shows does not exist",
+    (_id(MINE), None, (BESIDE,), True),
+    "another operator's",
+    (_id(ELSEWHERE), _mark(ELSEWHERE), (), False),
+    "another operator's, without a mark",
+    (_id(ELSEWHERE), None, (), False),
+    "started by no operator",
+    (NOBODY, None, (), False),
+    "the mark counts, and not the id",
+    (_id(MINE), _mark(BESIDE), (MINE,), True),
+)
+def test_a_job_is_orphaned(job_id: str, mark: Mark | None, there: tuple[Owner, ...], orphaned: bool) -> None:
+    shown = any(owner.owns(job_id) for owner in there)
+    assert is_orphaned("default", job_id, mark, exists=there.__contains__, shown=shown) is orphaned

@@ -27,6 +27,8 @@ from flinkjob.kube.errors import (
 )
 from flinkjob.kube.events import EventRecorder
 from flinkjob.kube.kinds import Kind, ObjectRef
+from flinkjob.kube.kubecontext import KubeContext
+from flinkjob.kube.user import UserClient
 from tests.unit.kube.apiserver import Answer, ApiServer, api_server, cuts_off, hangs, refuses, says
 
 OBJECT = {"metadata": {"name": "clicks", "resourceVersion": "8"}}
@@ -222,6 +224,18 @@ async def test_a_list_is_paged_and_begun_again_when_it_expires(tmp_path: Path) -
     assert [item["metadata"]["name"] for item in found] == ["a", "b"]
     assert {item["kind"] for item in found} == {"FlinkJob"}
     assert [seen.query.get("continue") for seen in server.seen] == [None, "more", None, "more"]
+
+
+async def test_a_persons_list_is_begun_again_too(tmp_path: Path) -> None:
+    first = says({"items": [{"metadata": {"name": "a"}}], "metadata": {"continue": "more"}})
+    rest = says({"items": [{"metadata": {"name": "b"}}], "metadata": {}})
+    async with api_server(first, refuses(410, "Expired"), first, rest) as server:
+        chosen = KubeContext(kubeconfig=server.kubeconfig(tmp_path))
+        async with await UserClient.connect(chosen) as client:
+            found = await client.all(Kind.FLINK_JOB, "apps", "metadata.name=clicks")
+    assert [item["metadata"]["name"] for item in found] == ["a", "b"]
+    assert [seen.query.get("continue") for seen in server.seen] == [None, "more", None, "more"]
+    assert {seen.query["fieldSelector"] for seen in server.seen} == {"metadata.name=clicks"}
 
 
 @pytest.mark.behaviour(53)

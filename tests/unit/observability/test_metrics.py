@@ -12,7 +12,6 @@ from prometheus_client import CollectorRegistry, generate_latest
 import flinkjob
 from flinkjob.net.places import Places, on_account
 from flinkjob.observability.metrics import Metrics, endpoint_label
-from flinkjob.runtime.slots import Slots
 
 FLINK = Path(flinkjob.__file__).parent / "flink"
 PATH = re.compile(r'"(/(?:jobs|jars|config|overview|jobmanager|savepoint-disposal)\b[^"]*)"')
@@ -82,12 +81,12 @@ def test_counting(metrics: Metrics, registry: CollectorRegistry) -> None:
 async def test_what_namespaces_share_is_shown_without_a_label_for_each(
     metrics: Metrics, registry: CollectorRegistry
 ) -> None:
-    places, slots = Places(2, each=1), Slots(2, share=1)
-    metrics.watch_shared({"connections": places.usage, "downloads": slots.usage})
+    places, downloads = Places(2, each=1), Places(2, each=1)
+    metrics.watch_shared({"connections": places.usage, "downloads": downloads.usage})
     with on_account(("evil",)):
         taken = await places.take()
         waits = asyncio.create_task(places.take())
-    async with slots.hold("evil", "a"):
+    async with downloads.hold("evil", "a"):
         await asyncio.sleep(0)
         lines = generate_latest(registry).decode().splitlines()
     for resource, waiting in (("connections", 1), ("downloads", 0)):

@@ -30,11 +30,11 @@ from flinkjob.core.seen import (
     RunPhase,
     RunSeen,
 )
+from flinkjob.net.places import Places
 from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.queue import Key
-from flinkjob.runtime.slots import Slots
 from flinkjob.runtime.tasks import FAILED_FOR, PYTHON_BEGINS, READY_FOR, UPLOAD_TURN, Tasks
 from tests.support.tables import table
 from tests.unit.runtime.conftest import World
@@ -102,7 +102,7 @@ class Desk:
             return Tasks(
                 identity="default",
                 clusters=clusters,
-                builder=JarBuilder(store, Runners(Path("/nowhere")), Slots(1).hold),
+                builder=JarBuilder(store, Runners(Path("/nowhere")), Places(1).hold),
                 faults=Noting(),
                 enqueue=self.woken.append,
                 most=4,

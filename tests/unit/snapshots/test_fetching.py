@@ -18,7 +18,7 @@ from flinkjob.artifacts.fetch import ArtifactStore
 from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.program import SourceAccess
-from flinkjob.runtime.slots import Slots
+from flinkjob.net.places import Places
 from flinkjob.runtime.sourceaccess import SourceAccesses
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.snapshots.stores import open_store
@@ -57,7 +57,7 @@ def store(s3: S3Server, tmp_path: Path) -> ArtifactStore:
         max_cache_bytes=30 * MIB,
         check_url=HostRules().check_url,
         credentials=SourceAccesses(reader=reader, stores=stores, plain=False),
-        turn=Slots(8).hold,
+        turn=Places(8).hold,
     )
 
 

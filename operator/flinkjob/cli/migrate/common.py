@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from flinkjob.api.constants import API_VERSION, GITOPS_MARKS, JOB_KIND, MAX_JOB_NAME
-from flinkjob.cli.migrate.fields import Fields, Migration, Weight, without_empty
+from flinkjob.cli.migrate.fields import Fields, Migration, Weight, nested, without_empty
 
-PYTHON_DRIVER: Final = "org.apache.flink.client.python.PythonDriver"
 PLACE: Final = "https://jars.example.com"
 """Where a person puts a jar that the operator cannot fetch from where it is."""
+PYTHON_BY_HAND: Final = (
+    "the files of a Python program are in the image, where the operator cannot see them: not migrated; write a FlinkJob with "
+    "spec.python, which gives them as texts, ConfigMaps or addresses, on a cluster whose image has PyFlink"
+)
 _NOT_KEPT: Final = ("kubectl.kubernetes.io/last-applied-configuration", *GITOPS_MARKS)
 _OF_SERVER: Final = (
     "uid",
@@ -51,6 +55,40 @@ def metadata(migration: Migration, longest: int = MAX_JOB_NAME) -> dict[str, Any
 def flinkjob(meta: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest of a FlinkJob."""
     return {"apiVersion": API_VERSION, "kind": JOB_KIND, "metadata": dict(meta), "spec": without_empty(spec)}
+
+
+def runs_job(migration: Migration) -> bool:
+    """Whether a cluster has a job of its own; one without is only noted."""
+    if nested(migration.source.body, "spec", "job"):
+        return True
+    migration.note(Weight.CHECK, "", "is a session cluster without a job: it stays as it is, for FlinkJobs to use")
+    return False
+
+
+def session_name(meta: Mapping[str, Any]) -> str:
+    """The name of the cluster that is made of one with a job."""
+    return f"{meta['name']}-session"
+
+
+def apart(
+    migration: Migration, meta: Mapping[str, Any], spec: Mapping[str, Any], fields: Fields, of_job: Sequence[str]
+) -> dict[str, Any]:
+    """A cluster with a job becomes the cluster without it, which is returned, and a FlinkJob on it.
+
+    Args:
+        of_job: the fields of the cluster's spec that belong to the job.
+    """
+    name, body = session_name(meta), migration.source.body
+    cluster: dict[str, Any] = copy.deepcopy(dict(body))
+    cluster["metadata"] = {**{key: meta[key] for key in ("namespace", "labels") if key in meta}, "name": name}
+    for each in of_job:
+        cluster["spec"].pop(each, None)
+    cluster.pop("status", None)
+    fields.rest()  # all of it is in the cluster
+    migration.made += [cluster, flinkjob(meta, spec)]
+    words = f"ran in a cluster of its own, which is {body['kind']} {name} now, without the job: it can take many"
+    migration.note(Weight.CHECK, "spec", words)
+    return cluster
 
 
 def jar(fields: Fields, name: str, uri: Any) -> dict[str, Any]:

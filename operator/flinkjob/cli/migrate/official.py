@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any, Final
 
 from flinkjob.cli.migrate import common, moving, options
 from flinkjob.cli.migrate.fields import Fields, Migration, Weight, nested, number, texts
+from flinkjob.core.program import PYTHON_ENTRY_CLASS
 
 GROUP: Final = "flink.apache.org"
 REST_PORT: Final = 8081
@@ -34,27 +34,18 @@ def session_job(migration: Migration) -> None:
 
 def deployment(migration: Migration) -> None:
     """A FlinkDeployment with a job: its cluster without the job, as a session cluster, and a FlinkJob on it."""
-    body = migration.source.body
-    if not nested(body, "spec", "job"):
-        migration.note(Weight.CHECK, "", "is a session cluster without a job: it stays as it is, for FlinkJobs to use")
+    if not common.runs_job(migration):
         return
+    body = migration.source.body
     meta = common.metadata(migration)
     fields = Fields(body.get("spec"), "spec", migration)
-    name = f"{meta['name']}-session"
+    name = common.session_name(meta)
     spec: dict[str, Any] = {"cluster": {"serviceRef": {"name": f"{name}-rest", "port": REST_PORT}}}
     if not _job(fields.part("job"), spec, migration):
         return
     _restart_nonce(fields, spec)
     options.sort(fields.part("flinkConfiguration").rest(), "spec.flinkConfiguration", spec, migration)
-    cluster = copy.deepcopy(body)
-    cluster["metadata"] = {**{key: meta[key] for key in ("namespace", "labels") if key in meta}, "name": name}
-    for each in ("job", "restartNonce"):
-        cluster["spec"].pop(each, None)
-    cluster.pop("status", None)
-    fields.rest()  # all of it is in the cluster
-    migration.made += [cluster, common.flinkjob(meta, spec)]
-    words = f"ran in a cluster of its own, which is FlinkDeployment {name} now, without the job: it can take many"
-    migration.note(Weight.CHECK, "spec", words)
+    cluster = common.apart(migration, meta, spec, fields, ("job", "restartNonce"))
     if nested(cluster, "spec", "taskManager", "replicas") is None:
         migration.note(
             Weight.CHECK, "spec.taskManager", "in a session cluster slots are made for the jobs as they come"
@@ -78,10 +69,8 @@ def _session_cluster(fields: Fields, deployment: Any) -> dict[str, Any]:
 def _job(job: Fields, spec: dict[str, Any], migration: Migration) -> bool:
     """`spec.job`; False where a FlinkJob cannot run such a program."""
     entry = job.take("entryClass")
-    if entry == common.PYTHON_DRIVER:
-        migration.note(
-            Weight.MUST, job.at("entryClass"), "a FlinkJob runs jars and SQL scripts, no Python: not migrated"
-        )
+    if entry == PYTHON_ENTRY_CLASS:
+        job.note(Weight.MUST, "entryClass", common.PYTHON_BY_HAND)
         return False
     spec["jar"] = common.jar(job, "jarURI", job.take("jarURI"))
     if entry:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any, Final
 
 from flinkjob.cli.migrate import common, moving, options
@@ -29,26 +28,18 @@ _ENDS_WITH: Final = "the cluster is an object of its own now, and does not end w
 
 def cluster(migration: Migration) -> None:
     """A FlinkCluster with a job: the same cluster without it, and a FlinkJob on it."""
-    body = migration.source.body
-    if not nested(body, "spec", "job"):
-        migration.note(Weight.CHECK, "", "is a session cluster without a job: it stays as it is, for FlinkJobs to use")
+    if not common.runs_job(migration):
         return
+    body = migration.source.body
     meta = common.metadata(migration)
     fields = Fields(body.get("spec"), "spec", migration)
-    name = f"{meta['name']}-session"
+    name = common.session_name(meta)
     port = nested(body, "spec", "jobManager", "ports", "ui") or REST_PORT
     spec: dict[str, Any] = {"cluster": {"serviceRef": {"name": f"{name}-jobmanager", "port": port}}}
     if not _job(fields.part("job"), spec, migration):
         return
     options.sort(fields.part("flinkProperties").rest(), "spec.flinkProperties", spec, migration)
-    made = copy.deepcopy(body)
-    made["metadata"] = {**{key: meta[key] for key in ("namespace", "labels") if key in meta}, "name": name}
-    made["spec"].pop("job")
-    made.pop("status", None)
-    fields.rest()  # all of it is in the cluster
-    migration.made += [made, common.flinkjob(meta, spec)]
-    words = f"ran in a cluster of its own, which is FlinkCluster {name} now, without the job: it can take many"
-    migration.note(Weight.CHECK, "spec", words)
+    common.apart(migration, meta, spec, fields, ("job",))
     version = str(body["spec"].get("flinkVersion") or "")
     if version and not version.startswith(("1.20", "2.")):
         migration.note(
@@ -62,7 +53,7 @@ def _job(job: Fields, spec: dict[str, Any], migration: Migration) -> bool:
     """`spec.job`; False where a FlinkJob cannot run such a program."""
     python = [each for each in _PYTHON if job.take(each)]
     if python:
-        migration.note(Weight.MUST, job.at(python[0]), "a FlinkJob runs jars and SQL scripts, no Python: not migrated")
+        job.note(Weight.MUST, python[0], common.PYTHON_BY_HAND)
         return False
     spec["jar"] = common.jar(job, "jarFile", job.take("jarFile"))
     if (entry := job.take("className")) is not None:

@@ -13,7 +13,7 @@ MANAGER = "flinkjob-plugin"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Access:
+class KubeContext:
     """Which API server, and which part of it.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Whose turn is next: fair among namespaces and among stores, bounded in all, and no slot is ever lost."""
+"""Whose turn is next: fair among namespaces and among stores, bounded in all, and no place is ever lost."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from flinkjob.runtime.slots import Slots
+from flinkjob.net.places import Places
 
 
 class Work:
     """Copies that go on until they are let go, and what is under way."""
 
     def __init__(self, limit: int, share: int | None = None) -> None:
-        self.slots = Slots(limit, share)
+        self.places = Places(limit, each=share)
         self.under_way: list[str] = []
         self._ends: dict[str, asyncio.Event] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -29,7 +29,7 @@ class Work:
 
     async def _copy(self, name: str) -> None:
         place = name.rstrip("0123456789")
-        async with self.slots.hold(place[:-1] or "n", place[-1]):
+        async with self.places.hold(place[:-1] or "n", place[-1]):
             self.under_way.append(name)
             try:
                 await self._ends[name].wait()
@@ -70,7 +70,7 @@ async def test_so_many_at_a_time_in_the_order_in_which_they_came() -> None:
 async def test_beyond_the_limit_one_more_to_another_store_and_one_of_each_other_namespace() -> None:
     copies = Work(2)
     await copies.ask("a1", "a2", "a3", "b1", "c1")
-    assert copies.under_way == ["a1", "a2", "b1"], "a slot stays for another namespace"
+    assert copies.under_way == ["a1", "a2", "b1"], "a place stays for another namespace"
     await copies.ask("xa1", "xa2", "ya1")
     assert copies.under_way == ["a1", "a2", "b1", "xa1"], "twice the limit is all there is"
     await copies.end("a1")
@@ -118,17 +118,30 @@ async def test_the_one_that_was_served_longest_ago_is_next() -> None:
     await work.close()
 
 
+@pytest.mark.invariant(12)
+async def test_who_wants_more_than_one_is_not_passed_by_for_ever() -> None:
+    work = Work(1)
+    await work.ask("as1", "xs1", "as2")
+    for number in range(6):
+        if "as2" in work.under_way:
+            break
+        await work.ask(f"{'xyz'[(number + 1) % 3]}s{number + 2}")
+        await work.end(work.under_way[0])
+    assert "as2" in work.under_way, "the others come and go, one at a time"
+    await work.close()
+
+
 async def test_nothing_is_kept_of_those_that_have_and_want_nothing() -> None:
     work = Work(1)
     for number in range(5):
         await work.ask(f"{'abcde'[number]}s1", f"{'abcde'[number]}s2")
         await work.cancel(f"{'abcde'[number]}s2")
         await work.end(f"{'abcde'[number]}s1")
-    slots = work.slots
-    assert (slots._shares._taken, slots._places, slots._served, slots._waiting) == ({}, {}, {}, [])
+    shares, waiting = work.places._shares, work.places._waiting
+    assert (shares._taken, shares._parts, waiting._served, waiting._waiting) == ({}, {}, {}, {})
 
 
-async def test_one_that_is_given_up_while_it_waits_takes_no_slot() -> None:
+async def test_one_that_is_given_up_while_it_waits_takes_no_place() -> None:
     copies = Work(1)
     await copies.ask("a1", "a2", "a3")
     await copies.cancel("a2")
@@ -141,7 +154,7 @@ async def test_one_that_is_given_up_while_it_waits_takes_no_slot() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_whatever_happens_no_slot_is_lost_and_none_too_many_is_given(seed: int) -> None:
+async def test_whatever_happens_no_place_is_lost_and_none_too_many_is_given(seed: int) -> None:
     chance, copies = random.Random(seed), Work(2)
     names: list[str] = []
     acts: tuple[Callable[[str], Awaitable[None]], ...] = (copies.end, copies.cancel)
