@@ -179,6 +179,20 @@ def test_a_jar_of_a_maven_repository_that_cuts_it_off(
     assert_no_drift(control_plane, place.kube, manifest)
 
 
+def test_of_a_large_jar_it_is_said_how_far_it_is(place: Lab, tmp_path: Path) -> None:
+    large = tmp_path / "large.jar"
+    shutil.copyfile(place.jar, large)
+    with zipfile.ZipFile(large, "a") as archive:
+        archive.writestr("padding", bytes(20 * 2**20))
+    with ArtifactServer(tmp_path) as server:
+        server.rest.clear()
+        place.apply(place.job("large-jar", jar={"uri": f"{server.url}/large.jar"}))
+        said = f"{server.url}/large.jar is fetched: 40% of 20.0Mi"
+        place.wait("large-jar", lambda job: job["status"]["plan"]["message"] == said, said)
+        server.rest.set()
+        place.running("large-jar", 1)
+
+
 SCRIPT = """
 CREATE TABLE numbers (x INT) WITH ('connector' = 'datagen', 'rows-per-second' = '$(rate)');
 CREATE TABLE nothing (x INT) WITH ('connector' = 'blackhole');
