@@ -75,7 +75,7 @@ def flinksavepoint_crd() -> dict[str, Any]:
             _column("Size", "string", ".status.size"),
             _column("Duration", "string", ".status.duration"),
             _column("Age", "date", ".metadata.creationTimestamp"),
-            _column("Error", "string", ".status.error.message", wide=True),
+            _column("Message", "string", '.status.conditions[?(@.type=="Ready")].message', wide=True),
         ],
         selectable=[".spec.jobRef.name", ".status.phase"],
         scale=None,

@@ -12,6 +12,7 @@ from flinkjob.api.constants import LABEL_NAME
 from flinkjob.api.enums import ConditionStatus, DesiredState, Phase, RunResult, SnapshotKind, SubmissionReason
 from flinkjob.api.flinkjob_status import ClusterInfo, Condition, Submission
 from flinkjob.api.reasons import Reason
+from flinkjob.core.actions import EventType, PostEvent
 from flinkjob.core.conditions import Conditions
 from flinkjob.core.errors import one_line
 from flinkjob.core.flinkmodel import FlinkJobState
@@ -46,6 +47,8 @@ _LEFT_ALONE = (
     Reason.Unsuitable,
 )
 """Why a change waits for a person, while the running job is not touched."""
+_REPORTED_BEFORE = (Reason.Drained, Reason.SavepointStop, Reason.RolledBack)
+"""Troubles that are what was asked for, or whose beginning an Event of an earlier round reported."""
 _BUSY = {
     Requester.UPGRADE: Phase.UPGRADING,
     Requester.ROLLBACK: Phase.UPGRADING,
@@ -63,6 +66,7 @@ def finish(draft: Draft) -> JobDecision:
     copies_status.note(draft)
     phase = _phase(draft)
     reason, message = _why(draft, phase)
+    _report(draft, reason, message)
     cluster = draft.observation.cluster
     if draft.live_run is not None and not cluster.reachable:
         draft.requeue_after(min(max(cluster.unreachable_for, LOOK_AGAIN[0]), LOOK_AGAIN[1]))
@@ -90,6 +94,19 @@ def finish(draft: Draft) -> JobDecision:
         tick_after=tick_after(written, draft.now),
         ticked=written is before and ticked(before, status),
     )
+
+
+def _report(draft: Draft, reason: str, message: str) -> None:
+    """An Event for a trouble that begins, unless another of this round already reports what led to it."""
+    trouble, before = draft.halt.trouble, {known.type: known for known in draft.given.job.status.conditions}
+    if trouble is None or reason != trouble.reason or trouble.reason in _REPORTED_BEFORE:
+        return
+    again = not trouble.stalled and draft.halt.plan is not None and draft.halt.plan.attempts > 1
+    known = before.get("Ready")
+    if again or (known is not None and known.reason == reason):
+        return
+    if not any(isinstance(action, PostEvent) and action.type is EventType.WARNING for action in draft.actions):
+        draft.event(trouble.reason, message, warning=True)
 
 
 def _phase(draft: Draft) -> Phase:
@@ -138,7 +155,7 @@ def _starting_phase(reason: SubmissionReason | None) -> Phase:
             return Phase.SUBMITTING
 
 
-def _down_phase(draft: Draft) -> Phase:
+def _down_phase(draft: Draft) -> Phase:  # noqa: C901 - lists cases
     run = draft.run
     wanted = draft.spec.state if draft.spec is not None else DesiredState.RUNNING
     match wanted:
@@ -159,8 +176,10 @@ def _down_phase(draft: Draft) -> Phase:
             return Phase.FINISHED
         case RunResult.DRAINED if stalled:
             return Phase.DRAINED
-        case RunResult.FAILED | RunResult.CANCELLED_EXTERNALLY:
+        case RunResult.FAILED:
             return Phase.FAILED if stalled else Phase.RESTARTING
+        case RunResult.CANCELLED_EXTERNALLY:
+            return Phase.HELD if stalled else Phase.RESTARTING
         case _ if stalled:
             return Phase.HELD
         case _:

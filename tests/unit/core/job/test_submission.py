@@ -10,7 +10,7 @@ from flinkjob.api.enums import RunResult, SavepointPhase
 from flinkjob.api.flink_options import GLOBAL_PARAMETERS
 from flinkjob.api.flinkjob_status import FlinkJobStatus, Plan
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
-from flinkjob.core.actions import DiscardArtifact, RecordRevision, RunJob
+from flinkjob.core.actions import DiscardArtifact, PostEvent, RecordRevision, RunJob
 from flinkjob.core.errors import SubmitRejection
 from flinkjob.core.facts import Artifact, Fact
 from flinkjob.core.flinkmodel import FlinkJobState
@@ -209,6 +209,32 @@ def test_of_a_large_download_it_is_said_how_far_it_is(progress: Progress | None,
     decision = decide(job(held=False), seen(artifact=working))
     assert decision.status.plan is not None
     assert decision.status.plan.message == said
+
+
+def _warnings(decision: JobDecision) -> list[str]:
+    posts = (action for action in decision.actions if isinstance(action, PostEvent))
+    return [f"{post.reason}: {post.message}" for post in posts if post.reason != "ClusterUnsuitable"]
+
+
+def test_a_jar_that_cannot_be_had_is_an_event_at_its_first_failure_and_when_it_is_given_up() -> None:
+    failed = seen(artifact=ArtifactSeen(phase=ArtifactPhase.FAILED, message="timeout"))
+    first = decide(job(held=False), failed)
+    assert _warnings(first) == ["ArtifactFailed: timeout"]
+    pausing = decide(job(status=first.status), failed)
+    assert _warnings(pausing) == []
+
+    assert first.status.plan is not None
+    over = replace(first.status, plan=replace(first.status.plan, retry_time=ago(1)))
+    waiting = decide(job(status=over), seen(artifact=ArtifactSeen(phase=ArtifactPhase.WORKING)))
+    assert _warnings(waiting) == []
+    second = decide(job(status=waiting.status), failed)
+    assert second.status.plan is not None
+    assert (second.status.plan.attempts, _warnings(second)) == (2, [])
+
+    gone = seen(artifact=ArtifactSeen(phase=ArtifactPhase.FAILED, message="404", permanent=True))
+    given_up = decide(job(status=waiting.status), gone)
+    assert _warnings(given_up) == ["ArtifactFailed: 404; correct spec.jar, or set a new restartNonce to look again"]
+    assert _warnings(decide(job(status=given_up.status), gone)) == []
 
 
 @table(
