@@ -49,6 +49,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArtifactSer
 def operator(site: Site, repository: ArtifactServer) -> Iterator[OperatorProcess]:
     """One operator for all of them, which may send credentials over http."""
     flags = {"credentials_over_http": "true", "log_level": "DEBUG", "maven_repository": repository.url}
+    flags["variables_config_map"] = "default/operator-variables"
     with site.operator(NAMESPACE, **flags) as started:
         yield started
 
@@ -147,6 +148,21 @@ def test_variables_of_a_config_map_and_a_secret(place: Lab, web: FileServer, con
     told = place.stalled("with-variables", "PreflightFailed")
     assert "no access with ******" in condition(told, "Stalled")["message"]
     assert [word for word in (PASSWORD, ROTATED) if word in everything(place)] == []
+
+
+def test_variables_of_the_operator(place: Lab) -> None:
+    meta = {"name": "operator-variables", "namespace": "default"}
+    place.kube.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"region": "eu"}})
+    manifest = place.job("of-operator", "--name", "clicks-$(region)", variablesFrom=[{"operator": True}])
+    place.apply(manifest)
+    found = place.stalled("of-operator", "VariableNotFound")
+    assert "may not use the operator's variables" in condition(found, "Stalled")["message"]
+    labels = {"flinkjob.dev/operator-variables": "allowed"}
+    place.kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place.namespace, "labels": labels}})
+    place.edit(manifest, restartNonce=1)  # any edit has them read at once
+    run = submission(place.running("of-operator", 1))
+    with place.flink.http() as http:
+        assert http.get(f"/jobs/{run['jobId']}/config").json()["name"] == "clicks-eu"
 
 
 def test_a_jar_that_is_on_the_cluster(place: Lab) -> None:
