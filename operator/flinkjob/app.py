@@ -57,6 +57,7 @@ from flinkjob.runtime.faults import Faults
 from flinkjob.runtime.first_list import FirstList
 from flinkjob.runtime.leader import RENEWAL, Leadership
 from flinkjob.runtime.observer import Observer
+from flinkjob.runtime.operator_variables import OperatorVariables
 from flinkjob.runtime.orphaned_jobs import OrphanedJobs
 from flinkjob.runtime.queue import Key, WorkQueue, spread
 from flinkjob.runtime.reconciler import Reconciler
@@ -197,7 +198,7 @@ class App:
         )
         builder = JarBuilder(store, Runners(settings.runner_dir), turn=Places(1).hold)
         identity = settings.identity
-        variables = VariableSources(kube)
+        variables = VariableSources(kube, OperatorVariables(kube, settings.variables_config_map))
         tasks = Tasks(
             identity=identity,
             clusters=clusters,

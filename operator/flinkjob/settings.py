@@ -22,6 +22,7 @@ PROGRAM = "flinkjob-operator"
 ENV_PREFIX = "FLINKJOB_"
 USAGE_ERROR = 2
 _REPOSITORY = re.compile(r"https?://[^/@\s?#]+(/[^@\s?#]*)?")
+_OBJECT = re.compile(r"[a-z0-9][-a-z0-9]{0,62}/[a-z0-9][-.a-z0-9]{0,252}")
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
 
 
@@ -57,6 +58,12 @@ def _host_patterns(value: tuple[str, ...]) -> tuple[str, ...]:
 def _repository(value: str | None) -> str | None:
     if value is not None and not _REPOSITORY.fullmatch(value):
         raise ValueError("not an http or https address without user information, query and fragment")
+    return value
+
+
+def _object(value: str | None) -> str | None:
+    if value is not None and not _OBJECT.fullmatch(value):
+        raise ValueError("not the namespace and the name of an object, with / between them")
     return value
 
 
@@ -105,6 +112,11 @@ class Settings(BaseSettings):
         None,
         description="address of the Maven repository that maven:GROUP:ARTIFACT:VERSION is fetched from; none: such jars are "
         "refused",
+    )
+    variables_config_map: Annotated[str | None, AfterValidator(_object)] = Field(
+        None,
+        description="NAMESPACE/NAME of the ConfigMap with the variables of the operator, which FlinkJobs may use whose "
+        "namespace has the label flinkjob.dev/operator-variables: allowed; none: there are none",
     )
     runner_dir: AbsolutePath = Field(
         Path("/opt/flinkjob/runner"),

@@ -112,6 +112,8 @@ def test_the_operator_understands_its_arguments(helm: Helm, values: Path) -> Non
         field = "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
         if field in Settings.model_fields:
             found = getattr(settings, field)
+            if field == "variables_config_map":  # of the namespace of the release
+                value = f"{settings.lease_namespace}/{value}"
             assert [str(each) for each in found] == value if isinstance(value, list) else found == value
 
 
@@ -331,3 +333,13 @@ def test_every_value_is_described() -> None:
                 yield here
 
     assert set(leaves(schema, "")) - {"global"} == described
+
+
+def test_the_operators_variables_are_one_config_map_of_its_own_namespace(helm: Helm) -> None:
+    objects = helm.template("--set=operator.variablesConfigMap=shared", "--set=secretAccess=WhereBound")
+    (deployment,) = (found for found in objects if found["kind"] == "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert "--variables-config-map=$(POD_NAMESPACE)/shared" in container["args"]
+    roles = [found for found in objects if found["kind"] == "Role"]
+    rules = [rule for role in roles for rule in role["rules"] if "configmaps" in rule["resources"]]
+    assert [(rule["resourceNames"], rule["verbs"]) for rule in rules] == [(["shared"], ["get"])]

@@ -116,10 +116,15 @@ SOURCES = (
     ),
     ({"jar": {"configMapKeyRef": {"name": "a", "key": "a.jar"}}}, None),
     ({"variables": {"a": "b"}, "variablesFrom": [{"secretRef": {"name": "a"}, "prefix": "x."}]}, None),
-    ({"variablesFrom": [{"optional": True}]}, "spec.variablesFrom: exactly one of configMapRef and secretRef"),
+    ({"variablesFrom": [{"operator": True, "optional": True}]}, None),
+    ({"variablesFrom": [{"operator": False}]}, "spec.variablesFrom: operator can only be true"),
+    (
+        {"variablesFrom": [{"optional": True}]},
+        "spec.variablesFrom: exactly one of configMapRef, secretRef and operator",
+    ),
     (
         {"variablesFrom": [{"secretRef": {"name": "a"}, "configMapRef": {"name": "a"}}]},
-        "spec.variablesFrom: exactly one of configMapRef and secretRef",
+        "spec.variablesFrom: exactly one of configMapRef, secretRef and operator",
     ),
     ({"variables": {f"v{number}": "x" * 8000 for number in range(8)}}, None),
     ({"variables": {f"v{number}": "é" * 4096 for number in range(8)}}, "spec.variables: at most 65536 bytes together"),

@@ -49,6 +49,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ArtifactSer
 def operator(site: Site, repository: ArtifactServer) -> Iterator[OperatorProcess]:
     """One operator for all of them, which may send credentials over http."""
     flags = {"credentials_over_http": "true", "log_level": "DEBUG", "maven_repository": repository.url}
+    flags["variables_config_map"] = "default/operator-variables"
     with site.operator(NAMESPACE, **flags) as started:
         yield started
 
@@ -149,6 +150,21 @@ def test_variables_of_a_config_map_and_a_secret(place: Lab, web: FileServer, con
     assert [word for word in (PASSWORD, ROTATED) if word in everything(place)] == []
 
 
+def test_variables_of_the_operator(place: Lab) -> None:
+    meta = {"name": "operator-variables", "namespace": "default"}
+    place.kube.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"region": "eu"}})
+    manifest = place.job("of-operator", "--name", "clicks-$(region)", variablesFrom=[{"operator": True}])
+    place.apply(manifest)
+    found = place.stalled("of-operator", "VariableNotFound")
+    assert "may not use the operator's variables" in condition(found, "Stalled")["message"]
+    labels = {"flinkjob.dev/operator-variables": "allowed"}
+    place.kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place.namespace, "labels": labels}})
+    place.edit(manifest, restartNonce=1)  # any edit has them read at once
+    run = submission(place.running("of-operator", 1))
+    with place.flink.http() as http:
+        assert http.get(f"/jobs/{run['jobId']}/config").json()["name"] == "clicks-eu"
+
+
 def test_a_jar_that_is_on_the_cluster(place: Lab) -> None:
     with place.flink.http() as http:
         files = {"jarfile": ("by-hand.jar", place.jar.read_bytes(), "application/java-archive")}
@@ -177,6 +193,20 @@ def test_a_jar_of_a_maven_repository_that_cuts_it_off(
     assert [path.rpartition(".")[2] for path, _ in repository.requests][:3] == ["jar", "jar", "sha256"]
     assert "range" in repository.requests[1][1]
     assert_no_drift(control_plane, place.kube, manifest)
+
+
+def test_of_a_large_jar_it_is_said_how_far_it_is(place: Lab, tmp_path: Path) -> None:
+    large = tmp_path / "large.jar"
+    shutil.copyfile(place.jar, large)
+    with zipfile.ZipFile(large, "a") as archive:
+        archive.writestr("padding", bytes(20 * 2**20))
+    with ArtifactServer(tmp_path) as server:
+        server.rest.clear()
+        place.apply(place.job("large-jar", jar={"uri": f"{server.url}/large.jar"}))
+        said = f"{server.url}/large.jar is fetched: 40% of 20.0Mi"
+        place.wait("large-jar", lambda job: job["status"]["plan"]["message"] == said, said)
+        server.rest.set()
+        place.running("large-jar", 1)
 
 
 SCRIPT = """

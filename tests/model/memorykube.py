@@ -193,6 +193,9 @@ class MemoryKube:
     async def namespace_terminating(self, namespace: str) -> bool:
         return False
 
+    async def namespace_labels(self, namespace: str) -> dict[str, str]:
+        return {}
+
     async def read_secret(self, namespace: str, name: str) -> Object | None:
         return self.secrets.get(name)
 

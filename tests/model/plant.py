@@ -38,6 +38,7 @@ from flinkjob.runtime.copy_tasks import CopyTasks
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.observer import Observer
+from flinkjob.runtime.operator_variables import OperatorVariables
 from flinkjob.runtime.queue import WorkQueue
 from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.services import Services
@@ -201,7 +202,7 @@ class OperatorInstance:
             services=Services(kube),
             copies=CopySearches(identity=IDENTITY, stores=stores, enqueue=self._enqueue),
             config_maps=ConfigMaps(kube, self.cache.jobs, self._enqueue),
-            variables=VariableSources(kube),
+            variables=VariableSources(kube, OperatorVariables(kube, None)),
             now=plant.clock.date,
         )
         self._executor = executor = Executor(

@@ -14,6 +14,12 @@ from pathlib import Path
 from typing import Any, Self
 
 
+def _set() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
+
+
 @dataclass
 class ArtifactServer:
     """A context manager that starts and ends it.
@@ -22,6 +28,7 @@ class ArtifactServer:
         authorization: the value of the header that each request must have; None: everybody may read.
         cut_after: each answer to a GET breaks off after so many bytes of its body; None: none does.
         after_cut: called when one has broken off.
+        rest: each answer waits for it in the middle of its body.
         ranges: whether it knows them.
         forbidden: how the names of files end that nobody may read.
         requests: of each request so far its path and headers, with names in lower case.
@@ -31,6 +38,7 @@ class ArtifactServer:
     authorization: str | None = None
     cut_after: int | None = None
     after_cut: Callable[[], object] = bool
+    rest: threading.Event = field(default_factory=_set)
     ranges: bool = True
     forbidden: tuple[str, ...] = ()
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
@@ -83,12 +91,17 @@ class ArtifactServer:
         if self.ranges and asked.startswith("bytes=") and request.headers.get("If-Range") in (None, etag):
             first, status = int(asked.removeprefix("bytes=").partition("-")[0]), 206
             more["Content-Range"] = f"bytes {first}-{len(content) - 1}/{len(content)}"
-        if _say(request, status, content[first:], cut_after=self.cut_after, **more):
+        if _say(request, status, content[first:], self.rest, cut_after=self.cut_after, **more):
             self.after_cut()
 
 
 def _say(
-    request: BaseHTTPRequestHandler, status: int, body: bytes, cut_after: int | None = None, **headers: str
+    request: BaseHTTPRequestHandler,
+    status: int,
+    body: bytes,
+    rest: threading.Event | None = None,
+    cut_after: int | None = None,
+    **headers: str,
 ) -> bool:
     """Whether the answer has broken off."""
     request.send_response(status)
@@ -99,5 +112,9 @@ def _say(
         request.wfile.write(body[:cut_after])
         request.close_connection = True
         return True
-    request.wfile.write(body)
+    half = len(body) // 2
+    request.wfile.write(body[:half])
+    if rest is not None:
+        rest.wait()
+    request.wfile.write(body[half:])
     return False

@@ -20,6 +20,8 @@ LABEL_JOB: Final = f"{GROUP}/job"
 """On a FlinkSavepoint and a ControllerRevision: the FlinkJob's name."""
 LABEL_ORIGIN: Final = f"{GROUP}/origin"
 """On a FlinkSavepoint: why it was made, a word of `SavepointOrigin`."""
+LABEL_VARIABLES: Final = f"{GROUP}/operator-variables"
+"""On a namespace: `allowed` where its FlinkJobs may use the variables of the operator."""
 
 ANNOTATION_RESTARTED_AT: Final = f"{GROUP}/restartedAt"
 ANNOTATION_FORCE_DELETE: Final = f"{GROUP}/force-delete"

@@ -42,7 +42,10 @@ class Reason(StrEnum):
 
     # progress
     Pending = "Pending", "Nothing has been decided yet."
-    FetchingArtifact = "FetchingArtifact", "The jar is being downloaded, checked or uploaded to the cluster."
+    FetchingArtifact = (
+        "FetchingArtifact",
+        "The jar is being downloaded, checked or uploaded to the cluster; of a large one the message says how far it is.",
+    )
     Submitting = "Submitting", "The run call was sent or is about to be; the job is not running on all tasks yet."
     Submitted = "Submitted", "The cluster has the job."
     Running = "Running", "All tasks of the job are running."

@@ -15,19 +15,31 @@ MOST_VARIABLE_BYTES: Final = 256 * 1024
 
 
 class VariablesSource(SpecModel):
-    """A ConfigMap or Secret whose keys are names of variables."""
+    """A ConfigMap or Secret whose keys are names of variables, or those of the operator."""
 
     RULES = (
         Rule(
-            one_of("configMapRef", "secretRef"),
-            "spec.variablesFrom: exactly one of configMapRef and secretRef",
-            lambda source: (source.config_map_ref is None) != (source.secret_ref is None),
+            one_of("configMapRef", "secretRef", "operator"),
+            "spec.variablesFrom: exactly one of configMapRef, secretRef and operator",
+            lambda source: [source.config_map_ref, source.secret_ref, source.operator].count(None) == 2,
+        ),
+        Rule(
+            "!has(self.operator) || self.operator",
+            "spec.variablesFrom: operator can only be true",
+            lambda source: source.operator is not False,
         ),
     )
 
     config_map_ref: Annotated[NamedConfigMap | None, Field(description="A ConfigMap.")] = None
     secret_ref: Annotated[
         NamedSecret | None, Field(description="A Secret with the annotation flinkjob.dev/use: variables.")
+    ] = None
+    operator: Annotated[
+        bool | None,
+        Field(
+            description="The variables that the operator has for namespaces with the label "
+            "flinkjob.dev/operator-variables: allowed."
+        ),
     ] = None
     optional: Annotated[
         bool | None, Field(description="Whether it may be missing: then it has no variables. Defaults to false.")

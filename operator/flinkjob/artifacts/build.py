@@ -22,7 +22,8 @@ from flinkjob.artifacts.fetch import Artifact, ArtifactStore
 from flinkjob.artifacts.merge import ADDED_BYTES, UNPACKED
 from flinkjob.artifacts.runners import Runners
 from flinkjob.childprocess import child
-from flinkjob.core.program import Recipe, RunnerSort, ScriptPart, last_part, runner_of
+from flinkjob.core.program import JarPart, Recipe, RunnerSort, ScriptPart, last_part, runner_of
+from flinkjob.core.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +100,11 @@ class JarBuilder:
         if recorded is not None or not recipe.is_built or not recipe.pinned:
             return recorded
         return recipe.digest([str(jar.sha256) for jar in recipe.jars], self._runner(recipe, None))
+
+    def progress(self, namespace: str, recipe: Recipe, uploads: tuple[ScriptPart, ...]) -> Progress | None:
+        """How far the file is that is being fetched for a jar or what is uploaded beside it; None where none is."""
+        parts: tuple[JarPart | ScriptPart, ...] = (*recipe.jars, *recipe.script, *uploads)
+        return self._store.progress(namespace, {part.uri for part in parts if part.uri is not None})
 
     async def get(self, namespace: str, recipe: Recipe, recorded: str | None) -> Built:
         """The jar.

@@ -20,6 +20,7 @@ import tempfile
 import threading
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,12 @@ class Partial:
         self.namespace = namespace
         self.path = path
         self.room = 0
+        self.size = 0
+
+    def expect(self, size: int) -> None:
+        """Have room for it as it will be, with so many bytes; 0 where that is not known. Blocking, raises as `need`."""
+        self.size = size
+        self.need(size)
 
     def need(self, size: int) -> None:
         """Have room for a file of so many bytes. Blocking: others may be removed for it.
@@ -62,6 +69,30 @@ class Partial:
         """
         if size > self.room:
             self._cache.take(self, size - self.room)
+
+
+class Watch:
+    """How far the file is that is written in a task which is watched."""
+
+    def __init__(self) -> None:
+        self.file: Partial | None = None
+
+    def on(self) -> None:
+        """Watch the task that calls this, from now on."""
+        _WATCH.set(self)
+
+    def seen(self) -> tuple[int, int]:
+        """The bytes that are written, and that there will be; 0 where that is not known."""
+        if self.file is None:
+            return 0, 0
+        try:
+            written = self.file.path.stat().st_size
+        except FileNotFoundError:
+            return 0, 0
+        return written, self.file.size
+
+
+_WATCH: ContextVar[Watch | None] = ContextVar("watch", default=None)
 
 
 class ArtifactCache:
@@ -114,6 +145,8 @@ class ArtifactCache:
         handle, name = tempfile.mkstemp(suffix=PARTIAL_SUFFIX, dir=self._directory)
         os.close(handle)
         partial = Partial(self, namespace, Path(name))
+        if (watch := _WATCH.get()) is not None:
+            watch.file = partial
         try:
             yield partial
         finally:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from flinkjob.api.references import NamedKey
-from flinkjob.artifacts.cache import ArtifactCache, Fetched, names_of
+from flinkjob.artifacts.cache import ArtifactCache, Fetched, Watch, names_of
 from flinkjob.artifacts.configmap import ConfigMapSource
 from flinkjob.artifacts.errors import ArtifactInvalid, shown
 from flinkjob.artifacts.http import HttpSource
@@ -31,6 +31,7 @@ from flinkjob.artifacts.local import LocalSource
 from flinkjob.artifacts.maven import CHECKSUMS, MavenSource
 from flinkjob.artifacts.stores import ObjectWanted, StoreSource
 from flinkjob.core.program import SourceAccess
+from flinkjob.core.progress import Progress
 
 VALIDATORS = 10_000
 
@@ -155,8 +156,9 @@ class ArtifactStore:
         asked = _Asked(namespace, uri, access, script, pin is not None and uri.startswith("maven:"))
         shared = self._running.get(asked)
         if shared is None:
-            task = asyncio.create_task(self._fetch(asked), name=f"fetch {shown(uri)}")
-            shared = self._running[asked] = _Shared(task)
+            watch = Watch()
+            task = asyncio.create_task(self._fetch(asked, watch), name=f"fetch {shown(uri)}")
+            shared = self._running[asked] = _Shared(task, watch)
             task.add_done_callback(_seen)
         try:
             artifact = await shared.result()
@@ -167,6 +169,16 @@ class ArtifactStore:
             message = f"jar: {shown(uri)} has sha256 {artifact.digest}, not {pin}"
             raise ArtifactInvalid("digest-mismatch", message)
         return artifact
+
+    def progress(self, namespace: str, uris: Container[str]) -> Progress | None:
+        """How far the first of these files is that is being fetched for a namespace; None where none is."""
+        for asked, shared in self._running.items():
+            if asked.namespace != namespace or asked.uri not in uris:
+                continue
+            written, size = shared.watch.seen()
+            if written:
+                return Progress(name=shown(asked.uri), done=written, size=size)
+        return None
 
     def here(self, namespace: str, digest: str) -> Artifact | None:
         """A file of the cache by its SHA-256; None when it is not there."""
@@ -196,7 +208,8 @@ class ArtifactStore:
             path = self._cache.commit(partial, digest, private=private)
         return self._artifact(digest, path, namespace)
 
-    async def _fetch(self, asked: _Asked) -> Artifact:
+    async def _fetch(self, asked: _Asked, watch: Watch) -> Artifact:
+        watch.on()
         namespace = asked.namespace
         async with self._turn(namespace):
             digest, version = self._known.get(asked.shared, ("", None))
@@ -264,8 +277,9 @@ def _seen(task: asyncio.Task[Artifact]) -> None:
 class _Shared:
     """A download that several wait for; cancelled when the last of them was."""
 
-    def __init__(self, task: asyncio.Task[Artifact]) -> None:
+    def __init__(self, task: asyncio.Task[Artifact], watch: Watch) -> None:
         self.task = task
+        self.watch = watch
         self._waiting = 0
         self.over = False
 

@@ -156,7 +156,7 @@ class HttpSource:
         announced = _announced(response.headers.get("Content-Length", ""))
         check_size(announced, max_bytes=self._sort.max_bytes, name=name)
         with self._cache.partial(namespace) as target:
-            await asyncio.to_thread(target.need, announced)
+            await asyncio.to_thread(target.expect, announced)
             digest = await self._write(response, target, name, rest)
             await asyncio.to_thread(self._sort.check, target.path, name)
             path = self._cache.commit(target, digest, private=private)

@@ -86,7 +86,7 @@ class StoreSource:
 
             async def room(size: int) -> None:
                 check_size(size, max_bytes=self._sort.max_bytes, name=name)
-                await asyncio.to_thread(target.need, size)
+                await asyncio.to_thread(target.expect, size)
 
             wanted = ObjectWanted(
                 namespace=namespace,

@@ -19,6 +19,7 @@ from flinkjob.core.identity import Mark
 from flinkjob.core.jobfailures import JobFailures
 from flinkjob.core.jobgraph import Plan
 from flinkjob.core.program import Recipe, ScriptPart
+from flinkjob.core.progress import Progress
 
 
 class Presence(StrEnum):
@@ -166,6 +167,7 @@ class ArtifactSeen:
         note: what a person should know of the jar, or "".
         places: of the jar, and of what was uploaded beside it, on the JobManager, where the program must be given them. They
             are not kept: another JobManager has other ones.
+        progress: of the file that is being fetched.
     """
 
     phase: ArtifactPhase
@@ -176,6 +178,7 @@ class ArtifactSeen:
     permanent: bool = False
     other_content: bool = False
     note: str = ""
+    progress: Progress | None = None
 
 
 class RunPhase(StrEnum):

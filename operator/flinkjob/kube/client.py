@@ -318,6 +318,16 @@ class KubeClient:
             return False
         return "deletionTimestamp" in found["metadata"]
 
+    async def namespace_labels(self, namespace: str) -> Mapping[str, str]:
+        """The labels of a namespace; none where there is none. Raises `Forbidden` where the operator may not look."""
+        path = path_of("namespaces", group_version="v1", name=namespace)
+        try:
+            found = await self._api.request("get", "namespaces", path, subject=namespace)
+        except Gone:
+            return {}
+        labels: Mapping[str, str] = found["metadata"].get("labels") or {}
+        return labels
+
     async def _read_core(self, resource: str, namespace: str, name: str) -> dict[str, Any] | None:
         path = path_of(resource, group_version="v1", namespace=namespace, name=name)
         try:

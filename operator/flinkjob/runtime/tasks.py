@@ -105,7 +105,10 @@ class Tasks:
         fetch = self._fetches.get(key)
         if fetch is None or not _answers(fetch, request):
             fetch = self._fetches.start(key, request, self._bring(key, request), title=f"artifact {key[0]}/{key[1]}")
-        return await fetch.wait(MOMENT) or ArtifactSeen(phase=ArtifactPhase.WORKING)
+        if (seen := await fetch.wait(MOMENT)) is not None:
+            return seen
+        progress = self._builder.progress(key[0], request.recipe, request.uploads)
+        return ArtifactSeen(phase=ArtifactPhase.WORKING, progress=progress)
 
     async def _bring(self, key: Key, request: ArtifactRequest) -> ArtifactSeen:
         try:

@@ -1,11 +1,11 @@
 """The values in ConfigMaps and Secrets that FlinkJobs name as variables.
 
-Asked by the observer. Invariants: they are read only in the namespace of the FlinkJob that names them, and a Secret only if
-it says that it is meant for this; what a run is started with is at most ten seconds old, and newer than the last edit of its
-FlinkJob, unless the API server does not answer; only what is used is kept; the values of Secrets that were handed out are
-remembered as long as their FlinkJob is there, the present ones all, of older ones the newest, so that they can be taken out
-of what clusters say, and while they cannot be read for a run that is there, no words of its job are shown; nothing of it is
-logged.
+Asked by the observer. Invariants: they are read only in the namespace of the FlinkJob that names them, but for those of the
+operator, and a Secret only if it says that it is meant for this; what a run is started with is at most ten seconds old, and
+newer than the last edit of its FlinkJob, unless the API server does not answer; only what is used is kept; the values of
+Secrets that were handed out are remembered as long as their FlinkJob is there, the present ones all, of older ones the
+newest, so that they can be taken out of what clusters say, and while they cannot be read for a run that is there, no words of
+its job are shown; nothing of it is logged.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from flinkjob.core.seen import VariablesSeen
 from flinkjob.core.variables import NAME
 from flinkjob.kube.errors import KubeUnavailable
 from flinkjob.runtime.access import NotThere, Reader, Use, Vault
+from flinkjob.runtime.operator_variables import OperatorVariables
 from flinkjob.runtime.queue import Key
 
 FRESH_SECONDS = 10.0
@@ -104,8 +105,11 @@ class _Known:
 class VariableSources:
     """Knows the values."""
 
-    def __init__(self, reader: Reader, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, reader: Reader, operator: OperatorVariables, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._reader = reader
+        self._operator = operator
         self._clock = clock
         self._known: dict[Key, _Known] = {}
         self._turns = asyncio.Semaphore(PARALLEL)
@@ -210,6 +214,8 @@ class VariableSources:
         try:
             if source.secret_ref is not None:
                 found = await vault.secret(source.secret_ref.name, Use.VARIABLES)
+            elif source.operator:
+                found = await self._operator.of(namespace)
             else:
                 assert source.config_map_ref is not None, "a rule of the spec"
                 found = await vault.config_map(source.config_map_ref.name)

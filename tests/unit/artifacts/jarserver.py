@@ -70,6 +70,17 @@ class JarServer:
         await self.gate.wait()
         return web.Response(body=self.content)
 
+    async def half(self, request: web.Request) -> web.StreamResponse:
+        """Its first half, and the rest when the gate is open; without a length where one asks so."""
+        known = {} if "unknown" in request.query else {"Content-Length": str(len(self.content))}
+        response = web.StreamResponse(headers=known)
+        await response.prepare(request)
+        half = len(self.content) // 2
+        await response.write(self.content[:half])
+        await self.gate.wait()
+        await response.write(self.content[half:])
+        return response
+
     async def status(self, request: web.Request) -> web.StreamResponse:
         self.seen.append(request)
         return web.Response(status=int(request.match_info["code"]), text="<html>")
@@ -115,6 +126,7 @@ async def jar_server() -> AsyncIterator[JarServer]:
     app = web.Application()
     app.router.add_get("/clicks.jar", state.clicks)
     app.router.add_get("/gated.jar", state.gated)
+    app.router.add_get("/half.jar", state.half)
     app.router.add_get("/status/{code}/clicks.jar", state.status)
     app.router.add_get("/redirect", state.redirect)
     app.router.add_get("/circle", state.redirect)

@@ -38,6 +38,7 @@ from flinkjob.core.flinkmodel import (
 from flinkjob.core.identity import digest_of_cause
 from flinkjob.core.jobfailures import JobFailures
 from flinkjob.core.model import JobDecision
+from flinkjob.core.progress import Progress
 from flinkjob.core.seen import (
     ArtifactPhase,
     ArtifactSeen,
@@ -283,7 +284,13 @@ def observations(draw: st.DrawFn) -> World:
         ),
         artifact=draw(
             st.sampled_from(
-                [READY, READY, ArtifactSeen(phase=ArtifactPhase.WORKING), ArtifactSeen(phase=ArtifactPhase.FAILED)]
+                [
+                    READY,
+                    READY,
+                    ArtifactSeen(phase=ArtifactPhase.WORKING),
+                    ArtifactSeen(phase=ArtifactPhase.WORKING, progress=Progress(name="a", done=2**25, size=2**30)),
+                    ArtifactSeen(phase=ArtifactPhase.FAILED),
+                ]
             )
         ),
         exception=draw(

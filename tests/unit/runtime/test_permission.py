@@ -37,6 +37,7 @@ from flinkjob.runtime.copy_tasks import CopyTasks
 from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.faults import Faults
 from flinkjob.runtime.observer import Observer
+from flinkjob.runtime.operator_variables import OperatorVariables
 from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.services import SERVICE_SECONDS, Services
 from flinkjob.runtime.storeaccess import StoreAccesses
@@ -113,7 +114,7 @@ class Operator:
             services=Services(kube, clock=self.world.now),
             copies=CopySearches(identity="default", stores=stores, enqueue=lambda _: None),
             config_maps=ConfigMaps(kube, self.cache.jobs, lambda _: None),
-            variables=VariableSources(kube),
+            variables=VariableSources(kube, OperatorVariables(kube, None)),
         )
         executor = Executor(
             identity="default",

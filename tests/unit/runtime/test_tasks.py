@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import weakref
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from flinkjob.core.errors import Rejected, SubmitRejected, SubmitRejection, Tran
 from flinkjob.core.flinkmodel import JarFile, RunRequest, TriggerResult, TriggerState
 from flinkjob.core.identity import jar_name
 from flinkjob.core.program import PYTHON_ENTRY_CLASS, JarPart, Recipe, RunnerSort, ScriptPart, SourceAccess
+from flinkjob.core.progress import Progress
 from flinkjob.core.seen import (
     ArtifactPhase,
     ArtifactRequest,
@@ -60,6 +62,12 @@ class Store:
         self.content = DIGEST
         self.asked: list[str | None] = []
         self.error: Exception | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    def progress(self, namespace: str, uris: Container[str]) -> Progress | None:
+        """It is always half there."""
+        return Progress(name=namespace, done=1, size=2) if RECIPE.jars[0].uri in uris else None
 
     async def get(
         self,
@@ -71,6 +79,7 @@ class Store:
         access: SourceAccess | None = None,
     ) -> Artifact:
         self.asked.append(sha256)
+        await self.gate.wait()
         if self.error is not None:
             raise self.error
         if sha256 not in (None, self.content):
@@ -134,6 +143,15 @@ def desk(world: World) -> Desk:
 
 
 # artifacts
+
+
+def test_while_a_jar_is_fetched_it_is_seen_how_far_it_is(desk: Desk) -> None:
+    desk.store.gate.clear()
+    working = ArtifactSeen(phase=ArtifactPhase.WORKING, progress=Progress(name="ns", done=1, size=2))
+    assert desk.artifact() == working
+    desk.store.gate.set()
+    desk.world.pass_time(0.1)
+    assert desk.artifact().phase is ArtifactPhase.READY
 
 
 def test_an_artifact_is_fetched_and_uploaded_once(desk: Desk) -> None:

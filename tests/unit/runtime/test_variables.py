@@ -13,7 +13,8 @@ from flinkjob.api.variables_spec import MOST_VARIABLE_BYTES, VariablesSource
 from flinkjob.core.facts import Variables
 from flinkjob.core.hiding import HIDDEN, UNREAD
 from flinkjob.core.seen import VariablesSeen
-from flinkjob.kube.errors import KubeUnavailable
+from flinkjob.kube.errors import Forbidden, KubeUnavailable
+from flinkjob.runtime.operator_variables import OperatorVariables
 from flinkjob.runtime.variables import FRESH_SECONDS, MOST_SECRET_CHARACTERS, PARALLEL, PAUSE_SECONDS, VariableSources
 
 KEY = ("shop", "clicks")
@@ -29,7 +30,18 @@ class Desk:
         self.down = False
         self.now = 1000.0
         self.reads = 0
-        self.sources = VariableSources(self, clock=lambda: self.now)
+        self.labels: dict[str, str] | Exception = {"flinkjob.dev/operator-variables": "allowed"}
+        self.shared: dict[str, str] | None = {"topic": "all", "region": "eu"}
+        self.place("system/shared")
+
+    def place(self, where: str | None) -> None:
+        """The operator with its variables there."""
+        self.sources = VariableSources(self, OperatorVariables(self, where), clock=lambda: self.now)
+
+    async def namespace_labels(self, namespace: str) -> dict[str, str]:
+        if isinstance(self.labels, Exception):
+            raise self.labels
+        return self.labels if namespace == "shop" else {}
 
     async def read_secret(self, namespace: str, name: str) -> dict[str, Any] | None:
         self.reads += 1
@@ -42,6 +54,8 @@ class Desk:
 
     async def read_configmap(self, namespace: str, name: str) -> dict[str, Any] | None:
         self.reads += 1
+        if (namespace, name) == ("system", "shared"):
+            return {"data": self.shared} if self.shared is not None else None
         return {"data": self.settings} if self.settings is not None and name == "settings" else None
 
     async def seen(
@@ -62,6 +76,8 @@ def source(**fields: Any) -> VariablesSource:
 KAFKA = source(secretRef={"name": "kafka"})
 VALUES = VariablesSeen(values={"password": "hunter2"}, secret=frozenset({"password"}))
 SETTINGS = source(configMapRef={"name": "settings"})
+OPERATOR = source(operator=True)
+PERHAPS = source(operator=True, optional=True)
 
 
 @pytest.fixture
@@ -267,3 +283,33 @@ async def test_the_forms_of_a_value_are_kept_once_for_all_of_a_namespace(desk: D
     known = [desk.sources._known[("shop", f"job-{number}")] for number in range(3)]
     assert len({id(each.forms["hunter2"]) for each in known}) == 1
     assert [each.values for each in known] == [{}] * 3, "nothing is started with them"
+
+
+async def test_the_variables_of_the_operator_are_a_source_like_others(desk: Desk) -> None:
+    assert (await desk.seen(OPERATOR, SETTINGS)).values == {"topic": "clicks", "password": "weaker", "region": "eu"}
+    assert (await desk.seen(SETTINGS, OPERATOR)).values["topic"] == "all"
+    assert (await desk.seen(OPERATOR)).secret == frozenset()
+
+
+@pytest.mark.parametrize("wanted", [OPERATOR, PERHAPS])
+async def test_a_namespace_without_the_label_has_no_variables_of_the_operator(
+    desk: Desk, wanted: VariablesSource
+) -> None:
+    allow = "kubectl label namespace shop flinkjob.dev/operator-variables=allowed"
+    for labels in ({}, {"flinkjob.dev/operator-variables": "true"}):
+        desk.labels = labels
+        seen = await desk.seen(wanted, generation=len(labels))
+        assert seen.values == {}
+        assert seen.problem.startswith("namespace shop may not use the operator's variables;")
+        assert seen.problem.endswith(allow)
+    desk.labels = Forbidden(403, "namespaces is forbidden")
+    assert "may not read its variables" in (await desk.seen(wanted, generation=3)).problem
+
+
+async def test_an_operator_without_variables(desk: Desk) -> None:
+    desk.shared = None
+    assert (await desk.seen(OPERATOR)).problem == "ConfigMap system/shared of the operator's variables does not exist"
+    assert await desk.seen(PERHAPS) == VariablesSeen()
+    desk.place(None)
+    assert (await desk.seen(OPERATOR)).problem.endswith("(--variables-config-map) does not exist")
+    assert await desk.seen(PERHAPS) == VariablesSeen()

@@ -80,9 +80,8 @@ def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str 
         case ArtifactPhase.READY:
             return seen
         case ArtifactPhase.WORKING:
-            return draft.wait(
-                Step.FETCH, Reason.FetchingArtifact, "the jar is on its way to the cluster", requeue_after=1.0
-            )
+            text = str(seen.progress or "") or "the jar is on its way to the cluster"
+            return draft.wait(Step.FETCH, Reason.FetchingArtifact, text, requeue_after=1.0)
         case ArtifactPhase.FAILED if seen.permanent:
             changed = seen.other_content and own is None
             text = with_steps(seen.message, f"correct {_made_of(spec)}, or set a new restartNonce to look again")

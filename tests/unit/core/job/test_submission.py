@@ -16,6 +16,7 @@ from flinkjob.core.facts import Artifact, Fact
 from flinkjob.core.flinkmodel import FlinkJobState
 from flinkjob.core.identity import job_id
 from flinkjob.core.model import JobDecision
+from flinkjob.core.progress import Progress
 from flinkjob.core.seen import ArtifactPhase, ArtifactSeen, FoundSnapshot, JobSeen, Listing, Presence, RunPhase, RunSeen
 from tests.support.inputs import (
     CHECKPOINTS,
@@ -193,6 +194,21 @@ def test_nothing_is_intended_before_the_artifact_is_on_the_cluster(
     assert acts(decision) == []
     assert plan_of(decision) == step
     assert conditions(decision) == seen_conditions
+
+
+@pytest.mark.parametrize(
+    ("progress", "said"),
+    [
+        (None, "the jar is on its way to the cluster"),
+        (Progress(name="https://a/b.jar", done=5, size=1000), "the jar is on its way to the cluster"),
+        (Progress(name="https://a/b.jar", done=2**25, size=2**26), "https://a/b.jar is fetched: 50% of 64.0Mi"),
+    ],
+)
+def test_of_a_large_download_it_is_said_how_far_it_is(progress: Progress | None, said: str) -> None:
+    working = ArtifactSeen(phase=ArtifactPhase.WORKING, progress=progress)
+    decision = decide(job(held=False), seen(artifact=working))
+    assert decision.status.plan is not None
+    assert decision.status.plan.message == said
 
 
 def _warnings(decision: JobDecision) -> list[str]:
