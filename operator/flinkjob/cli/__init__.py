@@ -6,7 +6,7 @@ Each command has a pure part, which makes lines or requests of objects, and a th
     changes, goals, rollback                                           requests, and when what they ask for is reached
     explain, validate, migrate/                                        work without a cluster
     session, flinkview, flinkway, output, errors                       the API server, Flink, the terminal
-    reading, acting, checking, completing                              the commands
+    reading, acting, checking, completing, uicommand                   the commands
     entry, main                                                        how they are called
 
 Invariants: nothing foreign reaches the terminal but through `texts.text` and `output`, which show control characters
