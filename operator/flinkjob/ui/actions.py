@@ -6,10 +6,10 @@ Invariant: what an action does, and what it warns of, is what the command of the
 from __future__ import annotations
 
 import io
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from flinkjob.cli import acting
 from flinkjob.cli.output import Output
@@ -51,7 +51,7 @@ ACTIONS: Final = (
     Action(name="stop", title="Stop", means="Stops with a savepoint, without a change of the spec.", grave=True),
     Action(name="cancel", title="Cancel", means="Ends the job without a savepoint.", grave=True),
 )
-_COMMANDS: Final = {
+_COMMANDS: Final[Mapping[str, Callable[..., Coroutine[Any, Any, None]]]] = {
     "savepoint": acting.savepoint,
     "restart": acting.restart,
     "rollback": acting.rollback,

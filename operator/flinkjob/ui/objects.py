@@ -41,7 +41,8 @@ class _Lists(Generic[Parsed]):
     """One kind."""
 
     def __init__(self, kube: UserClient, kind: Kind, parse: Callable[[Mapping[str, Any]], Parsed]) -> None:
-        self._kube, self._kind, self._parse = kube, kind, parse
+        self._kube, self._kind = kube, kind
+        self._parse: Callable[[Mapping[str, Any]], Parsed] = parse
         self._parsed: dict[tuple[str, str], Parsed] = {}
         self._newest: Listed[Parsed] = Listed((), "")
         self._read_at = float("-inf")
