@@ -10,14 +10,16 @@ from typing import Any
 
 import httpx
 import pytest
+from aiohttp import web
 
 from flinkjob.cli.output import Output
 from flinkjob.cli.session import Session
 from flinkjob.kube.access import Access
 from flinkjob.kube.user import UserClient
+from flinkjob.ui.objects import Objects
 from flinkjob.ui.serving import serve
 from tests.unit.cli.objects import EVIL, conditions, event, raw, running, stamp
-from tests.unit.kube.apiserver import api_server
+from tests.unit.kube.apiserver import api_server, refuses
 from tests.unit.ui.world import answers, every_tag, tags, words, world
 
 MARKUP = "</td><script src=https://evil.example/x.js></script><img src=x onerror=alert(1)>\"'{{7*7}}"
@@ -222,3 +224,23 @@ async def test_the_server_says_when_something_changes(tmp_path: Path) -> None:
             finally:
                 serving.cancel()
                 await asyncio.gather(serving, return_exceptions=True)
+
+
+async def test_who_may_not_see_savepoints_still_sees_that_a_job_changes(tmp_path: Path) -> None:
+    jobs = [running()]
+    allowed = answers(jobs, [], [])
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("/flinksavepoints"):
+            return await refuses(403, "Forbidden", "you may not")(request)
+        return await allowed(request)
+
+    async with (
+        api_server(answer) as api,
+        await UserClient.connect(Access(kubeconfig=api.kubeconfig(tmp_path), namespace="shop")) as kube,
+    ):
+        objects = Objects(kube, None)
+        before = await objects.version()
+        jobs[0]["metadata"]["resourceVersion"] = "8"
+        objects.forget()
+        assert before != await objects.version() != ""
