@@ -7,6 +7,8 @@ which one thing of each sort is planted.
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -36,6 +38,9 @@ MIRRORS = (
     "flinkjob.snapshots.metadata.",
 )
 """What mirrors somebody else's format or words, of which the operator need not use all."""
+
+PAGES = "flinkjob.ui."
+"""Whose fields templates read."""
 
 IN_ANNOTATIONS = ("flinkjob.api.fieldclass.",)
 """Enums that stand in the declared types of fields, where no code reads them."""
@@ -68,7 +73,20 @@ def fields(usage: Usage, *, status: bool) -> Iterable[str]:
 
 def unread(usage: Usage) -> set[str]:
     """Fields that nothing reads: of specs, of what decisions ask for, of anything that is kept or counted."""
-    return {each for each in fields(usage, status=False) if not is_read(usage, each)}
+    return {each for each in fields(usage, status=False) if not is_read(usage, each) and not is_drawn(each)}
+
+
+def is_drawn(field: str) -> bool:
+    """Whether a template reads a field of what pages show, by its name alone."""
+    return field.startswith(PAGES) and field.rpartition(".")[2] in drawn()
+
+
+@functools.cache
+def drawn() -> frozenset[str]:
+    """The names of attributes that templates read."""
+    texts = "".join(each.read_text() for each in (OPERATOR / "ui" / "templates").glob("*.html"))
+    code = re.findall(r"\{[{%].*?[%}]\}", texts, flags=re.DOTALL)
+    return frozenset(name for each in code for name in re.findall(r"\.(\w+)", each))
 
 
 def is_read(usage: Usage, field: str) -> bool:

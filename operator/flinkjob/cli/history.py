@@ -130,7 +130,7 @@ def difference(revision: Mapping[str, Any], job: Mapping[str, Any]) -> list[Text
     """
     old, new = _what_runs(spec_in(revision)), _what_runs(job.get("spec") or {})
     changed = sorted(_sensitive_changes(old, new))
-    before, after = (as_yaml(_in_order(_masked(each))).splitlines() for each in (old, new))
+    before, after = (as_yaml(_in_order(masked(each))).splitlines() for each in (old, new))
     found = list(difflib.unified_diff(before, after, f"revision {revision['metadata']['name']}", "spec", lineterm=""))
     lines = [Text(visible(line), _STYLES.get(line[:1], "")) for line in found]
     return lines + [Text(visible(f"~ {name}: another value, {HIDDEN}")) for name in changed]
@@ -155,7 +155,8 @@ def _is_sensitive(name: str) -> bool:
     return any(part in name.lower() for part in _SENSITIVE)
 
 
-def _masked(spec: Mapping[str, Any]) -> dict[str, Any]:
+def masked(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec with the values of options hidden that hold secrets by their name."""
     options = spec.get("flinkConfiguration")
     if not isinstance(options, Mapping):
         return dict(spec)

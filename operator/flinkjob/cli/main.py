@@ -18,6 +18,7 @@ from flinkjob.cli.output import Output
 from flinkjob.cli.query import query
 from flinkjob.cli.session import Command, on_cluster
 from flinkjob.cli.texts import BAD, text
+from flinkjob.cli.uicommand import ui
 from flinkjob.core.errors import FlinkJobError
 
 PROGRAM = "kubectl flinkjob"
@@ -50,6 +51,7 @@ ON_CLUSTER: dict[str, Command] = {
     "rollback": acting.rollback,
     "adopt": acting.adopt,
     "query": query,
+    "ui": ui,
 }
 COMMANDS = {name: on_cluster(command) for name, command in ON_CLUSTER.items()} | checking.COMMANDS
 for name, command in COMMANDS.items():
