@@ -47,7 +47,7 @@ _LEFT_ALONE = (
     Reason.Unsuitable,
 )
 """Why a change waits for a person, while the running job is not touched."""
-_REPORTED_BEFORE = (Reason.Drained, Reason.SavepointStop, Reason.RolledBack)
+_REPORTED_BEFORE = (Reason.Drained, Reason.SavepointStop, Reason.RolledBack, Reason.MultipleJobs)
 """Troubles that are what was asked for, or whose beginning an Event of an earlier round reported."""
 _BUSY = {
     Requester.UPGRADE: Phase.UPGRADING,
