@@ -14,7 +14,7 @@ from aiohttp import web
 
 from flinkjob.cli.output import Output
 from flinkjob.cli.session import Session
-from flinkjob.kube.access import Access
+from flinkjob.kube.kubecontext import KubeContext
 from flinkjob.kube.user import UserClient
 from flinkjob.ui.objects import Objects
 from flinkjob.ui.serving import serve
@@ -194,7 +194,7 @@ async def test_the_server_says_when_something_changes(tmp_path: Path) -> None:
     out = tmp_path / "out"
     async with (
         api_server(answers(jobs, [], [])) as api,
-        await UserClient.connect(Access(kubeconfig=api.kubeconfig(tmp_path), namespace="shop")) as kube,
+        await UserClient.connect(KubeContext(kubeconfig=api.kubeconfig(tmp_path), namespace="shop")) as kube,
     ):
         with out.open("w") as stream, (tmp_path / "err").open("w") as err:
             session = Session(kube=kube, output=Output(stream, err), namespace="shop")
@@ -237,7 +237,7 @@ async def test_who_may_not_see_savepoints_still_sees_that_a_job_changes(tmp_path
 
     async with (
         api_server(answer) as api,
-        await UserClient.connect(Access(kubeconfig=api.kubeconfig(tmp_path), namespace="shop")) as kube,
+        await UserClient.connect(KubeContext(kubeconfig=api.kubeconfig(tmp_path), namespace="shop")) as kube,
     ):
         objects = Objects(kube, None)
         before = await objects.version()

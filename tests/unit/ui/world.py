@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 from aiohttp import web
 
-from flinkjob.kube.access import Access
+from flinkjob.kube.kubecontext import KubeContext
 from flinkjob.kube.user import UserClient
 from flinkjob.ui.app import application
 from flinkjob.ui.guard import COOKIE, Gate
@@ -88,7 +88,7 @@ async def world(
     gate = gate or Gate(token=TOKEN, hosts=frozenset({"127.0.0.1", "localhost"}), changes=True)
     async with (
         api_server(answers(jobs, savepoints, events)) as api,
-        await UserClient.connect(Access(kubeconfig=api.kubeconfig(directory), namespace="shop")) as kube,
+        await UserClient.connect(KubeContext(kubeconfig=api.kubeconfig(directory), namespace="shop")) as kube,
     ):
         objects = Objects(kube, namespace)
         transport = httpx.ASGITransport(application(objects, gate))
