@@ -20,6 +20,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
@@ -117,6 +118,13 @@ class Page:
             (self._directory / file).write_text(printed)
         return printed
 
+    def browsed(self) -> str:
+        """What the address that the next example prints shows, which serves it until it is interrupted."""
+        words = shlex.split(self.left.pop(0))
+        assert words[0] == "ui", words
+        with self._plugin.watching(*words) as lines, httpx.Client(follow_redirects=True, trust_env=False) as browser:
+            return browser.get(next(lines).strip(), timeout=30).raise_for_status().text
+
 
 def test_the_page_leads_a_job_through_its_life(
     lab: Lab, plugin: Plugin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -146,6 +154,7 @@ def test_the_page_leads_a_job_through_its_life(
     assert re.search(r"^ +1 +live", page.next("history"), re.MULTILINE)
     assert page.next("diff").startswith("the spec is that of revision")
     assert "at least 3 times within 10 minutes" in page.next("explain")
+    assert "plug" in page.browsed()
 
     made = page.next("savepoint").splitlines()
     name = made[-1].split(":")[0]
