@@ -149,6 +149,7 @@ def test_a_stray_beside_a_live_run(lab: Lab) -> None:
     owner = Owner("shared", "shared", "beside")
     older = run_by_hand(lab, "--rate", "10", with_id=job_id(owner, uid, 4))
     wait_until(lambda: lab.state_in_flink(older) == "CANCELED", timeout=30, what="the older run cancelled")
+    lab.running("beside", 5)
     newer = run_by_hand(lab, "--rate", "10", with_id=job_id(owner, uid, 9))
     found = lab.stalled("beside", "StrayJob")
     assert condition(found, "Healthy")["status"] == "True"
@@ -157,7 +158,7 @@ def test_a_stray_beside_a_live_run(lab: Lab) -> None:
     found = lab.running("beside", 5)
     assert submission(found)["jobId"] == current
     assert lab.state_in_flink(current) == "RUNNING"
-    lab.told_once("StrayJob", "beside")
+    lab.told_exactly("beside", StrayJob=2)
 
 
 @pytest.mark.invariant(1)
