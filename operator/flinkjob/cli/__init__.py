@@ -4,7 +4,7 @@ Each command has a pure part, which makes lines or requests of objects, and a th
 
     texts, table, bars, rows, eventlines, failures, lineage, fleet, statusview, history, owners    lines of objects
     changes, goals, rollback                    requests, and when what they ask for is reached
-    explain, validate, migrate/                 work without a cluster
+    explain, advice, validate, migrate/         work without a cluster
     manifests, sqltexts, yamlwords, seconds     what is read of files, ConfigMaps and options
     session, output, errors                     the API server, the terminal, the ends of a command
     flinkway, flinkview                         Flink, as far as the person's rights reach

@@ -393,9 +393,8 @@ def _patience(attempt: int) -> float:
 
 
 def _disposed(result: TriggerResult, *, believed: bool) -> DisposalSeen:
-    cause = result.failure or ""
     if result.missing and not believed:
         return DisposalSeen(phase=DisposalPhase.FAILED, message="it does not find it, but others may")
     if result.state is TriggerState.COMPLETED:
         return DisposalSeen(phase=DisposalPhase.DONE)
-    return DisposalSeen(phase=DisposalPhase.FAILED, message=cause or "Flink has forgotten the disposal")
+    return DisposalSeen(phase=DisposalPhase.FAILED, message=result.failure or "Flink has forgotten the disposal")
