@@ -93,6 +93,7 @@ def hundred(control_plane: ControlPlane, kube: Kube, tmp_path_factory: pytest.Te
         assert operator.complaints() == []
 
 
+@pytest.mark.everything("writes until a job runs, which grow where the machine is busy for seconds")
 def test_writes_until_a_job_runs(hundred: Hundred) -> None:
     """The finalizer, the intent, and that it runs; between the last two one more where a second passes."""
     assert len(hundred.patches) == JOBS
