@@ -11,7 +11,7 @@ from pydantic import Field
 from flinkjob.api.common import ClusterUrl
 from flinkjob.api.enums import Requirement
 from flinkjob.api.fieldclass import FieldClass
-from flinkjob.api.model import Rule, SpecModel, one_of
+from flinkjob.api.model import Rule, SpecModel, exactly_one
 from flinkjob.api.references import KeyRef, NamedSecret
 
 _SHORT_HOST = re.compile(r"^(https?://(?!localhost(?:[:/]|$))[a-z](?:[-a-z0-9]*[a-z0-9])?)(?=[:/]|$)", re.IGNORECASE)
@@ -55,11 +55,7 @@ class ClusterSpec(SpecModel):
     """The Flink cluster that runs the job."""
 
     RULES = (
-        Rule(
-            one_of("url", "serviceRef"),
-            "spec.cluster: exactly one of url and serviceRef",
-            lambda cluster: (cluster.url is None) != (cluster.service_ref is None),
-        ),
+        exactly_one("spec.cluster", "url", "serviceRef"),
         Rule(
             "!has(self.tls) || !has(self.url) || self.url.startsWith('https://')",
             "spec.cluster.url: tls needs https",

@@ -11,7 +11,7 @@ from flinkjob.api.cluster_spec import ClusterSpec, ServiceRef, TlsSpec
 from flinkjob.api.common import ClusterUrl, Duration, JobId, JobName, Location
 from flinkjob.api.enums import CheckpointType, FormatType, SavepointMode, SnapshotDeletion, SnapshotType
 from flinkjob.api.fieldclass import Marker
-from flinkjob.api.model import Rule, SpecModel, one_of
+from flinkjob.api.model import Rule, SpecModel, exactly_one
 from flinkjob.api.references import NamedSecret
 from flinkjob.api.sync import SyncToField
 
@@ -29,11 +29,7 @@ class TargetClusterSpec(SpecModel):
     """The Flink cluster that a job runs on, as in a FlinkJob's `spec.cluster`."""
 
     RULES = (
-        Rule(
-            one_of("url", "serviceRef"),
-            "spec.target.cluster: exactly one of url and serviceRef",
-            lambda cluster: (cluster.url is None) != (cluster.service_ref is None),
-        ),
+        exactly_one("spec.target.cluster", "url", "serviceRef"),
         Rule(
             "!has(self.tls) || !has(self.url) || self.url.startsWith('https://')",
             "spec.target.cluster.url: tls needs https",
@@ -98,11 +94,7 @@ class FlinkSavepointSpec(SpecModel):
     """A savepoint or checkpoint of a Flink job, taken once."""
 
     RULES = (
-        Rule(
-            one_of("jobRef", "target"),
-            "spec.jobRef: exactly one of jobRef and target",
-            lambda spec: (spec.job_ref is None) != (spec.target is None),
-        ),
+        exactly_one("spec.jobRef", "jobRef", "target"),
         Rule(
             "!has(self.location) || self.mode == 'Existing'",
             "spec.location: only with mode Existing",

@@ -3,12 +3,13 @@
 Used by the modules of this package only.
 """
 
+import builtins
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic.alias_generators import to_camel, to_snake
 from pydantic_core import PydanticCustomError
 
 
@@ -37,6 +38,22 @@ def one_of(*fields: str) -> str:
     if len(fields) == 2:
         return f"has(self.{fields[0]}) != has(self.{fields[1]})"
     return f"[{', '.join(f'has(self.{field})' for field in fields)}].filter(present, present).size() == 1"
+
+
+def exactly_one(where: str, *fields: str) -> Rule:
+    """The rule that exactly one of the fields, named as in YAML, is present in the object at the path `where`."""
+    names = [_attribute(field) for field in fields]
+    return Rule(
+        one_of(*fields),
+        f"{where}: exactly one of {', '.join(fields[:-1])} and {fields[-1]}",
+        lambda found: [getattr(found, name) for name in names].count(None) == len(names) - 1,
+    )
+
+
+def _attribute(field: str) -> str:
+    """The attribute of a field that is named as in YAML; one that would hide what Python brings along ends with `_`."""
+    name = to_snake(field)
+    return f"{name}_" if hasattr(builtins, name) else name
 
 
 def _alias(name: str) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from flinkjob.api.common import ArtifactUri, Sha256
-from flinkjob.api.model import Rule, SpecModel, one_of
+from flinkjob.api.model import Rule, SpecModel, exactly_one
 from flinkjob.api.references import NamedKey
 from flinkjob.api.source_spec import SourceSpec, access_rules
 
@@ -19,11 +19,7 @@ class JarSpec(SourceSpec):
     """The jar that is run."""
 
     RULES = (
-        Rule(
-            one_of("uri", "configMapKeyRef", "id"),
-            "spec.jar: exactly one of uri, configMapKeyRef and id",
-            lambda jar: [jar.uri, jar.config_map_key_ref, jar.id_].count(None) == 2,
-        ),
+        exactly_one("spec.jar", "uri", "configMapKeyRef", "id"),
         Rule(
             "!has(self.id) || !has(self.sha256)",
             "spec.jar: not both id and sha256, since Flink does not say what a jar contains",
@@ -66,13 +62,7 @@ class JarSpec(SourceSpec):
 class ScriptInit(SpecModel):
     """Statements that come before the script."""
 
-    RULES = (
-        Rule(
-            one_of("script", "configMapKeyRef"),
-            "spec.sql.initFrom: exactly one of script and configMapKeyRef",
-            lambda init: (init.script is None) != (init.config_map_key_ref is None),
-        ),
-    )
+    RULES = (exactly_one("spec.sql.initFrom", "script", "configMapKeyRef"),)
 
     script: Annotated[ScriptText | None, Field(description="The statements.")] = None
     config_map_key_ref: Annotated[
@@ -88,11 +78,7 @@ class SqlSpec(SourceSpec):
     """A SQL script that is run as one job."""
 
     RULES = (
-        Rule(
-            one_of("script", "configMapKeyRef", "uri"),
-            "spec.sql: exactly one of script, configMapKeyRef and uri",
-            lambda sql: [sql.script, sql.config_map_key_ref, sql.uri].count(None) == 2,
-        ),
+        exactly_one("spec.sql", "script", "configMapKeyRef", "uri"),
         Rule(
             "has(self.uri) == has(self.sha256)",
             "spec.sql: uri and sha256 only together",

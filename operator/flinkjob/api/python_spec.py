@@ -1,13 +1,12 @@
 """A Python program that a FlinkJob runs, and its files. Models of `FlinkJob.spec.python`."""
 
 import re
-from collections.abc import Callable
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from flinkjob.api.common import ObjectName, OpenUri, Sha256
-from flinkjob.api.model import Rule, SpecModel, one_of
+from flinkjob.api.model import Rule, SpecModel, exactly_one
 from flinkjob.api.program_spec import MOST_SCRIPT_BYTES
 from flinkjob.api.references import NamedKey
 
@@ -29,14 +28,6 @@ def _sha256_with_uri(where: str) -> Rule:
     )
 
 
-def _one_source(where: str, reference: str, of: Callable[[Any], object]) -> Rule:
-    return Rule(
-        one_of("text", reference, "uri"),
-        f"{where}: exactly one of text, {reference} and uri",
-        lambda found: [found.text, of(found), found.uri].count(None) == 2,
-    )
-
-
 class NamedConfigMap(SpecModel):
     """A ConfigMap of the same namespace, all of it."""
 
@@ -47,7 +38,7 @@ class PythonFile(SpecModel):
     """A file of the program, or several: those of a ConfigMap, or those in a zip archive or wheel."""
 
     RULES = (
-        _one_source("spec.python.files", "configMapRef", lambda file: file.config_map_ref),
+        exactly_one("spec.python.files", "text", "configMapRef", "uri"),
         _sha256_with_uri("spec.python.files"),
         Rule(
             "!has(self.text) || has(self.name)",
@@ -88,7 +79,7 @@ class PythonRequirements(SpecModel):
     """Packages that functions need, in the notation of pip."""
 
     RULES = (
-        _one_source("spec.python.requirements", "configMapKeyRef", lambda found: found.config_map_key_ref),
+        exactly_one("spec.python.requirements", "text", "configMapKeyRef", "uri"),
         _sha256_with_uri("spec.python.requirements"),
     )
 
@@ -120,11 +111,7 @@ class PythonSpec(SpecModel):
     """A PyFlink program."""
 
     RULES = (
-        Rule(
-            one_of("file", "module"),
-            "spec.python: exactly one of file and module",
-            lambda python: (python.file is None) != (python.module is None),
-        ),
+        exactly_one("spec.python", "file", "module"),
         Rule(
             "!has(self.file) || (has(self.files) && size(self.files) > 0)",
             "spec.python.file: one of spec.python.files",

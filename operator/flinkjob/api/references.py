@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from flinkjob.api.common import ObjectName
-from flinkjob.api.model import Rule, SpecModel, one_of
+from flinkjob.api.model import SpecModel, exactly_one
 
 
 class NamedSecret(SpecModel):
@@ -32,13 +32,7 @@ class NamedKey(SpecModel):
 class KeyRef(SpecModel):
     """Where a value is."""
 
-    RULES = (
-        Rule(
-            one_of("secretKeyRef", "configMapKeyRef"),
-            "spec.cluster.tls.ca: exactly one of secretKeyRef and configMapKeyRef",
-            lambda ref: (ref.secret_key_ref is None) != (ref.config_map_key_ref is None),
-        ),
-    )
+    RULES = (exactly_one("spec.cluster.tls.ca", "secretKeyRef", "configMapKeyRef"),)
 
     secret_key_ref: Annotated[NamedKey | None, Field(description="In a Secret.")] = None
     config_map_key_ref: Annotated[NamedKey | None, Field(description="In a ConfigMap.")] = None
@@ -48,10 +42,9 @@ class StoreKeyRef(KeyRef):
     """Where the certificates of a store are."""
 
     RULES = (
-        Rule(
-            one_of("secretKeyRef", "configMapKeyRef"),
-            "spec.syncTo.ca, also of savepoints.syncTo, initialState.copies and store: exactly one of secretKeyRef and "
+        exactly_one(
+            "spec.syncTo.ca, also of savepoints.syncTo, initialState.copies and store",
+            "secretKeyRef",
             "configMapKeyRef",
-            lambda ref: (ref.secret_key_ref is None) != (ref.config_map_key_ref is None),
         ),
     )

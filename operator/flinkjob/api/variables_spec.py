@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from flinkjob.api.model import Rule, SpecModel, one_of
+from flinkjob.api.model import Rule, SpecModel, exactly_one
 from flinkjob.api.references import NamedConfigMap, NamedSecret
 
 MOST_VARIABLE_BYTES: Final = 256 * 1024
@@ -18,11 +18,7 @@ class VariablesSource(SpecModel):
     """A ConfigMap or Secret whose keys are names of variables, or those of the operator."""
 
     RULES = (
-        Rule(
-            one_of("configMapRef", "secretRef", "operator"),
-            "spec.variablesFrom: exactly one of configMapRef, secretRef and operator",
-            lambda source: [source.config_map_ref, source.secret_ref, source.operator].count(None) == 2,
-        ),
+        exactly_one("spec.variablesFrom", "configMapRef", "secretRef", "operator"),
         Rule(
             "!has(self.operator) || self.operator",
             "spec.variablesFrom: operator can only be true",
