@@ -28,6 +28,11 @@ PYTHON_RUNNER_MODULE: Final = "flinkjob_main"
 _RUNNER_DIGEST = re.compile(r"(?:sql|python)-([0-9]{1,6})-([0-9a-f]{64})")
 
 
+def program_field(spec: FlinkJobSpec) -> str:
+    """The field of the spec that says what is run: jar, sql or python."""
+    return "jar" if spec.jar is not None else "sql" if spec.sql is not None else "python"
+
+
 class RunnerSort(StrEnum):
     """What a runner runs."""
 

@@ -23,6 +23,7 @@ from flinkjob.api.source_spec import SourceSpec
 from flinkjob.core.facts import ConfigMapTexts, Revision
 from flinkjob.core.job import variables
 from flinkjob.core.job.draft import Draft, Halt
+from flinkjob.core.program import program_field
 from flinkjob.core.seen import TextPlace, TextsSeen
 
 S = TypeVar("S", bound=SourceSpec)
@@ -54,7 +55,7 @@ def resolve(draft: Draft) -> None:
     if wanted:
         seen = draft.need(ConfigMapTexts(wanted, draft.job.meta.generation or 0))
         whole, wrong = (None, seen.problem) if seen.problem else _with_texts(spec, seen)
-        draft.lacks = wrong and f"spec.{_program(spec)}: {wrong}"
+        draft.lacks = wrong and f"spec.{program_field(spec)}: {wrong}"
         if whole is not None and not wrong:
             draft.use(whole)
     if not draft.lacks and draft.spec is not None and _replaces_run(draft, draft.spec):
@@ -138,10 +139,6 @@ def say(draft: Draft, halt: Halt | None) -> Halt | None:
     if before is None or before.reason != reason:
         draft.event(reason, draft.lacks, warning=True)
     return missing
-
-
-def _program(spec: FlinkJobSpec) -> str:
-    return "jar" if spec.jar is not None else "sql" if spec.sql is not None else "python"
 
 
 def _with_texts(spec: FlinkJobSpec, seen: TextsSeen) -> tuple[FlinkJobSpec, str]:

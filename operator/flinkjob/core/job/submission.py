@@ -35,7 +35,7 @@ from flinkjob.core.job.observe_run import LOST_AFTER
 from flinkjob.core.job.restore_point import Missing, redeploys, start_of_next
 from flinkjob.core.parameters import with_parameters
 from flinkjob.core.pauses import FAST
-from flinkjob.core.program import program_of
+from flinkjob.core.program import program_field, program_of
 from flinkjob.core.seen import ArtifactPhase, ArtifactRequest, ArtifactSeen, RunPhase
 
 MAIN_ATTEMPTS = 3
@@ -93,7 +93,7 @@ def artifact_ready(draft: Draft, spec: FlinkJobSpec, *, url: str, recorded: str 
 
 def _made_of(spec: FlinkJobSpec) -> str:
     """The fields that say what the jar is made of."""
-    own = f"spec.{'sql' if spec.sql is not None else 'python' if spec.python is not None else 'jar'}"
+    own = f"spec.{program_field(spec)}"
     return f"{own} or spec.dependencies" if spec.dependencies is not None and spec.dependencies.jars else own
 
 
