@@ -1,8 +1,8 @@
 """Turns: who gets next what there is only so much of, such as reads of a cluster or writes of what only ticks.
 
-Used by `runtime/turned.py`, `runtime/failure_reads.py` and `runtime/ticks.py`, which have the clock. Invariants: a
-wish is put off when there is nothing left, never dropped; who has been due longest is next, so that a key waits at most for
-one turn of each other key; nobody gets ahead of those who wait by asking again.
+Used by `runtime/turned.py` and `runtime/ticks.py`, which have the clock. Invariants: a wish is put off when there is nothing
+left, never dropped; who has been due longest is next, so that a key waits at most for one turn of each other key; nobody
+gets ahead of those who wait by asking again.
 """
 
 from __future__ import annotations

@@ -1,24 +1,22 @@
 """How steadily the jobs of one cluster run, and what made Flink restart them: read within a budget, beside the poller.
 
-Used by `cluster`, which gives it each overview; `core/turns.py` says who is next. A restart between two polls shows in the
+Used by `cluster`, which gives it each overview; `turned.py` reads in turn. A restart between two polls shows in the
 time of a job's last change, so an overview is enough to know whose failures are worth a read. Invariants: a budget that is
 used up puts a read off and drops none; a slow answer holds up no poll; jobs that run steadily are never asked.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
 from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.flinkmodel import FlinkJobState, JobOverview
 from flinkjob.core.jobfailures import JobFailures
-from flinkjob.core.turns import Turns
 from flinkjob.runtime.overview import some_at_a_time
+from flinkjob.runtime.turned import TurnedReads
 
 log = logging.getLogger(__name__)
 
@@ -64,17 +62,12 @@ class FailureReads:
         """
         self._read = read
         self._changed = changed
-        self._name = name
         self._refresh = 0.0
-        self._turns: Turns[str] = Turns(lambda _: 1 / READS_A_SECOND)
+        self._turns = TurnedReads(self._read_one, rate=READS_A_SECOND, name=f"failures {name}")
         self._tracks: dict[str, _Track] = {}
-        self._task: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        await self._turns.close()
 
     def steady_for(self, job_id: str) -> float:
         """Seconds since when all tasks of the job run and nothing of it changed, as far as this process saw; else 0."""
@@ -115,8 +108,6 @@ class FailureReads:
         for job_id in self._tracks.keys() - live:
             del self._tracks[job_id]
             self._turns.drop(job_id)
-        if self._task is None and len(self._turns):
-            self._task = asyncio.create_task(self._work(), name=f"failures {self._name}")
 
     def _compare(self, job_id: str, before: JobOverview | None, job: JobOverview) -> None:
         now, well = time.monotonic(), job.all_tasks_running
@@ -137,18 +128,7 @@ class FailureReads:
         elif stuck and track.wanted is None:
             track.wanted = now
         if track.wanted is not None:
-            self._turns.want(job_id, now, after=self._due(track) - now)  # one that waits keeps its turn
-
-    async def _work(self) -> None:
-        """Read until nothing is wanted any more, one job after the other."""
-        try:
-            while (pause := self._turns.wait(time.monotonic())) is not None:
-                if (job_id := self._turns.take(time.monotonic())) is None:
-                    await asyncio.sleep(min(pause, 1.0))  # another job may be due before
-                else:
-                    await self._read_one(job_id)
-        finally:
-            self._task = None
+            self._turns.want(job_id, self._due(track) - now)  # one that waits keeps its turn
 
     def _due(self, track: _Track) -> float:
         """A read within Flink's refresh interval after another would bring the same answer."""
@@ -178,8 +158,7 @@ class FailureReads:
         """Have the job read when that is due, if it is wanted at all."""
         self._turns.drop(job_id)
         if track.wanted is not None:
-            now = time.monotonic()
-            self._turns.want(job_id, now, after=self._due(track) - now)
+            self._turns.want(job_id, self._due(track) - time.monotonic())
 
 
 def _changed(before: JobOverview, now: JobOverview) -> bool:

@@ -1,7 +1,7 @@
 """Reads of one cluster, one after another, so many a second however many are wanted.
 
-Used by `checkpoint_reads.py` and `load_reads.py`. Invariants: a read that has to wait is put off, never dropped; one that
-fails stops no other.
+Used by `checkpoint_reads.py`, `failure_reads.py` and `load_reads.py`. Invariants: a read that has to wait is put off, never
+dropped; one that fails stops no other.
 """
 
 from __future__ import annotations
