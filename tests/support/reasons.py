@@ -10,6 +10,7 @@ from pathlib import Path
 
 from flinkjob.api.reasons import Reason
 from flinkjob.cli.advice import advice
+from tests.support.madepage import write_or_check
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reasons.md"
 HEAD = """# Reasons
@@ -39,13 +40,7 @@ def section(reason: Reason) -> str:
 
 def main(arguments: list[str]) -> int:
     """Writes the page, or with `--check` says whether it is up to date."""
-    if "--check" not in arguments:
-        PAGE.write_text(page(), encoding="utf-8")
-        return 0
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == page():
-        return 0
-    print(f"stale: {PAGE}; run `make generated`", file=sys.stderr)
-    return 1
+    return write_or_check(PAGE, page(), arguments)
 
 
 if __name__ == "__main__":

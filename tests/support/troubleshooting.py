@@ -47,6 +47,7 @@ from tests.support.inputs import (
     triggered,
     unseen,
 )
+from tests.support.madepage import write_or_check
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "troubleshooting.md"
 HEAD = """# What you see when a job does not run
@@ -211,13 +212,7 @@ def page() -> str:
 
 def main(arguments: list[str]) -> int:
     """Writes the page, or with `--check` says whether it is up to date."""
-    if "--check" not in arguments:
-        PAGE.write_text(page(), encoding="utf-8")
-        return 0
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == page():
-        return 0
-    print(f"stale: {PAGE}; run `make generated`", file=sys.stderr)
-    return 1
+    return write_or_check(PAGE, page(), arguments)
 
 
 if __name__ == "__main__":
