@@ -13,6 +13,7 @@ import pytest
 from deploy.local import background
 from deploy.local.environment import REPOSITORY, Environment
 from deploy.local.flink import FlinkOptions
+from tests.support.children import child
 from tests.support.integration import (
     ControlPlane,
     FlinkCluster,
@@ -58,9 +59,7 @@ def driver(flink: FlinkCluster) -> Iterator[RestDriver]:
 @pytest.mark.flink
 @pytest.mark.kube
 def test_nothing_is_left_when_the_parent_is_killed(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, tmp_path], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
-    ) as parent:
+    with child([sys.executable, "-c", HOLDER, tmp_path], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         pids = [int(pid) for pid in parent.stdout.readline().split()]
         assert len(pids) == 12, "etcd, apiserver, controllers, JobManager, TaskManager, file server, 6 supervisors"

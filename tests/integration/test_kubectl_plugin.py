@@ -32,6 +32,7 @@ from flinkjob.cli.query import RUNNER
 from flinkjob.kube.kubecontext import KubeContext
 from flinkjob.kube.user import UserClient
 from tests.support.byhand import run_by_hand
+from tests.support.children import child
 from tests.support.integration import Lab, Object, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
@@ -66,9 +67,8 @@ class Plugin:
         """The lines that the console script goes on printing, until it is interrupted; it then ends as kubectl does."""
         environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig), "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
         command = [str(SCRIPT), *arguments, "-n", self.namespace]
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-        ) as process:
+        pipe = subprocess.PIPE
+        with child(command, stdout=pipe, stderr=pipe, text=True, env=environment) as process:
             assert process.stdout is not None
             assert process.stderr is not None
             yield iter(process.stdout)

@@ -11,6 +11,7 @@ import pytest
 from deploy.local.processes import wait_until
 from deploy.local.sqlrunner import runner_directory
 from flinkjob.cli import main
+from tests.support.children import child
 from tests.support.integration import Lab
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
@@ -54,7 +55,7 @@ def test_a_query_that_is_terminated_leaves_nothing_behind(lab: Lab) -> None:
         lab.cluster_url,
     ]
     command = [sys.executable, "-m", "flinkjob.cli.entry", "query", f"{ENDLESS}; SELECT id FROM clicks WHERE id < 0"]
-    with subprocess.Popen([*command, *where, "--timeout", "5m"], stderr=subprocess.PIPE) as asking:
+    with child([*command, *where, "--timeout", "5m"], stderr=subprocess.PIPE) as asking:
         wait_until(lambda: len(left_behind(lab)) == 2, timeout=60, what="a jar and a job")
         asking.send_signal(signal.SIGTERM)
         assert asking.wait(30) == 130

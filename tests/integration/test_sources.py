@@ -230,9 +230,10 @@ def test_variables_of_a_script_are_not_in_its_jar(place: Lab) -> None:
     place.edit(manifest, sql={"script": f"{SCRIPT} AND `$(password)` = 1"})
     place.wait("sql-variables", lambda job: "******" in condition(job, "Stalled")["message"], "Flink's words")
     jars = [path.read_bytes() for path in (place.operator.directory / "cache").glob("*.jar")]
-    texts = [zipfile.ZipFile(io.BytesIO(jar)).read(name) for jar in jars for name in zip_names(jar)]
+    made = [jar for jar in jars if zipfile.is_zipfile(io.BytesIO(jar))]  # another test's jar is only large
+    texts = [zipfile.ZipFile(io.BytesIO(jar)).read(name) for jar in made for name in zip_names(jar)]
     assert any(b"$(password)" in text for text in texts)
-    assert not any(PASSWORD.encode() in text for text in texts)
+    assert not any(PASSWORD.encode() in text for text in [*texts, *jars])
     assert PASSWORD not in everything(place)
 
 

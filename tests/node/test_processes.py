@@ -13,6 +13,7 @@ from deploy.local.nodecgroup import sweep
 from deploy.local.nodecheck import CGROUPS
 from deploy.local.processes import wait_until
 from tests.node.world import DEADLINE, World
+from tests.support.children import child
 
 pytestmark = [pytest.mark.node, pytest.mark.slow]
 PROGRAM = """
@@ -28,12 +29,9 @@ with Node(Path(sys.argv[1])) as node:
 def test_a_second_node_ends_with_its_parent_and_the_first_one_does_not_notice(world: World, tmp_path: Path) -> None:
     command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=REPOSITORY, stdin=pipe, stdout=pipe, text=True) as parent:
+    with child(command, cwd=REPOSITORY, stdin=pipe, stdout=pipe, text=True) as parent:
         assert parent.stdout is not None
-        try:
-            pids = parent.stdout.readline().split()
-        finally:
-            parent.kill()
+        pids = parent.stdout.readline().split()
     assert len(pids) > 8
     wait_until(
         lambda: not any(Path("/proc", pid).exists() for pid in pids), timeout=DEADLINE, what="no process is left"

@@ -15,6 +15,7 @@ from tests.parallel import scheduler
 from tests.parallel.accounts import cpu_seconds
 from tests.parallel.groups import group_of, needs_of, seconds_of, suite_of
 from tests.parallel.scheduler import GroupScheduling
+from tests.support.children import child
 
 TESTS = Path(__file__).parents[1]
 
@@ -118,11 +119,11 @@ BUSY = "import time\nwhile time.process_time() < 0.5: pass\nprint(flush=True)\ni
 def test_cpu_of_living_and_of_ended_descendants_counts() -> None:
     before = cpu_seconds()
     command = [sys.executable, "-c", BUSY]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout
-        child.stdout.readline()
+    with child(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as busy:
+        assert busy.stdout
+        busy.stdout.readline()
         living = cpu_seconds()
-        child.communicate("\n")
+        busy.communicate("\n")
     assert living - before >= 0.4
     assert cpu_seconds() - before >= 0.4
 

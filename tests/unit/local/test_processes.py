@@ -10,6 +10,7 @@ import pytest
 
 from deploy.local.environment import REPOSITORY
 from deploy.local.processes import Process, ProcessFailed, wait_until
+from tests.support.children import child
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 STUBBORN = [
@@ -69,9 +70,7 @@ def test_waiting_fails_at_once_when_the_process_has_ended(tmp_path: Path) -> Non
 
 
 def test_all_end_when_the_parent_is_killed(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", PARENT, tmp_path], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
-    ) as parent:
+    with child([sys.executable, "-c", PARENT, tmp_path], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         pids = [int(pid) for pid in parent.stdout.readline().split()]
         assert len(pids) == 4
