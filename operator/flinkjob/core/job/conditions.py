@@ -66,7 +66,6 @@ def finish(draft: Draft) -> JobDecision:
     copies_status.note(draft)
     phase = _phase(draft)
     reason, message = _why(draft, phase)
-    _report(draft, reason, message)
     cluster = draft.observation.cluster
     if draft.live_run is not None and not cluster.reachable:
         draft.requeue_after(min(max(cluster.unreachable_for, LOOK_AGAIN[0]), LOOK_AGAIN[1]))
@@ -99,14 +98,13 @@ def finish(draft: Draft) -> JobDecision:
     )
 
 
-def _report(draft: Draft, reason: str, message: str) -> None:
+def _report(draft: Draft, known: Conditions, reason: str, message: str) -> None:
     """An Event for a trouble that begins, unless another of this round already reports what led to it."""
-    trouble, before = draft.halt.trouble, {known.type: known for known in draft.given.job.status.conditions}
+    trouble, before = draft.halt.trouble, known.before("Ready")
     if trouble is None or reason != trouble.reason or trouble.reason in _REPORTED_BEFORE:
         return
     again = not trouble.stalled and draft.halt.plan is not None and draft.halt.plan.attempts > 1
-    known = before.get("Ready")
-    if again or (known is not None and known.reason == reason):
+    if again or (before is not None and before.reason == reason):
         return
     if not any(isinstance(action, PostEvent) and action.type is EventType.WARNING for action in draft.actions):
         draft.event(trouble.reason, message, warning=True)
@@ -306,6 +304,7 @@ def _failure(draft: Draft) -> tuple[str, str] | None:
 def _conditions(draft: Draft, row: Row, reason: str, message: str) -> tuple[Condition, ...]:
     health = (_failure(draft) if row[3] is F else None) or (reason, message)
     known = Conditions(draft.given.job.status.conditions, now=draft.now, generation=draft.job.meta.generation)
+    _report(draft, known, reason, message)
     reach = _reach(draft, known)
     fit = _suitability(draft, known)
     wanted = [
