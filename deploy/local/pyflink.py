@@ -15,6 +15,8 @@ from deploy.local.progress import run_step
 
 LOCKS = Path(__file__).with_name("pyflink_locks")
 PYTHON = "3.11"
+VERSIONS = tuple(sorted(lock.stem for lock in LOCKS.glob("*.lock")))
+"""The Flinks whose PyFlink is pinned."""
 
 
 def pyflink_python(version: str = DEFAULT_VERSION) -> Path:

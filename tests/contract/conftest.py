@@ -6,7 +6,7 @@ Real clusters live for the session and are started one kind and version after th
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +34,20 @@ _ADAPTIVE = {
 }
 
 
-def _real_versions() -> tuple[str, ...]:
+def _real_versions(among: Sequence[str] = tuple(DIGESTS)) -> tuple[str, ...]:
     asked = os.environ.get("FLINKJOB_CONTRACT_VERSIONS", "2.3.0,1.20.5")
     if asked == "all":
-        return tuple(DIGESTS)
-    return () if asked == "none" else tuple(full_version(version.strip()) for version in asked.split(","))
+        return tuple(among)
+    versions = () if asked == "none" else tuple(full_version(version.strip()) for version in asked.split(","))
+    return tuple(version for version in versions if version in among)
 
 
-def _parameters(kind: str, *, oldest: bool, simulated: bool) -> list[Any]:
-    """The targets of a test: every simulated Flink and the default real one; another real one where it is `oldest`."""
+def _parameters(kind: str, versions: Sequence[str], *, oldest: bool, simulated: bool) -> list[Any]:
+    """The targets of a test: every simulated Flink and the default real one; another real one where it is `oldest`.
+
+    Args:
+        versions: of a real Flink on which it can run.
+    """
     suffix = "" if kind == "plain" else f"-{kind}"
     virtual = [pytest.param((kind, "sim", each), id=f"sim-{each}{suffix}") for each in _SIMULATED if simulated]
     marks = (pytest.mark.flink, pytest.mark.slow)
@@ -52,7 +57,7 @@ def _parameters(kind: str, *, oldest: bool, simulated: bool) -> list[Any]:
             id=f"flink-{each}{suffix}",
             marks=marks if oldest or each == full_version(DEFAULT_VERSION) else (*marks, _LEFT_OUT),
         )
-        for each in _real_versions()
+        for each in _real_versions(versions)
     ]
     return virtual + real
 
@@ -64,7 +69,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         kind = marker.args[0] if marker else "plain"
         oldest = metafunc.definition.get_closest_marker("oldest") is not None
         simulated = metafunc.definition.get_closest_marker("not_simulated") is None
-        parameters = _parameters(kind, oldest=oldest, simulated=simulated)
+        versions = metafunc.definition.get_closest_marker("versions")
+        among = versions.args if versions else tuple(DIGESTS)
+        parameters = _parameters(kind, among, oldest=oldest, simulated=simulated)
         metafunc.parametrize("cluster", parameters, indirect=True, scope="package")
 
 

@@ -1,4 +1,4 @@
-"""Python programs: the operator's runner under Flink's PythonDriver, on the newest and the oldest Flink."""
+"""Python programs: the operator's runner under Flink's PythonDriver, on each Flink whose PyFlink is pinned."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from deploy.local.pyflink import pyflink_python
+from deploy.local.pyflink import VERSIONS, pyflink_python
 from deploy.local.sqlrunner import runner_directory
 from flinkjob.artifacts.merge import File, Python, merge
 from flinkjob.core.errors import SubmitRejected, SubmitRejection
@@ -16,7 +16,7 @@ from flinkjob.core.program import PYTHON_ENTRY_CLASS
 from flinkjob.runtime.cluster import configured
 from tests.contract.target import Target, new_id
 
-pytestmark = [pytest.mark.oldest, pytest.mark.not_simulated]
+pytestmark = [pytest.mark.oldest, pytest.mark.not_simulated, pytest.mark.versions(*VERSIONS)]
 
 TABLE_JOB = """
 import sys
