@@ -1,8 +1,8 @@
 # The operator. Build: buildah bud --build-arg SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) --timestamp $(git log -1 --format=%ct) .
 # Tag and digest are raised together: skopeo inspect docker://docker.io/library/python:3.13-slim --format '{{.Digest}}'
 ARG BASE_IMAGE=docker.io/library/python:3.13-slim@sha256:6771159cd4fa5d9bba1258caf0b82e6b73458c694d178ad97c5e925c2d0e1a91
-ARG JDK_IMAGE=docker.io/library/eclipse-temurin:17-jdk
-ARG FLINK_IMAGE=docker.io/library/flink:1.20
+ARG JDK_IMAGE=docker.io/library/eclipse-temurin:17-jdk@sha256:5d6042fb8cdc14d614e4e421f52e3211fc5aeadddce44cbf9de8ed37c791f824
+ARG FLINK_IMAGE=docker.io/library/flink:1.20.5-scala_2.12-java17@sha256:5a781c3a3bf694d4befba7709fbc192403a461c2d852fed533587a0970e03f5e
 # The runners of SQL and Python jobs are made here, or (given) come from a build context of the name runners.
 ARG RUNNER=compiled
 
@@ -17,7 +17,7 @@ RUN mkdir -p /opt/runner \
         cp "/modules/$version/flinkjob_main.py" "/opt/runner/python-runner-$version.py" || exit 1; \
     done \
     && for version in $(ls /sources); do \
-        javac -nowarn --release 8 -cp '/flink/*' -d "/classes/$version" $(find "/sources/$version" -name '*.java' | sort) \
+        javac -nowarn -proc:none --release 8 -cp '/flink/*' -d "/classes/$version" $(find "/sources/$version" -name '*.java' | sort) \
         && jar --create --no-manifest --date 2020-01-01T00:00:00Z --file "/opt/runner/sql-runner-$version.jar" -C "/classes/$version" . \
         || exit 1; \
     done
