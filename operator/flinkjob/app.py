@@ -248,6 +248,7 @@ class App:
             events=events,
             faults=faults,
             count_event=metrics.count_event,
+            hiding=variables.hiding,
         )
         reconciler = Reconciler(
             identity=identity,

@@ -36,6 +36,7 @@ from flinkjob.core.actions import (
     TakeSavepoint,
 )
 from flinkjob.core.errors import FlinkJobError, one_line
+from flinkjob.core.hiding import NOTHING, Hiding
 from flinkjob.core.identity import jar_name
 from flinkjob.core.model import JobDecision, SavepointDecision
 from flinkjob.kube.client import KubeClient
@@ -71,10 +72,12 @@ class Executor:
         events: EventRecorder,
         faults: Faults,
         count_event: Callable[[str, str], None] = lambda kind, reason: None,
+        hiding: Callable[[Key], Hiding] = lambda key: NOTHING,
     ) -> None:
         """
         Args:
             count_event: called with kind and reason of each Event, for metrics.
+            hiding: takes out what must not be logged of what a cluster says about a FlinkJob.
         """
         self._identity = identity
         self._kube = kube
@@ -84,6 +87,7 @@ class Executor:
         self._events = events
         self._faults = faults
         self._count_event = count_event
+        self._hiding = hiding
         self._said: dict[tuple[str, str, str], float] = {}
 
     async def savepoint(self, key: Key, savepoint: FlinkSavepoint, decision: SavepointDecision) -> None:
@@ -265,7 +269,7 @@ class Executor:
         except NotLeading:
             raise
         except FlinkJobError as error:
-            log.warning("%s: %s", type(action).__name__, error.message)
+            log.warning("%s: %s", type(action).__name__, self._hiding(key)(error.message))
 
     async def _afterwards(self, key: Key, actions: Sequence[Action]) -> None:
         for action in actions:
@@ -305,7 +309,7 @@ class Executor:
         except NotLeading:
             raise
         except FlinkJobError as error:
-            log.info("jar %s stays on %s: %s", name, action.url, error.message)
+            log.info("jar %s stays on %s: %s", name, action.url, self._hiding(key)(error.message))
 
     async def _mark(self, key: Key, action: MarkResult) -> None:
         job = self._cache.job(key)

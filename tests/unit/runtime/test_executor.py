@@ -32,6 +32,7 @@ from flinkjob.core.actions import (
 )
 from flinkjob.core.errors import Transient, Unreachable
 from flinkjob.core.flinkmodel import JarFile, RunRequest, SavepointFormat, TriggeredCheckpoint
+from flinkjob.core.hiding import Hiding
 from flinkjob.core.identity import jar_name
 from flinkjob.core.model import JobDecision, SavepointDecision
 from flinkjob.kube.errors import Conflict, Gone, NamespaceTerminating
@@ -100,6 +101,7 @@ class Bench:
                 cache=self.cache,
                 events=events,
                 faults=Faults(require=require),
+                hiding=lambda key: Hiding(["s3cr3t-value"]),
             )
 
         self.executor = world.run(make())
@@ -223,6 +225,17 @@ def test_a_call_without_a_clear_answer_is_no_error(bench: Bench, action: Action)
     bench.flink.errors[CALLS[action]] = Unreachable("timeout", "timed out")
     bench.job(action, TELL)
     assert bench.log == ["status", CALLS[action], "event Submitted"]
+
+
+@pytest.mark.parametrize("action", [*CALLS, DiscardArtifact(url=URL, digest="d")], ids=kind_of)
+def test_the_words_of_a_refusal_are_logged_without_the_values_of_secrets(
+    bench: Bench, action: Action, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.flink.errors[CALLS.get(action, "jars")] = Unreachable("refused", "no such user: s3cr3t-value")
+    with caplog.at_level("INFO"):
+        bench.job(action)
+    assert "no such user: ******" in caplog.text
+    assert "s3cr3t-value" not in caplog.text
 
 
 @pytest.mark.parametrize(
