@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flinkjob.api.codec import FlinkJob
-from flinkjob.api.constants import ANNOTATION_ADOPT
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinksavepoint_spec import TargetSpec
 from flinkjob.core.access.hosts import HostRules
@@ -51,6 +50,7 @@ from flinkjob.core.facts import (
 )
 from flinkjob.core.flinkmodel import JobOverview
 from flinkjob.core.identity import Owner
+from flinkjob.core.job import adoption
 from flinkjob.core.model import Observation
 from flinkjob.core.seen import ClusterSeen, JobSeen, RunPhase, RunSeen
 from flinkjob.flink.client import FlinkClient
@@ -150,13 +150,14 @@ class Observer:
         known: Known | None = None
         if seen is None:
             seen, seen_job, run, known = await self._look_here(key, job, self._clusters.at(url, key))
-        target, owned_jobs = seen, tuple[JobOverview, ...]()
+        target, owned_jobs, candidate = seen, tuple[JobOverview, ...](), None
         if elsewhere is not None:
             target = elsewhere
         else:
             cluster = self._clusters.at(target_url, key)
             target = await cluster.seen() if target_url != url else seen
             owned_jobs = cluster.owned_jobs(self.owner(job).prefixes)
+            candidate = adoption.candidate(job, cluster.known)
         return Observation(
             now=self._now(),
             cluster=seen,
@@ -166,7 +167,7 @@ class Observer:
             access_denied=access_denied,
             accessible=accessible,
             run=run,
-            adoption_candidate=self._adoption_candidate(key, job, target_url) if elsewhere is None else None,
+            adoption_candidate=candidate,
             latest=known.stats if known is not None else None,
             latest_age=time.monotonic() - known.at if known is not None else 0.0,
             deleting_for=self._deleting_for(key, job),
@@ -264,14 +265,6 @@ class Observer:
         except FlinkJobError as error:
             return "", replace(NOWHERE, url=url, error=error.message)
         return access_denied, replace(NOWHERE, url=url) if access_denied else None
-
-    def _adoption_candidate(self, key: Key, job: FlinkJob, url: str) -> JobOverview | None:
-        """The live job that the annotation names, where there is no submission yet."""
-        named = job.meta.annotations.get(ANNOTATION_ADOPT)
-        if named is None or job.status.submission is not None:
-            return None
-        overview = self._clusters.at(url, key).known(named)
-        return overview if overview is not None and not overview.state.is_terminal else None
 
     def _deleting_for(self, key: Key, job: FlinkJob) -> float:
         if job.meta.deletion_time is None:

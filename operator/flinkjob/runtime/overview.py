@@ -1,6 +1,6 @@
 """Two overviews of a cluster compared, some jobs at a time: a cluster with very many jobs holds up nothing else.
 
-Used by `cluster` and `restarts`. Invariant: what was known stays as it is until all of the new one is understood.
+Used by `cluster` and `failure_reads`. Invariant: what was known stays as it is until all of the new one is understood.
 """
 
 from __future__ import annotations

@@ -19,10 +19,11 @@ from flinkjob.artifacts.build import CHANGED, JarBuilder
 from flinkjob.artifacts.errors import ArtifactInvalid
 from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected, SubmitRejected, SubmitRejection
-from flinkjob.core.flinkmodel import RunRequest, TriggerResult, TriggerState, is_local
+from flinkjob.core.flinkmodel import RunRequest, TriggerState
 from flinkjob.core.hiding import NOTHING, Hiding
 from flinkjob.core.identity import jar_name
 from flinkjob.core.program import PYTHON_ENTRY_CLASS, RunnerSort, ScriptPart
+from flinkjob.core.savepoint.disposers import outcome
 from flinkjob.core.seen import (
     ArtifactPhase,
     ArtifactRequest,
@@ -276,7 +277,7 @@ class Tasks:
                 for _ in range(DISPOSAL_LOOKS):
                     result = await client.disposal_result(request)
                     if result.state is not TriggerState.IN_PROGRESS:
-                        return _disposed(result, believed=first or not is_local(location))
+                        return outcome(result, location, first=first)
                     await asyncio.sleep(MOMENT)
         except FlinkJobError as error:
             return DisposalSeen(phase=DisposalPhase.FAILED, message=error.message)
@@ -390,11 +391,3 @@ def _patience(attempt: int) -> float:
     """Three attempts for lost requests; then ever longer, since each repeat of a main() that never ends costs a thread."""
     first, most = RUN_PATIENCE
     return float(min(first * 2 ** min(max(attempt - 2, 0), 8), most))
-
-
-def _disposed(result: TriggerResult, *, believed: bool) -> DisposalSeen:
-    if result.missing and not believed:
-        return DisposalSeen(phase=DisposalPhase.FAILED, message="it does not find it, but others may")
-    if result.state is TriggerState.COMPLETED:
-        return DisposalSeen(phase=DisposalPhase.DONE)
-    return DisposalSeen(phase=DisposalPhase.FAILED, message=result.failure or "Flink has forgotten the disposal")

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import obstore
 from obstore.store import ObjectStore
 
+from flinkjob.core.copies.retention import is_left_behind, may_be_left_behind, outdated_copies
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected
 from flinkjob.snapshots.manifest import LARGEST_NUMBER, Manifest, ManifestFile, manifest_size
 from flinkjob.snapshots.metadata import SnapshotMetadata, SnapshotNotSelfContained, read_metadata
@@ -36,8 +36,6 @@ JOURNAL_BYTES = 16 * MIB
 
 MOST_LOOKED_AT = 5
 """Of the copies in a place, the newest first: where so many lack a file, the next place is tried."""
-ABANDONED = timedelta(days=1)
-"""A directory without a manifest into which nothing was written for so long is nobody's current work."""
 
 
 class NoSnapshot(Invalid):
@@ -348,35 +346,21 @@ async def apply_retention(place: Place, *, min_count: int, min_age: timedelta, k
         Rejected, Transient: the store refused or failed.
     """
     copies, now = await place.copies(), datetime.now(UTC)
-    superfluous = outdated(copies, now=now, min_count=min_count, min_age=min_age, keep=keep)
+    known = [(copy.sequence_number, datetime.fromisoformat(copy.time)) for copy in copies]
+    outdated = outdated_copies(known, now=now, min_count=min_count, min_age=min_age, keep=keep)
     deleted = []
-    for manifest in superfluous:
+    for manifest in (copy for copy in copies if copy.sequence_number in outdated):
         await place.still_own()
         await place.remove(manifest)
         deleted.append(manifest.sequence_number)
     complete = {(copy.sequence_number, copy.checkpoint_id) for copy in copies}
     for number, checkpoint_id in sorted(await place.directories() - complete):
-        if copies and number < copies[0].sequence_number and number not in keep:
+        if may_be_left_behind(number, known, keep):
             written = await place.left_behind(number, checkpoint_id)
-            if written is not None and now - written > ABANDONED:
+            if is_left_behind(written, now):
                 await place.still_own()
                 await place.remove_directory(number, checkpoint_id)
                 deleted.append(number)
     if deleted:
         await place.prune_reserved(MOST_TRIES)
     return deleted
-
-
-def outdated(
-    copies: Sequence[Manifest], *, now: datetime, min_count: int, min_age: timedelta, keep: frozenset[int]
-) -> list[Manifest]:
-    """Which copies exceed both limits.
-
-    Args:
-        copies: all complete ones, newest first.
-        keep: numbers that stay whatever their age.
-    """
-    older = copies[max(min_count, 1) :]
-    return [
-        copy for copy in older if now - datetime.fromisoformat(copy.time) > min_age and copy.sequence_number not in keep
-    ]

@@ -9,7 +9,8 @@ import pytest
 from flinkjob.core.errors import Unreachable
 from flinkjob.core.flinkmodel import FlinkJobState, JobException
 from flinkjob.core.jobfailures import JobFailures
-from flinkjob.runtime.failure_reads import READ_AGAIN, READS_A_SECOND
+from flinkjob.core.steadiness import READ_AGAIN
+from flinkjob.runtime.failure_reads import READS_A_SECOND
 from tests.unit.runtime.conftest import World
 from tests.unit.runtime.stubs import job_overview
 from tests.unit.runtime.test_clusters import JOB, KEY, PREFIX, STRANGER, Site

@@ -11,6 +11,7 @@ import obstore
 import pytest
 from obstore.store import LocalStore
 
+from flinkjob.core.copies import retention
 from flinkjob.core.errors import Invalid, Rejected, Transient
 from flinkjob.snapshots import copying
 from flinkjob.snapshots import place as places
@@ -237,7 +238,7 @@ async def test_retention_deletes_what_was_given_up_long_ago(
     limits: dict[str, Any] = {"min_count": 9, "min_age": timedelta(hours=1), "keep": frozenset({2})}
     assert await apply_retention(place, **limits) == []
     assert {number for number, _ in await place.directories()} == {1, 2, 3, 4, 5}, "somebody may be at work there"
-    monkeypatch.setattr(copying, "ABANDONED", -timedelta(hours=1))
+    monkeypatch.setattr(retention, "ABANDONED", -timedelta(hours=1))
     assert await apply_retention(place, **limits) == [1]
     assert {number for number, _ in await place.directories()} == {2, 3, 4, 5}
 

@@ -17,7 +17,6 @@ from obstore.store import MemoryStore
 from flinkjob.core.errors import Invalid, Transient
 from flinkjob.snapshots import objects
 from flinkjob.snapshots import place as places
-from flinkjob.snapshots.copying import outdated
 from flinkjob.snapshots.manifest import Manifest, ManifestFile
 from flinkjob.snapshots.objects import StoreStep
 from flinkjob.snapshots.owner import OwnedByOther
@@ -144,23 +143,6 @@ def test_a_late_writer_does_not_pull_latest_down() -> None:
         return latest(store)
 
     assert run(history()) == 5
-
-
-@pytest.mark.copying("retention-limits")
-@given(
-    ages=st.lists(st.integers(0, 100), max_size=12),
-    count=st.integers(0, 12),
-    age=st.integers(0, 100),
-    keep=st.sets(st.integers(1, 12), max_size=3),
-)
-def test_only_what_exceeds_both_limits_is_outdated(ages: list[int], count: int, age: int, keep: set[int]) -> None:
-    copies = [manifest(number + 1, timedelta(hours=hours)) for number, hours in enumerate(ages)][::-1]
-    limits: dict[str, Any] = {"min_count": count, "min_age": timedelta(hours=age)}
-    gone = {copy.sequence_number for copy in outdated(copies, now=NOW, keep=frozenset(keep), **limits)}
-    for rank, copy in enumerate(copies):
-        old = ages[copy.sequence_number - 1] > age
-        many = rank >= max(count, 1)
-        assert (copy.sequence_number in gone) == (old and many and copy.sequence_number not in keep)
 
 
 @given(position=st.integers(0, 10**6), byte=st.integers(0, 255))

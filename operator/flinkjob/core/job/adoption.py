@@ -7,8 +7,10 @@ whose spec is unknown, since its program has erased the owner mark, is not taken
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
+from flinkjob.api.codec import FlinkJob
 from flinkjob.api.constants import ANNOTATION_ADOPT, FINALIZER
 from flinkjob.api.enums import SubmissionReason
 from flinkjob.api.flinkjob_status import Submission
@@ -21,6 +23,19 @@ from flinkjob.core.job import finished
 from flinkjob.core.job.draft import DONE, Draft, Halt, Step
 from flinkjob.core.ownership import Evidence, refusal
 from flinkjob.core.seen import MarkedJob, Presence
+
+
+def candidate(job: FlinkJob, known: Callable[[str], JobOverview | None]) -> JobOverview | None:
+    """The live job that the annotation names, where no run of the FlinkJob's own is known.
+
+    Args:
+        known: what is seen of a job of the cluster, by its id.
+    """
+    named = job.meta.annotations.get(ANNOTATION_ADOPT)
+    if named is None or job.status.submission is not None:
+        return None
+    found = known(named)
+    return found if found is not None and not found.state.is_terminal else None
 
 
 def look(draft: Draft) -> Halt | None:

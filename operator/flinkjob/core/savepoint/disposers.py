@@ -1,11 +1,12 @@
-"""Which clusters may dispose of the data of a FlinkSavepoint."""
+"""Which clusters may dispose of the data of a FlinkSavepoint, and what their answers prove."""
 
 from __future__ import annotations
 
 from flinkjob.core.addresses import addresses
 from flinkjob.core.facts import Accessible, Address, JobsOfNamespace
-from flinkjob.core.flinkmodel import is_local
+from flinkjob.core.flinkmodel import TriggerResult, TriggerState, is_local
 from flinkjob.core.savepoint.draft import SavepointDraft
+from flinkjob.core.seen import DisposalPhase, DisposalSeen
 
 MOST = 5
 """How many clusters are asked to dispose of one snapshot."""
@@ -28,3 +29,16 @@ def disposers(draft: SavepointDraft, location: str) -> tuple[str, ...]:
         others = draft.need(JobsOfNamespace())
         found += [Address(addresses(one)[1], one.spec.cluster if one.spec is not None else None) for one in others]
     return draft.need(Accessible(tuple(found), most=MOST))
+
+
+def outcome(result: TriggerResult, location: str, *, first: bool) -> DisposalSeen:
+    """What the end of a disposal proves. That data are missing is believed of a cluster that would see them.
+
+    Args:
+        first: whether this cluster was asked before all others.
+    """
+    if result.missing and is_local(location) and not first:
+        return DisposalSeen(phase=DisposalPhase.FAILED, message="it does not find it, but others may")
+    if result.state is TriggerState.COMPLETED:
+        return DisposalSeen(phase=DisposalPhase.DONE)
+    return DisposalSeen(phase=DisposalPhase.FAILED, message=result.failure or "Flink has forgotten the disposal")
