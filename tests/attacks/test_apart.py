@@ -29,7 +29,7 @@ from flinkjob.runtime.faults import Faults
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.snapshots import apart, pace
 from flinkjob.snapshots.apart import copy_apart, find_apart
-from flinkjob.snapshots.copying import Progress
+from flinkjob.snapshots.copying import CopyProgress
 from flinkjob.snapshots.orders import CopyOrder, FindOrder
 from flinkjob.snapshots.stores import StoreAddress
 from tests.attacks.child import peak_of
@@ -66,7 +66,7 @@ def work_on_endless(name: str, work: str, directory: str) -> dict[str, Any]:
                     else:
                         place = StoreAddress(uri=f"file://{directory}")
                         order = CopyOrder(source=place, target=target, location=f"file://{directory}", token="t", **of)
-                        await copy_apart(order, memory=MEMORY, answer=_yes, progress=Progress())
+                        await copy_apart(order, memory=MEMORY, answer=_yes, progress=CopyProgress())
             except FlinkJobError as error:
                 return error.message
         return ""

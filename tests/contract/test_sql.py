@@ -10,7 +10,7 @@ from deploy.local.sqlrunner import runner_directory
 from flinkjob.artifacts.merge import Text, merge
 from flinkjob.core.errors import SubmitRejected, SubmitRejection
 from flinkjob.core.flinkmodel import FlinkJobState, RunRequest
-from flinkjob.core.jobgraph import Plan
+from flinkjob.core.jobgraph import Topology
 from flinkjob.core.program import SQL_ENTRY_CLASS
 from tests.contract.target import Target, new_id
 
@@ -45,12 +45,12 @@ def request(configuration: Mapping[str, str], job_id: str | None = None, args: t
     )
 
 
-async def plan(target: Target, *script: str, **configuration: str) -> Plan:
+async def plan(target: Target, *script: str, **configuration: str) -> Topology:
     jar = await uploaded(target, *script)
     return await target.client.plan_jar(jar, request(configuration), timeout=60)
 
 
-def sinks(found: Plan) -> int:
+def sinks(found: Topology) -> int:
     """How many tables are written to."""
     return sum(vertex.description.count(": Writer") for vertex in found.vertices)
 
@@ -176,7 +176,7 @@ FOLDED = (*VARIABLES, "--secret", "folded=canary_sql_a   b\n  canary_sql_c")
 LARGE = (*VARIABLES, "--value", f"large={'x' * 150_000}")
 
 
-async def with_variables(target: Target, text: str, args: tuple[str, ...] = VARIABLES) -> Plan:
+async def with_variables(target: Target, text: str, args: tuple[str, ...] = VARIABLES) -> Topology:
     """The plan of the tables and this statement with variables."""
     return await target.client.plan_jar(await uploaded(target, f"{TABLES}{text}"), request({}, args=args), timeout=60)
 

@@ -65,7 +65,7 @@ from flinkjob.core.flinkmodel import (
 )
 from flinkjob.core.identity import Mark, Owner, attempt_directory, job_id, trigger_id
 from flinkjob.core.job.decide import decide_job, digest_of_spec
-from flinkjob.core.jobgraph import Plan, PlanVertex
+from flinkjob.core.jobgraph import Topology, TopologyVertex
 from flinkjob.core.model import JobDecision, JobInput, Observation, OperationOutcome, SavepointDecision, SavepointInput
 from flinkjob.core.savepoint.decide import decide_savepoint
 from flinkjob.core.seen import (
@@ -316,7 +316,7 @@ class World(Observation):
     revisions: Mapping[str, FlinkJobSpec | None] = field(default_factory=dict)
     job_graph: JobGraphSeen | None = None
     slots: ClusterOverview | None = None
-    running_graph: Plan | None = None
+    running_graph: Topology | None = None
     listings: Mapping[str, Listing] = field(default_factory=dict)
     disposal: DisposalSeen | None = None
     unlisted_job: str | None = None
@@ -376,19 +376,19 @@ def seen(seen_job: JobSeen | None = None, **fields: Any) -> World:
     """An observation: one cluster that answers, and the job on it."""
     there = fields.pop("cluster", None) or cluster()
     fields.setdefault("target", there)
-    fields.setdefault("job_graph", JobGraphSeen(phase=JobGraphPhase.COMPILED, plan=graph(3)))
+    fields.setdefault("job_graph", JobGraphSeen(phase=JobGraphPhase.COMPILED, topology=graph(3)))
     fields.setdefault("running_graph", graph(1))
     return World(now=fields.pop("now", NOW), cluster=there, job=seen_job or JobSeen(), **fields)
 
 
-def graph(*numbers: int, **fields: Any) -> Plan:
+def graph(*numbers: int, **fields: Any) -> Topology:
     """A job graph of two vertices, with one parallelism for both or one for each."""
     first, second = numbers if len(numbers) == 2 else numbers * 2
     vertices = (
-        PlanVertex(vertex_id="v1", description="Source", parallelism=first),
-        PlanVertex(vertex_id="v2", description="count", parallelism=second, inputs=("0 v1 HASH",)),
+        TopologyVertex(vertex_id="v1", description="Source", parallelism=first),
+        TopologyVertex(vertex_id="v2", description="count", parallelism=second, inputs=("0 v1 HASH",)),
     )
-    return Plan(name=NAME, vertices=vertices, **{"elastic": True} | fields)
+    return Topology(name=NAME, vertices=vertices, **{"elastic": True} | fields)
 
 
 def given(about: FlinkJob, observation: Observation, **fields: Any) -> JobInput:

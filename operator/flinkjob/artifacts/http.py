@@ -163,7 +163,7 @@ class HttpSource:
         return Fetched(digest=digest, path=path, version=Validators.of(response))
 
     async def _write(self, response: httpx.Response, target: Partial, name: str, rest: _Rest) -> str:
-        pace, part, begun = _Pace(name), response, -1
+        pace, part, begun = _LeastPace(name), response, -1
         with target.path.open("wb") as file:
             writer = DigestingWriter(file, max_bytes=self._sort.max_bytes, name=name, need=target.need)
             while True:
@@ -214,7 +214,7 @@ async def _ask(http: httpx.AsyncClient, url: str, headers: Mapping[str, str]) ->
         return await http.send(request, stream=True, follow_redirects=False)
 
 
-async def _write_part(response: httpx.Response, writer: DigestingWriter, pace: _Pace) -> None:
+async def _write_part(response: httpx.Response, writer: DigestingWriter, pace: _LeastPace) -> None:
     """Write what an answer brings, also what came before it was cut off."""
     chunks = bytearray()
     try:
@@ -230,7 +230,7 @@ async def _write_part(response: httpx.Response, writer: DigestingWriter, pace: _
     await asyncio.to_thread(writer.write, bytes(chunks))
 
 
-class _Pace:
+class _LeastPace:
     """Whether a download brings as much as it must."""
 
     def __init__(self, name: str) -> None:

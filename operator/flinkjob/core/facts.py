@@ -26,7 +26,7 @@ from flinkjob.core.flinkmodel import (
     TriggerResult,
 )
 from flinkjob.core.identity import Mark
-from flinkjob.core.jobgraph import Plan
+from flinkjob.core.jobgraph import Topology
 from flinkjob.core.seen import (
     ArtifactRequest,
     ArtifactSeen,
@@ -114,7 +114,7 @@ class Failure(Fact[JobException | None]):
 
 
 @dataclass(frozen=True)
-class RunningGraph(Fact[Plan | None]):
+class RunningGraph(Fact[Topology | None]):
     """The graph that a job runs with; None: Flink does not know it."""
 
     job_id: str

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PlanVertex:
+class TopologyVertex:
     """A vertex of a job graph.
 
     Attributes:
@@ -26,7 +26,7 @@ class PlanVertex:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class Topology:
     """The job graph of a compiled program, or of a job.
 
     Attributes:
@@ -34,7 +34,7 @@ class Plan:
     """
 
     name: str
-    vertices: tuple[PlanVertex, ...] = ()
+    vertices: tuple[TopologyVertex, ...] = ()
     elastic: bool = False
 
     @property
@@ -53,17 +53,18 @@ class Plan:
         least = min((vertex.parallelism for vertex in self.vertices), default=0)
         return str(least) if least == self.largest else f"{least} to {self.largest}"
 
-    def same_structure(self, other: Plan) -> bool:
+    def same_structure(self, other: Topology) -> bool:
         """Whether both have the same chains with the same connections, whatever the numbers."""
         mine, theirs = ({(each.vertex_id, each.inputs) for each in plan.vertices} for plan in (self, other))
         return mine == theirs
 
-    def bounded_by(self, bounds: Mapping[str, ParallelismBounds]) -> Plan:
-        """The plan of a running job whose scheduler was given these bounds; while it waits for slots, it has nothing else."""
+    def bounded_by(self, bounds: Mapping[str, ParallelismBounds]) -> Topology:
+        """That of a running job whose scheduler was given these bounds; while it waits for slots, it has nothing else."""
         known = {vertex.vertex_id: vertex for vertex in self.vertices}
         vertices = (
             replace(
-                known.get(vertex, PlanVertex(vertex_id=vertex, description="", parallelism=0)), parallelism=each.upper
+                known.get(vertex, TopologyVertex(vertex_id=vertex, description="", parallelism=0)),
+                parallelism=each.upper,
             )
             for vertex, each in bounds.items()
         )

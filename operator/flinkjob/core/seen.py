@@ -17,7 +17,7 @@ from flinkjob.core.errors import SubmitRejection
 from flinkjob.core.flinkmodel import JobOverview, RunRequest
 from flinkjob.core.identity import Mark
 from flinkjob.core.jobfailures import JobFailures
-from flinkjob.core.jobgraph import Plan
+from flinkjob.core.jobgraph import Topology
 from flinkjob.core.program import Recipe, ScriptPart
 from flinkjob.core.progress import Progress
 
@@ -242,7 +242,7 @@ class JobGraphSeen:
 
     phase: JobGraphPhase
     message: str = ""
-    plan: Plan | None = None
+    topology: Topology | None = None
 
 
 class DisposalPhase(StrEnum):

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from flinkjob.core.errors import Rejected, SubmitRejected, Transient
 from flinkjob.core.flinkmodel import JarFile, RunRequest
-from flinkjob.core.jobgraph import Plan
+from flinkjob.core.jobgraph import Topology
 from flinkjob.flink import jarwire
 from flinkjob.flink.calls import Calls, segment
 from flinkjob.flink.error_texts import explained, is_jar_not_found, submit_rejection
@@ -92,7 +92,7 @@ class JarCalls(Calls):
             raise self._not_submitted(answer)
         return self._rest.parse(_SUBMITTED, answer).jobid
 
-    async def plan_jar(self, jar_id: str, request: RunRequest, timeout: float = MAIN_SECONDS) -> Plan:
+    async def plan_jar(self, jar_id: str, request: RunRequest, timeout: float = MAIN_SECONDS) -> Topology:
         """Run main() up to `execute()` and return the job graph. Flink REST: `POST /jars/:id/plan`.
 
         Raises:
@@ -113,7 +113,7 @@ class JarCalls(Calls):
         return SubmitRejected(answer.status, kind, explained(kind, answer.cause))
 
 
-async def plan_in(rest: FlinkRest, answer: Answer) -> Plan:
+async def plan_in(rest: FlinkRest, answer: Answer) -> Topology:
     """The job graph that an answer has.
 
     Raises:

@@ -77,10 +77,10 @@ class Vertex(Shape):
     parallelism: Count = 1
     inputs: Few[Input] = ()
 
-    def value(self) -> jobgraph.PlanVertex:
+    def value(self) -> jobgraph.TopologyVertex:
         """The domain value."""
         inputs = sorted(self.inputs, key=lambda each: (each.num, each.id))
-        return jobgraph.PlanVertex(
+        return jobgraph.TopologyVertex(
             vertex_id=self.id,
             description=self.description,
             parallelism=self.parallelism,
@@ -101,13 +101,13 @@ class Planned(Shape):
 
     plan: JobGraph
 
-    def value(self, vertices: Iterable[jobgraph.PlanVertex]) -> jobgraph.Plan:
+    def value(self, vertices: Iterable[jobgraph.TopologyVertex]) -> jobgraph.Topology:
         """The domain value.
 
         Args:
             vertices: the values of the nodes.
         """
-        return jobgraph.Plan(name=self.plan.name, vertices=tuple(vertices))
+        return jobgraph.Topology(name=self.plan.name, vertices=tuple(vertices))
 
 
 class Bounds(Shape):

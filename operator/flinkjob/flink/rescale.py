@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pydantic import TypeAdapter
 
 from flinkjob.core.errors import Rejected, RescaleUnsupported, Transient
-from flinkjob.core.jobgraph import ParallelismBounds, Plan
+from flinkjob.core.jobgraph import ParallelismBounds, Topology
 from flinkjob.flink import jarwire
 from flinkjob.flink.calls import Calls, segment
 from flinkjob.flink.error_texts import is_job_not_found, is_rescale_unsupported
@@ -35,7 +35,7 @@ class RescaleCalls(Calls):
             return None
         raise self._not_rescaled(answer)
 
-    async def running_graph(self, job_id: str) -> Plan | None:
+    async def running_graph(self, job_id: str) -> Topology | None:
         """The graph of a job, with the parallelism that its scheduler is asked for; None: unknown or ended job.
 
         Flink REST: `GET /jobs/:id/plan`, and `GET /jobs/:id/resource-requirements`, which the default scheduler refuses.
@@ -45,12 +45,12 @@ class RescaleCalls(Calls):
             return None
         if not answer.ok:
             raise self._rest.refusal(answer)
-        plan = await plan_in(self._rest, answer)
+        graph = await plan_in(self._rest, answer)
         try:
             bounds = await self.resource_requirements(job_id)
         except RescaleUnsupported:
-            return plan
-        return plan.bounded_by(bounds) if bounds is not None else None
+            return graph
+        return graph.bounded_by(bounds) if bounds is not None else None
 
     async def set_resource_requirements(self, job_id: str, parallelism: Mapping[str, int]) -> bool:
         """Ask for 1 to so many subtasks of each vertex, all of which must be named.

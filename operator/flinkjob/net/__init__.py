@@ -1,4 +1,4 @@
 """HTTP connections of our own below httpx: to checked addresses only, and each ended in order.
 
-Used by `flink`, `artifacts`, `runtime` and `app`; knows nothing of what is said over them.
+Used by `flink`, `artifacts`, `runtime` and `app`. What an answer means is known there, here only how much of it is read.
 """

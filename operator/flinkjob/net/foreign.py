@@ -1,4 +1,4 @@
-"""Bytes of a server that others run: the one way to read them, and what they may cost.
+"""Bytes of an HTTP server that others run: the one way to read them, and what they may cost. (Stores: `snapshots.apart`.)
 
 Used by `FlinkRest` and `HttpSource`. Invariants: what is counted is what came over the line, for nothing is decoded; each
 answer has a limit, and those of all clusters together a budget; JSON is parsed only where it cannot become much more than

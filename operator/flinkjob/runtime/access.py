@@ -49,7 +49,7 @@ NEVER_SENT = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/to
 """Types of Secrets that are nobody's credentials for a cluster or a store."""
 
 
-class Reader(Protocol):
+class SecretReader(Protocol):
     """What is needed of `KubeClient`."""
 
     async def read_secret(self, namespace: str, name: str) -> dict[str, Any] | None: ...
@@ -141,7 +141,7 @@ class Vault:
 
     def __init__(
         self,
-        reader: Reader,
+        reader: SecretReader,
         namespace: str,
         clock: Callable[[], float] = time.monotonic,
         *,

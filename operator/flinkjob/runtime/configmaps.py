@@ -42,7 +42,7 @@ Name = tuple[str, str]
 """Namespace and name of a ConfigMap."""
 
 
-class Reader(Protocol):
+class ConfigMapReader(Protocol):
     """What is needed of `KubeClient`."""
 
     async def read_configmap(self, namespace: str, name: str) -> dict[str, Any] | None: ...
@@ -79,7 +79,7 @@ class ConfigMaps:
 
     def __init__(
         self,
-        reader: Reader,
+        reader: ConfigMapReader,
         jobs: Callable[[], Iterable[FlinkJob]],
         enqueue: Callable[[Key], None],
         clock: Callable[[], float] = time.monotonic,

@@ -18,7 +18,7 @@ from flinkjob.flink.rest import LONG, Limits
 from flinkjob.net.backend import AddressCheck
 from flinkjob.net.checked import CheckedTransport
 from flinkjob.net.places import Places
-from flinkjob.runtime.access import Access, Reader, RotatingTransport, SecretAuth, Vault
+from flinkjob.runtime.access import Access, RotatingTransport, SecretAuth, SecretReader, Vault
 
 SHORT_CALLS: Final = httpx.Limits(max_connections=16, max_keepalive_connections=8)
 """To one cluster. Its poller needs one of them, and each round that asks it something."""
@@ -53,7 +53,7 @@ class Connections:
 
     def __init__(
         self,
-        reader: Reader,
+        reader: SecretReader,
         check: AddressCheck,
         *,
         most: int,

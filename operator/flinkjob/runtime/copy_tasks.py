@@ -28,7 +28,7 @@ from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.snapshots.apart import copy_apart
-from flinkjob.snapshots.copying import NoSnapshot, Progress, VerifyFailed
+from flinkjob.snapshots.copying import CopyProgress, NoSnapshot, VerifyFailed
 from flinkjob.snapshots.metadata import MetadataUnreadable, SnapshotNotSelfContained
 from flinkjob.snapshots.numbers import numbers_in
 from flinkjob.snapshots.objects import StoreStep
@@ -54,7 +54,7 @@ _PERMANENT: tuple[tuple[type[FlinkJobError], SavepointErrorCode], ...] = (
 class _Copy:
     key: Key
     wanted: CopyWanted
-    progress: Progress = field(default_factory=Progress)
+    progress: CopyProgress = field(default_factory=CopyProgress)
 
 
 class CopyTasks:
@@ -124,14 +124,14 @@ class CopyTasks:
         """End all copies."""
         await self._copies.close()
 
-    async def _make(self, wanted: CopyWanted, progress: Progress) -> CopySeen:
+    async def _make(self, wanted: CopyWanted, progress: CopyProgress) -> CopySeen:
         begun = time.monotonic()
         outcome = await self._attempt(wanted, progress)
         result = "Synced" if outcome.phase is CopyPhase.DONE else str(outcome.code)
         self._count(result, time.monotonic() - begun, max(progress.bytes - progress.skipped, 0))
         return outcome
 
-    async def _attempt(self, wanted: CopyWanted, progress: Progress) -> CopySeen:
+    async def _attempt(self, wanted: CopyWanted, progress: CopyProgress) -> CopySeen:
         where: list[str] = []
         try:
             async with self._turn((wanted.namespace, wanted.job), _store(wanted)):
@@ -163,7 +163,7 @@ class CopyTasks:
             if self._wanting[place] == 0:
                 del self._wanting[place], self._busy[place]
 
-    async def _copy(self, wanted: CopyWanted, progress: Progress, where: list[str]) -> CopySeen:
+    async def _copy(self, wanted: CopyWanted, progress: CopyProgress, where: list[str]) -> CopySeen:
         target, namespace = wanted.target, wanted.namespace
         if self._identity == UNNAMED:
             raise Invalid(
@@ -222,7 +222,7 @@ def _store(wanted: CopyWanted) -> str:
     return f"{bucket} {wanted.target.endpoint or ''}"
 
 
-def _seen(phase: CopyPhase, progress: Progress) -> CopySeen:
+def _seen(phase: CopyPhase, progress: CopyProgress) -> CopySeen:
     known = progress.objects_total > 0
     return CopySeen(
         phase=phase,
@@ -235,7 +235,7 @@ def _seen(phase: CopyPhase, progress: Progress) -> CopySeen:
 
 
 def _failed(
-    progress: Progress, where: list[str], code: SavepointErrorCode, message: str, *, permanent: bool = False
+    progress: CopyProgress, where: list[str], code: SavepointErrorCode, message: str, *, permanent: bool = False
 ) -> CopySeen:
     known = progress.objects_total > 0
     return CopySeen(

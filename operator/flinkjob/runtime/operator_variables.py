@@ -17,7 +17,7 @@ from flinkjob.runtime.access import NotThere
 ALLOWED = "allowed"
 
 
-class Reader(Protocol):
+class NamespaceReader(Protocol):
     """What is needed of `KubeClient`."""
 
     async def namespace_labels(self, namespace: str) -> Mapping[str, str]: ...
@@ -27,7 +27,7 @@ class Reader(Protocol):
 class OperatorVariables:
     """Knows whose they are, and reads them."""
 
-    def __init__(self, reader: Reader, place: str | None) -> None:
+    def __init__(self, reader: NamespaceReader, place: str | None) -> None:
         """
         Args:
             place: namespace and name of the ConfigMap, with / between them; None: there is none.

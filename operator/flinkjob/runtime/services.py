@@ -38,7 +38,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Reader(Protocol):
+class ServiceReader(Protocol):
     """What is needed of `KubeClient`."""
 
     async def read_service(self, namespace: str, name: str) -> dict[str, Any] | None: ...
@@ -56,7 +56,7 @@ class Services:
 
     def __init__(
         self,
-        reader: Reader,
+        reader: ServiceReader,
         *,
         search: Sequence[str] = (),
         exists: Callable[[str], Awaitable[bool]] | None = None,
@@ -182,7 +182,7 @@ def _is_address(host: str) -> bool:
     return True
 
 
-async def _allowed_by(reader: Reader, service: Service) -> frozenset[str]:
+async def _allowed_by(reader: ServiceReader, service: Service) -> frozenset[str]:
     """The namespaces that a Service allows: none where it does not exist, or may not be read."""
     found = await reader.read_service(service.namespace, service.name)
     annotations = ((found or {}).get("metadata") or {}).get("annotations") or {}

@@ -18,7 +18,16 @@ from flinkjob.artifacts.stores import ObjectWanted
 from flinkjob.core.errors import Invalid, Transient
 from flinkjob.kube.errors import Forbidden
 from flinkjob.net.places import Places
-from flinkjob.runtime.access import NotBound, Reader, Use, Vault, authorization, check_scheme, header_value, required
+from flinkjob.runtime.access import (
+    NotBound,
+    SecretReader,
+    Use,
+    Vault,
+    authorization,
+    check_scheme,
+    header_value,
+    required,
+)
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.snapshots.apart import fetch_apart
 from flinkjob.snapshots.orders import FetchOrder
@@ -38,7 +47,7 @@ _NOT_ONES_OWN: Final = re.compile(
 class SourceAccesses:
     """What namespaces may use of artifact servers and stores."""
 
-    def __init__(self, *, reader: Reader, stores: StoreAccesses, plain: bool) -> None:
+    def __init__(self, *, reader: SecretReader, stores: StoreAccesses, plain: bool) -> None:
         """
         Args:
             stores: what they may use of stores.

@@ -16,7 +16,7 @@ from flinkjob.api.sync import StoreAccess
 from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.errors import Invalid
-from flinkjob.runtime.access import Reader, Use, Vault
+from flinkjob.runtime.access import SecretReader, Use, Vault
 from flinkjob.snapshots.links import refuse_links_below
 from flinkjob.snapshots.listing import METADATA
 from flinkjob.snapshots.stores import StoreAddress, behind_proxy, parts_of, scheme_of, store_host
@@ -33,7 +33,7 @@ OPTIONAL_KEYS = ("sessionToken", "accountName")
 class StoreAccesses:
     """What namespaces may use of stores."""
 
-    def __init__(self, *, reader: Reader, grants: StoreGrants, hosts: HostRules) -> None:
+    def __init__(self, *, reader: SecretReader, grants: StoreGrants, hosts: HostRules) -> None:
         self._reader = reader
         self._grants = grants
         self._hosts = hosts

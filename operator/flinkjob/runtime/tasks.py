@@ -228,7 +228,7 @@ class Tasks:
     async def _compile(self, key: Key, request: JobGraphRequest) -> JobGraphSeen:
         try:
             async with self._main(key, request.url, request.request) as client:
-                plan = await client.plan_jar(request.jar_id, request.request)
+                topology = await client.plan_jar(request.jar_id, request.request)
         except SubmitRejected as error:
             busy = error.kind is SubmitRejection.PYTHON_BUSY
             return JobGraphSeen(phase=JobGraphPhase.UNCLEAR if busy else JobGraphPhase.REFUSED, message=error.message)
@@ -237,7 +237,7 @@ class Tasks:
         except Exception as error:
             log.exception("compiling failed in the operator itself")
             return JobGraphSeen(phase=JobGraphPhase.UNCLEAR, message=f"internal error: {type(error).__name__}")
-        return JobGraphSeen(phase=JobGraphPhase.COMPILED, plan=plan)
+        return JobGraphSeen(phase=JobGraphPhase.COMPILED, topology=topology)
 
     # disposals
 

@@ -23,7 +23,7 @@ from flinkjob.core.hiding import EVERYTHING, LEAST_HIDDEN, MOST_FORMS, NOTHING, 
 from flinkjob.core.seen import VariablesSeen
 from flinkjob.core.variables import NAME
 from flinkjob.kube.errors import KubeUnavailable
-from flinkjob.runtime.access import NotThere, Reader, Use, Vault
+from flinkjob.runtime.access import NotThere, SecretReader, Use, Vault
 from flinkjob.runtime.operator_variables import OperatorVariables
 from flinkjob.runtime.queue import Key
 
@@ -106,7 +106,7 @@ class VariableSources:
     """Knows the values."""
 
     def __init__(
-        self, reader: Reader, operator: OperatorVariables, clock: Callable[[], float] = time.monotonic
+        self, reader: SecretReader, operator: OperatorVariables, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._reader = reader
         self._operator = operator

@@ -19,7 +19,7 @@ from typing import Any
 
 from flinkjob.childprocess import child
 from flinkjob.core.errors import FlinkJobError, Transient
-from flinkjob.snapshots.copying import Progress
+from flinkjob.snapshots.copying import CopyProgress
 from flinkjob.snapshots.orders import (
     OUT_OF_MEMORY,
     CopyMade,
@@ -31,7 +31,7 @@ from flinkjob.snapshots.orders import (
     error_from_json,
     error_to_json,
 )
-from flinkjob.snapshots.pace import Pace
+from flinkjob.snapshots.pace import LeastPace
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ Answer = Callable[[Mapping[str, Any]], Awaitable[Any]]
 """What is said to a question of the process; raises `FlinkJobError` where it must not go on."""
 
 
-async def copy_apart(order: CopyOrder, *, memory: int, answer: Answer, progress: Progress) -> CopyMade:
+async def copy_apart(order: CopyOrder, *, memory: int, answer: Answer, progress: CopyProgress) -> CopyMade:
     """Make a copy.
 
     Args:
@@ -60,7 +60,7 @@ async def copy_apart(order: CopyOrder, *, memory: int, answer: Answer, progress:
 
 async def find_apart(order: FindOrder, *, memory: int) -> CopyThere:
     """Find a copy. Raises as `find_copy` and `copy_apart` do; the reason of too much memory is `OUT_OF_MEMORY`."""
-    found = await _Apart(memory, _no_answer, Progress()).run({"do": "find", "order": asdict(order)})
+    found = await _Apart(memory, _no_answer, CopyProgress()).run({"do": "find", "order": asdict(order)})
     return CopyThere(**found | {"lacking": tuple(found["lacking"])})
 
 
@@ -74,7 +74,7 @@ async def fetch_apart(order: FetchOrder, *, memory: int, room: Callable[[int], A
     async def answer(asked: Mapping[str, Any]) -> None:
         await room(int(asked["size"]))
 
-    return ObjectFetched(**await _Apart(memory, answer, Progress()).run({"do": "fetch", "order": asdict(order)}))
+    return ObjectFetched(**await _Apart(memory, answer, CopyProgress()).run({"do": "fetch", "order": asdict(order)}))
 
 
 async def _no_answer(_: Mapping[str, Any]) -> None:
@@ -82,11 +82,11 @@ async def _no_answer(_: Mapping[str, Any]) -> None:
 
 
 class _Apart:
-    def __init__(self, memory: int, answer: Answer, progress: Progress) -> None:
+    def __init__(self, memory: int, answer: Answer, progress: CopyProgress) -> None:
         self._memory = memory
         self._answer = answer
         self._progress = progress
-        self._pace = Pace()
+        self._pace = LeastPace()
 
     async def run(self, order: Mapping[str, Any]) -> dict[str, Any]:
         memory = str(self._memory * MIB)

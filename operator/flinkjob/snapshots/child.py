@@ -21,7 +21,7 @@ from itertools import count
 from typing import Any
 
 from flinkjob.core.errors import FlinkJobError, Rejected
-from flinkjob.snapshots.copying import CopyRequest, NoSnapshot, Progress, apply_retention, copy_snapshot, find_copy
+from flinkjob.snapshots.copying import CopyProgress, CopyRequest, NoSnapshot, apply_retention, copy_snapshot, find_copy
 from flinkjob.snapshots.fetching import fetch_object
 from flinkjob.snapshots.malloc import give_blocks_back
 from flinkjob.snapshots.objects import StoreStep
@@ -51,7 +51,7 @@ class Operator(Bandwidth):
 
     def __init__(self) -> None:
         super().__init__(None)
-        self.progress = Progress()
+        self.progress = CopyProgress()
         self._said = self._state()
         self._asked: dict[int, asyncio.Future[Any]] = {}
         self._numbers = count()

@@ -71,7 +71,7 @@ class CopyRequest:
 
 
 @dataclass
-class Progress:
+class CopyProgress:
     """How far a copy is; read by others while it runs.
 
     Attributes:
@@ -91,7 +91,7 @@ class Progress:
 @dataclass
 class _Copy:
     request: CopyRequest
-    progress: Progress
+    progress: CopyProgress
     bandwidth: Bandwidth
     directory: str = ""
     done: dict[str, ManifestFile] = field(default_factory=dict)
@@ -268,7 +268,7 @@ class _Copy:
 
 
 async def copy_snapshot(
-    request: CopyRequest, *, bandwidth: Bandwidth | None = None, progress: Progress | None = None
+    request: CopyRequest, *, bandwidth: Bandwidth | None = None, progress: CopyProgress | None = None
 ) -> Manifest:
     """Copy a snapshot and publish the copy; what is already there of it is not transferred again.
 
@@ -280,7 +280,7 @@ async def copy_snapshot(
         VerifyFailed: a file read back differs.
         Rejected, Transient: a store refused or failed; calling again goes on.
     """
-    return await _Copy(request, progress or Progress(), bandwidth or Bandwidth(None)).run()
+    return await _Copy(request, progress or CopyProgress(), bandwidth or Bandwidth(None)).run()
 
 
 async def check_copy(place: Place, manifest: Manifest) -> None:

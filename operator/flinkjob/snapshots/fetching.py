@@ -15,7 +15,7 @@ import obstore
 from obstore.exceptions import NotModifiedError
 
 from flinkjob.core.errors import Transient
-from flinkjob.snapshots.copying import Progress
+from flinkjob.snapshots.copying import CopyProgress
 from flinkjob.snapshots.orders import FetchOrder, ObjectFetched, TooLarge
 from flinkjob.snapshots.reading import chunks_of
 from flinkjob.snapshots.stores import open_store, store_errors
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 async def fetch_object(
-    order: FetchOrder, *, room: Callable[[int], Awaitable[object]], progress: Progress
+    order: FetchOrder, *, room: Callable[[int], Awaitable[object]], progress: CopyProgress
 ) -> ObjectFetched:
     """Write the object.
 

@@ -68,7 +68,7 @@ def read_metadata(content: bytes | memoryview) -> SnapshotMetadata:
     Raises:
         MetadataUnreadable: it is damaged, or of a version that is not known.
     """
-    reader = _Reader(memoryview(content))
+    reader = _Cursor(memoryview(content))
     try:
         return reader.snapshot()
     except _Unsupported as found:
@@ -82,7 +82,7 @@ class _Unsupported(Exception):
 
 
 @dataclass
-class _Reader:
+class _Cursor:
     content: memoryview
     position: int = 0
     version: int = 0
@@ -235,17 +235,17 @@ class _Reader:
         return bytes(self.content[begin : self.position]).decode()
 
 
-_KINDS: dict[int, Callable[[_Reader], None]] = {
-    0: _Reader._nothing,
-    1: _Reader._inline,
-    2: _Reader._absolute,
-    3: _Reader._key_groups,
-    4: _Reader._partitioned,
-    5: _Reader._incremental,
-    6: _Reader._relative,
-    7: _Reader._key_groups,
-    11: _Reader._sized_incremental,
-    12: _Reader._named_key_groups,
+_KINDS: dict[int, Callable[[_Cursor], None]] = {
+    0: _Cursor._nothing,
+    1: _Cursor._inline,
+    2: _Cursor._absolute,
+    3: _Cursor._key_groups,
+    4: _Cursor._partitioned,
+    5: _Cursor._incremental,
+    6: _Cursor._relative,
+    7: _Cursor._key_groups,
+    11: _Cursor._sized_incremental,
+    12: _Cursor._named_key_groups,
 }
 _UNSUPPORTED = dict.fromkeys((8, 9, 10, 13, 14), "a state changelog") | dict.fromkeys(
     (15, 16, 17), "segments of merged files"

@@ -20,7 +20,7 @@ STEP_BYTES: Final = 64 * 1024
 """A file, a write or a deletion counts as so much: of small ones each takes the time of a request."""
 
 
-class Pace:
+class LeastPace:
     """What a copy does in a window of time."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -306,7 +306,7 @@ def observations(draw: st.DrawFn) -> World:
             )
         ),
         job_graph=JobGraphSeen(
-            phase=draw(st.sampled_from(JobGraphPhase)), message="m", plan=draw(st.sampled_from([None, graph(1)]))
+            phase=draw(st.sampled_from(JobGraphPhase)), message="m", topology=draw(st.sampled_from([None, graph(1)]))
         ),
         state_sizes=draw(st.sampled_from([None, CheckpointDetails(vertex_bytes={"v1": 5, "old": 5})])),
         vertex_names=draw(st.sampled_from([None, {"v1": "Source", "old": "count"}])),

@@ -15,7 +15,7 @@ from flinkjob.core.copies import retention
 from flinkjob.core.errors import Invalid, Rejected, Transient
 from flinkjob.snapshots import copying
 from flinkjob.snapshots import place as places
-from flinkjob.snapshots.copying import CopyRequest, Progress, apply_retention, check_copy, copy_snapshot
+from flinkjob.snapshots.copying import CopyProgress, CopyRequest, apply_retention, check_copy, copy_snapshot
 from flinkjob.snapshots.metadata import SnapshotNotSelfContained
 from flinkjob.snapshots.owner import OwnedByOther
 from flinkjob.snapshots.place import Place
@@ -36,7 +36,7 @@ def _request(directory: Path, place: Place, **changes: Any) -> CopyRequest:
 
 
 async def test_every_file_arrives_and_the_manifest_tells(make_snapshot: Make, store: Any) -> None:
-    snapshot, place, progress = make_snapshot(SIZES), _place(store), Progress()
+    snapshot, place, progress = make_snapshot(SIZES), _place(store), CopyProgress()
     manifest = await copy_snapshot(_request(snapshot, place, verify=True), progress=progress)
     directory = "team/clicks/0000000000000000001-7"
     for name in (*SIZES, "_metadata"):
@@ -90,7 +90,7 @@ async def test_a_copy_that_was_cut_off_is_invisible_and_goes_on(
         await copy_snapshot(_request(snapshot, place))
     assert await place.find() is None
     monkeypatch.setattr(copying, "copy_object", real)
-    progress = Progress()
+    progress = CopyProgress()
     manifest = await copy_snapshot(_request(snapshot, place, verify=True), progress=progress)
     assert manifest.sequence_number == 1
     assert progress.skipped > 0
@@ -180,7 +180,7 @@ async def test_a_copy_that_is_there_already_is_looked_at_and_mended(
         await obstore.delete_async(store, damaged)
     else:
         await obstore.put_async(store, damaged, b"x" * 1000)
-    progress = Progress()
+    progress = CopyProgress()
     again = await copy_snapshot(_request(snapshot, place, verify=verify), progress=progress)
     assert (again.sequence_number, again.files) == (1, one.files)
     assert progress.skipped == 2000, "what is whole is not brought again"
@@ -258,7 +258,7 @@ async def test_a_snapshot_of_too_many_files_is_refused_before_it_is_copied(
     make_snapshot: Make, store: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(places, "LARGEST", 10_000)
-    progress = Progress()
+    progress = CopyProgress()
     many = make_snapshot({f"part-{n}": 0 for n in range(100)}, checkpoint_id=1)
     with pytest.raises(Invalid, match="101 files"):
         await copy_snapshot(_request(many, _place(store)), progress=progress)

@@ -13,7 +13,7 @@ from obstore.store import LocalStore
 
 from deploy.local.s3 import S3Server
 from flinkjob.core.errors import Transient
-from flinkjob.snapshots.copying import CopyRequest, Progress, check_copy, copy_snapshot
+from flinkjob.snapshots.copying import CopyProgress, CopyRequest, check_copy, copy_snapshot
 from flinkjob.snapshots.place import Place
 from flinkjob.snapshots.stores import open_store
 from flinkjob.snapshots.transfer import MIB
@@ -107,7 +107,7 @@ async def test_a_process_that_is_killed_at_every_step_goes_on(
         await child.wait()
         assert await place.find() is None
     noted = len(json.loads((copy / "journal.json").read_bytes())["files"])
-    progress = Progress()
+    progress = CopyProgress()
     manifest = await copy_snapshot(_request(snapshot, s3, tmp_path.name), progress=progress)
     await check_copy(place, manifest)
     assert manifest.sequence_number == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flinkjob.core.errors import Transient
-from flinkjob.snapshots.pace import LEAST_BYTES, STEP_BYTES, WINDOW, Pace
+from flinkjob.snapshots.pace import LEAST_BYTES, STEP_BYTES, WINDOW, LeastPace
 
 
 class Clock:
@@ -19,7 +19,7 @@ class Clock:
 @pytest.mark.threat("too-slow", "greedy-copy")
 def test_too_little_in_a_window_ends_a_copy() -> None:
     clock = Clock()
-    pace = Pace(clock)
+    pace = LeastPace(clock)
     for window in range(1, 4):
         clock.now += WINDOW
         pace.note(window * LEAST_BYTES)
@@ -32,7 +32,7 @@ def test_too_little_in_a_window_ends_a_copy() -> None:
 
 def test_small_files_count_as_requests() -> None:
     clock = Clock()
-    pace = Pace(clock)
+    pace = LeastPace(clock)
     for _ in range(LEAST_BYTES // STEP_BYTES):
         pace.step()
     clock.now += WINDOW
@@ -41,7 +41,7 @@ def test_small_files_count_as_requests() -> None:
 
 def test_time_in_which_the_operator_lets_it_wait_does_not_count() -> None:
     clock = Clock()
-    pace = Pace(clock)
+    pace = LeastPace(clock)
     with pace.paused():
         clock.now += 10 * WINDOW
     pace.note(0)

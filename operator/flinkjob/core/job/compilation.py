@@ -13,19 +13,19 @@ from flinkjob.api.reasons import Reason
 from flinkjob.core.facts import JobGraph
 from flinkjob.core.job import submission
 from flinkjob.core.job.draft import Draft, Halt, Step
-from flinkjob.core.jobgraph import Plan
+from flinkjob.core.jobgraph import Topology
 from flinkjob.core.seen import ArtifactSeen, JobGraphPhase, JobGraphRequest
 
 
-def compiled(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: ArtifactSeen) -> Plan | Halt | None:
-    """The plan of the program with the present spec, or what is waited for; None where it may not be asked."""
+def compiled(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: ArtifactSeen) -> Topology | Halt | None:
+    """The job graph of the program with the present spec, or what is waited for; None where it may not be asked."""
     if spec.upgrade.preflight is Switch.DISABLED or not draft.observation.target.intercepts_exit:
         return None
     request = submission.run_request(draft, spec, run, artifact)
     graph = draft.need(JobGraph(JobGraphRequest(url=draft.wanted_url, jar_id=artifact.jar_id or "", request=request)))
     match graph.phase:
         case JobGraphPhase.COMPILED:
-            return graph.plan
+            return graph.topology
         case JobGraphPhase.WORKING:
             text = "compiling the new program on the cluster"
             return draft.wait(Step.PREFLIGHT, Reason.Upgrading, text, requeue_after=0.5)

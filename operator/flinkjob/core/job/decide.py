@@ -10,10 +10,11 @@ ends the decision, and its plan says why. Where what is decided:
 | intended, not seen          | `submission`                                    | here            | `deletion` |
 | live                        | `running` (`rescale`, `rollback`, `periodic`)   | `running`       | `deletion` |
 | live, operation in progress | `stopping`, `rescale`                           | `stopping`      | `stopping` |
-| live, FlinkSavepoint taken  | `running` waits for it                          | `running` waits | `deletion` |
+| live, FlinkSavepoint taken  | `running` waits, but for a rollback             | `running` waits | `deletion` |
 | ended                       | `restart` (`finished`), then `submission`       | at rest         | `deletion` |
 
-How a run is seen to end says `observe_run` (`run_end`, `lost_run`); what the next one starts from, `restore_point`.
+`state: Cancelled` waits for no FlinkSavepoint, and neither does the cancel of a run that is rolled back. How a run is seen to
+end says `observe_run` (`run_end`, `lost_run`); what the next one starts from, `restore_point`.
 """
 
 from __future__ import annotations

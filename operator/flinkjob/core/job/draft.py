@@ -1,7 +1,8 @@
 """The notebook of one decision: the status as it grows, the actions, and why nothing more can be done now.
 
-A `Draft` lives inside one call of `decide_job`; it is the only mutable thing in the core. Called by the parts of the job
-decision, the modules beside this one. Invariant: it asks for facts by raising `NeedFact`, never by I/O.
+A `Draft` lives inside one call of `decide_job` and changes there; of what outlives a call only the queues in `core/shares.py`
+and `core/turns.py` do. Called by the parts of the job decision, the modules beside this one. Invariant: it asks for facts by
+raising `NeedFact`, never by I/O.
 """
 
 from __future__ import annotations

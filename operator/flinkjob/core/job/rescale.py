@@ -22,7 +22,7 @@ from flinkjob.core.identity import digest_of
 from flinkjob.core.job import compilation, submission
 from flinkjob.core.job.draft import DONE, Draft, Halt, Step
 from flinkjob.core.job.stopping import describe
-from flinkjob.core.jobgraph import Plan
+from flinkjob.core.jobgraph import Topology
 from flinkjob.core.requester import Requester
 from flinkjob.core.seen import Presence
 
@@ -53,13 +53,13 @@ def step(draft: Draft, spec: FlinkJobSpec, run: Submission, busy: Callable[[], H
     return busy() or _begin(draft, spec, run, wanted)
 
 
-def _wanted(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Plan | Halt | None:
+def _wanted(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Topology | Halt | None:
     """What the jar of this run compiles to with the parallelism that is wanted."""
     artifact = submission.artifact_ready(draft, spec, url=draft.wanted_url, recorded=run.artifact_digest)
     return artifact if isinstance(artifact, Halt) else compilation.compiled(draft, spec, run, artifact)
 
 
-def _running(draft: Draft, run: Submission) -> Plan | None:
+def _running(draft: Draft, run: Submission) -> Topology | None:
     return draft.need(RunningGraph(run.flink_job_id))
 
 
@@ -75,7 +75,7 @@ def _wait_for_slots(draft: Draft, wanted: int, have: int) -> Halt | None:
     return draft.retry(Step.SCALE, Reason.NotEnoughSlots, message, pause=5.0, attempts=0)
 
 
-def _left_alone(draft: Draft, spec: FlinkJobSpec, run: Submission, running: Plan) -> Halt:
+def _left_alone(draft: Draft, spec: FlinkJobSpec, run: Submission, running: Topology) -> Halt:
     """The program sets all numbers itself: nothing would change."""
     text = (
         f"run {run.number} runs on with parallelism {running.words}: the program sets it, whatever `parallelism` says"
@@ -86,14 +86,14 @@ def _left_alone(draft: Draft, spec: FlinkJobSpec, run: Submission, running: Plan
     return DONE
 
 
-def _note(draft: Draft, asked: int, running: Plan) -> None:
+def _note(draft: Draft, asked: int, running: Topology) -> None:
     """Note the parallelism that was asked for, and the one that Flink shows."""
     draft.update(parallelism=asked, actual_parallelism=running.largest)
     if draft.status.job is not None:
         draft.status = replace(draft.status, job=replace(draft.status.job, parallelism=running.largest))
 
 
-def _begin(draft: Draft, spec: FlinkJobSpec, run: Submission, wanted: Plan) -> Halt:
+def _begin(draft: Draft, spec: FlinkJobSpec, run: Submission, wanted: Topology) -> Halt:
     """Write the intent of a rescale and send it."""
     operation = Operation(
         kind=OperationKind.RESCALE,
@@ -151,7 +151,7 @@ def follow_rescale(draft: Draft, operation: Operation, run: Submission) -> Halt 
     return _send(draft, operation, run, wanted)
 
 
-def _runs_as(overview: JobOverview, graph: Plan) -> bool:
+def _runs_as(overview: JobOverview, graph: Topology) -> bool:
     return overview.all_tasks_running and overview.tasks.total == sum(graph.numbers.values())
 
 
@@ -160,7 +160,7 @@ def _give_up(draft: Draft) -> None:
     draft.status = replace(draft.status, operation=None)
 
 
-def _send(draft: Draft, operation: Operation, run: Submission, wanted: Plan) -> Halt:
+def _send(draft: Draft, operation: Operation, run: Submission, wanted: Topology) -> Halt:
     draft.act(RescaleJob(url=run.address, job_id=run.flink_job_id, parallelism=tuple(sorted(wanted.numbers.items()))))
     draft.requeue_after(1.0)
     return describe(draft, operation)

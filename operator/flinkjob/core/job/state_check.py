@@ -21,7 +21,7 @@ from flinkjob.core.errors import one_line, redact_urls, with_steps
 from flinkjob.core.facts import StateSizes, VertexNames
 from flinkjob.core.flinkmodel import CheckpointDetails
 from flinkjob.core.job.draft import Draft, Halt, Step, wish
-from flinkjob.core.jobgraph import Plan
+from flinkjob.core.jobgraph import Topology
 from flinkjob.core.pauses import AT_ONCE
 from flinkjob.core.units import readable_size
 
@@ -58,36 +58,36 @@ class LeftOver:
         return f"{what} in what the new program lacks: {', '.join(named)}{f' and {more} more' if more else ''}"
 
 
-def left_over(details: CheckpointDetails, names: Mapping[str, str], plan: Plan) -> LeftOver | None:
+def left_over(details: CheckpointDetails, names: Mapping[str, str], graph: Topology) -> LeftOver | None:
     """What a program would leave behind of a job that has these vertices; None: nothing, or nothing to compare with.
 
     Vertices that the job itself lacks do not count: of a checkpoint that it has forgotten, Flink may show another job's.
     """
-    found = [(names[vertex] or vertex, size) for vertex, size in _missing(details, plan) if vertex in names]
+    found = [(names[vertex] or vertex, size) for vertex, size in _missing(details, graph) if vertex in names]
     if not found:
         return None
     return LeftOver(vertices=tuple(sorted(found, key=lambda each: (-each[1], each[0]))), aligned=details.aligned)
 
 
-def find(draft: Draft, run: Submission, plan: Plan) -> LeftOver | None:
-    """What the program of this plan would leave behind of the newest completed snapshot of a run.
+def find(draft: Draft, run: Submission, graph: Topology) -> LeftOver | None:
+    """What the program with this job graph would leave behind of the newest completed snapshot of a run.
 
     The names are asked for only where some vertex is missing.
     """
     details = draft.need(StateSizes(run.flink_job_id))
-    if details is None or not _missing(details, plan):
+    if details is None or not _missing(details, graph):
         return None
     names = draft.need(VertexNames(run.flink_job_id))
-    return left_over(details, names or {}, plan)
+    return left_over(details, names or {}, graph)
 
 
-def check(draft: Draft, spec: FlinkJobSpec, run: Submission, plan: Plan) -> Halt | None:
+def check(draft: Draft, spec: FlinkJobSpec, run: Submission, graph: Topology) -> Halt | None:
     """Say what the new program seems to leave behind, and halt where it certainly does; else the upgrade goes on at once."""
     if not run.running or spec.restore.allow_non_restored_state:
         return None
     if run.state_checked == wish(draft):
         return draft.stall(Reason.StateNotMapped, run.state_lost) if run.state_lost else None
-    found = find(draft, run, plan)
+    found = find(draft, run, graph)
     draft.update(state_checked=wish(draft), state_lost=None)
     if found is None:
         return None
@@ -106,9 +106,9 @@ def _is_certain(spec: FlinkJobSpec, found: LeftOver) -> bool:
     return found.aligned or spec.upgrade.strategy is UpgradeStrategy.LAST_STATE
 
 
-def _missing(details: CheckpointDetails, plan: Plan) -> list[tuple[str, int]]:
-    """The vertices with state that a plan lacks; none where it names no vertices at all."""
-    wanted = plan.numbers
+def _missing(details: CheckpointDetails, graph: Topology) -> list[tuple[str, int]]:
+    """The vertices with state that a job graph lacks; none where it names no vertices at all."""
+    wanted = graph.numbers
     return [each for each in details.vertex_bytes.items() if wanted and each[1] > 0 and each[0] not in wanted]
 
 

@@ -18,7 +18,7 @@ from flinkjob.core.facts import Checkpoints
 from flinkjob.core.flinkmodel import TriggerResult, TriggerState
 from flinkjob.core.job.finished import owned_by
 from flinkjob.core.savepoint.completed import SIZE_WAIT, completed_at, find_snapshot
-from flinkjob.core.savepoint.draft import CONDITIONS_STAY, Halt, SavepointDraft
+from flinkjob.core.savepoint.draft import CONDITIONS_STAY, SavepointDraft, SavepointHalt
 
 FINAL = (SavepointPhase.COMPLETED, SavepointPhase.FAILED)
 LATE_FOR = 3600.0
@@ -57,7 +57,7 @@ def remove_after_ttl(draft: SavepointDraft) -> None:
         draft.act(DeleteObject())
 
 
-def stay_failed(draft: SavepointDraft) -> Halt:
+def stay_failed(draft: SavepointDraft) -> SavepointHalt:
     """Nothing more, but for a savepoint that Flink may still complete: its place is noted."""
     spec, before = draft.spec, draft.before
     draft.status = replace(before, observed_generation=draft.meta.generation)

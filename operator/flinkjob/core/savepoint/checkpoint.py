@@ -13,14 +13,14 @@ from flinkjob.api.reasons import Reason
 from flinkjob.core.facts import Checkpoints
 from flinkjob.core.flinkmodel import CheckpointStats, CheckpointStatus
 from flinkjob.core.savepoint.completed import complete, completed_at
-from flinkjob.core.savepoint.draft import Halt, SavepointDraft, Verdict
+from flinkjob.core.savepoint.draft import SavepointDraft, SavepointHalt, TrueCondition
 from flinkjob.core.seen import Presence
 
 LOOK_AGAIN = 0.5
 """Seconds between looks into Flink's statistics."""
 
 
-def locate(draft: SavepointDraft, spec: FlinkSavepointSpec, number: int, *, late: bool) -> Halt:
+def locate(draft: SavepointDraft, spec: FlinkSavepointSpec, number: int, *, late: bool) -> SavepointHalt:
     """Complete as soon as the place is known; until then it is in progress, its id noted in the status."""
     draft.status = replace(draft.status, checkpoint_id=number)
     presence = draft.observation.job.presence
@@ -37,7 +37,7 @@ def locate(draft: SavepointDraft, spec: FlinkSavepointSpec, number: int, *, late
         return draft.fail(SavepointErrorCode.NO_SNAPSHOT, message)
     draft.requeue_after(LOOK_AGAIN)
     message = f"looking for the place of checkpoint {number}"
-    return Halt(verdict=Verdict.RECONCILING, reason=Reason.InProgress, message=message)
+    return SavepointHalt(condition=TrueCondition.RECONCILING, reason=Reason.InProgress, message=message)
 
 
 def _place_beside(stats: CheckpointStats | None, number: int) -> str | None:

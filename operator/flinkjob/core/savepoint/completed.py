@@ -17,7 +17,7 @@ from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.api.reasons import Reason
 from flinkjob.core.facts import Checkpoints
 from flinkjob.core.flinkmodel import Checkpoint, TriggerResult, TriggerState, normalise_location
-from flinkjob.core.savepoint.draft import Halt, SavepointDraft, Verdict
+from flinkjob.core.savepoint.draft import SavepointDraft, SavepointHalt, TrueCondition
 from flinkjob.core.seen import Presence
 from flinkjob.core.units import readable_duration, readable_size
 
@@ -32,7 +32,7 @@ def completed_at(location: str | None, checkpoint_id: int | None = None) -> Trig
     return TriggerResult(state=TriggerState.COMPLETED, location=location, checkpoint_id=checkpoint_id)
 
 
-def complete(draft: SavepointDraft, spec: FlinkSavepointSpec, result: TriggerResult) -> Halt:
+def complete(draft: SavepointDraft, spec: FlinkSavepointSpec, result: TriggerResult) -> SavepointHalt:
     """Latch the end: the snapshot is complete."""
     present = draft.observation.job.presence is Presence.PRESENT
     snapshot = find_snapshot(draft, result) if present else None
@@ -56,12 +56,12 @@ def complete(draft: SavepointDraft, spec: FlinkSavepointSpec, result: TriggerRes
     return completed(draft)
 
 
-def completed(draft: SavepointDraft) -> Halt:
-    """Halt: the status says all of a complete snapshot that is known."""
-    return Halt(verdict=Verdict.READY, reason=Reason.Completed, message=draft.status.location or "")
+def completed(draft: SavepointDraft) -> SavepointHalt:
+    """SavepointHalt: the status says all of a complete snapshot that is known."""
+    return SavepointHalt(condition=TrueCondition.READY, reason=Reason.Completed, message=draft.status.location or "")
 
 
-def fill_in(draft: SavepointDraft) -> Halt:
+def fill_in(draft: SavepointDraft) -> SavepointHalt:
     """Fill in size and checkpoint id when Flink's statistics have caught up; nothing else ever changes."""
     before, there = draft.before, draft.observation.cluster
     recent = before.end_time is not None and (draft.now - before.end_time).total_seconds() < SIZE_WAIT
@@ -76,7 +76,7 @@ def fill_in(draft: SavepointDraft) -> Halt:
     return completed(draft)
 
 
-def take_from_mark(draft: SavepointDraft, mark: str) -> Halt:
+def take_from_mark(draft: SavepointDraft, mark: str) -> SavepointHalt:
     """Recorded by the operator, or created again or restored from a backup: done already, nothing is triggered."""
     try:
         result = read_result(mark)

@@ -27,7 +27,7 @@ from flinkjob.core.model import SavepointDecision, SavepointInput
 from flinkjob.core.savepoint import deletion
 from flinkjob.core.savepoint.after_end import remove_after_ttl, stay_failed
 from flinkjob.core.savepoint.completed import fill_in, mark_of, take_from_mark
-from flinkjob.core.savepoint.draft import Halt, SavepointDraft, Verdict
+from flinkjob.core.savepoint.draft import SavepointDraft, SavepointHalt, TrueCondition
 from flinkjob.core.savepoint.existing import register
 from flinkjob.core.savepoint.follow import follow_attempt
 from flinkjob.core.savepoint.jobref import BY_JOB_REF
@@ -51,7 +51,7 @@ def decide_savepoint(given: SavepointInput) -> SavepointDecision | Fact[Any]:
     return _finish(draft, halt)
 
 
-def _decide(draft: SavepointDraft) -> Halt:
+def _decide(draft: SavepointDraft) -> SavepointHalt:
     spec, meta = draft.spec, draft.meta
     if meta.deletion_time is not None and (halt := deletion.step(draft)) is not None:
         return halt
@@ -69,7 +69,7 @@ def _decide(draft: SavepointDraft) -> Halt:
     return _work(draft, spec)
 
 
-def _work(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Halt:
+def _work(draft: SavepointDraft, spec: FlinkSavepointSpec) -> SavepointHalt:
     """The next step of one that has not ended."""
     match spec.mode:
         case SavepointMode.EXISTING:
@@ -81,12 +81,14 @@ def _work(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Halt:
             return follow_attempt(draft, spec) if asked else begin_attempt(draft, spec)
 
 
-def _finish(draft: SavepointDraft, halt: Halt) -> SavepointDecision:
+def _finish(draft: SavepointDraft, halt: SavepointHalt) -> SavepointDecision:
     """The decision, with the conditions that the halt says."""
     status, generation = draft.status, draft.meta.generation
-    if halt.verdict is not None:
+    if halt.condition is not None:
         known = Conditions(draft.before.conditions, now=draft.now, generation=generation)
-        states = {kind: ConditionStatus.TRUE if kind is halt.verdict else ConditionStatus.FALSE for kind in Verdict}
+        states = {
+            kind: ConditionStatus.TRUE if kind is halt.condition else ConditionStatus.FALSE for kind in TrueCondition
+        }
         rows = [known.next(kind, state, halt.reason, one_line(halt.message)) for kind, state in states.items()]
         status = replace(status, conditions=tuple(rows), observed_generation=generation)
     return SavepointDecision(

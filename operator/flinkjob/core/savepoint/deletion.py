@@ -24,11 +24,11 @@ from flinkjob.core.identity import is_attempt_of
 from flinkjob.core.pauses import FAST
 from flinkjob.core.savepoint.after_end import completed_late, may_complete_late
 from flinkjob.core.savepoint.disposers import disposers
-from flinkjob.core.savepoint.draft import CONDITIONS_STAY, Halt, SavepointDraft
+from flinkjob.core.savepoint.draft import CONDITIONS_STAY, SavepointDraft, SavepointHalt
 from flinkjob.core.seen import DisposalPhase, Presence
 
 
-def step(draft: SavepointDraft) -> Halt | None:
+def step(draft: SavepointDraft) -> SavepointHalt | None:
     """Dispose of the data unless they are in use, and let the object go, at the deadline in any case.
 
     Returns: None for one in progress, which is waited for: it goes on as if nobody had deleted it.
@@ -68,7 +68,7 @@ def _deadline_passed(draft: SavepointDraft, spec: FlinkSavepointSpec) -> bool:
     return remaining <= 0
 
 
-def _without_location(draft: SavepointDraft, spec: FlinkSavepointSpec, *, late: bool) -> Halt | None:
+def _without_location(draft: SavepointDraft, spec: FlinkSavepointSpec, *, late: bool) -> SavepointHalt | None:
     """Without a place: wait for the one in progress, and for what may come after its time-out."""
     if draft.before.phase is SavepointPhase.IN_PROGRESS:
         return _warn_of_late_data(draft) if late else None
@@ -83,7 +83,7 @@ def _without_location(draft: SavepointDraft, spec: FlinkSavepointSpec, *, late: 
     return _warn_of_late_data(draft) if late else draft.unchanged()
 
 
-def _warn_of_late_data(draft: SavepointDraft) -> Halt:
+def _warn_of_late_data(draft: SavepointDraft) -> SavepointHalt:
     draft.event(Reason.SnapshotKept, f"Flink may still write a snapshot below {draft.before.directory}", warning=True)
     return _release(draft)
 
@@ -146,7 +146,7 @@ def _is_newer(other: FlinkSavepoint, mine: FlinkSavepointStatus) -> bool:
     return mine.end_time is not None and its.end_time is not None and its.end_time > mine.end_time
 
 
-def _keep(draft: SavepointDraft, why: str, *, late: bool) -> Halt:
+def _keep(draft: SavepointDraft, why: str, *, late: bool) -> SavepointHalt:
     """The data cannot be disposed of now: look again, or let the object go without it when the deadline has passed."""
     if late:
         draft.event(Reason.SnapshotKept, f"{draft.before.location} stays: {why}", warning=True)
@@ -155,6 +155,6 @@ def _keep(draft: SavepointDraft, why: str, *, late: bool) -> Halt:
     return draft.unchanged()
 
 
-def _release(draft: SavepointDraft) -> Halt:
+def _release(draft: SavepointDraft) -> SavepointHalt:
     draft.act(RemoveFinalizer())
     return draft.unchanged()

@@ -25,7 +25,7 @@ from flinkjob.core.model import SavepointInput
 from flinkjob.core.pauses import FAST
 
 
-class Verdict(StrEnum):
+class TrueCondition(StrEnum):
     """The condition that is True after the round; the two others are False."""
 
     READY = "Ready"
@@ -34,20 +34,20 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Halt:
+class SavepointHalt:
     """Nothing more is decided in this round.
 
     Attributes:
-        verdict: which condition is True; None: all conditions stay as they are.
+        condition: which one is True; None: all conditions stay as they are.
         reason, message: of the conditions.
     """
 
-    verdict: Verdict | None = None
+    condition: TrueCondition | None = None
     reason: str = ""
     message: str = ""
 
 
-CONDITIONS_STAY = Halt()
+CONDITIONS_STAY = SavepointHalt()
 """The status is written as the draft has it, with the conditions that it had."""
 
 
@@ -63,9 +63,9 @@ class JobReference:
     """
 
     run: Callable[[SavepointInput], Submission | None]
-    job_to_act_on: Callable[[SavepointDraft, FlinkSavepointSpec], Submission | Halt]
-    job_to_look_at: Callable[[SavepointDraft, FlinkSavepointSpec], Submission | Halt]
-    not_this_job: Callable[[SavepointDraft, FlinkSavepointSpec], Halt | None]
+    job_to_act_on: Callable[[SavepointDraft, FlinkSavepointSpec], Submission | SavepointHalt]
+    job_to_look_at: Callable[[SavepointDraft, FlinkSavepointSpec], Submission | SavepointHalt]
+    not_this_job: Callable[[SavepointDraft, FlinkSavepointSpec], SavepointHalt | None]
 
 
 class SavepointDraft:
@@ -122,41 +122,43 @@ class SavepointDraft:
 
     # what ends the round
 
-    def unchanged(self) -> Halt:
-        """Halt, with the status as it was."""
+    def unchanged(self) -> SavepointHalt:
+        """SavepointHalt, with the status as it was."""
         self.status = self.before
         return CONDITIONS_STAY
 
-    def wait(self, reason: Reason, message: str, *, requeue_after: float | None = None) -> Halt:
-        """Halt before anything is asked of Flink, saying what is waited for."""
+    def wait(self, reason: Reason, message: str, *, requeue_after: float | None = None) -> SavepointHalt:
+        """SavepointHalt before anything is asked of Flink, saying what is waited for."""
         if requeue_after is not None:
             self.requeue_after(requeue_after)
         self.status = replace(self.status, phase=SavepointPhase.PENDING)
-        return Halt(verdict=Verdict.RECONCILING, reason=reason, message=message)
+        return SavepointHalt(condition=TrueCondition.RECONCILING, reason=reason, message=message)
 
-    def pausing(self) -> Halt | None:
-        """Halt while the pause after the last failure lasts."""
+    def pausing(self) -> SavepointHalt | None:
+        """SavepointHalt while the pause after the last failure lasts."""
         retry_time = self.before.retry_time
         if retry_time is None or retry_time <= self.now:
             return None
         self.requeue_after((retry_time - self.now).total_seconds() + 0.05)
         return self.unchanged()
 
-    def in_progress(self, *, requeue_after: float = FAST) -> Halt:
-        """Halt while Flink, or the FlinkJob's stop, is at work."""
+    def in_progress(self, *, requeue_after: float = FAST) -> SavepointHalt:
+        """SavepointHalt while Flink, or the FlinkJob's stop, is at work."""
         self.requeue_after(requeue_after)
         where = self.status.directory or "the job's checkpoint directory"
-        return Halt(verdict=Verdict.RECONCILING, reason=Reason.InProgress, message=f"writing below {where}")
+        return SavepointHalt(
+            condition=TrueCondition.RECONCILING, reason=Reason.InProgress, message=f"writing below {where}"
+        )
 
-    def begun_too_late(self, spec: FlinkSavepointSpec) -> Halt:
-        """Halt for good, since the job could not be asked before `timeout` had passed."""
+    def begun_too_late(self, spec: FlinkSavepointSpec) -> SavepointHalt:
+        """SavepointHalt for good, since the job could not be asked before `timeout` had passed."""
         cluster = self.observation.cluster
         if not cluster.reachable:
             return self.fail(SavepointErrorCode.CLUSTER_UNREACHABLE, cluster.error)
         return self.fail(SavepointErrorCode.TIMEOUT, f"not done within {spec.timeout}")
 
-    def fail(self, code: SavepointErrorCode, message: str, *, failures: int | None = None) -> Halt:
-        """Halt for good, after so many failures (as many as before where nothing is said)."""
+    def fail(self, code: SavepointErrorCode, message: str, *, failures: int | None = None) -> SavepointHalt:
+        """SavepointHalt for good, after so many failures (as many as before where nothing is said)."""
         text = one_line(message)
         self.status = replace(
             self.status,
@@ -167,4 +169,4 @@ class SavepointDraft:
             error=SavepointError(error_code=code, message=text, details=self.before.directory),
         )
         self.event(Reason.SavepointFailed, f"{code}: {text}", warning=True)
-        return Halt(verdict=Verdict.STALLED, reason=code, message=text)
+        return SavepointHalt(condition=TrueCondition.STALLED, reason=code, message=text)

@@ -15,7 +15,7 @@ from flinkjob.api.reasons import Reason
 from flinkjob.core.facts import Checkpoints
 from flinkjob.core.flinkmodel import Checkpoint
 from flinkjob.core.savepoint.completed import completed, with_size
-from flinkjob.core.savepoint.draft import Halt, SavepointDraft
+from flinkjob.core.savepoint.draft import SavepointDraft, SavepointHalt
 from flinkjob.core.seen import Presence
 from flinkjob.core.units import readable_duration
 
@@ -26,7 +26,7 @@ ALL_DISCARDED_FOR = 60.0
 _KEPT = (SnapshotKind.SAVEPOINT, SnapshotKind.CHECKPOINT, SnapshotKind.RESTORED)
 
 
-def register(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Halt:
+def register(draft: SavepointDraft, spec: FlinkSavepointSpec) -> SavepointHalt:
     """Register the snapshot at `location`, else the one that an ended run has left, or the newest of one that goes on."""
     run = draft.run
     if spec.location is not None:
@@ -35,10 +35,10 @@ def register(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Halt:
     if run is not None and run.end is not None and named in (None, run.job_id):
         return _found(draft, run.end.snapshot if run.end.snapshot_kind in _KEPT else None, run)
     found = draft.reference.job_to_look_at(draft, spec)
-    return found if isinstance(found, Halt) else _register_newest(draft, found)
+    return found if isinstance(found, SavepointHalt) else _register_newest(draft, found)
 
 
-def _register_newest(draft: SavepointDraft, run: Submission) -> Halt:
+def _register_newest(draft: SavepointDraft, run: Submission) -> SavepointHalt:
     """The newest snapshot of a run that goes on, by Flink's statistics; else the one that it was started from."""
     if draft.observation.job.presence is not Presence.PRESENT:
         return draft.wait(Reason.Pending, f"waiting for an answer about job {run.job_id}", requeue_after=1.0)
@@ -63,7 +63,7 @@ def _waited_long(draft: SavepointDraft) -> bool:
     return (draft.now - begun).total_seconds() > ALL_DISCARDED_FOR
 
 
-def _found(draft: SavepointDraft, place: str | None, run: Submission) -> Halt:
+def _found(draft: SavepointDraft, place: str | None, run: Submission) -> SavepointHalt:
     if place is None:
         return draft.fail(SavepointErrorCode.NO_SNAPSHOT, f"job {run.job_id} has completed no snapshot that is left")
     return _registered(draft, place, run)
@@ -71,7 +71,7 @@ def _found(draft: SavepointDraft, place: str | None, run: Submission) -> Halt:
 
 def _registered(
     draft: SavepointDraft, place: str | None, run: Submission | None, snapshot: Checkpoint | None = None
-) -> Halt:
+) -> SavepointHalt:
     """Complete, with what Flink reports of the snapshot where it does."""
     cluster = draft.observation.cluster
     draft.status = replace(

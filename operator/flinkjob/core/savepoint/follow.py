@@ -13,7 +13,7 @@ from flinkjob.core.facts import Checkpoints
 from flinkjob.core.flinkmodel import FlinkJobState, TriggerResult, TriggerState
 from flinkjob.core.savepoint.checkpoint import locate
 from flinkjob.core.savepoint.completed import complete, completed_at
-from flinkjob.core.savepoint.draft import Halt, SavepointDraft
+from flinkjob.core.savepoint.draft import SavepointDraft, SavepointHalt
 from flinkjob.core.savepoint.trigger import attempt_failed, send
 from flinkjob.core.seen import Presence
 
@@ -21,7 +21,7 @@ UNANSWERED_PAUSE = 1.0
 """Seconds until a job is looked at again of which it is not known whether it is there."""
 
 
-def follow_attempt(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Halt:  # noqa: C901 - lists cases
+def follow_attempt(draft: SavepointDraft, spec: FlinkSavepointSpec) -> SavepointHalt:  # noqa: C901 - lists cases
     """Ask Flink how far it is; that counts also when the time is up: it may have completed while nobody looked."""
     if (halt := draft.reference.not_this_job(draft, spec)) is not None:
         return halt
@@ -49,7 +49,7 @@ def follow_attempt(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Halt:  # 
             return trigger_forgotten(draft, spec, late=late)
 
 
-def trigger_forgotten(draft: SavepointDraft, spec: FlinkSavepointSpec, *, late: bool) -> Halt:
+def trigger_forgotten(draft: SavepointDraft, spec: FlinkSavepointSpec, *, late: bool) -> SavepointHalt:
     """Never sent, expired, or another JobManager: the history below the attempt's own directory says which."""
     before, presence = draft.before, draft.observation.job.presence
     run = draft.run if draft.run is not None and draft.run.job_id == before.job_id else None
@@ -70,7 +70,7 @@ def trigger_forgotten(draft: SavepointDraft, spec: FlinkSavepointSpec, *, late: 
     return _send_again(draft, spec)
 
 
-def _send_again(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Halt:
+def _send_again(draft: SavepointDraft, spec: FlinkSavepointSpec) -> SavepointHalt:
     """Flink does not have it: the same call once more, unless the object or the job goes."""
     if draft.meta.deletion_time is not None:
         return draft.fail(SavepointErrorCode.SAVEPOINT_FAILED, "it was deleted before Flink had begun")
@@ -83,7 +83,9 @@ def _send_again(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Halt:
     return draft.fail(SavepointErrorCode.JOB_NOT_RUNNING, f"job {draft.before.job_id} ended meanwhile")
 
 
-def _complete_when_ended(draft: SavepointDraft, spec: FlinkSavepointSpec, result: TriggerResult, *, late: bool) -> Halt:
+def _complete_when_ended(
+    draft: SavepointDraft, spec: FlinkSavepointSpec, result: TriggerResult, *, late: bool
+) -> SavepointHalt:
     """Complete; after a stop only when the job has ended, so that its last state is known. A cancel is made sure of."""
     job = draft.overview
     if not spec.is_stop or job is None or job.state.is_terminal or late:
@@ -93,7 +95,9 @@ def _complete_when_ended(draft: SavepointDraft, spec: FlinkSavepointSpec, result
     return draft.in_progress()
 
 
-def _trigger_failed(draft: SavepointDraft, spec: FlinkSavepointSpec, result: TriggerResult, *, late: bool) -> Halt:
+def _trigger_failed(
+    draft: SavepointDraft, spec: FlinkSavepointSpec, result: TriggerResult, *, late: bool
+) -> SavepointHalt:
     """A stop that failed may have made its savepoint, and ended the job, all the same. Those of a FlinkJob are its own."""
     ended = draft.overview is not None and draft.overview.state.is_terminal
     if spec.target is not None and result.failure_path is not None and ended:
@@ -101,5 +105,5 @@ def _trigger_failed(draft: SavepointDraft, spec: FlinkSavepointSpec, result: Tri
     return attempt_failed(draft, spec, result.failure or "Flink gave no cause", result.failure_kind, late=late)
 
 
-def _too_late(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Halt:
+def _too_late(draft: SavepointDraft, spec: FlinkSavepointSpec) -> SavepointHalt:
     return draft.fail(SavepointErrorCode.TIMEOUT, f"not complete within {spec.timeout}; Flink may still complete it")

@@ -10,10 +10,10 @@ from flinkjob.api.enums import SavepointErrorCode, SavepointPhase
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.api.reasons import Reason
-from flinkjob.core.savepoint.draft import Halt, JobReference, SavepointDraft
+from flinkjob.core.savepoint.draft import JobReference, SavepointDraft, SavepointHalt
 
 
-def running_job(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Submission | Halt:
+def running_job(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Submission | SavepointHalt:
     """The run to act on, or why there is none."""
     assert spec.job_ref is not None
     name, run, plan = spec.job_ref.name, draft.run, draft.given.job_status.plan
@@ -42,7 +42,7 @@ def _other_run(spec: FlinkSavepointSpec, run: Submission) -> str:
     return f"runs job {run.job_id}, not {job_id}" if job_id not in (None, run.job_id) else ""
 
 
-def _begun_too_late(draft: SavepointDraft, spec: FlinkSavepointSpec, name: str) -> Halt:
+def _begun_too_late(draft: SavepointDraft, spec: FlinkSavepointSpec, name: str) -> SavepointHalt:
     if draft.given.job is None:
         return draft.fail(SavepointErrorCode.UNKNOWN_JOB, f"FlinkJob {name} does not exist")
     if draft.run is None or not _is_running(draft.run):

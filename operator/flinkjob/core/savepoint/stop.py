@@ -15,12 +15,12 @@ from flinkjob.api.reasons import Reason
 from flinkjob.core.pauses import FAST
 from flinkjob.core.requester import SAVEPOINT_PREFIX
 from flinkjob.core.savepoint.completed import complete, completed_at
-from flinkjob.core.savepoint.draft import Halt, SavepointDraft
+from flinkjob.core.savepoint.draft import SavepointDraft, SavepointHalt
 from flinkjob.core.savepoint.jobref import running_job
 from flinkjob.core.savepoint.trigger import attempt_failed, base_directory
 
 
-def mirror_stop(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Halt:
+def mirror_stop(draft: SavepointDraft, spec: FlinkSavepointSpec) -> SavepointHalt:
     """Say how far the FlinkJob's stop for this FlinkSavepoint is."""
     given, me = draft.given, f"{SAVEPOINT_PREFIX}{draft.meta.name}"
     if given.outcome is not None and given.outcome.by == me:
@@ -35,7 +35,7 @@ def mirror_stop(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Halt:
     return _during_stop(draft, operation) if _is_written(draft, operation) else _wait_for_stop(draft)
 
 
-def _during_stop(draft: SavepointDraft, operation: Operation) -> Halt:
+def _during_stop(draft: SavepointDraft, operation: Operation) -> SavepointHalt:
     cluster = draft.observation.cluster
     draft.status = replace(
         draft.before,
@@ -56,20 +56,20 @@ def _during_stop(draft: SavepointDraft, operation: Operation) -> Halt:
     return draft.in_progress()
 
 
-def _before_stop(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Halt:
+def _before_stop(draft: SavepointDraft, spec: FlinkSavepointSpec) -> SavepointHalt:
     """The FlinkJob does not stop for it, or no longer: why not yet, or never."""
     if draft.before.phase is SavepointPhase.IN_PROGRESS:
         draft.status = replace(draft.before, phase=SavepointPhase.PENDING, trigger_id=None)
     run = running_job(draft, spec)
-    if isinstance(run, Halt):
+    if isinstance(run, SavepointHalt):
         return run
     if (halt := draft.pausing()) is not None:
         return halt
     base = base_directory(draft, spec)
-    return base if isinstance(base, Halt) else _wait_for_stop(draft)
+    return base if isinstance(base, SavepointHalt) else _wait_for_stop(draft)
 
 
-def _wait_for_stop(draft: SavepointDraft) -> Halt:
+def _wait_for_stop(draft: SavepointDraft) -> SavepointHalt:
     return draft.wait(Reason.Pending, "waiting for the FlinkJob to stop with it", requeue_after=FAST)
 
 

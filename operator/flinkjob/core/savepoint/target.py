@@ -15,7 +15,7 @@ from flinkjob.core.facts import Checkpoints, OwnerMark
 from flinkjob.core.identity import Owner
 from flinkjob.core.model import SavepointInput
 from flinkjob.core.ownership import Evidence, refusal
-from flinkjob.core.savepoint.draft import Halt, JobReference, SavepointDraft
+from flinkjob.core.savepoint.draft import JobReference, SavepointDraft, SavepointHalt
 from flinkjob.core.seen import Presence
 
 ABSENT_FOR = 5.0
@@ -31,10 +31,10 @@ def _run(given: SavepointInput) -> Submission:
     return Submission(number=0, reason=SubmissionReason.ADOPTED, job_id=spec.target.job_id, cluster_url=url, seen=True)
 
 
-def idle_job(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Submission | Halt:
+def idle_job(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Submission | SavepointHalt:
     """The job, once it runs and no other savepoint of it is at work."""
     run = accessible_job(draft, spec)
-    if isinstance(run, Halt):
+    if isinstance(run, SavepointHalt):
         return run
     busy = next((one for one in draft.given.others if one.status.phase is SavepointPhase.IN_PROGRESS), None)
     if busy is not None:
@@ -48,7 +48,7 @@ def idle_job(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Submission | Ha
     return run
 
 
-def accessible_job(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Submission | Halt:
+def accessible_job(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Submission | SavepointHalt:
     """The job, once it is known to be there and that it may be acted on."""
     run, observation = draft.run, draft.observation
     assert run is not None
@@ -70,7 +70,7 @@ def accessible_job(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Submissio
     return draft.fail(SavepointErrorCode.OWNED_BY_OTHER, why) if why else run
 
 
-def _not_this_job(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Halt | None:
+def _not_this_job(draft: SavepointDraft, spec: FlinkSavepointSpec) -> SavepointHalt | None:
     """What is in progress goes on only with the job that is named, as long as it may be acted on."""
     named, present = draft.run, draft.observation.job.presence is Presence.PRESENT
     assert named is not None

@@ -20,28 +20,28 @@ from flinkjob.core.errors import SavepointFailure
 from flinkjob.core.flinkmodel import TriggeredCheckpoint
 from flinkjob.core.identity import attempt_directory, trigger_id
 from flinkjob.core.job.stopping import savepoint_call
-from flinkjob.core.savepoint.draft import Halt, SavepointDraft, Verdict
+from flinkjob.core.savepoint.draft import SavepointDraft, SavepointHalt, TrueCondition
 
 NO_DIRECTORY = "set spec.directory: neither the FlinkJob nor the cluster names a directory for savepoints"
 
 
-def begin_attempt(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Halt:
+def begin_attempt(draft: SavepointDraft, spec: FlinkSavepointSpec) -> SavepointHalt:
     """Write the intent of the next attempt and send it, once the job is ready for it."""
     run = draft.reference.job_to_act_on(draft, spec)
-    if isinstance(run, Halt):
+    if isinstance(run, SavepointHalt):
         return run
     if (halt := draft.pausing() or _not_ready(draft)) is not None:
         return halt
     base = None if spec.is_checkpoint else base_directory(draft, spec)
-    if isinstance(base, Halt):
+    if isinstance(base, SavepointHalt):
         return base
     _note_attempt(draft, spec, run, base)
     send(draft, spec)
     return draft.in_progress()
 
 
-def _not_ready(draft: SavepointDraft) -> Halt | None:
-    """Halt while the job is busy, or cannot take a savepoint."""
+def _not_ready(draft: SavepointDraft) -> SavepointHalt | None:
+    """SavepointHalt while the job is busy, or cannot take a savepoint."""
     operation = draft.given.job_status.operation
     if operation is not None:
         return draft.wait(Reason.Pending, f"waiting for the {operation.kind} in progress")
@@ -50,7 +50,7 @@ def _not_ready(draft: SavepointDraft) -> Halt | None:
     return None
 
 
-def base_directory(draft: SavepointDraft, spec: FlinkSavepointSpec) -> str | Halt:
+def base_directory(draft: SavepointDraft, spec: FlinkSavepointSpec) -> str | SavepointHalt:
     """Below which directory savepoints are written: the spec's, the FlinkJob's or the cluster's."""
     base = draft.observation.cluster.directory_for(spec.directory or _wishes_of_job(draft).directory)
     return base if base is not None else draft.fail(SavepointErrorCode.NO_SAVEPOINT_DIRECTORY, NO_DIRECTORY)
@@ -108,7 +108,7 @@ def send(draft: SavepointDraft, spec: FlinkSavepointSpec) -> None:
 
 def attempt_failed(
     draft: SavepointDraft, spec: FlinkSavepointSpec, cause: str, failure: SavepointFailure, *, late: bool = False
-) -> Halt:
+) -> SavepointHalt:
     """Try again after a pause, unless another attempt would be useless, too late or one too many."""
     failures = draft.before.failures + 1
     if failure is SavepointFailure.JOB_NOT_FOUND:
@@ -125,4 +125,4 @@ def attempt_failed(
         retry_time=draft.now + timedelta(seconds=pause),
     )
     draft.requeue_after(pause + 0.05)
-    return Halt(verdict=Verdict.RECONCILING, reason=Reason.BackOff, message=cause)
+    return SavepointHalt(condition=TrueCondition.RECONCILING, reason=Reason.BackOff, message=cause)

@@ -16,7 +16,7 @@ from flinkjob.core.flinkmodel import (
     TriggerState,
 )
 from flinkjob.core.identity import digest_of
-from flinkjob.core.jobgraph import ParallelismBounds, Plan
+from flinkjob.core.jobgraph import ParallelismBounds, Topology
 from flinkjob.core.model import JobDecision
 from flinkjob.core.seen import JobGraphPhase, JobGraphSeen
 from tests.support.inputs import (
@@ -104,7 +104,7 @@ ADAPTIVE: dict[str, Any] = {"scheduler_type": "Adaptive"}
 SLOTS = ClusterOverview(taskmanagers=1, slots_total=4, slots_available=3, flink_version="2.3.0")
 
 
-COMPILED = JobGraphSeen(phase=JobGraphPhase.COMPILED, plan=graph(3))
+COMPILED = JobGraphSeen(phase=JobGraphPhase.COMPILED, topology=graph(3))
 
 
 BOUNDS = {"v1": ParallelismBounds(lower=1, upper=3), "v2": ParallelismBounds(lower=1, upper=3)}
@@ -116,12 +116,12 @@ def _scaled(to: int = 3, status: FlinkJobStatus = RUNNING, known: Any = None, **
 
 
 def _compiled(*numbers: int) -> JobGraphSeen:
-    return replace(COMPILED, plan=graph(*numbers))
+    return replace(COMPILED, topology=graph(*numbers))
 
 
-def _other(plan: Plan, **fields: Any) -> JobGraphSeen:
+def _other(graph: Topology, **fields: Any) -> JobGraphSeen:
     """A compiled graph whose last vertex is another one."""
-    return replace(COMPILED, plan=replace(plan, vertices=(plan.vertices[0], replace(plan.vertices[1], **fields))))
+    return replace(COMPILED, topology=replace(graph, vertices=(graph.vertices[0], replace(graph.vertices[1], **fields))))
 
 
 @table(
@@ -134,7 +134,7 @@ def _other(plan: Plan, **fields: Any) -> JobGraphSeen:
     (_compiled(3, 2), graph(1, 2), {"v1": 3, "v2": 2}),
 )
 def test_in_place_each_vertex_gets_the_number_of_the_plan(
-    planned: JobGraphSeen, running: Plan, numbers: dict[str, int]
+    planned: JobGraphSeen, running: Topology, numbers: dict[str, int]
 ) -> None:
     decision = _scaled(job_graph=planned, running_graph=running)
     (sent,) = [action for action in decision.actions if isinstance(action, RescaleJob)]
@@ -212,7 +212,7 @@ def test_missing_slots_are_waited_for_with_the_job_running(known: Any) -> None:
     "numbers that are ours and too few tasks: it waits",
     (graph(3), 2, 5, "waits"),
     "numbers that are ours, and the job waits for slots, so that its graph is not shown",
-    (Plan(name="", vertices=()).bounded_by(BOUNDS), 0, 5, "waits"),
+    (Topology(name="", vertices=()).bounded_by(BOUNDS), 0, 5, "waits"),
     "numbers that are ours and all tasks: it is done",
     (graph(3), 6, 5, "done"),
     "numbers that are ours and too few tasks after two minutes: the job is replaced",
@@ -222,7 +222,9 @@ def test_missing_slots_are_waited_for_with_the_job_running(known: Any) -> None:
     "another graph than the program has now: the job is replaced",
     (replace(graph(1), vertices=graph(1).vertices[:1]), 2, 5, "replace"),
 )
-def test_a_rescale_is_followed_by_what_the_cluster_shows(running: Plan, tasks: int, since: float, outcome: str) -> None:
+def test_a_rescale_is_followed_by_what_the_cluster_shows(
+    running: Topology, tasks: int, since: float, outcome: str
+) -> None:
     numbers = digest_of(graph(3).numbers)
     scaling = operation(OperationKind.RESCALE, "Scale", parallelism=3, since=ago(since), numbers=numbers)
     shown = present(**ADAPTIVE)

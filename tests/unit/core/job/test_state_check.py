@@ -12,7 +12,7 @@ from flinkjob.core.actions import EventType, PostEvent
 from flinkjob.core.facts import Fact, StateSizes, VertexNames
 from flinkjob.core.flinkmodel import CheckpointConfig, CheckpointDetails
 from flinkjob.core.job.state_check import LeftOver, left_over
-from flinkjob.core.jobgraph import Plan
+from flinkjob.core.jobgraph import Topology
 from flinkjob.core.model import JobDecision
 from flinkjob.core.seen import JobGraphPhase, JobGraphSeen
 from tests.support.inputs import (
@@ -67,7 +67,7 @@ def _warnings(decision: JobDecision) -> list[str]:
     "what is missing has no state",
     (CheckpointDetails(vertex_bytes={"v1": 64, "old": 0}), NAMES, graph(1), None),
     "a plan that names no vertices says nothing",
-    (LOST, NAMES, Plan(name="p"), None),
+    (LOST, NAMES, Topology(name="p"), None),
     "a snapshot without vertices says nothing",
     (CheckpointDetails(vertex_bytes={}), NAMES, graph(1), None),
     "a snapshot of another job",
@@ -82,7 +82,9 @@ def _warnings(decision: JobDecision) -> list[str]:
         LeftOver(vertices=(("b", 2), ("a", 1)), aligned=False),
     ),
 )
-def test_what_is_left_over(held: CheckpointDetails, names: dict[str, str], plan: Plan, found: LeftOver | None) -> None:
+def test_what_is_left_over(
+    held: CheckpointDetails, names: dict[str, str], plan: Topology, found: LeftOver | None
+) -> None:
     assert left_over(held, names, plan) == found
 
 
@@ -202,7 +204,7 @@ def test_names_are_asked_for_only_where_something_is_found() -> None:
     "its vertices cannot be had",
     _there(vertex_names=None),
     "a plan without vertices",
-    _there(job_graph=JobGraphSeen(phase=JobGraphPhase.COMPILED, plan=Plan(name="p"))),
+    _there(job_graph=JobGraphSeen(phase=JobGraphPhase.COMPILED, topology=Topology(name="p"))),
 )
 def test_where_too_little_is_known_nothing_is_said(there: World) -> None:
     decision = decide(job(spec(**NEW), RUNNING), there)
