@@ -40,6 +40,7 @@ class SimJob:
         self.claim = claim
         self.start = self.modified = self.events.now
         self.ended: float | None = None
+        self.metrics_fetched = False
         self.state = State.INITIALIZING
         self.state_times = {State.INITIALIZING: self.events.now}
         self.tasks_running = self.allocated = False

@@ -135,11 +135,18 @@ def _metrics(sim: FlinkSim, request: Request, at: Mapping[str, str]) -> Response
 
 
 def _source_metrics(sim: FlinkSim, request: Request, at: Mapping[str, str]) -> Response:
-    """What the source of a running job measures; without a question only the names, and nothing of other vertices."""
+    """What a vertex of a running job measures; without a question only the names.
+
+    Nothing at first: Flink fetches them from the TaskManagers when somebody has asked.
+    """
     job = sim.jobs.get(at["job"])
-    if job is None or at["vertex"] != answers.vertex_ids(job.program)[1]:
+    if job is None or not job.metrics_fetched:
+        if job is not None:
+            job.metrics_fetched = True
         return Response(200, [])
-    values = {"Source__sequence.pendingRecords": 6.0, "Source__sequence.currentEmitEventTimeLag": 1500.0}
+    values = {"numRecordsIn": 1.0}
+    if at["vertex"] == answers.vertex_ids(job.program)[1]:
+        values |= {"Source__sequence.pendingRecords": 6.0, "Source__sequence.currentEmitEventTimeLag": 1500.0}
     if "get" not in request.query:
         return Response(200, [{"id": name} for name in values])
     wanted = request.query["get"].split(",")

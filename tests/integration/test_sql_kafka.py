@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -42,9 +43,11 @@ def broker(tmp_path: Path) -> Iterator[KafkaBroker]:
 
 def kafka_sql(lab: Lab, name: str, broker: KafkaBroker, *, least: int = 0) -> dict[str, Any]:
     """A FlinkJob that counts the lines of the topic that are at least so large."""
-    script = SCRIPT.format(address=broker.address, mark=name, least=least)
+    script, connector = SCRIPT.format(address=broker.address, mark=name, least=least), lab.directory / "connector.jar"
+    if not connector.exists():
+        shutil.copyfile(kafka_jar(lab.flink.version), connector)
     manifest = lab.job(name, sql={"script": script})
-    manifest["spec"]["dependencies"] = {"jars": [{"uri": f"file://{kafka_jar(lab.flink.version)}"}]}
+    manifest["spec"]["dependencies"] = {"jars": [{"uri": f"file://{connector}"}]}
     manifest["spec"] = {key: value for key, value in manifest["spec"].items() if key not in ("jar", "args")}
     return manifest
 
@@ -55,12 +58,17 @@ def printed(lab: Lab, mark: str) -> list[str]:
     return [line for text in logs for line in text.splitlines() if line.startswith(f"{mark}")]
 
 
-def test_a_connector_is_a_dependency_and_the_place_in_the_topic_is_kept(lab: Lab, broker: KafkaBroker) -> None:
+@pytest.mark.parametrize("own_lab", [{"job-metrics": "1"}], indirect=True)
+def test_a_connector_is_a_dependency_and_the_place_in_the_topic_is_kept(own_lab: Lab, broker: KafkaBroker) -> None:
+    """That nothing is pending is known of this source, unlike of one that generates its lines."""
+    lab = own_lab
     lab.apply(kafka_sql(lab, "sql-kafka", broker))
     wait_until(
         lambda: f"+U[true, {LINES // 2}]" in "".join(printed(lab, "sql-kafka")), timeout=60, what="all lines counted"
     )
     lab.checkpointed(submission(lab.get("sql-kafka"))["jobId"])
+    pending = f'flinkjob_job_pending_records{{name="sql-kafka",namespace="{lab.namespace}"}}'
+    wait_until(lambda: lab.operator.metrics().get(pending) == 0, timeout=60, what="how many lines are pending")
     before = len(printed(lab, "sql-kafka"))
     lab.apply(kafka_sql(lab, "sql-kafka", broker, least=1))
     run = submission(lab.running("sql-kafka", 2))

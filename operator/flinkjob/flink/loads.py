@@ -91,15 +91,16 @@ class LoadCalls(Calls):
             sources=tuple(node.id for node in job.plan.nodes if not node.inputs),
         )
 
-    async def lag_metrics(self, job_id: str, vertex: str) -> tuple[str, ...]:
-        """What the sources of a vertex measure of their lag: the names of the metrics.
+    async def lag_metrics(self, job_id: str, vertex: str) -> tuple[str, ...] | None:
+        """What the sources of a vertex measure of their lag: the names of the metrics; None while Flink has no metric of it.
 
         Flink REST: `GET /jobs/:id/vertices/:id/subtasks/metrics`; a source with many partitions has a long list.
         """
         answer = await self._get(_subtasks(job_id, vertex), limit=LARGE_BYTES)
         if not answer.ok:
             raise self._rest.refusal(answer)
-        names = (each.id for each in self._rest.parse(_METRICS, answer))
+        if not (names := [each.id for each in self._rest.parse(_METRICS, answer)]):
+            return None
         found = [name for name in names if name.endswith((f".{PENDING}", f".{LAG}")) and "," not in name]
         return tuple(sorted(found)[: 2 * MOST_OPERATORS])
 

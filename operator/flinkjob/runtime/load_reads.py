@@ -37,7 +37,7 @@ class Source(Protocol):
 
     async def job_times(self, job_id: str) -> JobTimes | None: ...
 
-    async def lag_metrics(self, job_id: str, vertex: str) -> tuple[str, ...]: ...
+    async def lag_metrics(self, job_id: str, vertex: str) -> tuple[str, ...] | None: ...
 
     async def source_lag(self, job_id: str, vertex: str, names: Sequence[str]) -> SourceLag: ...
 
@@ -105,7 +105,10 @@ class LoadReads:
         now = time.monotonic()
         asked, names = self._names.get((job_id, vertex), (now - NAMES_EVERY, ()))
         if not names and now - asked >= NAMES_EVERY:
-            names = await self._client.lag_metrics(job_id, vertex)
+            found = await self._client.lag_metrics(job_id, vertex)
+            if found is None:  # Flink fetches what it has not got when somebody asks: the next read will find it
+                return SourceLag()
+            names = found
             self._names[job_id, vertex] = (now, names)
         return await self._client.source_lag(job_id, vertex, names) if names else SourceLag()
 

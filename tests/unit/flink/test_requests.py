@@ -213,6 +213,7 @@ async def test_the_lag_of_a_source_is_asked_by_the_names_that_it_has() -> None:
     flink = Flink([{"id": name} for name in names])
     assert await flink.client.lag_metrics(JOB, TRIGGER) == (names[1], names[0])
     assert flink.line == f"GET /jobs/{JOB}/vertices/{TRIGGER}/subtasks/metrics"
+    assert await Flink([]).client.lag_metrics(JOB, TRIGGER) is None
     many = Flink([{"id": f"Source__{n}.pendingRecords"} for n in range(100)])
     assert len(await many.client.lag_metrics(JOB, TRIGGER)) == 16
 

@@ -23,7 +23,7 @@ class Loaded:
         self.began = clock()
         self.calls: list[str] = []
         self.fails: Exception | None = None
-        self.names: tuple[str, ...] = ("Source.pendingRecords",)
+        self.names: tuple[str, ...] | None = ("Source.pendingRecords",)
 
     async def job_times(self, job_id: str) -> JobTimes | None:
         self.calls.append(job_id)
@@ -32,7 +32,7 @@ class Loaded:
         lasted = 1000 * (self.clock() - self.began)
         return JobTimes({"v": VertexTimes(busy=lasted / 4, idle=lasted / 2, backpressured=lasted / 4)}, ("v",))
 
-    async def lag_metrics(self, job_id: str, vertex: str) -> tuple[str, ...]:
+    async def lag_metrics(self, job_id: str, vertex: str) -> tuple[str, ...] | None:
         self.calls.append("names")
         return self.names
 
@@ -124,6 +124,15 @@ def test_a_source_that_measures_nothing_is_asked_again_after_a_while(site: Site)
     assert (site.flink.calls.count("names"), site.flink.calls.count("lag")) == (1, 0)
     scrape(site, JOB, times=4)
     assert site.flink.calls.count("names") == 2
+
+
+def test_a_source_of_which_flink_has_no_metrics_yet_is_asked_at_the_next_scrape(site: Site) -> None:
+    site.flink.names = None
+    assert scrape(site, JOB, times=2) == [JobLoad()]
+    site.flink.names = ("Source.pendingRecords",)
+    (found,) = scrape(site, JOB, times=2)
+    assert found is not None
+    assert found.lag == SourceLag(pending=5)
 
 
 def test_what_is_not_running_is_forgotten(site: Site) -> None:

@@ -121,7 +121,9 @@ def _compiled(*numbers: int) -> JobGraphSeen:
 
 def _other(graph: Topology, **fields: Any) -> JobGraphSeen:
     """A compiled graph whose last vertex is another one."""
-    return replace(COMPILED, topology=replace(graph, vertices=(graph.vertices[0], replace(graph.vertices[1], **fields))))
+    return replace(
+        COMPILED, topology=replace(graph, vertices=(graph.vertices[0], replace(graph.vertices[1], **fields)))
+    )
 
 
 @table(
