@@ -25,6 +25,7 @@ import pytest
 import yaml
 
 from deploy.local.controlplane import ControlPlane
+from deploy.local.processes import wait_until
 from deploy.local.sqlrunner import runner_directory
 from flinkjob.cli.flinkview import look
 from flinkjob.cli.main import INTERRUPTED, run
@@ -337,8 +338,12 @@ def test_kubectl_finds_and_completes_its_plugin(
 
     name = "flinkjob.flinkjob.dev/plug-k\n"
     assert kubectl("flinkjob", "get", "plug-k", "-o", "name", "-n", lab.namespace) == name
-    completed = kubectl("__complete", "flinkjob", "status", "-n", lab.namespace, "plug-k")
-    assert completed.splitlines()[0] == "plug-k"
+
+    def completed() -> str:
+        """What is offered; nothing where the API server takes longer than somebody who types waits."""
+        return kubectl("__complete", "flinkjob", "status", "-n", lab.namespace, "plug-k").splitlines()[0]
+
+    wait_until(lambda: completed() == "plug-k", timeout=60, what="the name to be offered")
 
 
 def test_what_cannot_be_done_is_said_in_one_line(
