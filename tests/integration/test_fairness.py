@@ -80,6 +80,7 @@ def test_a_namespace_delays_no_other(site: Site, flink: FlinkCluster, proxy: Fli
         during = []
         while len(during) < ATTEMPTS and min(during, default=float("inf")) > 1.5 * alone + 1:
             during.append(_started_within(lab, f"during-{len(during)}"))
+        print(f"a job of another namespace runs after {alone:.1f} s undisturbed, {min(during):.1f} s during the attack")
         assert min(during) <= 1.5 * alone + 1, during
         assert operator.metrics()["flinkjob_queue_depth"] > 0, "the attack went on"
     proxy.clear()
