@@ -40,7 +40,7 @@ def test_after_an_upgrade_that_cannot_read_the_state_not_even_the_old_spec_start
     message = found["status"]["plan"]["message"]
     assert says in message
     assert "--allowNonRestoredState" not in message
-    told = lab.kube.reasons(lab.namespace, name)
+    told = lab.reasons(name)
     assert told.count("StateNotMapped") == lost
     if lost:
         assert told.index("StateNotMapped") < told.index("Upgrading"), "before anything is done to the job"
