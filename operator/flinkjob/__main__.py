@@ -9,8 +9,10 @@ import asyncio
 import logging
 import sys
 
+import flinkjob.lean  # noqa: F401  (before the libraries of which it leaves out parts)
 from flinkjob.app import App
 from flinkjob.core.errors import FlinkJobError
+from flinkjob.net.buffers import small_tls_buffers
 from flinkjob.net.resolver import ResolvingLoop
 from flinkjob.observability.logging import configure
 from flinkjob.settings import load
@@ -20,6 +22,7 @@ def main() -> None:
     """Run the operator until a signal ends it."""
     settings = load(sys.argv[1:])
     configure(settings.log_format, settings.log_level)
+    small_tls_buffers()
     try:
         with asyncio.Runner(loop_factory=ResolvingLoop) as runner:
             runner.run(App(settings).run())

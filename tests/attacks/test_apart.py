@@ -28,10 +28,10 @@ from flinkjob.runtime.copy_tasks import CopyTasks
 from flinkjob.runtime.faults import Faults
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.snapshots import apart, pace
+from flinkjob.snapshots.addresses import StoreAddress
 from flinkjob.snapshots.apart import copy_apart, find_apart
-from flinkjob.snapshots.copying import CopyProgress
 from flinkjob.snapshots.orders import CopyOrder, FindOrder
-from flinkjob.snapshots.stores import StoreAddress
+from flinkjob.snapshots.outcomes import CopyProgress
 from tests.attacks.child import peak_of
 from tests.attacks.hostile import Endless, hostile
 from tests.support.snapshots import write_snapshot

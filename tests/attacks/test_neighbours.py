@@ -31,12 +31,12 @@ from flinkjob.net.foreign import Budget
 from flinkjob.net.places import on_account
 from flinkjob.net.resolver import EACH, Resolver, ResolvingLoop
 from flinkjob.observability.metrics import Metrics
-from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.connections import Connections
 from flinkjob.runtime.faults import Faults
 from flinkjob.runtime.leader import RENEW_DEADLINE, RENEWAL, RETRY_SECONDS, Leadership
 from flinkjob.runtime.observer import ROUND_SECONDS
+from flinkjob.runtime.pace import Pace
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.tasks import Tasks
 from flinkjob.settings import Settings

@@ -22,8 +22,8 @@ from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.errors import FlinkJobError, Invalid
 from flinkjob.net.places import Places
 from flinkjob.runtime.storeaccess import StoreAccesses
+from flinkjob.snapshots.addresses import StoreAddress, store_host
 from flinkjob.snapshots.listing import SnapshotLister
-from flinkjob.snapshots.stores import StoreAddress, store_host
 from tests.fuzz.driver import affordable, fuzz, require_shown, run_watched
 from tests.fuzz.values import one_of_these, spoiled
 from tests.unit.artifacts.jarserver import Keys

@@ -11,7 +11,8 @@ from typing import Any
 import obstore
 import pytest
 
-from flinkjob.snapshots.stores import StoreAddress, open_store
+from flinkjob.snapshots.addresses import StoreAddress
+from flinkjob.snapshots.stores import open_store
 from tests.support.integration import (
     FlinkCluster,
     Lab,

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from deploy.local.demojob import demo_jar
+from flinkjob.snapshots.addresses import StoreAddress
 from flinkjob.snapshots.copying import CopyRequest, check_copy, copy_snapshot
 from flinkjob.snapshots.place import Place
-from flinkjob.snapshots.stores import StoreAddress, open_store
+from flinkjob.snapshots.stores import open_store
 from tests.support.integration import (
     FlinkCluster,
     RestDriver,

@@ -8,7 +8,8 @@ optional field in a later version of the operator (which must not restart every 
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from typing import Any, get_args, get_origin
+from functools import cache
+from typing import Any, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -87,25 +88,48 @@ def _models(annotation: Any) -> Iterator[tuple[type[BaseModel], str]]:
             yield model, f"[]{brackets}" if get_origin(annotation) is tuple else brackets
 
 
+class _Field(NamedTuple):
+    """What is asked of a field again and again: its names, its own class, and its default where it may be left out."""
+
+    name: str
+    shown: str
+    own: FieldClass | None
+    required: bool
+    default: Any
+
+    def is_said(self, value: Any) -> bool:
+        return self.required or value != self.default
+
+
+@cache
+def _fields(model: type[BaseModel]) -> tuple[_Field, ...]:
+    return tuple(
+        _Field(
+            name,
+            field.alias or name,
+            field_class(field),
+            field.is_required(),
+            None if field.is_required() else field.get_default(call_default_factory=True),
+        )
+        for name, field in sorted(model.model_fields.items())
+    )
+
+
 def _collect(model: BaseModel, wanted: FieldClass, inherited: FieldClass | None) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, field in sorted(type(model).model_fields.items()):
-        value = getattr(model, name)
+    for field in _fields(type(model)):
+        value = getattr(model, field.name)
         if value is None:
             continue
-        own = field_class(field) or inherited
+        own = field.own or inherited
         if isinstance(value, BaseModel):
             nested = _collect(value, wanted, own)
             # An optional object that is present but all default (`savepointRef: {}`) differs from an absent one.
-            if nested or (own is wanted and field.get_default(call_default_factory=True) is None):
-                found[field.alias or name] = nested
-        elif own is wanted and _is_said(field, value):
-            found[field.alias or name] = _plain(value, wanted)
+            if nested or (own is wanted and field.default is None):
+                found[field.shown] = nested
+        elif own is wanted and field.is_said(value):
+            found[field.shown] = _plain(value, wanted)
     return dict(sorted(found.items()))
-
-
-def _is_said(field: FieldInfo, value: Any) -> bool:
-    return field.is_required() or value != field.get_default(call_default_factory=True)
 
 
 def _plain(value: Any, wanted: FieldClass) -> Any:
@@ -114,11 +138,10 @@ def _plain(value: Any, wanted: FieldClass) -> Any:
         case Mapping():
             return {str(key): _plain(item, wanted) for key, item in sorted(value.items())}
         case BaseModel():
-            fields = type(value).model_fields.items()
             said = {
-                field.alias or name: getattr(value, name)
-                for name, field in fields
-                if _is_said(field, getattr(value, name)) and field_class(field) in (None, wanted)
+                field.shown: getattr(value, field.name)
+                for field in _fields(type(value))
+                if field.own in (None, wanted) and field.is_said(getattr(value, field.name))
             }
             return _plain(said, wanted)
         case tuple() | list():

@@ -63,6 +63,7 @@ _ATTEMPT_DEPTH = 5
 _HEXADECIMAL = re.compile(r"(?:0x)?[0-9a-fA-F]+")
 
 
+@lru_cache(maxsize=4096)
 def _hex(length: int, *parts: str) -> str:
     return hashlib.sha256(_SEPARATOR.join(parts).encode()).hexdigest()[:length]
 

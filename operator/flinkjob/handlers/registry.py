@@ -37,8 +37,7 @@ def build_registry(
         raw, gone = event["object"], event["type"] == "DELETED"
         if first.seen(raw) and not gone:
             return False
-        key = cache.drop(kind, raw) if gone else cache.put(kind, raw)
-        if key is not None:
+        if (key := _taken_in(cache, kind, raw, gone=gone)) is not None:
             enqueue(key)
         return True
 
@@ -56,3 +55,10 @@ def build_registry(
                 enqueue(waiting)
 
     return registry
+
+
+def _taken_in(cache: ObjectCache, kind: Kind, raw: kopf.RawBody, *, gone: bool) -> Key | None:
+    """The key to work on; None for what is known already: after a write of its own the operator looks again anyway."""
+    if gone:
+        return cache.drop(kind, raw)
+    return None if cache.has(kind, raw) else cache.put(kind, raw)

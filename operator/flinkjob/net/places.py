@@ -12,11 +12,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from typing import Final, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from flinkjob.core.shares import Place, Shares, Usage, WaitingList
 
 T = TypeVar("T")
+P = ParamSpec("P")
 OPERATOR: Final = ("",)
 """Whose account it is where nobody asked for it."""
 
@@ -45,14 +46,12 @@ def payer(taken: Callable[[str], int]) -> str:
     return min(_accounts.get(), key=taken)
 
 
-def paid_by(
-    namespaces: Callable[[], tuple[str, ...]], ask: Callable[[str], Awaitable[T]]
-) -> Callable[[str], Awaitable[T]]:
+def paid_by(namespaces: Callable[[], tuple[str, ...]], ask: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
     """`ask`, done for the namespaces that there are when it is called."""
 
-    async def paid(about: str) -> T:
+    async def paid(*arguments: P.args, **named: P.kwargs) -> T:
         with on_account(namespaces()):
-            return await ask(about)
+            return await ask(*arguments, **named)
 
     return paid
 

@@ -134,8 +134,8 @@ _NUMBERS: Mapping[str, tuple[str, Callable[[FlinkJob, Mapping[str, datetime], da
     "parallelism": ("What its scale subresource reports.", _parallelism),
     "restarts": ("How often Flink itself has restarted its run; up to a minute behind.", _restarts),
     "checkpoint_age_seconds": (
-        "Age of the newest checkpoint of its run; up to five minutes behind (on a cluster of more than 500 jobs: half a "
-        "second for each).",
+        "Age of the newest checkpoint of its run; up to five minutes behind, on a cluster of 600 jobs or more up to "
+        "twenty (of more than 2,400: half a second for each).",
         _checkpoint_age,
     ),
     "checkpoint_duration_seconds": (

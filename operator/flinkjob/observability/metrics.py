@@ -95,8 +95,8 @@ class Metrics:
         )
         self.oldest_checkpoint_age_seconds = Gauge(
             "flinkjob_oldest_checkpoint_age_seconds",
-            "Greatest age of the newest checkpoint of a running job; up to five minutes behind (on a cluster of more than "
-            "500 jobs: half a second for each).",
+            "Greatest age of the newest checkpoint of a running job; up to five minutes behind, on a cluster of 600 jobs or "
+            "more up to twenty (of more than 2,400: half a second for each).",
             registry=registry,
         )
         self.oldest_savepoint_age_seconds = Gauge(

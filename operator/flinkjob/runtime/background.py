@@ -23,6 +23,8 @@ class Work(Generic[Asked, Outcome]):
         self.asked = asked
         self._task = task
         self._ended: float | None = None
+        self._waiting = 0
+        self._call: Callable[[], None] = lambda: None
         task.add_done_callback(self._note_end)
 
     @property
@@ -35,9 +37,22 @@ class Work(Generic[Asked, Outcome]):
         """Seconds since its end; None while it goes on."""
         return time.monotonic() - self._ended if self._ended is not None else None
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether somebody is in `wait` just now, who gets the outcome."""
+        return self._waiting > 0
+
     async def wait(self, seconds: float) -> Outcome | None:
-        """The outcome, waited for so long at most."""
-        await asyncio.wait({self._task}, timeout=seconds)
+        """The outcome, waited for so long at most. Who waits when it ends is not called as well (`Background`)."""
+        self._waiting += 1
+        heard = False
+        try:
+            await asyncio.wait({self._task}, timeout=seconds)
+            heard = True
+        finally:
+            self._waiting -= 1
+            if not heard and self._task.done():
+                self._call()
         return self.outcome
 
     def cancel(self) -> None:
@@ -45,7 +60,8 @@ class Work(Generic[Asked, Outcome]):
         self._task.cancel()
 
     def when_done(self, call: Callable[[], None]) -> None:
-        """Have this called at its end."""
+        """Have this called at its end, and once more where who waited for it was cancelled at that moment."""
+        self._call = call
         self._task.add_done_callback(lambda _: call())
 
     async def close(self) -> None:
@@ -63,7 +79,7 @@ class Background(Generic[Name, Asked, Outcome]):
     def __init__(self, ended: Callable[[Name, Asked], None] = lambda name, asked: None) -> None:
         """
         Args:
-            ended: called at the end of work that is still wanted.
+            ended: called at the end of work that is still wanted, and that nobody waits for just then.
         """
         self._works: dict[Name, Work[Asked, Outcome]] = {}
         self._announce = ended
@@ -104,5 +120,5 @@ class Background(Generic[Name, Asked, Outcome]):
             await work.close()
 
     def _end(self, name: Name, work: Work[Asked, Outcome]) -> None:
-        if self._works.get(name) is work:
+        if self._works.get(name) is work and not work.is_waited_for:
             self._announce(name, work.asked)

@@ -52,6 +52,15 @@ class ObjectCache:
         self._changed: set[Key] = set()
         self._waiting: dict[Key, set[Key]] = {}
 
+    def has(self, kind: Kind, raw: Raw) -> bool:
+        """Whether this very version of an object is known: the operator's own writes are, before a watch shows them."""
+        name = _name(raw)
+        if kind is Kind.FLINK_JOB:
+            job = self._jobs.get(name)
+            return job is not None and _is_same(raw, job.meta)
+        savepoint = self._savepoints.get(name)
+        return savepoint is not None and _is_same(raw, savepoint.parsed.meta)
+
     def put(self, kind: Kind, raw: Raw) -> Key:
         """Take in an object of this kind; the key to work on."""
         return self.put_job(raw) if kind is Kind.FLINK_JOB else self.put_savepoint(raw)
@@ -283,6 +292,13 @@ def _named(raw: Raw) -> str:
     for part in ("spec", "jobRef", "name"):
         found = found.get(part) if isinstance(found, Mapping) else None
     return found if isinstance(found, str) else ""
+
+
+def _is_same(new: Raw, old: Meta) -> bool:
+    """Whether `new` is the very same version of the very same object."""
+    meta = new["metadata"]
+    version = meta.get("resourceVersion")
+    return bool(version) and (meta.get("uid"), version) == (old.uid, old.resource_version)
 
 
 def _older(new: Raw, old: Meta) -> bool:

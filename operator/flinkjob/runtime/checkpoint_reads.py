@@ -1,8 +1,8 @@
 """Checkpoint statistics of the running jobs of one cluster, read in turns: so many reads a second, however many jobs.
 
 Owned by `Cluster`. Rounds get what is known at once and never wait. Invariants: a read that has to wait is put off, never
-dropped; each job that a round has asked for is read again every few minutes as long as it is on the cluster; what is given
-out says how old it is.
+dropped; each job that a round has asked for is read again every few minutes, of many jobs every twenty, as long as it is on
+the cluster; what is given out says how old it is.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ from flinkjob.runtime.turned import TurnedReads
 log = logging.getLogger(__name__)
 
 READ_EVERY = 240.0
-"""Seconds after which the statistics of a job are read again."""
+"""Seconds after which the statistics of a job are read again, at the earliest."""
+READ_AT_LEAST = 1200.0
+"""The same, however many jobs a cluster has, as long as the rate allows it."""
+SECONDS_EACH = 2.0
+"""Between the two: a cluster of some hundred jobs gets thirty reads a minute, as many as it gets looks at all of its jobs."""
 READ_RATE = 2.0
 """How many reads a second a cluster gets."""
 AFTER_FAILURE = 30.0
@@ -64,7 +68,7 @@ class CheckpointReads:
         self._keys[job_id] = key
         known = self._known.get(job_id)
         complete = known is not None and known.stats.newest_completed() is not None
-        self._turns.want(job_id, known.at + READ_EVERY - time.monotonic() if known is not None and complete else 0.0)
+        self._turns.want(job_id, known.at + self._every() - time.monotonic() if known is not None and complete else 0.0)
         return known
 
     def newest(self) -> Mapping[str, datetime]:
@@ -89,6 +93,10 @@ class CheckpointReads:
             self._known.pop(job_id, None)
             del self._keys[job_id]
 
+    def _every(self) -> float:
+        """Seconds between two reads of a job."""
+        return min(max(READ_EVERY, SECONDS_EACH * len(self._keys)), READ_AT_LEAST)
+
     async def _look(self, job_id: str) -> None:
         try:
             stats = await self._read(job_id)
@@ -97,7 +105,7 @@ class CheckpointReads:
             self._again(job_id, AFTER_FAILURE)
         except Exception:
             log.exception("checkpoints of job %s cannot be read", job_id)
-            self._again(job_id, READ_EVERY)
+            self._again(job_id, self._every())
         else:
             self._take(job_id, stats)
 
@@ -112,7 +120,7 @@ class CheckpointReads:
         self._known[job_id] = Known(stats, time.monotonic())
         if stats.newest_completed() is None:
             return  # the next round asks again
-        self._turns.want(job_id, READ_EVERY)
+        self._turns.want(job_id, self._every())
         if before is None or before.stats.newest_completed() is None:
             self._enqueue(key)
         elif _newest(before.stats) != _newest(stats):

@@ -18,7 +18,7 @@ from typing import Any
 
 from flinkjob.api import flink_options
 from flinkjob.core.errors import FlinkJobError
-from flinkjob.core.flinkmodel import JobOverview
+from flinkjob.core.flinkmodel import JarFile, JobOverview
 from flinkjob.core.identity import Mark, prefix_of, read_mark
 from flinkjob.core.seen import ClusterSeen, JobSeen, Presence
 from flinkjob.flink.client import FlinkClient
@@ -28,7 +28,9 @@ from flinkjob.runtime.checkpoint_reads import CheckpointReads
 from flinkjob.runtime.failure_reads import FailureReads
 from flinkjob.runtime.load_reads import LoadReads
 from flinkjob.runtime.overview import Overview, compare
+from flinkjob.runtime.pace import Pace, Pacemaker
 from flinkjob.runtime.queue import Key
+from flinkjob.runtime.shared_answer import SharedAnswer
 
 log = logging.getLogger(__name__)
 
@@ -38,16 +40,6 @@ FLIP_MEMORY = 120.0
 """Seconds after which an address that two JobManagers answered at is believed to have only one."""
 UPLOADS_BELOW = "flink-web-upload"
 """The directory that Flink makes for uploads below the configured one."""
-UNREACHABLE_PAUSE = (0.5, 5.0)
-"""The first and the longest pause, seconds, between polls of a cluster that does not answer."""
-
-
-@dataclass(frozen=True)
-class Pace:
-    """Seconds between polls: `fast` while something moves on the cluster, `slow` when all is steady."""
-
-    fast: float = 0.2
-    slow: float = 2.0
 
 
 @dataclass
@@ -78,7 +70,7 @@ class Cluster:
         self.checkpoints = CheckpointReads(paid_by(self._paying, client.checkpoints), enqueue=enqueue, news=news)
         self.loads = LoadReads(client, self._paying)
         self.url = url
-        self._pace = pace
+        self._pace = Pacemaker(pace)
         self._enqueue = enqueue
         self._note_poll = polled
         self._seen = ClusterSeen(url=url, reachable=False)
@@ -87,11 +79,12 @@ class Cluster:
         self._watchers: dict[str, set[Key]] = {}
         self._visitors: set[Key] = set()
         self._payers: tuple[str, ...] | None = None
-        self._moving: set[Key] = set()
         self._absent: dict[str, _Absence] = {}
         self._marks: dict[str, tuple[datetime | None, Mark | None]] = {}
         self._failure_reads = FailureReads(paid_by(self._paying, client.failures), self._wake, name=url)
         self._incarnations: set[str] = set()
+        self._manager = SharedAnswer(paid_by(self._paying, self._identify))
+        self._jars = SharedAnswer(paid_by(self._paying, client.list_jars))
         self._flipped: float | None = None
         self._silent_since: float | None = None
         self._failures = 0
@@ -122,11 +115,10 @@ class Cluster:
             self._payers = None
         for prefix in prefixes:
             self._watchers.setdefault(prefix, set()).add(key)
-        if moving and key not in self._moving:
-            self._moving.add(key)
+        if not moving:
+            self._pace.rests(key)
+        elif self._pace.begins(key):
             self._hurry.set()
-        elif not moving:
-            self._moving.discard(key)
 
     def unwatch(self, key: Key, prefixes: frozenset[str]) -> None:
         for prefix in prefixes & self._watchers.keys():
@@ -135,7 +127,7 @@ class Cluster:
                 del self._watchers[prefix]
         self._visitors.discard(key)
         self._payers = None
-        self._moving.discard(key)
+        self._pace.rests(key)
         self.checkpoints.forget(key)
 
     @property
@@ -275,6 +267,17 @@ class Cluster:
         Raises:
             FlinkJobError: no usable answer.
         """
+        return await self._manager.get()
+
+    async def jars(self) -> tuple[JarFile, ...]:
+        """The jars that are uploaded.
+
+        Raises:
+            FlinkJobError: no usable answer.
+        """
+        return await self._jars.get()
+
+    async def _identify(self) -> ClusterSeen:
         manager = await self.client.jobmanager_config()
         config = await self.client.cluster_config() if manager.incarnation != self._seen.incarnation else None
         self._seen = replace(
@@ -322,6 +325,7 @@ class Cluster:
         else:
             await self._take(overview)
         self._polled = time.monotonic()
+        self._pace.looked(self._polled - begun)
         self._note_poll(self._polled - begun)
         self._answered.set()
 
@@ -351,7 +355,10 @@ class Cluster:
         if recovered:
             self._enqueue_all()
             return
-        for key in {key for prefix in overview.changed for key in self._watchers.get(prefix, ())}:
+        woken = {key for prefix in overview.changed for key in self._watchers.get(prefix, ())}
+        if woken:
+            self._pace.stir()
+        for key in woken:
             self._enqueue(key)
 
     def _is_watched(self, job_id: str) -> bool:
@@ -369,15 +376,10 @@ class Cluster:
         while True:
             await self.poll()
             self._hurry.clear()
+            pause = self._pace.pause(self._failures)
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._pause()):  # `wait_for` may swallow the end of the poller
+                async with asyncio.timeout(pause):  # `wait_for` may swallow the end of the poller
                     await self._hurry.wait()
-
-    def _pause(self) -> float:
-        if self._failures:
-            first, longest = UNREACHABLE_PAUSE
-            return float(min(first * 2 ** min(self._failures - 1, 10), longest))
-        return self._pace.fast if self._moving else self._pace.slow
 
 
 def configured(config: Mapping[str, str]) -> dict[str, Any]:

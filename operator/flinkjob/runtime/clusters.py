@@ -15,7 +15,8 @@ from flinkjob.api.codec import FlinkJob
 from flinkjob.core.jobload import JobLoad
 from flinkjob.flink.client import FlinkClient
 from flinkjob.runtime.access import Access
-from flinkjob.runtime.cluster import Cluster, Pace
+from flinkjob.runtime.cluster import Cluster
+from flinkjob.runtime.pace import Pace
 from flinkjob.runtime.queue import Key
 
 

@@ -27,15 +27,13 @@ from flinkjob.runtime.background import Background
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.storeaccess import StoreAccesses
+from flinkjob.snapshots.addresses import parts_of
 from flinkjob.snapshots.apart import copy_apart
-from flinkjob.snapshots.copying import CopyProgress, NoSnapshot, VerifyFailed
+from flinkjob.snapshots.bandwidth import Bandwidth
+from flinkjob.snapshots.manifest import numbers_in
 from flinkjob.snapshots.metadata import MetadataUnreadable, SnapshotNotSelfContained
-from flinkjob.snapshots.numbers import numbers_in
-from flinkjob.snapshots.objects import StoreStep
 from flinkjob.snapshots.orders import CopyOrder
-from flinkjob.snapshots.owner import OwnedByOther
-from flinkjob.snapshots.stores import parts_of
-from flinkjob.snapshots.transfer import Bandwidth
+from flinkjob.snapshots.outcomes import CopyProgress, NoSnapshot, OwnedByOther, StoreStep, VerifyFailed
 
 log = logging.getLogger(__name__)
 

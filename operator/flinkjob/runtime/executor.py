@@ -7,6 +7,7 @@ and after it; repeating a round after a crash repeats no effect that Flink or Ku
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -54,6 +55,8 @@ from flinkjob.runtime.tasks import Tasks
 
 log = logging.getLogger(__name__)
 
+_FIRST = (AddFinalizer, RecordRevision, RecordSavepoint, CreateSavepoint)
+"""What must exist before the status says what follows from it."""
 ONCE_SECONDS = 3600.0
 """For so long what one object has said for all is not said again."""
 
@@ -148,34 +151,44 @@ class Executor:
             else:
                 await self._call(key, action)
         self._record_events(job, Kind.FLINK_JOB, decision.actions)
-        await self._afterwards(key, decision.actions)
+        await self._afterwards(key, job, decision.actions)
 
     # stages
 
     async def _before(self, job: FlinkJob, actions: Sequence[Action]) -> str:
-        """What must exist before the intent; the resourceVersion to write the status against."""
-        version = job.meta.resource_version
-        for action in actions:
-            match action:
-                case AddFinalizer():
-                    held = await self._add_finalizer(Kind.FLINK_JOB, job, version)
-                    self._cache.put_job(held)
-                    version = held["metadata"]["resourceVersion"]
-                case RecordRevision():
-                    self._faults.before(Effect.REVISION)
-                    await records.keep_revision(self._kube, job, action)
-                    self._faults.after(Effect.REVISION)
-                case RecordSavepoint():
-                    self._faults.before(Effect.RECORD)
-                    await self._create(job, records.recorded_savepoint(job, action), f"savepoint {action.location}")
-                    self._faults.after(Effect.RECORD)
-                case CreateSavepoint():
-                    self._faults.before(Effect.SAVEPOINT_CREATE)
-                    await self._create(job, records.wanted_savepoint(job, action), "a request")
-                    self._faults.after(Effect.SAVEPOINT_CREATE)
-                case _:
-                    pass
-        return version
+        """What must exist before the intent, made at the same time; the resourceVersion to write the status against.
+
+        Raises:
+            KubeRejected, KubeUnavailable: as the first of them that failed; all have ended then.
+        """
+        first = [action for action in actions if isinstance(action, _FIRST)]
+        made = await asyncio.gather(*(self._make(job, action) for action in first), return_exceptions=True)
+        if failed := [each for each in made if isinstance(each, BaseException)]:
+            raise failed[0]
+        return next((each for each in made if isinstance(each, str)), job.meta.resource_version)
+
+    async def _make(self, job: FlinkJob, action: Action) -> str | None:
+        """One of these; the new resourceVersion of the FlinkJob, None where it stays as it is."""
+        match action:
+            case AddFinalizer():
+                held = await self._add_finalizer(Kind.FLINK_JOB, job, job.meta.resource_version)
+                self._cache.put_job(held)
+                return str(held["metadata"]["resourceVersion"])
+            case RecordRevision():
+                self._faults.before(Effect.REVISION)
+                await records.keep_revision(self._kube, job, action)
+                self._faults.after(Effect.REVISION)
+            case RecordSavepoint():
+                self._faults.before(Effect.RECORD)
+                await self._create(job, records.recorded_savepoint(job, action), f"savepoint {action.location}")
+                self._faults.after(Effect.RECORD)
+            case CreateSavepoint():
+                self._faults.before(Effect.SAVEPOINT_CREATE)
+                await self._create(job, records.wanted_savepoint(job, action), "a request")
+                self._faults.after(Effect.SAVEPOINT_CREATE)
+            case _:
+                pass
+        return None
 
     async def _create(self, job: FlinkJob, savepoint: dict[str, Any], what: str) -> None:
         """Creates a FlinkSavepoint. Where none can be, by a policy or a quota, its FlinkJob goes on, and an Event says so."""
@@ -200,6 +213,8 @@ class Executor:
         self, kind: Kind, seen: FlinkJob | FlinkSavepoint, status: Any, *, version: str | None = None
     ) -> Mapping[str, Any] | None:
         """One PATCH where the status differs, none where it does not; the object afterwards, None without a PATCH."""
+        if status == seen.status and seen.status_error is None:
+            return None
         written, misfit = fitting_status(status)
         if misfit:
             log.error("%s %s is written without what does not fit: %s", kind.kind, seen.meta.name, misfit)
@@ -271,9 +286,11 @@ class Executor:
         except FlinkJobError as error:
             log.warning("%s: %s", type(action).__name__, self._hiding(key)(error.message))
 
-    async def _afterwards(self, key: Key, actions: Sequence[Action]) -> None:
+    async def _afterwards(self, key: Key, job: FlinkJob, actions: Sequence[Action]) -> None:
         for action in actions:
             match action:
+                case RecordRevision():
+                    await records.prune_revisions(self._kube, job, action, self._faults)
                 case DiscardArtifact():
                     await self._discard(key, action)
                 case RemoveFinalizer():

@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flinkjob.api.codec import FlinkJob
-from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinksavepoint_spec import TargetSpec
 from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.addresses import addresses
@@ -64,7 +63,7 @@ from flinkjob.runtime.copy_search import CopySearches
 from flinkjob.runtime.hiding import answered, observation_without
 from flinkjob.runtime.jobsearch import marked_jobs, unlisted_job
 from flinkjob.runtime.queue import Key
-from flinkjob.runtime.records import spec_in
+from flinkjob.runtime.revisions import Revisions
 from flinkjob.runtime.services import Services
 from flinkjob.runtime.tasks import Tasks
 from flinkjob.runtime.variables import VariableSources
@@ -102,6 +101,7 @@ class Observer:
         self._clusters = clusters
         self._tasks = tasks
         self._kube = kube
+        self._revisions = Revisions(kube)
         self._snapshots = snapshots
         self._hosts = hosts
         self._services = services
@@ -279,6 +279,7 @@ class Observer:
         self._deleting.pop(key, None)
         self._until.pop(key, None)
         self._missed.pop(key, None)
+        self._revisions.forget(key)
         self._copy_searches.forget(key)
         self._config_maps.forget(key)
         self._variables.forget(key)
@@ -356,14 +357,9 @@ class Observer:
             case Snapshots():
                 return await self._snapshots.list(fact.directory)
             case Revision():
-                return await self._revision(job, fact.name)
+                return await self._revisions.spec(key, job, fact.name)
             case _:
                 raise AssertionError(f"nobody answers {type(fact).__name__}")
-
-    async def _revision(self, job: FlinkJob | None, name: str | None) -> FlinkJobSpec | None:
-        """The spec that a ControllerRevision holds; None when it is gone or cannot be read any more."""
-        raw = await self._kube.get_revision(job.meta.namespace, name) if job is not None and name is not None else None
-        return spec_in(raw) if raw is not None else None
 
 
 async def _knows_run(client: FlinkClient, job: FlinkJob | None) -> bool:

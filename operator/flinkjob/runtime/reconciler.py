@@ -16,8 +16,10 @@ from collections import Counter
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
 from flinkjob.core.access.grants import StoreGrants
+from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.model import SavepointDecision
+from flinkjob.core.pauses import AT_ONCE
 from flinkjob.core.round import decide_round, is_over
 from flinkjob.core.roundmodel import JOB, JobRound, Question, Round, RoundInput, SavepointRound, Watch
 from flinkjob.core.unreadable import unreadable_event
@@ -110,12 +112,15 @@ class Reconciler:
     async def _round(self, key: Key) -> float | None:
         given = self._input(key)
         self._retain(key, given)
+        versions = self._versions(key)
         decided = await self._decided(key, given)
         for about in decided.unreadable:
             self._report_unreadable(about)
         delays = [await self._carry_out(key, one) for one in decided.savepoints]
         if decided.job is not None and given.job is not None:
             delays.append(await self._carry_out_job(key, given.job, decided.job))
+        if self._versions(key) != versions and not _runs(decided):
+            delays.append(AT_ONCE)
         if is_over(given.job, self._cache.savepoints_of(key), given.now):
             await self._forget(key)
         return soonest([*delays, decided.requeue_after])
@@ -136,6 +141,14 @@ class Reconciler:
             unmarked=self._unmarked,
             grants=self._grants,
         )
+
+    def _versions(self, key: Key) -> dict[str, str]:
+        """The objects of a key, by uid, as they are now: a round that has written one is followed by another, since no watch
+        wakes the key for that."""
+        metas = [one.meta for one in self._cache.savepoints_of(key)]
+        if (job := self._cache.job(key)) is not None:
+            metas.append(job.meta)
+        return {meta.uid: meta.resource_version for meta in metas}
 
     def _retain(self, key: Key, given: RoundInput) -> None:
         """Forget what is known of objects that are gone."""
@@ -246,3 +259,8 @@ class Reconciler:
         self._ticks.forget(key)
         self._observer.forget(key)
         await self._clusters.forget(key)
+
+
+def _runs(decided: Round) -> bool:
+    """Whether a run call is sent, whose end wakes the key."""
+    return decided.job is not None and any(isinstance(each, RunJob) for each in decided.job.decision.actions)

@@ -7,6 +7,7 @@ FlinkJob's labels is copied; a recorded FlinkSavepoint has no owner, since delet
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -15,16 +16,21 @@ from flinkjob.api.codec import FlinkJob, parse_job
 from flinkjob.api.constants import ANNOTATION_RESULT, API_VERSION, JOB_KIND, LABEL_JOB, LABEL_ORIGIN, SAVEPOINT_KIND
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.core.actions import CreateSavepoint, RecordRevision, RecordSavepoint
+from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.job.revisions import outdated
 from flinkjob.core.units import readable_duration
 from flinkjob.kube.client import KubeClient
+from flinkjob.runtime.faults import Effect, Faults
+from flinkjob.runtime.leader import NotLeading
+
+log = logging.getLogger(__name__)
 
 SYNC_ATTEMPTS = 100
 """How often the last savepoint of a FlinkJob that is gone is tried to be copied: with the pauses, for some hours."""
 
 
 async def keep_revision(kube: KubeClient, job: FlinkJob, action: RecordRevision) -> None:
-    """Keep the spec as a ControllerRevision; delete the oldest ones beyond the limit, but never one that may be run again."""
+    """Keep the spec as a ControllerRevision."""
     namespace, name, uid = job.meta.namespace, job.meta.name, job.meta.uid
     body = {
         "apiVersion": "apps/v1",
@@ -41,12 +47,28 @@ async def keep_revision(kube: KubeClient, job: FlinkJob, action: RecordRevision)
         "revision": action.number,
     }
     await kube.create_revision(body)
+
+
+async def prune_revisions(kube: KubeClient, job: FlinkJob, action: RecordRevision, faults: Faults) -> None:
+    """Delete the oldest ones beyond the limit, but never one that may be run again; best effort, the next run does it too.
+
+    Raises:
+        NotLeading: this process may not delete anything now.
+    """
+    namespace, name, uid = job.meta.namespace, job.meta.name, job.meta.uid
     if action.number == 1 and job.status.submission is None:
         return  # it is the first one
-    kept = await kube.list_revisions(namespace, f"{LABEL_JOB}={name}")
-    numbers = {each["metadata"]["name"]: int(each.get("revision") or 0) for each in kept if _owned_by(each, uid)}
-    for unneeded in outdated(numbers, job.status, action):
-        await kube.delete_revision(namespace, unneeded)
+    try:
+        kept = await kube.list_revisions(namespace, f"{LABEL_JOB}={name}")
+        numbers = {each["metadata"]["name"]: int(each.get("revision") or 0) for each in kept if _owned_by(each, uid)}
+        for unneeded in outdated(numbers, job.status, action):
+            faults.before(Effect.REVISION)
+            await kube.delete_revision(namespace, unneeded)
+            faults.after(Effect.REVISION)
+    except NotLeading:
+        raise
+    except FlinkJobError as error:
+        log.warning("outdated revisions of FlinkJob %s stay: %s", name, error.message)
 
 
 def spec_of(job: FlinkJob) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -166,6 +167,7 @@ def _cluster_domains(search: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
+@lru_cache(maxsize=1024)
 def _host(url: str) -> str:
     """The host as the HTTP client will ask for it: lower case, and in ASCII whatever full stops it was written with."""
     try:
@@ -174,6 +176,7 @@ def _host(url: str) -> str:
         return ""
 
 
+@lru_cache(maxsize=1024)
 def _is_address(host: str) -> bool:
     try:
         ip_address(host.strip("[]").partition("%")[0])

@@ -19,7 +19,6 @@ from typing import Any
 
 from flinkjob.childprocess import child
 from flinkjob.core.errors import FlinkJobError, Transient
-from flinkjob.snapshots.copying import CopyProgress
 from flinkjob.snapshots.orders import (
     OUT_OF_MEMORY,
     CopyMade,
@@ -31,6 +30,7 @@ from flinkjob.snapshots.orders import (
     error_from_json,
     error_to_json,
 )
+from flinkjob.snapshots.outcomes import CopyProgress
 from flinkjob.snapshots.pace import LeastPace
 
 log = logging.getLogger(__name__)

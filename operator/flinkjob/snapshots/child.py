@@ -21,10 +21,11 @@ from itertools import count
 from typing import Any
 
 from flinkjob.core.errors import FlinkJobError, Rejected
-from flinkjob.snapshots.copying import CopyProgress, CopyRequest, NoSnapshot, apply_retention, copy_snapshot, find_copy
+from flinkjob.snapshots.addresses import StoreAddress
+from flinkjob.snapshots.bandwidth import Bandwidth
+from flinkjob.snapshots.copying import CopyRequest, apply_retention, copy_snapshot, find_copy
 from flinkjob.snapshots.fetching import fetch_object
 from flinkjob.snapshots.malloc import give_blocks_back
-from flinkjob.snapshots.objects import StoreStep
 from flinkjob.snapshots.orders import (
     CopyMade,
     CopyOrder,
@@ -35,9 +36,9 @@ from flinkjob.snapshots.orders import (
     error_from_json,
     error_to_json,
 )
+from flinkjob.snapshots.outcomes import CopyProgress, NoSnapshot, StoreStep
 from flinkjob.snapshots.place import Place
-from flinkjob.snapshots.stores import StoreAddress, open_store
-from flinkjob.snapshots.transfer import Bandwidth
+from flinkjob.snapshots.stores import open_store
 
 STACK_BYTES = 1024 * 1024
 """Of a thread: the usual 8 MiB would count although they are never used."""

@@ -17,14 +17,16 @@ import obstore
 from obstore.store import ObjectStore
 
 from flinkjob.core.copies.retention import is_left_behind, may_be_left_behind, outdated_copies
-from flinkjob.core.errors import FlinkJobError, Invalid, Rejected
+from flinkjob.core.errors import FlinkJobError, Rejected
+from flinkjob.snapshots.bandwidth import Bandwidth
 from flinkjob.snapshots.manifest import LARGEST_NUMBER, Manifest, ManifestFile, manifest_size
 from flinkjob.snapshots.metadata import SnapshotMetadata, SnapshotNotSelfContained, read_metadata
-from flinkjob.snapshots.objects import MOST_TRIES, StoreStep, beside
-from flinkjob.snapshots.place import MANIFEST, NoCopy, Place, require_listable
+from flinkjob.snapshots.objects import MOST_TRIES, beside
+from flinkjob.snapshots.outcomes import CopyProgress, NoCopy, NoSnapshot, StoreStep, VerifyFailed
+from flinkjob.snapshots.place import MANIFEST, Place, require_listable
 from flinkjob.snapshots.reading import open_object
 from flinkjob.snapshots.stores import store_errors
-from flinkjob.snapshots.transfer import MEMORY, MIB, Bandwidth, Memory, copy_object, digest_of, memory_for
+from flinkjob.snapshots.transfer import MEMORY, MIB, Memory, copy_object, digest_of, memory_for
 
 METADATA = "_metadata"
 JOURNAL = "journal.json"
@@ -36,14 +38,6 @@ JOURNAL_BYTES = 16 * MIB
 
 MOST_LOOKED_AT = 5
 """Of the copies in a place, the newest first: where so many lack a file, the next place is tried."""
-
-
-class NoSnapshot(Invalid):
-    """There is no snapshot (any more) at its location."""
-
-
-class VerifyFailed(Invalid):
-    """The copy differs from the snapshot."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,24 +62,6 @@ class CopyRequest:
     flink_version: str | None = None
     take_over: str | None = None
     verify: bool = False
-
-
-@dataclass
-class CopyProgress:
-    """How far a copy is; read by others while it runs.
-
-    Attributes:
-        skipped: bytes that an earlier attempt had brought.
-        verified: bytes that were read back.
-    """
-
-    sequence_number: int | None = None
-    objects: int = 0
-    objects_total: int = 0
-    bytes: int = 0
-    bytes_total: int = 0
-    skipped: int = 0
-    verified: int = 0
 
 
 @dataclass

@@ -15,8 +15,8 @@ import obstore
 from obstore.exceptions import NotModifiedError
 
 from flinkjob.core.errors import Transient
-from flinkjob.snapshots.copying import CopyProgress
 from flinkjob.snapshots.orders import FetchOrder, ObjectFetched, TooLarge
+from flinkjob.snapshots.outcomes import CopyProgress
 from flinkjob.snapshots.reading import chunks_of
 from flinkjob.snapshots.stores import open_store, store_errors
 

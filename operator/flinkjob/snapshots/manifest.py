@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -18,6 +19,8 @@ FORMAT = 1
 LARGEST_NUMBER = 2**63 - 1
 """An int64, as in a status."""
 LONGEST_IDENTITY = 63
+COPY_DIRECTORY = re.compile(r"^([0-9]{19})-([0-9]+)$")
+"""The name of the directory of a copy: its number, and the id of its checkpoint."""
 _BESIDE_NAME = 140
 """Bytes of a file in a manifest beside its name, at most."""
 _BESIDE_FILES = 2000
@@ -107,3 +110,9 @@ def _texts(found: Manifest) -> Iterator[object]:
 
 def _checksum(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def numbers_in(root: str, locations: Iterable[str]) -> frozenset[int]:
+    """The numbers of the copies below the root of a place among these locations, however their store is spelled."""
+    found = (location.rstrip("/").rpartition(f"/{root}/")[2] for location in locations)
+    return frozenset(int(match[1]) for match in map(COPY_DIRECTORY.match, found) if match)

@@ -7,25 +7,18 @@ that was reserved for it; the highest reservation stays, so that numbers only gr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 import obstore
 
 from flinkjob.core.errors import Invalid, Transient
-from flinkjob.snapshots.manifest import LARGEST_NUMBER
-from flinkjob.snapshots.objects import MOST_TRIES, PlaceObjects, StoreStep
+from flinkjob.snapshots.manifest import COPY_DIRECTORY, LARGEST_NUMBER
+from flinkjob.snapshots.objects import MOST_TRIES, PlaceObjects
+from flinkjob.snapshots.outcomes import StoreStep
 from flinkjob.snapshots.stores import store_errors
 
 DIGITS = 19
 """Of the largest int64, so that names sort as numbers do."""
-_COPY = re.compile(r"^([0-9]{19})-([0-9]+)$")
 _RESERVED = re.compile(r"^([0-9]{19})\.json$")
-
-
-def numbers_in(root: str, locations: Iterable[str]) -> frozenset[int]:
-    """The numbers of the copies below the root of a place among these locations, however their store is spelled."""
-    found = (location.rstrip("/").rpartition(f"/{root}/")[2] for location in locations)
-    return frozenset(int(match[1]) for match in map(_COPY.match, found) if match)
 
 
 class Numbered(PlaceObjects):
@@ -68,7 +61,7 @@ class Numbered(PlaceObjects):
         with store_errors(self.root):
             listed = await obstore.list_with_delimiter_async(self.store, prefix=self.root)
         names = (str(prefix).rstrip("/").rpartition("/")[2] for prefix in listed["common_prefixes"])
-        return {(int(match[1]), int(match[2])) for match in map(_COPY.match, names) if match}
+        return {(int(match[1]), int(match[2])) for match in map(COPY_DIRECTORY.match, names) if match}
 
     async def _reserved(self) -> set[int]:
         found: set[int] = set()

@@ -11,7 +11,6 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import obstore
@@ -19,6 +18,7 @@ import obstore.exceptions as refused
 from obstore.store import ObjectStore
 
 from flinkjob.core.errors import Invalid, Rejected
+from flinkjob.snapshots.outcomes import StoreStep
 from flinkjob.snapshots.reading import whole_of
 from flinkjob.snapshots.stores import NO_CONDITIONS, store_errors
 
@@ -32,19 +32,6 @@ LARGEST = 16 * 1024 * 1024
 """Of a manifest, in bytes: enough for nearly a hundred thousand files."""
 LARGE = 256 * 1024
 """Bytes from which on JSON is read and written beside the event loop."""
-
-
-class StoreStep(StrEnum):
-    """The writes to a store, in the order of a copy."""
-
-    OWNER = "owner"
-    RESERVE = "reserve"
-    DATA = "data"
-    JOURNAL = "journal"
-    METADATA = "metadata"
-    MANIFEST = "manifest"
-    LATEST = "latest"
-    PRUNE = "prune"
 
 
 class Gate(Protocol):

@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected, Transient
-from flinkjob.snapshots.copying import NoSnapshot, VerifyFailed
+from flinkjob.snapshots.addresses import StoreAddress
 from flinkjob.snapshots.metadata import MetadataUnreadable, SnapshotNotSelfContained
-from flinkjob.snapshots.owner import OwnedByOther
-from flinkjob.snapshots.place import NoCopy
-from flinkjob.snapshots.stores import StoreAddress
+from flinkjob.snapshots.outcomes import NoCopy, NoSnapshot, OwnedByOther, VerifyFailed
 
 
 class TooLarge(Invalid):

@@ -9,11 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from flinkjob.core.errors import Invalid, Transient
-from flinkjob.snapshots.objects import PlaceObjects, StoreStep
-
-
-class OwnedByOther(Invalid):
-    """Another operator owns this job's place in the store."""
+from flinkjob.snapshots.objects import PlaceObjects
+from flinkjob.snapshots.outcomes import OwnedByOther, StoreStep
 
 
 class Owned(PlaceObjects):

@@ -18,15 +18,12 @@ import obstore
 from flinkjob.core.errors import Invalid, Transient
 from flinkjob.snapshots.manifest import LARGEST_NUMBER, Manifest, manifest_size
 from flinkjob.snapshots.numbers import Numbered
-from flinkjob.snapshots.objects import LARGEST, MOST_TRIES, StoreStep, beside
+from flinkjob.snapshots.objects import LARGEST, MOST_TRIES, beside
+from flinkjob.snapshots.outcomes import NoCopy, StoreStep
 from flinkjob.snapshots.owner import Owned
 from flinkjob.snapshots.stores import store_errors
 
 MANIFEST = "manifest.json"
-
-
-class NoCopy(Invalid):
-    """A place has no copy of a job that could be used."""
 
 
 @dataclass(frozen=True, kw_only=True)

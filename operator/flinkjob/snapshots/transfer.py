@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from obstore import Bytes
 from obstore.store import LocalStore, ObjectStore
 
 from flinkjob.core.errors import Transient
+from flinkjob.snapshots.bandwidth import Bandwidth
 from flinkjob.snapshots.links import refuse_links
 from flinkjob.snapshots.reading import CHUNK, open_object
 from flinkjob.snapshots.stores import local_path, store_errors
@@ -36,25 +36,6 @@ class Copied:
 
     size: int
     sha256: str
-
-
-class Bandwidth:
-    """A limit over all transfers that share it, in bytes a second; None: no limit."""
-
-    def __init__(self, limit: int | None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._limit = limit
-        self._clock = clock
-        self._free = 0.0
-
-    async def take(self, size: int) -> None:
-        """Wait until so many more bytes may pass."""
-        if self._limit is None:
-            return
-        now = self._clock()
-        begin = max(self._free, now)
-        self._free = begin + size / self._limit
-        if begin > now:
-            await asyncio.sleep(begin - now)
 
 
 class Memory:

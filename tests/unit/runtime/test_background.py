@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from flinkjob.runtime.background import Background
+import pytest
+
+from flinkjob.runtime.background import Background, Work
 
 LONG = 10.0
 
@@ -22,14 +24,43 @@ class Notes:
         return outcome
 
 
+async def ended(work: Work[int, str]) -> None:
+    """Lets it end, and those who are called then be called."""
+    while work.age is None:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
 async def test_it_is_looked_at_until_it_ends_and_its_end_is_announced_once() -> None:
     notes = Notes()
     work = notes.background.start("a", 1, notes.work(), title="a")
     assert (await work.wait(0.0), work.age, notes.ended) == (None, None, [])
     assert notes.background.get("a") is work
     notes.door.set()
-    assert await work.wait(LONG) == "done"
-    assert work.age is not None
+    await ended(work)
+    assert (await work.wait(LONG), notes.ended) == ("done", [("a", 1)])
+
+
+async def test_who_waits_for_its_end_is_not_called_as_well() -> None:
+    notes = Notes()
+    work = notes.background.start("a", 1, notes.work(), title="a")
+    waiting = asyncio.create_task(work.wait(LONG))
+    await asyncio.sleep(0)
+    notes.door.set()
+    assert (await waiting, notes.ended) == ("done", [])
+
+
+async def test_who_is_cancelled_at_the_moment_of_its_end_is_called() -> None:
+    notes = Notes()
+    work = notes.background.start("a", 1, notes.work(), title="a")
+    waiting = asyncio.create_task(work.wait(LONG))
+    await asyncio.sleep(0)
+    notes.door.set()
+    while work.age is None:
+        await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
     assert notes.ended == [("a", 1)]
 
 
@@ -38,6 +69,7 @@ async def test_what_replaces_another_cancels_it_and_only_its_own_end_is_announce
     first = notes.background.start("a", 1, notes.work(), title="first")
     second = notes.background.start("a", 2, notes.work("again"), title="second")
     notes.door.set()
+    await ended(second)
     assert await second.wait(LONG) == "again"
     assert await first.wait(LONG) is None
     assert first.age is not None

@@ -22,9 +22,10 @@ from flinkjob.core.flinkmodel import (
 from flinkjob.core.seen import ClusterSeen, JobSeen, Presence
 from flinkjob.net.places import Places, on_account
 from flinkjob.runtime.access import Access
-from flinkjob.runtime.checkpoint_reads import AFTER_FAILURE, READ_EVERY
-from flinkjob.runtime.cluster import Cluster, Pace, configured
+from flinkjob.runtime.checkpoint_reads import AFTER_FAILURE, READ_AT_LEAST, READ_EVERY
+from flinkjob.runtime.cluster import Cluster, configured
 from flinkjob.runtime.clusters import Clusters
+from flinkjob.runtime.pace import MOST_QUICK, Pace
 from flinkjob.runtime.queue import Key
 from tests.unit.runtime.conftest import World
 from tests.unit.runtime.stubs import StubFlink, job_overview
@@ -38,7 +39,7 @@ URL = "http://flink.example:8081"
 class Site:
     """One cluster and who is woken."""
 
-    def __init__(self, world: World, *, fast: float = 0.5, slow: float = 5.0) -> None:
+    def __init__(self, world: World, *, fast: float = 0.5, slow: float = 5.0, quick: float | None = None) -> None:
         self.world = world
         self.flink = StubFlink()
         self.woken: list[Key] = []
@@ -49,7 +50,7 @@ class Site:
         async def release(url: str, access: Access | None) -> None:
             self.released.append(url)
 
-        pace, wake, note = Pace(fast, slow), self.woken.append, self.looks.append
+        pace, wake, note = Pace(fast, slow, quick), self.woken.append, self.looks.append
         self.clusters = Clusters(lambda url, access: client, pace, wake, release=release, polled=note)
         self.cluster = self.ask(lambda: _ready(self.clusters.at(URL, ("ns", "a"))))
 
@@ -374,6 +375,43 @@ def test_it_asks_fast_while_something_moves_and_slowly_otherwise(site: Site) -> 
     assert 9 <= _polls(site, 50) <= 12
 
 
+def test_it_asks_quickly_right_after_something_has_begun_to_move(world: World) -> None:
+    site = Site(world, quick=0.1)
+    site.watch()
+    site.world.pass_time(6)
+    site.watch(moving=True)
+    assert 9 <= _polls(site, 1) <= 12
+    assert 19 <= _polls(site, 10) <= 22, "fast, no longer quickly"
+
+
+def test_it_asks_quickly_right_after_something_has_changed(world: World) -> None:
+    site = Site(world, quick=0.1)
+    site.watch(moving=True)
+    site.world.pass_time(20)
+    site.flink.jobs[JOB] = job_overview(JOB)
+    assert 10 <= _polls(site, 1.5) <= 14
+
+
+def test_where_a_look_takes_long_none_is_quick(world: World) -> None:
+    site = Site(world, quick=0.1)
+    site.flink.lasts = 0.2
+    site.watch()
+    site.world.pass_time(6)
+    site.watch(moving=True)
+    assert _polls(site, 2) <= 4
+
+
+def test_where_many_move_none_is_quick(world: World) -> None:
+    site = Site(world, quick=0.1)
+    site.watch()
+    site.world.pass_time(6)
+    for number in range(MOST_QUICK + 1):
+        site.watch(("ns", f"j{number}"), moving=True)
+    assert 4 <= _polls(site, 2) <= 5
+    site.flink.lasts = 0.2
+    assert 4 <= _polls(site, 10) <= 6, "fewer where a look takes long"
+
+
 def test_what_begins_to_move_is_looked_at_at_once(site: Site) -> None:
     site.watch()
     site.world.pass_time(5.2)
@@ -445,6 +483,29 @@ def test_of_many_jobs_that_are_all_asked_for_at_once_none_is_forgotten(world: Wo
     site.flink.jobs[jobs[1]] = job_overview(jobs[1], FlinkJobState.CANCELED)
     world.pass_time(6)
     assert set(clusters.newest_checkpoints()) == set(jobs[2:]), "what is not running is forgotten"
+    site.ask(clusters.close)
+
+
+def test_of_very_many_jobs_each_is_read_less_often_and_none_is_forgotten(world: World) -> None:
+    """A thousand jobs get fewer reads than looks, not ten times as many; each is known as of twenty minutes ago."""
+    jobs = [f"{number:016x}" + "1" * 16 for number in range(1000)]
+    site = Site(world)
+    site.flink = Checkpointing(world.now, jobs)
+    client: Any = site.flink
+    clusters = Clusters(lambda url, access: client, Pace(0.5, 5.0), lambda _: None)
+    cluster = site.ask(lambda: _ready(clusters.at(URL, ("ns", "a"))))
+
+    async def ask() -> None:
+        for job_id in jobs:
+            cluster.checkpoints.latest(("ns", job_id), job_id)
+
+    site.ask(ask)
+    world.pass_time(len(jobs) / 2 + 10)
+    assert len(clusters.newest_checkpoints()) == len(jobs)
+    before = site.flink.calls.count("checkpoints")
+    world.pass_time(3600)
+    assert world.now() - min(clusters.newest_checkpoints().values()).timestamp() <= READ_AT_LEAST + 60
+    assert 2 * len(jobs) <= site.flink.calls.count("checkpoints") - before <= 4 * len(jobs)
     site.ask(clusters.close)
 
 

@@ -19,7 +19,8 @@ from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.snapshots import copying
 from flinkjob.snapshots.copying import CopyRequest, copy_snapshot
 from flinkjob.snapshots.manifest import Manifest, ManifestFile
-from flinkjob.snapshots.place import NoCopy, Place
+from flinkjob.snapshots.outcomes import NoCopy
+from flinkjob.snapshots.place import Place
 from tests.support.snapshots import write_snapshot
 
 KEY = ("team", "clicks")

@@ -20,8 +20,8 @@ from flinkjob.runtime.copy_tasks import CopyTasks
 from flinkjob.runtime.faults import Faults
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.snapshots import child
+from flinkjob.snapshots.addresses import StoreAddress
 from flinkjob.snapshots.orders import CopyOrder
-from flinkjob.snapshots.stores import StoreAddress
 from tests.support.snapshots import write_snapshot
 
 KEY = ("team", "clicks")

@@ -96,7 +96,9 @@ async def test_what_kopf_lists_once_more_is_no_news_but_what_has_changed_is() ->
     later = copy.deepcopy(changed)
     later["metadata"]["resourceVersion"] = "99"
     assert await world.watch_says(None, later) == [("apps", "b")]
+    same["metadata"]["resourceVersion"] = "100"
     assert await world.watch_says("MODIFIED", copy.deepcopy(same)) == [("apps", "a")]
+    assert await world.watch_says("MODIFIED", copy.deepcopy(same)) == [], "what is known already, as after a write"
     assert await world.watch_says(None, raw_job("new")) == [("apps", "new")]
 
 

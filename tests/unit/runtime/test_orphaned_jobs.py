@@ -8,9 +8,9 @@ import pytest
 
 from flinkjob.core.identity import Owner, job_id
 from flinkjob.runtime.cache import ObjectCache
-from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.orphaned_jobs import OrphanedJobs
+from flinkjob.runtime.pace import Pace
 from tests.unit.api import objects
 from tests.unit.runtime.conftest import World
 from tests.unit.runtime.stubs import StubFlink, job_overview

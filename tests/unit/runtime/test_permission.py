@@ -29,7 +29,6 @@ from flinkjob.core.model import Observation
 from flinkjob.core.seen import ClusterSeen
 from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.cache import ObjectCache
-from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.configmaps import ConfigMaps
 from flinkjob.runtime.copy_search import CopySearches
@@ -38,6 +37,7 @@ from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.faults import Faults
 from flinkjob.runtime.observer import Observer
 from flinkjob.runtime.operator_variables import OperatorVariables
+from flinkjob.runtime.pace import Pace
 from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.services import SERVICE_SECONDS, Services
 from flinkjob.runtime.storeaccess import StoreAccesses

@@ -13,7 +13,9 @@ from flinkjob.api.codec import parse_job
 from flinkjob.api.program_spec import ScriptInit, SqlSpec
 from flinkjob.core.actions import RecordRevision
 from flinkjob.kube.client import KubeClient
-from flinkjob.runtime.records import keep_revision, spec_in, spec_of
+from flinkjob.kube.errors import Forbidden
+from flinkjob.runtime.faults import Faults
+from flinkjob.runtime.records import keep_revision, prune_revisions, spec_in, spec_of
 from tests.support.tables import table
 from tests.unit.api import objects
 
@@ -53,6 +55,7 @@ async def kept(before: list[str], keep: int, status: Mapping[str, Any], new: str
     assert job.status_error is None
     action = RecordRevision(name=new, number=len(before) + 1, keep=keep)
     await keep_revision(cast("KubeClient", kube), job, action)
+    await prune_revisions(cast("KubeClient", kube), job, action, Faults())
     return kube.names
 
 
@@ -78,8 +81,21 @@ async def test_what_is_kept(before: list[str], keep: int, status: Mapping[str, A
 async def test_nothing_is_listed_for_the_first_run() -> None:
     kube = Revisions()
     job = parse_job(objects.job({}, {}, namespace="elsewhere", name="first", uid=UID))
-    await keep_revision(cast("KubeClient", kube), job, RecordRevision(name="new", number=1, keep=3))
+    action = RecordRevision(name="new", number=1, keep=3)
+    await keep_revision(cast("KubeClient", kube), job, action)
+    await prune_revisions(cast("KubeClient", kube), job, action, Faults())
     assert kube.names == ["new"]
+
+
+async def test_where_none_can_be_deleted_they_stay_and_nothing_is_held_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(namespace: str, name: str) -> bool:
+        raise Forbidden(403, "no")
+
+    kube = Revisions("a", "b", "c")
+    monkeypatch.setattr(kube, "delete_revision", refuse)
+    job = parse_job(objects.job({}, {}, namespace="shop", name="clicks", uid=UID))
+    await prune_revisions(cast("KubeClient", kube), job, RecordRevision(name="c", number=3, keep=1), Faults())
+    assert kube.names == ["a", "b", "c"]
 
 
 async def test_a_script_is_kept_with_its_texts_not_with_their_places() -> None:

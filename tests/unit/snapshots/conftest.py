@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from deploy.local.s3 import S3Server
-from flinkjob.snapshots.stores import StoreAddress, open_store
+from flinkjob.snapshots.addresses import StoreAddress
+from flinkjob.snapshots.stores import open_store
 from tests.support.snapshots import write_snapshot
 
 

@@ -15,12 +15,14 @@ from flinkjob.core.copies import retention
 from flinkjob.core.errors import Invalid, Rejected, Transient
 from flinkjob.snapshots import copying
 from flinkjob.snapshots import place as places
-from flinkjob.snapshots.copying import CopyProgress, CopyRequest, apply_retention, check_copy, copy_snapshot
+from flinkjob.snapshots.addresses import StoreAddress
+from flinkjob.snapshots.bandwidth import Bandwidth
+from flinkjob.snapshots.copying import CopyRequest, apply_retention, check_copy, copy_snapshot
 from flinkjob.snapshots.metadata import SnapshotNotSelfContained
-from flinkjob.snapshots.owner import OwnedByOther
+from flinkjob.snapshots.outcomes import CopyProgress, OwnedByOther
 from flinkjob.snapshots.place import Place
-from flinkjob.snapshots.stores import StoreAddress, open_store
-from flinkjob.snapshots.transfer import MEMORY, MIB, Bandwidth, Memory, memory_for
+from flinkjob.snapshots.stores import open_store
+from flinkjob.snapshots.transfer import MEMORY, MIB, Memory, memory_for
 
 Make = Callable[..., Path]
 SIZES = {"small": 1000, "large": 20 * MIB + 17, "empty": 0}

@@ -13,7 +13,8 @@ from obstore.store import LocalStore
 
 from deploy.local.s3 import S3Server
 from flinkjob.core.errors import Transient
-from flinkjob.snapshots.copying import CopyProgress, CopyRequest, check_copy, copy_snapshot
+from flinkjob.snapshots.copying import CopyRequest, check_copy, copy_snapshot
+from flinkjob.snapshots.outcomes import CopyProgress
 from flinkjob.snapshots.place import Place
 from flinkjob.snapshots.stores import open_store
 from flinkjob.snapshots.transfer import MIB
@@ -64,8 +65,9 @@ from pathlib import Path
 from obstore.store import LocalStore
 from flinkjob.snapshots.copying import CopyRequest, copy_snapshot
 from flinkjob.snapshots.place import Place
-from flinkjob.snapshots.stores import StoreAddress, open_store
-from flinkjob.snapshots.transfer import Bandwidth
+from flinkjob.snapshots.addresses import StoreAddress
+from flinkjob.snapshots.stores import open_store
+from flinkjob.snapshots.bandwidth import Bandwidth
 snapshot, uri, endpoint, key, secret, limit = sys.argv[1:]
 store = open_store(StoreAddress(uri=uri, endpoint=endpoint, secret={"accessKeyId": key, "secretAccessKey": secret}))
 place = Place(store=store, identity="one", namespace="team", job="clicks")

@@ -12,11 +12,12 @@ import pytest
 from obstore.store import LocalStore
 
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected
+from flinkjob.snapshots.bandwidth import Bandwidth
 from flinkjob.snapshots.copying import CopyRequest, copy_snapshot
 from flinkjob.snapshots.links import refuse_links, refuse_links_below
 from flinkjob.snapshots.place import Place
 from flinkjob.snapshots.reading import open_object
-from flinkjob.snapshots.transfer import MIB, Bandwidth, copy_object, digest_of
+from flinkjob.snapshots.transfer import MIB, copy_object, digest_of
 
 
 async def _copy(source: Path, name: str, target: Path, target_name: str = "copy") -> None:

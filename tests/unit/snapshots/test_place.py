@@ -18,8 +18,7 @@ from flinkjob.core.errors import Invalid, Transient
 from flinkjob.snapshots import objects
 from flinkjob.snapshots import place as places
 from flinkjob.snapshots.manifest import Manifest, ManifestFile
-from flinkjob.snapshots.objects import StoreStep
-from flinkjob.snapshots.owner import OwnedByOther
+from flinkjob.snapshots.outcomes import OwnedByOther, StoreStep
 from flinkjob.snapshots.place import Place
 
 ROOT = "team/clicks"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from flinkjob.api.codec import dump_status
 from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, Submission
@@ -21,13 +20,13 @@ TICK_SECONDS = 300.0
 SAME_SECONDS = 3600.0
 """The same when the newest checkpoint is still the same one: what is written then is that it was asked for."""
 
-BEGINNING_SECONDS = 1.0
+BEGINNING_SECONDS = 3.0
 """For so long after its intent is not written how a run comes up, unless all its tasks run or something is wrong."""
 
 
 def settled(before: FlinkJobStatus, after: FlinkJobStatus, *, may_tick: bool) -> FlinkJobStatus:
     """`after`, or `before` when they differ only in values that tick and it is not their turn."""
-    if _still(before) != _still(after) or _is_first(before, after):
+    if not _differ_only_in_ticks(before, after) or _is_first(before, after):
         return after
     return after if may_tick and ticked(before, after) else before
 
@@ -87,11 +86,19 @@ def _run(checkpoint: CheckpointInfo) -> str:
     return (checkpoint.location or "").rpartition("/")[0]
 
 
-def _still(status: FlinkJobStatus) -> dict[str, Any]:
+def _differ_only_in_ticks(before: FlinkJobStatus, after: FlinkJobStatus) -> bool:
+    """Whether the same is written of both but for what ticks; the statuses are compared first, which takes a tenth of the
+    time of comparing what is written."""
+    one, other = _still(before), _still(after)
+    return one == other or dump_status(one) == dump_status(other)
+
+
+def _still(status: FlinkJobStatus) -> FlinkJobStatus:
+    """The status without what ticks."""
     job = replace(status.job, observed_time=None, restarts=None) if status.job is not None else None
     if job is not None and _fails_again(status):
         job = replace(job, state=None, tasks_running=None, tasks_total=None)
-    return dump_status(replace(status, job=job, last_checkpoint=None))
+    return replace(status, job=job, last_checkpoint=None)
 
 
 def _without_words(status: FlinkJobStatus, run: Submission) -> FlinkJobStatus:

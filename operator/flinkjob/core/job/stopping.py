@@ -32,7 +32,7 @@ from flinkjob.core.identity import attempt_directory, trigger_id
 from flinkjob.core.job.draft import Draft, Halt, Step, is_stop, wish
 from flinkjob.core.job.fallback import may_cancel_instead, time_is_up, timeout_of
 from flinkjob.core.job.run_end import end_by_state, report, stopped, wait_for_final_state
-from flinkjob.core.pauses import FAST
+from flinkjob.core.pauses import FAST, SOON, while_going_on
 from flinkjob.core.requester import ORIGINS, SAVEPOINT_PREFIX, Requester
 from flinkjob.core.seen import Presence
 
@@ -176,7 +176,8 @@ def _follow_stop(draft: Draft, operation: Operation, run: Submission) -> Halt | 
         case TriggerState.IN_PROGRESS if draft.observation.job.answers_no_more:
             return _forgotten(draft, operation, run, overview)
         case TriggerState.IN_PROGRESS:
-            return _still_in_progress(draft, operation, run, pause=FAST)
+            pause = SOON if overview.state.is_terminal else while_going_on(_lasted(draft, operation))
+            return _still_in_progress(draft, operation, run, pause=pause)
         case TriggerState.COMPLETED if result.location is not None:
             if overview.state.is_terminal:
                 stopped(draft, operation, result.location, time=overview.end_time)
@@ -187,6 +188,11 @@ def _follow_stop(draft: Draft, operation: Operation, run: Submission) -> Halt | 
             return _forgotten(draft, operation, run, overview)
         case TriggerState.FAILED | TriggerState.COMPLETED:
             return _failed(draft, operation, run, overview, result)
+
+
+def _lasted(draft: Draft, operation: Operation) -> float:
+    """Seconds since it was begun."""
+    return (draft.now - operation.since).total_seconds() if operation.since is not None else 0.0
 
 
 def _still_in_progress(draft: Draft, operation: Operation, run: Submission, *, pause: float) -> Halt:

@@ -34,7 +34,7 @@ from flinkjob.core.job.draft import Draft, Halt, Step
 from flinkjob.core.job.observe_run import LOST_AFTER
 from flinkjob.core.job.restore_point import Missing, redeploys, start_of_next
 from flinkjob.core.parameters import with_parameters
-from flinkjob.core.pauses import FAST
+from flinkjob.core.pauses import FAST, WOKEN
 from flinkjob.core.program import program_field, program_of
 from flinkjob.core.seen import ArtifactPhase, ArtifactRequest, ArtifactSeen, RunPhase
 
@@ -202,7 +202,7 @@ def resume_unseen(draft: Draft, spec: FlinkJobSpec) -> Halt | None:
             text = "the run call was sent and has not been answered"
             if call.queued:
                 text = "the run call waits for its turn: as many are under way as may be (--max-long-calls)"
-            return draft.wait(Step.SUBMIT, Reason.Submitting, text, requeue_after=FAST)
+            return draft.wait(Step.SUBMIT, Reason.Submitting, text, requeue_after=WOKEN)
         case RunPhase.ACCEPTED:
             draft.requeue_after(FAST)
             if draft.observation.job.absent_for > 2.0:
@@ -360,7 +360,7 @@ def _send(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: ArtifactS
             request=run_request(draft, spec, run, artifact),
         )
     )
-    return draft.wait(Step.SUBMIT, Reason.Submitting, f"starting job {run.job_id}", requeue_after=FAST)
+    return draft.wait(Step.SUBMIT, Reason.Submitting, f"starting job {run.job_id}", requeue_after=WOKEN)
 
 
 def run_request(draft: Draft, spec: FlinkJobSpec, run: Submission, artifact: ArtifactSeen) -> RunRequest:

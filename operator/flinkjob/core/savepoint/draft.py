@@ -22,7 +22,7 @@ from flinkjob.core.errors import one_line
 from flinkjob.core.facts import A, Fact, Triggered
 from flinkjob.core.flinkmodel import TriggerResult
 from flinkjob.core.model import SavepointInput
-from flinkjob.core.pauses import FAST
+from flinkjob.core.pauses import while_going_on
 
 
 class TrueCondition(StrEnum):
@@ -123,42 +123,43 @@ class SavepointDraft:
     # what ends the round
 
     def unchanged(self) -> SavepointHalt:
-        """SavepointHalt, with the status as it was."""
+        """Halt, with the status as it was."""
         self.status = self.before
         return CONDITIONS_STAY
 
     def wait(self, reason: Reason, message: str, *, requeue_after: float | None = None) -> SavepointHalt:
-        """SavepointHalt before anything is asked of Flink, saying what is waited for."""
+        """Halt before anything is asked of Flink, saying what is waited for."""
         if requeue_after is not None:
             self.requeue_after(requeue_after)
         self.status = replace(self.status, phase=SavepointPhase.PENDING)
         return SavepointHalt(condition=TrueCondition.RECONCILING, reason=reason, message=message)
 
     def pausing(self) -> SavepointHalt | None:
-        """SavepointHalt while the pause after the last failure lasts."""
+        """Halt while the pause after the last failure lasts."""
         retry_time = self.before.retry_time
         if retry_time is None or retry_time <= self.now:
             return None
         self.requeue_after((retry_time - self.now).total_seconds() + 0.05)
         return self.unchanged()
 
-    def in_progress(self, *, requeue_after: float = FAST) -> SavepointHalt:
-        """SavepointHalt while Flink, or the FlinkJob's stop, is at work."""
-        self.requeue_after(requeue_after)
+    def in_progress(self, *, requeue_after: float | None = None) -> SavepointHalt:
+        """Halt while Flink, or the FlinkJob's stop, is at work; the longer it has been, the less often it is looked at."""
+        lasted = (self.now - self.status.start_time).total_seconds() if self.status.start_time is not None else 0.0
+        self.requeue_after(while_going_on(lasted) if requeue_after is None else requeue_after)
         where = self.status.directory or "the job's checkpoint directory"
         return SavepointHalt(
             condition=TrueCondition.RECONCILING, reason=Reason.InProgress, message=f"writing below {where}"
         )
 
     def begun_too_late(self, spec: FlinkSavepointSpec) -> SavepointHalt:
-        """SavepointHalt for good, since the job could not be asked before `timeout` had passed."""
+        """Halt for good, since the job could not be asked before `timeout` had passed."""
         cluster = self.observation.cluster
         if not cluster.reachable:
             return self.fail(SavepointErrorCode.CLUSTER_UNREACHABLE, cluster.error)
         return self.fail(SavepointErrorCode.TIMEOUT, f"not done within {spec.timeout}")
 
     def fail(self, code: SavepointErrorCode, message: str, *, failures: int | None = None) -> SavepointHalt:
-        """SavepointHalt for good, after so many failures (as many as before where nothing is said)."""
+        """Halt for good, after so many failures (as many as before where nothing is said)."""
         text = one_line(message)
         self.status = replace(
             self.status,
