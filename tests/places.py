@@ -152,6 +152,20 @@ def python_lab(
 
 
 @pytest.fixture
+def forgetful_python_lab(
+    request: pytest.FixtureRequest, kube: Kube, spare_operator: OperatorProcess, flink_version: str, tmp_path: Path
+) -> Iterator[Lab]:
+    """A cluster for Python jobs whose JobManager loses with its process what was uploaded, below the spare operator."""
+    config = RESTARTABLE | {"web.upload.dir": ""} | dict.fromkeys(PYTHON_EXECUTABLE, str(pyflink_python(flink_version)))
+    with FlinkCluster(tmp_path / "flink", version=flink_version, config=config) as flink:
+        place = Lab(kube, flink, spare_operator, SPARE, build_demo_jar(flink_version), tmp_path)
+        yield place
+        _note_names(request, place)
+        place.clean()
+        place.close()
+
+
+@pytest.fixture
 def own_lab(
     kube: Kube,
     control_plane: ControlPlane,

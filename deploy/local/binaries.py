@@ -31,6 +31,7 @@ OLDEST: Version = (1, 31, 0)
 """The oldest Kubernetes that serves the CRDs as they are: its ready programs do where nothing newer has to work with them."""
 TOOLS = {
     "actionlint": ("github.com/rhysd/actionlint/cmd/actionlint", "v1.7.12"),
+    "fake-gcs-server": ("github.com/fsouza/fake-gcs-server", "v1.56.1"),
     "helm": ("helm.sh/helm/v4/cmd/helm", "v4.3.1"),
     "krew": ("sigs.k8s.io/krew/cmd/krew", "v0.4.3"),
     "kubeconform": ("github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0"),

@@ -37,7 +37,7 @@ class FlinkOptions:
         version: `2.3` or `2.3.0`; see `flinkdist.DIGESTS`.
         taskmanagers: how many at the start.
         slots: of each TaskManager.
-        config: Flink options, stronger than the defaults of `jvm.DEFAULTS`.
+        config: Flink options, stronger than the defaults of `jvm.DEFAULTS`; one without a value is not set.
         high_availability: ZooKeeper, session time-out 6 s.
         tls: serve REST over TLS; `mutual_tls` also asks for a client certificate.
         s3: where checkpoints, savepoints and HA data go (bucket `flink`) instead of local files.
@@ -227,7 +227,7 @@ class FlinkCluster(Component):
             config |= self.certificates.flink_options()
         if self.options.s3 is not None:
             config |= self.options.s3.flink_options()
-        return config | dict(self.options.config)
+        return {key: value for key, value in (config | dict(self.options.config)).items() if value}
 
     def _frugal(self, role: str) -> list[str]:
         """Options for a process that lives for minutes on a machine with few cores."""

@@ -8,6 +8,7 @@ _PACKAGES = {
     "keytool": "openjdk-17-jre-headless",
     "mvn": "maven",
     "go": "golang-go",
+    "node": "nodejs",
     "openssl": "openssl",
     "buildah": "--no-install-recommends buildah",
     "gcc": "gcc libc6-dev",

@@ -46,7 +46,6 @@ from flinkjob.observability.health import HealthServer
 from flinkjob.observability.jobmetrics import oldest_checkpoint_age, oldest_copy, oldest_savepoint_age
 from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.cache import ObjectCache
-from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.configmaps import ConfigMaps
 from flinkjob.runtime.connections import Connections, Hooks
@@ -59,6 +58,7 @@ from flinkjob.runtime.leader import RENEWAL, Leadership
 from flinkjob.runtime.observer import Observer
 from flinkjob.runtime.operator_variables import OperatorVariables
 from flinkjob.runtime.orphaned_jobs import OrphanedJobs
+from flinkjob.runtime.pace import Pace
 from flinkjob.runtime.queue import Key, WorkQueue, spread
 from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.sending import before_sending
@@ -77,6 +77,8 @@ COMPONENT = "flinkjob-operator"
 CLOSING_SECONDS = 0.25
 """What aiohttp needs to end its TLS connections after its sessions are closed; it cannot be waited for."""
 DRAIN_SECONDS = 20.0
+QUICKEST_SECONDS = 0.05
+"""The shortest pause between two looks at a cluster."""
 RESYNC_SECONDS = 300.0
 STUCK_SECONDS = 120.0
 """When keys wait and for so long no worker has begun or ended a round, the operator is stuck."""
@@ -153,7 +155,8 @@ class App:
     ) -> WorkQueue:
         settings = self._settings
         self._cache = cache = ObjectCache()
-        pace = Pace(fast=settings.poll_fast_ms / 1000, slow=settings.poll_slow_ms / 1000)
+        fast = settings.poll_fast_ms / 1000
+        pace = Pace(fast=fast, slow=settings.poll_slow_ms / 1000, quick=max(fast / 4, QUICKEST_SECONDS))
         longest = max(settings.max_overview_mb, settings.max_exceptions_mb) * MIB
         limits = Limits(
             overview=settings.max_overview_mb * MIB,
@@ -183,7 +186,7 @@ class App:
         faults = Faults(settings.fault_kill_at, require=require)
         downloads = Places(settings.max_downloads, each=-(-settings.max_downloads // 2))
         grants = StoreGrants.of(settings.store_grants)
-        accesses = StoreAccesses(reader=kube, grants=grants, hosts=hosts)
+        accesses = StoreAccesses(reader=kube, grants=grants, hosts=hosts, plain=settings.credentials_over_http)
         store = ArtifactStore(
             settings.cache_dir,
             artifact_http,

@@ -146,8 +146,8 @@ class Settings(BaseSettings):
     )
     credentials_over_http: bool = Field(
         False,
-        description="whether credentials of clusters and artifact servers (authSecretRef) may be sent over http, where "
-        "everybody on the way can read them; false: over https only",
+        description="whether credentials of clusters and artifact servers (authSecretRef), and tokens for an endpoint of "
+        "Google's storage, may be sent over http, where everybody on the way can read them; false: over https only",
     )
     store_grants: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_grants)] = Field(
         (),
@@ -199,7 +199,12 @@ class Settings(BaseSettings):
         Literal["DEBUG", "INFO", "WARNING", "ERROR"],
         BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
     ] = Field("INFO", description="the least level that is logged")
-    poll_fast_ms: int = Field(200, ge=50, le=60000, description="poll interval of a cluster where something happens")
+    poll_fast_ms: int = Field(
+        200,
+        ge=50,
+        le=60000,
+        description="poll interval of a cluster where something happens; in the first second down to a quarter of it",
+    )
     poll_slow_ms: int = Field(2000, ge=50, le=600000, description="poll interval of a cluster where nothing happens")
     workers: int = Field(
         64,

@@ -39,12 +39,16 @@ class FlinkSim:
         savepoint_failures: the error of the next savepoints or stops of a job.
         requests: the last requests as (method, path).
         slots: of the cluster; change with `set_slots`.
+        python: as in `SimSettings`, from now on.
+        python_begins: a Python program is begun with at this moment.
     """
 
     def __init__(self, clock: Clock | None = None, settings: SimSettings | None = None) -> None:
         self.clock = clock or VirtualClock()
         self.settings = settings or SimSettings()
         self.config = self.settings.effective
+        self.python = self.settings.python
+        self.python_begins = False
         self.events = Events(self.clock.now())
         self.store = SnapshotStore()
         self.faults = Faults()
@@ -79,6 +83,22 @@ class FlinkSim:
         content = make_jar() if content is None else content
         self.jars[jar_id] = SimJar(id=jar_id, name=name, uploaded=self.events.now, content=content)
         return jar_id
+
+    @property
+    def upload_place(self) -> str:
+        """The directory of the jars on the JobManager."""
+        above = self.config.get("web.upload.dir") or self.temporary_place
+        return f"{above}/flink-web-upload"
+
+    @property
+    def temporary_place(self) -> str:
+        """A directory of this process."""
+        return f"/tmp/flink-web-{self.incarnation}"
+
+    def holds(self, path: str) -> bool:
+        """Whether a jar is there on the JobManager."""
+        directory, _, jar_id = path.rpartition("/")
+        return directory == self.upload_place and jar_id in self.jars
 
     # Jobs
 
@@ -164,7 +184,7 @@ class FlinkSim:
         self.events.clear()
         self.jobs.clear()
         self.used_ids.clear()
-        if not self.settings.upload_directory:
+        if not self.config.get("web.upload.dir"):
             self.jars.clear()
         self._new_process()
         self.down_until = self.events.now + downtime
@@ -180,6 +200,7 @@ class FlinkSim:
 
     def _new_process(self) -> None:
         self.process += 1
+        self.python_begins = False
         self.incarnation = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
         duration = self.settings.store_duration
         self.savepoints, self.checkpoints, self.disposals = (Operations(duration) for _ in range(3))

@@ -25,7 +25,7 @@ def _upload(sim: FlinkSim, request: Request, _: Mapping[str, str]) -> Response:
     if not name.endswith(".jar"):
         return _refused("Only Jar files are allowed.")
     jar_id = sim.add_jar(files[0][1], name)
-    return Response(200, {"filename": f"/upload/flink-web-upload/{jar_id}", "status": "success"})
+    return Response(200, {"filename": f"{sim.upload_place}/{jar_id}", "status": "success"})
 
 
 def _list(sim: FlinkSim, _: Request, __: Mapping[str, str]) -> Response:
@@ -39,7 +39,7 @@ def _list(sim: FlinkSim, _: Request, __: Mapping[str, str]) -> Response:
 
 def _delete(sim: FlinkSim, _: Request, at: Mapping[str, str]) -> Response:
     if sim.jars.pop(at["jar"], None) is None:
-        return _refused(f"File {at['jar']} does not exist in /upload/flink-web-upload.")
+        return _refused(f"File {at['jar']} does not exist in {sim.upload_place}.")
     return Response(200, {})
 
 

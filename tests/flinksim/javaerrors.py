@@ -17,6 +17,7 @@ CHECKPOINT = "org.apache.flink.runtime.checkpoint.CheckpointException"
 JOB_NOT_FOUND = "org.apache.flink.runtime.messages.FlinkJobNotFoundException"
 INITIALIZATION = "org.apache.flink.runtime.client.JobInitializationException"
 STOPPING = "org.apache.flink.runtime.scheduler.stopwithsavepoint.StopWithSavepointStoppingException"
+_UNSUCCESSFUL = "org.apache.flink.client.deployment.application.UnsuccessfulExecutionException"
 _FRAMES = "\tat org.apache.flink.runtime.Simulated.call(Simulated.java:1)\n\t... 1 more\n"
 _SUSPENDING = "Checkpoint Coordinator is suspending."
 _EXPIRED = "Checkpoint expired before completing."
@@ -109,6 +110,36 @@ def job_failed(name: str, *inner: Cause) -> JavaError:
     """`execute()` failed: the job was refused or could not be initialised."""
     message = f"Failed to execute job '{name}'."
     return not_executed((PROGRAM, f"The main method caused an error: {message}"), (FLINK, message), *inner)
+
+
+def script(said: str) -> JavaError:
+    """What the operator's SQL runner says of a script; it has no cause."""
+    return main_threw(("dev.flinkjob.runner.SqlScriptException", said))
+
+
+def python(kind: str, said: str) -> JavaError:
+    """What the operator's Python runner says of a program: `threw`, `exit`, `module`, `busy` or `java`."""
+    return _of_python((_UNSUCCESSFUL, f"python-{kind}: {said}"))
+
+
+def python_ended(code: int) -> JavaError:
+    """Python itself has ended, without a word of the runner."""
+    return _of_python(("java.lang.RuntimeException", f"Python process exits with code: {code}"))
+
+
+def no_python(executable: str) -> JavaError:
+    """The JobManager has no such program."""
+    said = f'Cannot run program "{executable}": error=2, No such file or directory'
+    started = f"{said}\n\tat org.apache.flink.client.python.PythonEnvUtils.startPythonProcess(PythonEnvUtils.java:1)"
+    return _of_python(("java.io.IOException", started))
+
+
+def _of_python(cause: Cause) -> JavaError:
+    aborted = (
+        "org.apache.flink.client.program.ProgramAbortException",
+        "java.lang.RuntimeException: Python process failed",
+    )
+    return not_executed(aborted, cause)
 
 
 def damaged(place: str, how: Damage) -> tuple[Cause, ...]:

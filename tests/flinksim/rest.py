@@ -56,7 +56,7 @@ def _overview(sim: FlinkSim, _: Request, __: Mapping[str, str]) -> Response:
 
 
 def _jobmanager_config(sim: FlinkSim, _: Request, __: Mapping[str, str]) -> Response:
-    config = sim.config | {"web.tmpdir": f"/tmp/flink-web-{sim.incarnation}"}
+    config = sim.config | {"web.tmpdir": sim.temporary_place}
     return Response(200, [{"key": key, "value": value} for key, value in config.items()])
 
 

@@ -34,6 +34,7 @@ class SimSettings:
         store_duration: how long results of triggers are kept.
         job_expiration, job_capacity: limits of the store of ended jobs.
         upload_directory: jars survive the JobManager.
+        python: the program by that name that JobManager and TaskManagers have; empty: none.
         second_stop: what two overlapping stops do, `both-fail` or `second-wins` (both were seen).
         schemes: file systems the cluster has.
         unwritable: directories below which nothing can be written.
@@ -52,6 +53,7 @@ class SimSettings:
     job_expiration: float = 3600.0
     job_capacity: int = 10_000_000
     upload_directory: bool = True
+    python: str = "python"
     second_stop: str = "both-fail"
     schemes: frozenset[str] = frozenset({"file", "s3"})
     unwritable: tuple[str, ...] = ("/proc",)
@@ -73,7 +75,8 @@ class SimSettings:
         """Configuration of the cluster."""
         high_availability = {"high-availability.type": "zookeeper"} if self.high_availability else {}
         scheduler = {"jobmanager.scheduler": self.scheduler.lower()}
-        return _DEFAULTS | high_availability | scheduler | dict(self.config)
+        uploads = {"web.upload.dir": "/upload"} if self.upload_directory else {}
+        return _DEFAULTS | uploads | high_availability | scheduler | dict(self.config)
 
 
 _UNITS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 0.001}

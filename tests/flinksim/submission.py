@@ -13,6 +13,7 @@ from tests.flinksim.answers import job_plan
 from tests.flinksim.cluster import FlinkSim
 from tests.flinksim.javaerrors import JavaError
 from tests.flinksim.job import SimJob
+from tests.flinksim.kinds import PYTHON, SQL, made_by_python, made_of_statements
 from tests.flinksim.program import Program, SimJar, program
 from tests.flinksim.reply import Reply, Response
 from tests.flinksim.settings import INTERVAL, duration
@@ -33,8 +34,10 @@ class Submission:
         if not arguments and sim.settings.version < "2":
             arguments = str(body.get("programArgs") or "").split()
         self._arguments = tuple(str(each) for each in arguments)
-        self._program: Program = program(self._arguments)
         self._configuration = {str(key): str(value) for key, value in (body.get("flinkConfiguration") or {}).items()}
+        self._program: Program = program(self._arguments)
+        self._wrong: JavaError | None = None
+        self._begins_python = False
 
     def start(self) -> Reply:
         """Look at the request, then let main() run; the reply is filled when `execute()` is over."""
@@ -42,6 +45,7 @@ class Submission:
         if refused is not None:
             return Reply.now(refused)
         reply = Reply()
+        self._read_program()
         main = self._program.main_seconds
         process = self._sim.process
         self._sim.events.after(main, lambda: self._after_main(reply, process))
@@ -57,7 +61,7 @@ class Submission:
             return Response(400, javaerrors.plain(error.text))
         jar = self._sim.jars.get(self._jar_id)
         if jar is None:
-            message = f"Jar file /upload/flink-web-upload/{self._jar_id} does not exist"
+            message = f"Jar file {self._sim.upload_place}/{self._jar_id} does not exist"
             return Response(500, javaerrors.server_side(javaerrors.error((javaerrors.REST, message))))
         unusable = self._unusable(jar)
         if unusable is not None:
@@ -67,21 +71,49 @@ class Submission:
 
     def _unusable(self, jar: SimJar) -> str | None:
         if not jar.is_zip:
-            return f"Error while opening jar file '/upload/flink-web-upload/{jar.id}'"
+            return f"Error while opening jar file '{self._sim.upload_place}/{jar.id}'"
         entry = self._body.get("entryClass") or jar.manifest_class
         if entry is None:
             return (
                 "Neither a 'Main-Class', nor a 'program-class' entry was found in the jar file."
                 " This jar file does not contain an entry point."
             )
-        if not jar.has_class(entry):
+        if entry != PYTHON and not jar.has_class(entry):
             return f"The program's entry point class '{entry}' was not found in the jar file."
         return None
+
+    def _read_program(self) -> None:
+        """What the jar's program does, where that is not said by the arguments alone."""
+        jar, entry = self._sim.jars[self._jar_id], self._body.get("entryClass")
+        if entry == SQL:
+            found = made_of_statements(jar, self._configuration)
+        elif entry == PYTHON:
+            found = self._begun_with_python(jar)
+        else:
+            return
+        if isinstance(found, Program):
+            self._program = found
+        else:
+            self._wrong = found
+
+    def _begun_with_python(self, jar: SimJar) -> Program | JavaError:
+        wanted = (self._sim.config | self._configuration).get("python.client.executable", "python")
+        if self._sim.python != wanted:
+            return javaerrors.no_python(wanted)
+        if self._sim.python_begins:
+            return javaerrors.python(
+                "busy", "Busy: another program was compiled or started on the JobManager at the same time"
+            )
+        found = made_by_python(jar, self._arguments, self._configuration, self._sim.holds)
+        self._sim.python_begins = self._begins_python = isinstance(found, Program)
+        return found
 
     def _after_main(self, reply: Reply, process: int) -> None:
         if process != self._sim.process:
             return
-        failure = self._main_failure()
+        if self._begins_python:
+            self._sim.python_begins = False
+        failure = self._wrong or self._main_failure()
         if failure is not None:
             reply.response = Response(400, javaerrors.told(failure))
         elif self._program.exit_code is not None:

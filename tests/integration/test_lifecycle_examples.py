@@ -19,6 +19,18 @@ pytestmark = [pytest.mark.kube, pytest.mark.flink]
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
 PYTHON = ["python", "python-table"]
 """Applied by `test_python.py`, on a cluster with PyFlink."""
+SOURCES = [
+    "private-jar",
+    "jar-from-s3",
+    "jar-from-azure",
+    "jar-from-gcs",
+    "jar-configmap",
+    "maven",
+    "variables",
+    "operator-variables",
+    "sql-private",
+]
+"""Applied by `test_sources.py`, from real servers."""
 JOBS = ["minimal", "pinned", "stateless", "last-state", "savepoint-upgrade", "sql", "sql-configmap"]
 SCRIPTS = {
     "tables.sql": "CREATE TABLE a (x INT) WITH ('connector' = 'datagen'); "
@@ -146,8 +158,7 @@ def test_every_example_is_tried() -> None:
         f"flinkjob-{name}"
         for name in [*JOBS, *PYTHON, "suspended", "from-savepoint", "from-location", "synced", "from-copy"]
     }
-    elsewhere = ("private-jar", "jar-from-s3", "jar-configmap", "maven", "variables")  # in test_sources.py
-    tried |= {f"flinkjob-{name}" for name in elsewhere}
+    tried |= {f"flinkjob-{name}" for name in SOURCES}
     named = ("trigger", "checkpoint", "stop", "cancel", "target", "existing", "synced")
     tried |= {f"flinksavepoint-{name}" for name in named}
     assert tried == {path.stem for path in EXAMPLES.glob("*.yaml")}

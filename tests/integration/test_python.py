@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ import yaml
 from deploy.local.processes import wait_until
 from deploy.local.pyflink import pyflink_python
 from tests.support.drift import assert_no_drift
-from tests.support.integration import ControlPlane, Lab, condition, submission
+from tests.support.integration import ControlPlane, Lab, S3Server, condition, secret, submission
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
@@ -145,6 +146,27 @@ def test_the_life_of_a_python_program(python_lab: Lab, tmp_path: Path) -> None:
     assert len(lab.flink_jobs("python-life")) == 2
 
 
+@pytest.mark.everything("a JobManager that loses the uploads of a Python program")
+@pytest.mark.fault("jobmanager-killed")
+def test_a_jobmanager_that_loses_what_was_uploaded(forgetful_python_lab: Lab, tmp_path: Path) -> None:
+    """The program and what is beside it are uploaded again, and found where the new JobManager keeps them."""
+    lab, soon = forgetful_python_lab, {"initialDelay": "1s", "maxDelay": "1s"}
+    lab.apply(python_job(lab, "python-lost", "lost1", NEEDY, more=needs(tmp_path), restart=soon))
+    first = submission(lab.running("python-lost", 1, deadline=120))
+    wait_until(lambda: counted(lab, "lost1") > 20, timeout=120, what="some counts")
+    lab.checkpointed(first["jobId"], deadline=60)
+    names, before = {jar["name"] for jar in lab.jars()}, counted(lab, "lost1")
+    lab.flink.restart_jobmanager(kill=True)
+    assert lab.jars() == []
+
+    run = submission(lab.running("python-lost", 2, deadline=180))
+    assert f"{first['jobId']}/chk-" in str(run["restoredFrom"])
+    assert (run["artifactDigest"], run["uploads"]) == (first["artifactDigest"], first["uploads"])
+    assert {jar["name"] for jar in lab.jars()} == names
+    assert len(names) == 3
+    wait_until(lambda: counted(lab, "lost1") > before + 5, timeout=120, what="higher counts")
+
+
 TABLE_JOB = """
 from pyflink.table import DataTypes, EnvironmentSettings, TableEnvironment
 from pyflink.table.udf import udf
@@ -166,14 +188,19 @@ table.execute_sql("INSERT INTO shown SELECT named(page) FROM clicks")
 
 
 @pytest.mark.parametrize("name", ["python", "python-table"])
-def test_an_example(python_lab: Lab, control_plane: ControlPlane, tmp_path: Path, name: str) -> None:
+def test_an_example(python_lab: Lab, control_plane: ControlPlane, s3: S3Server, tmp_path: Path, name: str) -> None:
     lab, needed = python_lab, needs(tmp_path)
     (archive,) = needed["archives"]
+    stored = s3.bucket("data") / "clicks" / "data.zip"
+    stored.parent.mkdir(exist_ok=True)
+    shutil.copyfile(tmp_path / "data.zip", stored)
+    keys = {"accessKeyId": s3.access_key, "secretAccessKey": s3.secret_key}
+    lab.kube.apply(secret(lab.namespace, "data-store", **keys))
     files = {"clicks.py": TABLE_JOB, "requirements.txt": needed["requirements"]["text"]}
     meta = {"name": "python-clicks", "namespace": lab.namespace}
     lab.kube.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": files})
     text = (EXAMPLES / f"flinkjob-{name}.yaml").read_text().replace("http://flink-jobmanager:8081", lab.cluster_url)
-    text = text.replace("https://repo.example.com/data.zip", archive["uri"])
+    text = text.replace("https://s3.example.com", s3.endpoint)
     text = text.replace("3a7bd3e2360a3d29eea436fcfb7e44c735d117c42d92c8a3f3fbb2f4c0f3f6b1", archive["sha256"])
     manifest = yaml.safe_load(text)
     manifest["metadata"]["namespace"] = lab.namespace

@@ -104,6 +104,11 @@ ADDRESSES = (
 )
 
 
+PINNED = {"uri": "https://repo.example.com/dir/a.sql", "sha256": "a" * 64}
+STORED = {"uri": "gs://bucket/a.zip", "sha256": "a" * 64, "store": {"credentialsSecretRef": {"name": "a"}}}
+OPENED = {"authSecretRef": {"name": "a"}}
+ONLY = ".authSecretRef: only with an http, https or maven uri"
+BOTH = ": uri and sha256 only together"
 SOURCES = (
     ({"jar": {"uri": "file:///jars/a.jar", "authSecretRef": {"name": "a"}}}, "spec.jar.authSecretRef: only with"),
     ({"jar": {"uri": "http://repo/a.jar", "authSecretRef": {"name": "a"}}}, None),
@@ -152,6 +157,38 @@ SOURCES = (
     (
         {"jar": ABSENT, "sql": {"script": "INSERT", "authSecretRef": {"name": "a"}}},
         "spec.sql.authSecretRef: only with",
+    ),
+    ({"jar": ABSENT, "sql": PINNED | {"initFrom": [PINNED | OPENED]}}, None),
+    (
+        {"jar": ABSENT, "sql": {"script": "INSERT", "initFrom": [{"script": "SET"} | OPENED]}},
+        f"spec.sql.initFrom{ONLY}",
+    ),
+    (
+        {"jar": ABSENT, "sql": {"script": "INSERT", "initFrom": [{"uri": "https://a/b.sql"}]}},
+        f"spec.sql.initFrom{BOTH}",
+    ),
+    (
+        {"jar": ABSENT, "sql": PINNED | {"uri": "maven:a:b:1"}},
+        "must be an address such as https://repo.example.com/dir/file",
+    ),
+    ({"jar": ABSENT, "python": {"module": "a", "files": [PINNED | OPENED], "requirements": STORED}}, None),
+    ({"jar": ABSENT, "python": {"module": "a", "archives": [STORED | {"name": "b"}]}}, None),
+    ({"jar": ABSENT, "python": {"module": "a", "files": [STORED | OPENED]}}, f"spec.python.files{ONLY}"),
+    (
+        {"jar": ABSENT, "python": {"module": "a", "requirements": {"text": ""} | OPENED}},
+        f"spec.python.requirements{ONLY}",
+    ),
+    (
+        {"jar": ABSENT, "python": {"module": "a", "archives": [STORED | OPENED | {"name": "b"}]}},
+        f"spec.python.archives{ONLY}",
+    ),
+    (
+        {"jar": ABSENT, "python": {"module": "a", "archives": [PINNED | {"name": "b", "store": {"region": "a"}}]}},
+        "spec.python.archives.store: only with",
+    ),
+    (
+        {"jar": ABSENT, "python": {"module": "a", "files": [PINNED | {"uri": "maven:a:b:1"}]}},
+        "must be an address such as",
     ),
 )
 
@@ -216,7 +253,7 @@ def test_every_combination_of_programs(server: ApiServer) -> None:
         configMapKeyRef=(ABSENT, reference),
         uri=(ABSENT, "https://a/b.sql"),
         sha256=(ABSENT, "a" * 64),
-        initFrom=(ABSENT, [], [{}], [{"script": "x" * 65536}], [{"configMapKeyRef": reference}]),
+        initFrom=(ABSENT, [], [{}], [{"script": "x" * 65536}], [{"configMapKeyRef": reference}], [PINNED]),
     )
     specs = [{"jar": None, "sql": sql} for sql in scripts]
     keys = {**SQL_RESERVED_KEYS, SQL_UIDS: "", "pipeline.object-reuse": ""}

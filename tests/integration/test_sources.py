@@ -6,20 +6,27 @@ import base64
 import hashlib
 import io
 import json
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import obstore
 import pytest
 
-from tests.integration.test_lifecycle_examples import example
+from deploy.local.azure import AzureServer
+from flinkjob.snapshots.stores import StoreAddress, open_store
+from tests.integration.test_lifecycle_examples import SCRIPTS, example
 from tests.support.artifactserver import ArtifactServer
 from tests.support.drift import assert_no_drift
+from tests.support.googlestore import GoogleStore
 from tests.support.integration import (
     ControlPlane,
+    Fault,
     FileServer,
     FlinkCluster,
+    FlinkProxy,
     Lab,
     Object,
     OperatorProcess,
@@ -95,6 +102,76 @@ def test_a_store_that_asks_for_keys(place: Lab, web: FileServer, tmp_path: Path,
     assert s3.secret_key not in place.operator.said()
 
 
+def test_stores_of_azure_and_google(place: Lab, web: FileServer, tmp_path: Path, control_plane: ControlPlane) -> None:
+    """Their keys open them, and those of somebody else's do not; what is missing is said without any of them."""
+    jar, name = place.jar.read_bytes(), "clicks/demo.jar"
+    with AzureServer(tmp_path / "azure", "jars") as azure, GoogleStore(tmp_path / "google", "jars") as google:
+        put_in(azure, name, jar)
+        google.put(name, jar)
+        endpoints = {
+            "azure": {"https://shop.blob.core.windows.net": azure.endpoint},
+            "gcs": {"https://storage-jobs.p.googleapis.com": google.endpoint},
+        }
+        jobs = [example(place, web, f"flinkjob-jar-from-{kind}", **where) for kind, where in endpoints.items()]
+        wrong = base64.b64encode(PASSWORD.encode()).decode()
+        keys(place, "azure-jars", "store", accountName=azure.account, accountKey=wrong)
+        keys(place, "google-jars", "store", **{"serviceAccountKey.json": google.other_key})
+        for manifest in jobs:
+            place.apply(manifest)
+        for manifest in jobs:
+            refused = f"jar: {manifest['spec']['jar']['uri']}: the store denies access to demo.jar"
+            place.wait(manifest["metadata"]["name"], lambda job, text=refused: text in str(job.get("status")), refused)
+        keys(place, "azure-jars-2", "store", accountName=azure.account, accountKey=azure.key)
+        keys(place, "google-jars-2", "store", **{"serviceAccountKey.json": google.key})
+        for manifest in jobs:
+            reference = manifest["spec"]["jar"]["store"]["credentialsSecretRef"]
+            reference["name"] += "-2"
+            place.apply(manifest)
+        for manifest in jobs:
+            place.running(manifest["metadata"]["name"], 1)
+        place.edit(jobs[0], jar=jobs[0]["spec"]["jar"] | {"uri": "az://jars/none.jar"})
+        told = place.stalled("jar-from-azure", "ArtifactFailed")
+        assert "jar: az://jars/none.jar: the store has no none.jar" in condition(told, "Stalled")["message"]
+    assert_no_drift(control_plane, place.kube, jobs[1])
+    said = everything(place)
+    assert [word for word in (wrong, azure.key, google.key[-200:], PASSWORD) if word in said] == []
+
+
+def put_in(azure: AzureServer, name: str, content: bytes) -> None:
+    """Stores an object."""
+    secret = {"accountName": azure.account, "accountKey": azure.key}
+    obstore.put(open_store(StoreAddress(uri="az://jars", endpoint=azure.endpoint, secret=secret)), name, content)
+
+
+def test_a_script_and_what_comes_before_it(
+    place: Lab, web: FileServer, tmp_path: Path, control_plane: ControlPlane
+) -> None:
+    """Each from a server of its own that asks who is there."""
+    login = "Basic " + base64.b64encode(f"flink:{PASSWORD}".encode()).decode()
+    (tmp_path / "tables.sql").write_text(SCRIPTS["tables.sql"])
+    with AzureServer(tmp_path / "azure", "jars") as azure, ArtifactServer(tmp_path, authorization=login) as nexus:
+        put_in(azure, "clicks/clicks.sql", SCRIPTS["clicks.sql"].encode())
+        keys(place, "azure-scripts", "store", accountName=azure.account, accountKey=azure.key)
+        keys(place, "scripts", "artifact", username="flink", password=PASSWORD)
+        digests = [hashlib.sha256(SCRIPTS[name].encode()).hexdigest() for name in ("tables.sql", "clicks.sql")]
+        places = {"https://nexus.example.com": nexus.url, "https://shop.blob.core.windows.net": azure.endpoint}
+        manifest = example(place, web, "flinkjob-sql-private", **places, **dict(zip(PINS, digests, strict=True)))
+        sql = manifest["spec"]["sql"]  # with Secrets of its own: those of other tests are remembered for a while
+        sql["store"]["credentialsSecretRef"]["name"] = "azure-scripts"
+        sql["initFrom"][0]["authSecretRef"]["name"] = "scripts"
+        place.apply(manifest)
+        place.running("sql-private", 1)
+    assert_no_drift(control_plane, place.kube, manifest)
+    assert [word for word in (PASSWORD, azure.key) if word in everything(place)] == []
+
+
+PINS = (
+    "7c9e2b5f14d08a63e1f7a92c4b6d8e05f3a1c7d92e4b6f80a5c3d1e9b7f20864",
+    "b1d4f7a2c5e8093b6d9f1a4c7e0b3d5f8a2c4e6b9d1f3a5c7e9b0d2f4a6c8e13",
+)
+"""What the example says of its files."""
+
+
 def everything(lab: Lab) -> str:
     """All that is written about the place: statuses, Events, revisions, and the operator's log."""
     kinds = ("FlinkJob", "FlinkSavepoint", "Event", "ControllerRevision")
@@ -150,19 +227,21 @@ def test_variables_of_a_config_map_and_a_secret(place: Lab, web: FileServer, con
     assert [word for word in (PASSWORD, ROTATED) if word in everything(place)] == []
 
 
-def test_variables_of_the_operator(place: Lab) -> None:
+def test_variables_of_the_operator(place: Lab, web: FileServer, control_plane: ControlPlane) -> None:
+    shutil.copyfile(place.jar, web.directory / "demo.jar")
     meta = {"name": "operator-variables", "namespace": "default"}
     place.kube.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"region": "eu"}})
-    manifest = place.job("of-operator", "--name", "clicks-$(region)", variablesFrom=[{"operator": True}])
+    manifest = example(place, web, "flinkjob-operator-variables")
     place.apply(manifest)
     found = place.stalled("of-operator", "VariableNotFound")
     assert "may not use the operator's variables" in condition(found, "Stalled")["message"]
     labels = {"flinkjob.dev/operator-variables": "allowed"}
     place.kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place.namespace, "labels": labels}})
-    place.edit(manifest, restartNonce=1)  # any edit has them read at once
+    manifest = place.edit(manifest, restartNonce=1)  # any edit has them read at once
     run = submission(place.running("of-operator", 1))
     with place.flink.http() as http:
         assert http.get(f"/jobs/{run['jobId']}/config").json()["name"] == "clicks-eu"
+    assert_no_drift(control_plane, place.kube, manifest)
 
 
 def test_a_jar_that_is_on_the_cluster(place: Lab) -> None:
@@ -195,17 +274,20 @@ def test_a_jar_of_a_maven_repository_that_cuts_it_off(
     assert_no_drift(control_plane, place.kube, manifest)
 
 
-def test_of_a_large_jar_it_is_said_how_far_it_is(place: Lab, tmp_path: Path) -> None:
+def test_of_a_large_jar_it_is_said_how_far_it_is(proxy: FlinkProxy, place: Lab, tmp_path: Path) -> None:
     large = tmp_path / "large.jar"
     shutil.copyfile(place.jar, large)
     with zipfile.ZipFile(large, "a") as archive:
         archive.writestr("padding", bytes(20 * 2**20))
+    proxy.add(Fault.DELAY, method="POST", path="/jars/upload", seconds=3)
     with ArtifactServer(tmp_path) as server:
         server.rest.clear()
-        place.apply(place.job("large-jar", jar={"uri": f"{server.url}/large.jar"}))
+        place.apply(place.job("large-jar", jar={"uri": f"{server.url}/large.jar"}, cluster={"url": proxy.url}))
         said = f"{server.url}/large.jar is fetched: 40% of 20.0Mi"
         place.wait("large-jar", lambda job: job["status"]["plan"]["message"] == said, said)
         server.rest.set()
+        upload = re.compile(r"the jar is uploaded to the cluster: \d+% of 20\.0Mi")
+        place.wait("large-jar", lambda job: upload.fullmatch(job["status"]["plan"]["message"]), upload.pattern)
         place.running("large-jar", 1)
 
 

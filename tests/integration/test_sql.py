@@ -79,6 +79,26 @@ def test_the_life_of_a_script(lab: Lab) -> None:
     assert len(lab.flink_jobs("sql-life")) == 2
 
 
+def test_a_compiled_plan_outlives_the_statement_that_it_was_made_of(lab: Lab, tmp_path: Path) -> None:
+    """On a storage that all see. What is compiled on the cluster before the upgrade leaves the plan as it is, too."""
+    plan = f"{tmp_path.as_uri()}/counts.json"
+    compiling = f"COMPILE PLAN '{plan}' IF NOT EXISTS FOR {{}}"
+    manifest = sql_job(lab, "sql-plan", script("plan", compiling.format(COUNT), f"EXECUTE PLAN '{plan}'"))
+    lab.apply(manifest)
+    lab.running("sql-plan", 1)
+    wait_until(lambda: counted(lab, "plan") > 20, timeout=30, what="some counts")
+    written = (tmp_path / "counts.json").read_text()
+
+    changed = COUNT.replace("COUNT(*)", "COUNT(*) + MAX(id)")  # whose state would be another one
+    lab.edit(manifest, sql={"script": script("plan", compiling.format(changed), f"EXECUTE PLAN '{plan}'")})
+    run, before = submission(lab.running("sql-plan", 2)), counted(lab, "plan")
+    restored = lab.checkpoints(run["jobId"])["latest"]["restored"]
+    assert restored["external_path"].removeprefix("file:").lstrip("/") in run["restoredFrom"]
+    wait_until(lambda: counted(lab, "plan") > before + 5, timeout=30, what="higher counts")
+    lab.checkpointed(run["jobId"])
+    assert (tmp_path / "counts.json").read_text() == written
+
+
 @pytest.mark.invariant(10, 13)
 def test_a_script_that_cannot_run_touches_nothing(lab: Lab) -> None:
     manifest = sql_job(lab, "sql-bad", script("bad", COUNT, "INSERT INTO nothing SELECT id FROM clicks"))

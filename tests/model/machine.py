@@ -18,7 +18,7 @@ from flinkjob.core.flinkmodel import FlinkJobState
 from flinkjob.kube.kinds import Kind
 from tests.flinksim import Damage, FaultKind, SimJob
 from tests.model.memorykube import Object
-from tests.model.plant import Plant, plant
+from tests.model.plant import NEEDED, Plant, plant
 
 NAMES = ("a", "b")
 QUIET_SECONDS = 900.0
@@ -37,6 +37,40 @@ PATHS = {
     "config": "/jobmanager/config",
     "cancel": "/jobs/[0-9a-f]{32}",
     "anything": ".*",
+}
+
+FIRST: Object = {
+    "cluster": {"url": "http://flink-a"},
+    "checkpoint": {"interval": "2s"},
+    "restart": {"initialDelay": "1s", "maxDelay": "20s"},
+}
+SCRIPT = "CREATE TABLE clicks (id INT) WITH ('connector' = 'datagen', 'rows-per-second' = '1');\n{}"
+COUNT = "INSERT INTO counts SELECT id, COUNT(*) FROM {} GROUP BY {}"
+
+
+def _python(lines: str) -> Object:
+    """A program with a file beside it."""
+    files = [{"name": "job.py", "text": lines}, {"name": "words.py", "text": "WORD = 1"}]
+    return {"file": "job.py", "files": files, "requirements": {"text": NEEDED}}
+
+
+PROGRAMS: dict[str, dict[str, Object]] = {
+    "sql": {
+        "v1": {"script": SCRIPT.format(COUNT.format("clicks", "id"))},
+        "v2": {"script": SCRIPT.format(COUNT.format("clicks", "id")).replace("'1'", "'2'")},
+        "other": {"script": SCRIPT.format(COUNT.format("clicks", "page"))},
+        "wrong": {"script": SCRIPT.format(COUNT.format("nosuch", "id"))},
+        "unclosed": {"script": SCRIPT.format("INSERT INTO a SELECT 'b")},
+        "idle": {"script": SCRIPT.format("SHOW TABLES")},
+    },
+    "python": {
+        "v1": _python("rate = 1\nkey_by(id)"),
+        "v2": _python("rate = 2\nkey_by(id)"),
+        "other": _python("rate = 2\nkey_by(page)"),
+        "throws": _python("raise ValueError('no')"),
+        "exits": _python("sys.exit(3)"),
+        "lacks": _python("import nosuch"),
+    },
 }
 
 names = st.sampled_from(NAMES)
@@ -77,14 +111,21 @@ class Machine(RuleBasedStateMachine):
         """Create a FlinkJob, or change what runs; the fastest program erases the owner mark."""
         if name not in self.specs and self.world.job(name) is not None:
             return  # still being deleted: what is applied now goes with it
-        spec = self.specs.get(name) or {
-            "cluster": {"url": "http://flink-a"},
-            "checkpoint": {"interval": "2s"},
-            "restart": {"initialDelay": "1s", "maxDelay": "20s"},
-        }
+        spec = {key: value for key, value in self.specs.get(name, FIRST).items() if key not in PROGRAMS}
         upgrade = {"strategy": strategy}
         args = ["--rate", str(rate), *(["--own-parameters", "mine"] if rate == 3 else [])]
         self._apply(name, spec | {"jar": {"uri": f"http://jars/{jar}.jar"}, "args": args, "upgrade": upgrade})
+
+    @rule(name=names, kind=st.sampled_from(sorted(PROGRAMS)), text=st.data(), strategy=strategies)
+    def apply_a_program(self, name: str, kind: str, text: st.DataObject, strategy: str) -> None:
+        """The same with a SQL script or a Python program, some of which cannot run, or have other state."""
+        if name not in self.specs and self.world.job(name) is not None:
+            return
+        program = PROGRAMS[kind][text.draw(st.sampled_from(sorted(PROGRAMS[kind])))]
+        spec = {
+            key: value for key, value in self.specs.get(name, FIRST).items() if key not in ("args", "jar", *PROGRAMS)
+        }
+        self._apply(name, spec | {kind: program, "upgrade": {"strategy": strategy}})
 
     @precondition(lambda self: self.specs)
     @rule(data=st.data(), state=st.sampled_from(("Running", "Suspended", "Cancelled", "Running")))
@@ -227,6 +268,12 @@ class Machine(RuleBasedStateMachine):
             case _:
                 for job_id in [job.job_id for job in sim.jobs.values() if job.terminal]:
                     sim.forget_job(job_id)
+        self._soon()
+
+    @rule(host=st.sampled_from(("flink-a", "flink-b")), python=st.booleans())
+    def image(self, host: str, python: bool) -> None:
+        """The cluster's image has Python, or not."""
+        self.world.sims[host].python = "python" if python else ""
         self._soon()
 
     @rule(data=st.data())

@@ -6,31 +6,35 @@ Everything of the operator is real but its edges: the work queue, cache, observe
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
 from prometheus_client import CollectorRegistry
 
+from flinkjob.artifacts import build
 from flinkjob.artifacts.build import JarBuilder
 from flinkjob.artifacts.errors import ArtifactInvalid
 from flinkjob.artifacts.fetch import Artifact
+from flinkjob.artifacts.mergechild import made
 from flinkjob.artifacts.runners import Runners
 from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.flinkmodel import is_below, normalise_location
 from flinkjob.core.identity import Owner
+from flinkjob.core.program import SQL_ENTRY_CLASS
 from flinkjob.core.seen import FoundSnapshot, Listing
 from flinkjob.flink.client import FlinkClient
 from flinkjob.kube.kinds import Kind, ObjectRef
 from flinkjob.net.places import Places
 from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.cache import ObjectCache
-from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.configmaps import ConfigMaps
 from flinkjob.runtime.copy_search import CopySearches
@@ -39,6 +43,7 @@ from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.observer import Observer
 from flinkjob.runtime.operator_variables import OperatorVariables
+from flinkjob.runtime.pace import Pace
 from flinkjob.runtime.queue import WorkQueue
 from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.services import Services
@@ -55,6 +60,8 @@ IDENTITY = "model"
 HOSTS = ("flink-a", "flink-b")
 MOST_LONG_CALLS = 8
 JARS = {"v1": make_jar(variant="1"), "v2": make_jar(variant="2")}
+NEEDED = "words==1.0"
+"""What the Python programs here need, in a file that is uploaded beside them."""
 
 
 BUSY_ROUNDS = 400
@@ -105,24 +112,54 @@ class CrashingFaults(Faults):
 
 
 class Jars:
-    """The artifact store: jars by URI, on a disk of this machine."""
+    """The artifact store: jars by URI, and what the operator has made, on a disk of this machine."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._kept = {hashlib.sha256(NEEDED.encode()).hexdigest(): NEEDED.encode()}
 
     async def get(self, namespace: str, uri: str, sha256: str | None = None, *, access: object = None) -> Artifact:
-        import hashlib
-
         variant = uri.rsplit("/", 1)[-1].removesuffix(".jar")
         if variant not in JARS:
             raise ArtifactInvalid("not-found", f"jar: 404 from {uri}")
-        content = JARS[variant]
+        artifact = self._keep(JARS[variant])
+        if sha256 not in (None, artifact.digest):
+            raise ArtifactInvalid("digest-mismatch", f"jar: {uri} has sha256 {artifact.digest}, not {sha256}")
+        return artifact
+
+    def here(self, namespace: str, digest: str) -> Artifact | None:
+        return self._keep(self._kept[digest]) if digest in self._kept else None
+
+    async def put(
+        self, namespace: str, size: int, write: Callable[[Path], Awaitable[None]], *, private: bool
+    ) -> Artifact:
+        made = self._directory / "made"
+        await write(made)
+        return self._keep(made.read_bytes())
+
+    def _keep(self, content: bytes) -> Artifact:
         digest = hashlib.sha256(content).hexdigest()
-        if sha256 not in (None, digest):
-            raise ArtifactInvalid("digest-mismatch", f"jar: {uri} has sha256 {digest}, not {sha256}")
+        self._kept[digest] = content
         path = self._directory / f"{digest}.jar"
         path.write_bytes(content)
         return Artifact(digest=digest, path=path)
+
+
+async def make_here(order: dict[str, Any], size: int) -> str:
+    """Makes a jar without a process of its own, which virtual time would not wait for."""
+    answer = made(order)
+    if "note" not in answer:
+        raise ArtifactInvalid(answer["reason"], answer["message"])
+    return answer["note"]
+
+
+def put_runners(directory: Path) -> Path:
+    """A directory with runners that the simulated clusters know."""
+    runners = directory / "runners"
+    runners.mkdir(exist_ok=True)
+    (runners / "sql-runner-1.jar").write_bytes(make_jar(entry_class=SQL_ENTRY_CLASS))
+    (runners / "python-runner-1.py").write_text("run()")
+    return runners
 
 
 class Disk:
@@ -186,7 +223,7 @@ class OperatorInstance:
         self.tasks = Tasks(
             identity=IDENTITY,
             clusters=self.clusters,
-            builder=JarBuilder(store, Runners(plant.directory), Places(1).hold),
+            builder=JarBuilder(store, Runners(plant.runners), Places(1).hold),
             faults=self.faults,
             enqueue=self._enqueue,
             most=MOST_LONG_CALLS,
@@ -249,12 +286,12 @@ class OperatorInstance:
     def _watch(self, event: str, kind: Kind, obj: Object) -> None:
         if self.faults.dead:
             return
+        if event == "DELETED" or not self.cache.has(kind, obj):
+            key = self.cache.drop(kind, obj) if event == "DELETED" else self.cache.put(kind, obj)
+            if key is not None:
+                self._enqueue(key)
         if kind is Kind.FLINK_JOB:
-            self._enqueue(self.cache.drop_job(obj) if event == "DELETED" else self.cache.put_job(obj))
             return
-        key = self.cache.drop_savepoint(obj) if event == "DELETED" else self.cache.put_savepoint(obj)
-        if key is not None:
-            self._enqueue(key)
         for waiting in self.cache.waiting_for("ns", obj["metadata"]["name"]):
             self._enqueue(waiting)
 
@@ -288,6 +325,7 @@ class Plant:
 
     def __init__(self, loop: VirtualLoop, clock: LoopClock, directory: Path, *, high_availability: bool) -> None:
         self.loop, self.clock, self.directory = loop, clock, directory
+        self.runners = put_runners(directory)
         settings = SimSettings(high_availability=high_availability)
         self.sims = {host: FlinkSim(clock, settings) for host in HOSTS}
         self.kube = MemoryKube(lambda: clock.date().strftime("%Y-%m-%dT%H:%M:%SZ"))
@@ -357,11 +395,14 @@ def plant(directory: Path, *, high_availability: bool = False) -> Iterator[Plant
         loop.set_exception_handler(_quiet)
         asyncio.set_event_loop(loop)
         random.seed(0)
+        patch = mock.patch.object(build, "_make", make_here)
+        patch.start()
         world = Plant(loop, clock, directory, high_availability=high_availability)
         try:
             yield world
         finally:
             world.close()
+            patch.stop()
             asyncio.set_event_loop(None)
 
 

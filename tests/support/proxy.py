@@ -7,6 +7,7 @@ may be called from any thread.
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 import threading
 from collections import Counter
@@ -198,7 +199,8 @@ class FlinkProxy:
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _DROPPED}
         url = self._upstream + request.raw_path
         try:
-            async with self._session.request(request.method, url, data=body or None, headers=headers) as upstream:
+            data = io.BytesIO(body) if body else None  # of large bytes as they are the library warns
+            async with self._session.request(request.method, url, data=data, headers=headers) as upstream:
                 content = await upstream.read()
                 self._sent += len(content)
                 kept = {k: v for k, v in upstream.headers.items() if k.lower() not in _DROPPED}

@@ -22,7 +22,8 @@ class StoreProxy:
         status: answered to everything, such as 503; None: the store answers.
         per_second: so many bytes to the store pass in a second, all connections together; None: as many as come.
         budget: so many bytes more pass to the store, then every connection is cut; None: all.
-        passed: bytes that have passed to the store.
+        back_budget: so many bytes more pass from the store, then that connection is cut, once; None: all.
+        passed, brought: bytes that have passed to the store, and from it.
         cuts: connections that were cut.
     """
 
@@ -33,7 +34,8 @@ class StoreProxy:
         self.status: int | None = None
         self.per_second: int | None = None
         self.budget: int | None = None
-        self.passed = 0
+        self.back_budget: int | None = None
+        self.passed = self.brought = 0
         self.cuts = 0
         self._free = 0.0
         self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
@@ -54,7 +56,7 @@ class StoreProxy:
 
     def heal(self) -> None:
         """No more faults."""
-        self.status = self.per_second = self.budget = None
+        self.status = self.per_second = self.budget = self.back_budget = None
 
     async def _start(self) -> asyncio.Server:
         server = await asyncio.start_server(self._accepted, "127.0.0.1", 0)
@@ -125,8 +127,15 @@ class StoreProxy:
 
     async def _down(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(CHUNK):
+            if self.back_budget is not None:
+                self.back_budget -= len(chunk)
+                if self.back_budget < 0:
+                    self.back_budget = None
+                    self.cuts += 1
+                    return
             writer.write(chunk)
             await writer.drain()
+            self.brought += len(chunk)
 
 
 async def _end(writer: asyncio.StreamWriter) -> None:

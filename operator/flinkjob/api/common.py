@@ -131,18 +131,19 @@ _CLUSTER: Final = _Address(
     re.compile(rf"https?://{_HOST}(/[^@\s?#]*)?"),
     "must be an address such as http://flink-jobmanager:8081, without a query",
 )
+_IN_STORE: Final = r"(s3|gs|az)://[a-z0-9$][a-zA-Z0-9._-]{1,254}/[^\s?#]+"
 _ARTIFACT: Final = _Address(
     re.compile(
-        rf"https?://{_HOST}/[^\s#]*|file:///[^\s?#]+|(s3|gs|az)://[a-z0-9$][a-zA-Z0-9._-]{{1,254}}/[^\s?#]+|"
+        rf"https?://{_HOST}/[^\s#]*|file:///[^\s?#]+|{_IN_STORE}|"
         r"maven:[A-Za-z0-9_-]+([.][A-Za-z0-9_-]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]*){2,3}"
     ),
     "must be an address such as https://repo.example.com/job.jar, s3://bucket/job.jar, file:///jars/job.jar or "
     "maven:group:artifact:version",
 )
 
-_OPEN: Final = _Address(
-    re.compile(rf"https?://{_HOST}/[^\s#]*|file:///[^\s?#]+"),
-    "must be an address such as https://repo.example.com/job.zip or file:///files/job.zip",
+_FILE: Final = _Address(
+    re.compile(rf"https?://{_HOST}/[^\s#]*|file:///[^\s?#]+|{_IN_STORE}"),
+    "must be an address such as https://repo.example.com/dir/file, s3://bucket/dir/file or file:///dir/file",
 )
 
 ClusterUrl = Annotated[str, Field(max_length=512, json_schema_extra=_CLUSTER.rules()), _checked(_CLUSTER.check)]
@@ -151,8 +152,8 @@ ClusterUrl = Annotated[str, Field(max_length=512, json_schema_extra=_CLUSTER.rul
 ArtifactUri = Annotated[str, Field(max_length=2048, json_schema_extra=_ARTIFACT.rules()), _checked(_ARTIFACT.check)]
 """Where a jar is stored; `https`, `http`, `s3`, `gs`, `az`, `maven` or `file`, without user information."""
 
-OpenUri = Annotated[str, Field(max_length=2048, json_schema_extra=_OPEN.rules()), _checked(_OPEN.check)]
-"""Where something is stored that needs no credentials; `https`, `http` or `file`, without user information."""
+FileUri = Annotated[str, Field(max_length=2048, json_schema_extra=_FILE.rules()), _checked(_FILE.check)]
+"""Where a file is stored that is no jar; `https`, `http`, `s3`, `gs`, `az` or `file`, without user information."""
 
 JobId = Annotated[str, Field(min_length=32, max_length=32, pattern=r"^[0-9a-f]{32}$")]
 """A Flink job id: 32 hexadecimal digits."""

@@ -4,10 +4,10 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from flinkjob.api.common import ArtifactUri, Sha256
+from flinkjob.api.common import ArtifactUri, FileUri, Sha256
 from flinkjob.api.model import Rule, SpecModel, exactly_one
 from flinkjob.api.references import NamedKey
-from flinkjob.api.source_spec import SourceSpec, access_rules
+from flinkjob.api.source_spec import SourceSpec, access_rules, sha256_with_uri
 
 MOST_SCRIPT_BYTES: Final = 128 * 1024
 """Of all texts of a script together: every FlinkJob is in the operator's memory, and each revision keeps them."""
@@ -59,15 +59,21 @@ class JarSpec(SourceSpec):
     ] = None
 
 
-class ScriptInit(SpecModel):
+class ScriptInit(SourceSpec):
     """Statements that come before the script."""
 
-    RULES = (exactly_one("spec.sql.initFrom", "script", "configMapKeyRef"),)
+    RULES = (
+        exactly_one("spec.sql.initFrom", "script", "configMapKeyRef", "uri"),
+        sha256_with_uri("spec.sql.initFrom"),
+        *access_rules("spec.sql.initFrom"),
+    )
 
     script: Annotated[ScriptText | None, Field(description="The statements.")] = None
     config_map_key_ref: Annotated[
         NamedKey | None, Field(description="They are in a ConfigMap of the same namespace.")
     ] = None
+    uri: Annotated[FileUri | None, Field(description="Where they are fetched from. As for sql.uri.")] = None
+    sha256: Annotated[Sha256 | None, Field(description="The SHA-256 of what uri gives.")] = None
 
 
 def _script_bytes(sql: "SqlSpec") -> int:
@@ -79,11 +85,7 @@ class SqlSpec(SourceSpec):
 
     RULES = (
         exactly_one("spec.sql", "script", "configMapKeyRef", "uri"),
-        Rule(
-            "has(self.uri) == has(self.sha256)",
-            "spec.sql: uri and sha256 only together",
-            lambda sql: (sql.uri is None) == (sql.sha256 is None),
-        ),
+        sha256_with_uri("spec.sql"),
         Rule(
             "(has(self.script) ? size(bytes(self.script)) : 0) + (has(self.initFrom) ? "
             "self.initFrom.map(init, has(init.script) ? size(bytes(init.script)) : 0).sum() : 0) "
@@ -106,7 +108,8 @@ class SqlSpec(SourceSpec):
         ),
     ] = None
     uri: Annotated[
-        ArtifactUri | None, Field(description="Where the script is fetched from; a text in UTF-8. As for jar.uri.")
+        FileUri | None,
+        Field(description="Where the script is fetched from; a text in UTF-8. As for jar.uri, but not by maven."),
     ] = None
     sha256: Annotated[Sha256 | None, Field(description="The SHA-256 of what uri gives.")] = None
     init_from: Annotated[

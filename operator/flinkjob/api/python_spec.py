@@ -5,10 +5,11 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from flinkjob.api.common import ObjectName, OpenUri, Sha256
+from flinkjob.api.common import FileUri, ObjectName, Sha256
 from flinkjob.api.model import Rule, SpecModel, exactly_one
 from flinkjob.api.program_spec import MOST_SCRIPT_BYTES
 from flinkjob.api.references import NamedKey
+from flinkjob.api.source_spec import SourceSpec, access_rules, sha256_with_uri
 
 _NAME: Final = r"[A-Za-z0-9_][A-Za-z0-9_.+-]*"
 FILE_NAME: Final = re.compile(rf"{_NAME}(/{_NAME})*")
@@ -17,15 +18,6 @@ MOST_FILES: Final = 64
 FileName = Annotated[str, Field(min_length=1, max_length=256, pattern=rf"^{FILE_NAME.pattern}$")]
 """Where a file is among the files of a program."""
 FileText = Annotated[str, Field(max_length=MOST_SCRIPT_BYTES)]
-_NEEDS_SHA256: Final = "has(self.uri) == has(self.sha256)"
-
-
-def _sha256_with_uri(where: str) -> Rule:
-    return Rule(
-        _NEEDS_SHA256,
-        f"{where}: uri and sha256 only together",
-        lambda found: (found.uri is None) == (found.sha256 is None),
-    )
 
 
 class NamedConfigMap(SpecModel):
@@ -34,12 +26,12 @@ class NamedConfigMap(SpecModel):
     name: Annotated[ObjectName, Field(description="Its name.")]
 
 
-class PythonFile(SpecModel):
+class PythonFile(SourceSpec):
     """A file of the program, or several: those of a ConfigMap, or those in a zip archive or wheel."""
 
     RULES = (
         exactly_one("spec.python.files", "text", "configMapRef", "uri"),
-        _sha256_with_uri("spec.python.files"),
+        sha256_with_uri("spec.python.files"),
         Rule(
             "!has(self.text) || has(self.name)",
             "spec.python.files: a text needs a name",
@@ -50,6 +42,7 @@ class PythonFile(SpecModel):
             "spec.python.files: the keys of a ConfigMap are the names of its files",
             lambda file: file.config_map_ref is None or file.name is None,
         ),
+        *access_rules("spec.python.files"),
     )
 
     name: Annotated[
@@ -65,36 +58,39 @@ class PythonFile(SpecModel):
         ),
     ] = None
     uri: Annotated[
-        OpenUri | None,
+        FileUri | None,
         Field(
-            description="Where it is fetched from, without credentials: http, https or file. What is in a file whose name "
-            "ends with .zip or .whl is put beside the other files. TaskManagers import from a zip archive: modules of "
+            description="Where it is fetched from: https, http, s3, gs, az or file. What is in a file whose name ends "
+            "with .zip or .whl is put beside the other files. TaskManagers import from a zip archive: modules of "
             "machine code do not belong here."
         ),
     ] = None
     sha256: Annotated[Sha256 | None, Field(description="The SHA-256 of what uri gives.")] = None
 
 
-class PythonRequirements(SpecModel):
+class PythonRequirements(SourceSpec):
     """Packages that functions need, in the notation of pip."""
 
     RULES = (
         exactly_one("spec.python.requirements", "text", "configMapKeyRef", "uri"),
-        _sha256_with_uri("spec.python.requirements"),
+        sha256_with_uri("spec.python.requirements"),
+        *access_rules("spec.python.requirements"),
     )
 
     text: Annotated[FileText | None, Field(description="The lines of a requirements.txt.")] = None
     config_map_key_ref: Annotated[
         NamedKey | None, Field(description="They are in a ConfigMap of the same namespace, as the files may be.")
     ] = None
-    uri: Annotated[OpenUri | None, Field(description="Where they are fetched from, as files are.")] = None
+    uri: Annotated[FileUri | None, Field(description="Where they are fetched from, as files are.")] = None
     sha256: Annotated[Sha256 | None, Field(description="The SHA-256 of what uri gives.")] = None
 
 
-class PythonArchive(SpecModel):
+class PythonArchive(SourceSpec):
     """A zip archive, unpacked for functions on the TaskManagers."""
 
-    uri: Annotated[OpenUri, Field(description="Where it is fetched from, as files are.")]
+    RULES = access_rules("spec.python.archives")
+
+    uri: Annotated[FileUri, Field(description="Where it is fetched from, as files are.")]
     sha256: Annotated[Sha256, Field(description="The archive's SHA-256 in lower-case hexadecimal.")]
     name: Annotated[
         Annotated[str, Field(min_length=1, max_length=64, pattern=rf"^{_NAME}$")],

@@ -74,7 +74,7 @@ _SPECIAL: Final = {
         (common.Location, "location"),
         (common.ClusterUrl, "URL"),
         (common.ArtifactUri, "URI"),
-        (common.OpenUri, "URI"),
+        (common.FileUri, "URI"),
         (common.JobId, "32 hex digits"),
         (common.Sha256, "64 hex digits"),
         (common.ObjectName, "name"),

@@ -4,7 +4,8 @@ Invariants: no credential is in a spec, only the name of a Secret; how something
 that another Secret replaces no running job.
 """
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Final
 
 from pydantic import Field
@@ -29,6 +30,19 @@ def access_rules(field: str) -> tuple[Rule, ...]:
     return (
         _only_with("authSecretRef", _WEB, f"{field}.authSecretRef: only with an http, https or maven uri"),
         _only_with("store", STORES, f"{field}.store: only with an s3, gs or az uri"),
+    )
+
+
+def sha256_with_uri(field: str) -> Rule:
+    """That what `uri` gives is known before it is fetched.
+
+    Args:
+        field: the path of what holds both.
+    """
+    return Rule(
+        "has(self.uri) == has(self.sha256)",
+        f"{field}: uri and sha256 only together",
+        lambda source: (source.uri is None) == (source.sha256 is None),
     )
 
 
@@ -62,3 +76,34 @@ class SourceSpec(SpecModel):
         ),
         FieldClass.LIVE,
     ] = None
+
+
+def sources_in(value: object) -> Iterator[Any]:
+    """All sources that are somewhere in a value: a model of a spec, or a list of them."""
+    if isinstance(value, SourceSpec):
+        yield value
+    if isinstance(value, tuple):
+        for item in value:
+            yield from sources_in(item)
+    elif isinstance(value, SpecModel):
+        for name in type(value).model_fields:
+            yield from sources_in(getattr(value, name))
+
+
+def reached_as(value: Any, present: Mapping[str, SourceSpec]) -> Any:
+    """A value with other access to the sources that are in it; where nothing is other, the value itself.
+
+    Args:
+        value: as for `sources_in`.
+        present: a source with the access, by its uri.
+    """
+    if isinstance(value, tuple):
+        items = tuple(reached_as(item, present) for item in value)
+        return value if all(map(operator.is_, items, value)) else items
+    if not isinstance(value, SpecModel):
+        return value
+    wanted = {name: reached_as(getattr(value, name), present) for name in type(value).model_fields}
+    if isinstance(value, SourceSpec) and (known := present.get(getattr(value, "uri", None) or "")) is not None:
+        wanted |= {"auth_secret_ref": known.auth_secret_ref, "store": known.store}
+    changes = {name: other for name, other in wanted.items() if other is not getattr(value, name)}
+    return value.model_copy(update=changes) if changes else value

@@ -32,7 +32,8 @@ class StoreAccess(SpecModel):
     """How a store is reached. Without a Secret the operator's own identity is used, where the namespace was granted it."""
 
     endpoint: Annotated[
-        Endpoint | None, Field(description="Of an S3-compatible store, or of Azure's. Defaults to the public one.")
+        Endpoint | None,
+        Field(description="Of an S3-compatible store, of Azure's or of Google's. Defaults to the public one."),
     ] = None
     region: Annotated[Region | None, Field(description="The region of S3. Defaults to us-east-1.")] = None
     credentials_secret_ref: Annotated[

@@ -193,7 +193,7 @@ class JarBuilder:
     async def _fetched(self, namespace: str, part: ScriptPart, *, script: bool) -> Artifact:
         assert part.uri is not None
         try:
-            return await self._store.get(namespace, part.uri, part.sha256, script=script)
+            return await self._store.get(namespace, part.uri, part.sha256, access=part.access, script=script)
         except (ArtifactInvalid, ArtifactUnavailable) as error:
             raise type(error)(error.reason, f"python: {error.message.removeprefix('jar: ')}") from error
 

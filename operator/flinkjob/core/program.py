@@ -206,14 +206,13 @@ def _python_program(python: PythonSpec, args: tuple[str, ...], jars: tuple[JarPa
 
 def upload_parts(python: PythonSpec) -> tuple[ScriptPart, ...]:
     """What is uploaded beside the jar of a Python program: its requirements, and its archives by their names."""
-    archives = (ScriptPart(uri=archive.uri, sha256=archive.sha256, name=archive.name) for archive in python.archives)
+    archives = tuple(_fetched(archive, archive.uri, archive.sha256, archive.name) for archive in python.archives)
     needed = python.requirements
     if needed is None or needed.config_map_key_ref is not None:
-        return tuple(archives)
+        return archives
     if needed.text is not None:
         return (_part(needed.text, ""), *archives)
-    assert needed.sha256 is not None, "a rule of the spec"
-    return (ScriptPart(uri=needed.uri, sha256=needed.sha256), *archives)
+    return (_fetched(needed, needed.uri, needed.sha256, ""), *archives)
 
 
 def file_parts(python: PythonSpec) -> tuple[ScriptPart, ...]:
@@ -224,9 +223,7 @@ def file_parts(python: PythonSpec) -> tuple[ScriptPart, ...]:
 def _file(file: PythonFile) -> ScriptPart:
     if file.text is not None:
         return _part(file.text, file.name or "")
-    assert file.uri is not None, "a rule of the spec"
-    assert file.sha256 is not None, "a rule of the spec"
-    return ScriptPart(uri=file.uri, sha256=file.sha256, name=file.name or last_part(file.uri))
+    return _fetched(file, file.uri, file.sha256, file.name or last_part(file.uri or ""))
 
 
 def script_parts(spec: FlinkJobSpec) -> tuple[ScriptPart, ...]:
@@ -234,11 +231,18 @@ def script_parts(spec: FlinkJobSpec) -> tuple[ScriptPart, ...]:
     sql = spec.sql
     if sql is None:
         return ()
-    first = [_part(init.script, f"initFrom[{number}]") for number, init in enumerate(sql.init_from) if init.script]
-    if sql.uri is not None:
-        assert sql.sha256 is not None, "a rule of the spec"
-        return (*first, ScriptPart(uri=sql.uri, sha256=sql.sha256, access=_access(sql, sql.uri)))
-    return (*first, *([_part(sql.script, "")] if sql.script else []))
+    pieces = [
+        _piece(init, init.uri, init.sha256, init.script, f"initFrom[{number}]")
+        for number, init in enumerate(sql.init_from)
+    ]
+    pieces.append(_piece(sql, sql.uri, sql.sha256, sql.script, ""))
+    return tuple(piece for piece in pieces if piece is not None)
+
+
+def _piece(source: SourceSpec, uri: str | None, sha256: str | None, text: str | None, name: str) -> ScriptPart | None:
+    if uri is not None:
+        return _fetched(source, uri, sha256, name)
+    return _part(text, name) if text else None
 
 
 def runner_of(digest: str | None) -> tuple[int, str] | None:
@@ -266,6 +270,12 @@ def _access(source: SourceSpec, uri: str) -> SourceAccess | None:
         return SourceAccess(store=source.store or StoreAccess())
     secret = source.auth_secret_ref.name if source.auth_secret_ref is not None else None
     return SourceAccess(auth_secret=secret) if secret is not None else None
+
+
+def _fetched(source: SourceSpec, uri: str | None, sha256: str | None, name: str) -> ScriptPart:
+    assert uri is not None, "a rule of the spec"
+    assert sha256 is not None, "a rule of the spec"
+    return ScriptPart(uri=uri, sha256=sha256, access=_access(source, uri), name=name)
 
 
 def _part(text: str, name: str) -> ScriptPart:

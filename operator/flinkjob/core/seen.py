@@ -167,7 +167,7 @@ class ArtifactSeen:
         note: what a person should know of the jar, or "".
         places: of the jar, and of what was uploaded beside it, on the JobManager, where the program must be given them. They
             are not kept: another JobManager has other ones.
-        progress: of the file that is being fetched.
+        progress: of the file that is being fetched, or uploaded.
     """
 
     phase: ArtifactPhase

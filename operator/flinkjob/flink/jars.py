@@ -4,6 +4,9 @@ Used by: `FlinkClient`. Invariants: main() runs inside the JobManager during `ru
 raise, the job may exist, so the caller looks for its id; an upload is not deduplicated by Flink.
 """
 
+from collections.abc import Callable
+from io import FileIO
+from os import fstat
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -39,24 +42,23 @@ class JarCalls(Calls):
         files = self._rest.parse(_JARS, answer).files
         return tuple(await self._rest.parse_entries(_FILES, files, jarwire.Jar.value))
 
-    async def upload_jar(self, path: Path, name: str) -> str:
+    async def upload_jar(self, path: Path, name: str, *, sent: Callable[[int, int], object] | None = None) -> str:
         """Upload a file; returns its id on the cluster. Flink REST: `POST /jars/upload`.
 
         Args:
             path: the file, streamed; the time-out grows by a second for each 256 KiB.
             name: must end in `.jar`; comes back from `list_jars`, so a digest in it makes uploads findable.
+            sent: is called now and then with how many bytes have been sent, and how many there are.
 
         Raises:
             OSError: the file cannot be read.
         """
-        with path.open("rb") as content:
-            size = content.seek(0, 2)
-            content.seek(0)
+        with _Watched(path, sent) as content:
             answer = await self._rest.call(
                 "POST",
                 "/jars/upload",
                 files={"jarfile": (name, content, "application/java-archive")},
-                timeout=self._rest.timeout + size / _SLOWEST_UPLOAD,
+                timeout=self._rest.timeout + content.size / _SLOWEST_UPLOAD,
                 long=True,
             )
         if not answer.ok:
@@ -111,6 +113,20 @@ class JarCalls(Calls):
             return self._rest.refusal(answer)
         kind = submit_rejection(answer.errors)
         return SubmitRejected(answer.status, kind, explained(kind, answer.cause))
+
+
+class _Watched(FileIO):
+    """A file that says how far it was read."""
+
+    def __init__(self, path: Path, says: Callable[[int, int], object] | None) -> None:
+        super().__init__(path)
+        self._says = says
+        self.size = fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self._says is not None:
+            self._says(self.tell(), self.size)
+        return super().read(size) or b""
 
 
 async def plan_in(rest: FlinkRest, answer: Answer) -> Topology:

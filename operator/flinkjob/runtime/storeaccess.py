@@ -16,10 +16,10 @@ from flinkjob.api.sync import StoreAccess
 from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.errors import Invalid
-from flinkjob.runtime.access import SecretReader, Use, Vault
+from flinkjob.runtime.access import SecretReader, Use, Vault, check_scheme
+from flinkjob.snapshots.addresses import StoreAddress, behind_proxy, parts_of, scheme_of, store_host
 from flinkjob.snapshots.links import refuse_links_below
 from flinkjob.snapshots.listing import METADATA
-from flinkjob.snapshots.stores import StoreAddress, behind_proxy, parts_of, scheme_of, store_host
 
 KEYS = {
     "s3": ("accessKeyId", "secretAccessKey"),
@@ -33,7 +33,13 @@ OPTIONAL_KEYS = ("sessionToken", "accountName")
 class StoreAccesses:
     """What namespaces may use of stores."""
 
-    def __init__(self, *, reader: SecretReader, grants: StoreGrants, hosts: HostRules) -> None:
+    def __init__(self, *, reader: SecretReader, grants: StoreGrants, hosts: HostRules, plain: bool = False) -> None:
+        """
+        Args:
+            plain: whether the tokens that Google's keys make may be sent over http, where everybody on the way can read and
+                use them; what signs a request to other stores is good for that request alone.
+        """
+        self._plain = plain
         self._reader = reader
         self._grants = grants
         self._hosts = hosts
@@ -68,8 +74,11 @@ class StoreAccesses:
                     "an endpoint needs credentialsSecretRef: the operator's own identity is not sent elsewhere"
                 )
         else:
+            scheme = scheme_of(uri)
+            if scheme == "gs" and access.endpoint is not None:
+                check_scheme(parts_of(access.endpoint).scheme, access.credentials_secret_ref.name, plain=self._plain)
             data = await vault.secret(access.credentials_secret_ref.name, Use.STORE)
-            needed = KEYS[scheme_of(uri)]
+            needed = KEYS[scheme]
             secret = {name: text for name in (*needed, *OPTIONAL_KEYS) if (text := _text(data.get(name, b"")))}
             if missing := [name for name in needed if name not in secret]:
                 raise Invalid(f"Secret {access.credentials_secret_ref.name} has no key {missing[0]}, or an empty one")

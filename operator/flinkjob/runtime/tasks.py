@@ -43,6 +43,7 @@ from flinkjob.runtime.background import Background, Work
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.queue import Key
+from flinkjob.runtime.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +55,6 @@ DISPOSAL_LOOKS = 120
 RUN_PATIENCE = (600.0, 14400.0)
 """Seconds for which the answer to a run call is waited for, at first and at most: main() may run for minutes, but a request
 that was lost on the way is never answered. Repeating it is harmless, since it carries the same job id."""
-UPLOAD_TURN = 30.0
-"""Seconds for which an upload of the same file by another key is waited for."""
 PYTHON_BEGINS = 10.0
 """Seconds after which a Python program has surely begun, or will be refused."""
 FAILED_FOR = 300.0
@@ -84,7 +83,7 @@ class Tasks:
         self._sent = Places(most, each=(most + 1) // 2)
         self._hiding = hiding
         self._queued: set[Key] = set()
-        self._uploading: weakref.WeakValueDictionary[tuple[str, str], asyncio.Lock] = weakref.WeakValueDictionary()
+        self._uploads = Uploads()
         self._beginning: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
         self._identity = identity
         self._clusters = clusters
@@ -108,7 +107,7 @@ class Tasks:
             fetch = self._fetches.start(key, request, self._bring(key, request), title=f"artifact {key[0]}/{key[1]}")
         if (seen := await fetch.wait(MOMENT)) is not None:
             return seen
-        progress = self._builder.progress(key[0], request.recipe, request.uploads)
+        progress = self._uploads.progress(key) or self._builder.progress(key[0], request.recipe, request.uploads)
         return ArtifactSeen(phase=ArtifactPhase.WORKING, progress=progress)
 
     async def _bring(self, key: Key, request: ArtifactRequest) -> ArtifactSeen:
@@ -140,18 +139,19 @@ class Tasks:
         if (jar_id := await self._on_cluster(key, url, part.sha256)) is not None:
             return jar_id
         artifact = await self._builder.file(key[0], part)
-        return await self._send_jar(key, url, artifact.path, part.sha256)
+        name = f"the archive {part.name}" if part.name else "the file of requirements"
+        return await self._send_jar(key, url, artifact.path, part.sha256, name)
 
-    async def _send_jar(self, key: Key, url: str, path: Path, digest: str) -> str:
+    async def _send_jar(self, key: Key, url: str, path: Path, digest: str, name: str) -> str:
         """The id of a file that is uploaded under its digest; of several keys that bring the same one, one does it."""
-        turn = self._uploading.setdefault((url, digest), asyncio.Lock())
-        was_first = not turn.locked()
-        async with _turn(turn, UPLOAD_TURN):
-            if not was_first and (there := await self._on_cluster(key, url, digest)) is not None:
+        target = (url, digest)
+        async with self._uploads.turn(key, target) as others:
+            if others and (there := await self._on_cluster(key, url, digest)) is not None:
                 return there
             async with self._client(key, url) as client:
                 self._faults.before(Effect.UPLOAD)
-                jar_id = await client.upload_jar(path, jar_name(self._identity, digest))
+                with self._uploads.sending(target, name) as upload:
+                    jar_id = await client.upload_jar(path, jar_name(self._identity, digest), sent=upload.so_far)
                 self._faults.after(Effect.UPLOAD)
             return jar_id
 
@@ -165,7 +165,7 @@ class Tasks:
         built = await self._builder.get(key[0], request.recipe, request.digest)
         if known != built.digest and (found := await self._find(key, request.url, built.digest)) is not None:
             return found
-        jar_id = await self._send_jar(key, request.url, built.artifact.path, built.digest)
+        jar_id = await self._send_jar(key, request.url, built.artifact.path, built.digest, "the jar")
         return ArtifactSeen(phase=ArtifactPhase.READY, digest=built.digest, jar_id=jar_id, note=built.note)
 
     async def _find(self, key: Key, url: str, digest: str) -> ArtifactSeen | None:
@@ -175,11 +175,11 @@ class Tasks:
     async def _on_cluster(self, key: Key, url: str, digest: str) -> str | None:
         """The id of the jar that was uploaded under this digest."""
         name = jar_name(self._identity, digest)
-        jars = await self._clusters.at(url, key).client.list_jars()
+        jars = await self._clusters.at(url, key).jars()
         return next((jar.id for jar in jars if jar.name == name), None)
 
     async def _named(self, key: Key, url: str, jar_id: str) -> ArtifactSeen:
-        if not any(jar.id == jar_id for jar in await self._clusters.at(url, key).client.list_jars()):
+        if not any(jar.id == jar_id for jar in await self._clusters.at(url, key).jars()):
             message = f"jar: the cluster has no jar {jar_id}: it was deleted, or the JobManager has lost its uploads"
             raise ArtifactInvalid("gone", f"{message}; upload it again and name its new id")
         return ArtifactSeen(phase=ArtifactPhase.READY, jar_id=jar_id)
@@ -346,22 +346,6 @@ def _released(lock: asyncio.Lock, seconds: float) -> Iterator[None]:
     finally:
         if timer.when() > asyncio.get_running_loop().time():
             timer.cancel()
-            lock.release()
-
-
-@asynccontextmanager
-async def _turn(lock: asyncio.Lock, seconds: float) -> AsyncIterator[None]:
-    """Holds a lock that was waited for; where that takes longer than so many seconds, goes on without it."""
-    try:
-        async with asyncio.timeout(seconds):
-            await lock.acquire()
-        held = True
-    except TimeoutError:
-        held = False
-    try:
-        yield
-    finally:
-        if held:
             lock.release()
 
 

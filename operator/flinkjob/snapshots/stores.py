@@ -10,19 +10,18 @@ from __future__ import annotations
 import os
 import re
 import threading
-import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote
 
 import obstore.exceptions as refused
 from obstore.store import AzureStore, GCSStore, LocalStore, ObjectStore, S3Store
 
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected, Transient, one_line
+from flinkjob.snapshots.addresses import AZURE, GCS, GOOGLE, HOST, S3, StoreAddress, behind_proxy, parts_of, store_host
 
 RETRIES = 4
 LONGEST_TRANSFER = timedelta(days=1)
@@ -35,10 +34,9 @@ SILENCE_WHILE_UPLOADING = timedelta(minutes=5)
 NOWHERE = "http://127.0.0.1:0"
 """The proxy for all hosts but the store's own: nothing can ever listen there. The library follows redirects, and takes the
 address of the store from a service account's key file; both would lead past the list of allowed hosts."""
-_GOOGLE = ("storage.googleapis.com", "oauth2.googleapis.com", "www.googleapis.com")
+_GOOGLE = (GOOGLE, "oauth2.googleapis.com", "www.googleapis.com")
 _BUCKET = re.compile(r"[a-zA-Z0-9$][a-zA-Z0-9._-]{0,254}")
-_HOST = re.compile(r"[a-zA-Z0-9._-]+|[0-9a-fA-F:.]+")
-_ACCOUNT = re.compile(r"[a-z0-9-]{1,63}")
+
 _STATUS = re.compile(r"(status code: \d+(?: [A-Z][A-Za-z' ]*)?).*")
 _CODE = re.compile(r"<Code>(\w{1,60})</Code>")
 _IDENTITY = ("AWS_", "AZURE_", "GOOGLE_", "IDENTITY_", "MSI_", "SERVICE_ACCOUNT")
@@ -47,79 +45,6 @@ NO_CONDITIONS = (refused.NotSupportedError, NotImplementedError)
 """What the library raises where a store knows no conditional writes."""
 _ABOUT_CONDITIONS = (refused.AlreadyExistsError, refused.PreconditionError, *NO_CONDITIONS)
 _ENVIRONMENT = threading.Lock()
-_S3, _GCS, _AZURE = ("s3", "s3a", "s3n", "s3p"), ("gs",), ("az", "abfs", "abfss", "wasb", "wasbs")
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoreAddress:
-    """A place in a store.
-
-    Attributes:
-        uri: `s3://bucket/prefix`, `gs://…`, `az://container/…` (also as Hadoop writes them) or `file:///directory`.
-        endpoint: of an S3-compatible store, or of Azure's; None for the public one.
-        secret: `accessKeyId`, `secretAccessKey`, `sessionToken` | `serviceAccountKey.json` | `accountName`, `accountKey`;
-            empty: the identity of the Pod.
-        ca: certificates (PEM) that are trusted besides the system's.
-    """
-
-    uri: str
-    endpoint: str | None = None
-    region: str | None = None
-    secret: Mapping[str, str] = field(default_factory=dict, repr=False)
-    ca: str | None = field(default=None, repr=False)
-
-
-def parts_of(uri: str) -> SplitResult:
-    """The parts of the address of a store.
-
-    Raises:
-        Invalid: it has none.
-    """
-    try:
-        return urlsplit(uri)
-    except ValueError:
-        raise Invalid("a store's URI cannot be read") from None
-
-
-def scheme_of(uri: str) -> str:
-    """`s3`, `gs` or `az`, however Hadoop spells it.
-
-    Raises:
-        Invalid: the URI is of no known sort.
-    """
-    scheme = parts_of(uri).scheme.lower()
-    for name, spellings in (("s3", _S3), ("gs", _GCS), ("az", _AZURE)):
-        if scheme in spellings:
-            return name
-    raise Invalid(f"{scheme}: is no store that is known; use s3, gs, az or file")
-
-
-def store_host(address: StoreAddress) -> str:
-    """The host that is connected to.
-
-    Raises:
-        Invalid: the URI is of no known sort, or the host is none that every reader of URLs would find there.
-    """
-    host = _host(address)
-    if not _HOST.fullmatch(host):
-        raise Invalid("the store's host cannot be read from its endpoint or account")
-    return host
-
-
-def _host(address: StoreAddress) -> str:
-    parts = parts_of(address.uri)
-    if address.endpoint is not None:
-        return parts_of(address.endpoint).hostname or ""
-    scheme = scheme_of(address.uri)
-    if scheme == "s3":
-        return f"s3.{address.region or 'us-east-1'}.amazonaws.com"
-    if scheme == "gs":
-        return "storage.googleapis.com"
-    _, _, host = parts.netloc.rpartition("@")
-    account = address.secret.get("accountName") or (host.partition(".")[0] if "@" in parts.netloc else "azure")
-    if not _ACCOUNT.fullmatch(account):
-        raise Invalid("accountName is not the name of an account")
-    return f"{account}.blob.core.windows.net"
 
 
 def open_store(address: StoreAddress, *, create: bool = True, uploads: bool = False) -> ObjectStore:
@@ -143,7 +68,7 @@ def open_store(address: StoreAddress, *, create: bool = True, uploads: bool = Fa
             raise Rejected(404, f"there is no directory {directory}", permanent=True)
         return LocalStore(directory, automatic_cleanup=True, mkdir=create)
     bucket, _, account = parts.netloc.partition("@")
-    if not _BUCKET.fullmatch(bucket) or (account and (scheme not in _AZURE or not _HOST.fullmatch(account))):
+    if not _BUCKET.fullmatch(bucket) or (account and (scheme not in AZURE or not HOST.fullmatch(account))):
         raise Invalid(f"{address.uri} names no bucket")
     common: dict[str, Any] = {
         "prefix": path or None,
@@ -152,12 +77,11 @@ def open_store(address: StoreAddress, *, create: bool = True, uploads: bool = Fa
     }
     try:
         with _environment(own=not address.secret):
-            if scheme in _S3:
+            if scheme in S3:
                 return S3Store(bucket, config=_s3(address), **common)
-            if scheme in _GCS:
-                key = address.secret.get("serviceAccountKey.json")
-                return GCSStore(bucket, config={"service_account_key": key} if key else None, **common)
-            if scheme in _AZURE:
+            if scheme in GCS:
+                return GCSStore(bucket, config=_gcs(address), **common)
+            if scheme in AZURE:
                 return AzureStore(bucket, config=_azure(address, account), **common)
     except (refused.BaseError, ValueError, OSError):
         # without the cause, which may quote the key that cannot be read
@@ -175,7 +99,7 @@ def _client_options(address: StoreAddress, scheme: str, *, uploads: bool) -> dic
     if address.ca:
         options["root_certificate"] = address.ca
     if address.secret and not behind_proxy():
-        hosts = {store_host(address), *(_GOOGLE if scheme in _GCS and address.endpoint is None else ())}
+        hosts = {store_host(address), *(_GOOGLE if scheme in GCS and address.endpoint is None else ())}
         options |= {"proxy_url": NOWHERE, "proxy_excludes": ",".join(sorted(hosts))}
     return options
 
@@ -209,6 +133,16 @@ def _s3(address: StoreAddress) -> Any:
         "session_token": "sessionToken",
     }
     return config | {name: address.secret[key] for name, key in names.items() if key in address.secret}
+
+
+def _gcs(address: StoreAddress) -> Any:
+    config: dict[str, Any] = {}
+    if (key := address.secret.get("serviceAccountKey.json")) is not None:
+        # named even where it is the public one: else the key's file would say where its token is sent
+        config |= {"service_account_key": key, "base_url": f"https://{GOOGLE}"}
+    if address.endpoint:
+        config["base_url"] = address.endpoint.rstrip("/")
+    return config
 
 
 def _azure(address: StoreAddress, host: str) -> Any:
@@ -260,8 +194,3 @@ def _cause(error: BaseException) -> str:
     line = _STATUS.sub(r"\1", text.partition("\n")[0])
     code = _CODE.search(text)
     return f"{line} ({code[1]})" if code is not None else line
-
-
-def behind_proxy() -> bool:
-    """Whether the environment names a proxy, which then resolves names and has to refuse what shall not be reached."""
-    return bool({"http", "https", "all"} & set(urllib.request.getproxies()))

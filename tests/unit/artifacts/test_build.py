@@ -16,9 +16,10 @@ from flinkjob.artifacts.errors import ArtifactInvalid, ArtifactUnavailable
 from flinkjob.artifacts.mergechild import made
 from flinkjob.artifacts.runners import Runners
 from flinkjob.core.errors import Invalid
-from flinkjob.core.program import JarPart, Recipe, RunnerSort, ScriptPart
+from flinkjob.core.program import JarPart, Recipe, RunnerSort, ScriptPart, SourceAccess
 from flinkjob.net.places import Places
 from tests.unit.artifacts.conftest import MakeStore
+from tests.unit.artifacts.jarserver import JarServer
 
 TEXT = "CREATE TABLE a; INSERT INTO a SELECT 1"
 
@@ -272,3 +273,17 @@ async def test_what_is_uploaded_beside_the_jar(bench: Bench) -> None:
     archive_of_text = ScriptPart(uri=lines.as_uri(), sha256=hashlib.sha256(b"another").hexdigest(), name="data")
     with pytest.raises(ArtifactInvalid, match=r"^python: .*requirements\.txt is not a jar"):
         await bench.builder.file("shop", archive_of_text)
+
+
+async def test_what_only_a_secret_opens(bench: Bench, server: JarServer) -> None:
+    """Each file of a program is asked for with it, and what is made of them is for that namespace."""
+    bench.python_runner(1)
+    wheel, access = f"{server.url}/private.jar", SourceAccess(auth_secret="nexus")
+    digest = hashlib.sha256(server.content).hexdigest()
+    with pytest.raises(ArtifactInvalid, match=r"^python: 401 from "):
+        await bench.made(python(ScriptPart(uri=wheel, sha256=digest, name="a.whl")))
+    recipe = python(ScriptPart(uri=wheel, sha256=digest, name="a.whl", access=access))
+    built = await bench.builder.get("shop", recipe, None)
+    assert "-" in built.artifact.path.stem, "private"
+    beside = await bench.builder.file("shop", ScriptPart(uri=wheel, sha256=digest, name="data", access=access))
+    assert beside.digest == digest

@@ -75,6 +75,31 @@ def test_a_secret_goes_with_what_it_opens_and_says_nothing_of_the_content() -> N
     assert sql.private
 
 
+def test_a_secret_opens_every_file_of_a_program() -> None:
+    def pinned(file: str, **more: str) -> dict[str, Any]:
+        return {"uri": f"https://a/{file}", "sha256": "a" * 64, "authSecretRef": {"name": "nexus"}} | more
+
+    opened = SourceAccess(auth_secret="nexus")
+    sql = program_of(spec(sql={"script": "b", "initFrom": [pinned("i.sql"), {"script": "a"}]})).recipe
+    assert [(part.name, part.access) for part in sql.script] == [
+        ("initFrom[0]", opened),
+        ("initFrom[1]", None),
+        ("", None),
+    ]
+    python = {
+        "module": "a",
+        "files": [pinned("a.py")],
+        "requirements": pinned("r"),
+        "archives": [pinned("b", name="b")],
+    }
+    program = program_of(spec(python=python))
+    assert [part.access for part in (*program.recipe.script, *program.uploads)] == [opened] * 3
+    assert program.recipe.private
+    stored = {"uri": "s3://jars/a.py", "sha256": "a" * 64}
+    (part,) = program_of(spec(python={"module": "a", "files": [stored]})).recipe.script
+    assert part.access == SourceAccess(store=StoreAccess()), "in a store nothing is everybody's"
+
+
 def test_what_is_in_a_store_is_nobody_elses() -> None:
     store = {"endpoint": "https://s3.example.com", "credentialsSecretRef": {"name": "keys"}}
     for fields in ({}, {"store": store}):

@@ -28,6 +28,11 @@ def test_what_is_said(done: int, size: int, said: str) -> None:
     assert str(Progress(name=NAME, done=done, size=size)) == said
 
 
+def test_an_upload_is_said_to_be_one() -> None:
+    upload = Progress(name="the jar", what="uploaded to the cluster", done=99 * MIB, size=200 * MIB)
+    assert str(upload) == "the jar is uploaded to the cluster: 40% of 200Mi"
+
+
 @pytest.mark.parametrize(("size", "most"), [(0, 8), (1024 * MIB, 11)])
 def test_a_download_is_no_stream_of_writes(size: int, most: int) -> None:
     texts = {str(Progress(name=NAME, done=done * MIB, size=size)) for done in range(1025)}

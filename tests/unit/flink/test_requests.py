@@ -129,6 +129,17 @@ async def test_a_large_upload_has_more_time(tmp_path: Path) -> None:
     assert flink.requests[0].extensions["timeout"]["write"] == 14.0
 
 
+async def test_of_an_upload_it_is_said_how_far_it_is(tmp_path: Path) -> None:
+    jar, said = tmp_path / "local", list[tuple[int, int]]()
+    jar.write_bytes(b"x" * 2**20)
+    flink = Flink({"filename": "/u/1_x.jar"})
+    await flink.client.upload_jar(jar, "x.jar", sent=lambda sent, size: said.append((sent, size)))
+    assert said[0] == (0, 2**20)
+    assert said[-1] == (2**20, 2**20)
+    assert said == sorted(said)
+    assert len(flink.requests[0].content) > 2**20
+
+
 async def test_a_call_that_runs_main_may_last_but_connects_in_time_and_ends() -> None:
     flink = Flink({"jobid": JOB})
     await flink.client.run_jar("x.jar", RunRequest(job_id=JOB))

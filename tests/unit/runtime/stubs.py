@@ -115,8 +115,9 @@ class StubFlink:
         self._answer("jars")
         return tuple(self.jars)
 
-    async def upload_jar(self, path: Path, name: str) -> str:
+    async def upload_jar(self, path: Path, name: str, *, sent: Callable[[int, int], object]) -> str:
         self._answer("upload")
+        sent(1, 2)
         await self.hangs.wait()
         self.jars.append(JarFile(id=f"{len(self.jars)}_{name}", name=name))
         return self.jars[-1].id

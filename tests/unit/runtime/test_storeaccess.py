@@ -23,6 +23,7 @@ SECRETS = {
     ("team", "half"): {"accessKeyId": "a"},
     ("team", "empty"): {"accessKeyId": "a", "secretAccessKey": " \n", "serviceAccountKey.json": "", "accountKey": "\t"},
     ("team", "azure"): {"accountName": "shop"},
+    ("team", "google"): {"serviceAccountKey.json": "{}"},
     ("other", "theirs"): {"accessKeyId": "b", "secretAccessKey": "c"},
 }
 
@@ -130,6 +131,17 @@ async def test_a_name_that_resolves_to_a_refused_address(names: dict[str, str], 
         return
     with pytest.raises(Invalid, match=f"host store.example: address {address} is not allowed"):
         await work
+
+
+async def test_a_token_of_google_goes_over_http_only_where_that_is_allowed(names: dict[str, str]) -> None:
+    plain = StoreAccesses(reader=Shelf(), grants=StoreGrants(), hosts=HostRules(), plain=True)
+    asked = ("team", "gs://bucket", access("google", endpoint="http://store.example"))
+    with pytest.raises(Transient, match=r"Secret google is not sent over http \(setting credentials-over-http\)"):
+        await accesses().address(*asked, create=True)
+    assert (await plain.address(*asked, create=True)).endpoint == "http://store.example"
+    assert await accesses().address("team", "gs://bucket", access("google"), create=True)
+    signed = access("s3", endpoint="http://store.example")
+    assert await accesses().address("team", "s3://bucket", signed, create=True), "whose keys are not sent at all"
 
 
 async def test_only_listed_hosts(names: dict[str, str]) -> None:

@@ -33,11 +33,12 @@ from flinkjob.core.seen import (
     RunSeen,
 )
 from flinkjob.net.places import Places
-from flinkjob.runtime.cluster import Pace
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.faults import Effect, Faults
+from flinkjob.runtime.pace import Pace
 from flinkjob.runtime.queue import Key
-from flinkjob.runtime.tasks import FAILED_FOR, PYTHON_BEGINS, READY_FOR, UPLOAD_TURN, Tasks
+from flinkjob.runtime.tasks import FAILED_FOR, PYTHON_BEGINS, READY_FOR, Tasks
+from flinkjob.runtime.uploads import UPLOAD_TURN
 from tests.support.tables import table
 from tests.unit.runtime.conftest import World
 from tests.unit.runtime.stubs import StubFlink
@@ -154,12 +155,26 @@ def test_while_a_jar_is_fetched_it_is_seen_how_far_it_is(desk: Desk) -> None:
     assert desk.artifact().phase is ArtifactPhase.READY
 
 
+def test_while_it_is_uploaded_all_who_wait_see_how_far_it_is(desk: Desk) -> None:
+    desk.flink.hangs.clear()
+    desk.artifact()
+    progress = Progress(name="the jar", what="uploaded to the cluster", done=1, size=2)
+    assert [desk.artifact(key=key).progress for key in (KEY, OTHER)] == [progress] * 2
+    desk.flink.hangs.set()
+    desk.world.pass_time(1)
+    assert [desk.artifact(key=key).phase for key in (KEY, OTHER)] == [ArtifactPhase.READY] * 2
+    desk.flink.hangs.clear()
+    desk.flink.jars = []
+    desk.world.pass_time(READY_FOR + 1)
+    assert desk.artifact(key=OTHER).progress == progress, "of this upload"
+
+
 def test_an_artifact_is_fetched_and_uploaded_once(desk: Desk) -> None:
     seen = desk.artifact()
     assert (seen.phase, seen.digest) == (ArtifactPhase.READY, DIGEST)
     assert desk.artifact() == seen
     assert (desk.uploads(), desk.store.asked) == (1, [None])
-    assert desk.woken == [KEY]
+    assert desk.woken == [], "who asked has waited for it"
     assert desk.passed == ["before:upload", "after:upload"]
 
 

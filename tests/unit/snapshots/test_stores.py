@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -15,10 +16,12 @@ from typing import Any
 
 import obstore
 import pytest
+from obstore.store import GCSStore
 
 from flinkjob.core.errors import FlinkJobError, Invalid
 from flinkjob.snapshots import stores
-from flinkjob.snapshots.stores import StoreAddress, open_store, store_errors, store_host
+from flinkjob.snapshots.addresses import StoreAddress, store_host
+from flinkjob.snapshots.stores import open_store, store_errors
 
 KEYS = {"accessKeyId": "key", "secretAccessKey": "hidden-secret"}
 INNER = b"<html>inner-secret</html>"
@@ -119,6 +122,18 @@ async def test_a_key_file_does_not_choose_the_host(serve: Any, monkeypatch: pyte
     assert inner.asked == []
 
 
+@pytest.mark.threat("other-host")
+@pytest.mark.parametrize("endpoint", [None, "https://storage.example"])
+def test_nor_does_it_behind_a_proxy(monkeypatch: pytest.MonkeyPatch, endpoint: str | None) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    key = subprocess.run(["openssl", "genrsa", "2048"], capture_output=True, text=True, check=True).stdout
+    file = {"private_key": key, "private_key_id": "y", "client_email": "z@z", "gcs_base_url": "https://evil.example"}
+    secret = {"serviceAccountKey.json": json.dumps(file)}
+    store = open_store(StoreAddress(uri="gs://bucket", endpoint=endpoint, secret=secret))
+    assert isinstance(store, GCSStore)
+    assert store.config["base_url"] == (endpoint or "https://storage.googleapis.com")
+
+
 @pytest.mark.copying("own-identity")
 @pytest.mark.threat("own-identity-leaked")
 @pytest.mark.parametrize(
@@ -212,6 +227,7 @@ def test_an_address_that_cannot_be_used(uri: str, fields: dict[str, Any]) -> Non
         ("s3a://bucket/a", {"endpoint": "http://store.example:9000"}, "store.example"),
         ("s3://bucket/a", {"endpoint": "http://[::1]:9000"}, "::1"),
         ("gs://bucket/a", {}, "storage.googleapis.com"),
+        ("gs://bucket/a", {"endpoint": "https://storage.example"}, "storage.example"),
         ("az://box/a", {"secret": {"accountName": "shop"}}, "shop.blob.core.windows.net"),
         ("abfss://box@shop.dfs.core.windows.net/a", {}, "shop.blob.core.windows.net"),
     ],

@@ -10,23 +10,20 @@ neither upgraded, moved nor restarted by wish.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeVar
 
 from flinkjob.api.enums import DesiredState
 from flinkjob.api.fieldclass import FieldClass, field_class
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Rollback, Submission
-from flinkjob.api.program_spec import MOST_SCRIPT_BYTES, DependenciesSpec, JarSpec, ScriptInit, SqlSpec
+from flinkjob.api.program_spec import MOST_SCRIPT_BYTES, ScriptInit, SqlSpec
 from flinkjob.api.python_spec import FILE_NAME, MOST_FILES, PythonFile, PythonRequirements
 from flinkjob.api.reasons import Reason
-from flinkjob.api.source_spec import SourceSpec
+from flinkjob.api.source_spec import reached_as, sources_in
 from flinkjob.core.facts import ConfigMapTexts, Revision
 from flinkjob.core.job import variables
 from flinkjob.core.job.draft import Draft, Halt
 from flinkjob.core.program import program_field
 from flinkjob.core.seen import TextPlace, TextsSeen
-
-S = TypeVar("S", bound=SourceSpec)
 
 
 def places(spec: FlinkJobSpec | None) -> tuple[TextPlace, ...]:
@@ -99,26 +96,9 @@ def with_run_fields_of(spec: FlinkJobSpec, old: FlinkJobSpec) -> FlinkJobSpec:
     """A spec that runs what another one runs."""
     fields = type(old).model_fields
     run = {name: getattr(old, name) for name, field in fields.items() if field_class(field) is FieldClass.RUN}
-    return spec.model_copy(update={name: _reached_as(spec, value) for name, value in run.items()})
-
-
-def _reached_as(spec: FlinkJobSpec, old: object) -> object:
-    """What another spec runs, with the access that this one gives to the same address: that may have been mended since."""
-    present = [spec.jar, spec.sql, *(spec.dependencies.jars if spec.dependencies is not None else ())]
-    known = {source.uri: source for source in present if source is not None and source.uri is not None}
-    match old:
-        case DependenciesSpec():
-            return old.model_copy(update={"jars": tuple(_with_access(jar, known.get(jar.uri)) for jar in old.jars)})
-        case JarSpec() | SqlSpec():
-            return _with_access(old, known.get(old.uri or ""))
-        case _:
-            return old
-
-
-def _with_access(old: S, present: SourceSpec | None) -> S:
-    if present is None:
-        return old
-    return old.model_copy(update={"auth_secret_ref": present.auth_secret_ref, "store": present.store})
+    known = {source.uri: source for source in sources_in(spec) if source.uri is not None}
+    # the access that this one gives to the same address may have been mended since
+    return spec.model_copy(update={name: reached_as(value, known) for name, value in run.items()})
 
 
 def _without_new_wishes(spec: FlinkJobSpec, run: Submission) -> FlinkJobSpec:

@@ -216,6 +216,30 @@ def test_what_is_taken_back_is_fetched_with_the_access_that_the_spec_has_now() -
     assert with_run_fields_of(*scripts).sql == scripts[0].sql
 
 
+@pytest.mark.parametrize("access", [{"authSecretRef": {"name": "new"}}, {}])
+def test_so_is_each_file_of_a_program(access: dict[str, Any]) -> None:
+    def pinned(file: str, access: dict[str, Any], **more: str) -> dict[str, Any]:
+        return {"uri": f"https://a/{file}", "sha256": "a" * 64} | access | more
+
+    def program(access: dict[str, Any]) -> list[FlinkJobSpec]:
+        python = {
+            "module": "a",
+            "files": [pinned("a.py", access), {"name": "b.py", "text": "b"}],
+            "requirements": pinned("r.txt", access),
+            "archives": [pinned("c.zip", access, name="c")],
+        }
+        sql = pinned("b.sql", access) | {"initFrom": [pinned("i.sql", access), {"script": "a"}]}
+        return [parsed(python=python), parsed(sql=sql)]
+
+    for now, old in zip(program(access), program({"authSecretRef": {"name": "old"}}), strict=True):
+        assert digest_of_spec(now, None) == digest_of_spec(old, None)
+        mixed = with_run_fields_of(now, old)
+        assert (mixed.python, mixed.sql) == (now.python, now.sql)
+        written = mixed.model_dump(by_alias=True, exclude_unset=True)
+        assert "configMapKeyRef" not in str(written), "nothing is written that was not said"
+        assert with_run_fields_of(old, old).python is old.python
+
+
 def test_a_text_that_is_too_long_or_empty_is_as_good_as_none() -> None:
     for text, says in (("", "is empty"), ("é" * 65536, "more than 131072 bytes")):
         texts = TextsSeen(texts={MAIN: text, INIT: "a"})
