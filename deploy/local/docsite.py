@@ -1,7 +1,8 @@
 """MkDocs' hook of the documentation site: pages that live beside what they are about, and links out of docs/.
 
 A link that leads out of `docs/` stays as it works in the repository. On the site it leads to the page that shows the
-file, else to a copy of the file; a directory is only named. A link to nothing ends the build.
+file, else to a copy of the file; a directory is only named. A link to nothing ends the build. Pages with diagrams carry
+what draws them, which `make docs` has put below `.local/`; without it their theme would fetch it from another host.
 """
 
 from __future__ import annotations
@@ -19,8 +20,12 @@ PAGES: Final = {
     "crds/README.md": "reference.md",
     "deploy/README.md": "operations.md",
     "deploy/SECURITY.md": "security.md",
+    "tests/bench/README.md": "benchmarks.md",
+    "tests/bench/peer.md": "peer.md",
 }
 """Pages of the site that are elsewhere in the repository."""
+DRAWING: Final = "assets/mermaid.min.js"
+_DRAWING_SOURCE: Final = REPOSITORY / ".local" / "mermaid.min.js"
 _SOURCES: Final = {page: source for source, page in PAGES.items()}
 _LINK: Final = re.compile(r"\[([^\[\]]*)\]\(([^()\s:#]+)(#[^()\s]*)?\)")
 
@@ -29,6 +34,7 @@ def on_files(files: Any, config: Any) -> Any:
     """Adds the pages that are elsewhere."""
     for source, page in PAGES.items():
         files.append(File.generated(config, page, content=(REPOSITORY / source).read_text(encoding="utf-8")))
+    files.append(File.generated(config, DRAWING, content=_DRAWING_SOURCE.read_bytes()))
     return files
 
 
@@ -47,6 +53,14 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
         return f"[{text}]({posixpath.relpath(_on_site(path, config, files), posixpath.dirname(here) or '.')}{anchor})"
 
     return _LINK.sub(turned, markdown)
+
+
+def on_post_page(output: str, page: Any, config: Any) -> str:
+    """Lets a page with diagrams load what draws them before the theme looks for it."""
+    if '<pre class="mermaid">' not in output:
+        return output
+    script = posixpath.relpath(DRAWING, posixpath.dirname(page.file.src_uri) or ".")
+    return output.replace("</head>", f'<script src="{script}"></script></head>', 1)
 
 
 def _on_site(path: str, config: Any, files: Any) -> str:

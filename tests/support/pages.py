@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -15,7 +16,9 @@ from deploy.local.environment import REPOSITORY
 PAGES = (REPOSITORY / "README.md", REPOSITORY / "deploy" / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md")))
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _HEREDOC = re.compile(r"^(.*?) ?<<END\n(.*?)^END\n", re.MULTILINE | re.DOTALL)
+_STEP = re.compile(r"^.+<<END\n(?s:.*?)^END\n|^.+\n", re.MULTILINE)
 _PLACES = {
+    "$OTHER_FLINK_URL": "http://flink:8081",
     "$FLINK_URL": "http://flink:8081",
     "$DEMO_JAR_URL": "https://repo.example.com/demo.jar",
     "$KUBECTL ": "kubectl ",
@@ -49,6 +52,15 @@ def commands() -> list[Found]:
             for line in _HEREDOC.sub(r"\1\n", _usual(text)).splitlines():
                 words = shlex.split(line.removeprefix("$ "), comments=True)
                 found += [Found(page, shlex.join(words))] if words else []
+    return found
+
+
+def steps(page: Path) -> dict[str, list[str]]:
+    """The commands of each section of a page, as they stand there; what is given to one on the standard input is with it."""
+    found: dict[str, list[str]] = {}
+    for section in page.read_text(encoding="utf-8").split("\n## ")[1:]:
+        blocks = [text for language, text in _BLOCK.findall(section) if language == ""]
+        found[section.partition("\n")[0]] = [step.rstrip() for text in blocks for step in _STEP.findall(text)]
     return found
 
 

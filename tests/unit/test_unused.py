@@ -133,6 +133,7 @@ CALLED_BY_LIBRARIES = {
     "ignore_aliases": "yaml",
     "on_files": "mkdocs",
     "on_page_markdown": "mkdocs",
+    "on_post_page": "mkdocs",
     "build": "kopf",
     "on_job": "kopf",
     "on_savepoint": "kopf",

@@ -1,4 +1,4 @@
-"""GitHub's workflows: each action pinned by the digest of a commit, nothing granted to all, packages as README.md lists them.
+"""GitHub's workflows: each action pinned by the digest of a commit, nothing granted to all, packages as the pages list them.
 
 actionlint, which knows all of their rules, is a program in Go that takes half a minute to build: `make test-all` runs it.
 """
@@ -50,11 +50,16 @@ def test_what_strangers_choose_stays_out_of_the_programs(path: Path) -> None:
     assert [program for program in programs if "${{" in program] == []
 
 
-def test_what_is_installed_is_what_the_readme_lists() -> None:
-    commands = re.findall(r"apt-get install -y ([^`]+)`", (REPOSITORY / "README.md").read_text())
-    listed = {word for command in commands for word in command.split() if not word.startswith("-")}
+def packages(page: str) -> set[str]:
+    """The Debian packages that a page names in its commands."""
+    commands = re.findall(r"apt-get install -y ([^`]+)`", (REPOSITORY / page).read_text())
+    return {word for command in commands for word in command.split() if not word.startswith("-")}
+
+
+def test_what_is_installed_is_what_the_pages_list() -> None:
+    listed = packages("CONTRIBUTING.md")
     script = (REPOSITORY / ".ci" / "packages").read_text().partition("--no-install-recommends")[2]
-    assert listed
+    assert listed >= packages("README.md") > set()
     assert listed - set(script.replace("\\", " ").split()) == set()
 
 
