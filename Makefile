@@ -92,7 +92,7 @@ chaos: prepare ## Kill operator, JobManager, TaskManager and API server at rando
 
 BENCH ?=
 .PHONY: bench
-bench: prepare ## What the operator costs beside bare calls, in 15 minutes (BENCH=reaction|burst|start|scale|sync for one, SCALE="10000x10")
+bench: prepare ## What the operator costs beside bare calls, in 15 minutes (BENCH=reaction|kinds|burst|start|scale|sync|pages for one, SCALE="10000x10")
 	SCALE="$(SCALE)" $(BIN)/pytest -s tests/bench$(if $(BENCH),/test_$(BENCH).py) $(PYTEST)
 
 .PHONY: bench-keep
@@ -116,6 +116,7 @@ $(DOCS): requirements-docs.lock | $(VENV)
 
 .PHONY: docs
 docs: $(DOCS) ## Build the documentation into .local/site, links checked; a warning is an error
+	$(BIN)/python -m deploy.local.mermaid .local/mermaid.min.js
 	NO_MKDOCS_2_WARNING=1 .local/docs-venv/bin/mkdocs build --strict --quiet
 
 .PHONY: local-up
@@ -144,6 +145,14 @@ run: $(VENV) ## Run the operator against what local-up started
 .PHONY: demo
 demo: $(VENV) ## The life of a job in one terminal; stays up until Ctrl-C, or ends at once with DEMO_EXIT=1
 	$(BIN)/python -m deploy.local.demo
+
+.PHONY: ui
+ui: $(VENV) ## The pages in a browser, with the jobs of a running demo or with its own, until Ctrl-C
+	$(BIN)/python -m deploy.local.demopages
+
+.PHONY: screenshots
+screenshots: $(VENV) ## Write pictures of the pages, with real jobs, to docs/pictures
+	$(BIN)/python -m deploy.local.demopages --pictures docs/pictures
 
 .PHONY: clean
 clean: ## Stop what runs and remove everything that was made here, except the download cache

@@ -13,7 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from deploy.local import background, nodeup, prometheus
+from deploy.local.azure import azurite_directory, azurite_steps
 from deploy.local.binaries import RARE, TOOLS, control_plane_binaries, control_plane_steps, program_binary, tool_binary
+from deploy.local.chromium import chromium
 from deploy.local.classdata import make_class_data
 from deploy.local.controlplane import CONTROLLER_MANAGER, PROGRAMS
 from deploy.local.demojob import demo_jar, demo_jar_steps
@@ -109,7 +111,7 @@ def _prepare(versions: Sequence[str], *, node: bool = False, s3: bool = False, t
         *([(kafka_jar, kafka_jar_steps), (pyflink_python, pyflink_steps)] if tests else []),
     )
     plan.expect([*control_plane_steps(programs), *(each for v in versions for _, steps in jobs for each in steps(v))])
-    plan.expect(broker_steps() if tests else ())
+    plan.expect([*broker_steps(), *azurite_steps()] if tests else ())
     with build_caches(), ThreadPoolExecutor(2) as threads:
         jars = [threads.submit(job, version) for version in versions for job, _ in jobs]
         control_plane_binaries(programs)
@@ -118,9 +120,10 @@ def _prepare(versions: Sequence[str], *, node: bool = False, s3: bool = False, t
         for tool in sorted(TOOLS.keys() - RARE) if tests else ("versitygw",) if s3 else ():
             tool_binary(tool)
         if tests:
-            _prepare_prometheus()
+            _prepare_debian()
             program_binary("gitops")
             broker_classes()
+            azurite_directory()
             monitoring_crds()
             keda_crd()
         for jar in jars:
@@ -129,11 +132,17 @@ def _prepare(versions: Sequence[str], *, node: bool = False, s3: bool = False, t
             make_class_data(version)
 
 
-def _prepare_prometheus() -> None:
-    try:
-        prometheus.program()
-    except (MissingPrerequisite, StepFailed) as error:  # one test needs it
-        say(f"NO PROMETHEUS HERE, the queries of the dashboards are not tried: {error}")
+def _prepare_debian() -> None:
+    """What comes as a Debian package, and what few tests need: what cannot be had is said."""
+    wanted: Sequence[tuple[Callable[[], object], str]] = (
+        (prometheus.program, "NO PROMETHEUS HERE, the queries of the dashboards are not tried"),
+        (chromium, "NO CHROMIUM HERE, the pages are opened by no browser"),
+    )
+    for get, without in wanted:
+        try:
+            get()
+        except (MissingPrerequisite, StepFailed) as error:
+            say(f"{without}: {error}")
 
 
 def _status(root: Path) -> int:

@@ -1,11 +1,13 @@
 """`make demo`: the life of a job in one terminal, on a real Kubernetes API server and a real Flink.
 
 `python -m deploy.local.demo`; with `DEMO_EXIT=1` it ends after the story, else it stays up until Ctrl-C. Everything runs
-in an environment of its own below a new temporary directory, which is removed at the end and kept after a failure. The
-exit code is 0 only when every step was shown to be as promised.
+in an environment of its own below a new temporary directory, which is removed at the end and kept after a failure. While it
+stays up, `.local/demo.env` says where everything is, for shells and scripts. The exit code is 0 only when every step was
+shown to be as promised.
 """
 
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -18,13 +20,16 @@ import httpx
 from rich.console import Console
 
 from deploy.local.demostory import JOB, NAMESPACE, Disproved, Story
-from deploy.local.environment import Environment
+from deploy.local.environment import REPOSITORY, Environment
 from deploy.local.operatorprocess import Operator
 from deploy.local.prerequisites import MissingPrerequisite
 from deploy.local.processes import ProcessFailed
 from deploy.local.progress import StepFailed
 
+PREFIX = "flinkjob-demo-"
+"""What the temporary directory is called, before its own letters."""
 console = Console(highlight=False, soft_wrap=True)
+VARIABLES = REPOSITORY / ".local" / "demo.env"
 UNREADABLE = (LookupError, TypeError, ValueError)
 """A component's answer is not made as it should be."""
 FAILURES = (Disproved, MissingPrerequisite, ProcessFailed, StepFailed, httpx.HTTPError, OSError, *UNREADABLE)
@@ -59,13 +64,14 @@ def _tell(story: Story) -> None:
 def _stay(story: Story, environment: Environment, operator: Operator, directory: Path) -> None:
     """Puts the job back and waits for Ctrl-C."""
     story.apply("flinkjob.yaml", story.job())
-    kubectl = environment.controlplane.program("kubectl")
+    VARIABLES.parent.mkdir(exist_ok=True)
+    VARIABLES.write_text("".join(f"{name}={shlex.quote(text)}\n" for name, text in environment.variables().items()))
     console.print(
         f"""
 [bold]All of it stays up until Ctrl-C, and the job was applied once more.[/] In another terminal:
 
-  export KUBECONFIG={environment.controlplane.kubeconfig}
-  export PATH={kubectl.parent}:$PATH
+  set -a; . .local/demo.env; set +a
+  export PATH="$(dirname "$KUBECTL"):$PWD/.venv/bin:$PATH"
   kubectl config set-context --current --namespace {NAMESPACE}
 
   kubectl get fj -w
@@ -75,6 +81,7 @@ def _stay(story: Story, environment: Environment, operator: Operator, directory:
   kubectl edit -f {directory}/flinkjob.yaml
   kubectl create -f {directory}/flinksavepoint.yaml
   kubectl get fsp,events
+  make ui                                                                  [dim]# the same in a browser[/]
 
   Flink's web UI      {environment.flink.url}
   operator's log      {operator.log}
@@ -88,6 +95,8 @@ def _stay(story: Story, environment: Environment, operator: Operator, directory:
     except KeyboardInterrupt:
         console.print("stopping")
         return
+    finally:
+        VARIABLES.unlink(missing_ok=True)
     raise ProcessFailed(f"the operator has ended; see {operator.log}")
 
 
@@ -124,7 +133,7 @@ def main() -> int:
     """Returns the exit code."""
     signal.signal(signal.SIGTERM, _interrupted)
     stay = os.environ.get("DEMO_EXIT", "") in ("", "0")
-    directory = Path(tempfile.mkdtemp(prefix="flinkjob-demo-"))
+    directory = Path(tempfile.mkdtemp(prefix=PREFIX))
     try:
         _run(directory, stay=stay)
     except FAILURES as error:

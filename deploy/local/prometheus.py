@@ -5,18 +5,15 @@ An installed one is used where there is one. Nothing of the machine is changed: 
 
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from deploy.local.cache import cached
+from deploy.local.debian import unpacked
 from deploy.local.ports import free_port
-from deploy.local.prerequisites import require
 from deploy.local.processes import Component, Process
-from deploy.local.progress import run_step
 
 PACKAGE = "prometheus"
 START_SECONDS = 30.0
@@ -26,17 +23,7 @@ def program() -> Path:
     """The path of the program. Raises MissingPrerequisite, StepFailed: it cannot be had here."""
     if found := shutil.which(PACKAGE):
         return Path(found)
-
-    def build(target: Path) -> None:
-        apt = require("apt-get", "Prometheus comes as Debian's package")
-        with tempfile.TemporaryDirectory(dir=target.parent) as work:
-            Path(work).chmod(0o755)
-            label = f"fetching Debian's package {PACKAGE} (once)"
-            run_step(label, [apt, "-qq", "-o", "APT::Sandbox::User=root", "download", PACKAGE], cwd=Path(work))
-            (package,) = Path(work).glob("*.deb")
-            run_step(f"unpacking {PACKAGE}", [require("dpkg-deb", "it unpacks packages"), "-x", package, target])
-
-    return cached("prometheus-debian", build) / "usr" / "bin" / PACKAGE
+    return unpacked(PACKAGE, "Prometheus comes as Debian's package") / "usr" / "bin" / PACKAGE
 
 
 class Prometheus(Component):

@@ -261,7 +261,7 @@ def _order(stage: str) -> tuple[Any, ...]:
     """Stages in the order of their running, sizes by number."""
     name, _, size = stage.partition("-")
     numbers = [int(part) for part in size.split("x") if part.isdigit()]
-    return (["reaction", "burst", "start", "scale", "sync"].index(name), *numbers)
+    return (["reaction", "kinds", "burst", "start", "scale", "sync", "pages"].index(name), *numbers)
 
 
 def _figure(raw: Mapping[str, Any]) -> Figure:

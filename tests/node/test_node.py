@@ -1,22 +1,27 @@
 """The image, the chart and a Flink session cluster on a complete Kubernetes node: the life of a release and of one job.
 
-The tests run in this order and go on from each other: the last one uninstalls.
+The tests run in this order and go on from each other: the last but one uninstalls, and the last one begins anew.
 """
 
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
+from deploy.local.binaries import tool_binary
+from deploy.local.environment import REPOSITORY
 from deploy.local.helm import NAMESPACE, RELEASE
 from deploy.local.image import configuration, oci_archive, remove
 from deploy.local.operatorimage import build_operator, commit, layer_digests
 from deploy.local.processes import ProcessFailed, wait_until
 from deploy.local.release import Release, sha256
 from tests.node.world import DEADLINE, JOB, JOBMANAGER_PODS, OPERATOR_PODS, TEAM, World
+from tests.support import pages
 from tests.support.charts import COLUMN
 from tests.support.lab import submission
 
@@ -53,6 +58,16 @@ def test_a_job_of_a_service_runs_on_pods(job: World) -> None:
     """The cluster is named by `serviceRef`, the jar by a host name: both go through the cluster's DNS."""
     assert job.live_jobs() == [submission(job.job())["jobId"]]
     job.exactly_once()
+
+
+def test_the_pages_come_from_the_image(job: World) -> None:
+    """Through the API server's proxy of their Service, in place of one that asks who somebody is."""
+    path = f"/api/v1/namespaces/{NAMESPACE}/services/{RELEASE}-ui:http/proxy"
+    assert f"{TEAM}/{JOB}" in job.node.kubectl("get", "--raw", f"{path}/")
+    page = job.node.kubectl("get", "--raw", f"{path}/jobs/{TEAM}/{JOB}")
+    assert "Source: sequence" in page  # what Flink itself says of its tasks
+    assert "<button" not in page
+    assert "htmx" in job.node.kubectl("get", "--raw", f"{path}/static/htmx.min.js")
 
 
 def test_a_savepoint_is_where_the_pods_share_it(job: World) -> None:
@@ -166,3 +181,24 @@ def test_uninstalled_nothing_is_left(job: World) -> None:
     assert job.live_jobs() == [run["jobId"]]
     job.exactly_once()
     job.node.kubectl("delete", "flinkjobs,flinksavepoints", "--all", "-n", TEAM, "--wait=true", WAIT)
+
+
+def test_the_block_of_the_readme_ends_with_a_running_job(job: World, tmp_path: Path) -> None:
+    """Its commands as they stand there, on the node and with the session cluster that are there already."""
+    (block,) = [text for page, _, text in pages.blocks() if page == "README.md" and "make node-up" in text]
+    up, variables, *commands, down = block.splitlines()
+    assert (up, variables, down) == ("make node-up", "set -a; . .local/node/env; set +a", "make node-down")
+    assert commands[-1] == "$KUBECTL get fj"
+    given = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), **job.node.variables(), "HELM": str(tool_binary("helm"))}
+    given["KUBECTL"] += f" --namespace {TEAM}"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", "\n".join(commands)],
+        cwd=REPOSITORY,
+        env=given,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^sql +True +Running +RUNNING ", done.stdout, re.MULTILINE), done.stdout
+    job.node.kubectl("delete", "flinkjob", "sql", "-n", TEAM, WAIT)

@@ -62,7 +62,7 @@ class World:
     # steps
 
     def install(self, values: Path) -> None:
-        """Installs the chart and waits for both replicas, which can read the state of the session cluster."""
+        """Installs the chart with the pages, and waits for both replicas, which can read the state of the session cluster."""
         claim = yaml.safe_load((EXAMPLE / "state.yaml").read_text())
         self.node.kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin=yaml.safe_dump(claim))
         self.values = values
@@ -70,6 +70,7 @@ class World:
             yaml.safe_dump(
                 {
                     "operator": {"stateDirs": ["/flink"]},
+                    "ui": {"enabled": True},
                     "extraVolumes": [{"name": "state", "persistentVolumeClaim": {"claimName": "flink-state"}}],
                     "extraVolumeMounts": [{"name": "state", "mountPath": "/flink", "readOnly": True}],
                 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import shlex
@@ -24,10 +25,10 @@ from tests.support.pages import Found
 
 OURS = ("fj", "fsp", "flinkjob", "flinksavepoint")
 KUBECTL = {
-    "annotate", "apply", "create", "delete", "describe", "explain", "get", "patch", "scale", "wait",
+    "annotate", "apply", "create", "delete", "describe", "explain", "get", "patch", "port-forward", "scale", "wait",
 }  # fmt: skip
 MADE_BY_READERS = {"clicks.yaml", "flinksessionjob.yaml", "flinkjob.yaml", "flinkjobs.yaml", "flinksavepoints.yaml"}
-SHELL = {"set", "alias", "pip"}
+SHELL = {"set", "export", "pip"}
 CHART_VALUES = yaml.safe_load((REPOSITORY / "deploy" / "chart" / "values.yaml").read_text())
 COMMANDS = pages.commands()
 MANIFESTS = pages.manifests()
@@ -163,6 +164,18 @@ def test_no_sentence_is_longer_than_two_lines(page: Path) -> None:
     paragraphs = re.split(r"\n\s*\n|\n(?=[-*\d]+\.? )", text)
     sentences = [each for part in paragraphs for each in re.split(r"(?<=[.:;?!])\s+", " ".join(part.split()))]
     assert [each for each in sentences if len(each) > LONGEST_SENTENCE] == []
+
+
+def test_the_site_has_every_page() -> None:
+    """Beside those of docs/ it has pages that are elsewhere in the repository."""
+    site = (REPOSITORY / "mkdocs.yml").read_text().partition("\nnav:")[2]
+    hook = ast.parse((REPOSITORY / "deploy" / "local" / "docsite.py").read_text())
+    named = {ast.unparse(each.target): each.value for each in hook.body if isinstance(each, ast.AnnAssign)}
+    elsewhere = ast.literal_eval(ast.unparse(named["PAGES"] or ast.Dict()))
+    docs = REPOSITORY / "docs"
+    pages_of_docs = [str(page.relative_to(docs)) for page in docs.rglob("*.md")]
+    assert sorted(re.findall(r"^ +- (\S+\.md)$", site, re.MULTILINE)) == sorted([*pages_of_docs, *elsewhere.values()])
+    assert [source for source in elsewhere if not (REPOSITORY / source).exists()] == []
 
 
 def test_a_wrong_command_is_found() -> None:

@@ -7,6 +7,7 @@ nobody here; what cannot be read is said, and the rest is shown.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.flinkmodel import CheckpointStats, JobException
 
 if TYPE_CHECKING:
+    import httpx
+
     from flinkjob.flink.view import Vertex
     from flinkjob.kube.user import UserClient
 
@@ -36,16 +39,19 @@ class FlinkSeen:
     checkpoints: CheckpointStats | None = None
 
 
-async def look(kube: UserClient, url: str, job_id: str) -> FlinkSeen:
+async def look(
+    kube: UserClient, url: str, job_id: str, direct: Callable[[], httpx.AsyncClient] | None = None
+) -> FlinkSeen:
     """Read what Flink says of a job.
 
     Args:
         url: the address of the cluster's REST API; "" where none is known yet.
+        direct: see `ways`.
     """
     if not url or not job_id:
         return FlinkSeen(way="no job was sent to Flink yet")
     tried = []
-    for way in ways(kube, url):
+    for way in ways(kube, url, direct):
         try:
             return await _read(way, job_id)
         except FlinkJobError as error:

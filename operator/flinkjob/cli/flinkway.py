@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -73,10 +73,17 @@ class Way:
         return f"{self.words}: {error.message.removeprefix(f'{self.base}: ')}"
 
 
-def ways(kube: UserClient, url: str) -> Iterator[Way]:
-    """The ways to the cluster at an address, the first to try first; a client is made when its turn comes."""
+def ways(kube: UserClient, url: str, direct: Callable[[], httpx.AsyncClient] | None = None) -> Iterator[Way]:
+    """The ways to the cluster at an address, the first to try first; a client is made when its turn comes.
+
+    Args:
+        direct: makes the client of somebody who goes directly alone.
+    """
     import httpx
 
+    if direct is not None:
+        yield Way(http=direct(), base=url, words=f"directly, at {url}", proxied=False)
+        return
     if (service := service_of(url)) is not None:
         http, base = kube.service(service.namespace, service.name, service.port, service.scheme)
         words = f"through the API server's proxy of Service {service.namespace}/{service.name}"

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs
 
+import httpx
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -38,15 +39,16 @@ from flinkjob.ui.objects import PAUSE_SECONDS, Objects
 
 KEEP_ALIVE: Final = 15.0
 """Seconds after which a stream says something in any case."""
-Answer = Callable[[Request], Awaitable[Response]]
+Direct = Callable[[], httpx.AsyncClient]
 
 
 class Pages:
     """The answers of a server."""
 
-    def __init__(self, objects: Objects, gate: Gate) -> None:
+    def __init__(self, objects: Objects, gate: Gate, direct: Direct | None) -> None:
         self._objects = objects
         self._gate = gate
+        self._direct = direct
         self._templates = Environment(
             loader=PackageLoader("flinkjob.ui"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
@@ -65,7 +67,7 @@ class Pages:
         job = parse_job(obj)
         run = job.status.submission
         flink, savepoints, events = await asyncio.gather(
-            look(self._objects.kube, *((run.address, run.flink_job_id) if run is not None else ("", ""))),
+            look(self._objects.kube, *((run.address, run.flink_job_id) if run is not None else ("", "")), self._direct),
             session.savepoints(name),
             session.events(name),
         )
@@ -78,7 +80,7 @@ class Pages:
         try:
             found = await self._objects.savepoints()
         except Forbidden as denied:
-            return self._failure(request, denied.message, HTTPStatus.FORBIDDEN)
+            return self._failure(request, denied.message, HTTPStatus.FORBIDDEN, again=True)
         jobs = await self._objects.jobs()
         rows = savepointview.catalogue(found.items, jobs.items, now())
         pages = max(-(-len(rows) // savepointview.PAGE), 1)
@@ -96,12 +98,17 @@ class Pages:
 
     async def changes(self, request: Request) -> Response:
         """A stream that says when any object has changed."""
-        return StreamingResponse(self._stream(request), media_type="text/event-stream")
+        at_once = {"x-accel-buffering": "no"}  # a proxy in between must not wait for more
+        return StreamingResponse(self._stream(request), media_type="text/event-stream", headers=at_once)
+
+    async def healthy(self, _: Request) -> Response:
+        """That the server answers."""
+        return PlainTextResponse("ok")
 
     async def failed(self, request: Request, error: Exception) -> Response:
         """The page of what could not be read."""
         message = error.message if isinstance(error, FlinkJobError) else "not found"
-        return self._failure(request, message, HTTPStatus.BAD_GATEWAY)
+        return self._failure(request, message, HTTPStatus.BAD_GATEWAY, again=request.method == "GET")
 
     async def missing(self, request: Request, _: Exception) -> Response:
         """The page of an address that there is not."""
@@ -131,14 +138,15 @@ class Pages:
 
     async def _stream(self, request: Request) -> AsyncIterator[str]:
         known, silent = await self._objects.version(), 0.0
-        yield f"retry: 3000\nevent: ready\ndata: {known}\n\n"
+        yield f"retry: 3000\n{_said(known)}"
         while not await request.is_disconnected():
             await asyncio.sleep(PAUSE_SECONDS)
             newest = await self._objects.version()
             silent += PAUSE_SECONDS
-            if newest not in ("", known):
+            if newest != known:
+                lasting = newest and known
                 known, silent = newest, 0.0
-                yield f"event: changed\ndata: {known}\n\n"
+                yield f"event: changed\ndata: {known}\n\n" if lasting else _said(known)
             elif silent >= KEEP_ALIVE:
                 silent = 0.0
                 yield ": still here\n\n"
@@ -146,21 +154,22 @@ class Pages:
     def _key(self, request: Request) -> tuple[str, str]:
         namespace, name = request.path_params["namespace"], request.path_params["name"]
         if not self._objects.covers(namespace):
-            raise FlinkJobError(f"only namespace {self._objects.namespace} is shown here")
+            raise FlinkJobError(f"only namespace {', '.join(self._objects.namespaces)} is shown here")
         return namespace, name
 
     def _session(self, namespace: str) -> tuple[Session, io.StringIO]:
         err = io.StringIO()
         return Session(kube=self._objects.kube, output=Output(io.StringIO(), err), namespace=namespace), err
 
-    def _failure(self, request: Request, message: str, status: HTTPStatus) -> Response:
-        return self._page(request, "failure.html", status=status, message=message)
+    def _failure(self, request: Request, message: str, status: HTTPStatus, *, again: bool = False) -> Response:
+        """The page of what is not shown; with `again` it looks whether it can be by now, when something changes."""
+        return self._page(request, "failure.html", status=status, message=message, again=again)
 
     def _page(self, request: Request, template: str, *, status: int = HTTPStatus.OK, **values: Any) -> Response:
         given = {
             "csrf": self._gate.csrf,
             "read_only": self._gate.read_only,
-            "namespace_shown": self._objects.namespace or "all namespaces",
+            "namespace_shown": ", ".join(self._objects.namespaces) or "all namespaces",
             "path": request.url.path,
             "query": request.url.query,
         }
@@ -168,9 +177,13 @@ class Pages:
         return HTMLResponse(written, status)
 
 
-def application(objects: Objects, gate: Gate) -> Starlette:
-    """The application, as a server runs it."""
-    pages = Pages(objects, gate)
+def application(objects: Objects, gate: Gate, direct: Direct | None = None) -> Starlette:
+    """The application, as a server runs it.
+
+    Args:
+        direct: makes the client for Flink of a server that connects without the API server; None: as the command line does.
+    """
+    pages = Pages(objects, gate, direct)
     files = StaticFiles(directory=Path(__file__).parent / "static")
     one = "/jobs/{namespace:str}/{name:str}"
     return Starlette(
@@ -181,11 +194,17 @@ def application(objects: Objects, gate: Gate) -> Starlette:
             Route(one + "/{action:str}/confirm", pages.confirm, methods=["POST"]),
             Route(one + "/{action:str}", pages.act, methods=["POST"]),
             Route("/changes", pages.changes),
+            Route("/healthz", pages.healthy),
             Mount("/static", files),
         ],
         middleware=[Middleware(partial(Guard, gate=gate))],
         exception_handlers={FlinkJobError: pages.failed, HTTPStatus.NOT_FOUND: pages.missing},
     )
+
+
+def _said(version: str) -> str:
+    """The event that the objects can be read, or that they cannot; a browser drops one without data."""
+    return f"event: ready\ndata: {version}\n\n" if version else "event: lost\ndata: -\n\n"
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -7,8 +7,8 @@ the token, and a change must come from a page of the server itself. The token co
 
 from __future__ import annotations
 
+import re
 import secrets
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
@@ -18,7 +18,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-COOKIE: Final = "flinkjob-ui"
+COOKIE: Final = "flinkjob-ui-"
+"""Before the port: a browser gives the cookies of a host to all of its ports, so that each server needs its own name."""
 FIELD: Final = "csrf"
 HEADER: Final = "x-csrf-token"
 TOKEN_PARAMETER: Final = "token"
@@ -38,6 +39,7 @@ POLICY: Final = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+_PORT: Final = re.compile(r"[0-9]{1,5}")
 HEADERS: Final = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
@@ -97,8 +99,8 @@ class Guard:
         gate, headers, method = self._gate, Headers(scope=scope), scope["method"]
         if gate.hosts and _host(headers.get("host", "")) not in gate.hosts:
             return PlainTextResponse("this is not the name of this server", 421)
-        if gate.token is not None and not _same(_cookie(headers.getlist("cookie")), gate.token):
-            return self._first_visit(scope, method)
+        if gate.token is not None and not _same(_cookie(headers), gate.token):
+            return self._first_visit(scope, method, cookie_name(headers.get("host", "")))
         if method in READING:
             return None
         if method != "POST" or gate.read_only:
@@ -107,7 +109,7 @@ class Guard:
             return PlainTextResponse("another page asked for this", 403)
         return None
 
-    def _first_visit(self, scope: Scope, method: str) -> Response:
+    def _first_visit(self, scope: Scope, method: str, cookie: str) -> Response:
         """The cookie for who has the token in the address, which then has it no more."""
         given = parse_qsl(scope["query_string"].decode("latin-1"))
         said = next((value for name, value in given if name == TOKEN_PARAMETER), "")
@@ -117,7 +119,7 @@ class Guard:
         rest = urlencode([each for each in given if each[0] != TOKEN_PARAMETER])
         path = "/" + scope["path"].lstrip("/")  # with two slashes it would be another host
         answer = RedirectResponse(path + (f"?{rest}" if rest else ""), 303)
-        answer.set_cookie(COOKIE, token, httponly=True, samesite="strict", path="/")
+        answer.set_cookie(cookie, token, httponly=True, samesite="strict", path="/")
         return answer
 
 
@@ -144,10 +146,17 @@ def _host(header: str) -> str:
     return header.partition(":")[0].lower()
 
 
-def _cookie(headers: Iterable[str]) -> str:
-    for header in headers:
+def cookie_name(host: str) -> str:
+    """The name of the cookie of the server that a browser knows by this header Host."""
+    port = host.rpartition(":")[2]
+    return COOKIE + (port if _PORT.fullmatch(port) else "80")
+
+
+def _cookie(headers: Headers) -> str:
+    name = cookie_name(headers.get("host", ""))
+    for header in headers.getlist("cookie"):
         try:
-            found = SimpleCookie(header).get(COOKIE)
+            found = SimpleCookie(header).get(name)
         except CookieError:
             continue
         if found is not None:

@@ -49,10 +49,12 @@ class _Lists(Generic[Parsed]):
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
 
-    async def now(self, namespace: str | None) -> Listed[Parsed]:
+    async def now(self, namespaces: Sequence[str]) -> Listed[Parsed]:
         async with self._reading:
             if time.monotonic() - self._read_at >= PAUSE_SECONDS:
-                self._newest = self._listed(await self._kube.all(self._kind, namespace))
+                asked = [self._kube.all(self._kind, each) for each in namespaces or (None,)]
+                found = await asyncio.gather(*asked)
+                self._newest = self._listed([each for part in found for each in part])
                 self._read_at = time.monotonic()
             return self._newest
 
@@ -70,26 +72,26 @@ class _Lists(Generic[Parsed]):
 
 
 class Objects:
-    """The FlinkJobs and FlinkSavepoints of a namespace, or of all.
+    """The FlinkJobs and FlinkSavepoints of some namespaces, or of all.
 
     Attributes:
         kube: whose rights all of it is read with.
-        namespace: None: all.
+        namespaces: none: all.
     """
 
-    def __init__(self, kube: UserClient, namespace: str | None) -> None:
+    def __init__(self, kube: UserClient, namespaces: Sequence[str] = ()) -> None:
         self.kube = kube
-        self.namespace = namespace
+        self.namespaces = namespaces
         self._jobs = _Lists(kube, Kind.FLINK_JOB, parse_job)
         self._savepoints = _Lists(kube, Kind.FLINK_SAVEPOINT, parse_savepoint)
 
     async def jobs(self) -> Listed[FlinkJob]:
         """All FlinkJobs."""
-        return await self._jobs.now(self.namespace)
+        return await self._jobs.now(self.namespaces)
 
     async def savepoints(self) -> Listed[FlinkSavepoint]:
         """All FlinkSavepoints."""
-        return await self._savepoints.now(self.namespace)
+        return await self._savepoints.now(self.namespaces)
 
     def forget(self) -> None:
         """What was read is old: something was changed."""
@@ -112,4 +114,4 @@ class Objects:
 
     def covers(self, namespace: str) -> bool:
         """Whether objects of this namespace are shown."""
-        return self.namespace in (None, namespace)
+        return not self.namespaces or namespace in self.namespaces

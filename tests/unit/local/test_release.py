@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,6 +89,20 @@ def test_the_sources_make_the_same_wheel(built: Release, tmp_path: Path) -> None
     assert made.read_bytes() == built.wheel.read_bytes()
 
 
+def test_the_wheel_has_what_the_pages_are_made_of(built: Release) -> None:
+    pages = REPOSITORY / "operator" / "flinkjob" / "ui"
+    wanted = {
+        f"flinkjob/ui/{each.relative_to(pages)}"
+        for part in ("static", "templates")
+        for each in (pages / part).iterdir()
+    }
+    with zipfile.ZipFile(built.wheel) as packed:
+        assert len(wanted) > 10
+        assert wanted <= set(packed.namelist())
+        for each in wanted:
+            assert packed.read(each) == (pages.parents[1] / each).read_bytes()
+
+
 def test_the_manifest_of_the_plugin_names_its_archive(built: Release) -> None:
     plugin = yaml.safe_load(built.krew.read_text())
     assert plugin["spec"]["version"] == f"v{version()}"
@@ -103,13 +118,21 @@ def test_the_manifest_of_the_plugin_names_its_archive(built: Release) -> None:
     assert {entry.mtime for entry in names.values()} == {built.stamp}
 
 
-def test_the_lock_of_the_plugin_has_the_versions_that_are_tested() -> None:
-    def pinned(name: str) -> dict[str, str]:
-        return dict(re.findall(r"^([a-z0-9-]+)==([^ ;]+)", (REPOSITORY / name).read_text(), re.MULTILINE))
+def pinned(name: str) -> dict[str, str]:
+    """The versions of a lock file."""
+    return dict(re.findall(r"^([a-z0-9-]+)==([^ ;]+)", (REPOSITORY / name).read_text(), re.MULTILINE))
 
+
+def test_the_lock_of_the_plugin_has_the_versions_that_are_tested() -> None:
     plugin, tested = pinned("requirements-cli.lock"), pinned("requirements-dev.lock")
     assert {"typer", "rich", "pyyaml", "httpx"} <= plugin.keys()
     assert plugin.items() - tested.items() == {("colorama", plugin["colorama"])}, "only Windows needs colorama"
+
+
+def test_the_lock_of_the_image_has_the_versions_that_are_tested() -> None:
+    image = pinned("requirements.lock")
+    assert {"kopf", "starlette", "uvicorn", "jinja2", "typer"} <= image.keys()
+    assert image.items() <= pinned("requirements-dev.lock").items()
 
 
 def test_the_chart_names_the_registry_that_it_is_published_in(built: Release, tmp_path: Path) -> None:

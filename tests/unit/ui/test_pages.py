@@ -16,6 +16,7 @@ from flinkjob.cli.output import Output
 from flinkjob.cli.session import Session
 from flinkjob.kube.kubecontext import KubeContext
 from flinkjob.kube.user import UserClient
+from flinkjob.ui import app, objects
 from flinkjob.ui.objects import Objects
 from flinkjob.ui.serving import serve
 from tests.unit.cli.objects import EVIL, conditions, event, raw, running, stamp
@@ -113,6 +114,7 @@ async def test_the_page_of_a_job_shows_what_status_shows_and_pictures_of_it(tmp_
     )
 
 
+@pytest.mark.threat("page-markup")
 async def test_hostile_names_and_messages_stay_text(tmp_path: Path) -> None:
     evil = f"{MARKUP}{EVIL}"
     job = running(
@@ -188,12 +190,19 @@ async def test_an_api_server_that_says_no_is_said(tmp_path: Path) -> None:
         assert "no such page" in await there.page("/nowhere", 404)
 
 
-async def test_the_server_says_when_something_changes(tmp_path: Path) -> None:
+async def test_the_server_says_when_something_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over a real connection: the printed address leads to the page, and a stream says that an object is another one."""
-    jobs = [running()]
+    monkeypatch.setattr(app, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(objects, "PAUSE_SECONDS", 0.05)
+    jobs, refusing = [running()], False
+    answer = answers(jobs, [], [])
+
+    async def perhaps(request: web.Request) -> web.StreamResponse:
+        return await (refuses(403, "Forbidden", "you may not") if refusing else answer)(request)
+
     out = tmp_path / "out"
     async with (
-        api_server(answers(jobs, [], [])) as api,
+        api_server(perhaps) as api,
         await UserClient.connect(KubeContext(kubeconfig=api.kubeconfig(tmp_path), namespace="shop")) as kube,
     ):
         with out.open("w") as stream, (tmp_path / "err").open("w") as err:
@@ -216,11 +225,17 @@ async def test_the_server_says_when_something_changes(tmp_path: Path) -> None:
                         assert "shop/clicks" in found.text
                         url = address.partition("?")[0]
                         async with browser.stream("GET", f"{url}changes") as lines:
+                            assert lines.headers["x-accel-buffering"] == "no"
+                            heard = []
                             async for line in lines.aiter_lines():
-                                if line == "event: ready":
+                                if line.startswith("event: "):
+                                    heard.append(line.removeprefix("event: "))
+                                    refusing = heard[-1] == "changed"
+                                if heard == ["ready"]:
                                     jobs[0]["metadata"]["resourceVersion"] = "8"
-                                if line == "event: changed":
+                                if len(heard) == 4:
                                     break
+                            assert heard == ["ready", "changed", "lost", "ready"]
             finally:
                 serving.cancel()
                 await asyncio.gather(serving, return_exceptions=True)
@@ -239,8 +254,8 @@ async def test_who_may_not_see_savepoints_still_sees_that_a_job_changes(tmp_path
         api_server(answer) as api,
         await UserClient.connect(KubeContext(kubeconfig=api.kubeconfig(tmp_path), namespace="shop")) as kube,
     ):
-        objects = Objects(kube, None)
-        before = await objects.version()
+        listed = Objects(kube)
+        before = await listed.version()
         jobs[0]["metadata"]["resourceVersion"] = "8"
-        objects.forget()
-        assert before != await objects.version() != ""
+        listed.forget()
+        assert before != await listed.version() != ""

@@ -15,8 +15,8 @@ from aiohttp import web
 
 from flinkjob.kube.kubecontext import KubeContext
 from flinkjob.kube.user import UserClient
-from flinkjob.ui.app import application
-from flinkjob.ui.guard import COOKIE, Gate
+from flinkjob.ui.app import Direct, application
+from flinkjob.ui.guard import Gate, cookie_name
 from flinkjob.ui.objects import Objects
 from tests.unit.kube.apiserver import ApiServer, Seen, api_server
 
@@ -82,7 +82,8 @@ async def world(
     events: Sequence[Any] = (),
     *,
     gate: Gate | None = None,
-    namespace: str | None = None,
+    namespaces: Sequence[str] = (),
+    direct: Direct | None = None,
 ) -> AsyncIterator[World]:
     """The pages over these objects, for somebody who has the cookie."""
     gate = gate or Gate(token=TOKEN, hosts=frozenset({"127.0.0.1", "localhost"}), changes=True)
@@ -90,9 +91,9 @@ async def world(
         api_server(answers(jobs, savepoints, events)) as api,
         await UserClient.connect(KubeContext(kubeconfig=api.kubeconfig(directory), namespace="shop")) as kube,
     ):
-        objects = Objects(kube, namespace)
-        transport = httpx.ASGITransport(application(objects, gate))
-        cookies = {COOKIE: TOKEN}
+        objects = Objects(kube, namespaces)
+        transport = httpx.ASGITransport(application(objects, gate, direct))
+        cookies = {cookie_name("127.0.0.1:4711"): TOKEN}
         async with httpx.AsyncClient(transport=transport, base_url=BASE, cookies=cookies) as browser:
             yield World(browser, api, gate, objects)
 
