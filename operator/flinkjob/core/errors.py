@@ -24,6 +24,8 @@ TRACE_LIMIT = 64 * 1024
 """So much of a foreign stack trace is looked at, in characters."""
 
 _WORD = re.compile(r"[^\s\"'<>]+")
+_SLASHES = re.compile(r"(?<=http|ttps):/+", re.IGNORECASE)
+"""`://`, and what it becomes where a URL is joined to another one like a path."""
 _QUERY = re.compile(r"[?#]")
 _AFTER_HOST = re.compile(r"[/?#]")
 
@@ -74,12 +76,12 @@ def clip_middle(text: str, limit: int) -> str:
 
 def redact_urls(text: str) -> str:
     """Take userinfo, query and fragment out of every URL in a text: that is where secrets are."""
-    return _WORD.sub(lambda match: _redact(match.group()), text) if "://" in text else text
+    return _WORD.sub(lambda match: _redact(match.group()), text) if ":/" in text else text
 
 
 def _redact(word: str) -> str:
     """A word without the secrets of the URLs in it."""
-    scheme, *others = word.split("://")
+    scheme, *others = _SLASHES.sub("://", word).split("://")
     if not others:
         return word
     return f"{scheme}://" + _QUERY.split("://".join(map(_without_userinfo, others)), maxsplit=1)[0]

@@ -57,7 +57,7 @@ def complete(draft: SavepointDraft, spec: FlinkSavepointSpec, result: TriggerRes
 
 
 def completed(draft: SavepointDraft) -> SavepointHalt:
-    """SavepointHalt: the status says all of a complete snapshot that is known."""
+    """Halt: the status says all of a complete snapshot that is known."""
     return SavepointHalt(condition=TrueCondition.READY, reason=Reason.Completed, message=draft.status.location or "")
 
 

@@ -41,7 +41,7 @@ def begin_attempt(draft: SavepointDraft, spec: FlinkSavepointSpec) -> SavepointH
 
 
 def _not_ready(draft: SavepointDraft) -> SavepointHalt | None:
-    """SavepointHalt while the job is busy, or cannot take a savepoint."""
+    """Halt while the job is busy, or cannot take a savepoint."""
     operation = draft.given.job_status.operation
     if operation is not None:
         return draft.wait(Reason.Pending, f"waiting for the {operation.kind} in progress")
