@@ -20,7 +20,7 @@ MOST: Final = 256
 """So many are kept: of the keys that were read for last."""
 
 
-class Reader(Protocol):
+class RevisionReader(Protocol):
     """What is needed of the API server."""
 
     async def get_revision(self, namespace: str, name: str) -> Mapping[str, Any] | None: ...
@@ -36,7 +36,7 @@ class _Read(NamedTuple):
 class Revisions:
     """The last one that was read for each key."""
 
-    def __init__(self, reader: Reader, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, reader: RevisionReader, clock: Callable[[], float] = time.monotonic) -> None:
         self._reader = reader
         self._clock = clock
         self._read: dict[Key, _Read] = {}

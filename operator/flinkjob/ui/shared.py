@@ -11,6 +11,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -72,12 +73,9 @@ def _to_flink(rules: HostRules) -> httpx.AsyncClient:
 def _listening(port: int) -> socket.socket:
     """On every address of the machine, of both kinds where it has both."""
     if socket.has_dualstack_ipv6():
-        try:
+        # The kernel may know IPv6 where the machine has none. That the port is taken the next line says again.
+        with suppress(OSError):
             return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
-        except (
-            OSError
-        ):  # the kernel knows IPv6, and the machine has none; or the port is taken, which the next line says
-            pass
     return socket.create_server(("", port))
 
 
