@@ -146,6 +146,21 @@ def test_a_deletion_ends_by_its_deadline_when_the_tasks_leave_out_the_stop(world
     assert world.live("a") == []
 
 
+@pytest.mark.invariant(1)
+def test_a_deleted_job_that_did_not_answer_until_the_deadline_runs_beside_no_other(world: Plant) -> None:
+    sim = world.sims["flink-a"]
+    (job_id,) = world.live("a")
+    sim.omitted.add(job_id)
+    world.pass_time(30)
+    world.kube.delete(Kind.FLINK_JOB, "a")
+    world.pass_time(690)
+    assert world.job("a") is None
+    world.kube.apply(Kind.FLINK_JOB, "a", SPEC)
+    world.pass_time(30)
+    assert not sim.double_runs()
+    assert job_id not in world.live("a")
+
+
 def test_a_job_that_shall_wait_for_a_person_is_not_stopped_again_and_again(world: Plant) -> None:
     sim = world.sims["flink-a"]
     (job_id,) = world.live("a")

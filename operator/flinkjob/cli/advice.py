@@ -109,7 +109,10 @@ _ADVICE: Final[Mapping[Reason, tuple[Look, str]]] = {
     Reason.ClusterUnreachable: (Look.CONDITIONS, "Look at the JobManager, its Service, and network policies."),
     Reason.NoAnswer: (Look.CONDITIONS, _WAIT),
     Reason.ClusterReachable: (Look.CONDITIONS, _NOTHING),
-    Reason.LeftBehind: (Look.EVENTS, "Cancel the job that the message names in Flink yourself."),
+    Reason.LeftBehind: (
+        Look.EVENTS,
+        "Cancel the job that the message names in Flink yourself, before a FlinkJob of this name is created again.",
+    ),
     Reason.StatusUnreadable: (Look.CONDITIONS, "Run the version of the operator that wrote it."),
     Reason.Orphaned: (Look.EVENTS, "Apply the FlinkJob again to adopt the job, or cancel it in Flink."),
     Reason.ValidationFailed: (Look.EVENTS, "Correct the field that the message names."),

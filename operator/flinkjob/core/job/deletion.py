@@ -120,16 +120,22 @@ def overdue(draft: Draft) -> bool:
 
 
 def give_up(draft: Draft, run: Submission) -> Halt:
-    """At the deadline: cancel if the cluster answers (for one more attempt's time), else leave the job behind."""
+    """At the deadline: cancel if the cluster answers (for one more attempt's time), else leave the job behind.
+
+    Also a job that does not answer itself, if its id is one of this FlinkJob's: else it would run on when it answers again,
+    beside that of the next FlinkJob of the name, which cannot see it until then.
+    """
     if _policy(draft) is DeletionPolicy.ORPHAN:
         return _orphan(draft, run)
     operation = draft.status.operation
-    present = draft.observation.cluster.reachable and draft.observation.job.presence is Presence.PRESENT
-    present = present and draft.job.meta.uid not in draft.given.refused  # nothing is done that could not be noted
-    if present and (operation is None or operation.kind is not OperationKind.CANCEL):
+    presence = draft.observation.job.presence
+    there = presence is Presence.PRESENT or (presence is Presence.UNKNOWN and draft.owner.owns(run.flink_job_id))
+    noted = draft.job.meta.uid not in draft.given.refused  # nothing is done that could not be noted
+    may_cancel = there and noted and draft.observation.cluster.reachable
+    if may_cancel and (operation is None or operation.kind is not OperationKind.CANCEL):
         return begin_cancel(draft, run, by=Requester.DELETION)
     since = operation.since if operation is not None and operation.kind is OperationKind.CANCEL else None
-    if present and since is not None and (draft.now - since).total_seconds() < ATTEMPT_SECONDS:
+    if may_cancel and since is not None and (draft.now - since).total_seconds() < ATTEMPT_SECONDS:
         draft.act(CancelJob(url=run.address, job_id=run.flink_job_id))
         return draft.wait(Step.DELETE, Reason.Deleting, f"cancelling job {run.job_id}", requeue_after=0.5)
     stop = (

@@ -155,6 +155,8 @@ def follow_operation(draft: Draft) -> Halt | None:
         draft.status = replace(draft.status, operation=None)
         return None
     if not draft.observation.cluster.reachable or draft.observation.job.presence is Presence.UNKNOWN:
+        if _may_cancel_unseen(draft, operation, run):
+            _send(draft, operation)
         draft.requeue_after(1.0)
         return describe(draft, operation)
     if is_stop(operation):
@@ -164,6 +166,12 @@ def follow_operation(draft: Draft) -> Halt | None:
     _send(draft, operation)
     draft.requeue_after(CANCEL_AGAIN)
     return describe(draft, operation)
+
+
+def _may_cancel_unseen(draft: Draft, operation: Operation, run: Submission) -> bool:
+    """Whether the cancel of a deletion is sent again to a job that does not answer: it may not have been sent at all."""
+    asked = operation.kind is OperationKind.CANCEL and draft.job.meta.deletion_time is not None
+    return asked and draft.observation.cluster.reachable and draft.owner.owns(run.flink_job_id)
 
 
 def _follow_stop(draft: Draft, operation: Operation, run: Submission) -> Halt | None:

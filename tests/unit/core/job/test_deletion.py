@@ -175,6 +175,30 @@ def test_a_stop_that_does_not_end_is_a_cancel_at_the_deadline() -> None:
     assert acts(gone) == DONE
 
 
+def test_a_job_that_does_not_answer_is_cancelled_all_the_same_at_the_deadline() -> None:
+    """Its JobMaster may do that when it answers again; after one attempt the object is gone all the same."""
+    about = job(_policy("Cancel"), RUNNING, **deleted(900))
+    first = decide(about, seen(UNKNOWN, deleting_for=900.0))
+    assert acts(first) == ["CancelJob"]
+    assert first.status.operation is not None
+    again = decide(job(_policy("Cancel"), first.status, **deleted(900)), seen(UNKNOWN, deleting_for=901.0))
+    assert set(acts(again)) == {"CancelJob"}, "the operator may have died before it was sent"
+    assert told(again) == []
+    tried = operation(OperationKind.CANCEL, "Deletion", since=ago(16))
+    late = decide(
+        job(_policy("Cancel"), FlinkJobStatus(submission=run(), operation=tried), **deleted(900)),
+        seen(UNKNOWN, deleting_for=900.0),
+    )
+    assert acts(late) == ["CancelJob", *LEFT]
+    assert told(late) == ["LeftBehind"]
+
+
+def test_a_job_whose_id_says_nothing_is_cancelled_only_while_it_answers() -> None:
+    named = FlinkJobStatus(submission=run(job_id="f" * 32))
+    decision = decide(job(_policy("Cancel"), named, **deleted(900)), seen(UNKNOWN, deleting_for=900.0))
+    assert acts(decision) == LEFT
+
+
 def test_a_cancel_that_does_not_help_is_left_behind_after_one_attempt() -> None:
     for since, expected in ((10, ["CancelJob", "CancelJob"]), (16, [*LEFT])):
         status = FlinkJobStatus(
