@@ -7,6 +7,7 @@ their own, and in a Flink that means harm.
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -168,7 +169,7 @@ def test_a_person_looks_at_a_real_job_and_suspends_it_by_keyboard(lab: Lab, brow
         assert watcher.evaluate("window.same")
 
         catalogue = person.open("/savepoints")
-        expect(catalogue.get_by_role("row", name="browsed-1 ")).to_contain_text("Completed")
+        expect(catalogue.get_by_role("row", name=re.compile("^browsed-1 "))).to_contain_text("Completed")
         person.quiet()
 
 

@@ -412,7 +412,8 @@ def test_what_argo_cd_sets_is_set_back_and_that_is_said(lab: Lab, plugin: Plugin
 
 def test_a_job_that_failed_says_why_and_what_to_do(lab: Lab, plugin: Plugin) -> None:
     arguments = ("--fail-after", "0", "--restart", "none")
-    lab.apply(lab.job("plug-fails", *arguments, restart={"policy": "Never"}))
+    manifest = lab.job("plug-fails", *arguments, restart={"policy": "Never"})
+    lab.apply(manifest)
     lab.phase("plug-fails", "Failed")
     screen = plugin.good("status", "plug-fails")
     assert re.search(r"^shared/plug-fails  Failed$", screen, re.MULTILINE), screen
@@ -421,7 +422,11 @@ def test_a_job_that_failed_says_why_and_what_to_do(lab: Lab, plugin: Plugin) -> 
     assert "Doing:" not in screen, "it is said once"
     assert re.search(r"^ +\d+s ago  .*fails on purpose.*  in .*", screen, re.MULTILINE), screen
     assert "at " in plugin.good("exceptions", "plug-fails"), "the head of the stack trace"
-    assert plugin.bad(1, "resume", "plug-fails", "--wait", "--timeout", "60s").startswith("plug-fails: JobFailed: ")
+    lab.edit(manifest, args=["--main-throw", "no luck"])  # a task that fails may be seen running before
+    lab.stalled("plug-fails", "SubmitRejected")
+    refused = plugin.bad(1, "restart", "plug-fails", "--wait", "--timeout", "60s")
+    assert refused.startswith("plug-fails: SubmitRejected: ")
+    assert "no luck" in refused
 
 
 def test_a_job_that_somebody_started_is_adopted(lab: Lab, plugin: Plugin, tmp_path: Path) -> None:
