@@ -13,7 +13,7 @@ from deploy.local.cache import cache_root, cached
 from deploy.local.plan import Step
 from deploy.local.ports import free_port
 from deploy.local.prerequisites import require
-from deploy.local.processes import Component, Process
+from deploy.local.processes import OneProcess, Process
 from deploy.local.progress import run_step
 
 SOURCES = Path(__file__).with_name("azurite")
@@ -24,7 +24,7 @@ _OTHER_HEADERS = "\n" * 12
 _FETCHING = "fetching Azurite (once)"
 
 
-class AzureServer(Component):
+class AzureServer(OneProcess):
     """One server; a context manager that starts and stops it.
 
     Args:
@@ -39,7 +39,6 @@ class AzureServer(Component):
         self.directory = directory
         self._container = container
         self._port = free_port()
-        self._process: Process | None = None
         self.endpoint = f"http://127.0.0.1:{self._port}/{self.account}"
 
     def start(self) -> None:
@@ -59,16 +58,6 @@ class AzureServer(Component):
         )
         self._process.wait_ready(self._answers, timeout=30)
         self._make_container()
-
-    def stop(self) -> None:
-        """Ends the server, and what was stored is gone."""
-        if self._process is not None:
-            self._process.kill()
-
-    @property
-    def processes(self) -> tuple[Process, ...]:
-        """The process that was started, if any."""
-        return (self._process,) if self._process else ()
 
     def _make_container(self) -> None:
         """Signed as Azure's Shared Key is: over the verb, the headers of Azure's own, and the resource."""

@@ -6,10 +6,10 @@ from pathlib import Path
 import httpx
 
 from deploy.local.ports import free_port
-from deploy.local.processes import Component, Process
+from deploy.local.processes import OneProcess, Process
 
 
-class FileServer(Component):
+class FileServer(OneProcess):
     """One HTTP file server; a context manager that starts and stops it.
 
     Args:
@@ -21,7 +21,6 @@ class FileServer(Component):
         self.directory = directory
         self.log = log
         self._port = free_port()
-        self._process: Process | None = None
         self.url = f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
@@ -43,11 +42,6 @@ class FileServer(Component):
         """Ends the server."""
         if self._process is not None:
             self._process.stop(grace=0)
-
-    @property
-    def processes(self) -> tuple[Process, ...]:
-        """The process that was started, if any."""
-        return (self._process,) if self._process else ()
 
     def _answers(self) -> bool:
         try:

@@ -6,10 +6,10 @@ import httpx
 
 from deploy.local.binaries import tool_binary
 from deploy.local.ports import free_port
-from deploy.local.processes import Component, Process
+from deploy.local.processes import OneProcess, Process
 
 
-class GcsServer(Component):
+class GcsServer(OneProcess):
     """One server; a context manager that starts and stops it.
 
     Args:
@@ -21,7 +21,6 @@ class GcsServer(Component):
         self.directory = directory
         self._bucket = bucket
         self._port = free_port()
-        self._process: Process | None = None
         self.endpoint = f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
@@ -53,16 +52,6 @@ class GcsServer(Component):
         ]
         self._process = Process("gcs", command, log=self.directory / "gcs.log")
         self._process.wait_ready(self._answers, timeout=30)
-
-    def stop(self) -> None:
-        """Ends the server; the data stays."""
-        if self._process is not None:
-            self._process.kill()
-
-    @property
-    def processes(self) -> tuple[Process, ...]:
-        """The process that was started, if any."""
-        return (self._process,) if self._process else ()
 
     def put(self, name: str, content: bytes) -> None:
         """Stores an object. The server knows uploads only as Google's JSON interface has them."""

@@ -10,7 +10,7 @@ from deploy.local.maven import pinned_jars, pinned_jars_step, read_pins
 from deploy.local.plan import Step
 from deploy.local.ports import free_port
 from deploy.local.prerequisites import require
-from deploy.local.processes import Component, Process
+from deploy.local.processes import OneProcess, Process
 
 SOURCES = Path(__file__).with_name("kafkabroker")
 LIBRARIES = SOURCES / "libraries.txt"
@@ -30,7 +30,7 @@ offsets.topic.num.partitions=1
 _IDENTITY = "version=1\nnode.id=1\ncluster.id=flinkjob-local\n"
 
 
-class KafkaBroker(Component):
+class KafkaBroker(OneProcess):
     """One broker; a context manager that starts it, without waiting, and stops it.
 
     Args:
@@ -45,7 +45,6 @@ class KafkaBroker(Component):
     def __init__(self, directory: Path, *, topic: str, lines: int) -> None:
         self.directory, self._topic, self._lines = directory, topic, lines
         self._port = free_port()
-        self._process: Process | None = None
         self.address = f"localhost:{self._port}"
 
     def start(self) -> None:
@@ -67,16 +66,6 @@ class KafkaBroker(Component):
         """Waits until the topic has its lines. Raises ProcessFailed."""
         assert self._process is not None, "not started"
         self._process.wait_ready(lambda: "\nready\n" in f"\n{self._log.read_text()}" or None, timeout=timeout)
-
-    def stop(self) -> None:
-        """Ends the broker at once; the data stay."""
-        if self._process is not None:
-            self._process.kill()
-
-    @property
-    def processes(self) -> tuple[Process, ...]:
-        """The process that was started, if any."""
-        return (self._process,) if self._process else ()
 
     @property
     def _log(self) -> Path:

@@ -176,3 +176,22 @@ class Process:
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
+
+
+class OneProcess(Component):
+    """A component of one process, which is ended at once; what it has written to its directory stays.
+
+    `start` sets `_process`.
+    """
+
+    _process: Process | None = None
+
+    def stop(self) -> None:
+        """Ends it; harmless when it does not run."""
+        if self._process is not None:
+            self._process.kill()
+
+    @property
+    def processes(self) -> tuple[Process, ...]:
+        """The process that was started, if any."""
+        return (self._process,) if self._process else ()

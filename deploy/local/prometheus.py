@@ -13,7 +13,7 @@ import httpx
 
 from deploy.local.debian import unpacked
 from deploy.local.ports import free_port
-from deploy.local.processes import Component, Process
+from deploy.local.processes import OneProcess, Process
 
 PACKAGE = "prometheus"
 START_SECONDS = 30.0
@@ -26,7 +26,7 @@ def program() -> Path:
     return unpacked(PACKAGE, "Prometheus comes as Debian's package") / "usr" / "bin" / PACKAGE
 
 
-class Prometheus(Component):
+class Prometheus(OneProcess):
     """A Prometheus that scrapes one address each second.
 
     Args:
@@ -46,7 +46,6 @@ class Prometheus(Component):
         self._target = target
         self._labels = dict(labels or {})
         self._honor_labels = honor_labels
-        self._process: Process | None = None
         self.url = ""
 
     def start(self) -> None:
@@ -69,11 +68,6 @@ class Prometheus(Component):
         """Ends it; its data stay."""
         if self._process is not None:
             self._process.stop()
-
-    @property
-    def processes(self) -> tuple[Process, ...]:
-        """The process that was started, if any."""
-        return (self._process,) if self._process else ()
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """What an expression is now: its series. Raises HTTPStatusError: Prometheus does not understand it."""

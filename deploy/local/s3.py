@@ -7,10 +7,10 @@ import httpx
 
 from deploy.local.binaries import tool_binary
 from deploy.local.ports import free_port
-from deploy.local.processes import Component, Process
+from deploy.local.processes import OneProcess, Process
 
 
-class S3Server(Component):
+class S3Server(OneProcess):
     """One S3 server; a context manager that starts and stops it.
 
     Args:
@@ -27,7 +27,6 @@ class S3Server(Component):
         self.data = directory / "data"
         self._buckets = buckets
         self._port = free_port()
-        self._process: Process | None = None
         self.endpoint = f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
@@ -58,11 +57,6 @@ class S3Server(Component):
         path = self.data / name
         path.mkdir(parents=True, exist_ok=True)
         return path
-
-    @property
-    def processes(self) -> tuple[Process, ...]:
-        """The process that was started, if any."""
-        return (self._process,) if self._process else ()
 
     def flink_options(self) -> Mapping[str, str]:
         """Flink configuration of the S3 file system for this server."""
