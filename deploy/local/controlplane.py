@@ -226,7 +226,7 @@ class ControlPlane(Component):
         """Runs kubectl as administrator and returns what it printed.
 
         Raises:
-            ProcessFailed: the exit code is not 0; the message is what kubectl printed on standard error.
+            ProcessFailed: the exit code is not 0; the message is what kubectl printed, on standard error if it did there.
         """
         done = subprocess.run(
             [self.program("kubectl"), f"--kubeconfig={self.kubeconfig}", *map(str, arguments)],
@@ -236,7 +236,7 @@ class ControlPlane(Component):
             check=False,
         )
         if done.returncode:
-            raise ProcessFailed(f"kubectl {arguments[0]}: {done.stderr.strip()}")
+            raise ProcessFailed(f"kubectl {arguments[0]}: {(done.stderr or done.stdout).strip()}")
         return done.stdout
 
     def apply_crds(self, directory: Path) -> None:
