@@ -37,6 +37,7 @@ RESTARTABLE = {
     "jobmanager.adaptive-scheduler.executing.cooldown-after-rescaling": "1s",
     "jobmanager.adaptive-scheduler.executing.resource-stabilization-timeout": "1s",
     "jobmanager.adaptive-scheduler.scaling-interval.min": "1s",
+    "heartbeat.interval": "1000",
     "heartbeat.timeout": "4000",
     "jobstore.expiration-time": "8",
     "cluster.intercept-user-system-exit": "THROW",

@@ -35,7 +35,7 @@ DEFAULTS: Mapping[str, str] = {
     "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
     "cluster.intercept-user-system-exit": "THROW",
     # A TaskManager finds a restarted JobManager in 8 s instead of 50 s.
-    "heartbeat.interval": "1000",
+    "heartbeat.interval": "2000",
     "heartbeat.timeout": "8000",
     "cluster.registration.error-delay": "500",
     "cluster.registration.max-timeout": "2000",

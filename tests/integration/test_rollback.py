@@ -11,6 +11,7 @@ from tests.support.integration import Lab, condition, submission
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
 
 UPGRADE = {"rollback": {"policy": "Enabled", "healthyAfter": "500ms", "deadline": "120s"}}
+LATER = pytest.mark.everything("an operator killed before or at the start of a run that is taken back")
 SOON = {"rollback": UPGRADE["rollback"] | {"deadline": "5s"}}
 
 
@@ -110,7 +111,14 @@ def test_a_first_run_has_nothing_to_go_back_to(lab: Lab) -> None:
 
 
 @pytest.mark.behaviour(75)
-@pytest.mark.parametrize("point", ["after:job-status#5", "before:run#2", "after:run#2"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param("after:job-status#5", marks=LATER),
+        pytest.param("before:run#2", marks=LATER),
+        "after:run#2",
+    ],
+)
 def test_the_operator_is_killed_meanwhile(own_lab: Lab, point: str) -> None:
     manifest = healthy(own_lab, "mended")
     arguments = manifest["spec"]["args"]  # type: ignore[index]
