@@ -220,6 +220,16 @@ class Submission:
     end: Annotated[RunEnd | None, Field(description="How it ended; absent while it has not.")] = None
 
     @property
+    def lives(self) -> bool:
+        """Whether its Flink job was seen, and is not known to have ended."""
+        return self.end is None and self.seen
+
+    @property
+    def refused(self) -> bool:
+        """Whether Flink has refused all of its calls for certain, so that nothing of it runs."""
+        return self.end is None and self.rejected and not self.seen and not self.unanswered
+
+    @property
     def flink_job_id(self) -> str:
         """The id of its Flink job; empty where nothing was ever sent."""
         return self.job_id or ""

@@ -197,8 +197,7 @@ async def _change(
 
 
 def _runs_again(job: FlinkJob, sets: Mapping[str, Any]) -> Judge:
-    run = job.status.submission
-    return goals.running(sets, after=run.number if run is not None else 0)
+    return goals.running(sets, after=changes.last_run(job))
 
 
 def _job(found: Mapping[str, Any]) -> FlinkJob:

@@ -14,6 +14,7 @@ from flinkjob.api.codec import FlinkJob
 from flinkjob.api.constants import ANNOTATION_ADOPT, API_VERSION, LABEL_JOB, SAVEPOINT_KIND
 from flinkjob.api.enums import DesiredState, RunResult, SavepointMode
 from flinkjob.cli.errors import CommandFailed, WrongUsage
+from flinkjob.cli.fleet import stalled
 from flinkjob.core.errors import one_line
 
 MOST_PARALLELISM = 32768
@@ -60,8 +61,9 @@ def savepoint(job: FlinkJob, now: datetime, name: str | None, directory: str | N
 def stop(job: FlinkJob, now: datetime, name: str | None, directory: str | None, *, drain: bool) -> Change:
     """Stop with a savepoint; the job stays down until its spec or its state changes."""
     run = job.status.submission
-    if run is None or run.end is not None:
-        raise CommandFailed(f"{job.meta.name} has no running job to stop")
+    if run is None or run.end is not None or run.refused:
+        refused = f": Flink refused run {run.number}" if run is not None and run.refused else ""
+        raise CommandFailed(f"{job.meta.name} has no running job to stop{refused}")
     more: dict[str, Any] = {"submission": run.number}
     if drain:
         more["drain"] = True
@@ -80,7 +82,7 @@ def cancel(job: FlinkJob) -> Change:
 
 
 def resume(job: FlinkJob) -> Change:
-    """Run again: what was suspended or cancelled by `state`, and what is held down."""
+    """Run again: what was suspended or cancelled by `state`, what is held down, and what Flink refused."""
     wanted = _spec(job).state
     if wanted is DesiredState.DRAINED:
         raise CommandFailed(
@@ -90,13 +92,23 @@ def resume(job: FlinkJob) -> Change:
     if wanted is not DesiredState.RUNNING:
         return _state(job, DesiredState.RUNNING, "to be resumed")
     run = job.status.submission
-    if run is not None and run.end is None:
-        raise CommandFailed(f"{job.meta.name} is not down: run {run.number} lives; see kubectl flinkjob status")
+    if run is not None and run.end is None and not (run.refused or (stalled(job) is not None and not run.seen)):
+        doing = "lives" if run.lives else "is being started"
+        raise CommandFailed(f"{job.meta.name} is not down: run {run.number} {doing}; see kubectl flinkjob status")
     if run is not None and run.end is not None and run.end.result is RunResult.FINISHED:
         raise CommandFailed(
             f"{job.meta.name} is not held: run {run.number} came to its own end; kubectl flinkjob restart runs it again"
         )
     return _restarted(job, "to be started again")
+
+
+def last_run(job: FlinkJob) -> int:
+    """The number after which the next run counts: one that was never seen is sent again under its own number."""
+    run = job.status.submission
+    if run is None:
+        return 0
+    never = run.end is not None and run.end.result is RunResult.NEVER_STARTED
+    return run.number if (run.end is not None or run.seen) and not never else run.number - 1
 
 
 def restart(job: FlinkJob) -> Change:

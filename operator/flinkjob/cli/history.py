@@ -13,7 +13,7 @@ from flinkjob.api.codec import FlinkJob
 from flinkjob.api.fieldclass import FieldClass, field_class
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.cli.errors import CommandFailed
-from flinkjob.cli.lineage import generations
+from flinkjob.cli.lineage import generations, standing_style
 from flinkjob.cli.output import as_yaml
 from flinkjob.cli.table import table
 from flinkjob.cli.texts import BAD, GOOD, HEAD, since, text
@@ -72,7 +72,7 @@ def history(job: FlinkJob, revisions: Sequence[Mapping[str, Any]], now: datetime
     runs = [
         (
             each.number,
-            text(each.result or "live", GOOD if each.result is None else ""),
+            text(each.standing, standing_style(each) if each.result is None else ""),
             text(_revision_of_run(job, each.number)),
             since(each.started, now),
             since(each.ended, now) if each.result is not None else None,

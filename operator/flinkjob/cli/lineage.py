@@ -10,12 +10,13 @@ from rich.text import Text
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
 from flinkjob.api.enums import RunResult, SavepointPhase
-from flinkjob.api.flinkjob_status import FlinkJobStatus
-from flinkjob.cli.texts import BAD, CALM, FAINT, GOOD, HEAD, phase, since, text
+from flinkjob.api.flinkjob_status import FlinkJobStatus, Submission
+from flinkjob.cli.texts import BAD, BUSY, CALM, FAINT, GOOD, HEAD, phase, since, text
 from flinkjob.core.flinkmodel import is_checkpoint_place, normalise_location
 
 _BAD_ENDS = (RunResult.FAILED, RunResult.LOST, RunResult.SAVEPOINT_UNKNOWN, RunResult.NEVER_STARTED)
 
+LIVE, REFUSED = "live", "refused by Flink"
 MOST_SAVEPOINTS = 5
 """So many are shown of each run."""
 
@@ -26,7 +27,8 @@ class Generation:
 
     Attributes:
         why: why it was started; None of earlier runs, of which the status does not keep it.
-        result: how it ended; None while it lives.
+        result: how it ended; None while it has not.
+        standing: how it stands, for people: live, starting, refused by Flink, or its result.
         restored: the state it started from; None: empty.
     """
 
@@ -34,6 +36,7 @@ class Generation:
     job_id: str | None
     why: str | None
     result: RunResult | None
+    standing: str
     started: datetime | None
     ended: datetime | None
     restored: str | None
@@ -51,6 +54,7 @@ def generations(status: FlinkJobStatus) -> list[Generation]:
                 job_id=run.job_id,
                 why=run.reason,
                 result=run.end.result if run.end is not None else None,
+                standing=_standing(run),
                 started=run.started_time,
                 ended=run.end.time if run.end is not None else None,
                 restored=run.restored_from,
@@ -65,6 +69,7 @@ def generations(status: FlinkJobStatus) -> list[Generation]:
                     job_id=entry.job_id,
                     why=None,
                     result=entry.result,
+                    standing=entry.result or "ended",
                     started=entry.started,
                     ended=entry.ended,
                     restored=entry.from_,
@@ -72,6 +77,12 @@ def generations(status: FlinkJobStatus) -> list[Generation]:
                 )
             )
     return found
+
+
+def _standing(run: Submission) -> str:
+    if run.end is not None:
+        return run.end.result
+    return REFUSED if run.refused else LIVE if run.lives else "starting"
 
 
 def savepoints_of(job: FlinkJob, savepoints: Sequence[FlinkSavepoint]) -> list[FlinkSavepoint]:
@@ -107,6 +118,11 @@ def lineage(job: FlinkJob, savepoints: Sequence[FlinkSavepoint], now: datetime) 
     return lines
 
 
+def standing_style(run: Generation) -> str:
+    """The colour of a run that has not ended."""
+    return {LIVE: GOOD, REFUSED: BAD}.get(run.standing, BUSY)
+
+
 def _newest(savepoints: Sequence[FlinkSavepoint], now: datetime) -> list[Text]:
     """The newest ones, and how many more there are."""
     lines = [_savepoint(each, now) for each in savepoints[:MOST_SAVEPOINTS]]
@@ -117,8 +133,8 @@ def _newest(savepoints: Sequence[FlinkSavepoint], now: datetime) -> list[Text]:
 def _run(run: Generation, now: datetime) -> Text:
     line = Text("  ").append(f"run {run.number}", HEAD).append("  ")
     if run.result is None:
-        up = f"since {since(run.started, now)}" if run.started is not None else "starting"
-        line.append("live", GOOD).append(f" {up}")
+        line.append(run.standing, standing_style(run))
+        line.append(f" since {since(run.started, now)}" if run.started is not None else "")
     else:
         line.append_text(text(run.result, BAD if run.result in _BAD_ENDS else CALM))
         if run.started is not None and run.ended is not None:

@@ -123,11 +123,11 @@ def _run(job: FlinkJob, now: datetime) -> Iterator[Text]:
     run, seen = job.status.submission, job.status.job
     if run is None:
         return
-    lives = run.end is None
-    up = f", up {since(run.started_time, now)}" if lives and run.started_time is not None else ""
+    up = f", up {since(run.started_time, now)}" if run.lives and run.started_time is not None else ""
+    up = ", refused by Flink" if run.refused else up
     why = f" ({run.reason})" if run.reason is not None else ""
     yield _field("Run", text(f"{run.number}{why}{up}, job {run.job_id or NOTHING}"))
-    if seen is None or not lives:
+    if seen is None or not run.lives:
         return
     tasks = f"{seen.tasks_running or 0} of {seen.tasks_total} tasks run" if seen.tasks_total is not None else ""
     words = [f"{seen.state or NOTHING}", tasks, f"parallelism {seen.parallelism}" if seen.parallelism else ""]

@@ -126,7 +126,7 @@ def _parallelism(job: FlinkJob, _seen: Mapping[str, datetime], _now: datetime) -
 
 def _live_run(job: FlinkJob) -> Submission | None:
     run = job.status.submission
-    return run if run is not None and run.end is None else None
+    return run if run is not None and run.lives else None
 
 
 _NUMBERS: Mapping[str, tuple[str, Callable[[FlinkJob, Mapping[str, datetime], datetime], float | None]]] = {

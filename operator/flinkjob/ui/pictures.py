@@ -13,7 +13,7 @@ from typing import Final
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
 from flinkjob.api.enums import SavepointPhase
 from flinkjob.cli.bars import MOST
-from flinkjob.cli.lineage import Generation, generations, savepoints_of
+from flinkjob.cli.lineage import LIVE, REFUSED, Generation, generations, savepoints_of
 from flinkjob.cli.texts import milliseconds, since
 from flinkjob.core.errors import one_line, visible
 from flinkjob.core.flinkmodel import Checkpoint, CheckpointStatus, JobException, is_checkpoint_place, normalise_location
@@ -157,16 +157,16 @@ def _node(place: int, tone: str, label: str, words: str = "") -> Mark:
 
 def _tone(run: Generation) -> str:
     if run.result is None:
-        return "good"
+        return {LIVE: "good", REFUSED: "bad"}.get(run.standing, "busy")
     return "calm" if run.result in _GOOD_ENDS else "bad"
 
 
 def _words(run: Generation, now: datetime) -> str:
-    began = f"started {since(run.started, now)} ago"
-    end = "live" if run.result is None else f"{run.result} {since(run.ended, now)} ago"
+    began = f"started {since(run.started, now)} ago, " if run.started is not None else ""
+    end = run.standing if run.result is None else f"{run.standing} {since(run.ended, now)} ago"
     why = f" ({run.why})" if run.why else ""
     down = f", down for {run.downtime}" if run.downtime else ""
-    return visible(f"run {run.number}{why}: {began}, {end}{down}")
+    return visible(f"run {run.number}{why}: {began}{end}{down}")
 
 
 def _savepoint_dots(savepoints: Sequence[FlinkSavepoint], now: datetime) -> Iterator[tuple[datetime, str, str]]:

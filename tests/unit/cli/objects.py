@@ -73,6 +73,17 @@ def running(
     return found
 
 
+def refused(*, rejected: bool = True, stalled: bool = True, **status: Any) -> dict[str, Any]:
+    """A FlinkJob whose run 4 is intended and was never seen, after a run 3 that was; Flink refused it, unless it says otherwise."""
+    said = conditions("False", str(stalled), "SubmitRejected", "main() failed")
+    found = running(phase="Held" if stalled else "Submitting", conditions=said, **status)
+    run = found["status"]["submission"]
+    run |= {"seen": False, "running": False, "rejected": rejected, "jobId": "c" * 32}
+    del run["startedTime"]
+    found["status"]["job"] |= {"state": "FINISHED"}
+    return found
+
+
 def job(found: dict[str, Any]) -> FlinkJob:
     """The parsed object."""
     return parse_job(found)

@@ -13,7 +13,7 @@ from flinkjob.cli.manifests import Manifest
 from flinkjob.cli.rollback import rollback
 from flinkjob.cli.sqltexts import with_references
 from flinkjob.cli.validate import findings
-from tests.unit.cli.objects import JOB_ID, NOW, job, raw, running
+from tests.unit.cli.objects import JOB_ID, NOW, job, raw, refused, running
 from tests.unit.cli.test_views import revision
 
 
@@ -75,6 +75,22 @@ def test_resume_is_by_the_state_or_where_that_is_running_by_the_nonce() -> None:
         changes.resume(job(running()))
     with pytest.raises(CommandFailed, match=r"initialState\.nonce"):
         changes.resume(job(ended(spec={"state": "Drained"})))
+
+
+def test_a_run_that_flink_refused_does_not_live_and_is_resumed() -> None:
+    for found in (refused(), refused(stalled=False), refused(rejected=False)):
+        assert changes.resume(job(found)).patch == {"spec": {"restartNonce": 1}}
+    with pytest.raises(CommandFailed, match="clicks is not down: run 4 is being started"):
+        changes.resume(job(refused(rejected=False, stalled=False)))
+    with pytest.raises(CommandFailed, match="no running job to stop: Flink refused run 4"):
+        changes.stop(job(refused()), NOW, None, None, drain=False)
+
+
+def test_a_run_that_was_never_seen_is_sent_again_under_its_own_number() -> None:
+    never = ended()
+    never["status"]["submission"] |= {"seen": False, "end": {"result": "NeverStarted"}}
+    last = [changes.last_run(job(each)) for each in (raw(), running(), ended(), refused(), never)]
+    assert last == [0, 4, 4, 3, 3]
 
 
 def test_what_changes_nothing_is_refused() -> None:

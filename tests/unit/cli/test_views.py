@@ -34,6 +34,7 @@ from tests.unit.cli.objects import (
     flink,
     job,
     raw,
+    refused,
     running,
     savepoint,
     stamp,
@@ -132,6 +133,17 @@ def test_the_screen_of_a_running_job() -> None:
     assert "#2  ████████████████████████   800ms   2.0Ki    98s ago" in shown
     assert "← savepoint clicks-up-3" in shown
     assert "Upgraded" in shown
+
+
+def test_a_run_that_flink_refused_is_shown_as_refused() -> None:
+    shown = plain(screen(seen(refused())))
+    assert f"Run:        4 (Upgrade), refused by Flink, job {'c' * 32}" in shown
+    assert "run 4  refused by Flink" in shown
+    assert "In Flink" not in shown, "that is the state of the job before"
+    assert "refused by Flink" in plain(history(job(refused()), [], NOW))
+    starting = refused(rejected=False, stalled=False)
+    assert "run 4  starting" in plain(lineage(job(starting), [], NOW))
+    assert "run 4  live since 61m" in plain(lineage(job(running()), [], NOW))
 
 
 def test_the_screen_says_what_a_person_can_do() -> None:

@@ -80,8 +80,12 @@ def test_all_that_is_known_of_a_job() -> None:
             ),
             {("phase", "Suspended"): 1, ("savepoint_age_seconds",): 700},
         ),
+        (
+            replace(KNOWN, phase=Phase.HELD, submission=run(3, seen=False, rejected=True), job=None),
+            {("phase", "Held"): 1, ("savepoint_age_seconds",): 700},
+        ),
     ],
-    ids=["new", "suspended"],
+    ids=["new", "suspended", "refused"],
 )
 def test_what_is_not_known_has_no_number(status: FlinkJobStatus, numbers: dict[tuple[str, ...], float]) -> None:
     found = _numbers(job(status=status))

@@ -18,8 +18,9 @@ from flinkjob.kube.kubecontext import KubeContext
 from flinkjob.kube.user import UserClient
 from flinkjob.ui import app, objects
 from flinkjob.ui.objects import Objects
+from flinkjob.ui.pictures import lineage_graph
 from flinkjob.ui.serving import serve
-from tests.unit.cli.objects import EVIL, conditions, event, raw, running, stamp
+from tests.unit.cli.objects import EVIL, NOW, conditions, event, job, raw, refused, running, stamp
 from tests.unit.kube.apiserver import api_server, refuses
 from tests.unit.ui.world import answers, every_tag, tags, words, world
 
@@ -112,6 +113,12 @@ async def test_the_page_of_a_job_shows_what_status_shows_and_pictures_of_it(tmp_
     assert {f"{each}-head" for each in ("actions", "timeline", "lineage", "conditions", "savepoints", "events")} <= set(
         heads
     )
+
+
+def test_a_run_that_flink_refused_is_drawn_as_bad_and_not_as_live() -> None:
+    drawn = lineage_graph(job(refused()), [], NOW)
+    assert drawn is not None
+    assert (drawn.marks[-1].tone, drawn.marks[-1].words) == ("bad", "run 4 (Upgrade): refused by Flink")
 
 
 @pytest.mark.threat("page-markup")

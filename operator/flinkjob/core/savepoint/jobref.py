@@ -25,13 +25,9 @@ def running_job(draft: SavepointDraft, spec: FlinkSavepointSpec) -> Submission |
         return draft.wait(Reason.Pending, plan.message or "")
     if run is not None and (why := _other_run(spec, run)):
         return draft.fail(SavepointErrorCode.JOB_CHANGED, f"FlinkJob {name} {why}")
-    if run is None or not _is_running(run):
+    if run is None or not run.lives:
         return draft.wait(Reason.JobNotRunning, f"FlinkJob {name} is not running")
     return run
-
-
-def _is_running(run: Submission) -> bool:
-    return run.end is None and run.seen
 
 
 def _other_run(spec: FlinkSavepointSpec, run: Submission) -> str:
@@ -45,7 +41,7 @@ def _other_run(spec: FlinkSavepointSpec, run: Submission) -> str:
 def _begun_too_late(draft: SavepointDraft, spec: FlinkSavepointSpec, name: str) -> SavepointHalt:
     if draft.given.job is None:
         return draft.fail(SavepointErrorCode.UNKNOWN_JOB, f"FlinkJob {name} does not exist")
-    if draft.run is None or not _is_running(draft.run):
+    if draft.run is None or not draft.run.lives:
         return draft.fail(SavepointErrorCode.JOB_NOT_RUNNING, f"FlinkJob {name} is not running")
     return draft.begun_too_late(spec)
 
