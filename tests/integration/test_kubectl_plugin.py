@@ -179,7 +179,7 @@ def test_the_page_leads_a_job_through_its_life(
     assert lab.get("plug")["spec"]["restartNonce"] == nonce
     assert re.search(r"plug-\d+-\d+: savepoint ", last(page.next("stop")))
     lab.wait("plug", lambda job: "hold" in job["status"], "held")
-    assert last(plugin.good("resume", "plug", "--wait")).startswith("plug: run 7: Running")
+    assert last(plugin.good("resume", "plug", "--wait", "--steady", "0s")).startswith("plug: run 7: Running")
     assert last(page.next("cancel")).startswith("plug: Cancelled")
     lab.exactly_once("plug")
     assert [line.split() for line in page.next("query").splitlines()] == [["id", "name"], ["1", "one"], ["2", "two"]]
@@ -438,7 +438,7 @@ def test_a_job_that_somebody_started_is_adopted(lab: Lab, plugin: Plugin, tmp_pa
     unknown = plugin.bad(1, "adopt", "plug-found", "f" * 32, "-f", file)
     assert unknown.startswith(f"job {'f' * 32} does not run at {lab.cluster_url}: Flink does not know it")
     assert lab.kube.get("FlinkJob", lab.namespace, "plug-found") is None
-    adopted = plugin.good("adopt", "plug-found", flink_job, "-f", file, "--wait", "--timeout", "60s")
+    adopted = plugin.good("adopt", "plug-found", flink_job, "-f", file, "--wait", "--steady", "0s", "--timeout", "60s")
     assert last(adopted).startswith("plug-found: run 1: Running")
     assert submission(lab.get("plug-found"))["reason"] == "Adopted"
     assert plugin.bad(1, "adopt", "plug-found", flink_job) == "plug-found has that job already, as run 1"

@@ -21,11 +21,22 @@ from flinkjob.cli.manifests import only_job, read
 from flinkjob.cli.reading import Name
 from flinkjob.cli.rollback import rollback as rolled_back
 from flinkjob.cli.sending import Asked, How, create, patch
+from flinkjob.cli.seconds import seconds_of
 from flinkjob.cli.session import Session, now
+
+STEADY = "5s"
+"""Longer than a crash in the first second takes to be seen by the operator, which looks at a cluster every two seconds."""
 
 Wait = Annotated[bool, typer.Option("--wait", help="Follow it until it is reached, or can no longer be.")]
 Timeout = Annotated[
     str, typer.Option("--timeout", help="How long --wait waits: 90s, 10m. After it the exit code is 3.")
+]
+Steady = Annotated[
+    str,
+    typer.Option(
+        "--steady",
+        help="With --wait: reached once all tasks have run for so long without a failure. 0s: as soon as they run.",
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="The API server checks it and stores nothing.")]
 SavepointName = Annotated[
@@ -87,17 +98,29 @@ async def cancel(
 
 
 async def resume(
-    session: Session, name: Name, wait: Wait = False, timeout: Timeout = "10m", dry_run: DryRun = False
+    session: Session,
+    name: Name,
+    wait: Wait = False,
+    timeout: Timeout = "10m",
+    steady: Steady = STEADY,
+    dry_run: DryRun = False,
 ) -> None:
     """Run a suspended, cancelled or held job again, from its newest state."""
-    await _change(session, name, changes.resume, _runs_again, How(wait=wait, timeout=timeout, dry_run=dry_run))
+    how = How(wait=wait, timeout=timeout, dry_run=dry_run)
+    await _change(session, name, changes.resume, _runs_again, how, steady)
 
 
 async def restart(
-    session: Session, name: Name, wait: Wait = False, timeout: Timeout = "10m", dry_run: DryRun = False
+    session: Session,
+    name: Name,
+    wait: Wait = False,
+    timeout: Timeout = "10m",
+    steady: Steady = STEADY,
+    dry_run: DryRun = False,
 ) -> None:
     """Stop the job with a savepoint and start it again from there."""
-    await _change(session, name, changes.restart, _runs_again, How(wait=wait, timeout=timeout, dry_run=dry_run))
+    how = How(wait=wait, timeout=timeout, dry_run=dry_run)
+    await _change(session, name, changes.restart, _runs_again, how, steady)
 
 
 async def rescale(
@@ -106,6 +129,7 @@ async def rescale(
     parallelism: Annotated[int, typer.Argument(metavar="N", help="The new parallelism.", show_default=False)],
     wait: Wait = False,
     timeout: Timeout = "10m",
+    steady: Steady = STEADY,
     dry_run: DryRun = False,
 ) -> None:
     """Change the parallelism: in place where Flink can, else by a savepoint."""
@@ -116,6 +140,7 @@ async def rescale(
         lambda job: changes.rescale(job, parallelism),
         lambda _, sets: goals.rescaled(sets, parallelism),
         how,
+        steady,
     )
 
 
@@ -132,15 +157,18 @@ async def rollback(
     ] = None,
     wait: Wait = False,
     timeout: Timeout = "10m",
+    steady: Steady = STEADY,
     dry_run: DryRun = False,
 ) -> None:
     """Run again what an earlier run ran, from the newest state."""
+
+    seconds = _steady_seconds(steady)
 
     async def ask(found: Mapping[str, Any]) -> Asked:
         kept = await session.kube.revisions(session.namespace, f"{LABEL_JOB}={name}")
         texts = await sqltexts.texts_of(session, found.get("spec") or {})
         change = rolled_back(_job(found), found, revisions_of(found, kept), to, texts)
-        return Asked(change, goals.running(change.sets))
+        return Asked(change, goals.steadily(goals.running(change.sets), seconds))
 
     await patch(session, name, ask, How(wait=wait, timeout=timeout, dry_run=dry_run))
 
@@ -158,16 +186,18 @@ async def adopt(
     ] = False,
     wait: Wait = False,
     timeout: Timeout = "10m",
+    steady: Steady = STEADY,
     dry_run: DryRun = False,
 ) -> None:
     """Take over a Flink job that runs on the FlinkJob's cluster, without a restart. Only before its first run."""
-    how = How(wait=wait, timeout=timeout, dry_run=dry_run)
+    how, seconds = How(wait=wait, timeout=timeout, dry_run=dry_run), _steady_seconds(steady)
 
     async def ask(found: Mapping[str, Any]) -> Asked:
         job = _job(found)
         change = changes.adopt(job, job_id)
         await must_live(session, job, job_id, force=force)
-        return Asked(change, goals.unless_old(goals.running(change.sets, job_id=job_id), found))
+        judge = goals.unless_old(goals.running(change.sets, job_id=job_id), found)
+        return Asked(change, goals.steadily(judge, seconds))
 
     if file is None:
         await patch(session, name, ask, how)
@@ -176,7 +206,7 @@ async def adopt(
     change = changes.adopt_by_manifest(manifest, session.namespace, job_id)
     assert change.create is not None
     await must_live(session, parse_job(changes.as_if_stored(change.create)), job_id, force=force)
-    await create(session, name, Asked(change, goals.running({}, job_id=job_id)), how)
+    await create(session, name, Asked(change, goals.steadily(goals.running({}, job_id=job_id), seconds)), how)
 
 
 async def _change(
@@ -185,15 +215,21 @@ async def _change(
     change_of: Callable[[FlinkJob], Change],
     judge_of: Callable[[FlinkJob, Mapping[str, Any]], Judge],
     how: How,
+    steady: str = "0s",
 ) -> None:
     """Change the FlinkJob as it is found; judged by that one and by the fields of the spec that the change sets."""
+    seconds = _steady_seconds(steady)
 
     async def ask(found: Mapping[str, Any]) -> Asked:
         job = _job(found)
         change = change_of(job)
-        return Asked(change, judge_of(job, change.sets))
+        return Asked(change, goals.steadily(judge_of(job, change.sets), seconds))
 
     await patch(session, name, ask, how)
+
+
+def _steady_seconds(steady: str) -> float:
+    return seconds_of(steady, "--steady")
 
 
 def _runs_again(job: FlinkJob, sets: Mapping[str, Any]) -> Judge:

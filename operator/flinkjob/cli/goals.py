@@ -80,6 +80,34 @@ def running(change: Mapping[str, Any], *, after: int | None = None, job_id: str 
     return judge
 
 
+def steadily(judge: Judge, seconds: float, *, clock: Callable[[], float] = time.monotonic) -> Judge:
+    """The same, but a job that has to run has to have run for so long without a failure.
+
+    That all tasks run is also true of a job between two failures of its first seconds.
+
+    Args:
+        clock: seconds.
+    """
+    known: tuple[object, ...] = ()
+    since = 0.0
+
+    def patient(obj: Mapping[str, Any]) -> Verdict:
+        nonlocal known, since
+        verdict, status = judge(obj), parse_job(obj).status
+        if verdict.outcome is not Outcome.REACHED or status.phase is not Phase.RUNNING:
+            known = ()
+            return verdict
+        run, failure = status.submission, status.last_failure
+        now = (run.number if run is not None else None, failure.time if failure is not None else None)
+        if now != known:
+            known, since = now, clock()
+        if clock() - since >= seconds:
+            return verdict
+        return Verdict(Outcome.WAITING, f"{verdict.words}; reached once it has run for {seconds:g} s")
+
+    return patient
+
+
 def _has_come(job: FlinkJob) -> bool:
     """Whether nothing is under way any more, and the job runs or has come to its own end."""
     status = job.status

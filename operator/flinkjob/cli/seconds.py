@@ -1,4 +1,4 @@
-"""`--timeout`, as seconds."""
+"""Durations among the options, as seconds."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from flinkjob.api.common import duration_seconds
 from flinkjob.cli.errors import WrongUsage
 
 
-def seconds_of(timeout: str) -> float:
-    """The seconds of a `--timeout`.
+def seconds_of(given: str, option: str = "--timeout") -> float:
+    """The seconds of a duration that an option was given.
 
     Raises:
         WrongUsage: it is no duration.
     """
     try:
-        return duration_seconds(timeout)
+        return duration_seconds(given)
     except ValueError as error:
-        raise WrongUsage(f"--timeout {timeout}: such as 90s or 10m") from error
+        raise WrongUsage(f"{option} {given}: such as 90s or 10m") from error

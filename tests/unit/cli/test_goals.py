@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flinkjob.api.enums import Phase
-from flinkjob.cli.goals import OLD_SECONDS, Outcome, completed, phase_reached, rescaled, running, unless_old
+from flinkjob.cli.goals import OLD_SECONDS, Outcome, completed, phase_reached, rescaled, running, steadily, unless_old
 from tests.unit.cli import objects
 from tests.unit.cli.objects import conditions, savepoint
 
@@ -104,6 +104,38 @@ def test_what_was_wrong_before_an_annotation_counts_only_after_a_while() -> None
     assert judge(before).outcome is Outcome.WAITING
     assert judge(other).outcome is Outcome.OUT_OF_REACH
     assert judge(before).words == "JobNotFound: no such job"
+
+
+def test_a_job_that_fails_a_moment_later_is_not_reached() -> None:
+    now = 0.0
+    judge = steadily(running({}, after=3), 5.0, clock=lambda: now)
+    well = objects.running()
+    failure = {"lastFailure": {"time": objects.stamp(0), "jobId": objects.JOB_ID, "rootCause": "no broker"}}
+    words = conditions("False", "False", "Restarting", "no broker")
+    outcomes = []
+    for seconds, found in (
+        (0.0, well),
+        (4.9, well),
+        (0.2, objects.running(phase="Restarting", conditions=words, **failure)),
+        (1.0, objects.running(**failure)),
+        (4.9, objects.running(**failure)),
+        (0.2, objects.running(**failure)),
+    ):
+        now += seconds
+        outcomes.append(judge(found))
+    assert [each.outcome is Outcome.REACHED for each in outcomes] == [False] * 5 + [True]
+    assert outcomes[1].words == "run 4: Running: 2 tasks are running; reached once it has run for 5 s"
+    assert outcomes[2].words == "Restarting: no broker"
+    assert outcomes[5].words == "run 4: Running: 2 tasks are running"
+
+
+def test_only_what_runs_has_to_be_steady() -> None:
+    finished = objects.running(phase="Finished", conditions=conditions("True", "False", "Finished", "done"))
+    finished["status"]["submission"]["end"] = {"result": "Finished"}
+    assert steadily(running({}), 5.0)(finished).outcome is Outcome.REACHED
+    assert steadily(running({}), 0.0)(objects.running()).outcome is Outcome.REACHED
+    stuck = objects.running(conditions=conditions("False", "True", "JobHeld", "it is down"))
+    assert steadily(running({}), 5.0)(stuck).outcome is Outcome.OUT_OF_REACH
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from flinkjob.cli import acting, changes, goals
 from flinkjob.cli.adoption import must_live
-from flinkjob.cli.errors import CommandFailed
+from flinkjob.cli.errors import CommandFailed, WrongUsage
 from flinkjob.cli.output import Output
 from flinkjob.cli.sending import Asked, How, create, patch
 from flinkjob.cli.session import Session
@@ -142,3 +142,23 @@ async def test_a_manifest_is_only_created_where_its_job_lives(tmp_path: Path) ->
                 except CommandFailed:
                     assert state == "CANCELED"
             assert [each.method for each in api.seen] == sent
+
+
+@pytest.mark.parametrize("name", ["resume", "restart", "rollback", "rescale", "adopt"])
+async def test_a_wrong_duration_is_said_before_anything_is_sent(name: str) -> None:
+    arguments: dict[str, tuple[Any, ...]] = {"rescale": (2,), "adopt": (JOB_ID,)}
+    with pytest.raises(WrongUsage, match="--steady soon: such as 90s or 10m"):
+        await getattr(acting, name)(object(), "clicks", *arguments.get(name, ()), steady="soon")
+
+
+@pytest.mark.parametrize(("name", "arguments"), [("resume", ()), ("rescale", (2,))])
+async def test_what_has_to_run_is_followed_until_it_has_run_for_a_while(
+    name: str, arguments: tuple[Any, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    down = running(number=3, spec={"state": "Suspended"} if name == "resume" else {})
+    runs = running(spec={"state": "Running", "parallelism": 2})
+    async with api_server(says(down), says({}), says(runs)) as api, await connect(api, tmp_path) as kube:
+        await getattr(acting, name)(session(kube), "clicks", *arguments, wait=True, steady="300ms")
+    shown = capsys.readouterr()
+    assert "Running: 2 tasks are running; reached once it has run for 0.3 s" in shown.err
+    assert "run 4: Running: 2 tasks are running" in shown.out
