@@ -152,6 +152,10 @@ class RescaleJob:
     parallelism: tuple[tuple[str, int], ...]
 
 
+ON_A_JOB = (StopJob, TakeSavepoint, TakeCheckpoint, CancelJob, RescaleJob)
+"""The calls with an effect on a Flink job that is there."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DiscardArtifact:
     """Remove the uploaded jar with this digest from the cluster; a round drops this where another FlinkJob needs it."""

@@ -26,6 +26,7 @@ from flinkjob.api.enums import (
 from flinkjob.api.failure_status import FailureInfo, RestartInfo
 from flinkjob.api.flinkjob_status import CheckpointInfo, FlinkJobStatus, Hold, PeriodicInfo, Plan
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
+from flinkjob.core.actions import ON_A_JOB
 from flinkjob.core.errors import RestoreFailure, SubmitRejection
 from flinkjob.core.flinkmodel import (
     CheckpointConfig,
@@ -388,6 +389,8 @@ def _next(observation: World, decision: JobDecision) -> World:
 
 
 def _sane(decision: JobDecision) -> None:
+    on_jobs = [action.job_id for action in decision.actions if isinstance(action, ON_A_JOB)]
+    assert len(on_jobs) == len(set(on_jobs)), "one effect on a job in a round"
     status = {condition.type: condition.status for condition in decision.status.conditions}
     assert set(status) == {"Ready", "Reconciling", "Stalled", "Healthy", "ClusterReachable", "ClusterSuitable"}
     assert not (status["Reconciling"] == status["Stalled"] == "True")

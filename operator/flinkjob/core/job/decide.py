@@ -92,6 +92,7 @@ def _decide(draft: Draft) -> Halt | None:
         return draft.stall(Reason.OwnedByOther, text, requeue_after=10.0)
     halt = observe_run(draft) or _follow_operation(draft)
     if draft.live_run is not None and deletion.overdue(draft):
+        draft.withdraw_calls(draft.live_run)
         return deletion.give_up(draft, draft.live_run).after(halt)
     if halt is None:
         return _next_step(draft)

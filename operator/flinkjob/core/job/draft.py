@@ -27,7 +27,7 @@ from flinkjob.api.flinkjob_status import (
 )
 from flinkjob.api.reasons import Reason
 from flinkjob.api.sync import SyncToSpec
-from flinkjob.core.actions import Action, EventType, PostEvent, RecordSavepoint
+from flinkjob.core.actions import ON_A_JOB, Action, EventType, PostEvent, RecordSavepoint
 from flinkjob.core.errors import one_line
 from flinkjob.core.facts import A, Fact
 from flinkjob.core.flinkmodel import FlinkJobState, JobOverview
@@ -171,6 +171,12 @@ class Draft:
 
     def act(self, action: Action) -> None:
         self.actions.append(action)
+
+    def withdraw_calls(self, run: Submission) -> None:
+        """Ask for no call on the job of a run that was asked for so far: what is decided next takes its place."""
+        self.actions = [
+            each for each in self.actions if not (isinstance(each, ON_A_JOB) and each.job_id == run.flink_job_id)
+        ]
 
     def event(self, reason: Reason, message: str, *, warning: bool = False, once_for: str = "") -> None:
         """Report a transition; `once_for` as for `PostEvent`."""
