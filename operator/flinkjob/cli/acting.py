@@ -20,8 +20,8 @@ from flinkjob.cli.history import revisions_of
 from flinkjob.cli.manifests import only_job, read
 from flinkjob.cli.reading import Name
 from flinkjob.cli.rollback import rollback as rolled_back
-from flinkjob.cli.sending import Asked, How, create, patch
 from flinkjob.cli.seconds import seconds_of
+from flinkjob.cli.sending import Asked, How, create, patch
 from flinkjob.cli.session import Session, now
 
 STEADY = "5s"

@@ -74,7 +74,7 @@ def running(
 
 
 def refused(*, rejected: bool = True, stalled: bool = True, **status: Any) -> dict[str, Any]:
-    """A FlinkJob whose run 4 is intended and was never seen, after a run 3 that was; Flink refused it, unless it says otherwise."""
+    """A FlinkJob whose run 4 is intended and was never seen, after one that ran; Flink refused it, if `rejected`."""
     said = conditions("False", str(stalled), "SubmitRejected", "main() failed")
     found = running(phase="Held" if stalled else "Submitting", conditions=said, **status)
     run = found["status"]["submission"]
