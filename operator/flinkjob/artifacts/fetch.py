@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Container, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -24,8 +25,8 @@ import httpx
 from flinkjob.api.references import NamedKey
 from flinkjob.artifacts.cache import ArtifactCache, Fetched, Watch, names_of
 from flinkjob.artifacts.configmap import ConfigMapSource
-from flinkjob.artifacts.errors import ArtifactInvalid, shown
-from flinkjob.artifacts.http import HttpSource
+from flinkjob.artifacts.errors import ArtifactInvalid, ArtifactUnavailable, shown
+from flinkjob.artifacts.http import FORBIDDEN, UNAUTHORIZED, HttpSource
 from flinkjob.artifacts.jarfile import SCRIPT, Sort, digest_of_file, jars_up_to
 from flinkjob.artifacts.local import LocalSource
 from flinkjob.artifacts.maven import CHECKSUMS, MavenSource
@@ -48,8 +49,12 @@ class Artifact:
 class Credentials(Protocol):
     """What is needed besides an address, by the names that specs give."""
 
-    async def headers(self, namespace: str, secret: str, url: str) -> Mapping[str, str]:
-        """The headers of a request to an http server. Raises `Transient` where they cannot be had, or must not be sent."""
+    async def headers(self, namespace: str, secret: str, url: str, *, fresh: bool = False) -> Mapping[str, str]:
+        """The headers of a request to an http server. Raises `Transient` where they cannot be had, or must not be sent.
+
+        Args:
+            fresh: the server has refused those that were given before.
+        """
 
     async def get_object(self, wanted: ObjectWanted) -> tuple[str | None, bool]:
         """Writes an object of a store; see `GetObject`."""
@@ -233,10 +238,10 @@ class ArtifactStore:
             raise ArtifactInvalid("uri", f"jar: not a URI: {error}") from error
         match scheme:
             case "http" | "https":
-                return await http.fetch(uri, version, namespace, await self._headers(asked))
+                return await self._with_credentials(asked, partial(http.fetch, uri, version, namespace))
             case "maven":
-                headers = await self._headers(asked)
-                return await self._maven.fetch(uri, version, namespace, headers, pinned=asked.pinned)
+                fetch = partial(self._maven.fetch, uri, version, namespace, pinned=asked.pinned)
+                return await self._with_credentials(asked, fetch)
             case "s3" | "gs" | "az" if asked.access is not None and asked.access.store is not None:
                 return await stores.fetch(uri, version, namespace, asked.access.store)
             case "configmap" if asked.access is not None and asked.access.config_map is not None:
@@ -248,11 +253,26 @@ class ArtifactStore:
                     "scheme", f"jar: {shown(uri)}: only http, https, s3, gs, az, maven and file can be fetched"
                 )
 
-    async def _headers(self, asked: _Asked) -> Mapping[str, str] | None:
+    async def _with_credentials(
+        self, asked: _Asked, fetch: Callable[[Mapping[str, str] | None], Awaitable[Fetched | None]]
+    ) -> Fetched | None:
+        """Once more where the server refuses what the Secret says, and it says something else by now."""
+        headers = await self._headers(asked)
+        try:
+            return await fetch(headers)
+        except ArtifactUnavailable as error:
+            if headers is None or error.reason not in (UNAUTHORIZED, FORBIDDEN):
+                raise
+            again = await self._headers(asked, fresh=True)
+            if again == headers:
+                raise
+            return await fetch(again)
+
+    async def _headers(self, asked: _Asked, *, fresh: bool = False) -> Mapping[str, str] | None:
         if asked.access is None or asked.access.auth_secret is None:
             return None
         url = self._repository or "" if asked.uri.startswith("maven:") else asked.uri
-        return await self._credentials.headers(asked.namespace, asked.access.auth_secret, url)
+        return await self._credentials.headers(asked.namespace, asked.access.auth_secret, url, fresh=fresh)
 
     def _artifact(self, digest: str, path: Path, namespace: str) -> Artifact:
         """Wraps an acquired file of the cache: it is released when the result is no longer referenced."""

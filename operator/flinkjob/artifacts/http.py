@@ -41,8 +41,8 @@ _TRY_AGAIN = frozenset({408, 425, 429})
 _DENIED = frozenset({401, 403})
 _DIGITS = 20
 """Of a length; with more it is too large however it goes on."""
-FORBIDDEN = "forbidden"
-_REASONS = {401: "unauthorized", 403: FORBIDDEN, 404: "not-found", 410: "not-found"}
+UNAUTHORIZED, FORBIDDEN = "unauthorized", "forbidden"
+_REASONS = {401: UNAUTHORIZED, 403: FORBIDDEN, 404: "not-found", 410: "not-found"}
 
 
 @dataclass(frozen=True, slots=True)

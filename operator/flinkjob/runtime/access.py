@@ -1,9 +1,9 @@
 """How a Flink cluster is reached: plain, with basic or bearer credentials, with TLS and client certificates from Secrets.
 
 Used by `Connections` to make its clients. Invariants: a Secret or ConfigMap is read only in the namespace of the FlinkJob
-that names it; what was read is used again for a minute, and for ever when it cannot be read any more (a deletion must end in
-a terminating namespace), but for ten minutes only when the permission is gone; a rotated certificate is picked up without a
-restart; nothing of it is ever logged.
+that names it; what was read is used again for a minute, unless a server refuses it, and for ever when it cannot be read any
+more (a deletion must end in a terminating namespace), but for ten minutes only when the permission is gone; a rotated
+certificate is picked up without a restart; nothing of it is ever logged.
 """
 
 from __future__ import annotations
@@ -34,6 +34,12 @@ from flinkjob.net.places import Places
 
 FRESH_SECONDS = 60.0
 """How long a Secret that was read is used without looking again."""
+
+AGAIN_SECONDS = 5.0
+"""The same where a server has refused what it says: it may have been changed since."""
+
+DENIED = (401, 403)
+"""HTTP statuses by which a server refuses credentials."""
 
 REFUSED_SECONDS = 600.0
 """How long a Secret that was read is used after the permission to read it is gone: a namespace that is being deleted loses
@@ -157,16 +163,19 @@ class Vault:
         self._clock = clock
         self._known: dict[tuple[str, str], _Known] = {}
 
-    async def secret(self, name: str, use: Use | None = None) -> Mapping[str, bytes]:
+    async def secret(self, name: str, use: Use | None = None, *, fresh: bool = False) -> Mapping[str, bytes]:
         """The decoded data of a Secret.
 
         Args:
             use: what its values are sent to; None: they stay here, as a private key does.
+            fresh: a server has refused what was read, so it is read again unless that was a moment ago.
 
         Raises:
             Transient: it cannot be had, or is not meant for that.
         """
-        found = await self._get("Secret", name)
+        found = await self._get("Secret", name, fresh=fresh)
+        if use is not None and use not in found.uses:
+            found = await self._get("Secret", name, fresh=True)
         if use is not None and use not in found.uses:
             raise Transient(
                 "credentials",
@@ -179,20 +188,20 @@ class Vault:
         """The texts of a ConfigMap. Raises `Transient` where it cannot be had."""
         return (await self._get("ConfigMap", name)).data
 
-    async def value(self, reference: KeyRef) -> bytes:
-        """One value of a Secret or ConfigMap."""
+    async def value(self, reference: KeyRef, *, fresh: bool = False) -> bytes:
+        """One value of a Secret or ConfigMap; `fresh` as for `secret`."""
         kind, named = (
             ("Secret", reference.secret_key_ref)
             if reference.secret_key_ref
             else ("ConfigMap", reference.config_map_key_ref)
         )
         assert named is not None
-        found = await self._get(kind, named.name)
+        found = await self._get(kind, named.name, fresh=fresh)
         return required(found.data, named.key, f"{kind} {self._namespace}/{named.name}")
 
-    async def _get(self, kind: str, name: str) -> _Found:
+    async def _get(self, kind: str, name: str, *, fresh: bool = False) -> _Found:
         known, now = self._known.get((kind, name)), self._clock()
-        if known is not None and now - known.looked < FRESH_SECONDS:
+        if known is not None and now - known.looked < (AGAIN_SECONDS if fresh else FRESH_SECONDS):
             return known.found
         try:
             known = _Known(now, now, await self._read(kind, name))
@@ -246,7 +255,9 @@ class SecretAuth(httpx.Auth):
         check_scheme(request.url.scheme, self._name, plain=self._plain)
         data = await self._vault.secret(self._name, Use.CLUSTER)
         request.headers["Authorization"] = authorization(data, self._name)
-        yield request
+        response = yield request
+        if response.status_code in DENIED:  # what is asked next, in a moment, has what the Secret says by now
+            await self._vault.secret(self._name, Use.CLUSTER, fresh=True)
 
 
 def check_scheme(scheme: str, secret: str, *, plain: bool) -> None:

@@ -20,7 +20,7 @@ from flinkjob.core.shares import Usage
 from flinkjob.net.places import Places
 from flinkjob.runtime.background import Background
 from flinkjob.runtime.queue import Key
-from flinkjob.runtime.storeaccess import StoreAccesses
+from flinkjob.runtime.storeaccess import StoreAccesses, ask_store
 from flinkjob.snapshots.apart import find_apart
 from flinkjob.snapshots.orders import OUT_OF_MEMORY, CopyThere, FindOrder
 
@@ -99,14 +99,16 @@ class CopySearches:
         return CopyFound(phase=CopySearch.NONE, message="; ".join(passed))
 
     async def _at(self, key: Key, wanted: CopySpec, passed: str) -> CopyFound:
-        order = FindOrder(
-            target=await self._stores.address(key[0], wanted.uri, wanted, create=False),
-            identity=self._identity,
-            namespace=wanted.namespace or key[0],
-            job=wanted.job or key[1],
-            number=wanted.sequence_number,
-        )
-        found = await self._look(order)
+        async def order(fresh: bool) -> FindOrder:
+            return FindOrder(
+                target=await self._stores.address(key[0], wanted.uri, wanted, create=False, fresh=fresh),
+                identity=self._identity,
+                namespace=wanted.namespace or key[0],
+                job=wanted.job or key[1],
+                number=wanted.sequence_number,
+            )
+
+        found = await ask_store(order, self._look)
         return CopyFound(
             phase=CopySearch.FOUND,
             location=f"{(wanted.flink_uri or wanted.uri).rstrip('/')}/{found.directory}",

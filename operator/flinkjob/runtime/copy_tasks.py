@@ -26,13 +26,13 @@ from flinkjob.net.places import Places
 from flinkjob.runtime.background import Background
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.queue import Key
-from flinkjob.runtime.storeaccess import StoreAccesses
+from flinkjob.runtime.storeaccess import StoreAccesses, ask_store
 from flinkjob.snapshots.addresses import parts_of
 from flinkjob.snapshots.apart import copy_apart
 from flinkjob.snapshots.bandwidth import Bandwidth
 from flinkjob.snapshots.manifest import numbers_in
 from flinkjob.snapshots.metadata import MetadataUnreadable, SnapshotNotSelfContained
-from flinkjob.snapshots.orders import CopyOrder
+from flinkjob.snapshots.orders import CopyMade, CopyOrder
 from flinkjob.snapshots.outcomes import CopyProgress, NoSnapshot, OwnedByOther, StoreStep, VerifyFailed
 
 log = logging.getLogger(__name__)
@@ -168,22 +168,28 @@ class CopyTasks:
                 "copies need an operator with a name of its own (--identity), by which others know whose they are"
             )
         retention = target.retention
-        order = CopyOrder(
-            source=await self._stores.address(namespace, wanted.location, target.source, create=False),
-            target=await self._stores.address(namespace, target.uri, target, create=True),
-            identity=self._identity,
-            namespace=namespace,
-            job=wanted.job,
-            location=wanted.location,
-            token=wanted.token,
-            job_id=wanted.job_id,
-            format_type=wanted.format_type,
-            flink_version=wanted.flink_version,
-            take_over=target.take_over,
-            verify=target.verify is CopyCheck.CHECKSUM,
-            retention=(retention.min_count, duration_seconds(retention.min_age)) if retention is not None else None,
-        )
-        made = await copy_apart(order, memory=self._memory, answer=self._answer, progress=progress)
+
+        async def order(fresh: bool) -> CopyOrder:
+            return CopyOrder(
+                source=await self._stores.address(namespace, wanted.location, target.source, create=False, fresh=fresh),
+                target=await self._stores.address(namespace, target.uri, target, create=True, fresh=fresh),
+                identity=self._identity,
+                namespace=namespace,
+                job=wanted.job,
+                location=wanted.location,
+                token=wanted.token,
+                job_id=wanted.job_id,
+                format_type=wanted.format_type,
+                flink_version=wanted.flink_version,
+                take_over=target.take_over,
+                verify=target.verify is CopyCheck.CHECKSUM,
+                retention=(retention.min_count, duration_seconds(retention.min_age)) if retention is not None else None,
+            )
+
+        async def copy(order: CopyOrder) -> CopyMade:
+            return await copy_apart(order, memory=self._memory, answer=self._answer, progress=progress)
+
+        made = await ask_store(order, copy)
         if made.kept:
             log.warning("outdated copies of %s/%s stay: %s", namespace, wanted.job, made.kept)
         where.append(f"{target.uri.rstrip('/')}/{made.directory}")

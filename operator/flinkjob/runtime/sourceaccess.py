@@ -28,9 +28,9 @@ from flinkjob.runtime.access import (
     header_value,
     required,
 )
-from flinkjob.runtime.storeaccess import StoreAccesses
+from flinkjob.runtime.storeaccess import StoreAccesses, ask_store
 from flinkjob.snapshots.apart import fetch_apart
-from flinkjob.snapshots.orders import FetchOrder
+from flinkjob.snapshots.orders import FetchOrder, ObjectFetched
 
 PARALLEL: Final = 2
 """Stores that are asked at the same time; as many again for namespaces and places without any, see `WaitingList`."""
@@ -59,15 +59,15 @@ class SourceAccesses:
         self._plain = plain
         self._vaults: dict[str, Vault] = {}
 
-    async def headers(self, namespace: str, secret: str, url: str) -> Mapping[str, str]:
-        """The headers of a request to an http server.
+    async def headers(self, namespace: str, secret: str, url: str, *, fresh: bool = False) -> Mapping[str, str]:
+        """The headers of a request to an http server; `fresh` as for `Vault.secret`.
 
         Raises:
             Transient: the Secret cannot be read, is not meant for this, or must not be sent over http.
         """
         check_scheme(urlsplit(url).scheme, secret, plain=self._plain)
         vault = self._vaults.setdefault(namespace, Vault(self._reader, namespace, keeps_gone=False))
-        data = await vault.secret(secret, Use.ARTIFACT)
+        data = await vault.secret(secret, Use.ARTIFACT, fresh=fresh)
         if "header" not in data:
             return {"Authorization": authorization(data, secret)}
         name = data["header"].decode(errors="replace").strip()
@@ -85,10 +85,16 @@ class SourceAccesses:
             Transient: the Secret cannot be read, or the store does not answer as it should.
         """
         directory, name = _parts(wanted.uri)
-        source = await self._stores.address(wanted.namespace, directory, wanted.access, create=False)
-        order = FetchOrder(source=source, name=name, file=str(wanted.file), most=wanted.most, version=wanted.version)
-        async with self._asking.hold(wanted.namespace, directory):
-            made = await fetch_apart(order, memory=MEMORY_MB, room=wanted.room)
+
+        async def order(fresh: bool) -> FetchOrder:
+            source = await self._stores.address(wanted.namespace, directory, wanted.access, create=False, fresh=fresh)
+            return FetchOrder(source=source, name=name, file=str(wanted.file), most=wanted.most, version=wanted.version)
+
+        async def fetch(order: FetchOrder) -> ObjectFetched:
+            async with self._asking.hold(wanted.namespace, directory):
+                return await fetch_apart(order, memory=MEMORY_MB, room=wanted.room)
+
+        made = await ask_store(order, fetch)
         return made.version, made.unchanged
 
     async def read_key(self, namespace: str, key: NamedKey) -> bytes:

@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote, unquote
 
 from flinkjob.api.sync import StoreAccess
 from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
-from flinkjob.core.errors import Invalid
-from flinkjob.runtime.access import SecretReader, Use, Vault, check_scheme
+from flinkjob.core.errors import Invalid, Rejected
+from flinkjob.runtime.access import DENIED, SecretReader, Use, Vault, check_scheme
 from flinkjob.snapshots.addresses import StoreAddress, behind_proxy, parts_of, scheme_of, store_host
 from flinkjob.snapshots.links import refuse_links_below
 from flinkjob.snapshots.listing import METADATA
+
+Order = TypeVar("Order")
+Made = TypeVar("Made")
 
 KEYS = {
     "s3": ("accessKeyId", "secretAccessKey"),
@@ -45,11 +50,14 @@ class StoreAccesses:
         self._hosts = hosts
         self._vaults: dict[str, Vault] = {}
 
-    async def address(self, namespace: str, uri: str, access: StoreAccess | None, *, create: bool) -> StoreAddress:
+    async def address(
+        self, namespace: str, uri: str, access: StoreAccess | None, *, create: bool, fresh: bool = False
+    ) -> StoreAddress:
         """The store below a URI, which may be used by what is asked for.
 
         Args:
             create: something is written there.
+            fresh: a store has denied access, so Secrets are read again unless that was a moment ago.
 
         Raises:
             Invalid: it is not granted, its host is not allowed, or the URI is of no known sort.
@@ -77,12 +85,12 @@ class StoreAccesses:
             scheme = scheme_of(uri)
             if scheme == "gs" and access.endpoint is not None:
                 check_scheme(parts_of(access.endpoint).scheme, access.credentials_secret_ref.name, plain=self._plain)
-            data = await vault.secret(access.credentials_secret_ref.name, Use.STORE)
+            data = await vault.secret(access.credentials_secret_ref.name, Use.STORE, fresh=fresh)
             needed = KEYS[scheme]
             secret = {name: text for name in (*needed, *OPTIONAL_KEYS) if (text := _text(data.get(name, b"")))}
             if missing := [name for name in needed if name not in secret]:
                 raise Invalid(f"Secret {access.credentials_secret_ref.name} has no key {missing[0]}, or an empty one")
-        ca = _text(await vault.value(access.ca)) if access.ca is not None else None
+        ca = _text(await vault.value(access.ca, fresh=fresh)) if access.ca is not None else None
         address = StoreAddress(uri=uri, endpoint=access.endpoint, region=access.region, secret=secret, ca=ca)
         host = store_host(address)
         self._hosts.check_host(host)
@@ -100,6 +108,24 @@ class StoreAccesses:
                 self._hosts.check_address(address)
             except Invalid as error:
                 raise Invalid(f"host {host}: {error.message}") from None
+
+
+async def ask_store(order_of: Callable[[bool], Awaitable[Order]], ask: Callable[[Order], Awaitable[Made]]) -> Made:
+    """Ask stores by what Secrets say; once more where a store denies access, and they say something else by now.
+
+    Args:
+        order_of: makes what to ask for; given `fresh` of `StoreAccesses.address`.
+    """
+    order = await order_of(False)
+    try:
+        return await ask(order)
+    except Rejected as error:
+        if error.code not in DENIED:
+            raise
+        again = await order_of(True)
+        if again == order:
+            raise
+        return await ask(again)
 
 
 def _resolved(path: str) -> Path:

@@ -32,9 +32,10 @@ def sha256(content: bytes) -> str:
 
 
 class Keys:
-    """What namespaces send to servers: the name of each Secret is its value."""
+    """What namespaces send to servers: the name of each Secret is its value, and `stale` has been changed to `nexus`."""
 
-    async def headers(self, namespace: str, secret: str, url: str) -> Mapping[str, str]:
+    async def headers(self, namespace: str, secret: str, url: str, *, fresh: bool = False) -> Mapping[str, str]:
+        secret = "nexus" if fresh and secret == "stale" else secret
         return {"Authorization": f"Bearer {namespace}-{secret}"}
 
     async def get_object(self, wanted: ObjectWanted) -> tuple[str | None, bool]:

@@ -70,6 +70,13 @@ async def test_what_is_made_of_a_private_jar_is_private(store: ArtifactStore, se
 async def test_refused_credentials_are_tried_again(server: JarServer, store: ArtifactStore) -> None:
     with pytest.raises(ArtifactUnavailable, match=r"^jar: 401 from http://127.0.0.1:\d+/private.jar$"):
         await store.get("shop", f"{server.url}/private.jar", access=SourceAccess(auth_secret="old"))
+    assert len(server.seen) == 1, "what they say now is the same"
+
+
+async def test_credentials_that_were_changed_are_used_at_once(server: JarServer, store: ArtifactStore) -> None:
+    artifact = await store.get("shop", f"{server.url}/private.jar", access=SourceAccess(auth_secret="stale"))
+    assert artifact.digest == sha256(server.content)
+    assert [request.headers["Authorization"] for request in server.seen] == ["Bearer shop-stale", "Bearer shop-nexus"]
 
 
 @pytest.mark.threat("artifact-redirect")

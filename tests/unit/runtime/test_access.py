@@ -12,7 +12,7 @@ import pytest
 from flinkjob.api.references import KeyRef, NamedKey
 from flinkjob.core.errors import Transient
 from flinkjob.kube.errors import rejection
-from flinkjob.runtime.access import FRESH_SECONDS, NEVER_SENT, REFUSED_SECONDS, SecretAuth, Vault
+from flinkjob.runtime.access import AGAIN_SECONDS, FRESH_SECONDS, NEVER_SENT, REFUSED_SECONDS, SecretAuth, Vault
 
 
 class Shelf:
@@ -93,6 +93,36 @@ async def test_a_rotated_secret_is_used_after_a_minute_and_a_lost_one_for_ever()
     shelf.secrets.clear()
     clock.now += FRESH_SECONDS
     assert await authorization(auth) == "Bearer new"
+
+
+async def test_a_secret_that_a_cluster_refuses_is_read_again_for_the_next_request() -> None:
+    shelf, clock = Shelf(bearer={"token": "old"}), Clock()
+    transport = httpx.MockTransport(
+        lambda request: httpx.Response(200 if request.headers["Authorization"] == "Bearer new" else 401)
+    )
+    auth = SecretAuth(Vault(shelf, "ns", clock), "bearer")
+    async with httpx.AsyncClient(transport=transport, auth=auth) as client:
+
+        async def status() -> int:
+            return (await client.get("https://flink")).status_code
+
+        assert [await status() for _ in range(3)] == [401] * 3
+        assert shelf.reads == 1, "it was read a moment ago"
+        shelf.secrets["bearer"]["token"] = "new"
+        clock.now += AGAIN_SECONDS
+        assert [await status() for _ in range(3)] == [401, 200, 200]
+        assert shelf.reads == 2
+
+
+async def test_a_secret_that_is_allowed_meanwhile_is_used_at_once() -> None:
+    shelf, clock = Shelf(bearer={"token": "t0k"}), Clock()
+    shelf.annotations = {}
+    auth = SecretAuth(Vault(shelf, "ns", clock), "bearer")
+    with pytest.raises(Transient, match="may not be sent to a cluster"):
+        await authorization(auth)
+    shelf.annotations = {"flinkjob.dev/use": "cluster"}
+    clock.now += AGAIN_SECONDS
+    assert await authorization(auth) == "Bearer t0k"
 
 
 @pytest.mark.threat("borrowed-secret")

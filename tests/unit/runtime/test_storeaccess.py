@@ -11,12 +11,21 @@ from typing import Any
 import pytest
 from obstore.store import LocalStore, S3Store
 
-from flinkjob.api.sync import StoreAccess
+from flinkjob.api.initialstate import CopySpec
+from flinkjob.api.sync import StoreAccess, SyncToSpec
+from flinkjob.artifacts.stores import ObjectWanted
 from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
+from flinkjob.core.copies.savepoint_copy import CopyWanted
 from flinkjob.core.errors import Invalid, Rejected, Transient
-from flinkjob.runtime.storeaccess import StoreAccesses
+from flinkjob.runtime.copy_search import CopySearches
+from flinkjob.runtime.copy_tasks import CopyTasks
+from flinkjob.runtime.faults import Faults
+from flinkjob.runtime.sourceaccess import SourceAccesses
+from flinkjob.runtime.storeaccess import StoreAccesses, ask_store
+from flinkjob.snapshots.addresses import StoreAddress
 from flinkjob.snapshots.stores import open_store
+from tests.support.snapshots import write_snapshot
 
 SECRETS = {
     ("team", "s3"): {"accessKeyId": "a", "secretAccessKey": "hidden-secret"},
@@ -70,6 +79,33 @@ async def test_a_secret_of_the_namespace(names: dict[str, str]) -> None:
     store = open_store(address)
     assert isinstance(store, S3Store)
     assert store.config["access_key_id"] == "a"
+
+
+@pytest.mark.parametrize("changed", [True, False])
+async def test_credentials_that_were_changed_are_used_as_soon_as_the_store_refuses_the_old_ones(
+    names: dict[str, str], monkeypatch: pytest.MonkeyPatch, *, changed: bool
+) -> None:
+    monkeypatch.setattr("flinkjob.runtime.access.AGAIN_SECONDS", 0.0)
+    stores, used = accesses(), []
+
+    async def order(fresh: bool) -> StoreAddress:
+        return await stores.address("team", "s3://bucket/x", access("s3"), create=True, fresh=fresh)
+
+    async def ask(address: StoreAddress) -> str:
+        used.append(address.secret["secretAccessKey"])
+        if used[-1] != "new":
+            raise Rejected(403, "the store denies access to x")
+        return "made"
+
+    await order(False)
+    if changed:
+        monkeypatch.setitem(SECRETS, ("team", "s3"), {"accessKeyId": "a", "secretAccessKey": "new"})
+        assert await ask_store(order, ask) == "made"
+        assert used == ["hidden-secret", "new"]
+    else:
+        with pytest.raises(Rejected, match="denies access"):
+            await ask_store(order, ask)
+        assert used == ["hidden-secret"], "the same again would be refused again"
 
 
 @pytest.mark.copying("own-identity")
@@ -195,3 +231,52 @@ async def test_what_is_no_place_is_refused(uri: str, create: bool) -> None:
     accesses = StoreAccesses(reader=Shelf(), grants=StoreGrants.of(["*=file:///"]), hosts=HostRules())
     with pytest.raises(Invalid):
         await accesses.address("ns", uri, None, create=create)
+
+
+@pytest.mark.parametrize("who", ["copy_tasks.copy_apart", "copy_search.find_apart", "sourceaccess.fetch_apart"])
+async def test_whoever_asks_a_store_that_denies_access_reads_the_secret_again(
+    who: str, names: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("flinkjob.runtime.access.AGAIN_SECONDS", 0.0)
+    used: list[str] = []
+
+    async def ask(order: Any, **_: object) -> Any:
+        address = order.source if who.startswith("sourceaccess") else order.target
+        used.append(address.secret["secretAccessKey"])
+        monkeypatch.setitem(SECRETS, ("team", "s3"), {"accessKeyId": "a", "secretAccessKey": "new"})
+        raise Rejected(403, "the store denies access")
+
+    monkeypatch.setattr(f"flinkjob.runtime.{who}", ask)
+    stores, target = accesses(f"team=file://{tmp_path}"), {"uri": "s3://b", "credentialsSecretRef": {"name": "s3"}}
+    match who.partition(".")[0]:
+        case "copy_tasks":
+            copies = CopyTasks(identity="east", stores=stores, faults=Faults(), enqueue=lambda _: None)
+            location = f"file://{write_snapshot(tmp_path / 'savepoint-1', {'a': 10})}"
+            to = SyncToSpec.model_validate(target)
+            await copies.look(
+                ("team", "clicks"),
+                CopyWanted(uid="u", namespace="team", job="clicks", token="t", location=location, target=to),
+            )
+            await copies.close()
+        case "copy_search":
+            searches = CopySearches(identity="east", stores=stores, enqueue=lambda _: None)
+            await searches.find(("team", "clicks"), (CopySpec.model_validate(target),))
+            await searches.close()
+        case _:
+            sources = SourceAccesses(reader=Shelf(), stores=stores, plain=False)
+
+            async def room(_: int) -> None:
+                raise AssertionError("nothing comes")
+
+            wanted = ObjectWanted(
+                namespace="team",
+                uri="s3://b/a.jar",
+                access=access("s3"),
+                version=None,
+                file=tmp_path / "a",
+                most=1,
+                room=room,
+            )
+            with pytest.raises(Rejected):
+                await sources.get_object(wanted)
+    assert used == ["hidden-secret", "new"]
