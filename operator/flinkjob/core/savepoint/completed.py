@@ -63,21 +63,30 @@ def completed(draft: SavepointDraft) -> SavepointHalt:
 
 def fill_in(draft: SavepointDraft) -> SavepointHalt:
     """Fill in size and checkpoint id when Flink's statistics have caught up; nothing else ever changes."""
-    before, there = draft.before, draft.observation.cluster
-    recent = before.end_time is not None and (draft.now - before.end_time).total_seconds() < SIZE_WAIT
-    lacking = before.size_bytes is None and before.location and before.job_id
-    if lacking and recent and there.reachable and there.url == before.cluster_url:
-        snapshot = find_snapshot(draft, completed_at(before.location))
-        if snapshot is None:
-            draft.requeue_after(1.0)
-        else:
-            draft.status = replace(before, checkpoint_id=snapshot.checkpoint_id)
-            _fill_in_size(draft, snapshot)
+    _look_for_size(draft)
     return completed(draft)
 
 
+def _look_for_size(draft: SavepointDraft) -> None:
+    """Take what lacks of a complete snapshot from Flink's statistics, or look again soon where they may yet have it."""
+    status, there = draft.status, draft.observation.cluster
+    recent = status.end_time is not None and (draft.now - status.end_time).total_seconds() < SIZE_WAIT
+    lacking = status.size_bytes is None and status.location and status.job_id
+    if not (lacking and recent and there.reachable and there.url == status.cluster_url):
+        return
+    snapshot = find_snapshot(draft, completed_at(status.location))
+    if snapshot is None:
+        draft.requeue_after(1.0)
+    else:
+        draft.status = replace(status, checkpoint_id=snapshot.checkpoint_id)
+        _fill_in_size(draft, snapshot)
+
+
 def take_from_mark(draft: SavepointDraft, mark: str) -> SavepointHalt:
-    """Recorded by the operator, or created again or restored from a backup: done already, nothing is triggered."""
+    """Recorded by the operator, or created again or restored from a backup: done already, nothing is triggered.
+
+    What it lacks is looked for at once, so that one write has all of it.
+    """
     try:
         result = read_result(mark)
     except ValueError:
@@ -95,6 +104,7 @@ def take_from_mark(draft: SavepointDraft, mark: str) -> SavepointHalt:
         duration=result.duration,
     )
     draft.status = with_size(status, result.size_bytes)
+    _look_for_size(draft)
     return completed(draft)
 
 
@@ -118,7 +128,7 @@ def mark_of(draft: SavepointDraft) -> str | None:
 
 def find_snapshot(draft: SavepointDraft, result: TriggerResult) -> Checkpoint | None:
     """The snapshot's entry in the statistics, when they show it already."""
-    stats = draft.need(Checkpoints(draft.before.flink_job_id)) if draft.before.job_id is not None else None
+    stats = draft.need(Checkpoints(draft.status.flink_job_id)) if draft.status.job_id is not None else None
     place = normalise_location(result.location) if result.location else None
     for snapshot in stats.snapshots() if stats is not None else ():
         its = normalise_location(snapshot.external_path) if snapshot.external_path else None
