@@ -12,8 +12,8 @@ from deploy.local.sqlrunner import runner_directory
 from flinkjob.artifacts.merge import File, Python, merge
 from flinkjob.core.errors import SubmitRejected, SubmitRejection
 from flinkjob.core.flinkmodel import FlinkJobState, RunRequest
+from flinkjob.core.jobmanagers import configured
 from flinkjob.core.program import PYTHON_ENTRY_CLASS
-from flinkjob.runtime.cluster import configured
 from tests.contract.target import Target, new_id
 
 pytestmark = [pytest.mark.oldest, pytest.mark.not_simulated, pytest.mark.versions(*VERSIONS)]

@@ -10,16 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
-from flinkjob.api import flink_options
 from flinkjob.core.errors import FlinkJobError
-from flinkjob.core.flinkmodel import JarFile, JobOverview
+from flinkjob.core.flinkmodel import CheckpointConfig, JarFile, JobOverview
 from flinkjob.core.identity import Mark, prefix_of, read_mark
+from flinkjob.core.jobmanagers import JobManagers, configured
 from flinkjob.core.seen import ClusterSeen, JobSeen, Presence
 from flinkjob.flink.client import FlinkClient
 from flinkjob.flink.knownjobs import KnownJobs
@@ -27,6 +26,7 @@ from flinkjob.net.places import on_account, paid_by
 from flinkjob.runtime.checkpoint_reads import CheckpointReads
 from flinkjob.runtime.failure_reads import FailureReads
 from flinkjob.runtime.load_reads import LoadReads
+from flinkjob.runtime.once_read import OnceRead
 from flinkjob.runtime.overview import Overview, compare
 from flinkjob.runtime.pace import Pace, Pacemaker
 from flinkjob.runtime.queue import Key
@@ -36,10 +36,6 @@ log = logging.getLogger(__name__)
 
 FIRST_ANSWER = 0.5
 """Seconds, from the first look at a cluster on, for which observations wait for its first answer."""
-FLIP_MEMORY = 120.0
-"""Seconds after which an address that two JobManagers answered at is believed to have only one."""
-UPLOADS_BELOW = "flink-web-upload"
-"""The directory that Flink makes for uploads below the configured one."""
 
 
 @dataclass
@@ -80,12 +76,12 @@ class Cluster:
         self._visitors: set[Key] = set()
         self._payers: tuple[str, ...] | None = None
         self._absent: dict[str, _Absence] = {}
-        self._marks: dict[str, tuple[datetime | None, Mark | None]] = {}
+        self._marks: OnceRead[Mark | None] = OnceRead(self._began)
+        self._settings: OnceRead[CheckpointConfig] = OnceRead(self._began)
         self._failure_reads = FailureReads(paid_by(self._paying, client.failures), self._wake, name=url)
-        self._incarnations: set[str] = set()
+        self._managers = JobManagers()
         self._manager = SharedAnswer(paid_by(self._paying, self._identify))
         self._jars = SharedAnswer(paid_by(self._paying, client.list_jars))
-        self._flipped: float | None = None
         self._silent_since: float | None = None
         self._failures = 0
         self._created = time.monotonic()
@@ -180,12 +176,12 @@ class Cluster:
             FlinkJobError: no usable answer.
         """
         unknown_jobs = [job.job_id for job in self.unknown_jobs()]
-        unread = [job_id for job_id in unknown_jobs if not self._is_read(job_id)]
+        unread = [job_id for job_id in unknown_jobs if job_id not in self._marks]
         for job_id in unread[:most]:
             await self.mark(job_id)
         if len(unread) > most:
             return None
-        return {job_id: self._marks[job_id][1] if self._is_read(job_id) else None for job_id in unknown_jobs}
+        return {job_id: self._marks.get(job_id) if job_id in self._marks else None for job_id in unknown_jobs}
 
     async def mark(self, job_id: str) -> Mark | None:
         """The owner mark of a job, None when it has none; a job is asked once in its life.
@@ -195,17 +191,27 @@ class Cluster:
         Raises:
             FlinkJobError: no usable answer.
         """
-        if self._is_read(job_id):
-            return self._marks[job_id][1]
+        if job_id in self._marks:
+            return self._marks.get(job_id)
         config = await self.client.job_user_config(job_id)
         mark = read_mark(config) if config is not None else None
         job = self._overview.jobs.get(job_id)
         if mark is not None or (job is not None and not job.state.is_beginning):
-            self._marks[job_id] = (self._began(job_id), mark)
+            self._marks.put(job_id, mark)
         return mark
 
-    def _is_read(self, job_id: str) -> bool:
-        return job_id in self._marks and self._marks[job_id][0] == self._began(job_id)
+    async def checkpoint_config(self, job_id: str) -> CheckpointConfig | None:
+        """How a job checkpoints, None where Flink does not know it; a job is asked once in its life.
+
+        Raises:
+            FlinkJobError: no usable answer.
+        """
+        if job_id in self._settings:
+            return self._settings.get(job_id)
+        config = await self.client.checkpoint_config(job_id)
+        if config is not None:
+            self._settings.put(job_id, config)
+        return config
 
     def _began(self, job_id: str) -> datetime | None:
         """When the job was started: another one may have its id, after the JobManager was lost."""
@@ -280,25 +286,19 @@ class Cluster:
     async def _identify(self) -> ClusterSeen:
         manager = await self.client.jobmanager_config()
         config = await self.client.cluster_config() if manager.incarnation != self._seen.incarnation else None
+        now = time.monotonic()
+        self._managers = self._managers.after(manager.incarnation, now)
         self._seen = replace(
             self._seen,
             incarnation=manager.incarnation,
             high_availability=manager.high_availability,
-            several_managers=self._several(manager.incarnation),
+            several_managers=self._managers.are_several(now),
             flink_version=config.flink_version if config else self._seen.flink_version,
             refresh_interval=config.refresh_interval_ms / 1000 if config else self._seen.refresh_interval,
             allows_submission=config.web_submit if config else self._seen.allows_submission,
             **configured(manager.config),
         )
         return self._seen
-
-    def _several(self, incarnation: str) -> bool:
-        """Whether an earlier JobManager process has answered again lately: then two of them share the address."""
-        now = time.monotonic()
-        if incarnation != self._seen.incarnation and incarnation in self._incarnations:
-            self._flipped = now
-        self._incarnations.add(incarnation)
-        return self._flipped is not None and now - self._flipped < FLIP_MEMORY
 
     # the poller
 
@@ -347,7 +347,8 @@ class Cluster:
         self._overview = overview
         for reads in (self.checkpoints, self.loads):
             reads.retain(lambda job_id: job_id in overview.jobs and job_id not in overview.terminal)
-        self._marks = {job_id: mark for job_id, mark in self._marks.items() if job_id in overview.jobs}
+        self._marks.retain(overview.jobs)
+        self._settings.retain(overview.jobs)
         self._failures = 0
         recovered = not self._seen.reachable
         self._silent_since = None
@@ -380,19 +381,3 @@ class Cluster:
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):  # `wait_for` may swallow the end of the poller
                     await self._hurry.wait()
-
-
-def configured(config: Mapping[str, str]) -> dict[str, Any]:
-    """The fields of `ClusterSeen` that follow from the JobManager's configuration."""
-
-    def first(*names: str) -> str | None:
-        return next((config[name] for name in names if config.get(name)), None)
-
-    uploads = first(flink_options.UPLOAD_DIRECTORY)
-    return {
-        "savepoint_directory": first(*flink_options.SAVEPOINT_DIRECTORY),
-        "checkpoint_directory": first(*flink_options.CHECKPOINT_DIRECTORY),
-        "intercepts_exit": (first(flink_options.INTERCEPT_EXIT) or "DISABLED").upper() != "DISABLED",
-        "keeps_uploads": uploads is not None,
-        "upload_directory": f"{uploads or first(flink_options.TEMPORARY_DIRECTORY) or ''}/{UPLOADS_BELOW}",
-    }

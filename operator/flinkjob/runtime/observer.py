@@ -310,7 +310,7 @@ class Observer:
             case Checkpoints():
                 return await cluster.client.checkpoints(fact.job_id)
             case CheckpointSettings():
-                return await cluster.client.checkpoint_config(fact.job_id)
+                return await cluster.checkpoint_config(fact.job_id)
             case StateSizes():
                 return await cluster.client.newest_details(fact.job_id)
             case VertexNames():

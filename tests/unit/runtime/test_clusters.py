@@ -23,7 +23,7 @@ from flinkjob.core.seen import ClusterSeen, JobSeen, Presence
 from flinkjob.net.places import Places, on_account
 from flinkjob.runtime.access import Access
 from flinkjob.runtime.checkpoint_reads import AFTER_FAILURE, READ_AT_LEAST, READ_EVERY
-from flinkjob.runtime.cluster import Cluster, configured
+from flinkjob.runtime.cluster import Cluster
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.pace import MOST_QUICK, Pace
 from flinkjob.runtime.queue import Key
@@ -570,26 +570,6 @@ def test_an_earlier_jobmanager_that_answers_again_shares_the_address(site: Site)
     site.world.pass_time(200)
     site.ask(site.cluster.identify)
     assert not site.seen().several_managers
-
-
-@pytest.mark.parametrize(
-    ("config", "field", "value"),
-    [
-        ({"state.savepoints.dir": "file:///s"}, "savepoint_directory", "file:///s"),
-        ({"execution.checkpointing.savepoint-dir": "a", "state.savepoints.dir": "b"}, "savepoint_directory", "a"),
-        ({"state.checkpoints.dir": "file:///c"}, "checkpoint_directory", "file:///c"),
-        ({}, "savepoint_directory", None),
-        ({"cluster.intercept-user-system-exit": "THROW"}, "intercepts_exit", True),
-        ({"cluster.intercept-user-system-exit": "DISABLED"}, "intercepts_exit", False),
-        ({}, "intercepts_exit", False),
-        ({"web.upload.dir": "/u"}, "keeps_uploads", True),
-        ({}, "keeps_uploads", False),
-        ({"web.upload.dir": "/u", "web.tmpdir": "/t"}, "upload_directory", "/u/flink-web-upload"),
-        ({"web.tmpdir": "/t"}, "upload_directory", "/t/flink-web-upload"),
-    ],
-)
-def test_what_the_configuration_says(config: dict[str, str], field: str, value: Any) -> None:
-    assert configured(config)[field] == value
 
 
 # who watches what
