@@ -39,7 +39,7 @@ from flinkjob.kube.connection import USUAL, Bounds
 from flinkjob.kube.events import EventRecorder
 from flinkjob.net.checked import artifact_client
 from flinkjob.net.foreign import BUDGET_BYTES, Budget
-from flinkjob.net.places import Places
+from flinkjob.net.permits import Permits
 from flinkjob.net.resolver import ResolvingLoop
 from flinkjob.observability.eachjob import EachJob
 from flinkjob.observability.health import HealthServer
@@ -184,7 +184,7 @@ class App:
         )
         stack.push_async_callback(clusters.close)
         faults = Faults(settings.fault_kill_at, require=require)
-        downloads = Places(settings.max_downloads, each=-(-settings.max_downloads // 2))
+        downloads = Permits(settings.max_downloads, each=-(-settings.max_downloads // 2))
         grants = StoreGrants.of(settings.store_grants)
         accesses = StoreAccesses(reader=kube, grants=grants, hosts=hosts, plain=settings.credentials_over_http)
         store = ArtifactStore(
@@ -199,7 +199,7 @@ class App:
             turn=downloads.hold,
             maven_repository=settings.maven_repository,
         )
-        builder = JarBuilder(store, Runners(settings.runner_dir), turn=Places(1).hold)
+        builder = JarBuilder(store, Runners(settings.runner_dir), turn=Permits(1).hold)
         identity = settings.identity
         variables = VariableSources(kube, OperatorVariables(kube, settings.variables_config_map))
         tasks = Tasks(

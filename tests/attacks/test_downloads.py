@@ -14,7 +14,7 @@ import pytest
 from flinkjob.artifacts import http as http_source
 from flinkjob.artifacts.errors import ArtifactUnavailable
 from flinkjob.artifacts.fetch import ArtifactStore
-from flinkjob.net.places import Places
+from flinkjob.net.permits import Permits
 from tests.attacks.hostile import Endless, hostile
 from tests.unit.artifacts.jarserver import JarServer, Keys, jar, jar_server
 
@@ -42,7 +42,7 @@ async def store_in(
             max_cache_bytes=max_cache_bytes,
             check_url=lambda _: None,
             credentials=Keys(),
-            turn=Places(LIMIT, each=SHARE).hold,
+            turn=Permits(LIMIT, each=SHARE).hold,
         )
 
 

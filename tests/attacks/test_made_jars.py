@@ -13,7 +13,7 @@ from flinkjob.artifacts.build import CPU_SECONDS, MEMORY_BYTES, JarBuilder
 from flinkjob.artifacts.errors import ArtifactInvalid, ArtifactUnavailable
 from flinkjob.artifacts.runners import Runners
 from flinkjob.core.program import JarPart, Recipe
-from flinkjob.net.places import Places
+from flinkjob.net.permits import Permits
 from tests.attacks.child import peak_of
 from tests.attacks.test_downloads import store_in
 
@@ -35,7 +35,7 @@ def listing(names: int, length: int) -> bytes:
 async def refused(directory: Path) -> str:
     """Why no jar can be made of those in a directory."""
     async with store_in(directory / "cache", allowed=(directory,)) as store:
-        builder = JarBuilder(store, Runners(directory), Places(1).hold)
+        builder = JarBuilder(store, Runners(directory), Permits(1).hold)
         recipe = Recipe(jars=tuple(JarPart(uri=path.as_uri()) for path in sorted(directory.glob("*.jar"))))
         try:
             await builder.get("hostile", recipe, None)

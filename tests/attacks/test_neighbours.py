@@ -28,7 +28,7 @@ from flinkjob.kube.client import KubeClient
 from flinkjob.kube.kinds import Kind
 from flinkjob.net.checked import CheckedTransport
 from flinkjob.net.foreign import Budget
-from flinkjob.net.places import on_account
+from flinkjob.net.permits import on_account
 from flinkjob.net.resolver import EACH, Resolver, ResolvingLoop
 from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.clusters import Clusters

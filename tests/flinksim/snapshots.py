@@ -87,7 +87,7 @@ class RunRecord:
 
     @property
     def ancestry(self) -> tuple[str, ...]:
-        """Places of the snapshots this run comes from, newest first."""
+        """Permits of the snapshots this run comes from, newest first."""
         origin = self.restored_from
         return () if origin is None else (origin.location, *origin.ancestry)
 

@@ -20,7 +20,7 @@ from flinkjob.artifacts.jarfile import Sort, check_is_jar
 from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.errors import FlinkJobError, Invalid
-from flinkjob.net.places import Places
+from flinkjob.net.permits import Permits
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.snapshots.addresses import StoreAddress, store_host
 from flinkjob.snapshots.listing import SnapshotLister
@@ -178,7 +178,7 @@ async def _places(text: str, directory: Path) -> None:
         max_cache_bytes=MIB,
         check_url=HostRules().check_url,
         credentials=Keys(),
-        turn=Places(1).hold,
+        turn=Permits(1).hold,
     )
     for ask in (
         lambda: asyncio.to_thread(store_host, address),

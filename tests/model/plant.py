@@ -32,7 +32,7 @@ from flinkjob.core.program import SQL_ENTRY_CLASS
 from flinkjob.core.seen import FoundSnapshot, Listing
 from flinkjob.flink.client import FlinkClient
 from flinkjob.kube.kinds import Kind, ObjectRef
-from flinkjob.net.places import Places
+from flinkjob.net.permits import Permits
 from flinkjob.observability.metrics import Metrics
 from flinkjob.runtime.cache import ObjectCache
 from flinkjob.runtime.clusters import Clusters
@@ -223,7 +223,7 @@ class OperatorInstance:
         self.tasks = Tasks(
             identity=IDENTITY,
             clusters=self.clusters,
-            builder=JarBuilder(store, Runners(plant.runners), Places(1).hold),
+            builder=JarBuilder(store, Runners(plant.runners), Permits(1).hold),
             faults=self.faults,
             enqueue=self._enqueue,
             most=MOST_LONG_CALLS,

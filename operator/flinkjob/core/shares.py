@@ -1,10 +1,10 @@
-"""Shares: who may have one of a limited number of places, and who of those that wait is next, so that no group takes all.
+"""Shares: who may have one of a limited number of permits, and who of those that wait is next, so that no group takes all.
 
 A group is a namespace; a part of one is what may be slow on its own, such as a store. Used by `runtime/queue.py` (workers)
-and `net/places.py` (connections, look-ups of names, long calls, downloads, copies), which do the waiting. Invariants: no
-group has more places than its share, but for one that goes to a part without any; while fewer groups than places are at work,
-a group that has no place gets one at once; one that has none and waits is served at some time, however many others come and
-go; in a group, or a part of it, who came first is first.
+and `net/permits.py` (connections, look-ups of names, long calls, downloads, copies), which do the waiting. Invariants: no
+group has more permits than its share, but for one that goes to a part without any; while fewer groups are at work than there
+are permits, a group that has none gets one at once; one that has none and waits is served at some time, however many others
+come and go; in a group, or a part of it, who came first is first.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Usage(NamedTuple):
     waiting: int
 
 
-class Place:
-    """A place that is taken until it is given back."""
+class Permit:
+    """A permit that is taken until it is given back."""
 
     def __init__(self, shares: Shares, group: str, part: str) -> None:
         self._shares = shares
@@ -35,10 +35,10 @@ class Place:
         self._aside = self._over = False
 
     def set_aside(self) -> bool:
-        """Let others have the place, though what it was taken for goes on; it still counts in the share of its group.
+        """Let others have the permit, though what it was taken for goes on; it still counts in the share of its group.
 
         Returns:
-            False where so much was set aside that this must keep its place.
+            False where so much was set aside that this must keep its permit.
         """
         if self._over or self._aside or self._shares.aside >= self._shares.limit:
             return False
@@ -56,10 +56,10 @@ class Place:
 
 
 class Shares:
-    """Counts the places that groups have.
+    """Counts the permits that groups have.
 
     Attributes:
-        limit: places at the same time. There are as many again, each for the first place of a group.
+        limit: permits at the same time. There are as many again, each for the first permit of a group.
         aside: how much goes on that was set aside, at most `limit`.
     """
 
@@ -77,11 +77,11 @@ class Shares:
 
     @property
     def taken(self) -> int:
-        """How many places all groups have, with what was set aside."""
+        """How many permits all groups have, with what was set aside."""
         return self._total
 
     def of(self, group: str) -> int:
-        """How many places a group has, with what was set aside."""
+        """How many permits a group has, with what was set aside."""
         return self._taken[group]
 
     def of_part(self, group: str, part: str) -> int:
@@ -89,11 +89,11 @@ class Shares:
         return self._parts[group, part]
 
     def may(self, group: str, part: str = "") -> bool:
-        """Whether the group may have another place now.
+        """Whether the group may have another permit now.
 
         Args:
             part: what it is for. Where this part has none, the group may have one more than its share, since all that hold
-                its places may be slow: as long as a place is left for another group.
+                its permits may be slow: as long as a permit is left for another group.
         """
         own, held = self._taken[group], self._total - self.aside
         if own < self._each and (held < self.limit or (own == 0 and held < 2 * self.limit)):
@@ -101,18 +101,18 @@ class Shares:
         return bool(part) and not self._parts[group, part] and own <= self._each and held < 2 * self.limit - 1
 
     def crowded(self, group: str) -> bool:
-        """Whether half of all places are taken, or half of what the group may have."""
+        """Whether half of all permits are taken, or half of what the group may have."""
         return 2 * self._total > self.limit or 2 * self._taken[group] > self._each
 
-    def take(self, group: str, part: str = "") -> Place:
-        """Take a place, which `may` has allowed."""
+    def take(self, group: str, part: str = "") -> Permit:
+        """Take a permit, which `may` has allowed."""
         self._taken[group] += 1
         self._parts[group, part] += 1
         self._total += 1
-        return Place(self, group, part)
+        return Permit(self, group, part)
 
     def give_back(self, group: str, part: str) -> None:
-        """Called by the place."""
+        """Called by the permit."""
         self._total -= 1
         self._taken[group] -= 1
         if not self._taken[group]:
@@ -123,10 +123,10 @@ class Shares:
 
 
 class WaitingList(Generic[Item]):
-    """Items that wait for a place of their group, and who of them is next.
+    """Items that wait for a permit of their group, and who of them is next.
 
-    Of those that may have a place: one of the group with the fewest places, then of the group that was served longest ago,
-    then of the part with the fewest places, then who came first.
+    Of those that may have a permit: one of the group with the fewest permits, then of the group that was served longest ago,
+    then of the part with the fewest permits, then who came first.
     """
 
     def __init__(self, shares: Shares) -> None:
@@ -138,8 +138,8 @@ class WaitingList(Generic[Item]):
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
 
-    def enter(self, group: str, part: str) -> Place | None:
-        """A place for who comes now; None: there is none for it. Nobody is passed by, since nobody waits who may have one."""
+    def enter(self, group: str, part: str) -> Permit | None:
+        """A permit for who comes now; None: there is none for it. Nobody is passed by: nobody waits who may have one."""
         return self._give(group, part) if self._shares.may(group, part) else None
 
     def add(self, group: str, part: str, item: Item) -> None:
@@ -155,24 +155,24 @@ class WaitingList(Generic[Item]):
         if not self._waiting:
             self._served = {each: turn for each, turn in self._served.items() if self._shares.of(each)}
 
-    def take(self) -> tuple[Item, Place] | None:
-        """The item that is next, and its place; it waits no more."""
+    def take(self) -> tuple[Item, Permit] | None:
+        """The item that is next, and its permit; it waits no more."""
         may = (each for each in self._waiting if self._shares.may(*each))
         if (found := min(may, key=self._rank, default=None)) is None:
             return None
         group, part = found
         item = next(iter(self._waiting[found]))
-        place = self._give(group, part)
+        permit = self._give(group, part)
         self.discard(group, part, item)
-        return item, place
+        return item, permit
 
-    def give_back(self, place: Place) -> None:
-        """A place is free again. Of a group that has nothing and wants nothing no more is kept once nobody waits."""
-        place.give_back()
-        if not self._waiting and not self._shares.of(place.group):
-            self._served.pop(place.group, None)
+    def give_back(self, permit: Permit) -> None:
+        """A permit is free again. Of a group that has nothing and wants nothing no more is kept once nobody waits."""
+        permit.give_back()
+        if not self._waiting and not self._shares.of(permit.group):
+            self._served.pop(permit.group, None)
 
-    def _give(self, group: str, part: str) -> Place:
+    def _give(self, group: str, part: str) -> Permit:
         self._served[group] = next(self._numbers)
         return self._shares.take(group, part)
 
@@ -203,7 +203,7 @@ class Line(Generic[Item]):
             self._groups.pop(group, None)
 
     def take(self, may: Callable[[str], bool]) -> tuple[str, Item] | None:
-        """The next item of the next group that may have a place, with its group; it waits no more."""
+        """The next item of the next group that may have a permit, with its group; it waits no more."""
         group = next(filter(may, self._groups), None)
         if group is None:
             return None

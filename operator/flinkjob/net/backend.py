@@ -20,7 +20,7 @@ import httpcore2
 
 from flinkjob.core.access.names import advice
 from flinkjob.core.errors import Invalid
-from flinkjob.net.places import Places
+from flinkjob.net.permits import Permits
 
 AddressCheck = Callable[[str], None]
 """Raises `Invalid` for an address that may not be connected to."""
@@ -97,9 +97,9 @@ async def _end(stream: httpcore2.AsyncNetworkStream) -> None:
 class CheckedBackend(httpcore2.AsyncNetworkBackend):
     """Resolves, checks and connects."""
 
-    def __init__(self, check: AddressCheck, places: Places | None) -> None:
+    def __init__(self, check: AddressCheck, permits: Permits | None) -> None:
         self._check = check
-        self._places = places
+        self._permits = permits
         self._closed = False
         self._sockets = httpcore2.AnyIOBackend()
         self._connections: weakref.WeakSet[CheckedConnection] = weakref.WeakSet()
@@ -118,7 +118,7 @@ class CheckedBackend(httpcore2.AsyncNetworkBackend):
         Raises:
             httpcore2.ConnectError: unknown host, none answers, or one of the addresses is refused.
             httpcore2.ConnectTimeout: not within `timeout` seconds, for each address.
-            httpcore2.PoolTimeout: no place for another connection within `timeout` seconds.
+            httpcore2.PoolTimeout: no permit for another connection within `timeout` seconds.
         """
         addresses = await self._resolve(host, port, timeout)
         failure: Exception | None = None
@@ -147,15 +147,15 @@ class CheckedBackend(httpcore2.AsyncNetworkBackend):
             raise
 
     async def _enter(self, timeout: float | None) -> Callable[[], None]:
-        """Take a place for a connection; what gives it back."""
-        if self._places is None:
+        """Take a permit for a connection; what gives it back."""
+        if self._permits is None:
             return lambda: None
         try:
             async with asyncio.timeout(timeout):
-                place = await self._places.take()
+                permit = await self._permits.take()
         except TimeoutError as error:
             raise httpcore2.PoolTimeout("too many connections") from error
-        return partial(self._places.give_back, place)
+        return partial(self._permits.give_back, permit)
 
     async def sleep(self, seconds: float) -> None:
         """Waits."""

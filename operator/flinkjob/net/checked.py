@@ -17,7 +17,7 @@ import httpcore2
 import httpx
 
 from flinkjob.net.backend import AddressCheck, CheckedBackend
-from flinkjob.net.places import Places
+from flinkjob.net.permits import Permits
 
 _PROXY_SCHEMES: Final = ("http", "https", "all")
 _ERRORS: Final[Mapping[type[Exception], type[httpx.TransportError]]] = {
@@ -73,17 +73,17 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         *,
         verify: ssl.SSLContext | None = None,
         limits: httpx.Limits | None = None,
-        places: Places | None = None,
+        permits: Permits | None = None,
     ) -> None:
         """
         Args:
             verify: how servers prove who they are; None: as usual on the web.
             limits: of this transport.
-            places: one for each connection of all transports that share them.
+            permits: one for each connection of all transports that share them.
         """
         bounds = limits or httpx.Limits(max_connections=100, max_keepalive_connections=20)
-        self._places = places
-        self._backend = CheckedBackend(check, places)
+        self._permits = permits
+        self._backend = CheckedBackend(check, permits)
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=verify or httpx.create_ssl_context(),
             max_connections=bounds.max_connections,
@@ -93,8 +93,8 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Sends a request; the connection is not kept afterwards where others need its place."""
-        if self._places is not None and self._places.crowded:
+        """Sends a request; the connection is not kept afterwards where others need its permit."""
+        if self._permits is not None and self._permits.crowded:
             request.headers["Connection"] = "close"
         assert isinstance(request.stream, httpx.AsyncByteStream)
         url = request.url

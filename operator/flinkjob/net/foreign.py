@@ -15,7 +15,7 @@ from typing import Any, Final
 import httpx
 import orjson
 
-from flinkjob.net.places import payer
+from flinkjob.net.permits import payer
 
 ACCEPT_IDENTITY: Final = {"Accept-Encoding": "identity"}
 """The header of each request: answers are wanted as they are."""

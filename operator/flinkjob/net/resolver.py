@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Final
 
 from flinkjob.core.shares import Usage
-from flinkjob.net.places import Places
+from flinkjob.net.permits import Permits
 
 THREADS: Final = 8
 EACH: Final = 4
@@ -55,7 +55,7 @@ class Resolver:
         """
         self._look_up = look_up
         self._clock = clock
-        self._threads = Places(THREADS, each=EACH)
+        self._threads = Permits(THREADS, each=EACH)
         self._under_way: dict[Question, _LookUp] = {}
         self._failed: dict[Question, tuple[float, OSError]] = {}
 

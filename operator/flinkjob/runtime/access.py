@@ -30,7 +30,7 @@ from flinkjob.core.errors import Transient, with_steps
 from flinkjob.kube.errors import Forbidden
 from flinkjob.net.backend import AddressCheck
 from flinkjob.net.checked import CheckedTransport
-from flinkjob.net.places import Places
+from flinkjob.net.permits import Permits
 
 FRESH_SECONDS = 60.0
 """How long a Secret that was read is used without looking again."""
@@ -296,14 +296,14 @@ class RotatingTransport(httpx.AsyncBaseTransport):
     """Connections over TLS whose trust and client certificate come from Secrets, made anew when those change."""
 
     def __init__(
-        self, vault: Vault, tls: TlsSpec, limits: httpx.Limits, check: AddressCheck, places: Places | None = None
+        self, vault: Vault, tls: TlsSpec, limits: httpx.Limits, check: AddressCheck, permits: Permits | None = None
     ) -> None:
         """
         Args:
-            check, limits, places: see `CheckedTransport`.
+            check, limits, permits: see `CheckedTransport`.
         """
         self._check = check
-        self._places = places
+        self._permits = permits
         self._vault = vault
         self._tls = tls
         self._limits = limits
@@ -317,7 +317,7 @@ class RotatingTransport(httpx.AsyncBaseTransport):
             if self._inner is not None:
                 self._retired.append(self._inner)
             context = _context(self._tls, material)
-            self._inner = CheckedTransport(self._check, verify=context, limits=self._limits, places=self._places)
+            self._inner = CheckedTransport(self._check, verify=context, limits=self._limits, permits=self._permits)
             self._material = material
         await self._close_retired()
         if self._tls.server_name:

@@ -22,7 +22,7 @@ from flinkjob.core.jobmanagers import JobManagers, configured
 from flinkjob.core.seen import ClusterSeen, JobSeen, Presence
 from flinkjob.flink.client import FlinkClient
 from flinkjob.flink.knownjobs import KnownJobs
-from flinkjob.net.places import on_account, paid_by
+from flinkjob.net.permits import on_account, paid_by
 from flinkjob.runtime.checkpoint_reads import CheckpointReads
 from flinkjob.runtime.failure_reads import FailureReads
 from flinkjob.runtime.load_reads import LoadReads

@@ -17,7 +17,7 @@ from flinkjob.flink.client import FlinkClient
 from flinkjob.flink.rest import LONG, Limits
 from flinkjob.net.backend import AddressCheck
 from flinkjob.net.checked import CheckedTransport
-from flinkjob.net.places import Places
+from flinkjob.net.permits import Permits
 from flinkjob.runtime.access import Access, RotatingTransport, SecretAuth, SecretReader, Vault
 
 SHORT_CALLS: Final = httpx.Limits(max_connections=16, max_keepalive_connections=8)
@@ -75,13 +75,13 @@ class Connections:
         self._check = check
         self._limits = limits or Limits()
         self._hooks = {name: list(called) for name, called in (hooks or {}).items()}
-        self._places = Places(most, each=(most + 1) // 2)
+        self._permits = Permits(most, each=(most + 1) // 2)
         self._trust = httpx.create_ssl_context()
         self._made: dict[tuple[str, Access | None], tuple[httpx.AsyncClient, Lanes]] = {}
 
     def usage(self) -> Usage:
         """How many connections there may be, are, and are waited for."""
-        return self._places.usage()
+        return self._permits.usage()
 
     def connect(self, url: str, access: Access | None) -> FlinkClient:
         """A client of the cluster at an address; None: nobody has to prove who he is."""
@@ -106,8 +106,8 @@ class Connections:
 
         def transport(limits: httpx.Limits) -> httpx.AsyncBaseTransport:
             if vault is not None and access is not None and access.tls is not None:
-                return RotatingTransport(vault, access.tls, limits, self._check, self._places)
-            return CheckedTransport(self._check, verify=self._trust, limits=limits, places=self._places)
+                return RotatingTransport(vault, access.tls, limits, self._check, self._permits)
+            return CheckedTransport(self._check, verify=self._trust, limits=limits, permits=self._permits)
 
         lanes = Lanes(transport)
         secret = access.auth_secret if access is not None else None

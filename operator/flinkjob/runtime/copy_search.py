@@ -17,7 +17,7 @@ from flinkjob.api.initialstate import CopySpec
 from flinkjob.core.errors import FlinkJobError, Transient
 from flinkjob.core.seen import CopyFound, CopySearch
 from flinkjob.core.shares import Usage
-from flinkjob.net.places import Places
+from flinkjob.net.permits import Permits
 from flinkjob.runtime.background import Background
 from flinkjob.runtime.queue import Key
 from flinkjob.runtime.storeaccess import StoreAccesses, ask_store
@@ -49,10 +49,10 @@ class CopySearches:
             memory: of the process that makes a search which needs much, in MiB.
         """
         self._memory = memory
-        self._large = Places(1)
+        self._large = Permits(1)
         self._identity = identity
         self._stores = stores
-        self._searching = Places(PARALLEL)
+        self._searching = Permits(PARALLEL)
         self._searches: Background[Key, tuple[CopySpec, ...], CopyFound] = Background(lambda key, _: enqueue(key))
 
     def usage(self) -> Usage:

@@ -22,7 +22,7 @@ from flinkjob.core.copies.savepoint_copy import CopyPhase, CopySeen, CopyWanted
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected
 from flinkjob.core.identity import UNNAMED
 from flinkjob.core.shares import Usage
-from flinkjob.net.places import Places
+from flinkjob.net.permits import Permits
 from flinkjob.runtime.background import Background
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.queue import Key
@@ -85,7 +85,7 @@ class CopyTasks:
         self._memory = memory
         self._in_use = in_use
         self._count = ended
-        self._copying = Places(parallel)
+        self._copying = Permits(parallel)
         self._bandwidth = Bandwidth(bandwidth)
         self._copies: Background[str, _Copy, CopySeen] = Background(lambda _, copy: enqueue(copy.key))
         self._busy: dict[tuple[str, str], asyncio.Lock] = {}

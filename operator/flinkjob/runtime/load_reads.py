@@ -15,7 +15,7 @@ from typing import Protocol
 
 from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.jobload import JobLoad, JobTimes, SourceLag, shares, together
-from flinkjob.net.places import on_account
+from flinkjob.net.permits import on_account
 from flinkjob.runtime.turned import TurnedReads
 
 log = logging.getLogger(__name__)

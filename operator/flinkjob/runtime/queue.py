@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from flinkjob.core.backoff import delay_seconds
-from flinkjob.core.shares import Line, Place, Shares, Usage
+from flinkjob.core.shares import Line, Permit, Shares, Usage
 
 log = logging.getLogger(__name__)
 
@@ -117,26 +117,26 @@ class WorkQueue:
     def _dispatch(self) -> None:
         while not self._closed and (found := self._ready.take(self._shares.may)) is not None:
             namespace, key = found
-            place = self._shares.take(namespace)
+            permit = self._shares.take(namespace)
             self._active.add(key)
             self._moved = time.monotonic()
-            task = asyncio.create_task(self._work(key, place), name=f"reconcile {key[0]}/{key[1]}")
+            task = asyncio.create_task(self._work(key, permit), name=f"reconcile {key[0]}/{key[1]}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    def _set_aside(self, key: Key, place: Place) -> None:
-        if place.set_aside():
+    def _set_aside(self, key: Key, permit: Permit) -> None:
+        if permit.set_aside():
             self._dispatch()
         else:
-            self._watch(key, place)
+            self._watch(key, permit)
 
-    def _watch(self, key: Key, place: Place) -> None:
-        """Give the place to others when the round lasts, or when that can be."""
-        self._lasting[key] = asyncio.get_running_loop().call_later(WORKER_SECONDS, self._set_aside, key, place)
+    def _watch(self, key: Key, permit: Permit) -> None:
+        """Give the permit to others when the round lasts, or when that can be."""
+        self._lasting[key] = asyncio.get_running_loop().call_later(WORKER_SECONDS, self._set_aside, key, permit)
 
-    async def _work(self, key: Key, place: Place) -> None:
+    async def _work(self, key: Key, permit: Permit) -> None:
         delay: float | None
-        self._watch(key, place)
+        self._watch(key, permit)
         try:
             delay = await self._handle(key)
             self._failures.pop(key, None)
@@ -148,7 +148,7 @@ class WorkQueue:
             log.exception("reconciling failed, again in %.1f s", delay)
         finally:
             self._lasting.pop(key).cancel()
-            place.give_back()
+            permit.give_back()
             self._active.discard(key)
             self._moved = time.monotonic()
         if key in self._again:

@@ -24,7 +24,7 @@ from flinkjob.core.round import decide_round, is_over
 from flinkjob.core.roundmodel import JOB, JobRound, Question, Round, RoundInput, SavepointRound, Watch
 from flinkjob.core.unreadable import unreadable_event
 from flinkjob.kube.errors import Conflict, Gone, KubeRejected
-from flinkjob.net.places import on_account
+from flinkjob.net.permits import on_account
 from flinkjob.observability.jobmetrics import downtime
 from flinkjob.observability.logging import context
 from flinkjob.observability.metrics import Metrics

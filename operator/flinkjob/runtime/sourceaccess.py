@@ -17,7 +17,7 @@ from flinkjob.api.references import NamedKey
 from flinkjob.artifacts.stores import ObjectWanted
 from flinkjob.core.errors import Invalid, Transient
 from flinkjob.kube.errors import Forbidden
-from flinkjob.net.places import Places
+from flinkjob.net.permits import Permits
 from flinkjob.runtime.access import (
     NotBound,
     SecretReader,
@@ -55,7 +55,7 @@ class SourceAccesses:
         """
         self._reader = reader
         self._stores = stores
-        self._asking = Places(PARALLEL)
+        self._asking = Permits(PARALLEL)
         self._plain = plain
         self._vaults: dict[str, Vault] = {}
 

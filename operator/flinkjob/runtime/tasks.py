@@ -38,7 +38,7 @@ from flinkjob.core.seen import (
 )
 from flinkjob.core.shares import Usage
 from flinkjob.flink.client import FlinkClient
-from flinkjob.net.places import Places, on_account
+from flinkjob.net.permits import Permits, on_account
 from flinkjob.runtime.background import Background, Work
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.faults import Effect, Faults
@@ -80,7 +80,7 @@ class Tasks:
             hiding: takes out what must not be shown of what a cluster says about a FlinkJob.
             most: uploads and calls that run a main() that are sent at the same time; one namespace may have half of them.
         """
-        self._sent = Places(most, each=(most + 1) // 2)
+        self._sent = Permits(most, each=(most + 1) // 2)
         self._hiding = hiding
         self._queued: set[Key] = set()
         self._uploads = Uploads()

@@ -12,7 +12,7 @@ import pytest
 
 from flinkjob.artifacts.fetch import ArtifactStore
 from flinkjob.core.errors import Invalid
-from flinkjob.net.places import Places
+from flinkjob.net.permits import Permits
 from tests.unit.artifacts.jarserver import JarServer, Keys, jar_server
 
 MakeStore = Callable[..., ArtifactStore]
@@ -36,7 +36,7 @@ async def make_store(tmp_path: Path) -> AsyncIterator[MakeStore]:
 
         def make(**changes: Any) -> ArtifactStore:
             limits = {"max_bytes": 10 * 2**20, "timeout_seconds": 10.0, "max_cache_bytes": 100 * 2**20}
-            bounds = {"check_url": only_localhost, "turn": Places(8, each=4).hold, "credentials": Keys()}
+            bounds = {"check_url": only_localhost, "turn": Permits(8, each=4).hold, "credentials": Keys()}
             return ArtifactStore(tmp_path / "cache", http, **{**bounds, **limits, **changes})
 
         yield make

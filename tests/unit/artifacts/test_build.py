@@ -17,7 +17,7 @@ from flinkjob.artifacts.mergechild import made
 from flinkjob.artifacts.runners import Runners
 from flinkjob.core.errors import Invalid
 from flinkjob.core.program import JarPart, Recipe, RunnerSort, ScriptPart, SourceAccess
-from flinkjob.net.places import Places
+from flinkjob.net.permits import Permits
 from tests.unit.artifacts.conftest import MakeStore
 from tests.unit.artifacts.jarserver import JarServer
 
@@ -39,7 +39,7 @@ class Bench:
     def operator(self) -> JarBuilder:
         """Another operator process over the same cache."""
         store = self.make_store(allowed_directories=(self.directory,))
-        return JarBuilder(store, Runners(self.runners), Places(1).hold)
+        return JarBuilder(store, Runners(self.runners), Permits(1).hold)
 
     def runner(self, version: int) -> None:
         self._jar(self.runners / f"sql-runner-{version}.jar", {"Runner.class": f"v{version}"})

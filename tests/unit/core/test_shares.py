@@ -1,4 +1,4 @@
-"""Places and shares: no group has more than its share, none that has nothing waits, and groups take turns."""
+"""Permits and shares: no group has more than its share, none that has nothing waits, and groups take turns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flinkjob.core.shares import Line, Place, Shares, WaitingList
+from flinkjob.core.shares import Line, Permit, Shares, WaitingList
 
 GROUPS = st.sampled_from("abcdefghij")
 STEPS = st.lists(st.tuples(st.sampled_from(["take", "give", "aside"]), GROUPS, st.integers(0, 50)), max_size=120)
@@ -21,20 +21,20 @@ def test_every_share_is_kept_and_nobody_is_left_without(
     limit: int, each: int, steps: list[tuple[str, str, int]]
 ) -> None:
     shares = Shares(limit, each=each)
-    held: list[tuple[str, Place]] = []
+    held: list[tuple[str, Permit]] = []
     aside: set[int] = set()
     for step, group, which in steps:
         if step == "take" and shares.may(group):
             held.append((group, shares.take(group)))
         elif held and step == "give":
-            _, place = held.pop(which % len(held))
-            aside.discard(id(place))
-            place.give_back()
-            place.give_back()  # once is enough
+            _, permit = held.pop(which % len(held))
+            aside.discard(id(permit))
+            permit.give_back()
+            permit.give_back()  # once is enough
         elif held and step == "aside":
-            _, place = held[which % len(held)]
-            if place.set_aside():
-                aside.add(id(place))
+            _, permit = held[which % len(held)]
+            if permit.set_aside():
+                aside.add(id(permit))
         mine = Counter(group for group, _ in held)
         working = len(held) - len(aside)
         assert max(mine.values(), default=0) <= each
@@ -87,7 +87,7 @@ def test_one_more_than_its_share_leaves_a_place_for_another_group() -> None:
     for group in ("a", "a", "b"):
         shares.take(group)
     assert not shares.may("a", "x"), "it has one more already"
-    assert not shares.may("b", "x"), "the last place is for a group that has none"
+    assert not shares.may("b", "x"), "the last permit is for a group that has none"
     assert shares.may("c", "x")
 
 
@@ -97,12 +97,12 @@ def test_nobody_waits_who_may_have_a_place_and_who_came_first_is_first(
     limit: int, each: int, steps: list[tuple[str, str, int]]
 ) -> None:
     shares = Shares(limit, each=each)
-    waiting, held = WaitingList[int](shares), list[Place]()
+    waiting, held = WaitingList[int](shares), list[Permit]()
     wanting: dict[int, tuple[str, str]] = {}
     for number, (step, group, which) in enumerate(steps):
         part = "xy"[which % 2]
-        if step == "take" and (place := waiting.enter(group, part)) is not None:
-            held.append(place)
+        if step == "take" and (permit := waiting.enter(group, part)) is not None:
+            held.append(permit)
         elif step == "take":
             waiting.add(group, part, number)
             wanting[number] = (group, part)
@@ -124,7 +124,7 @@ def test_nobody_waits_who_may_have_a_place_and_who_came_first_is_first(
 @settings(max_examples=100)
 def test_who_has_no_place_is_served_before_any_other_group_is_twice(chance: Random, wishes: list[int]) -> None:
     shares = Shares(1, each=1)
-    waiting, held = WaitingList[int](shares), list[Place]()
+    waiting, held = WaitingList[int](shares), list[Permit]()
     wanted, passed_by = Counter[str](), {str(group): Counter[str]() for group in range(len(wishes))}
     for number in range(60):
         for group in chance.sample(sorted(passed_by), len(passed_by)):

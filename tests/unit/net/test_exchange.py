@@ -15,7 +15,7 @@ import pytest
 from flinkjob.core.errors import Unreachable
 from flinkjob.flink.rest import FlinkRest
 from flinkjob.net.checked import CheckedTransport
-from flinkjob.net.places import Places
+from flinkjob.net.permits import Permits
 
 MOMENTS = 60
 """Turns of the event loop after which an exchange is ended; one that is let be takes about 30."""
@@ -48,15 +48,15 @@ class Server:
 
 
 class Line:
-    """A client of a server and its pool, which has few places."""
+    """A client of a server and its pool, which has few permits."""
 
     def __init__(self, server: Server, port: int, keep: int = 3, expiry: float = 5.0) -> None:
         self.server, self.port = server, port
-        self.places = Places(8, each=8)
+        self.permits = Permits(8, each=8)
         self.transport = CheckedTransport(
             lambda _: None,
             limits=httpx.Limits(max_connections=3, max_keepalive_connections=keep, keepalive_expiry=expiry),
-            places=self.places,
+            permits=self.permits,
         )
         self.http = httpx.AsyncClient(transport=self.transport, trust_env=False)
         self.rest = FlinkRest(self.http, f"http://127.0.0.1:{port}", timeout=5)
@@ -79,7 +79,7 @@ async def line() -> AsyncIterator[Line]:
             while server.open:
                 await asyncio.sleep(0.001)
         gc.collect()
-        assert line.places.taken == 0
+        assert line.permits.taken == 0
     listening.close()
     await listening.wait_closed()
 
@@ -99,7 +99,7 @@ async def test_cancelled_at_any_moment(line: Line, connected: bool) -> None:
         assert used.transport.idle, f"after {moment} turns"
     await used.ask()
     await used.http.aclose()
-    assert used.places.taken == 0
+    assert used.permits.taken == 0
 
 
 @pytest.mark.connection("ended-at-any-moment")
@@ -116,7 +116,7 @@ async def test_cancelled_while_several_connections_are_closed(line: Line) -> Non
         del task
         gc.collect()
         await used.http.aclose()
-        assert used.places.taken == 0, f"after {moment} turns"
+        assert used.permits.taken == 0, f"after {moment} turns"
 
 
 @pytest.mark.connection("ended-at-any-moment")

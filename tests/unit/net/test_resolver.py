@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flinkjob.net import resolver
-from flinkjob.net.places import on_account
+from flinkjob.net.permits import on_account
 from flinkjob.net.resolver import EACH, THREADS, Resolver, ResolvingLoop
 
 ANSWER = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.7", 80))]

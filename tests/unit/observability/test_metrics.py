@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 import flinkjob
-from flinkjob.net.places import Places, on_account
+from flinkjob.net.permits import Permits, on_account
 from flinkjob.observability.metrics import Metrics, endpoint_label
 
 FLINK = Path(flinkjob.__file__).parent / "flink"
@@ -81,7 +81,7 @@ def test_counting(metrics: Metrics, registry: CollectorRegistry) -> None:
 async def test_what_namespaces_share_is_shown_without_a_label_for_each(
     metrics: Metrics, registry: CollectorRegistry
 ) -> None:
-    places, downloads = Places(2, each=1), Places(2, each=1)
+    places, downloads = Permits(2, each=1), Permits(2, each=1)
     metrics.watch_shared({"connections": places.usage, "downloads": downloads.usage})
     with on_account(("evil",)):
         taken = await places.take()

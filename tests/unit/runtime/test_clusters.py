@@ -20,7 +20,7 @@ from flinkjob.core.flinkmodel import (
     JobOverview,
 )
 from flinkjob.core.seen import ClusterSeen, JobSeen, Presence
-from flinkjob.net.places import Places, on_account
+from flinkjob.net.permits import Permits, on_account
 from flinkjob.runtime.access import Access
 from flinkjob.runtime.checkpoint_reads import AFTER_FAILURE, READ_AT_LEAST, READ_EVERY
 from flinkjob.runtime.cluster import Cluster
@@ -622,7 +622,7 @@ def test_several_keys_are_forgotten_at_once(site: Site) -> None:
 @pytest.mark.invariant(12)
 def test_a_cluster_of_several_namespaces_is_looked_at_on_the_account_that_has_room(world: World) -> None:
     """Whoever has taken all of his share may watch it too."""
-    places = Places(8, each=1)
+    places = Permits(8, each=1)
 
     class Connecting(StubFlink):
         """Takes a connection for each look."""

@@ -32,7 +32,7 @@ from flinkjob.core.seen import (
     RunPhase,
     RunSeen,
 )
-from flinkjob.net.places import Places
+from flinkjob.net.permits import Permits
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.pace import Pace
@@ -112,7 +112,7 @@ class Desk:
             return Tasks(
                 identity="default",
                 clusters=clusters,
-                builder=JarBuilder(store, Runners(Path("/nowhere")), Places(1).hold),
+                builder=JarBuilder(store, Runners(Path("/nowhere")), Permits(1).hold),
                 faults=Noting(),
                 enqueue=self.woken.append,
                 most=4,

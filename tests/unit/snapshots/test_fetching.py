@@ -20,7 +20,7 @@ from flinkjob.artifacts.fetch import ArtifactStore
 from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.program import SourceAccess
-from flinkjob.net.places import Places
+from flinkjob.net.permits import Permits
 from flinkjob.runtime.sourceaccess import SourceAccesses
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.snapshots.stores import StoreAddress, open_store
@@ -115,7 +115,7 @@ def store(bucket: Bucket, tmp_path: Path) -> ArtifactStore:
         max_cache_bytes=30 * MIB,
         check_url=HostRules().check_url,
         credentials=SourceAccesses(reader=bucket, stores=stores, plain=False),
-        turn=Places(8).hold,
+        turn=Permits(8).hold,
     )
 
 

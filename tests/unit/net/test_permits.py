@@ -1,4 +1,4 @@
-"""Whose turn is next: fair among namespaces and among stores, bounded in all, and no place is ever lost."""
+"""Whose turn is next: fair among namespaces and among stores, bounded in all, and no permit is ever lost."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from flinkjob.net.places import Places
+from flinkjob.net.permits import Permits
 
 
 class Work:
     """Copies that go on until they are let go, and what is under way."""
 
     def __init__(self, limit: int, share: int | None = None) -> None:
-        self.places = Places(limit, each=share)
+        self.permits = Permits(limit, each=share)
         self.under_way: list[str] = []
         self._ends: dict[str, asyncio.Event] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -28,8 +28,8 @@ class Work:
             await settled()
 
     async def _copy(self, name: str) -> None:
-        place = name.rstrip("0123456789")
-        async with self.places.hold(place[:-1] or "n", place[-1]):
+        store = name.rstrip("0123456789")
+        async with self.permits.hold(store[:-1] or "n", store[-1]):
             self.under_way.append(name)
             try:
                 await self._ends[name].wait()
@@ -70,7 +70,7 @@ async def test_so_many_at_a_time_in_the_order_in_which_they_came() -> None:
 async def test_beyond_the_limit_one_more_to_another_store_and_one_of_each_other_namespace() -> None:
     copies = Work(2)
     await copies.ask("a1", "a2", "a3", "b1", "c1")
-    assert copies.under_way == ["a1", "a2", "b1"], "a place stays for another namespace"
+    assert copies.under_way == ["a1", "a2", "b1"], "a permit stays for another namespace"
     await copies.ask("xa1", "xa2", "ya1")
     assert copies.under_way == ["a1", "a2", "b1", "xa1"], "twice the limit is all there is"
     await copies.end("a1")
@@ -137,7 +137,7 @@ async def test_nothing_is_kept_of_those_that_have_and_want_nothing() -> None:
         await work.ask(f"{'abcde'[number]}s1", f"{'abcde'[number]}s2")
         await work.cancel(f"{'abcde'[number]}s2")
         await work.end(f"{'abcde'[number]}s1")
-    shares, waiting = work.places._shares, work.places._waiting
+    shares, waiting = work.permits._shares, work.permits._waiting
     assert (shares._taken, shares._parts, waiting._served, waiting._waiting) == ({}, {}, {}, {})
 
 

@@ -1,4 +1,4 @@
-"""Places that are waited for: so many things at the same time, with a share for each namespace.
+"""Permits that are waited for: so many things at the same time, with a share for each namespace.
 
 Used for connections (`checked`), look-ups of names (`resolver`), and in `runtime/` for long calls (`tasks`), copies
 (`copy_tasks`), searches (`copy_search`) and downloads; bytes of answers (`foreign`) are not waited for, but have the same
@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import Final, ParamSpec, TypeVar
 
-from flinkjob.core.shares import Place, Shares, Usage, WaitingList
+from flinkjob.core.shares import Permit, Shares, Usage, WaitingList
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -56,8 +56,8 @@ def paid_by(namespaces: Callable[[], tuple[str, ...]], ask: Callable[P, Awaitabl
     return paid
 
 
-class Places:
-    """Places with a share for each namespace; who waits gets one when it is next."""
+class Permits:
+    """Permits with a share for each namespace; who waits gets one when it is next."""
 
     def __init__(self, limit: int, *, each: int | None = None) -> None:
         """
@@ -65,11 +65,11 @@ class Places:
             limit, each: see `Shares`; without `each` a namespace may have all.
         """
         self._shares = Shares(limit, each=limit if each is None else each)
-        self._waiting: WaitingList[asyncio.Future[Place]] = WaitingList(self._shares)
+        self._waiting: WaitingList[asyncio.Future[Permit]] = WaitingList(self._shares)
 
     @property
     def taken(self) -> int:
-        """How many places are taken."""
+        """How many permits are taken."""
         return self._shares.taken
 
     def usage(self) -> Usage:
@@ -78,29 +78,29 @@ class Places:
 
     @property
     def crowded(self) -> bool:
-        """Whether half of the places are taken, of all or of the share of who asks: hold none that is not needed."""
+        """Whether half of the permits are taken, of all or of the share of who asks: hold none that is not needed."""
         return self._shares.crowded(payer(self._shares.of))
 
     @asynccontextmanager
     async def hold(self, namespace: str | None = None, part: str = "") -> AsyncIterator[None]:
-        """Hold a place inside, once there is one. The arguments are those of `take`."""
-        place = await self.take(namespace, part)
+        """Hold a permit inside, once there is one. The arguments are those of `take`."""
+        permit = await self.take(namespace, part)
         try:
             yield
         finally:
-            self.give_back(place)
+            self.give_back(permit)
 
-    async def take(self, namespace: str | None = None, part: str = "") -> Place:
-        """Take a place, once there is one, until it is given back.
+    async def take(self, namespace: str | None = None, part: str = "") -> Permit:
+        """Take a permit, once there is one, until it is given back.
 
         Args:
             namespace: whose it is; None: on whose account it is done.
             part: what may be slow on its own within the namespace, such as a store.
         """
         group = payer(self._shares.of) if namespace is None else namespace
-        if (place := self._waiting.enter(group, part)) is not None:
-            return place
-        turn: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
+        if (permit := self._waiting.enter(group, part)) is not None:
+            return permit
+        turn: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
         self._waiting.add(group, part, turn)
         try:
             return await turn
@@ -110,9 +110,9 @@ class Places:
                 self.give_back(turn.result())
             raise
 
-    def give_back(self, place: Place) -> None:
-        """Give a place back; others get it."""
-        self._waiting.give_back(place)
+    def give_back(self, permit: Permit) -> None:
+        """Give a permit back; others get it."""
+        self._waiting.give_back(permit)
         while (found := self._waiting.take()) is not None:
             turn, given = found
             if turn.done():  # it has just been given up
