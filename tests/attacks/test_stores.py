@@ -11,8 +11,9 @@ import pytest
 from obstore.store import HTTPStore
 
 from flinkjob.core.errors import Transient
-from flinkjob.snapshots.metadata import MOST_FILES, MOST_NUMBERS, MetadataUnreadable, read_metadata
+from flinkjob.snapshots.metadata import MOST_FILES, MOST_NUMBERS, read_metadata
 from flinkjob.snapshots.objects import PlaceObjects
+from flinkjob.snapshots.outcomes import MetadataUnreadable
 from flinkjob.snapshots.reading import open_object, whole_of
 from tests.attacks.child import MIB, peak_of
 from tests.attacks.hostile import Endless, hostile

@@ -9,7 +9,8 @@ import pytest
 
 from deploy.local.demojob import demo_jar
 from deploy.local.flinkdist import full_version
-from flinkjob.snapshots.metadata import SnapshotMetadata, SnapshotNotSelfContained, read_metadata
+from flinkjob.snapshots.metadata import SnapshotMetadata, read_metadata
+from flinkjob.snapshots.outcomes import SnapshotNotSelfContained
 from tests.support.integration import FlinkCluster, RestDriver, wait_until
 
 pytestmark = [pytest.mark.flink, pytest.mark.slow]

@@ -35,7 +35,7 @@ from flinkjob.api.enums import (
 )
 from flinkjob.api.failure_status import FailureInfo, RestartInfo
 from flinkjob.api.model import STATUS_CONFIG
-from flinkjob.api.sync import JobSyncStatus
+from flinkjob.api.sync import JobSyncStatus, RestoredCopy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,19 +124,6 @@ class RunEnd:
     message: Annotated[Message | None, Field(description="Why, in one line.")] = None
     cause: Annotated[EndCause | None, Field(description="What made it fail, where that decides what follows.")] = None
     incarnation: Annotated[Word | None, Field(description="The JobManager process that showed it.")] = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RestoredCopy:
-    """A copy in an object store that a run was started from."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
-
-    sequence_number: Annotated[int, Field(ge=0, description="Its number.")]
-    identity: Annotated[Word, Field(description="The operator that made it.")] = ""
-    namespace: Annotated[Word, Field(description="The namespace of the job that was copied.")] = ""
-    job: Annotated[Word, Field(description="That job's name.")] = ""
-    time: Annotated[Time | None, Field(description="When the copy was complete.")] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

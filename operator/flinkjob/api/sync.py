@@ -206,6 +206,19 @@ class SyncProgress:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RestoredCopy:
+    """A copy in an object store that a run was started from."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
+
+    sequence_number: Annotated[int, Field(ge=0, description="Its number.")]
+    identity: Annotated[Word, Field(description="The operator that made it.")] = ""
+    namespace: Annotated[Word, Field(description="The namespace of the job that was copied.")] = ""
+    job: Annotated[Word, Field(description="That job's name.")] = ""
+    time: Annotated[Time | None, Field(description="When the copy was complete.")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class JobSyncStatus:
     """How the copies of a FlinkJob's savepoints stand."""
 

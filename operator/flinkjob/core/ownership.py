@@ -7,10 +7,14 @@ Invariant: a job of which something says that it is another's is refused, whatev
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from flinkjob.core.identity import Mark, Owner, is_chosen_by, name_in
+
+Name = tuple[str, str]
+"""Namespace and name of a FlinkJob."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +58,23 @@ def refusal(job_id: str, asks: Owner, evidence: Evidence, *, any_name: bool = Fa
     if mark is not None or evidence.unmarked:
         return ""
     return "was started by no operator, and this one may not act on such jobs (setting allow-unmarked-jobs)"
+
+
+def claims(shown: Name | None, holders: Mapping[Name, datetime | None], asks: Name | None) -> tuple[str, ...]:
+    """The FlinkJobs whose a Flink job is, as namespace/name: by its id or, the oldest first, by their status.
+
+    An id is given to one job only, so that the addresses of its cluster, which has several, are not asked.
+
+    Args:
+        shown: the FlinkJob that the id of the job shows.
+        holders: those whose status has the job, and when they were created.
+        asks: the FlinkJob that asks; younger claims of others are not heard then, since its own status has one.
+    """
+    by_status = sorted(holders, key=lambda each: (created.timestamp() if (created := holders[each]) else 0.0, each))
+    if asks in by_status:
+        by_status = by_status[: by_status.index(asks)]
+    found = dict.fromkeys([*([shown] if shown is not None else []), *by_status])
+    return tuple("/".join(name) for name in found if name != asks)
 
 
 def is_orphaned(identity: str, job_id: str, mark: Mark | None, *, exists: Callable[[Owner], bool], shown: bool) -> bool:

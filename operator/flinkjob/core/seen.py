@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from flinkjob.api.flinkjob_status import RestoredCopy
+from flinkjob.api.sync import RestoredCopy
 from flinkjob.core.errors import SubmitRejection
 from flinkjob.core.flinkmodel import JobOverview, RunRequest
 from flinkjob.core.identity import Mark

@@ -16,6 +16,7 @@ from flinkjob.api.codec import FlinkJob, FlinkSavepoint, Meta, parse_job, parse_
 from flinkjob.api.flinksavepoint_spec import JobRef
 from flinkjob.core.copies.in_use import copied_place, places_of, recorded_place
 from flinkjob.core.identity import name_in, shown_name
+from flinkjob.core.ownership import claims
 from flinkjob.kube.kinds import Kind
 from flinkjob.runtime.holdings import Holdings
 from flinkjob.runtime.queue import Key
@@ -147,22 +148,9 @@ class ObjectCache:
         return self._shown.get(name_in(flink_job_id) or "")
 
     def claims(self, flink_job_id: str, asks: Key | None = None) -> tuple[str, ...]:
-        """The FlinkJobs of all namespaces whose Flink job this is, as namespace/name: by its id or, the oldest first, by
-        their status. An id is given to one job only, so that the addresses of its cluster, which has several, are not asked.
-
-        Args:
-            asks: the FlinkJob that asks; younger claims of others are not heard then, since its own status has one.
-        """
-        by_status = sorted(self._runs.get(flink_job_id, ()), key=self._age)
-        if asks in by_status:
-            by_status = by_status[: by_status.index(asks)]
-        shown = self.shown(flink_job_id)
-        claims = dict.fromkeys([*([shown] if shown is not None else []), *by_status])
-        return tuple("/".join(key) for key in claims if key != asks)
-
-    def _age(self, key: Key) -> tuple[float, Key]:
-        created = self._jobs[key].meta.creation_time
-        return created.timestamp() if created is not None else 0.0, key
+        """The FlinkJobs of all namespaces whose Flink job this is, as namespace/name; see `core.ownership.claims`."""
+        holders = {key: self._jobs[key].meta.creation_time for key in self._runs.get(flink_job_id, ())}
+        return claims(self.shown(flink_job_id), holders, asks)
 
     def drop_job(self, raw: Raw) -> Key:
         """The FlinkJob is gone (unless one of the same name was created meanwhile)."""

@@ -12,8 +12,8 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
-from flinkjob.api.flinkjob_status import RestoredCopy
 from flinkjob.api.initialstate import CopySpec
+from flinkjob.api.sync import RestoredCopy
 from flinkjob.core.errors import FlinkJobError, Transient
 from flinkjob.core.seen import CopyFound, CopySearch
 from flinkjob.core.shares import Usage

@@ -31,21 +31,14 @@ from flinkjob.snapshots.addresses import parts_of
 from flinkjob.snapshots.apart import copy_apart
 from flinkjob.snapshots.bandwidth import Bandwidth
 from flinkjob.snapshots.manifest import numbers_in
-from flinkjob.snapshots.metadata import MetadataUnreadable, SnapshotNotSelfContained
 from flinkjob.snapshots.orders import CopyMade, CopyOrder
-from flinkjob.snapshots.outcomes import CopyProgress, NoSnapshot, OwnedByOther, StoreStep, VerifyFailed
+from flinkjob.snapshots.outcomes import CopyProgress, CopyRefused, StoreStep
 
 log = logging.getLogger(__name__)
 
 MOMENT = 0.2
 """Seconds that a round waits for a copy, so that a small one costs no extra round."""
 _EFFECTS = {step: Effect(f"sync-{step}") for step in StoreStep}
-_PERMANENT: tuple[tuple[type[FlinkJobError], SavepointErrorCode], ...] = (
-    (OwnedByOther, SavepointErrorCode.OWNED_BY_OTHER),
-    (NoSnapshot, SavepointErrorCode.NO_SNAPSHOT),
-    (SnapshotNotSelfContained, SavepointErrorCode.SNAPSHOT_NOT_SELF_CONTAINED),
-    (MetadataUnreadable, SavepointErrorCode.SNAPSHOT_NOT_SELF_CONTAINED),
-)
 
 
 @dataclass
@@ -134,11 +127,10 @@ class CopyTasks:
         try:
             async with self._turn((wanted.namespace, wanted.job), _store(wanted)):
                 return await self._copy(wanted, progress, where)
-        except VerifyFailed as error:
-            return _failed(progress, where, SavepointErrorCode.VERIFY_FAILED, error.message)
+        except CopyRefused as error:
+            return _failed(progress, where, error.code, error.message, permanent=error.permanent)
         except Invalid as error:
-            code = next((code for kind, code in _PERMANENT if isinstance(error, kind)), SavepointErrorCode.STORE_ERROR)
-            return _failed(progress, where, code, error.message, permanent=True)
+            return _failed(progress, where, SavepointErrorCode.STORE_ERROR, error.message, permanent=True)
         except Rejected as error:
             return _failed(progress, where, SavepointErrorCode.STORE_ERROR, error.message, permanent=error.permanent)
         except FlinkJobError as error:

@@ -1,12 +1,8 @@
 """Services of other namespaces may be connected to only where they say so: annotation `flinkjob.dev/allow-from: ns1,ns2`.
 
-Asked by the observer about every address that a person can name, as `serviceRef` or as the host of a URL. Cluster DNS leads
-to a Service by NAME.NAMESPACE.svc, with the cluster's domain behind it or not, and to one of its Pods by a label before it;
-these are known by their form. Shorter names (`flink`, `flink.streaming`) lead there through the search list of the operator's
-Pod; whether they do, DNS says, so that `example.com` stays what it is. Invariants: what cannot be found out is no permission;
-who was allowed is believed for a minute, and on while it cannot be asked again.
-
-An address (10.0.0.7), and a name that others made for a Service, are not recognised: those are for the list of allowed hosts.
+Asked by the observer about every address that a person can name, as `serviceRef` or as the host of a URL. Which Services a
+name may lead to says `core.access.services`; of a short one, whether it does, DNS. Invariants: what cannot be found out is no
+permission; who was allowed is believed for a minute, and on while it cannot be asked again.
 """
 
 from __future__ import annotations
@@ -14,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import httpx
 
 from flinkjob.api.constants import ANNOTATION_ALLOW_FROM
+from flinkjob.core.access.services import Service, ServiceNames, search_list
 from flinkjob.core.errors import FlinkJobError, Transient
 
 SERVICE_SECONDS = 60.0
@@ -32,7 +28,6 @@ NAME_SECONDS = 5.0
 RESOLVE_SECONDS = 5.0
 MOST_KEPT = 2000
 """So many answers are kept before the old ones are thrown away."""
-USUAL_DOMAIN = "cluster.local"
 RESOLVER_FILE = Path("/etc/resolv.conf")
 
 K = TypeVar("K")
@@ -43,13 +38,6 @@ class ServiceReader(Protocol):
     """What is needed of `KubeClient`."""
 
     async def read_service(self, namespace: str, name: str) -> dict[str, Any] | None: ...
-
-
-class Service(NamedTuple):
-    """A Service that a name leads to."""
-
-    namespace: str
-    name: str
 
 
 class Services:
@@ -68,8 +56,7 @@ class Services:
             search: the domains in which short names are looked for, see `search_list`.
             exists: whether DNS knows an absolute name; raises `Transient` where it does not answer.
         """
-        self._search = tuple(search)
-        self._domains = _cluster_domains(search)
+        self._names = ServiceNames(search)
         self._allowed: _Remembered[Service, frozenset[str]] = _Remembered(
             lambda service: _allowed_by(reader, service), SERVICE_SECONDS, clock
         )
@@ -82,34 +69,13 @@ class Services:
             Transient: it cannot be found out now.
         """
         host = _host(url)
-        for service, short in self._named(host):
+        for service, short in self._names.of(host):
             if service.namespace == namespace or (short and not await self._exists.get(short)):
                 continue
             if namespace not in await self._allowed.get(service):
                 where = f"Service {service.namespace}/{service.name}"
                 return f"{where} does not allow namespace {namespace} (annotation {ANNOTATION_ALLOW_FROM})"
         return ""
-
-    def _named(self, host: str) -> Iterable[tuple[Service, str]]:
-        """The Services that a host may be; with the whole name where only DNS knows whether it is."""
-        if _is_address(host):
-            return
-        if (service := self._of(host.rstrip("."))) is not None:
-            yield service, ""
-        elif not host.endswith("."):
-            for domain in self._search:
-                if (service := self._of(f"{host}.{domain}")) is not None:
-                    yield service, f"{host}.{domain}."
-
-    def _of(self, name: str) -> Service | None:
-        """The Service of [POD.]NAME.NAMESPACE.svc[.DOMAIN]; behind `svc` any domain counts where the own is not known."""
-        labels = name.split(".")
-        for at in range(len(labels) - 1, 1, -1):
-            domain = ".".join(labels[at + 1 :])
-            known = domain in ("", USUAL_DOMAIN, *self._domains) or not self._domains
-            if labels[at] == "svc" and known and labels[at - 1] and labels[at - 2]:
-                return Service(labels[at - 1], labels[at - 2])
-        return None
 
 
 class _Remembered(Generic[K, V]):
@@ -138,33 +104,12 @@ class _Remembered(Generic[K, V]):
         return answer
 
 
-def search_list(text: str) -> tuple[str, ...]:
-    """The domains in which a resolver looks for short names: the last `search` line of resolv.conf's text."""
-    found: tuple[str, ...] = ()
-    for line in text.splitlines():
-        words = line.split()
-        if words and words[0] in ("search", "domain"):
-            found = tuple(word.lower().strip(".") for word in words[1:] if word.strip("."))
-    return found
-
-
 def own_search_list(file: Path = RESOLVER_FILE) -> tuple[str, ...]:
     """The search list of this process; empty where it has none."""
     try:
         return search_list(file.read_text(errors="replace"))
     except OSError:
         return ()
-
-
-def _cluster_domains(search: Iterable[str]) -> frozenset[str]:
-    """The cluster's domain, from `NAMESPACE.svc.DOMAIN` and `svc.DOMAIN` in the search list of a Pod."""
-    found = set()
-    for name in search:
-        labels = name.split(".")
-        for at in (0, 1):
-            if labels[at : at + 1] == ["svc"] and labels[at + 1 :]:
-                found.add(".".join(labels[at + 1 :]))
-    return frozenset(found)
 
 
 @lru_cache(maxsize=1024)
@@ -174,15 +119,6 @@ def _host(url: str) -> str:
         return httpx.URL(url).raw_host.decode("ascii").lower()
     except (httpx.InvalidURL, ValueError):
         return ""
-
-
-@lru_cache(maxsize=1024)
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host.strip("[]").partition("%")[0])
-    except ValueError:
-        return not host
-    return True
 
 
 async def _allowed_by(reader: ServiceReader, service: Service) -> frozenset[str]:

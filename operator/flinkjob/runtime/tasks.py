@@ -22,6 +22,7 @@ from flinkjob.core.errors import FlinkJobError, Invalid, Rejected, SubmitRejecte
 from flinkjob.core.flinkmodel import RunRequest, TriggerState
 from flinkjob.core.hiding import NOTHING, Hiding
 from flinkjob.core.identity import jar_name
+from flinkjob.core.longcalls import is_outdated, patience, still_brings
 from flinkjob.core.program import PYTHON_ENTRY_CLASS, RunnerSort, ScriptPart
 from flinkjob.core.savepoint.disposers import outcome
 from flinkjob.core.seen import (
@@ -39,7 +40,7 @@ from flinkjob.core.seen import (
 from flinkjob.core.shares import Usage
 from flinkjob.flink.client import FlinkClient
 from flinkjob.net.permits import Permits, on_account
-from flinkjob.runtime.background import Background, Work
+from flinkjob.runtime.background import Background
 from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.queue import Key
@@ -49,16 +50,9 @@ log = logging.getLogger(__name__)
 
 MOMENT = 0.5
 """Seconds that an observation waits for an artifact, so that a cached one costs no extra round."""
-READY_FOR = 60.0
-"""Seconds for which an uploaded jar is believed to be still on the cluster."""
 DISPOSAL_LOOKS = 120
-RUN_PATIENCE = (600.0, 14400.0)
-"""Seconds for which the answer to a run call is waited for, at first and at most: main() may run for minutes, but a request
-that was lost on the way is never answered. Repeating it is harmless, since it carries the same job id."""
 PYTHON_BEGINS = 10.0
 """Seconds after which a Python program has surely begun, or will be refused."""
-FAILED_FOR = 300.0
-"""Seconds after which a permanent failure is looked at again: the world may have changed."""
 
 
 class Tasks:
@@ -103,7 +97,7 @@ class Tasks:
     async def artifact(self, key: Key, request: ArtifactRequest) -> ArtifactSeen:
         """How far the jar is on its way to the cluster; starts it when nobody did."""
         fetch = self._fetches.get(key)
-        if fetch is None or not _answers(fetch, request):
+        if fetch is None or not still_brings(fetch.asked, fetch.outcome, fetch.age, request):
             fetch = self._fetches.start(key, request, self._bring(key, request), title=f"artifact {key[0]}/{key[1]}")
         if (seen := await fetch.wait(MOMENT)) is not None:
             return seen
@@ -220,7 +214,7 @@ class Tasks:
     async def job_graph(self, key: Key, request: JobGraphRequest) -> JobGraphSeen:
         """Whether the program compiles to a job graph; starts the compilation when nobody did."""
         known, asked = self._job_graphs.get(key), request.digest
-        if known is None or known.asked != asked or _expired(known):
+        if known is None or known.asked != asked or is_outdated(known.outcome, known.age):
             title = f"job graph {key[0]}/{key[1]}"
             known = self._job_graphs.start(key, asked, self._compile(key, request), title=title)
         return await known.wait(MOMENT) or JobGraphSeen(phase=JobGraphPhase.WORKING)
@@ -303,7 +297,7 @@ class Tasks:
     async def _send(self, key: Key, action: RunJob) -> RunSeen:
         try:
             async with self._main(key, action.url, action.request) as client:
-                await client.run_jar(action.jar_id, action.request, timeout=_patience(action.attempt))
+                await client.run_jar(action.jar_id, action.request, timeout=patience(action.attempt))
             seen = RunSeen(phase=RunPhase.ACCEPTED)
         except SubmitRejected as error:
             message = self._hiding(key)(error.message)
@@ -347,31 +341,3 @@ def _released(lock: asyncio.Lock, seconds: float) -> Iterator[None]:
         if timer.when() > asyncio.get_running_loop().time():
             timer.cancel()
             lock.release()
-
-
-def _answers(fetch: Work[ArtifactRequest, ArtifactSeen], request: ArtifactRequest) -> bool:
-    """Whether what was fetched, or is being fetched, is what is wanted now."""
-    asked, seen = fetch.asked, fetch.outcome
-    if (asked.url, asked.recipe, asked.uploads) != (request.url, request.recipe, request.uploads):
-        return False
-    same = asked.run == request.run or request.digest is not None
-    if seen is None or fetch.age is None:
-        return asked.digest == request.digest and same
-    if seen.phase is ArtifactPhase.READY:
-        return fetch.age < READY_FOR and request.digest in (None, asked.digest, seen.digest) and same
-    return asked == request and fetch.age < FAILED_FOR
-
-
-def _expired(compiled: Work[str, JobGraphSeen]) -> bool:
-    """A refusal is looked at again after a while, an unclear answer at once, a good one after a minute."""
-    seen = compiled.outcome
-    if seen is None or compiled.age is None:
-        return False
-    keep = {JobGraphPhase.COMPILED: READY_FOR, JobGraphPhase.REFUSED: FAILED_FOR}.get(seen.phase, 1.0)
-    return compiled.age > keep
-
-
-def _patience(attempt: int) -> float:
-    """Three attempts for lost requests; then ever longer, since each repeat of a main() that never ends costs a thread."""
-    first, most = RUN_PATIENCE
-    return float(min(first * 2 ** min(max(attempt - 2, 0), 8), most))

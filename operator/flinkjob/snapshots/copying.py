@@ -20,9 +20,16 @@ from flinkjob.core.copies.retention import is_left_behind, may_be_left_behind, o
 from flinkjob.core.errors import FlinkJobError, Rejected
 from flinkjob.snapshots.bandwidth import Bandwidth
 from flinkjob.snapshots.manifest import LARGEST_NUMBER, Manifest, ManifestFile, manifest_size
-from flinkjob.snapshots.metadata import SnapshotMetadata, SnapshotNotSelfContained, read_metadata
+from flinkjob.snapshots.metadata import SnapshotMetadata, read_metadata
 from flinkjob.snapshots.objects import MOST_TRIES, beside
-from flinkjob.snapshots.outcomes import CopyProgress, NoCopy, NoSnapshot, StoreStep, VerifyFailed
+from flinkjob.snapshots.outcomes import (
+    CopyProgress,
+    NoCopy,
+    NoSnapshot,
+    SnapshotNotSelfContained,
+    StoreStep,
+    VerifyFailed,
+)
 from flinkjob.snapshots.place import MANIFEST, Place, require_listable
 from flinkjob.snapshots.reading import open_object
 from flinkjob.snapshots.stores import store_errors

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from flinkjob.core.errors import Invalid
+from flinkjob.snapshots.outcomes import MetadataUnreadable, SnapshotNotSelfContained
 
 MAGIC = 0x4960672D
 VERSIONS = range(2, 7)
@@ -26,14 +26,6 @@ MOST_FILES = 100_000
 MOST_NUMBERS = 5_000_000
 """So many numbers of a `_metadata` are read, which takes some seconds: ten for each file, and a million subtasks."""
 _MOST_ABSOLUTE = 10
-
-
-class SnapshotNotSelfContained(Invalid):
-    """The snapshot refers to something outside of its directory."""
-
-
-class MetadataUnreadable(Invalid):
-    """No `_metadata` of a known version, or a damaged one."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,14 @@ from typing import Any
 
 from flinkjob.core.errors import FlinkJobError, Invalid, Rejected, Transient
 from flinkjob.snapshots.addresses import StoreAddress
-from flinkjob.snapshots.metadata import MetadataUnreadable, SnapshotNotSelfContained
-from flinkjob.snapshots.outcomes import NoCopy, NoSnapshot, OwnedByOther, VerifyFailed
+from flinkjob.snapshots.outcomes import (
+    MetadataUnreadable,
+    NoCopy,
+    NoSnapshot,
+    OwnedByOther,
+    SnapshotNotSelfContained,
+    VerifyFailed,
+)
 
 
 class TooLarge(Invalid):

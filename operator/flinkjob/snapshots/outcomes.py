@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
+from flinkjob.api.enums import SavepointErrorCode
 from flinkjob.core.errors import Invalid
 
 
@@ -46,13 +48,44 @@ class NoCopy(Invalid):
     """A place has no copy of a job that could be used."""
 
 
-class NoSnapshot(Invalid):
+class CopyRefused(Invalid):
+    """A snapshot cannot be copied.
+
+    Attributes:
+        code: what a status says of it.
+        permanent: whether another attempt would end in the same way.
+    """
+
+    code: ClassVar = SavepointErrorCode.STORE_ERROR
+    permanent: ClassVar = True
+
+
+class NoSnapshot(CopyRefused):
     """There is no snapshot (any more) at its location."""
 
+    code = SavepointErrorCode.NO_SNAPSHOT
 
-class VerifyFailed(Invalid):
+
+class VerifyFailed(CopyRefused):
     """The copy differs from the snapshot."""
 
+    code = SavepointErrorCode.VERIFY_FAILED
+    permanent = False
 
-class OwnedByOther(Invalid):
+
+class OwnedByOther(CopyRefused):
     """Another operator owns this job's place in the store."""
+
+    code = SavepointErrorCode.OWNED_BY_OTHER
+
+
+class SnapshotNotSelfContained(CopyRefused):
+    """The snapshot refers to something outside of its directory."""
+
+    code = SavepointErrorCode.SNAPSHOT_NOT_SELF_CONTAINED
+
+
+class MetadataUnreadable(CopyRefused):
+    """No `_metadata` of a known version, or a damaged one."""
+
+    code = SavepointErrorCode.SNAPSHOT_NOT_SELF_CONTAINED

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from flinkjob.core.access.services import search_list
 from flinkjob.core.errors import Transient
-from flinkjob.runtime.services import NAME_SECONDS, SERVICE_SECONDS, Services, own_search_list, search_list
+from flinkjob.runtime.services import NAME_SECONDS, SERVICE_SECONDS, Services, own_search_list
 
 POD = ("flinkjob-system.svc.cluster.local", "svc.cluster.local", "cluster.local", "corp.example")
 """The search list of a Pod of the operator."""

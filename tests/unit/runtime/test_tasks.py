@@ -20,6 +20,7 @@ from flinkjob.core.actions import RunJob
 from flinkjob.core.errors import Rejected, SubmitRejected, SubmitRejection, Transient, Unreachable
 from flinkjob.core.flinkmodel import JarFile, RunRequest, TriggerResult, TriggerState
 from flinkjob.core.identity import jar_name
+from flinkjob.core.longcalls import FAILED_FOR, READY_FOR
 from flinkjob.core.program import PYTHON_ENTRY_CLASS, JarPart, Recipe, RunnerSort, ScriptPart, SourceAccess
 from flinkjob.core.progress import Progress
 from flinkjob.core.seen import (
@@ -37,7 +38,7 @@ from flinkjob.runtime.clusters import Clusters
 from flinkjob.runtime.faults import Effect, Faults
 from flinkjob.runtime.pace import Pace
 from flinkjob.runtime.queue import Key
-from flinkjob.runtime.tasks import FAILED_FOR, PYTHON_BEGINS, READY_FOR, Tasks
+from flinkjob.runtime.tasks import PYTHON_BEGINS, Tasks
 from flinkjob.runtime.uploads import UPLOAD_TURN
 from tests.support.tables import table
 from tests.unit.runtime.conftest import World

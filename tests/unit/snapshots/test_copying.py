@@ -18,8 +18,7 @@ from flinkjob.snapshots import place as places
 from flinkjob.snapshots.addresses import StoreAddress
 from flinkjob.snapshots.bandwidth import Bandwidth
 from flinkjob.snapshots.copying import CopyRequest, apply_retention, check_copy, copy_snapshot
-from flinkjob.snapshots.metadata import SnapshotNotSelfContained
-from flinkjob.snapshots.outcomes import CopyProgress, OwnedByOther
+from flinkjob.snapshots.outcomes import CopyProgress, OwnedByOther, SnapshotNotSelfContained
 from flinkjob.snapshots.place import Place
 from flinkjob.snapshots.stores import open_store
 from flinkjob.snapshots.transfer import MEMORY, MIB, Memory, memory_for

@@ -4,7 +4,8 @@ import struct
 
 import pytest
 
-from flinkjob.snapshots.metadata import MetadataUnreadable, SnapshotNotSelfContained, read_metadata
+from flinkjob.snapshots.metadata import read_metadata
+from flinkjob.snapshots.outcomes import MetadataUnreadable, SnapshotNotSelfContained
 from tests.support.snapshots import metadata
 
 GOOD = metadata({"a": 5, "b": 6}, checkpoint_id=42)

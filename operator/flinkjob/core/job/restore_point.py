@@ -23,9 +23,10 @@ from flinkjob.api.enums import (
     UpgradeStrategy,
 )
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
-from flinkjob.api.flinkjob_status import RestoredCopy, RunEnd, Submission
+from flinkjob.api.flinkjob_status import RunEnd, Submission
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.api.reasons import Reason
+from flinkjob.api.sync import RestoredCopy
 from flinkjob.core.facts import Copy
 from flinkjob.core.flinkmodel import Checkpoint, CheckpointKind, CheckpointStats, is_checkpoint_place
 from flinkjob.core.job import rollback

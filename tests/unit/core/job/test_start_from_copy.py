@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from flinkjob.api.flinkjob_status import FlinkJobStatus, RestoredCopy
+from flinkjob.api.flinkjob_status import FlinkJobStatus
+from flinkjob.api.sync import RestoredCopy
 from flinkjob.core.actions import RunJob
 from flinkjob.core.facts import Copy, Fact
 from flinkjob.core.model import JobDecision
