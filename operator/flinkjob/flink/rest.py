@@ -6,7 +6,6 @@ proxy's page says nothing about a job.
 """
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from flinkjob.core.errors import (
 )
 from flinkjob.flink.error_texts import root_cause
 from flinkjob.flink.pieces import in_turns
+from flinkjob.net.checked import is_of_tls
 from flinkjob.net.foreign import ACCEPT_IDENTITY, Budget, Refused, body_of, parse_json
 
 MIB: Final = 1024 * 1024
@@ -205,11 +205,8 @@ class FlinkRest:
 
     def _not_connected(self, error: httpx.ConnectError) -> Unreachable:
         said = one_line(str(error)) or "not connected"
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, ssl.SSLError):
-                return Unreachable("tls", f"{self.where}: TLS: {said}", reached=False)
-            cause = cause.__cause__ or cause.__context__
+        if is_of_tls(error):
+            return Unreachable("tls", f"{self.where}: TLS: {said}", reached=False)
         return Unreachable("refused", f"{self.where}: {said}", reached=False)
 
     def parse(self, adapter: TypeAdapter[T], answer: Answer) -> T:

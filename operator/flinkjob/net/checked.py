@@ -64,6 +64,14 @@ class _Body(httpx.AsyncByteStream):
             await self._stream.aclose()
 
 
+def is_of_tls(error: BaseException) -> bool:
+    """Whether TLS made a connection fail: one of both sides does not trust the other."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLError):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None
+
+
 class CheckedTransport(httpx.AsyncBaseTransport):
     """Sends requests of httpx over `CheckedBackend`."""
 

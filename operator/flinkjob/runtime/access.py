@@ -29,7 +29,7 @@ from flinkjob.api.references import KeyRef
 from flinkjob.core.errors import Transient, with_steps
 from flinkjob.kube.errors import Forbidden
 from flinkjob.net.backend import AddressCheck
-from flinkjob.net.checked import CheckedTransport
+from flinkjob.net.checked import CheckedTransport, is_of_tls
 from flinkjob.net.permits import Permits
 
 FRESH_SECONDS = 60.0
@@ -309,10 +309,12 @@ class RotatingTransport(httpx.AsyncBaseTransport):
         self._limits = limits
         self._material: tuple[bytes, ...] | None = None
         self._inner: CheckedTransport | None = None
+        self._refused = False
         self._retired: list[CheckedTransport] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        material = await self._read()
+        fresh, self._refused = self._refused, False
+        material = await self._read(fresh=fresh)
         if self._inner is None or material != self._material:
             if self._inner is not None:
                 self._retired.append(self._inner)
@@ -322,7 +324,11 @@ class RotatingTransport(httpx.AsyncBaseTransport):
         await self._close_retired()
         if self._tls.server_name:
             request.extensions["sni_hostname"] = self._tls.server_name
-        return await self._inner.handle_async_request(request)
+        try:
+            return await self._inner.handle_async_request(request)
+        except httpx.TransportError as error:
+            self._refused = is_of_tls(error)  # what is sent next, in a moment, goes by what the Secrets say by then
+            raise
 
     async def aclose(self) -> None:
         for transport in (*self._retired, *([self._inner] if self._inner is not None else [])):
@@ -335,12 +341,12 @@ class RotatingTransport(httpx.AsyncBaseTransport):
         for transport in idle:
             await transport.aclose()
 
-    async def _read(self) -> tuple[bytes, ...]:
-        ca = await self._vault.value(self._tls.ca) if self._tls.ca is not None else b""
+    async def _read(self, *, fresh: bool) -> tuple[bytes, ...]:
+        ca = await self._vault.value(self._tls.ca, fresh=fresh) if self._tls.ca is not None else b""
         if self._tls.client_secret_ref is None:
             return ca, b"", b""
         name = self._tls.client_secret_ref.name
-        data = await self._vault.secret(name)
+        data = await self._vault.secret(name, fresh=fresh)
         return ca, required(data, "tls.crt", f"Secret {name}"), required(data, "tls.key", f"Secret {name}")
 
 

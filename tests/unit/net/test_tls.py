@@ -19,7 +19,7 @@ from deploy.local.tls import Certificates, make_certificates
 from flinkjob.api.cluster_spec import TlsSpec
 from flinkjob.core.errors import Unreachable
 from flinkjob.flink.rest import FlinkRest
-from flinkjob.runtime.access import RotatingTransport, Vault
+from flinkjob.runtime.access import AGAIN_SECONDS, RotatingTransport, Vault
 
 LARGE = 3 * 2**20
 
@@ -127,6 +127,21 @@ async def test_a_certificate_that_rotates_breaks_nothing_under_way(
     transport = client.http._transport
     assert isinstance(transport, RotatingTransport)
     assert not transport._retired
+    await client.http.aclose()
+
+
+async def test_an_authority_that_was_corrected_is_trusted_at_once(
+    certificates: Certificates, server: tuple[Server, int], tmp_path: Path
+) -> None:
+    client = Client(make_certificates(tmp_path, mutual=True), server[1], **MUTUAL)
+    for passed in (0.0, 1.0):
+        client.now += passed
+        with pytest.raises(Unreachable, match="TLS: ") as refused:
+            await client.echo()
+        assert refused.value.reason == "tls"
+        client.shelf.certificates = certificates
+    client.now += AGAIN_SECONDS
+    await client.echo()
     await client.http.aclose()
 
 
