@@ -51,7 +51,7 @@ STATUS = (
     "flinkjob.api.flinksavepoint_status.",
     "planted.status.",
 )
-STATUS_IN_SYNC = ("Status", "Progress", "Success", "Failure")
+STATUS_IN_SYNC = ("Status", "Progress", "Success", "Failure", "RestoredCopy")
 ENUM, SPEC = "enum.Enum", "flinkjob.api.model.SpecModel"
 METRICS = ("flinkjob.observability.metrics.Metrics", "planted.metrics.Metrics")
 REASONS = ("flinkjob.api.reasons.Reason", "planted.words.Reason")
