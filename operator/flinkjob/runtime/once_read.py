@@ -18,7 +18,7 @@ class OnceRead(Generic[Read]):
     def __init__(self, began: Callable[[str], datetime | None]) -> None:
         """
         Args:
-            began: when the job of an id was started, which tells it from another one that had the id.
+            began: when the job of an id was started: another one may have had the id.
         """
         self._began = began
         self._read: dict[str, tuple[datetime | None, Read]] = {}
