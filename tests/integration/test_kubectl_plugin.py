@@ -427,6 +427,8 @@ def test_a_job_that_failed_says_why_and_what_to_do(lab: Lab, plugin: Plugin) -> 
     refused = plugin.bad(1, "restart", "plug-fails", "--wait", "--timeout", "60s")
     assert refused.startswith("plug-fails: SubmitRejected: ")
     assert "no luck" in refused
+    assert re.search(r"^Run: +2 \(Upgrade\), refused by Flink, job ", plugin.good("status", "plug-fails"), re.MULTILINE)
+    assert "would be asked for: to be started again" in plugin.good("resume", "plug-fails", "--dry-run")
 
 
 def test_a_job_that_somebody_started_is_adopted(lab: Lab, plugin: Plugin, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from flinkjob.cli.session import Session, now
 
 STEADY = "5s"
 """Longer than a crash in the first second takes to be seen by the operator, which looks at a cluster every two seconds."""
+NOT_AT_ALL = "0s"
 
 Wait = Annotated[bool, typer.Option("--wait", help="Follow it until it is reached, or can no longer be.")]
 Timeout = Annotated[
@@ -215,7 +216,7 @@ async def _change(
     change_of: Callable[[FlinkJob], Change],
     judge_of: Callable[[FlinkJob, Mapping[str, Any]], Judge],
     how: How,
-    steady: str = "0s",
+    steady: str = NOT_AT_ALL,
 ) -> None:
     """Change the FlinkJob as it is found; judged by that one and by the fields of the spec that the change sets."""
     seconds = _steady_seconds(steady)
@@ -229,7 +230,7 @@ async def _change(
 
 
 def _steady_seconds(steady: str) -> float:
-    return seconds_of(steady, "--steady")
+    return 0.0 if steady == NOT_AT_ALL else seconds_of(steady, "--steady")
 
 
 def _runs_again(job: FlinkJob, sets: Mapping[str, Any]) -> Judge:

@@ -162,3 +162,15 @@ async def test_what_has_to_run_is_followed_until_it_has_run_for_a_while(
     shown = capsys.readouterr()
     assert "Running: 2 tasks are running; reached once it has run for 0.3 s" in shown.err
     assert "run 4: Running: 2 tasks are running" in shown.out
+
+
+@pytest.mark.parametrize(("name", "steady"), [("resume", {"steady": "0s"}), ("suspend", {})])
+async def test_what_need_not_be_steady_is_reached_at_once(
+    name: str, steady: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state, other = ("Running", "Suspended") if name == "resume" else ("Suspended", "Running")
+    there = running(number=4, spec={"state": state}, phase=state)
+    script = (says(running(number=3, spec={"state": other})), says({}), says(there))
+    async with api_server(*script) as api, await connect(api, tmp_path) as kube:
+        await getattr(acting, name)(session(kube), "clicks", wait=True, **steady)
+    assert "reached once" not in capsys.readouterr().err
