@@ -22,6 +22,8 @@ LABEL_ORIGIN: Final = f"{GROUP}/origin"
 """On a FlinkSavepoint: why it was made, a word of `SavepointOrigin`."""
 LABEL_VARIABLES: Final = f"{GROUP}/operator-variables"
 """On a namespace: `allowed` where its FlinkJobs may use the variables of the operator."""
+LABEL_SHARED: Final = f"{GROUP}/shared-by"
+"""On a Lease of replicas that share the clusters out: the name of the Lease of the operator."""
 
 ANNOTATION_RESTARTED_AT: Final = f"{GROUP}/restartedAt"
 ANNOTATION_FORCE_DELETE: Final = f"{GROUP}/force-delete"

@@ -251,6 +251,11 @@ class KubeClient:
         except Gone:
             return None
 
+    async def list_leases(self, namespace: str, label: str) -> list[dict[str, Any]]:
+        """The Leases that have a label (`name=value`), as they all were at one moment."""
+        path = path_of("leases", group_version=LEASES, namespace=namespace)
+        return await items(self._api, "leases", path, subject=namespace, selection={"labelSelector": label})
+
     async def create_lease(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Creates a Lease. Raises `AlreadyExists` where somebody else was faster."""
         meta = body["metadata"]

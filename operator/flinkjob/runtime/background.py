@@ -107,6 +107,12 @@ class Background(Generic[Name, Asked, Outcome]):
         if work is not None:
             work.cancel()
 
+    async def end(self, name: Name) -> None:
+        """The same, and wait until it has ended."""
+        work = self._works.pop(name, None)
+        if work is not None:
+            await work.close()
+
     def all(self) -> dict[Name, Work[Asked, Outcome]]:
         """All of them by their names."""
         return dict(self._works)

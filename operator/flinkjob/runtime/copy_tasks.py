@@ -111,6 +111,11 @@ class CopyTasks:
         """End a copy, or forget its outcome; what has arrived stays for the next attempt, invisible to readers."""
         self._copies.drop(uid)
 
+    async def end(self, key: Key) -> None:
+        """Another replica works on the key: none of its copies goes on when this returns."""
+        for uid in [uid for uid, work in self._copies.all().items() if work.asked.key == key]:
+            await self._copies.end(uid)
+
     async def close(self) -> None:
         """End all copies."""
         await self._copies.close()

@@ -81,6 +81,11 @@ class WorkQueue:
         """For how long no round has begun or ended although keys wait."""
         return min(time.monotonic() - self._moved, self.oldest_seconds())
 
+    async def without(self, of: Callable[[Key], bool]) -> None:
+        """Wait until no round goes on of any such key."""
+        while any(map(of, self._active)):
+            await asyncio.wait(set(self._tasks), return_when=asyncio.FIRST_COMPLETED)
+
     async def drain(self, seconds: float) -> None:
         """Take nothing new; let the workers finish what they are at, for at most so many seconds."""
         self._closed = True

@@ -37,6 +37,7 @@ from flinkjob.runtime.leader import RETRY_SECONDS, NotLeading
 from flinkjob.runtime.observer import Observer
 from flinkjob.runtime.queue import Key, soonest
 from flinkjob.runtime.refusals import Refusals
+from flinkjob.runtime.sharing import Sharing
 from flinkjob.runtime.tasks import Tasks
 from flinkjob.runtime.ticks import Ticks
 
@@ -66,10 +67,12 @@ class Reconciler:
         ticks: Ticks,
         unmarked: bool = False,
         grants: StoreGrants | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
         """
         Args:
             ticks: whose turn it is to have what only ticks written.
+            sharing: which keys are this replica's; None: all.
             unmarked: whether jobs that no operator started may be adopted, or be the `target` of a FlinkSavepoint.
             grants: where a namespace may dispose of snapshots that the operator did not take.
         """
@@ -86,6 +89,7 @@ class Reconciler:
         self._ticks = ticks
         self._inquiry = Inquiry(observer=observer, cache=cache, clusters=clusters, copy_tasks=copy_tasks)
         self._refusals = Refusals()
+        self._sharing = sharing or Sharing(cache)
         self._reported: dict[str, str] = {}
 
     async def reconcile(self, key: Key) -> float | None:
@@ -110,6 +114,11 @@ class Reconciler:
             self._metrics.reconciled("FlinkJob", result, time.monotonic() - begun)
 
     async def _round(self, key: Key) -> float | None:
+        if not self._sharing.has(key):
+            await self.leave(key)
+            return None
+        if (pause := self._sharing.begin(key)) is not None:
+            return pause
         given = self._input(key)
         self._retain(key, given)
         versions = self._versions(key)
@@ -178,7 +187,9 @@ class Reconciler:
     async def _carry_out_job(self, key: Key, job: FlinkJob, decided: JobRound) -> float | None:
         """Carry a decision about a FlinkJob out; after how many seconds it wants to be looked at again, or is tried again
         where it cannot be written."""
-        decision = decided.decision
+        decision = self._sharing.staying(job, decided.decision)
+        if self._sharing.leaves(job, decision.status):
+            await self._end(key)
         try:
             await self._executor.job(key, job, decision)
         except (Conflict, Gone):
@@ -254,7 +265,19 @@ class Reconciler:
         self._refusals.accepted(meta)
         return decision.requeue_after
 
+    async def leave(self, key: Key) -> None:
+        """Another replica works on the key: when this returns nothing is done for it here."""
+        await self._end(key)
+        self._refusals.retain(key, frozenset())
+        await self._forget(key)
+
+    async def _end(self, key: Key) -> None:
+        """End what goes on beside the rounds of a key."""
+        await self._tasks.end(key)
+        await self._copy_tasks.end(key)
+
     async def _forget(self, key: Key) -> None:
+        self._sharing.forget(key)
         self._tasks.forget(key)
         self._ticks.forget(key)
         self._observer.forget(key)

@@ -323,6 +323,14 @@ class Tasks:
         self._runs.drop(key)
         self._job_graphs.drop(key)
 
+    async def end(self, key: Key) -> None:
+        """Another replica works on the key: nothing of it goes on when this returns."""
+        await self._fetches.end(key)
+        await self._runs.end(key)
+        await self._job_graphs.end(key)
+        for name in [name for name in self._disposals.all() if name[0] == key]:
+            await self._disposals.end(name)
+
     async def close(self) -> None:
         """End all calls."""
         await self._fetches.close()
