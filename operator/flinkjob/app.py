@@ -13,7 +13,6 @@ import os
 import signal
 import socket
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -55,6 +54,8 @@ from flinkjob.runtime.executor import Executor
 from flinkjob.runtime.faults import Faults
 from flinkjob.runtime.first_list import FirstList
 from flinkjob.runtime.leader import RENEWAL, Leadership
+from flinkjob.runtime.leading import lead
+from flinkjob.runtime.membership import Membership
 from flinkjob.runtime.observer import Observer
 from flinkjob.runtime.operator_variables import OperatorVariables
 from flinkjob.runtime.orphaned_jobs import OrphanedJobs
@@ -63,6 +64,7 @@ from flinkjob.runtime.queue import Key, WorkQueue, spread
 from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.sending import before_sending
 from flinkjob.runtime.services import Services, own_search_list
+from flinkjob.runtime.sharing import Handover, Sharing
 from flinkjob.runtime.sourceaccess import SourceAccesses
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.runtime.tasks import Tasks
@@ -122,6 +124,9 @@ class App:
             )
             hosts = HostRules.of(settings.allowed_hosts, loopback=settings.allow_loopback)
             require = leadership.require if leadership is not None else _allowed
+            mine = leadership.shards if isinstance(leadership, Membership) else frozenset[int]
+            self._cache = cache = ObjectCache()
+            self._sharing = Sharing(cache, shards=settings.shards, mine=mine)
             artifact_http = await stack.enter_async_context(artifact_client(hosts.check_address))
             queue = self._build(kube, events, hosts, artifact_http, metrics, require, stack)
             gc.collect()
@@ -133,8 +138,11 @@ class App:
             ]
             stack.push_async_callback(queue.drain, DRAIN_SECONDS)
             try:
-                first = FirstList(kube, self._cache, self._enqueue)
-                await first.fill(settings.namespaces or None)
+                first = FirstList(kube, cache, self._enqueue, settings.namespaces or None)
+                await first.fill()
+                if isinstance(leadership, Membership):
+                    handover = Handover(self._sharing, cache, first, queue=queue, forget=self._leave)
+                    leadership.start(handover, lambda: os._exit(1))
                 chores.append(asyncio.create_task(first.confirm(), name="first list"))
                 await self._watch(first)
             finally:
@@ -154,7 +162,7 @@ class App:
         stack: AsyncExitStack,
     ) -> WorkQueue:
         settings = self._settings
-        self._cache = cache = ObjectCache()
+        cache, sharing = self._cache, self._sharing
         fast = settings.poll_fast_ms / 1000
         pace = Pace(fast=fast, slow=settings.poll_slow_ms / 1000, quick=max(fast / 4, QUICKEST_SECONDS))
         longest = max(settings.max_overview_mb, settings.max_exceptions_mb) * MIB
@@ -229,7 +237,7 @@ class App:
             identity=identity, stores=accesses, enqueue=self._enqueue, memory=settings.max_sync_memory_mb
         )
         stack.push_async_callback(copies.close)
-        self._config_maps = config_maps = ConfigMaps(kube, cache.jobs, self._enqueue)
+        self._config_maps = config_maps = ConfigMaps(kube, sharing.jobs, self._enqueue)
         observer = Observer(
             identity=identity,
             clusters=clusters,
@@ -265,7 +273,9 @@ class App:
             ticks=ticks,
             unmarked=settings.allow_unmarked_jobs,
             grants=grants,
+            sharing=sharing,
         )
+        self._leave = reconciler.leave
         self._queue = queue = WorkQueue(
             reconciler.reconcile, workers=settings.workers, share=settings.workers_per_namespace
         )
@@ -275,11 +285,11 @@ class App:
         metrics.clusters_unreachable.set_function(clusters.unreachable)
         metrics.watch_queue(queue.depth, queue.oldest_seconds)
         metrics.watch_ages(
-            lambda: oldest_checkpoint_age(cache.jobs(), clusters.newest_checkpoints(), datetime.now(UTC)),
-            lambda: oldest_savepoint_age(cache.jobs(), datetime.now(UTC)),
+            lambda: oldest_checkpoint_age(sharing.jobs(), clusters.newest_checkpoints(), datetime.now(UTC)),
+            lambda: oldest_savepoint_age(sharing.jobs(), datetime.now(UTC)),
         )
         metrics.watch_copies(
-            copy_tasks.running, lambda: oldest_copy(cache.jobs(), cache.savepoints(), datetime.now(UTC))
+            copy_tasks.running, lambda: oldest_copy(sharing.jobs(), sharing.savepoints(), datetime.now(UTC))
         )
         metrics.watch_shared(
             {
@@ -295,35 +305,27 @@ class App:
         if settings.job_metrics:
             metrics.show_each(
                 EachJob(
-                    cache.jobs,
+                    sharing.jobs,
                     clusters.newest_checkpoints,
                     clusters.load,
                     lambda: datetime.now(UTC),
                     most=settings.job_metrics,
                 )
             )
-        metrics.count_jobs(lambda: [job.status.phase or "Pending" for job in cache.jobs()])
+        metrics.count_jobs(lambda: [job.status.phase or "Pending" for job in sharing.jobs()])
         return queue
 
-    async def _lead(self, kube: KubeClient, metrics: Metrics, stack: AsyncExitStack) -> Leadership | None:
-        """Wait until this replica leads; from then on losing the Lease ends the process at once."""
+    async def _lead(self, kube: KubeClient, metrics: Metrics, stack: AsyncExitStack) -> Leadership | Membership | None:
+        """Wait until this replica leads, or has its seat; from then on losing the Lease ends the process at once."""
         settings = self._settings
         if settings.lease_namespace is None:
             return None
         connect = KubeClient.connect(settings.kubeconfig, bounds=RENEWAL, on_request=metrics.kube_request)
-        leadership = Leadership(
-            await stack.enter_async_context(await connect),
-            namespace=settings.lease_namespace,
-            name=f"{COMPONENT}-{settings.identity}",
-            holder=f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}",
-        )
-        kube.ask_before_writes(leadership.require)
+        client = await stack.enter_async_context(await connect)
+        where, name = settings.lease_namespace, f"{COMPONENT}-{settings.identity}"
         self._standing_by = True
-        await leadership.acquire()
+        leadership = await lead(client, where, name, settings.shards, kube.ask_before_writes, stack)
         self._standing_by = False
-        keeping = asyncio.create_task(leadership.keep(lambda: os._exit(1)), name="lease")
-        stack.push_async_callback(leadership.release)
-        stack.callback(keeping.cancel)
         return leadership
 
     async def _watch(self, first: FirstList) -> None:
@@ -340,7 +342,7 @@ class App:
         )
 
     def _enqueue(self, key: Key) -> None:
-        if self._queue is not None:
+        if self._queue is not None and self._sharing.concerns(key):
             self._queue.add(key)
 
     def _saw_event(self, plural: str) -> None:
@@ -349,7 +351,7 @@ class App:
     async def _resync(self, queue: WorkQueue) -> None:
         """Look at everything again now and then, a few at a time: a lost wake-up must not last."""
         while True:
-            for pause, keys in spread(sorted(self._cache.keys()), RESYNC_SECONDS):
+            for pause, keys in spread(sorted(self._sharing.keys()), RESYNC_SECONDS):
                 await asyncio.sleep(pause)
                 for key in keys:
                     queue.add(key)

@@ -234,6 +234,13 @@ class Settings(BaseSettings):
     lease_namespace: Name | None = Field(
         None, description="namespace of the Lease by which one of several replicas leads; none: there is only one"
     )
+    shards: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="into how many parts the clusters are shared out over the replicas, each of which works on some; 1: one "
+        "replica leads and the others stand by. The same in all replicas",
+    )
     fault_kill_at: CliSuppress[str] = ""
     """Test hook: the name of the executor's fault point at which the process kills itself."""
 
@@ -243,6 +250,8 @@ class Settings(BaseSettings):
             raise ValueError("--poll-slow-ms must not be smaller than --poll-fast-ms")
         if self.max_cache_mb < self.max_artifact_mb:
             raise ValueError("--max-cache-mb must not be smaller than --max-artifact-mb")
+        if self.shards > 1 and self.lease_namespace is None:
+            raise ValueError("--shards needs --lease-namespace: by Leases the replicas know of each other")
         return self
 
     def shown(self) -> Mapping[str, Any]:

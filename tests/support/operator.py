@@ -81,7 +81,8 @@ class OperatorProcess:
             **(options or {}),
         }
         if "lease-namespace" in self._flags:
-            allow_lease(control_plane, str(self._flags["lease-namespace"]), identity)
+            shards = int(self._flags.get("shards", 1))
+            allow_lease(control_plane, str(self._flags["lease-namespace"]), identity, shards)
         if namespaces:
             self._flags["namespaces"] = ",".join(namespaces)
         if artifact_dirs:

@@ -32,16 +32,20 @@ def operator_kubeconfig(control_plane: ControlPlane) -> Path:
     return path
 
 
-def allow_lease(control_plane: ControlPlane, namespace: str, identity: str) -> None:
-    """The right to renew the Lease of an identity that the manifests do not have, which names its Lease in the Role."""
+def allow_lease(control_plane: ControlPlane, namespace: str, identity: str, shards: int = 1) -> None:
+    """The rights on the Leases of an identity that the manifests do not have, which name them in the Role, as the chart does."""
     name = f"flinkjob-operator-{identity}"
     meta = {"name": f"lease-{identity}", "namespace": namespace}
-    rule: dict[str, Any] = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": [name]}
+    rule: dict[str, Any] = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}
+    each_shard = [f"{name}-{shards}-{what}-{number}" for number in range(shards) for what in ("shard", "replica")]
+    names = [name, *each_shard] if shards > 1 else [name]
+    rules = [rule | {"resourceNames": names, "verbs": ["get", "update"]}]
+    rules += [rule | {"verbs": ["list"]}] if shards > 1 else []
     account = {"kind": "ServiceAccount", "name": SERVICE_ACCOUNT, "namespace": NAMESPACE}
     rbac = "rbac.authorization.k8s.io"
     reference = {"apiGroup": rbac, "kind": "Role", "name": meta["name"]}
     made: list[dict[str, Any]] = [
-        {"kind": "Role", "rules": [rule | {"verbs": ["get", "update"]}]},
+        {"kind": "Role", "rules": rules},
         {"kind": "RoleBinding", "roleRef": reference, "subjects": [account]},
     ]
     for each in made:

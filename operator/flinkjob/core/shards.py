@@ -1,9 +1,10 @@
 """Clusters shared out over replicas: which shard an object belongs to, and which replica is to have which shard.
 
-Used by `runtime/membership.py` (who has what) and `runtime/sharing.py` (whose a key is). A FlinkJob belongs to the shard of the
-cluster that its status names, whatever its spec says meanwhile: only the replica that has the shard writes that, so that all
-replicas agree. Invariants: the number of shards is fixed, and an address is always in the same one; no replica is to have more
-than one shard more than another; as few shards move as that allows, and where one replica ends only its own do.
+Used by `runtime/membership.py` (who has what) and `runtime/sharing.py` (whose a key is). A FlinkJob belongs to the shard of
+the cluster that its status names, whatever its spec says meanwhile: only the replica that has the shard writes that, so
+that all replicas agree. Invariants: the number of shards is fixed, and an address is always in the same one; of two
+replicas none is to have two shards more than the other; as few move as that allows, and where one replica ends only its own
+do.
 """
 
 from __future__ import annotations
@@ -33,10 +34,7 @@ def place_of(key: tuple[str, str], job: FlinkJob | None, savepoints: Iterable[Fl
         key: namespace and name.
         savepoints: of the key; only where there is no FlinkJob they are asked, for the cluster of their `target`.
     """
-    if job is not None:
-        found = {home(job)}
-    else:
-        found = {_target(one) for one in savepoints}
+    found = {home(job)} if job is not None else {_target(one) for one in savepoints}
     return (found.pop() if len(found) == 1 else "") or "/".join(key)
 
 
@@ -89,17 +87,16 @@ def assignment(held: Mapping[int, str], replicas: Collection[str], shards: int) 
     }
     for name in wanted.values():
         most[name] -= 1
-    for shard in range(shards):
-        if shard not in wanted:
-            name = max((name for name in kept if most[name] > 0), key=lambda name: _weight(name, str(shard)))  # noqa: B023
-            wanted[shard] = name
-            most[name] -= 1
+    for shard in (shard for shard in range(shards) if shard not in wanted):
+        name = max((_weight(name, str(shard)), name) for name in kept if most[name] > 0)[1]
+        wanted[shard] = name
+        most[name] -= 1
     return wanted
 
 
 def _target(savepoint: FlinkSavepoint) -> str:
     target = savepoint.spec.target if savepoint.spec is not None else None
-    return target.cluster.address(savepoint.meta.namespace) if target is not None else ""
+    return target.cluster.as_cluster().address(savepoint.meta.namespace) if target is not None else ""
 
 
 def _weight(who: str, what: str) -> bytes:

@@ -37,21 +37,41 @@ class Reads(Protocol):
 class FirstList:
     """The objects that were listed at the start and that no watch has shown yet."""
 
-    def __init__(self, kube: Reads, cache: ObjectCache, enqueue: Callable[[Key], None]) -> None:
-        self._kube, self._cache, self._enqueue = kube, cache, enqueue
+    def __init__(
+        self,
+        kube: Reads,
+        cache: ObjectCache,
+        enqueue: Callable[[Key], None],
+        namespaces: Sequence[str] | None = None,
+    ) -> None:
+        """
+        Args:
+            namespaces: whose objects are listed; None: all of them.
+        """
+        self._kube, self._cache, self._enqueue, self._namespaces = kube, cache, enqueue, namespaces
         self._unseen: dict[str, tuple[Kind, Mapping[str, Any]]] = {}
 
-    async def fill(self, namespaces: Sequence[str] | None) -> None:
-        """Put all objects into the cache, then their keys into the queue.
-
-        Args:
-            namespaces: None: all of them.
+    async def refresh(self) -> None:
+        """Put all objects into the cache that have changed meanwhile, whether or not a watch has shown it.
 
         Raises:
             KubeUnavailable, KubeRejected: they cannot be listed.
         """
         for kind in Kind:
-            async for page in self._kube.pages(kind, namespaces):
+            async for page in self._kube.pages(kind, self._namespaces):
+                for item in page:
+                    if not self._cache.has(kind, item):
+                        self._cache.put(kind, item)
+                        await asyncio.sleep(0)
+
+    async def fill(self) -> None:
+        """Put all objects into the cache, then their keys into the queue.
+
+        Raises:
+            KubeUnavailable, KubeRejected: they cannot be listed.
+        """
+        for kind in Kind:
+            async for page in self._kube.pages(kind, self._namespaces):
                 for item in page:
                     meta = {name: item["metadata"].get(name) for name in _NAMES}
                     self._unseen[meta["uid"]] = (kind, {"metadata": meta})

@@ -1,11 +1,12 @@
 """Which of the shards this replica has: one Lease a shard, and one for each replica, by which the others see that it lives.
 
-Used by `app` where the clusters are shared out (`--shards`), in place of `leader`. The Leases of shards say whose they are; only
-those of replicas, the seats, are renewed. Invariants: a shard is taken only from nobody, or from one that has no seat any more;
-a seat counts as given up only after it was seen unchanged for its whole duration by this process's own monotonic clock, and is
-taken from its replica, which then cannot renew it, before anything of it is; `require` refuses every effect unless the seat was
-renewed less than the renew deadline ago; a replica that lost its seat ends. The Lease of a single leader belongs to all of them
-together meanwhile, so that neither a single leader nor replicas with another number of shards work beside them.
+Used by `app` where the clusters are shared out (`--shards`), in place of `leader`. The Leases of shards say whose they are;
+only those of replicas, the seats, are renewed. Invariants: a shard is taken only from nobody, or from a replica without a
+seat; a seat counts as given up only after it was seen unchanged for its whole duration by this process's own monotonic
+clock, and is taken from its replica, which then cannot renew it, before any of its shards is; `require` refuses every
+effect unless the seat was renewed less than the renew deadline ago; a replica that lost its seat ends. The Lease of a
+single leader belongs to all of them together meanwhile: neither a single leader nor replicas with another number of shards
+work beside them.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ class Membership:
         log.info("%s has the seat %s", self._holder, self._seat)
 
     def start(self, shards: Shards, lost: Callable[[], None]) -> None:
-        """Renew the seat, and take and give back shards, until the seat is lost or released; in the first case call `lost`."""
+        """From now on renew the seat, and take and give back shards; call `lost` when the seat is lost."""
         self._keeping = asyncio.create_task(self._keep(shards, lost), name="lease")
 
     async def _keep(self, shards: Shards, lost: Callable[[], None]) -> None:

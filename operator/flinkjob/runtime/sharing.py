@@ -1,29 +1,27 @@
 """Whose a key is where the clusters are shared out over replicas; and what is done when shards come and go.
 
-Asked by the reconciler before each round, and by whatever looks at all objects. All replicas watch all objects, so that what
-needs them all, such as which snapshots are in use, is known to each; each works on the keys of its shards only. Invariants: a
-key of a shard that comes is worked on only after all objects were read again, since the former replica may have written what no
-watch has shown yet; a shard goes only after the rounds of its keys have ended, and what they had begun beside them. With one
-shard every key is this replica's.
+Asked by the reconciler before each round, and by whatever looks at all objects. All replicas watch all objects, so that
+what needs them all, such as which snapshots are in use, is known to each; each works on the keys of its shards only.
+Invariants: a key of a shard that comes is worked on only after all objects were read again, since the former replica may
+have written what no watch has shown yet; a shard goes only after the rounds of its keys have ended, and what they had begun
+beside them. With one shard every key is this replica's.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.core.model import JobDecision
 from flinkjob.core.shards import leaves, place_of, shard_of, staying
-from flinkjob.kube.kinds import Kind
 from flinkjob.runtime.cache import ObjectCache
-from flinkjob.runtime.first_list import Reads
+from flinkjob.runtime.first_list import FirstList
 from flinkjob.runtime.queue import Key, WorkQueue
 
 WITHOUT_JOB_SECONDS = 10.0
-"""For so long FlinkSavepoints without a FlinkJob are left alone: the replica that had their FlinkJob may not have ended yet."""
+"""For so long FlinkSavepoints without a FlinkJob are left alone: another replica may have had it a moment ago."""
 
 
 class Sharing:
@@ -88,7 +86,7 @@ class Sharing:
         """The keys that this replica works on, and those that it has still to forget."""
         if self._shards == 1:
             return self._cache.keys()
-        return {key for key in self._cache.keys() if self.has(key)} | self._known
+        return set(filter(self.has, self._cache.keys())) | self._known
 
     def jobs(self) -> Iterator[FlinkJob]:
         """The FlinkJobs that this replica works on."""
@@ -99,7 +97,7 @@ class Sharing:
         """Likewise."""
         if self._shards == 1:
             return self._cache.savepoints()
-        return (each for key in self._cache.keys() if self.has(key) for each in self._cache.savepoints_of(key))
+        return (each for key in filter(self.has, self._cache.keys()) for each in self._cache.savepoints_of(key))
 
     def of_shards(self, shards: frozenset[int]) -> list[Key]:
         """The keys of these shards."""
@@ -116,22 +114,20 @@ class Handover:
     def __init__(
         self,
         sharing: Sharing,
-        *,
         cache: ObjectCache,
-        kube: Reads,
-        namespaces: Sequence[str] | None,
+        lists: FirstList,
+        *,
         queue: WorkQueue,
         forget: Callable[[Key], Awaitable[None]],
     ) -> None:
         """
         Args:
-            namespaces: that are watched; None: all.
+            lists: reads all objects.
             forget: ends what is done for a key beside its rounds, and returns when it has ended.
         """
         self._sharing = sharing
         self._cache = cache
-        self._kube = kube
-        self._namespaces = namespaces
+        self._lists = lists
         self._queue = queue
         self._forget = forget
 
@@ -141,12 +137,7 @@ class Handover:
         Raises:
             KubeUnavailable, KubeRejected: they cannot be listed.
         """
-        for kind in Kind:
-            async for page in self._kube.pages(kind, self._namespaces):
-                for item in page:
-                    if not self._cache.has(kind, item):
-                        self._cache.put(kind, item)
-                        await asyncio.sleep(0)
+        await self._lists.refresh()
         self._cache.take_moved()
 
     def begin(self, shards: frozenset[int]) -> None:

@@ -19,7 +19,9 @@ def _balanced(wanted: dict[int, str], replicas: set[str], shards: int) -> bool:
 
 
 @given(st.data(), NAMES, st.integers(1, 32))
-def test_shards_are_spread_evenly_and_as_few_move_as_that_allows(data: st.DataObject, living: set[str], shards: int) -> None:
+def test_shards_are_spread_evenly_and_as_few_move_as_that_allows(
+    data: st.DataObject, living: set[str], shards: int
+) -> None:
     held = data.draw(st.dictionaries(st.integers(0, shards - 1), st.sampled_from(sorted(living))))
     wanted = dict(assignment(held, living, shards))
     assert _balanced(wanted, living, shards)

@@ -57,9 +57,9 @@ class Server:
 
 
 class World:
-    def __init__(self, *objects: Raw) -> None:
+    def __init__(self, *objects: Raw, namespaces: Sequence[str] | None = None) -> None:
         self.server, self.cache, self.queued = Server(*objects), ObjectCache(), list[Key]()
-        self.first = FirstList(self.server, self.cache, self.queued.append)
+        self.first = FirstList(self.server, self.cache, self.queued.append, namespaces)
         registry = build_registry(self.cache, self.first, self.queued.append, lambda plural: None)
         self._handlers = {handler.id: handler.fn for handler in registry._watching.get_all_handlers()}
 
@@ -77,21 +77,21 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_both_kinds_are_there_before_the_first_key_is() -> None:
     world = World(raw_job("a"), raw_job("b"), raw_savepoint("s", "a"), raw_savepoint("t", "of-nobody"))
-    await world.first.fill(None)
+    await world.first.fill()
     assert world.queued == [("apps", "a"), ("apps", "b"), ("apps", "of-nobody")]
     assert [each.meta.name for each in world.cache.savepoints_of(("apps", "a"))] == ["s"]
 
 
 async def test_only_the_watched_namespaces_are_listed() -> None:
-    world = World(raw_job("a"))
-    await world.first.fill(["others"])
+    world = World(raw_job("a"), namespaces=["others"])
+    await world.first.fill()
     assert world.queued == []
 
 
 async def test_what_kopf_lists_once_more_is_no_news_but_what_has_changed_is() -> None:
     same, changed = raw_job("a"), raw_job("b")
     world = World(same, changed)
-    await world.first.fill(None)
+    await world.first.fill()
     assert await world.watch_says(None, copy.deepcopy(same)) == []
     later = copy.deepcopy(changed)
     later["metadata"]["resourceVersion"] = "99"
@@ -105,7 +105,7 @@ async def test_what_kopf_lists_once_more_is_no_news_but_what_has_changed_is() ->
 async def test_a_deletion_is_news_whatever_the_version() -> None:
     gone = raw_job("a")
     world = World(gone)
-    await world.first.fill(None)
+    await world.first.fill()
     assert await world.watch_says("DELETED", copy.deepcopy(gone)) == [("apps", "a")]
     assert world.cache.job(("apps", "a")) is None
 
@@ -114,7 +114,7 @@ async def test_what_was_deleted_between_the_lists_leaves_the_cache() -> None:
     kept, gone, replaced = raw_job("kept"), raw_job("gone"), raw_job("replaced")
     mark = raw_savepoint("mark", "kept")
     world = World(kept, gone, replaced, mark)
-    await world.first.fill(None)
+    await world.first.fill()
     await world.watch_says(None, copy.deepcopy(kept))
     del world.server.objects["FlinkJob", "gone"], world.server.objects["FlinkSavepoint", "mark"]
     world.server.objects["FlinkJob", "replaced"]["metadata"]["uid"] = "another"
@@ -128,14 +128,31 @@ async def test_what_was_deleted_between_the_lists_leaves_the_cache() -> None:
 
 async def test_what_exists_and_was_not_shown_stays() -> None:
     world = World(raw_job("slow"))
-    await world.first.fill(None)
+    await world.first.fill()
     await asyncio.wait_for(world.first.confirm(), 10)
     assert [each.meta.name for each in world.cache.jobs()] == ["slow"]
 
 
 async def test_all_that_was_shown_is_not_asked_for() -> None:
     world = World(raw_job("a"))
-    await world.first.fill(None)
+    await world.first.fill()
     await world.watch_says(None, raw_job("a"))
     await asyncio.wait_for(world.first.confirm(), 10)
     assert world.server.gets == 0
+
+
+async def test_what_was_written_meanwhile_is_known_before_any_watch_shows_it() -> None:
+    same, written, made = raw_job("same"), raw_job("written"), raw_job("made")
+    world = World(same, written)
+    await world.first.fill()
+    before = world.cache.job(("apps", "same"))
+    written["metadata"]["resourceVersion"] = "77"
+    world.server.objects["FlinkJob", "made"] = made
+    world.queued.clear()
+    await world.first.refresh()
+    known = world.cache.job(("apps", "written"))
+    assert known is not None
+    assert known.meta.resource_version == "77"
+    assert world.cache.job(("apps", "made")) is not None
+    assert world.cache.job(("apps", "same")) is before
+    assert world.queued == []

@@ -21,6 +21,9 @@ from tests.unit.runtime.conftest import World
 
 HANDED_OVER = 20.0
 SHARDS = 5
+MOST = 6
+FAST, SLOW = 0.05, 2.5
+"""Seconds that a request takes at most on each way."""
 
 
 class Leases:
@@ -54,7 +57,7 @@ class Line:
     def __init__(self, leases: Leases, chance: random.Random) -> None:
         self._leases, self._chance = leases, chance
         self.cut = False
-        self.slow = 0.05
+        self.slow = FAST
 
     async def _way(self) -> None:
         await asyncio.sleep(self._chance.uniform(0, self.slow))
@@ -175,6 +178,24 @@ class Cluster:
 
     def living(self) -> list[Replica]:
         return [one for one in self.all if not one.lost]
+
+    async def happens(self, step: str) -> None:
+        """Something, to one of those that live."""
+        living = self.living()
+        if step == "join":
+            if len(living) < MOST:
+                await self.join()
+            return
+        one = self.chance.choice(living) if living else None
+        match one, step:
+            case Replica(), "kill":
+                one.kill()
+            case Replica(), "stop":
+                await one.stop()
+            case Replica(), "cut" | "mend":
+                one.line.cut = step == "cut"
+            case Replica(), "slow" | "fast":
+                one.line.slow = SLOW if step == "slow" else FAST
 
 
 def test_replicas_share_the_shards_evenly_and_one_that_joins_gets_its_part(world: World) -> None:
@@ -330,21 +351,10 @@ def test_whatever_happens_to_replicas_no_shard_has_two_and_soon_each_has_one(
         for _ in range(3):
             await cluster.join()
         for step, pause in steps:
-            living = cluster.living()
-            one = cluster.chance.choice(living) if living else None
-            if step == "join" and len(living) < 6:
-                await cluster.join()
-            elif one is not None and step == "kill":
-                one.kill()
-            elif one is not None and step == "stop":
-                await one.stop()
-            elif one is not None and step in ("cut", "mend"):
-                one.line.cut = step == "cut"
-            elif one is not None:
-                one.line.slow = 2.5 if step == "slow" else 0.05
+            await cluster.happens(step)
             await _watch(cluster.all, pause)
         for one in cluster.living():
-            one.line.cut, one.line.slow = False, 0.05
+            one.line.cut, one.line.slow = False, FAST
         if not cluster.living():
             await cluster.join()
         # a new one waits for the seats of those that were killed, and after that for their shards
