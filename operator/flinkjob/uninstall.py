@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from flinkjob.core.errors import FlinkJobError
+from flinkjob.core.shards import LeaseNames
 from flinkjob.kube.uninstall import uninstall
 from flinkjob.observability.logging import configure
 
@@ -29,6 +30,7 @@ def _arguments(raw: list[str]) -> argparse.Namespace:
     parser.add_argument("--deployment", type=_deployment, required=True, help="NAMESPACE/NAME of the operator")
     parser.add_argument("--namespaces", default="", help="that it watches, separated by commas; none: all")
     parser.add_argument("--lease", default="flinkjob-operator-default", help="by which it leads")
+    parser.add_argument("--shards", type=int, default=1, help="into how many parts the clusters were shared out")
     parser.add_argument("--timeout", type=float, default=180.0, help="seconds that its Pods may take to end")
     parser.add_argument("--kubeconfig", type=Path, help="none: the Pod's ServiceAccount")
     return parser.parse_args(raw)
@@ -40,9 +42,10 @@ def main() -> None:
     configure("json", "INFO")
     log = logging.getLogger("flinkjob.uninstall")
     namespaces = [name for name in given.namespaces.split(",") if name]
+    names = LeaseNames(given.lease, given.shards)
     try:
         freed = asyncio.run(
-            uninstall(given.kubeconfig, given.deployment, namespaces, lease=given.lease, timeout=given.timeout)
+            uninstall(given.kubeconfig, given.deployment, namespaces, leases=names.all(), timeout=given.timeout)
         )
     except FlinkJobError as error:
         log.error("%s", error.message)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pytest
 
 from flinkjob.core.shards import shard_of
-from tests.support.integration import ControlPlane, Kube, OperatorProcess, wait_until
+from tests.support.integration import ControlPlane, Kube, Object, OperatorProcess, wait_until
 from tests.support.lab import observed
 from tests.support.simfleet import SimFleet
 
@@ -25,6 +25,8 @@ JOBS, CLUSTERS, SHARDS, REPLICAS = 36, 12, 6, 3
 HANDED_OVER = 20.0
 LOADED = 5.0
 """Seconds that a loaded machine may add."""
+STATELESS: dict[str, Any] = {"upgrade": {"strategy": "Stateless"}}
+"""No simulated cluster reads what another one has stored."""
 RUN = "POST /jars/:jar/run"
 
 
@@ -59,7 +61,7 @@ class Place:
     def edit(self, number: int, **spec: object) -> None:
         self.kube.apply(self.fleet.job(NAMESPACE, number, **spec))
 
-    def job(self, number: int) -> dict[str, object]:
+    def job(self, number: int) -> Object:
         found = self.kube.get("FlinkJob", NAMESPACE, f"job-{number}")
         assert found is not None
         return found
@@ -138,28 +140,28 @@ def test_a_job_that_moves_to_another_replicas_cluster_is_run_there_once(place: P
     mover = 0
     target = next(n for n in range(CLUSTERS) if place.holders()[place.shard(n)] != place.holders()[place.shard(mover)])
     runs, there = place.fleet.requests()[RUN], {"url": place.fleet.urls[target]}
-    place.edit(mover, cluster=there)
+    place.edit(mover, cluster=there, **STATELESS)
     wait_until(lambda: place.running(2) == 1, timeout=30, what="moved")
     takes = place.names()[place.holders()[place.shard(target)]]
     gives = place.names()[place.holders()[place.shard(mover)]]
 
     def handed_over() -> bool:
         status = place.job(mover)["status"]
-        return bool(status["cluster"]["url"] == there["url"])  # type: ignore[index]
+        return bool(status["cluster"]["url"] == there["url"])
 
     wait_until(handed_over, timeout=15, what="handed over")
-    place.edit(mover, cluster=there, revisionHistoryLimit=3)
+    place.edit(mover, cluster=there, revisionHistoryLimit=3, **STATELESS)
     wait_until(lambda: place.seen(mover), timeout=10, what="the edit seen")
     assert place.fleet.requests()[RUN] == runs + 1
     counted = sum(one.metrics()['flinkjob_jobs{phase="Running"}'] for one in place.replicas)
     assert counted == JOBS
     before = len(re.findall(r"job-0\b.*Submitted: run", takes.said() + gives.said()))
-    place.edit(mover, cluster=there, revisionHistoryLimit=3, args=["--rate", "2"])
+    place.edit(mover, cluster=there, revisionHistoryLimit=3, **STATELESS, args=["--rate", "2"])
     wait_until(lambda: place.running(3) == 1, timeout=30, what="upgraded where it is")
     assert place.fleet.requests()[RUN] == runs + 2
     assert len(re.findall(r"job-0\b.*Submitted: run", takes.said())) >= 1
     assert len(re.findall(r"job-0\b.*Submitted: run", takes.said() + gives.said())) == before + 1
-    place.edit(mover)
+    place.edit(mover, **STATELESS)
     wait_until(lambda: place.running(4) == 1, timeout=30, what="moved back")
 
 
@@ -195,7 +197,7 @@ def test_the_clusters_of_a_killed_replica_are_taken_and_the_others_are_not_distu
     for number in its:
         place.edit(number, revisionHistoryLimit=4, args=["--rate", "3"])
     wait_until(lambda: place.fleet.requests()[RUN] >= runs + len(its), timeout=60, what="upgraded")
-    wait_until(lambda: all(place.job(n)["status"]["phase"] == "Running" for n in its), timeout=60, what="up")  # type: ignore[index]
+    wait_until(lambda: all(place.job(n)["status"]["phase"] == "Running" for n in its), timeout=60, what="up")
     assert place.fleet.requests()[RUN] == runs + len(its)
 
 

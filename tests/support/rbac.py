@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from deploy.local.controlplane import ControlPlane
+from flinkjob.core.shards import LeaseNames
 
 BASE = Path(__file__).resolve().parents[2] / "deploy" / "kustomize" / "base"
 NAMESPACE = "flinkjob-system"
@@ -33,13 +34,11 @@ def operator_kubeconfig(control_plane: ControlPlane) -> Path:
 
 
 def allow_lease(control_plane: ControlPlane, namespace: str, identity: str, shards: int = 1) -> None:
-    """The rights on the Leases of an identity that the manifests do not have, which name them in the Role, as the chart does."""
+    """The rights on the Leases of an identity that the manifests do not have, which name them in the Role."""
     name = f"flinkjob-operator-{identity}"
     meta = {"name": f"lease-{identity}", "namespace": namespace}
     rule: dict[str, Any] = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}
-    each_shard = [f"{name}-{shards}-{what}-{number}" for number in range(shards) for what in ("shard", "replica")]
-    names = [name, *each_shard] if shards > 1 else [name]
-    rules = [rule | {"resourceNames": names, "verbs": ["get", "update"]}]
+    rules = [rule | {"resourceNames": LeaseNames(name, shards).all(), "verbs": ["get", "update"]}]
     rules += [rule | {"verbs": ["list"]}] if shards > 1 else []
     account = {"kind": "ServiceAccount", "name": SERVICE_ACCOUNT, "namespace": NAMESPACE}
     rbac = "rbac.authorization.k8s.io"

@@ -82,3 +82,11 @@ capabilities:
 {{- end }}
 {{- end }}
 {{- end }}
+
+{{/* The Leases of the operator: its own, and where the clusters are shared out those of the shards and of the replicas. */}}
+{{- define "flinkjob.leases" -}}
+{{- $name := printf "flinkjob-operator-%s" .Values.operator.identity }}
+{{- $shards := int .Values.operator.shards }}
+{{- $name }}
+{{- if gt $shards 1 }}{{ range $number := until $shards }}, {{ $name }}-{{ $shards }}-shard-{{ $number }}, {{ $name }}-{{ $shards }}-replica-{{ $number }}{{ end }}{{ end }}
+{{- end }}

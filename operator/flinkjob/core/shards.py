@@ -10,6 +10,7 @@ do.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -17,6 +18,31 @@ from functools import lru_cache
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint
 from flinkjob.api.flinkjob_status import ClusterInfo, FlinkJobStatus
 from flinkjob.core.model import JobDecision
+
+_SEAT = re.compile(r"-[0-9]+-replica-[0-9]+$")
+
+
+class LeaseNames:
+    """The Leases of one operator."""
+
+    def __init__(self, own: str, shards: int) -> None:
+        """
+        Args:
+            own: name of the one by which a single replica leads.
+        """
+        several = range(shards if shards > 1 else 0)
+        self.own = own
+        self.shards = {f"{own}-{shards}-shard-{number}": number for number in several}
+        self.seats = [f"{own}-{shards}-replica-{number}" for number in several]
+
+    @staticmethod
+    def is_seat(name: str) -> bool:
+        """Whether a Lease is one by which a replica shows that it lives, with any number of shards."""
+        return _SEAT.search(name) is not None
+
+    def all(self) -> list[str]:
+        """Every one."""
+        return [self.own, *self.shards, *self.seats]
 
 
 def home(job: FlinkJob) -> str:

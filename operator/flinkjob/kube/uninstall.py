@@ -26,15 +26,20 @@ POLL_SECONDS = 0.5
 
 
 async def uninstall(
-    kubeconfig: Path | None, deployment: tuple[str, str], namespaces: Sequence[str], *, lease: str, timeout: float
+    kubeconfig: Path | None,
+    deployment: tuple[str, str],
+    namespaces: Sequence[str],
+    *,
+    leases: Sequence[str],
+    timeout: float,
 ) -> int:
-    """Stops the operator, frees the FlinkJobs, removes the Lease; returns how many finalizers were taken.
+    """Stops the operator, frees the FlinkJobs, removes the Leases; returns how many finalizers were taken.
 
     Args:
         kubeconfig: a file; None: the Pod's ServiceAccount.
         deployment: namespace and name of the operator's Deployment.
         namespaces: that the operator watches; none: all.
-        lease: name of the Lease by which it leads, in the namespace of the Deployment.
+        leases: names of the Leases by which it leads, in the namespace of the Deployment.
         timeout: seconds that its Pods may take to end.
 
     Raises:
@@ -47,7 +52,8 @@ async def uninstall(
         client = KubeClient(connection)
         refused: list[KubeRejected] = []
         freed = sum([await _free(client, kind, namespaces, refused) for kind in Kind])
-        await _remove_lease(connection, deployment[0], lease)
+        for lease in leases:
+            await _remove_lease(connection, deployment[0], lease)
         if refused:
             raise refused[0]
         return freed

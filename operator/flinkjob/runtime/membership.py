@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from flinkjob.api.constants import LABEL_SHARED
 from flinkjob.core.errors import FlinkJobError
-from flinkjob.core.shards import assignment
+from flinkjob.core.shards import LeaseNames, assignment
 from flinkjob.kube.errors import AlreadyExists, Conflict
 from flinkjob.runtime.leader import LEASE_SECONDS, RENEW_DEADLINE, RETRY_SECONDS, NotLeading
 from flinkjob.runtime.lease import FOR_EVER, Lease, Sightings, body_of
@@ -72,8 +72,8 @@ class Membership:
         self._name = name
         self._holder = holder
         self._all = f"{shards} shards"
-        self._shards = {f"{name}-{shards}-shard-{number}": number for number in range(shards)}
-        self._seats = [f"{name}-{shards}-replica-{number}" for number in range(shards)]
+        names = LeaseNames(name, shards)
+        self._shards, self._seats = names.shards, names.seats
         self._sightings = Sightings()
         self._seat: str | None = None
         self._renewed: float | None = None
@@ -192,7 +192,7 @@ class Membership:
 
     def _living(self, board: Board, names: Any) -> set[str]:
         """Who has one of these Leases and lives."""
-        found = (board[name] for name in names if name in board and "-replica-" in name)
+        found = (board[name] for name in names if name in board and LeaseNames.is_seat(name))
         return {lease.holder for lease in found if lease.holder and not self._given_up(lease)}
 
     def _given_up(self, lease: Lease) -> bool:
@@ -275,7 +275,7 @@ class Membership:
         found = await self._client.list_leases(self._namespace, f"{LABEL_SHARED}={self._name}")
         board = {lease.name: lease for lease in map(Lease.of, found)}
         for lease in board.values():
-            if "-replica-" in lease.name and lease.holder != self._holder:
+            if LeaseNames.is_seat(lease.name) and lease.holder != self._holder:
                 self._sightings.see(lease)
         return board
 

@@ -238,3 +238,15 @@ def test_looking_at_everything_again_is_spread_over_its_time(count: int, seconds
     assert sum(pause for pause, _ in shares) == pytest.approx(seconds)
     assert all(pause >= 1.0 for pause, _ in shares)
     assert max(len(share) for _, share in shares) <= max(1, math.ceil(count / seconds))
+
+
+def test_the_rounds_of_some_keys_are_waited_for_and_of_no_others(world: World) -> None:
+    work = Work(world)
+    work.lasting = {A: 3.0, B: 60.0}
+    work.add(A, B)
+    begun = world.now()
+    world.run(work.queue.without(lambda key: key == A))
+    assert round(world.now() - begun) == 3
+    assert work.active == [B]
+    world.run(work.queue.without(lambda key: key == C))
+    assert work.active == [B]
