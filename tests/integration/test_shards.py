@@ -6,10 +6,12 @@ On simulated clusters and a real API server.
 from __future__ import annotations
 
 import re
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -122,7 +124,8 @@ def place(control_plane: ControlPlane, kube: Kube, tmp_path_factory: pytest.Temp
 def nothing_else(place: Place) -> Iterator[None]:
     """No replica complains, whatever is done."""
     yield
-    assert [line for one in place.replicas for line in one.complaints()] == []
+    said = [line for one in place.replicas for line in one.complaints()]
+    assert [line for line in said if "the Lease was lost" not in line] == []
 
 
 def test_each_works_on_its_own(place: Place) -> None:
@@ -227,3 +230,19 @@ def test_a_replica_that_ends_hands_over_at_once(place: Place) -> None:
     place.edit(0, revisionHistoryLimit=6)
     wait_until(lambda: place.seen(0), timeout=4 + LOADED, what="the edit seen")
     assert time.monotonic() - at < 4 + LOADED
+
+
+def test_a_replica_that_was_frozen_until_its_clusters_were_taken_ends_without_an_effect(place: Place) -> None:
+    frozen = place.living()[0]
+    name = next(name for name, one in place.names().items() if one is frozen)
+    number = place.on(range(JOBS), name)[0]
+    runs = place.fleet.requests()[RUN]
+    frozen.process.signal(signal.SIGSTOP)
+    place.edit(number, revisionHistoryLimit=7, args=["--rate", "7"])
+    wait_until(lambda: place.fleet.requests()[RUN] > runs, timeout=HANDED_OVER + LOADED, what="taken over")
+    did = frozen.said()
+    frozen.process.signal(signal.SIGCONT)
+    frozen.process.wait(60)
+    assert "executor" not in frozen.said().removeprefix(did)
+    wait_until(lambda: place.job(number)["status"]["phase"] == "Running", timeout=30, what="up")
+    assert place.fleet.requests()[RUN] == runs + 1
