@@ -92,7 +92,7 @@ chaos: prepare ## Kill operator, JobManager, TaskManager and API server at rando
 
 BENCH ?=
 .PHONY: bench
-bench: prepare ## What the operator costs beside bare calls, in 15 minutes (BENCH=reaction|kinds|burst|start|scale|sync|pages for one, SCALE="10000x10")
+bench: prepare ## What the operator costs beside bare calls, in 15 minutes (BENCH=reaction|kinds|burst|start|scale|shared|sync|pages for one, SCALE="10000x10")
 	SCALE="$(SCALE)" $(BIN)/pytest -s tests/bench$(if $(BENCH),/test_$(BENCH).py) $(PYTEST)
 
 .PHONY: bench-keep

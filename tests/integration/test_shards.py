@@ -168,6 +168,7 @@ def test_a_job_that_moves_to_another_replicas_cluster_is_run_there_once(place: P
     wait_until(lambda: place.running(4) == 1, timeout=30, what="moved back")
 
 
+@pytest.mark.invariant(1)
 def test_the_clusters_of_a_killed_replica_are_taken_and_the_others_are_not_disturbed(place: Place) -> None:
     names, runs = place.names(), place.fleet.requests()[RUN]
     killed = place.holders()[place.shard(0)]
@@ -223,6 +224,7 @@ def test_a_replica_that_joins_gets_its_part_and_nothing_is_written_for_that(plac
     assert place.fleet.requests()[RUN] == runs
 
 
+@pytest.mark.fault("operator-sigterm")
 def test_a_replica_that_ends_hands_over_at_once(place: Place) -> None:
     ends = place.names()[place.holders()[place.shard(0)]]
     assert ends.stop() == 0
@@ -232,6 +234,9 @@ def test_a_replica_that_ends_hands_over_at_once(place: Place) -> None:
     assert time.monotonic() - at < 4 + LOADED
 
 
+@pytest.mark.invariant(3)
+@pytest.mark.fault("operator-frozen-leader")
+@pytest.mark.threat("frozen-replica")
 def test_a_replica_that_was_frozen_until_its_clusters_were_taken_ends_without_an_effect(place: Place) -> None:
     frozen = place.living()[0]
     name = next(name for name, one in place.names().items() if one is frozen)

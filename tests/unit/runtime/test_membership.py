@@ -117,7 +117,7 @@ class Replica:
         self.moves += len(shards)
 
     async def end(self, shards: frozenset[int]) -> None:
-        await asyncio.sleep(self._chance.uniform(0, 1.5))
+        await asyncio.sleep(self._chance.uniform(3, 5))
         self.works_on -= shards
 
     def kill(self) -> None:
