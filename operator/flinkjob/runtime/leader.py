@@ -13,16 +13,15 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from flinkjob.core.errors import FlinkJobError, Transient
 from flinkjob.kube.connection import Bounds
 from flinkjob.kube.errors import AlreadyExists, Conflict
+from flinkjob.runtime.lease import FOR_EVER, LEASE_SECONDS, Lease, Sightings, body_of
 
 log = logging.getLogger(__name__)
 
-LEASE_SECONDS = 15
 RENEW_DEADLINE = 10.0
 RETRY_SECONDS = 2.0
 RENEWAL = Bounds(connections=2, seconds=3.0, attempts=1)
@@ -58,9 +57,9 @@ class Leadership:
         self._namespace = namespace
         self._name = name
         self._holder = holder
-        self._lease: dict[str, Any] | None = None
+        self._lease: Lease | None = None
         self._renewed: float | None = None
-        self._seen: tuple[str, float] | None = None
+        self._sightings = Sightings()
 
     def leads(self) -> bool:
         """Whether the Lease was renewed less than the renew deadline ago."""
@@ -97,22 +96,19 @@ class Leadership:
         if self._lease is None or not self.leads():
             return
         self._renewed = None
-        body = self._body(holder="", transitions=self._transitions(), duration=1)
         with suppress(FlinkJobError):
-            await self._client.replace_lease(body)
+            await self._client.replace_lease(self._body(holder="", seconds=1))
 
     async def _try(self) -> bool:
         """Take or renew the Lease, if it is ours or nobody's. False: not now."""
         begun = time.monotonic()
         try:
-            self._lease = await self._client.read_lease(self._namespace, self._name)
+            raw = await self._client.read_lease(self._namespace, self._name)
+            self._lease = Lease.of(raw) if raw is not None else None
             if self._lease is None:
-                self._lease = await self._client.create_lease(self._body(holder=self._holder, transitions=0))
+                self._lease = Lease.of(await self._client.create_lease(self._body(holder=self._holder)))
             elif self._may_take(self._lease):
-                taken = self._holder_of(self._lease) != self._holder
-                transitions = self._transitions() + (1 if taken else 0)
-                body = self._body(holder=self._holder, transitions=transitions)
-                self._lease = await self._client.replace_lease(body)
+                self._lease = Lease.of(await self._client.replace_lease(self._body(holder=self._holder)))
             else:
                 return False
         except (Conflict, AlreadyExists):
@@ -123,35 +119,12 @@ class Leadership:
         self._renewed = begun
         return True
 
-    def _may_take(self, lease: Mapping[str, Any]) -> bool:
-        holder = self._holder_of(lease)
-        if holder in ("", self._holder):
+    def _may_take(self, lease: Lease) -> bool:
+        if lease.holder in ("", self._holder):
             return True
-        version = str(lease["metadata"].get("resourceVersion"))
-        if self._seen is None or self._seen[0] != version:
-            self._seen = (version, time.monotonic())
-            return False
-        duration = float((lease.get("spec") or {}).get("leaseDurationSeconds") or LEASE_SECONDS)
-        return time.monotonic() - self._seen[1] >= duration
+        if self._sightings.see(lease) and lease.duration >= FOR_EVER:
+            log.warning("the Lease %s belongs to replicas that share the clusters out: %s", lease.name, lease.holder)
+        return self._sightings.given_up(lease)
 
-    def _holder_of(self, lease: Mapping[str, Any]) -> str:
-        return str((lease.get("spec") or {}).get("holderIdentity") or "")
-
-    def _transitions(self) -> int:
-        return int(((self._lease or {}).get("spec") or {}).get("leaseTransitions") or 0)
-
-    def _body(self, *, holder: str, transitions: int, duration: int = LEASE_SECONDS) -> dict[str, Any]:
-        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        spec = {
-            "holderIdentity": holder,
-            "leaseDurationSeconds": duration,
-            "renewTime": now,
-            "leaseTransitions": transitions,
-        }
-        before = (self._lease or {}).get("spec") or {}
-        same = before.get("holderIdentity") == holder and before.get("acquireTime")
-        spec["acquireTime"] = before["acquireTime"] if same else now
-        metadata: dict[str, Any] = {"namespace": self._namespace, "name": self._name}
-        if self._lease is not None:
-            metadata["resourceVersion"] = self._lease["metadata"]["resourceVersion"]
-        return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+    def _body(self, *, holder: str, seconds: int = LEASE_SECONDS) -> dict[str, Any]:
+        return body_of(self._namespace, self._name, self._lease, holder=holder, seconds=seconds)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
+LEASE_SECONDS = 15
 FOR_EVER = 2**31 - 1
 """Seconds: such a Lease is no longer renewed, and nobody takes it because of its age."""
 
@@ -35,14 +36,20 @@ class Lease:
             name=meta["name"],
             holder=str(spec.get("holderIdentity") or ""),
             version=str(meta.get("resourceVersion")),
-            duration=float(spec.get("leaseDurationSeconds") or 0),
+            duration=float(spec.get("leaseDurationSeconds") or LEASE_SECONDS),
             acquired=spec.get("acquireTime"),
             transitions=int(spec.get("leaseTransitions") or 0),
         )
 
 
 def body_of(
-    namespace: str, name: str, before: Lease | None, *, holder: str, seconds: int, labels: Mapping[str, str]
+    namespace: str,
+    name: str,
+    before: Lease | None,
+    *,
+    holder: str,
+    seconds: int,
+    labels: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """What replaces a Lease, unless it was changed meanwhile; None: what creates it."""
     now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -55,7 +62,9 @@ def body_of(
         "acquireTime": before.acquired if before is not None and same and before.acquired else now,
         "leaseTransitions": (before.transitions if before is not None else 0) + taken,
     }
-    metadata: dict[str, Any] = {"namespace": namespace, "name": name, "labels": dict(labels)}
+    metadata: dict[str, Any] = {"namespace": namespace, "name": name}
+    if labels:
+        metadata["labels"] = dict(labels)
     if before is not None:
         metadata["resourceVersion"] = before.version
     return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
@@ -67,12 +76,13 @@ class Sightings:
     def __init__(self) -> None:
         self._seen: dict[str, tuple[Lease, float]] = {}
 
-    def see(self, lease: Lease) -> Lease:
-        """Note how it is now."""
+    def see(self, lease: Lease) -> bool:
+        """Note how it is now; whether that is news."""
         before = self._seen.get(lease.name)
-        if before is None or before[0].version != lease.version:
+        is_news = before is None or before[0].version != lease.version
+        if is_news:
             self._seen[lease.name] = (lease, time.monotonic())
-        return lease
+        return is_news
 
     def given_up(self, lease: Lease) -> bool:
         """Whether this very version has been there for its whole duration."""

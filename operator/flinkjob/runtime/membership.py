@@ -22,8 +22,8 @@ from flinkjob.api.constants import LABEL_SHARED
 from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.shards import LeaseNames, assignment
 from flinkjob.kube.errors import AlreadyExists, Conflict
-from flinkjob.runtime.leader import LEASE_SECONDS, RENEW_DEADLINE, RETRY_SECONDS, NotLeading
-from flinkjob.runtime.lease import FOR_EVER, Lease, Sightings, body_of
+from flinkjob.runtime.leader import RENEW_DEADLINE, RETRY_SECONDS, NotLeading
+from flinkjob.runtime.lease import FOR_EVER, LEASE_SECONDS, Lease, Sightings, body_of
 
 log = logging.getLogger(__name__)
 
@@ -269,7 +269,11 @@ class Membership:
     async def _read(self) -> Lease | None:
         """The operator's own Lease."""
         raw = await self._client.read_lease(self._namespace, self._name)
-        return self._sightings.see(Lease.of(raw)) if raw is not None else None
+        if raw is None:
+            return None
+        lease = Lease.of(raw)
+        self._sightings.see(lease)
+        return lease
 
     async def _look(self) -> Board:
         found = await self._client.list_leases(self._namespace, f"{LABEL_SHARED}={self._name}")

@@ -11,7 +11,8 @@ import pytest
 
 from flinkjob.core.errors import Transient
 from flinkjob.kube.errors import AlreadyExists, Conflict, KubeUnavailable
-from flinkjob.runtime.leader import LEASE_SECONDS, RENEW_DEADLINE, Leadership
+from flinkjob.runtime.leader import RENEW_DEADLINE, Leadership
+from flinkjob.runtime.lease import LEASE_SECONDS
 from tests.unit.runtime.conftest import World
 
 
