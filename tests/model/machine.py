@@ -80,6 +80,8 @@ strategies = st.sampled_from(("Savepoint", "LastState"))
 class Machine(RuleBasedStateMachine):
     """FlinkJobs `a` and `b` on two simulated clusters."""
 
+    PLANT: type[Plant] = Plant
+
     def __init__(self) -> None:
         super().__init__()
         self.stack = ExitStack()
@@ -91,7 +93,7 @@ class Machine(RuleBasedStateMachine):
     def begin(self, high_availability: bool, compiles: bool) -> None:
         """Programs are compiled before an upgrade where the clusters keep a `System.exit` from ending them."""
         directory = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
-        self.world = self.stack.enter_context(plant(directory, high_availability=high_availability))
+        self.world = self.stack.enter_context(plant(directory, high_availability=high_availability, of=self.PLANT))
         first, second = self.world.sims.values()
         second.store, second.runs = first.store, first.runs  # one shared file system, one history
         for sim in (first, second) if compiles else ():
@@ -348,7 +350,8 @@ class Machine(RuleBasedStateMachine):
             sim.omitted.clear()
             sim.stop_faults.clear()
             sim.savepoint_failures.clear()
-        self.world.operator.faults.countdown = None
+        for one in self.world.hearing:
+            one.faults.countdown = None
         runs = self._runs()
         self.world.pass_time(QUIET_SECONDS)
         assert self._runs() - runs <= MOST_RUNS, "what cannot succeed is repeated"

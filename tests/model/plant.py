@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from unittest import mock
 
 import httpx
@@ -47,6 +47,7 @@ from flinkjob.runtime.pace import Pace
 from flinkjob.runtime.queue import WorkQueue
 from flinkjob.runtime.reconciler import Reconciler
 from flinkjob.runtime.services import Services
+from flinkjob.runtime.sharing import Sharing
 from flinkjob.runtime.storeaccess import StoreAccesses
 from flinkjob.runtime.tasks import Tasks
 from flinkjob.runtime.ticks import Ticks
@@ -205,12 +206,17 @@ class Events:
 
 
 class OperatorInstance:
-    """One life of the operator."""
+    """One life of the operator, or of one replica of several."""
 
-    def __init__(self, plant: Plant) -> None:
+    def __init__(self, plant: Plant, *, shards: int = 1, mine: frozenset[int] = frozenset()) -> None:
+        """
+        Args:
+            shards: into how many the clusters are shared out; `mine` are those of this replica.
+        """
         self._plant = plant
         self._rounds: list[float] = []
         self.cache = ObjectCache()
+        self.sharing = Sharing(self.cache, shards=shards, mine=lambda: mine)
         self.faults = CrashingFaults()
         self.http = httpx.AsyncClient(transport=plant.witness.carry(SimTransport(plant.addresses)), trust_env=False)
         self.ticks = Ticks(self._enqueue)
@@ -261,13 +267,14 @@ class OperatorInstance:
             copy_tasks=CopyTasks(identity=IDENTITY, stores=stores, faults=self.faults, enqueue=self._enqueue),
             metrics=Metrics(CollectorRegistry()),
             ticks=self.ticks,
+            sharing=self.sharing,
         )
         self.queue = WorkQueue(self._reconcile, workers=16, share=8)
-        plant.kube.listener = lambda *change: plant.loop.call_soon(self._watch, *change)
+        plant.hearing.append(self)
         for kind, obj in plant.kube.everything():
             self.cache.put_job(obj) if kind is Kind.FLINK_JOB else self.cache.put_savepoint(obj)
         for key in sorted(self.cache.keys()):
-            self.queue.add(key)
+            self._enqueue(key)
 
     async def _reconcile(self, key: tuple[str, str]) -> float | None:
         """Reconcile, and notice when that never comes to rest."""
@@ -281,9 +288,10 @@ class OperatorInstance:
         return await self.reconciler.reconcile(key)
 
     def _enqueue(self, key: tuple[str, str]) -> None:
-        self.queue.add(key)
+        if self.sharing.concerns(key):
+            self.queue.add(key)
 
-    def _watch(self, event: str, kind: Kind, obj: Object) -> None:
+    def hear(self, event: str, kind: Kind, obj: Object) -> None:
         if self.faults.dead:
             return
         if event == "DELETED" or not self.cache.has(kind, obj):
@@ -302,7 +310,7 @@ class OperatorInstance:
     async def kill(self) -> None:
         """The process is gone; what was sent is on its way."""
         self.faults.dead = True
-        self._plant.kube.listener = lambda *_: None
+        self._plant.hearing.remove(self)
         await self.queue.drain(0)
         await self.tasks.close()
         self.ticks.close()
@@ -333,12 +341,18 @@ class Plant:
         self.witness = Witness(self.kube, self.sims)
         self.disk = Disk(self.sims)
         self.events = Events()
+        self.hearing: list[OperatorInstance] = []
+        self.kube.listener = self._tell
         self.crashes = 0
         self.busy = ""
         self.operator = self.run(self._make())
 
     async def _make(self) -> OperatorInstance:
         return OperatorInstance(self)
+
+    def _tell(self, event: str, kind: Kind, obj: Object) -> None:
+        for one in self.hearing:
+            self.loop.call_soon(one.hear, event, kind, obj)
 
     def run(self, coroutine: Any) -> Any:
         """Run a coroutine in virtual time."""
@@ -388,8 +402,11 @@ class Plant:
         return [job.job_id for sim in self.sims.values() for job in sim.live_jobs() if job.job_id.startswith(prefix)]
 
 
+P = TypeVar("P", bound=Plant)
+
+
 @contextmanager
-def plant(directory: Path, *, high_availability: bool = False) -> Iterator[Plant]:
+def plant(directory: Path, *, high_availability: bool = False, of: type[P] = Plant) -> Iterator[P]:  # type: ignore[assignment]
     """A world in virtual time."""
     with virtual_time() as (loop, clock):
         loop.set_exception_handler(_quiet)
@@ -397,7 +414,7 @@ def plant(directory: Path, *, high_availability: bool = False) -> Iterator[Plant
         random.seed(0)
         patch = mock.patch.object(build, "_make", make_here)
         patch.start()
-        world = Plant(loop, clock, directory, high_availability=high_availability)
+        world = of(loop, clock, directory, high_availability=high_availability)
         try:
             yield world
         finally:
