@@ -16,7 +16,7 @@ from flinkjob.runtime import sharing
 from tests.model.plant import SPEC, plant
 from tests.model.shared import SharedMachine, SharedPlant
 
-STEPS = int(os.environ.get("FLINKJOB_MODEL_STEPS", "1500"))
+STEPS = int(os.environ.get("FLINKJOB_MODEL_STEPS", "500"))
 AT_ONCE = 50
 
 
