@@ -35,6 +35,8 @@ class Fleet:
     def __init__(self, clusters: int, slots: int) -> None:
         settings = [SimSettings(slots=slots, seed=number) for number in range(clusters)]
         self.sims = [FlinkSim(RealClock(), each) for each in settings]
+        for sim in self.sims:
+            sim.store = self.sims[0].store  # one shared file system
         self._requests: Counter[str] = Counter()
         self._bytes = 0
 

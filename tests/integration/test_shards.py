@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
@@ -27,8 +26,6 @@ JOBS, CLUSTERS, SHARDS, REPLICAS = 36, 12, 6, 3
 HANDED_OVER = 20.0
 LOADED = 5.0
 """Seconds that a loaded machine may add."""
-STATELESS: dict[str, Any] = {"upgrade": {"strategy": "Stateless"}}
-"""No simulated cluster reads what another one has stored."""
 RUN = "POST /jars/:jar/run"
 
 
@@ -144,7 +141,7 @@ def test_a_job_that_moves_to_another_replicas_cluster_is_run_there_once(place: P
     mover = 0
     target = next(n for n in range(CLUSTERS) if place.holders()[place.shard(n)] != place.holders()[place.shard(mover)])
     runs, there = place.fleet.requests()[RUN], {"url": place.fleet.urls[target]}
-    place.edit(mover, cluster=there, **STATELESS)
+    place.edit(mover, cluster=there)
     wait_until(lambda: place.running(2) == 1, timeout=30, what="moved")
     takes = place.names()[place.holders()[place.shard(target)]]
     gives = place.names()[place.holders()[place.shard(mover)]]
@@ -154,18 +151,18 @@ def test_a_job_that_moves_to_another_replicas_cluster_is_run_there_once(place: P
         return bool(status["cluster"]["url"] == there["url"])
 
     wait_until(handed_over, timeout=15, what="handed over")
-    place.edit(mover, cluster=there, revisionHistoryLimit=3, **STATELESS)
+    place.edit(mover, cluster=there, revisionHistoryLimit=3)
     wait_until(lambda: place.seen(mover), timeout=10, what="the edit seen")
     assert place.fleet.requests()[RUN] == runs + 1
     counted = sum(one.metrics()['flinkjob_jobs{phase="Running"}'] for one in place.replicas)
     assert counted == JOBS
     before = len(re.findall(r"job-0\b.*Submitted: run", takes.said() + gives.said()))
-    place.edit(mover, cluster=there, revisionHistoryLimit=3, **STATELESS, args=["--rate", "2"])
+    place.edit(mover, cluster=there, revisionHistoryLimit=3, args=["--rate", "2"])
     wait_until(lambda: place.running(3) == 1, timeout=30, what="upgraded where it is")
     assert place.fleet.requests()[RUN] == runs + 2
     assert len(re.findall(r"job-0\b.*Submitted: run", takes.said())) >= 1
     assert len(re.findall(r"job-0\b.*Submitted: run", takes.said() + gives.said())) == before + 1
-    place.edit(mover, **STATELESS)
+    place.edit(mover)
     wait_until(lambda: place.running(4) == 1, timeout=30, what="moved back")
 
 
