@@ -15,6 +15,7 @@ from deploy.local.controlplane import ControlPlane
 from deploy.local.helm import CHART, NAMESPACE, Helm, kubeconform
 from deploy.local.processes import ProcessFailed
 from deploy.local.release import build_chart, release
+from flinkjob.core.shards import LeaseNames
 from flinkjob.settings import Settings, load
 
 pytestmark = pytest.mark.kube
@@ -117,6 +118,19 @@ def test_the_operator_understands_its_arguments(helm: Helm, values: Path) -> Non
             assert [str(each) for each in found] == value if isinstance(value, list) else found == value
 
 
+def test_the_operator_may_have_the_leases_of_its_shards_and_no_others(helm: Helm) -> None:
+    def of_leases(*values: str) -> list[tuple[list[str], list[str]]]:
+        roles = [each for each in helm.template(*values) if each["kind"] == "Role"]
+        rules = [rule for role in roles for rule in role["rules"] if "leases" in rule["resources"]]
+        return [(rule["verbs"], rule.get("resourceNames", [])) for rule in rules if rule["verbs"] != ["delete"]]
+
+    assert of_leases() == [(["create"], []), (["get", "update"], LeaseNames("flinkjob-operator-default", 1).all())]
+    listed, named = of_leases("--set=operator.shards=4,operator.identity=team")
+    assert listed == (["create", "list"], [])
+    assert named[0] == ["get", "update"]
+    assert sorted(named[1]) == sorted(LeaseNames("flinkjob-operator-team", 4).all())
+
+
 def operator_settings(helm: Helm, *arguments: str | Path) -> Settings:
     containers = [each for spec in pods(helm.template(*arguments)) for each in spec["containers"]]
     (container,) = (each for each in containers if each["name"] == "operator")
@@ -133,6 +147,8 @@ def operator_settings(helm: Helm, *arguments: str | Path) -> Settings:
         ("secretAccess=Nowhere", "secretAccess"),
         ("cacheSize=8Gi", "ephemeral-storage"),
         ("replica=2", "replica"),
+        ("operator.shards=1000", "shards"),
+        ("operator.shards=2,replicas=3", "shards"),
         ("operator.artifactDirs={jars}", "artifactDirs"),
         ("monitoring.serviceMonitor.interval=often", "interval"),
     ],
