@@ -10,7 +10,8 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import cycle
 
 import pytest
 
@@ -26,6 +27,7 @@ JOBS, CLUSTERS, SHARDS, REPLICAS = 36, 12, 6, 3
 HANDED_OVER = 20.0
 LOADED = 5.0
 """Seconds that a loaded machine may add."""
+QUIET = 4.0
 RUN = "POST /jars/:jar/run"
 
 
@@ -36,6 +38,7 @@ class Place:
     kube: Kube
     fleet: SimFleet
     replicas: list[OperatorProcess]
+    specs: dict[int, Object] = field(default_factory=dict)
 
     def living(self) -> list[OperatorProcess]:
         return [one for one in self.replicas if one.running]
@@ -58,8 +61,28 @@ class Place:
         return sum(counts.values()) == SHARDS and set(counts) == set(living) and _even(counts)
 
     def edit(self, number: int, **spec: object) -> None:
-        """Apply a FlinkJob, without checkpoints, which are written on their own."""
-        self.kube.apply(self.fleet.job(NAMESPACE, number, checkpoint={"interval": "1000h"}, **spec))
+        """Apply a FlinkJob with these changes; without checkpoints, which would be written."""
+        known = self.specs.setdefault(number, {"checkpoint": {"interval": "1000h"}})
+        known.update(spec)
+        self.kube.apply(self.fleet.job(NAMESPACE, number, **known))
+
+    def versions(self) -> dict[str, str]:
+        """The resourceVersion of each FlinkJob."""
+        found = self.kube.all("FlinkJob", NAMESPACE)
+        return {job["metadata"]["name"]: job["metadata"]["resourceVersion"] for job in found}
+
+    def settled(self) -> dict[str, str]:
+        """Their versions, once nothing was written for a while."""
+        seen, since = self.versions(), time.monotonic()
+
+        def quiet() -> bool:
+            nonlocal seen, since
+            if (now := self.versions()) != seen:
+                seen, since = now, time.monotonic()
+            return time.monotonic() - since > QUIET
+
+        wait_until(quiet, timeout=60, what="nothing written")
+        return seen
 
     def job(self, number: int) -> Object:
         found = self.kube.get("FlinkJob", NAMESPACE, f"job-{number}")
@@ -162,7 +185,7 @@ def test_a_job_that_moves_to_another_replicas_cluster_is_run_there_once(place: P
     assert place.fleet.requests()[RUN] == runs + 2
     assert len(re.findall(r"job-0\b.*Submitted: run", takes.said())) >= 1
     assert len(re.findall(r"job-0\b.*Submitted: run", takes.said() + gives.said())) == before + 1
-    place.edit(mover)
+    place.edit(mover, cluster={"url": place.fleet.urls[mover]})
     wait_until(lambda: place.running(4) == 1, timeout=30, what="moved back")
 
 
@@ -172,27 +195,21 @@ def test_the_clusters_of_a_killed_replica_are_taken_and_the_others_are_not_distu
     killed = place.holders()[place.shard(0)]
     its = place.on(range(JOBS), killed)
     others = [number for number in range(JOBS) if number not in its]
-    before = {
-        job["metadata"]["name"]: job["metadata"]["resourceVersion"] for job in place.kube.all("FlinkJob", NAMESPACE)
-    }
+    before = place.settled()
     names[killed].kill()
     at = time.monotonic()
-    probes = iter(others)
-    edited = []
+    probes, edited = cycle(others), set[int]()
     first = its[0]
     place.edit(first, revisionHistoryLimit=4)
     while not place.seen(first):
         assert time.monotonic() - at < HANDED_OVER + LOADED, "the jobs of the killed one are not looked at"
-        edited.append(probe := next(probes))
-        place.edit(probe, revisionHistoryLimit=4)
+        edited.add(probe := next(probes))
+        place.edit(probe, revisionHistoryLimit=4 + place.specs[probe].get("revisionHistoryLimit", 0))
         wait_until(lambda: place.seen(probe), timeout=2 + LOADED, what="others seen")
-        time.sleep(1.5)
     taken = time.monotonic() - at
     assert edited
     assert taken > 10, "before its seat was given up"
-    after = {
-        job["metadata"]["name"]: job["metadata"]["resourceVersion"] for job in place.kube.all("FlinkJob", NAMESPACE)
-    }
+    after = place.versions()
     untouched = {f"job-{number}" for number in range(JOBS)} - {f"job-{number}" for number in [first, *edited]}
     assert [name for name in untouched if before[name] != after[name]] == []
     assert place.fleet.requests()[RUN] == runs
@@ -206,16 +223,12 @@ def test_the_clusters_of_a_killed_replica_are_taken_and_the_others_are_not_distu
 def test_a_replica_that_joins_gets_its_part_and_nothing_is_written_for_that(place: Place) -> None:
     dead = next(one for one in place.replicas if not one.running)
     runs = place.fleet.requests()[RUN]
-    before = {
-        job["metadata"]["name"]: job["metadata"]["resourceVersion"] for job in place.kube.all("FlinkJob", NAMESPACE)
-    }
+    before = place.settled()
     dead.start().wait_ready()
     wait_until(place.shared, timeout=30, what="shards shared out again")
     its = place.on(range(JOBS), next(name for name, one in place.names().items() if one is dead))
     assert its
-    after = {
-        job["metadata"]["name"]: job["metadata"]["resourceVersion"] for job in place.kube.all("FlinkJob", NAMESPACE)
-    }
+    after = place.versions()
     assert after == before
     place.edit(its[0], revisionHistoryLimit=5)
     wait_until(lambda: place.seen(its[0]), timeout=10, what="the edit seen")
@@ -236,6 +249,7 @@ def test_a_replica_that_ends_hands_over_at_once(place: Place) -> None:
 @pytest.mark.fault("operator-frozen-leader")
 @pytest.mark.threat("frozen-replica")
 def test_a_replica_that_was_frozen_until_its_clusters_were_taken_ends_without_an_effect(place: Place) -> None:
+    place.settled()
     frozen = place.living()[0]
     name = next(name for name, one in place.names().items() if one is frozen)
     number = place.on(range(JOBS), name)[0]
