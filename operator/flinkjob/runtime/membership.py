@@ -27,6 +27,8 @@ from flinkjob.runtime.lease import FOR_EVER, LEASE_SECONDS, Lease, Sightings, bo
 
 log = logging.getLogger(__name__)
 
+SOON = 0.05
+"""Seconds between two looks at least."""
 Board = dict[str, Lease]
 """The Leases of this operator by name, as they all were at one moment."""
 
@@ -113,8 +115,9 @@ class Membership:
     async def _keep(self, shards: Shards, lost: Callable[[], None]) -> None:
         try:
             while self.leads():
+                begun = time.monotonic()
                 await self._tried(lambda: self._go_on(shards))
-                await asyncio.sleep(self._pause())
+                await asyncio.sleep(max(begun + self._pause() - time.monotonic(), SOON))
         except Lost as why:
             log.error("%s", why)
         except Exception:
@@ -210,23 +213,26 @@ class Membership:
             raise Lost(f"the Lease {self._name} was taken from the replicas that share the clusters out")
         board[seat.name] = await self._write(seat.name, seat, holder=self._holder)
         self._renewed = begun
-        await self._take_seats(board)
-        await self._share(board, shards)
+        until = begun + RENEW_DEADLINE / 4  # of an API server that is slow the rest is asked after the next renewal
+        await self._take_seats(board, until)
+        await self._share(board, shards, until)
         return True
 
-    async def _take_seats(self, board: Board) -> None:
+    async def _take_seats(self, board: Board, until: float) -> None:
         """Take the seats away of replicas that do not renew them."""
         for name in self._seats:
             lease = board.get(name)
+            if time.monotonic() > until:
+                return
             if lease is not None and lease.holder and name != self._seat and self._given_up(lease):
                 log.warning("replica %s does not renew its seat, and its shards are taken", lease.holder)
                 with suppress(Conflict):
                     board[name] = await self._write(name, lease, holder="", seconds=1)
 
-    async def _share(self, board: Board, shards: Shards) -> None:
+    async def _share(self, board: Board, shards: Shards, until: float) -> None:
         """Give back what has ended, take what is free and this replica's to have, and move on."""
         for name, number in self._shards.items():
-            if number in self._ended:
+            if number in self._ended and time.monotonic() <= until:
                 board[name] = await self._write(name, board[name], holder="", seconds=1)
                 self._ended -= {number}
         living = {board[name].holder for name in self._seats if name in board and board[name].holder}
@@ -236,7 +242,7 @@ class Membership:
         held = {number: holder for number, holder in held.items() if holder in living}
         wanted = assignment(held, living, len(self._shards))
         for name, number in self._shards.items():
-            if wanted[number] == self._holder and number not in held:
+            if wanted[number] == self._holder and number not in held and time.monotonic() <= until:
                 with suppress(Conflict, AlreadyExists):
                     await self._write(name, board.get(name), holder=self._holder, seconds=FOR_EVER)
                     held[number] = self._holder
