@@ -47,12 +47,12 @@ class SharedPlant(Plant):
             self.restart()
 
     def restart(self) -> None:
+        (self._next,) = self.operator.sharing._mine()
         super().restart()
         self._turn()
 
     def _turn(self) -> None:
         self.operator, self.other = self.other, self.operator
-        self._next = next(shard for shard in self._shards if shard in self.operator.sharing._mine())
 
     def close(self) -> None:
         super().close()
