@@ -116,9 +116,9 @@ def test_what_is_begun_is_ended_by_the_replica_that_began_it(
         {"submission": inputs.ended(RunResult.FINISHED, cluster_url=HERE)},
     ],
 )
-def test_a_flinkjob_at_rest_is_handed_over(run: Submission | None) -> None:
+def test_a_flinkjob_at_rest_is_handed_over(submission: Submission | None) -> None:
     job = replace(inputs.job(inputs.spec(cluster={"url": THERE})), status=_status(HERE))
-    decision = JobDecision(status=_status(THERE, submission=run))
+    decision = JobDecision(status=_status(THERE, submission=submission))
     assert staying(job, decision, SHARDS) is decision
     assert leaves(job, decision.status, SHARDS)
     assert not leaves(job, decision.status, 1)
