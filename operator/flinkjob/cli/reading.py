@@ -50,6 +50,7 @@ async def get(
     """List FlinkJobs: phase, run, uptime, newest checkpoint, restarts."""
     if names and all_namespaces:
         raise WrongUsage("names are of one namespace: leave out -A")
+    session = session.following() if watch else session
     listed = partial(_listed, session, names or [], everywhere=all_namespaces)
     found = await _seen_once(session, listed, watch=watch)
     single = len(names or ()) == 1
@@ -69,6 +70,7 @@ async def get(
 
 async def status(session: Session, name: Name, watch: Watch = False) -> None:
     """Show one FlinkJob on a screen: what is done or waited for, tasks, failures, checkpoints, lineage, Events."""
+    session = session.following() if watch else session
     look = partial(_seen, session, name)
     session.output.lines(screen(await _seen_once(session, look, watch=watch)))
     while watch:

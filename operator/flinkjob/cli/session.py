@@ -7,7 +7,7 @@ import difflib
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -38,6 +38,12 @@ class Session:
     kube: UserClient
     output: Output
     namespace: str
+
+    def following(self) -> Session:
+        """The same, for somebody who reads again and again."""
+        from flinkjob.kube.following import FollowingClient
+
+        return replace(self, kube=FollowingClient(self.kube))
 
     async def job(self, name: str) -> dict[str, Any]:
         """A FlinkJob.

@@ -101,10 +101,11 @@ class KubeClient:
         for namespace in namespaces if namespaces is not None else (None,):
             path = path_of(kind.plural, group_version=API_VERSION, namespace=namespace)
             async for page in pages(self._api, kind.plural, path, subject=namespace or ""):
-                for item in page or ():  # a list leaves them out of its items
+                found = page.items if page is not None else []
+                for item in found:  # a list leaves them out of its items
                     item.setdefault("apiVersion", API_VERSION)
                     item.setdefault("kind", kind.kind)
-                yield page or []
+                yield found
 
     async def patch_status(
         self, kind: Kind, namespace: str, name: str, patch: Mapping[str, Any], resource_version: str

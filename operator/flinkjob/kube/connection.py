@@ -10,7 +10,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import aiohttp
 import orjson
 from kubernetes.aio import client, config
 
-from flinkjob.kube.errors import KubeUnavailable, rejection
+from flinkjob.kube.errors import KubeRejected, KubeUnavailable, rejection
 
 # The package has no usable types of its own.
 _config: Any = config
@@ -178,22 +178,65 @@ class Connection:
             raise KubeUnavailable("api-server", f"{verb} {path}: the API server does not answer: {answer.problem}")
         return answer.status, answer.body
 
+    async def lines(
+        self, resource: str, path: str, *, subject: str = "", query: Mapping[str, str], silence: float, most: int
+    ) -> AsyncGenerator[bytes, None]:
+        """The lines of a watch as they come, until it ends or is cut off; it is not begun again.
+
+        Args:
+            silence: seconds without a byte after which it is given up.
+            most: bytes of a line.
+
+        Raises:
+            KubeUnavailable: no answer, silence, or too long a line.
+            KubeRejected: a definite no, by its subclasses.
+        """
+        what = f"watch {resource} {subject}".rstrip()
+        url = f"{self._api.configuration.host}{path}?{urlencode(query)}"
+        patience = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_SECONDS, sock_read=silence)
+        code, response = "", None
+        try:
+            response = await self._call("watch", resource, url, None, JSON, patience)
+            code = str(response.status)
+            if response.status > 299:
+                raise _no(response.status, await response.read(), what)
+            rest = b""
+            async for part in response.response.content.iter_any():
+                *whole, rest = (rest + part).split(b"\n")
+                for line in whole:
+                    yield line
+                if len(rest) > most:
+                    raise KubeUnavailable("api-server", f"{what}: a line is longer than {most} bytes")
+        except TimeoutError as error:
+            code = code or "timeout"
+            raise KubeUnavailable("api-server", f"{what}: nothing within {silence:g} s") from error
+        except (aiohttp.ClientError, OSError, _config.ConfigException) as error:
+            if not code:
+                code = type(error).__name__
+                raise KubeUnavailable("api-server", f"{what}: the API server does not answer: {code}") from error
+        finally:
+            if response is not None:
+                response.response.close()
+            self._on_request("watch", resource, code)
+
+    async def _call(
+        self, verb: str, resource: str, url: str, body: Any, content_type: str, patience: aiohttp.ClientTimeout
+    ) -> Any:
+        headers = {"Accept": JSON, "Content-Type": content_type, **self._api.default_headers}
+        await self._api.update_params_for_auth(headers, [], ["BearerToken"], url, verb, body)
+        if self._require is not None and verb not in _READS and resource not in _EXEMPT:
+            self._require()
+        return await self._api.call_api(
+            _METHODS[verb], url, header_params=headers, body=body, _request_timeout=patience
+        )
+
     async def _send(
         self, verb: str, resource: str, url: str, body: Any, content_type: str, *, seconds: float | None = None
     ) -> _Answer:
         seconds = seconds or self._bounds.seconds
-        headers = {"Accept": JSON, "Content-Type": content_type, **self._api.default_headers}
+        patience = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_TIMEOUT_SECONDS)
         try:
-            await self._api.update_params_for_auth(headers, [], ["BearerToken"], url, verb, body)
-            if self._require is not None and verb not in _READS and resource not in _EXEMPT:
-                self._require()
-            response = await self._api.call_api(
-                _METHODS[verb],
-                url,
-                header_params=headers,
-                body=body,
-                _request_timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_TIMEOUT_SECONDS),
-            )
+            response = await self._call(verb, resource, url, body, content_type, patience)
             data: bytes = await response.read()
         except TimeoutError:
             return _Answer("timeout", problem=f"nothing within {seconds:g} s")
@@ -232,9 +275,24 @@ def _parsed(body: bytes, what: str) -> dict[str, Any]:
     return parsed if isinstance(parsed, dict) else {}
 
 
-_READS = ("get", "list")
+def _no(status: int, body: bytes, what: str) -> KubeUnavailable | KubeRejected:
+    """The error of a watch that does not begin."""
+    if _worth_repeating(status):
+        return KubeUnavailable("api-server", f"{what}: the API server does not answer: HTTP {status}")
+    return rejection(status, body, what)
+
+
+_READS = ("get", "list", "watch")
 _EXEMPT = ("leases", "events")
-_METHODS = {"get": "GET", "list": "GET", "create": "POST", "patch": "PATCH", "update": "PUT", "delete": "DELETE"}
+_METHODS = {
+    "get": "GET",
+    "list": "GET",
+    "watch": "GET",
+    "create": "POST",
+    "patch": "PATCH",
+    "update": "PUT",
+    "delete": "DELETE",
+}
 
 
 def path_of(

@@ -16,11 +16,14 @@ Raised only by this package; `runtime` maps them to outcomes. Messages never hol
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from flinkjob.core.errors import Rejected, Transient
+
+EXPIRED: Final = 410
+"""The code of a `Gone` where the API server knows a version no more, from which a list or a watch was to go on."""
 
 
 class KubeUnavailable(Transient):

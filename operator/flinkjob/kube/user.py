@@ -6,10 +6,11 @@ Used by the command line alone. Unlike the operator it gives up soon, and create
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -24,13 +25,17 @@ from flinkjob.kube.errors import Gone, KubeUnavailable, NotServed, is_own_answer
 from flinkjob.kube.kinds import Kind
 from flinkjob.kube.kubecontext import MANAGER, KubeContext
 from flinkjob.kube.mergepatch import apply_patch
-from flinkjob.kube.pages import items
+from flinkjob.kube.pages import Listing, Page, items
+from flinkjob.kube.watching import Followed
 
 # The package has no usable types of its own.
 _config: Any = config
 
-PATIENCE = Bounds(connections=8, seconds=15.0, attempts=2)
+PATIENCE = Bounds(connections=64, seconds=15.0, attempts=2)
 """A person waits in front of a terminal."""
+MOST_WATCHES = 32
+"""Of one client, each of which has a connection; further lists are read again and again."""
+Kept = TypeVar("Kept")
 USUAL_NAMESPACE = "default"
 BAD_REQUEST = 400
 
@@ -41,6 +46,7 @@ class UserClient:
     def __init__(self, connection: Connection, namespace: str) -> None:
         self._api = connection
         self.namespace = namespace
+        self._followed: list[Followed[Any]] = []
 
     @classmethod
     async def connect(cls, chosen: KubeContext) -> Self:
@@ -61,6 +67,7 @@ class UserClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await asyncio.gather(*(each.end() for each in self._followed))
         await self._api.close()
 
     async def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any]:
@@ -83,22 +90,44 @@ class UserClient:
         Raises:
             NotServed: the CRDs are not installed.
         """
-        path = path_of(kind.plural, group_version=API_VERSION, namespace=namespace)
         try:
-            selection = {"fieldSelector": fields} if fields else {}
-            found = await items(self._api, kind.plural, path, subject=namespace or "", selection=selection)
+            found = await _objects(kind, namespace, fields).items(self._api)
         except Gone as gone:
             await self._served(gone)
             raise
-        # a list leaves these out of its items
-        return [{"apiVersion": API_VERSION, "kind": kind.kind, **item} for item in found]
+        return [_whole(kind, item) for item in found]
 
     async def events(self, namespace: str, name: str | None) -> list[dict[str, Any]]:
         """The Events about all objects of this name; None: about all objects of the operator's kinds."""
-        path = path_of("events", group_version="v1", namespace=namespace)
-        about = f"name={name}" if name is not None else f"apiVersion={API_VERSION}"
-        selection = {"fieldSelector": f"involvedObject.{about}"}
-        return await items(self._api, "events", path, subject=namespace, selection=selection)
+        return await _events(namespace, name).items(self._api)
+
+    def follow(
+        self, kind: Kind, namespace: str | None, keep: Callable[[dict[str, Any]], Kept], fields: str = ""
+    ) -> Followed[Kept]:
+        """What `all` would give at any time, without a request for each time.
+
+        Args:
+            keep: makes of an object what is kept of it.
+        """
+        return self._follow(_objects(kind, namespace, fields), lambda raw: keep(_whole(kind, raw)))
+
+    def follow_events(self, namespace: str, name: str | None) -> Followed[dict[str, Any]]:
+        """What `events` would give at any time."""
+        return self._follow(_events(namespace, name), dict)
+
+    def _follow(self, of: Listing, keep: Callable[[dict[str, Any]], Kept]) -> Followed[Kept]:
+        watches = of.watch(self._api) if len(self._followed) < MOST_WATCHES else None
+        made = Followed(lambda: self._pages(of), watches, keep)
+        self._followed.append(made)
+        return made
+
+    async def _pages(self, of: Listing) -> AsyncIterator[Page | None]:
+        try:
+            async for page in of.pages(self._api):
+                yield page
+        except Gone as gone:
+            await self._served(gone)
+            raise
 
     async def revisions(self, namespace: str, selector: str) -> list[dict[str, Any]]:
         """The ControllerRevisions that a selector of labels matches."""
@@ -189,6 +218,25 @@ class UserClient:
         except Gone:
             text = f"this cluster does not serve {API_VERSION}: the CRDs of flinkjob-operator are not installed"
             raise NotServed(gone.code, text) from gone
+
+
+def _objects(kind: Kind, namespace: str | None, fields: str) -> Listing:
+    path = path_of(kind.plural, group_version=API_VERSION, namespace=namespace)
+    selection = {"fieldSelector": fields} if fields else {}
+    return Listing(resource=kind.plural, path=path, subject=namespace or "", selection=selection)
+
+
+def _events(namespace: str, name: str | None) -> Listing:
+    path = path_of("events", group_version="v1", namespace=namespace)
+    about = f"name={name}" if name is not None else f"apiVersion={API_VERSION}"
+    return Listing(
+        resource="events", path=path, subject=namespace, selection={"fieldSelector": f"involvedObject.{about}"}
+    )
+
+
+def _whole(kind: Kind, item: dict[str, Any]) -> dict[str, Any]:
+    """The object with what a list leaves out of its items."""
+    return {"apiVersion": API_VERSION, "kind": kind.kind, **item}
 
 
 class _Proxied(httpx.AsyncBaseTransport):

@@ -35,8 +35,10 @@ from flinkjob.ui.actions import ACTIONS, act, named
 from flinkjob.ui.fleetview import Wanted, fleet
 from flinkjob.ui.guard import FIELD, HEADER, MOST_BODY, Gate, Guard, allowed
 from flinkjob.ui.jobview import job_page
-from flinkjob.ui.objects import PAUSE_SECONDS, Objects
+from flinkjob.ui.objects import Objects
 
+PAUSE_SECONDS: Final = 2.0
+"""So soon a page that is open hears of a change."""
 KEEP_ALIVE: Final = 15.0
 """Seconds after which a stream says something in any case."""
 Direct = Callable[[], httpx.AsyncClient]
@@ -57,7 +59,7 @@ class Pages:
         """All FlinkJobs."""
         wanted = Wanted.of(request.query_params)
         found = await self._objects.jobs()
-        return self._page(request, "fleet.html", fleet=fleet(found.items, wanted, now()), wanted=wanted)
+        return self._page(request, "fleet.html", fleet=fleet(found, wanted, now()), wanted=wanted)
 
     async def job(self, request: Request) -> Response:
         """One FlinkJob."""
@@ -82,7 +84,7 @@ class Pages:
         except Forbidden as denied:
             return self._failure(request, denied.message, HTTPStatus.FORBIDDEN, again=True)
         jobs = await self._objects.jobs()
-        rows = savepointview.catalogue(found.items, jobs.items, now())
+        rows = savepointview.catalogue(found, jobs, now())
         pages = max(-(-len(rows) // savepointview.PAGE), 1)
         page = min(Wanted.of(request.query_params).page, pages)
         shown = rows[(page - 1) * savepointview.PAGE : page * savepointview.PAGE]
@@ -97,7 +99,7 @@ class Pages:
         return await self._act(request, dry_run=False)
 
     async def changes(self, request: Request) -> Response:
-        """A stream that says when any object has changed."""
+        """A stream that says when any object has changed, or what belongs to the FlinkJob that the query names."""
         at_once = {"x-accel-buffering": "no"}  # a proxy in between must not wait for more
         return StreamingResponse(self._stream(request), media_type="text/event-stream", headers=at_once)
 
@@ -124,7 +126,6 @@ class Pages:
             return self._failure(request, "there is no such action", HTTPStatus.NOT_FOUND)
         number = form.get("number", "")
         said = await act(self._objects.kube, namespace, name, action, number, dry_run=dry_run)
-        self._objects.forget()
         return self._page(
             request,
             "confirm.html",
@@ -137,11 +138,13 @@ class Pages:
         )
 
     async def _stream(self, request: Request) -> AsyncIterator[str]:
-        known, silent = await self._objects.version(), 0.0
+        shown = request.query_params
+        of = (shown["namespace"], shown["name"]) if {"namespace", "name"} <= shown.keys() else None
+        known, silent = await self._objects.version(of), 0.0
         yield f"retry: 3000\n{_said(known)}"
         while not await request.is_disconnected():
             await asyncio.sleep(PAUSE_SECONDS)
-            newest = await self._objects.version()
+            newest = await self._objects.version(of)
             silent += PAUSE_SECONDS
             if newest != known:
                 lasting = newest and known

@@ -1,74 +1,26 @@
-"""The objects as the API server has them, read once for all pages that are open.
+"""The objects as the API server has them, followed once for all pages that are open.
 
-Invariants: a page never shows an object that is older than the pause; what did not change is not parsed again.
+Invariant: who may not see FlinkSavepoints sees FlinkJobs change all the same.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from collections.abc import Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, TypeVar
 
 from flinkjob.api.codec import FlinkJob, FlinkSavepoint, parse_job, parse_savepoint
 from flinkjob.core.errors import FlinkJobError
 from flinkjob.kube.errors import Forbidden
 from flinkjob.kube.kinds import Kind
+from flinkjob.kube.watching import Followed, Key
 
 if TYPE_CHECKING:
     from flinkjob.kube.user import UserClient
 
-PAUSE_SECONDS: Final = 2.0
-"""So old may a list be that a page shows."""
-
 Parsed = TypeVar("Parsed", FlinkJob, FlinkSavepoint)
-
-
-@dataclass(frozen=True)
-class Listed(Generic[Parsed]):
-    """All objects of a kind.
-
-    Attributes:
-        version: differs when any of them does.
-    """
-
-    items: Sequence[Parsed]
-    version: str
-
-
-class _Lists(Generic[Parsed]):
-    """One kind."""
-
-    def __init__(self, kube: UserClient, kind: Kind, parse: Callable[[Mapping[str, Any]], Parsed]) -> None:
-        self._kube, self._kind = kube, kind
-        self._parse: Callable[[Mapping[str, Any]], Parsed] = parse
-        self._parsed: dict[tuple[str, str], Parsed] = {}
-        self._newest: Listed[Parsed] = Listed((), "")
-        self._read_at = float("-inf")
-        self._reading = asyncio.Lock()
-
-    async def now(self, namespaces: Sequence[str]) -> Listed[Parsed]:
-        async with self._reading:
-            if time.monotonic() - self._read_at >= PAUSE_SECONDS:
-                asked = [self._kube.all(self._kind, each) for each in namespaces or (None,)]
-                found = await asyncio.gather(*asked)
-                self._newest = self._listed([each for part in found for each in part])
-                self._read_at = time.monotonic()
-            return self._newest
-
-    def forget(self) -> None:
-        self._read_at = float("-inf")
-
-    def _listed(self, found: Sequence[Mapping[str, Any]]) -> Listed[Parsed]:
-        known, self._parsed = self._parsed, {}
-        digest = hashlib.sha256()
-        for each in found:
-            key = (str(each["metadata"]["uid"]), str(each["metadata"]["resourceVersion"]))
-            self._parsed[key] = known[key] if key in known else self._parse(each)
-            digest.update("/".join(key).encode())
-        return Listed(tuple(self._parsed.values()), digest.hexdigest()[:16])
 
 
 class Objects:
@@ -82,36 +34,61 @@ class Objects:
     def __init__(self, kube: UserClient, namespaces: Sequence[str] = ()) -> None:
         self.kube = kube
         self.namespaces = namespaces
-        self._jobs = _Lists(kube, Kind.FLINK_JOB, parse_job)
-        self._savepoints = _Lists(kube, Kind.FLINK_SAVEPOINT, parse_savepoint)
+        places = namespaces or (None,)
+        self._jobs = [kube.follow(Kind.FLINK_JOB, each, parse_job) for each in places]
+        self._savepoints = [kube.follow(Kind.FLINK_SAVEPOINT, each, parse_savepoint) for each in places]
 
-    async def jobs(self) -> Listed[FlinkJob]:
+    async def jobs(self) -> list[FlinkJob]:
         """All FlinkJobs."""
-        return await self._jobs.now(self.namespaces)
+        return await _now(self._jobs)
 
-    async def savepoints(self) -> Listed[FlinkSavepoint]:
+    async def savepoints(self) -> list[FlinkSavepoint]:
         """All FlinkSavepoints."""
-        return await self._savepoints.now(self.namespaces)
+        return await _now(self._savepoints)
 
-    def forget(self) -> None:
-        """What was read is old: something was changed."""
-        self._jobs.forget()
-        self._savepoints.forget()
+    async def version(self, of: Key | None = None) -> str:
+        """A word that differs when any object does; "" where it cannot be known now.
 
-    async def version(self) -> str:
-        """A word that differs when any object does; "" where it cannot be known now."""
+        Args:
+            of: the FlinkJob that is looked at, which others do not matter to.
+        """
         try:
-            jobs = await self.jobs()
+            if of is not None:
+                return await self._version_of(of)
+            jobs = await _versions(self._jobs)
+            try:
+                return f"{jobs}-{await _versions(self._savepoints)}"
+            except Forbidden:
+                return f"{jobs}-hidden"  # the pages of FlinkJobs change all the same
         except FlinkJobError:
             return ""
+
+    async def _version_of(self, of: Key) -> str:
+        parts = [_version(each) for each in await self.jobs() if (each.meta.namespace, each.meta.name) == of]
         try:
-            savepoints = (await self.savepoints()).version
+            parts += [_version(each) for each in await self.savepoints() if _belongs(each, of)]
         except Forbidden:
-            savepoints = "hidden"  # the pages of FlinkJobs change all the same
-        except FlinkJobError:
-            return ""
-        return f"{jobs.version}-{savepoints}"
+            parts.append("hidden")
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
 
     def covers(self, namespace: str) -> bool:
         """Whether objects of this namespace are shown."""
         return not self.namespaces or namespace in self.namespaces
+
+
+async def _now(lists: Sequence[Followed[Parsed]]) -> list[Parsed]:
+    return list(chain.from_iterable(await asyncio.gather(*(each.now() for each in lists))))
+
+
+async def _versions(lists: Sequence[Followed[Parsed]]) -> str:
+    return "-".join(await asyncio.gather(*(each.version() for each in lists)))
+
+
+def _version(found: FlinkJob | FlinkSavepoint) -> str:
+    return f"{found.meta.uid}/{found.meta.resource_version}"
+
+
+def _belongs(savepoint: FlinkSavepoint, to: Key) -> bool:
+    spec = savepoint.spec
+    name = spec.job_ref.name if spec is not None and spec.job_ref is not None else None
+    return (savepoint.meta.namespace, name) == to

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,3 +117,62 @@ async def api_server(*script: Answer) -> AsyncIterator[ApiServer]:
     async with TestServer(app, shutdown_timeout=0.1) as server:
         state.url = str(server.make_url("/")).rstrip("/")
         yield state
+
+
+class Collection:
+    """Objects that can be listed and watched; whoever changes one gives it another resourceVersion.
+
+    Attributes:
+        objects: as they are now.
+        more: lines that a watch says besides.
+        cut: ends the watches that are there.
+        watching: how many there are.
+    """
+
+    def __init__(self, objects: Sequence[Mapping[str, Any]], version: str = "1") -> None:
+        self.objects, self.version = objects, version
+        self.more: list[bytes] = []
+        self.cut = asyncio.Event()
+        self.watching = 0
+        self._listed: dict[tuple[str, str], Mapping[str, Any]] = {}
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        if "watch" in request.query:
+            return await self._watch(request)
+        self._listed = self._now()
+        return web.json_response({"metadata": {"resourceVersion": self.version}, "items": list(self.objects)})
+
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        self.watching += 1
+        try:
+            while not self.cut.is_set():
+                before, self._listed = self._listed, self._now()
+                for key in before.keys() | self._listed.keys():
+                    if before.get(key) != self._listed.get(key):
+                        await response.write(said(before.get(key), self._listed.get(key)))
+                while self.more:
+                    await response.write(self.more.pop(0).rstrip() + b"\n")
+                await asyncio.sleep(0.005)
+            self.cut.clear()
+        finally:
+            self.watching -= 1
+        return response
+
+    def _now(self) -> dict[tuple[str, str], Mapping[str, Any]]:
+        return {
+            (each["metadata"].get("namespace", ""), each["metadata"]["name"]): json.loads(json.dumps(each))
+            for each in self.objects
+        }
+
+
+def said(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> bytes:
+    """The line of a watch about an object that became another one."""
+    if after is not None:
+        kind, obj = "ADDED" if before is None else "MODIFIED", after
+    else:
+        meta = (before or {})["metadata"]
+        gone = {**meta, "resourceVersion": f"{meta['resourceVersion']}0"}  # a deletion has a version of its own
+        kind, obj = "DELETED", {**(before or {}), "metadata": gone}
+    return json.dumps({"type": kind, "object": obj}).encode() + b"\n"

@@ -14,14 +14,15 @@ from aiohttp import web
 
 from flinkjob.cli.output import Output
 from flinkjob.cli.session import Session
+from flinkjob.kube import watching
 from flinkjob.kube.kubecontext import KubeContext
 from flinkjob.kube.user import UserClient
-from flinkjob.ui import app, objects
+from flinkjob.ui import app
 from flinkjob.ui.objects import Objects
 from flinkjob.ui.pictures import lineage_graph
 from flinkjob.ui.serving import serve
-from tests.unit.cli.objects import EVIL, NOW, conditions, event, job, raw, refused, running, stamp
-from tests.unit.kube.apiserver import api_server, refuses
+from tests.unit.cli.objects import EVIL, conditions, event, raw, running, stamp
+from tests.unit.kube.apiserver import Collection, api_server, refuses
 from tests.unit.ui.world import answers, every_tag, tags, words, world
 
 MARKUP = "</td><script src=https://evil.example/x.js></script><img src=x onerror=alert(1)>\"'{{7*7}}"
@@ -82,7 +83,8 @@ async def test_a_thousand_jobs_come_in_parts_and_soon(tmp_path: Path) -> None:
         assert time.process_time() - begin < 1
     assert rows(last)[-1] == "job-0999"
     assert len(first) < 200_000
-    assert len([each for each in there.api.seen if each.path.endswith("/flinkjobs")]) == 1
+    lists = [each for each in there.api.seen if each.path.endswith("/flinkjobs") and "watch" not in each.query]
+    assert len(lists) == 1
 
 
 async def test_the_page_of_a_job_shows_what_status_shows_and_pictures_of_it(tmp_path: Path) -> None:
@@ -200,12 +202,14 @@ async def test_an_api_server_that_says_no_is_said(tmp_path: Path) -> None:
 async def test_the_server_says_when_something_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over a real connection: the printed address leads to the page, and a stream says that an object is another one."""
     monkeypatch.setattr(app, "PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr(objects, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(watching, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(watching, "REFUSED_SECONDS", 0.05)
     jobs, refusing = [running()], False
-    answer = answers(jobs, [], [])
+    listed, answer = Collection(jobs), answers([], [], [])
 
     async def perhaps(request: web.Request) -> web.StreamResponse:
-        return await (refuses(403, "Forbidden", "you may not") if refusing else answer)(request)
+        allowed = listed if request.path.endswith("/flinkjobs") else answer
+        return await (refuses(403, "Forbidden", "you may not") if refusing else allowed)(request)
 
     out = tmp_path / "out"
     async with (
@@ -238,6 +242,8 @@ async def test_the_server_says_when_something_changes(tmp_path: Path, monkeypatc
                                 if line.startswith("event: "):
                                     heard.append(line.removeprefix("event: "))
                                     refusing = heard[-1] == "changed"
+                                    if refusing:
+                                        listed.cut.set()
                                 if heard == ["ready"]:
                                     jobs[0]["metadata"]["resourceVersion"] = "8"
                                 if len(heard) == 4:
@@ -262,7 +268,45 @@ async def test_who_may_not_see_savepoints_still_sees_that_a_job_changes(tmp_path
         await UserClient.connect(KubeContext(kubeconfig=api.kubeconfig(tmp_path), namespace="shop")) as kube,
     ):
         listed = Objects(kube)
-        before = await listed.version()
+        before, before_of_it = await listed.version(), await listed.version(("shop", "clicks"))
         jobs[0]["metadata"]["resourceVersion"] = "8"
-        listed.forget()
-        assert before != await listed.version() != ""
+        async with asyncio.timeout(10):
+            while await listed.version() == before:
+                await asyncio.sleep(0.01)
+        assert await listed.version() != ""
+        assert before_of_it != await listed.version(("shop", "clicks")) != ""
+
+
+async def test_a_page_of_a_job_hears_of_what_belongs_to_it_alone(tmp_path: Path) -> None:
+    jobs, made = [running("clicks"), running("other")], [savepoint("sp")]
+    async with world(tmp_path, jobs, made) as there:
+        listed = there.objects
+
+        async def changed(obj: dict[str, Any], version: str) -> tuple[bool, bool]:
+            """Whether the page of all, and that of clicks, hears that it is another one."""
+            everything, of_it = await listed.version(), await listed.version(("shop", "clicks"))
+            obj["metadata"]["resourceVersion"] = version
+            async with asyncio.timeout(10):
+                while await listed.version() == everything:
+                    await asyncio.sleep(0.01)
+            return await listed.version() != everything, await listed.version(("shop", "clicks")) != of_it
+
+        assert await changed(jobs[0], "8") == (True, True)
+        assert await changed(jobs[1], "9") == (True, False)
+        assert await changed(made[0], "10") == (True, True)
+        page = await there.page("/jobs/shop/clicks")
+    assert tags(page, "body")[0]["data-changes"] == "/changes?namespace=shop&name=clicks"
+
+
+async def test_how_many_look_costs_the_api_server_nothing(tmp_path: Path) -> None:
+    """One list and one watch of each kind, while five look forty times each."""
+    async with world(tmp_path, [running()], [savepoint("sp")]) as there:
+
+        async def looks() -> None:
+            for _ in range(40):
+                await there.objects.version()
+                await asyncio.sleep(0.01)
+
+        await asyncio.gather(*(looks() for _ in range(5)), there.page("/"), there.page("/savepoints"))
+        asked = sorted((each.path.rpartition("/")[2], each.query.get("watch", "")) for each in there.api.seen)
+    assert asked == [("flinkjobs", ""), ("flinkjobs", "true"), ("flinksavepoints", ""), ("flinksavepoints", "true")]

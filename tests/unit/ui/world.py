@@ -18,7 +18,7 @@ from flinkjob.kube.user import UserClient
 from flinkjob.ui.app import Direct, application
 from flinkjob.ui.guard import Gate, cookie_name
 from flinkjob.ui.objects import Objects
-from tests.unit.kube.apiserver import ApiServer, Seen, api_server
+from tests.unit.kube.apiserver import ApiServer, Collection, Seen, api_server
 
 TOKEN = "token-of-this-server"
 BASE = "http://127.0.0.1:4711"
@@ -52,12 +52,12 @@ class World:
 def answers(jobs: Sequence[Mapping[str, Any]], savepoints: Sequence[Mapping[str, Any]], events: Sequence[Any]) -> Any:
     """What an API server with these objects answers."""
 
-    async def answer(request: web.Request) -> web.Response:
+    lists = {"flinkjobs": Collection(jobs), "flinksavepoints": Collection(savepoints)}
+
+    async def answer(request: web.Request) -> web.StreamResponse:
         path = request.path
-        if request.method == "GET" and path.endswith("/flinkjobs"):
-            return web.json_response({"items": list(jobs)})
-        if path.endswith("/flinksavepoints") and request.method == "GET":
-            return web.json_response({"items": list(savepoints)})
+        if request.method == "GET" and (found := lists.get(path.rpartition("/")[2])) is not None:
+            return await found(request)
         if path.endswith("/events"):
             return web.json_response({"items": list(events)})
         if "/flinkjobs/" in path:

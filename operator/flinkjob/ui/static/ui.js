@@ -14,7 +14,7 @@ const selecting = () => !document.getSelection().isCollapsed;
 const refresh = () => window.htmx && window.htmx.trigger(document.body, "changed");
 
 const listen = () => {
-  stream = new EventSource("/changes");
+  stream = new EventSource(document.body.dataset.changes);
   stream.addEventListener("ready", (event) => {
     link.textContent = "live";
     if (version !== null && version !== event.data) refresh();
