@@ -6,10 +6,14 @@ import os
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 
 from deploy.local.binaries import tool_binary
+from deploy.local.processes import wait_until
 from deploy.local.release import build_packages, build_plugin, release
+from tests.support.children import child
+from tests.unit.kube.apiserver import ApiServer
 
 pytestmark = pytest.mark.slow
 OFFLINE = ("Connection", "Max retries", "Temporary failure", "CERTIFICATE_VERIFY_FAILED")
@@ -37,5 +41,24 @@ def test_krew_installs_the_plugin_of_a_release(tmp_path: Path) -> None:
     second = run(plugin, "validate", "--help")
     assert second.returncode == 0, second.stderr
     assert second.stderr == ""
+    assert "does not answer" in first_page(plugin, tmp_path)
     (store,) = (tmp_path / "krew" / "store" / "flinkjob").iterdir()
     assert [path.name for path in store.glob("making*")] == []
+
+
+def first_page(plugin: Path, directory: Path) -> str:
+    """What a browser gets of `kubectl flinkjob ui`, where no API server is."""
+    kubeconfig = ApiServer(url="http://127.0.0.1:9").kubeconfig(directory)
+    with child([plugin, "ui", "--kubeconfig", kubeconfig], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        with httpx.Client(trust_env=False, follow_redirects=True, timeout=60) as browser:
+            return str(wait_until(lambda: page(browser, address), timeout=60, what="the page"))
+
+
+def page(browser: httpx.Client, address: str) -> str:
+    """What an address shows; "" before it is served."""
+    try:
+        return browser.get(address).text
+    except httpx.TransportError:
+        return ""

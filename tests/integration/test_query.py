@@ -54,7 +54,7 @@ def test_a_query_that_is_terminated_leaves_nothing_behind(lab: Lab) -> None:
         "--cluster",
         lab.cluster_url,
     ]
-    command = [sys.executable, "-m", "flinkjob.cli.entry", "query", f"{ENDLESS}; SELECT id FROM clicks WHERE id < 0"]
+    command = [sys.executable, "-m", "flinkjob.plugin", "query", f"{ENDLESS}; SELECT id FROM clicks WHERE id < 0"]
     with child([*command, *where, "--timeout", "5m"], stderr=subprocess.PIPE) as asking:
         wait_until(lambda: len(left_behind(lab)) == 2, timeout=60, what="a jar and a job")
         asking.send_signal(signal.SIGTERM)

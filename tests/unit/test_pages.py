@@ -16,10 +16,11 @@ import yaml
 
 from deploy.local.environment import REPOSITORY
 from flinkjob.api.reasons import Reason
-from flinkjob.cli.main import app
+from flinkjob.cli.main import program
 from flinkjob.cli.manifests import Manifest
 from flinkjob.cli.validate import findings
 from flinkjob.settings import Settings
+from flinkjob.ui.command import ui
 from tests.support import pages, reasons
 from tests.support.pages import Found
 
@@ -75,7 +76,7 @@ def test_a_command_can_be_called(command: Found) -> None:
 
 def plugin(arguments: Sequence[str]) -> None:
     """The words are those of a command of the plugin."""
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(program({"ui": ui}))
     if arguments[0] == "--help":
         return
     command = group.commands[arguments[0]]

@@ -8,8 +8,8 @@ Each command has a pure part, which makes lines or requests of objects, and a th
     manifests, sqltexts, yamlwords, seconds     what is read of files, ConfigMaps and options
     session, output, errors                     the API server, the terminal, the ends of a command
     flinkway, flinkview                         Flink, as far as the person's rights reach
-    reading, acting, adoption, sending, checking, query, completing, uicommand     the commands
-    entry, main                                 how they are called
+    reading, acting, adoption, sending, checking, query, completing     the commands
+    main                                        how they are called
 
 Invariants: nothing foreign reaches the terminal but through `texts.text` and `output`, which show control characters
 instead of sending them; the Secrets of a namespace are never read.

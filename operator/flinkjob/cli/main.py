@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import typer
@@ -18,22 +18,12 @@ from flinkjob.cli.output import Output
 from flinkjob.cli.query import query
 from flinkjob.cli.session import Command, on_cluster
 from flinkjob.cli.texts import BAD, text
-from flinkjob.cli.uicommand import ui
 from flinkjob.core.errors import FlinkJobError
 
 PROGRAM = "kubectl flinkjob"
 INTERRUPTED = 130
 COMPLETE = "__complete"
 
-app = typer.Typer(
-    name=PROGRAM,
-    help="Look at FlinkJobs, act on them, and move jobs of other operators to them.",
-    epilog="Exit codes: 0 done, 1 refused or failed, 2 called wrongly, 3 not reached within --timeout.",
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 ON_CLUSTER: dict[str, Command] = {
     "get": reading.get,
     "status": reading.status,
@@ -51,24 +41,40 @@ ON_CLUSTER: dict[str, Command] = {
     "rollback": acting.rollback,
     "adopt": acting.adopt,
     "query": query,
-    "ui": ui,
 }
 COMMANDS = {name: on_cluster(command) for name, command in ON_CLUSTER.items()} | checking.COMMANDS
-for name, command in COMMANDS.items():
-    app.command(name)(command)
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run a command; returns its exit code."""
+def program(more: Mapping[str, Command] | None = None) -> typer.Typer:
+    """The program; `more` are commands on a cluster that other packages bring."""
+    app = typer.Typer(
+        name=PROGRAM,
+        help="Look at FlinkJobs, act on them, and move jobs of other operators to them.",
+        epilog="Exit codes: 0 done, 1 refused or failed, 2 called wrongly, 3 not reached within --timeout.",
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    others = {name: on_cluster(command) for name, command in (more or {}).items()}
+    for name, command in (COMMANDS | others).items():
+        app.command(name)(command)
+    return app
+
+
+def run(arguments: Sequence[str], more: Mapping[str, Command] | None = None) -> int:
+    """Run a command; returns its exit code. `more`: see `program`."""
+    app = program(more)
+    described = _described(app)
     if arguments[:1] == [COMPLETE]:
-        Output().raw("\n".join(candidates(arguments[1:], _described(), names_of)) + "\n")
+        Output().raw("\n".join(candidates(arguments[1:], described, names_of)) + "\n")
         return Code.DONE
     try:
         result = app(args=list(arguments) or ["--help"], prog_name=PROGRAM, standalone_mode=False)
     except typer.Exit as ended:
         return ended.exit_code
     except typer.TyperException as error:
-        where = " ".join((PROGRAM, *arguments[:1])) if arguments[:1] and arguments[0] in COMMANDS else PROGRAM
+        where = " ".join((PROGRAM, *arguments[:1])) if arguments[:1] and arguments[0] in described else PROGRAM
         return _say(f"{error.format_message()} See {where} --help", Code.USAGE)
     except CommandFailed as error:
         return _say(error.message, error.code)
@@ -82,7 +88,7 @@ def run(arguments: Sequence[str]) -> int:
     return int(result or Code.DONE)
 
 
-def _described() -> dict[str, tuple[str, dict[str, str]]]:
+def _described(app: typer.Typer) -> dict[str, tuple[str, dict[str, str]]]:
     """Each command with what it does and its options."""
     found: Any = typer.main.get_command(app)
     return {

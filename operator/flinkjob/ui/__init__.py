@@ -4,7 +4,7 @@
     objects                        the objects as the API server has them, read once for all who look
     fleetview, jobview, pictures, savepointview    what the pages show, as values; pure
     actions                        the actions of the command line, after a confirmation
-    app, serving                   the addresses, and the server of `kubectl flinkjob ui`
+    app, serving, command          the addresses, and the server of `kubectl flinkjob ui`
     shared                         the server that the chart installs: for many people, behind a proxy, without actions
 
 Invariants: nothing foreign is ever markup: templates escape each value, and no script or style stands in a page; nothing

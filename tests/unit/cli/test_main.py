@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from flinkjob.cli import entry, main
+from flinkjob import plugin
+from flinkjob.cli import main
 from flinkjob.cli.completing import SCRIPT, candidates
 from flinkjob.kube.kubecontext import KubeContext
 
@@ -55,11 +56,11 @@ def test_without_a_cluster_it_is_one_line(
 
 
 def test_without_its_extra_the_script_says_what_to_install() -> None:
-    code = "import sys; sys.modules['typer'] = None; from flinkjob.cli import entry; entry.main()"
+    code = "import sys; sys.modules['typer'] = None; from flinkjob import plugin; plugin.main()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "kubectl-flinkjob: not installed as a whole: pip install 'flinkjob-operator[cli]'\n"
-    assert entry.main is not None
+    assert plugin.main is not None
 
 
 def test_the_words_and_options_of_every_command_are_completed(capsys: pytest.CaptureFixture[str]) -> None:

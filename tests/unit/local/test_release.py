@@ -126,6 +126,7 @@ def pinned(name: str) -> dict[str, str]:
 def test_the_lock_of_the_plugin_has_the_versions_that_are_tested() -> None:
     plugin, tested = pinned("requirements-cli.lock"), pinned("requirements-dev.lock")
     assert {"typer", "rich", "pyyaml", "httpx"} <= plugin.keys()
+    assert {"jinja2", "starlette", "uvicorn"} <= plugin.keys(), "kubectl flinkjob ui"
     assert plugin.items() - tested.items() == {("colorama", plugin["colorama"])}, "only Windows needs colorama"
 
 

@@ -23,7 +23,7 @@ FOR_ALL = Gate(token=None, hosts=frozenset())
 async def test_without_its_extra_the_command_says_in_a_line_what_to_install(tmp_path: Path) -> None:
     async with api_server(answers([], [], [])) as api:
         config = api.kubeconfig(tmp_path)
-    code = "import sys; sys.modules['jinja2'] = None; from flinkjob.cli.main import run; sys.exit(run(sys.argv[1:]))"
+    code = "import sys; sys.modules['jinja2'] = None; from flinkjob import plugin; plugin.main()"
     command = [sys.executable, "-c", code, "ui", "--kubeconfig", str(config)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
