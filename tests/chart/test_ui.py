@@ -42,7 +42,7 @@ def test_their_account_only_reads_and_reads_no_secret(helm: Helm, settings: list
             (resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]
         }
         assert granted == {
-            *((kind, verb) for kind in ("flinkjobs", "flinksavepoints") for verb in ("get", "list")),
+            *((kind, verb) for kind in ("flinkjobs", "flinksavepoints") for verb in ("get", "list", "watch")),
             ("events", "list"),
         }
     account = one(objects, "ServiceAccount")["metadata"]["name"]

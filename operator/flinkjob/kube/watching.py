@@ -27,7 +27,7 @@ IDLE_SECONDS: Final = 30.0
 """After which a watch ends that nobody asks for."""
 MOST_CHANGES: Final = 8 * 1024 * 1024
 """Bytes of changes within a pause; above that a list is cheaper."""
-_BOOKMARK, _DELETED, _ERROR = "BOOKMARK", "DELETED", "ERROR"
+_BOOKMARK, _DELETED = "BOOKMARK", "DELETED"
 
 Key = tuple[str, str]
 """Namespace and name."""
@@ -184,7 +184,7 @@ class Followed(Generic[Kept]):
             event = orjson.loads(line)
             kind, raw = event["type"], event["object"]
             version = _version(raw)
-            if kind == _ERROR or not version:
+            if not version:  # an error has none
                 return False
             if kind != _BOOKMARK:
                 self._change(_key(raw), None if kind == _DELETED else raw)
