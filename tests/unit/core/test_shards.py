@@ -108,14 +108,10 @@ def test_what_is_begun_is_ended_by_the_replica_that_began_it(
     assert not leaves(job, decision.status, SHARDS)
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {},
-        {"submission": inputs.run(cluster_url=THERE)},
-        {"submission": inputs.ended(RunResult.FINISHED, cluster_url=HERE)},
-    ],
-)
+AT_REST = [None, inputs.run(cluster_url=THERE), inputs.ended(RunResult.FINISHED, cluster_url=HERE)]
+
+
+@pytest.mark.parametrize("submission", AT_REST, ids=["never run", "running", "ended"])
 def test_a_flinkjob_at_rest_is_handed_over(submission: Submission | None) -> None:
     job = replace(inputs.job(inputs.spec(cluster={"url": THERE})), status=_status(HERE))
     decision = JobDecision(status=_status(THERE, submission=submission))
