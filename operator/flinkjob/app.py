@@ -79,7 +79,7 @@ COMPONENT = "flinkjob-operator"
 CLOSING_SECONDS = 0.25
 """What aiohttp needs to end its TLS connections after its sessions are closed; it cannot be waited for."""
 DRAIN_SECONDS = 20.0
-QUICKEST_SECONDS = 0.05
+QUICKEST_SECONDS = 0.02
 """The shortest pause between two looks at a cluster."""
 RESYNC_SECONDS = 300.0
 STUCK_SECONDS = 120.0
@@ -164,7 +164,7 @@ class App:
         settings = self._settings
         cache, sharing = self._cache, self._sharing
         fast = settings.poll_fast_ms / 1000
-        pace = Pace(fast=fast, slow=settings.poll_slow_ms / 1000, quick=max(fast / 4, QUICKEST_SECONDS))
+        pace = Pace(fast=fast, slow=settings.poll_slow_ms / 1000, quick=max(fast / 10, QUICKEST_SECONDS))
         longest = max(settings.max_overview_mb, settings.max_exceptions_mb) * MIB
         limits = Limits(
             overview=settings.max_overview_mb * MIB,

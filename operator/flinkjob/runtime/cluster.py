@@ -86,7 +86,7 @@ class Cluster:
         self._failures = 0
         self._created = time.monotonic()
         self._answered = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._earlier = asyncio.Event()
         self._polling = asyncio.Lock()
         self._polled = 0.0
         self._task = asyncio.create_task(self._run(), name=f"poll {url}")
@@ -114,7 +114,7 @@ class Cluster:
         if not moving:
             self._pace.rests(key)
         elif self._pace.begins(key):
-            self._hurry.set()
+            self._earlier.set()
 
     def unwatch(self, key: Key, prefixes: frozenset[str]) -> None:
         for prefix in prefixes & self._watchers.keys():
@@ -359,6 +359,7 @@ class Cluster:
         woken = {key for prefix in overview.changed for key in self._watchers.get(prefix, ())}
         if woken:
             self._pace.stir()
+            self._earlier.set()
         for key in woken:
             self._enqueue(key)
 
@@ -376,8 +377,24 @@ class Cluster:
     async def _run(self) -> None:
         while True:
             await self.poll()
-            self._hurry.clear()
-            pause = self._pace.pause(self._failures)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):  # `wait_for` may swallow the end of the poller
-                    await self._hurry.wait()
+            while (rest := self._pace.rest(self._failures)) > 0:
+                self._earlier.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(rest):  # `wait_for` may swallow the end of the poller
+                        await self._earlier.wait()
+
+
+def configured(config: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of `ClusterSeen` that follow from the JobManager's configuration."""
+
+    def first(*names: str) -> str | None:
+        return next((config[name] for name in names if config.get(name)), None)
+
+    uploads = first(flink_options.UPLOAD_DIRECTORY)
+    return {
+        "savepoint_directory": first(*flink_options.SAVEPOINT_DIRECTORY),
+        "checkpoint_directory": first(*flink_options.CHECKPOINT_DIRECTORY),
+        "intercepts_exit": (first(flink_options.INTERCEPT_EXIT) or "DISABLED").upper() != "DISABLED",
+        "keeps_uploads": uploads is not None,
+        "upload_directory": f"{uploads or first(flink_options.TEMPORARY_DIRECTORY) or ''}/{UPLOADS_BELOW}",
+    }

@@ -1,7 +1,8 @@
 """How often a cluster is looked at: quickly right after something begins to move, fast while it moves, slowly otherwise.
 
-Used by `cluster`. Invariant: looks that are quick are only for a few keys, and where many move, as when the operator is busy,
-a look is followed by a pause that is longer by as much as it took longer; so looks cost a small part of a core.
+Used by `cluster`. Invariant: looks that are quick are only for a few keys, and the pauses between them grow as long as they
+find no change; a look that took longer is followed by a longer pause, above all where many move, as when the operator is
+busy. So looks cost a small part of a core.
 """
 
 from __future__ import annotations
@@ -16,8 +17,14 @@ QUICK_SECONDS: Final = 1.0
 """For so long after something has begun to move, or has changed, the next change is likely soon."""
 MOST_QUICK: Final = 8
 """Where more keys than these move, one of them changes all the time."""
+QUICK_PART: Final = 0.25
+"""Such a part of the time since the last change passes before the next quick look: what takes longer is seen as exactly."""
+QUICK_SHARE: Final = 1.0
+"""So many times what a look takes passes before the next quick one."""
+DUE_SECONDS: Final = 0.001
+"""What is due in less is due now."""
 LOOK_SHARE: Final = 10.0
-"""So many times what a look takes passes before the next one, where that is quick or where many move."""
+"""The same where many move."""
 UNREACHABLE_PAUSE: Final = (0.5, 5.0)
 """The first and the longest pause, seconds, between looks at a cluster that does not answer."""
 
@@ -27,7 +34,7 @@ class Pace:
     """Seconds between looks: `fast` while something moves on the cluster, `slow` when all is steady.
 
     Attributes:
-        quick: in the first moments after something has begun to move or has changed; None: as fast as later.
+        quick: the shortest pause, right after something has begun to move or has changed; None: as fast as later.
     """
 
     fast: float = 0.2
@@ -42,13 +49,15 @@ class Pacemaker:
         self._pace = pace
         self._moving: set[Key] = set()
         self._stirred = float("-inf")
+        self._looked = float("-inf")
         self._took = 0.0
 
     def begins(self, key: Key) -> bool:
-        """A key moves; whether it did not do so before."""
+        """A key moves; whether it did not do so before: then a look is due."""
         if key in self._moving:
             return False
         self._moving.add(key)
+        self._looked = float("-inf")
         self.stir()
         return True
 
@@ -61,20 +70,25 @@ class Pacemaker:
         self._stirred = time.monotonic()
 
     def looked(self, seconds: float) -> None:
-        """A look has taken so long."""
-        self._took = seconds
+        """A look has ended that took so long, whoever asked for it."""
+        self._looked, self._took = time.monotonic(), seconds
 
-    def pause(self, failures: int) -> float:
-        """Seconds until the next look, after so many in a row that got no answer."""
+    def rest(self, failures: int) -> float:
+        """Seconds until the next look is due, 0 where it is, after so many looks in a row that got no answer."""
+        rest = self._looked + self._pause(failures) - time.monotonic()
+        return rest if rest > DUE_SECONDS else 0.0
+
+    def _pause(self, failures: int) -> float:
+        """Seconds from the last look to the next one."""
         if failures:
             first, longest = UNREACHABLE_PAUSE
             return float(min(first * 2 ** min(failures - 1, 10), longest))
         fast, quick, slow = self._pace.fast, self._pace.quick, self._pace.slow
-        least = self._took * LOOK_SHARE
         if not self._moving:
             return slow
         if len(self._moving) > MOST_QUICK:
-            return min(max(fast, least), max(fast, slow))
+            return min(max(fast, self._took * LOOK_SHARE), max(fast, slow))
         if quick is None or time.monotonic() - self._stirred > QUICK_SECONDS:
             return fast
-        return min(max(quick, least), fast)
+        unchanged = self._looked - self._stirred
+        return min(max(quick, unchanged * QUICK_PART, self._took * QUICK_SHARE), fast)

@@ -380,8 +380,22 @@ def test_it_asks_quickly_right_after_something_has_begun_to_move(world: World) -
     site.watch()
     site.world.pass_time(6)
     site.watch(moving=True)
-    assert 9 <= _polls(site, 1) <= 12
+    assert [_polls(site, seconds) for seconds in (0.35, 0.35, 0.3)] == [4, 3, 2], "more seldom by and by"
     assert 19 <= _polls(site, 10) <= 22, "fast, no longer quickly"
+
+
+def test_it_asks_quickly_after_a_look_of_somebody_else_that_found_a_change(world: World) -> None:
+    """As when a run call is answered, and its job is looked for."""
+    site = Site(world, quick=0.01)
+    site.watch(moving=True)
+    site.world.pass_time(20)
+    assert _polls(site, 0.51) == 1
+    site.flink.jobs[JOB] = job_overview(JOB)
+    site.ask(site.cluster.poll)
+    assert _polls(site, 0.06) >= 4
+    site.world.pass_time(20)
+    site.ask(site.cluster.poll)
+    assert _polls(site, 0.45) == 0, "it has just been looked at"
 
 
 def test_it_asks_quickly_right_after_something_has_changed(world: World) -> None:
@@ -389,7 +403,7 @@ def test_it_asks_quickly_right_after_something_has_changed(world: World) -> None
     site.watch(moving=True)
     site.world.pass_time(20)
     site.flink.jobs[JOB] = job_overview(JOB)
-    assert 10 <= _polls(site, 1.5) <= 14
+    assert 8 <= _polls(site, 1.5) <= 12
 
 
 def test_where_a_look_takes_long_none_is_quick(world: World) -> None:
