@@ -73,6 +73,9 @@ PROGRAMS: dict[str, dict[str, Object]] = {
     },
 }
 
+TEXTS = {kind: (*("v1", "v2") * 3, *programs) for kind, programs in PROGRAMS.items()}
+"""The names of the programs of a kind, most often those that run, and that go on with the state of each other."""
+
 names = st.sampled_from(NAMES)
 strategies = st.sampled_from(("Savepoint", "LastState"))
 
@@ -118,15 +121,16 @@ class Machine(RuleBasedStateMachine):
         args = ["--rate", str(rate), *(["--own-parameters", "mine"] if rate == 3 else [])]
         self._apply(name, spec | {"jar": {"uri": f"http://jars/{jar}.jar"}, "args": args, "upgrade": upgrade})
 
-    @rule(name=names, kind=st.sampled_from(sorted(PROGRAMS)), text=st.data(), strategy=strategies)
+    @rule(name=names, kind=st.sampled_from(("sql", "python", "as before")), text=st.data(), strategy=strategies)
     def apply_a_program(self, name: str, kind: str, text: st.DataObject, strategy: str) -> None:
         """The same with a SQL script or a Python program, some of which cannot run, or have other state."""
         if name not in self.specs and self.world.job(name) is not None:
             return
-        program = PROGRAMS[kind][text.draw(st.sampled_from(sorted(PROGRAMS[kind])))]
-        spec = {
-            key: value for key, value in self.specs.get(name, FIRST).items() if key not in ("args", "jar", *PROGRAMS)
-        }
+        before = self.specs.get(name, FIRST)
+        if kind == "as before":
+            kind = next((each for each in PROGRAMS if each in before), "python")
+        program = PROGRAMS[kind][text.draw(st.sampled_from(TEXTS[kind]))]
+        spec = {key: value for key, value in before.items() if key not in ("args", "jar", *PROGRAMS)}
         self._apply(name, spec | {kind: program, "upgrade": {"strategy": strategy}})
 
     @precondition(lambda self: self.specs)
@@ -272,7 +276,7 @@ class Machine(RuleBasedStateMachine):
                     sim.forget_job(job_id)
         self._soon()
 
-    @rule(host=st.sampled_from(("flink-a", "flink-b")), python=st.booleans())
+    @rule(host=st.sampled_from(("flink-a", "flink-b")), python=st.sampled_from((True, True, True, False)))
     def image(self, host: str, python: bool) -> None:
         """The cluster's image has Python, or not."""
         self.world.sims[host].python = "python" if python else ""
