@@ -1,4 +1,4 @@
-"""Container images without a registry or Docker: a base with Python made by debootstrap, and what all builds have in common.
+"""Container images without a registry or Docker: bases with Python made by debootstrap, and what all builds have in common.
 
 Used by `operatorimage.py`, `flinkimage.py` and `node.py`. buildah works with chroot isolation here, which leaves no bridge
 and no firewall rule behind, and with a store of its own in the cache, where images that nothing needs any more are removed.
@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,33 @@ from deploy.local.packing import files_below, write_tar
 from deploy.local.prerequisites import require
 from deploy.local.progress import StepFailed, run_step
 
-SUITE = "trixie"
 MIRROR = "http://deb.debian.org/debian"
-PYTHON = ("python3", "python3-pip", "python3-venv", "ca-certificates")
-BASE = "localhost/python:3.13-slim"
 SMALL = "localhost/pause:local"
 PIP_SETTINGS = "/etc/pip.conf"
 AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 PAUSE = Path(__file__).with_name("node") / "pause.c"
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A Debian with Python that images are built on.
+
+    Attributes:
+        image: its name.
+        suite: the release of Debian.
+        packages: beside the smallest Debian.
+    """
+
+    image: str
+    suite: str
+    packages: tuple[str, ...]
+
+
+OPERATOR_BASE = Base(
+    "localhost/python:3.13-slim", "trixie", ("python3", "python3-pip", "python3-venv", "ca-certificates")
+)
+FLINK_BASE = Base("localhost/debian:bookworm-slim", "bookworm", ("python3", "ca-certificates"))
+"""The Debian whose Python is as old as PyFlink wants it."""
 
 
 def buildah(*arguments: str | Path, label: str = "") -> str:
@@ -52,15 +72,15 @@ def has(image: str) -> bool:
     return True
 
 
-def base_root() -> Path:
-    """A tar file of a Debian with Python, made once. Raises MissingPrerequisite, StepFailed."""
+def base_root(base: Base) -> Path:
+    """A tar file of what is in a base, made once. Raises MissingPrerequisite, StepFailed."""
 
     def build(target: Path) -> None:
         debootstrap = require("debootstrap", "the base image is made of Debian packages")
         root = target.parent / "root"
         run_step(
-            f"installing Debian {SUITE} for the base image (once)",
-            [debootstrap, "--variant=minbase", f"--include={','.join(PYTHON)}", SUITE, root, MIRROR],
+            f"installing Debian {base.suite} for the base image (once)",
+            [debootstrap, "--variant=minbase", f"--include={','.join(base.packages)}", base.suite, root, MIRROR],
         )
         for path in (*root.glob("usr/lib/python3*/EXTERNALLY-MANAGED"), *root.glob("var/cache/apt/archives/*.deb")):
             path.unlink()
@@ -69,19 +89,19 @@ def base_root() -> Path:
         (root / "usr/local/bin/python").symlink_to("/usr/bin/python3")
         run_step("packing the base image", ["tar", "-C", root, "--numeric-owner", "-cf", target, "."])
 
-    return cached(f"base-{SUITE}/base.tar", build)
+    return cached(f"base-{base.suite}/base.tar", build)
 
 
-def build_base() -> str:
-    """The name of the base image, which is loaded when there is none."""
+def build_base(base: Base) -> str:
+    """The name of a base's image, which is loaded when there is none."""
 
     def build() -> None:
         container = buildah("from", "scratch").strip()
-        buildah("add", "--quiet", container, base_root(), "/", label="loading the base image")
+        buildah("add", "--quiet", container, base_root(base), "/", label="loading the base image")
         buildah("config", "--env", "LANG=C.UTF-8", "--cmd", "/bin/bash", container)
-        buildah("commit", "--quiet", "--rm", container, BASE, label="committing the base image")
+        buildah("commit", "--quiet", "--rm", container, base.image, label="committing the base image")
 
-    return built_once(BASE, build, keep=1)
+    return built_once(base.image, build, keep=1)
 
 
 def pause_program() -> Path:

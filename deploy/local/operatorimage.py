@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from deploy.local.image import BASE, archive, build_base, buildah, built_once, content_digest, size, trusted
+from deploy.local.image import OPERATOR_BASE, archive, build_base, buildah, built_once, content_digest, size, trusted
 from deploy.local.progress import say
 from deploy.local.sqlrunner import runner_directory
 
@@ -35,12 +35,12 @@ def operator_image() -> str:
 
 def build_operator(tag: str) -> None:
     """Builds the image and says its size; never from layers of former builds, whose history holds their time."""
-    build_base()
+    base = build_base(OPERATOR_BASE)
     started = time.monotonic()
     stamp, revision = commit()
     buildah(
         *("bud", "--quiet", "--no-cache", "--timestamp", stamp, *trusted()),
-        *("--build-arg", f"BASE_IMAGE={BASE}", "--build-arg", f"SOURCE_DATE_EPOCH={stamp}"),
+        *("--build-arg", f"BASE_IMAGE={base}", "--build-arg", f"SOURCE_DATE_EPOCH={stamp}"),
         *("--build-arg", "RUNNER=given", "--build-context", f"runners={runner_directory()}"),
         *("--build-arg", f"REVISION={revision}", "--tag", tag, REPOSITORY),
         label="building the operator's image",

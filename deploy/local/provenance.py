@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.environment import REPOSITORY
-from deploy.local.image import base_root
+from deploy.local.image import OPERATOR_BASE, base_root
 from deploy.local.operatorimage import NAME, SOURCES, commit, layer_digests, operator_image
 from deploy.local.progress import say
 
@@ -91,7 +91,7 @@ def write(target: Path) -> None:
 def _now() -> dict[str, Any]:
     """The statement about the image of the sources as they are, which is built where there is none."""
     layers = tuple(name for name in layer_digests(operator_image()) if "/" not in name)  # without links to the same
-    return statement(layers, sources(), _sha256(base_root()), commit())
+    return statement(layers, sources(), _sha256(base_root(OPERATOR_BASE)), commit())
 
 
 def _sha256(file: Path) -> str:

@@ -1,4 +1,4 @@
-"""Python with PyFlink for a Flink version, which tests name as `spec.python.executable`.
+"""Python with PyFlink for a Flink version: tests name it as `spec.python.executable`, and an image of Flink has its packages.
 
 `pyflink_locks/` pins all packages by digest, for Python 3.11. Flink itself, which PyFlink's package would bring along again,
 is left out: the jars are those of the distribution.
@@ -29,7 +29,7 @@ def pyflink_python(version: str = DEFAULT_VERSION) -> Path:
         StepFailed: a package could not be installed; or there is no Python 3.11, and none can be had.
     """
     version = full_version(version)
-    lock, uv = LOCKS / f"{version}.lock", Path(sys.executable).with_name("uv")
+    lock, uv = pyflink_lock(version), Path(sys.executable).with_name("uv")
 
     def install(target: Path) -> None:
         python = target / "bin" / "python"
@@ -47,6 +47,17 @@ def pyflink_python(version: str = DEFAULT_VERSION) -> Path:
     return cached(_entry(version), install) / "bin" / "python"
 
 
+def pyflink_packages(version: str = DEFAULT_VERSION) -> Path:
+    """The directory with PyFlink and all packages that it needs, for any Python 3.11. Raises StepFailed."""
+    (packages,) = pyflink_python(version).parents[1].glob("lib/*/site-packages")
+    return packages
+
+
+def pyflink_lock(version: str) -> Path:
+    """The file that pins the packages for a Flink version, in full."""
+    return LOCKS / f"{version}.lock"
+
+
 def pyflink_steps(version: str = DEFAULT_VERSION) -> list[Step]:
     """What `pyflink_python` would do."""
     entry = cache_root() / _entry(full_version(version))
@@ -58,5 +69,4 @@ def _installing(version: str) -> str:
 
 
 def _entry(version: str) -> str:
-    lock = LOCKS / f"{version}.lock"
-    return f"pyflink-{version}/{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
+    return f"pyflink-{version}/{hashlib.sha256(pyflink_lock(version).read_bytes()).hexdigest()[:16]}"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.flinkimage import flink_image
+from deploy.local.flinkimage import flink_image_with_python
 from deploy.local.helm import Helm
 from deploy.local.node import Node
 from deploy.local.nodecheck import obstacle
@@ -21,7 +21,7 @@ from deploy.local.operatorimage import operator_image
 from deploy.local.prerequisites import MissingPrerequisite
 from deploy.local.processes import ProcessFailed
 from deploy.local.progress import StepFailed
-from deploy.local.release import PARTS, Release, build, build_sbom
+from deploy.local.release import PARTS, Release, build
 from deploy.local.release import release as release_of
 from tests.node.world import World
 from tests.support.charts import write_later_chart
@@ -57,9 +57,9 @@ def machine() -> None:
 
 @pytest.fixture(scope="session")
 def built_flink(machine: None) -> str:
-    """The image of Flink; not ours to test, so where it cannot be had there is no node."""
+    """The image of Flink with PyFlink; not ours to test, so where it cannot be had there is no node."""
     try:
-        return flink_image()
+        return flink_image_with_python()
     except (MissingPrerequisite, StepFailed) as error:
         cannot(error)
         raise
@@ -78,9 +78,9 @@ def built(built_flink: str) -> str:
 
 @pytest.fixture(scope="session")
 def files(built: str, tmp_path_factory: pytest.TempPathFactory) -> Release:
-    """The files of a release with that image, but for the bill of materials, which nothing is installed from."""
+    """The files of a release that are installed here: that image, and the chart."""
     of = release_of(tmp_path_factory.mktemp("release") / "dist")
-    assert build(of, [part for part in PARTS if part[1] is not build_sbom]) == []
+    assert build(of, [part for part in PARTS if part[0] in ("chart", "image")]) == []
     return of
 
 
@@ -108,7 +108,11 @@ def world(node: Node, files: Release, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def release(world: World, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """... and the chart of the release installed, as it is but for the volume where the operator looks for checkpoints."""
+    """... and the chart of the release installed, as it is but for the volume where the operator looks for checkpoints.
+
+    Flink's Pods start meanwhile.
+    """
+    world.apply_flink()
     world.install(tmp_path_factory.mktemp("values") / "values.yaml")
     return world
 
@@ -116,7 +120,7 @@ def release(world: World, tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture(scope="session")
 def session(release: World) -> World:
     """... and the Flink session cluster of `deploy/examples`, and a web server with the jar."""
-    release.start_flink()
+    release.wait_flink()
     return release
 
 

@@ -10,6 +10,7 @@ import re
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,9 +28,48 @@ from tests.support.lab import submission
 
 pytestmark = [pytest.mark.node, pytest.mark.slow]
 WAIT = f"--timeout={DEADLINE:.0f}s"
+PROGRAMS = ("counts", "visits")
+TABLES = (
+    "CREATE TABLE clicks (id INT, page INT) WITH ('connector' = 'datagen', 'rows-per-second' = '20');"
+    "CREATE TABLE counts (id INT, n BIGINT) WITH ('connector' = 'blackhole');"
+)
+INSERT = "INSERT INTO counts SELECT id, COUNT(*) FROM clicks{} GROUP BY id"
+VISITS = """
+from pyflink.common import Types
+from pyflink.datastream import KeyedProcessFunction, StreamExecutionEnvironment
+from pyflink.datastream.state import ValueStateDescriptor
+from pyflink.table import StreamTableEnvironment
 
 
-def test_the_image_is_reproducible_and_says_what_it_is(built: str, files: Release, tmp_path: Path) -> None:
+class Visits(KeyedProcessFunction):
+    def open(self, context):
+        self.visits = context.get_state(ValueStateDescriptor("visits", Types.LONG()))
+
+    def process_element(self, row, context):
+        visits = (self.visits.value() or 0) + 1
+        self.visits.update(visits)
+        yield f"WORD {row[0]} {visits}"
+
+
+env = StreamExecutionEnvironment.get_execution_environment()
+table = StreamTableEnvironment.create(env)
+table.execute_sql(
+    "CREATE TABLE clicks (id BIGINT) WITH "
+    "('connector' = 'datagen', 'rows-per-second' = '20', 'fields.id.min' = '1', 'fields.id.max' = '2')"
+)
+clicks = table.to_data_stream(table.from_path("clicks"))
+visits = clicks.key_by(lambda row: row[0], key_type=Types.LONG()).process(Visits(), Types.STRING()).uid("visits")
+visits.print().uid("print")
+env.execute("visits")
+"""
+
+
+def program(word: str) -> dict[str, Any]:
+    """`spec.python` of a program that counts visits of two visitors, and prints them with a word."""
+    return {"file": "job.py", "files": [{"name": "job.py", "text": VISITS.replace("WORD", word)}]}
+
+
+def test_the_image_says_what_it_is(built: str) -> None:
     config = configuration(built)
     assert config["User"] == "65532:65532"
     assert config["Entrypoint"] == ["flinkjob-operator"]
@@ -37,6 +77,9 @@ def test_the_image_is_reproducible_and_says_what_it_is(built: str, files: Releas
     assert labels.items() >= {"title": "flinkjob-operator", "version": "0.1.0", "licenses": "Apache-2.0"}.items()
     assert labels["revision"] == commit()[1]
 
+
+@pytest.mark.everything("the operator's image is built a second time")
+def test_the_image_is_reproducible(built: str, files: Release, tmp_path: Path) -> None:
     again = f"{built}-again"
     build_operator(again)
     try:
@@ -75,21 +118,23 @@ def test_a_savepoint_is_where_the_pods_share_it(job: World) -> None:
     assert found["status"]["location"].startswith("file:/flink/savepoints/")
 
 
-def test_a_sql_script_runs_on_pods_and_keeps_its_state(job: World) -> None:
-    """The runner is in the operator's image, and the TaskManager, another Pod, gets its classes from Flink."""
-    tables = (
-        "CREATE TABLE clicks (id INT, page INT) WITH ('connector' = 'datagen', 'rows-per-second' = '20');"
-        "CREATE TABLE counts (id INT, n BIGINT) WITH ('connector' = 'blackhole');"
-    )
-    insert = "INSERT INTO counts SELECT id, COUNT(*) FROM clicks{} GROUP BY id"
-    job.run_sql("counts", tables + insert.format(""))
-    first = submission(job.running(1, "counts"))
-    job.run_sql("counts", tables + insert.format(" WHERE id < 3"))
-    second = submission(job.running(2, "counts"))
-    assert "/savepoints/" in second["restoredFrom"]
-    assert {first["jobId"], second["jobId"]} & set(job.live_jobs()) == {second["jobId"]}
-    job.node.kubectl("delete", "flinkjob", "counts", "-n", TEAM, WAIT)
-    assert second["jobId"] not in job.live_jobs()
+def test_a_script_and_a_program_of_python_run_on_pods_and_keep_their_state(job: World) -> None:
+    """The runners are in the operator's image, PyFlink is in that of Flink; the TaskManager, another Pod, gets the rest."""
+    job.run("counts", sql={"script": TABLES + INSERT.format("")})
+    job.run("visits", python=program("first"))
+    first = [submission(job.running(1, name)) for name in PROGRAMS]
+    wait_until(lambda: len(job.printed("first")) == 2, timeout=DEADLINE, what="a visit of each")
+    job.run("counts", sql={"script": TABLES + INSERT.format(" WHERE id < 3")})
+    job.run("visits", python=program("second"))
+    second = [submission(job.running(2, name)) for name in PROGRAMS]
+    assert ["/savepoints/" in run["restoredFrom"] for run in second] == [True, True]
+    wait_until(lambda: len(job.printed("second")) == 2, timeout=DEADLINE, what="a visit of each after the change")
+    last = {key: max(numbers) for key, numbers in job.printed("first").items()}
+    assert {key: min(numbers) - 1 for key, numbers in job.printed("second").items()} == last
+    live = {run["jobId"] for run in second}
+    assert {run["jobId"] for run in (*first, *second)} & set(job.live_jobs()) == live
+    job.node.kubectl("delete", "flinkjob", *PROGRAMS, "-n", TEAM, WAIT)
+    assert not live & set(job.live_jobs())
 
 
 @pytest.mark.behaviour(76)
@@ -130,7 +175,7 @@ def test_a_drain_leaves_one_replica_that_works(job: World) -> None:
     pods = job.operators(2)
     drain = ("drain", "local", f"--pod-selector={OPERATOR_PODS}", "--delete-emptydir-data", "--force")
     with pytest.raises(ProcessFailed, match="disruption budget"):
-        job.node.kubectl(*drain, "--ignore-daemonsets", "--timeout=20s")
+        job.node.kubectl(*drain, "--ignore-daemonsets", "--timeout=8s")
     try:
         left = job.pods(NAMESPACE, OPERATOR_PODS)
         (stays,) = [name for name in pods if name in left and "deletionTimestamp" not in left[name]["metadata"]]

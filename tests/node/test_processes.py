@@ -26,6 +26,7 @@ with Node(Path(sys.argv[1])) as node:
 """
 
 
+@pytest.mark.everything("a second node beside the first one")
 def test_a_second_node_ends_with_its_parent_and_the_first_one_does_not_notice(world: World, tmp_path: Path) -> None:
     command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
     pipe = subprocess.PIPE

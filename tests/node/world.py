@@ -6,6 +6,7 @@ Used by the fixtures and tests here. Everything is done as a user does it: with 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +26,7 @@ TEAM = "shop"
 JOB = "clicks"
 OPERATOR_PODS = "app.kubernetes.io/name=flinkjob-operator"
 JOBMANAGER_PODS = "app.kubernetes.io/component=jobmanager"
+TASKMANAGER_PODS = "app.kubernetes.io/component=taskmanager"
 EXAMPLE = REPOSITORY / "deploy" / "examples" / "flink-session"
 LEASE = "flinkjob-operator-default"
 DEADLINE = 180.0
@@ -78,12 +80,15 @@ class World:
         )
         self.helm.run("install", RELEASE, self.chart, "--values", values, "--wait", "--timeout", f"{DEADLINE:.0f}s")
 
-    def start_flink(self) -> None:
-        """Applies the example as it is, and a Pod with a Service that serves the demo job's jar."""
+    def apply_flink(self) -> None:
+        """Applies the example as it is, and a Pod with a Service that serves the demo job's jar; does not wait."""
         self.node.kubectl("apply", "-n", TEAM, "-k", EXAMPLE)
         self.node.kubectl("create", "configmap", "jars", "-n", TEAM, f"--from-file=demo.jar={demo_jar()}")
         manifests = _MANIFESTS.read_text().replace("IMAGE", OPERATOR)
         self.node.kubectl("apply", "-n", TEAM, "-f", "-", stdin=manifests)
+
+    def wait_flink(self) -> None:
+        """Waits until a TaskManager is there."""
         available = ("wait", "deployment", "--all", "-n", TEAM, "--for=condition=Available")
         self.node.kubectl(*available, f"--timeout={DEADLINE:.0f}s")
         wait_until(lambda: self.overview()["taskmanagers"] == 1, timeout=DEADLINE, what="a TaskManager registered")
@@ -98,13 +103,11 @@ class World:
         self._arguments += arguments
         self.kube.apply(self._manifest())
 
-    def run_sql(self, name: str, script: str) -> None:
-        """Applies a FlinkJob that runs a script."""
+    def run(self, name: str, **program: Any) -> None:
+        """Applies a FlinkJob that runs a script or a program of Python instead of a jar."""
         manifest = self._manifest()
         manifest["metadata"]["name"] = name
-        manifest["spec"] = {key: manifest["spec"][key] for key in ("cluster", "checkpoint")} | {
-            "sql": {"script": script}
-        }
+        manifest["spec"] = {key: manifest["spec"][key] for key in ("cluster", "checkpoint")} | program
         self.kube.apply(manifest)
 
     def savepoint(self, name: str) -> Object:
@@ -156,6 +159,16 @@ class World:
         """The ids of the jobs that run on the cluster."""
         jobs = self._flink("jobs/overview")["jobs"]
         return [str(each["jid"]) for each in jobs if each["state"] not in ("FINISHED", "CANCELED", "FAILED")]
+
+    def printed(self, word: str) -> dict[str, list[int]]:
+        """The numbers that jobs on the TaskManager have printed in lines of a word, a key and a number, by key."""
+        found: dict[str, list[int]] = {}
+        selector = ("--selector", TASKMANAGER_PODS, "--tail=-1")
+        for key, number in re.findall(
+            rf"\b{word} (\w+) (\d+)$", self.node.kubectl("logs", "-n", TEAM, *selector), re.MULTILINE
+        ):
+            found.setdefault(key, []).append(int(number))
+        return found
 
     def operators(self, count: int) -> list[str]:
         """The operator's Pods as soon as so many are there and ready."""

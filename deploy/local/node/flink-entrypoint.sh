@@ -4,6 +4,7 @@
 set -euo pipefail
 runtime=org.apache.flink.runtime
 conf=$FLINK_HOME/conf
+export FLINK_LIB_DIR=$FLINK_HOME/lib FLINK_OPT_DIR=$FLINK_HOME/opt
 logging=-Dlog4j.configurationFile=$conf/log4j-console.properties
 read -ra modules < "$FLINK_HOME/bin/java-options"
 
