@@ -7,13 +7,23 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from deploy.local.cache import cached
 from deploy.local.flinkdist import DEFAULT_VERSION, distribution
-from deploy.local.image import FLINK_BASE, build_base, buildah, built_once, content_digest, trusted
+from deploy.local.image import (
+    FLINK_BASE,
+    archive,
+    build_base,
+    buildah,
+    built_once,
+    content_digest,
+    remove,
+    trusted,
+)
 from deploy.local.jvm import JAVA_OPTIONS
 from deploy.local.pyflink import pyflink_lock, pyflink_packages
 
 NAME = "localhost/flink"
-NAME_WITH_PYTHON = "localhost/flink-python"
+WITH_PYTHON = "localhost/flink-python:local"
 JAVA = "openjdk-17-jre-headless"
 DIRECTORY = Path(__file__).with_name("node")
 SOURCES = ("Dockerfile.flink", "flink-entrypoint.sh")
@@ -31,16 +41,27 @@ def flink_image() -> str:
     return built_once(tag, lambda: _build(tag), keep=1)
 
 
-def flink_image_with_python() -> str:
-    """The name of an image that has PyFlink besides, built when there is none.
+def flink_archive_with_python(name: str) -> Path:
+    """An image that has PyFlink besides, as a tar file that a node imports, made once; it is not in the store.
+
+    Args:
+        name: of the image in the node.
 
     Raises:
         MissingPrerequisite, StepFailed: it cannot be built.
     """
     flink = flink_image()
-    digest = content_digest((SOURCE_WITH_PYTHON, pyflink_lock(DEFAULT_VERSION)), flink)
-    tag = f"{NAME_WITH_PYTHON}:{DEFAULT_VERSION}-{digest}"
-    return built_once(tag, lambda: _build_with_python(tag, flink), keep=1)
+
+    def make(target: Path) -> None:
+        _build_with_python(flink)
+        archive(WITH_PYTHON, target, name)
+        remove(WITH_PYTHON)
+
+    digest = content_digest((SOURCE_WITH_PYTHON, pyflink_lock(DEFAULT_VERSION)), flink, name)
+    made = cached(f"images/flink-python/{digest}.tar", make)
+    for outdated in {*made.parent.glob("*.tar")} - {made}:
+        outdated.unlink(missing_ok=True)
+    return made
 
 
 def _build(tag: str) -> None:
@@ -60,11 +81,10 @@ def _build(tag: str) -> None:
         )
 
 
-def _build_with_python(tag: str, flink: str) -> None:
-    packages = pyflink_packages(DEFAULT_VERSION)
+def _build_with_python(flink: str) -> None:
     buildah(
-        *("bud", "--quiet", "--no-cache", "--build-arg", f"FLINK_IMAGE={flink}", "--tag", tag),
-        *("--build-context", f"packages={packages}"),
+        *("bud", "--quiet", "--no-cache", "--build-arg", f"FLINK_IMAGE={flink}", "--tag", WITH_PYTHON),
+        *("--build-context", f"packages={pyflink_packages(DEFAULT_VERSION)}"),
         *("--file", SOURCE_WITH_PYTHON, distribution(DEFAULT_VERSION)),
         label="building the image of Flink with Python (once)",
     )

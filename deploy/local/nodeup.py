@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deploy.local.binaries import tool_binary
 from deploy.local.flinkdist import DEFAULT_VERSION
-from deploy.local.flinkimage import flink_image, flink_image_with_python
+from deploy.local.flinkimage import flink_archive_with_python, flink_image
 from deploy.local.gobuild import build_caches
 from deploy.local.node import Node
 from deploy.local.node import prepare as prepare_programs
@@ -67,7 +67,7 @@ def prepare() -> None:
             raise MissingPrerequisite(why)
         prepare_programs()
         tool_binary("helm")
-        flink_image_with_python()
+        flink_archive_with_python(FLINK)
     except (MissingPrerequisite, StepFailed, OSError) as error:  # whatever it is, the other tests do not need it
         say(f"NO NODE CAN RUN HERE, tests/node will be skipped: {error}")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.flinkimage import flink_image_with_python
+from deploy.local.flinkimage import flink_archive_with_python
 from deploy.local.helm import Helm
 from deploy.local.node import Node
 from deploy.local.nodecheck import obstacle
@@ -56,17 +56,17 @@ def machine() -> None:
 
 
 @pytest.fixture(scope="session")
-def built_flink(machine: None) -> str:
+def built_flink(machine: None) -> Path:
     """The image of Flink with PyFlink; not ours to test, so where it cannot be had there is no node."""
     try:
-        return flink_image_with_python()
+        return flink_archive_with_python(FLINK)
     except (MissingPrerequisite, StepFailed) as error:
         cannot(error)
         raise
 
 
 @pytest.fixture(scope="session")
-def built(built_flink: str) -> str:
+def built(built_flink: Path) -> str:
     """The operator's image, built from the Dockerfile."""
     try:
         return operator_image()
@@ -85,7 +85,7 @@ def files(built: str, tmp_path_factory: pytest.TempPathFactory) -> Release:
 
 
 @pytest.fixture(scope="session")
-def node(built_flink: str, files: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+def node(built_flink: Path, files: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """A running node that has both images."""
     started = Node(tmp_path_factory.mktemp("node"), {OPERATOR: files.image, FLINK: built_flink})
     try:
