@@ -11,7 +11,7 @@ import itertools
 import json
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from deploy.local.nodecgroup import make_cgroup, remove_cgroup, sweep
 from deploy.local.nodecheck import obstacle
 from deploy.local.ports import free_port
 from deploy.local.prerequisites import MissingPrerequisite
-from deploy.local.processes import Component, Process, ProcessFailed, wait_until
+from deploy.local.processes import Component, Process, ProcessFailed
 from deploy.local.progress import plan
 
 SCRIPTS = Path(__file__).with_name("node")
@@ -91,8 +91,8 @@ class Node(Component):
             containerd.wait_ready(self._containerd_answers, timeout=START_TIMEOUT)
             imported = threads.submit(self._import, {SMALL: pause, **self._images})
             self._start_control_plane()
+            self._start_node()
             imported.result()
-        self._start_node()
 
     def stop(self) -> None:
         """Ends everything at once; logs stay in the directory, images and containers do not."""
@@ -259,21 +259,3 @@ class Node(Component):
             return False
         conditions = found["status"].get("conditions") or ()
         return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-
-
-def wait_pods(node: Node, namespace: str, selector: str, count: int, timeout: float = START_TIMEOUT) -> list[str]:
-    """The names of the Pods of a selector as soon as exactly `count` are there and ready. Raises ProcessFailed."""
-
-    def ready() -> list[str] | None:
-        text = node.kubectl("get", "pods", "--namespace", namespace, "--selector", selector, "--output=json")
-        pods = json.loads(text)["items"]
-        good = [pod["metadata"]["name"] for pod in pods if _pod_is_ready(pod)]
-        return good if len(good) == len(pods) == count else None
-
-    return wait_until(ready, timeout=timeout, what=f"{count} Pods {selector} in {namespace}", interval=0.2)
-
-
-def _pod_is_ready(pod: dict[str, dict[str, object]]) -> bool:
-    conditions = pod["status"].get("conditions") or ()
-    assert isinstance(conditions, Sequence)
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)

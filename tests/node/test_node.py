@@ -21,7 +21,7 @@ from deploy.local.image import configuration, oci_archive, remove
 from deploy.local.operatorimage import build_operator, commit, layer_digests
 from deploy.local.processes import ProcessFailed, wait_until
 from deploy.local.release import Release, sha256
-from tests.node.world import DEADLINE, JOB, JOBMANAGER_PODS, OPERATOR_PODS, TEAM, World
+from tests.node.world import DEADLINE, JOB, JOBMANAGER_PODS, LOOK, OPERATOR_PODS, TEAM, World
 from tests.support import pages
 from tests.support.charts import COLUMN
 from tests.support.lab import submission
@@ -123,12 +123,12 @@ def test_a_script_and_a_program_of_python_run_on_pods_and_keep_their_state(job: 
     job.run("counts", sql={"script": TABLES + INSERT.format("")})
     job.run("visits", python=program("first"))
     first = [submission(job.running(1, name)) for name in PROGRAMS]
-    wait_until(lambda: len(job.printed("first")) == 2, timeout=DEADLINE, what="a visit of each")
+    wait_until(lambda: len(job.printed("first")) == 2, timeout=DEADLINE, what="a visit of each", interval=LOOK)
     job.run("counts", sql={"script": TABLES + INSERT.format(" WHERE id < 3")})
     job.run("visits", python=program("second"))
     second = [submission(job.running(2, name)) for name in PROGRAMS]
     assert ["/savepoints/" in run["restoredFrom"] for run in second] == [True, True]
-    wait_until(lambda: len(job.printed("second")) == 2, timeout=DEADLINE, what="a visit of each after the change")
+    wait_until(lambda: len(job.printed("second")) == 2, timeout=DEADLINE, what="visits after the change", interval=LOOK)
     last = {key: max(numbers) for key, numbers in job.printed("first").items()}
     assert {key: min(numbers) - 1 for key, numbers in job.printed("second").items()} == last
     live = {run["jobId"] for run in second}
@@ -208,13 +208,14 @@ def test_uninstalled_nothing_is_left(job: World) -> None:
     run = submission(job.job())
     started = time.monotonic()
     job.helm.run("uninstall", RELEASE, "--wait", "--timeout", f"{DEADLINE:.0f}s")
-    wait_until(lambda: not job.pods(NAMESPACE, ""), timeout=DEADLINE, what="no Pod left")
+    wait_until(lambda: not job.pods(NAMESPACE, ""), timeout=DEADLINE, what="no Pod left", interval=LOOK)
     print(f"uninstalled after {time.monotonic() - started:.1f} s")
     kinds = "deployments,replicasets,jobs,services,leases,pdb,networkpolicies,roles,rolebindings,secrets"
     wait_until(  # ReplicaSets go a moment after their Deployment
         lambda: job.node.kubectl("get", kinds, "-n", NAMESPACE, "-o", "name").split() == [],
         timeout=DEADLINE,
         what="nothing left",
+        interval=1.0,
     )
     accounts = job.node.kubectl("get", "serviceaccounts", "-n", NAMESPACE, "-o", "name").split()
     assert accounts == ["serviceaccount/default"]

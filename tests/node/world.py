@@ -6,7 +6,6 @@ Used by the fixtures and tests here. Everything is done as a user does it: with 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,11 +14,11 @@ import yaml
 from deploy.local.demojob import demo_jar
 from deploy.local.environment import REPOSITORY
 from deploy.local.helm import NAMESPACE, RELEASE, Helm
-from deploy.local.node import Node, wait_pods
+from deploy.local.node import Node
 from deploy.local.nodeup import OPERATOR
 from deploy.local.processes import ProcessFailed, wait_until
 from deploy.local.records import check_exactly_once, committed_records, restores
-from tests.support.kube import Kube, Object
+from tests.support.kube import Kube, Object, Refused
 from tests.support.lab import observed, submission
 
 TEAM = "shop"
@@ -31,6 +30,8 @@ EXAMPLE = REPOSITORY / "deploy" / "examples" / "flink-session"
 LEASE = "flinkjob-operator-default"
 DEADLINE = 180.0
 """Seconds; a machine of two busy cores needs a tenth of it."""
+LOOK = 0.2
+"""Seconds between two looks at what may take long."""
 _MANIFESTS = Path(__file__).with_name("artifacts.yaml")
 
 
@@ -91,7 +92,12 @@ class World:
         """Waits until a TaskManager is there."""
         available = ("wait", "deployment", "--all", "-n", TEAM, "--for=condition=Available")
         self.node.kubectl(*available, f"--timeout={DEADLINE:.0f}s")
-        wait_until(lambda: self.overview()["taskmanagers"] == 1, timeout=DEADLINE, what="a TaskManager registered")
+        wait_until(
+            lambda: self.overview()["taskmanagers"] == 1,
+            timeout=DEADLINE,
+            what="a TaskManager registered",
+            interval=LOOK,
+        )
 
     def start_job(self) -> None:
         """Applies the FlinkJob and waits until it runs."""
@@ -108,6 +114,7 @@ class World:
         manifest = self._manifest()
         manifest["metadata"]["name"] = name
         manifest["spec"] = {key: manifest["spec"][key] for key in ("cluster", "checkpoint")} | program
+        manifest["spec"]["deletion"] = {"policy": "Cancel"}
         self.kube.apply(manifest)
 
     def savepoint(self, name: str) -> Object:
@@ -152,7 +159,7 @@ class World:
         """What Flink says of itself; no TaskManagers while it does not answer."""
         try:
             return self._flink("overview")
-        except ProcessFailed:
+        except Refused:
             return {"taskmanagers": 0}
 
     def live_jobs(self) -> list[str]:
@@ -162,21 +169,27 @@ class World:
 
     def printed(self, word: str) -> dict[str, list[int]]:
         """The numbers that jobs on the TaskManager have printed in lines of a word, a key and a number, by key."""
+        (name,) = self.pods(TEAM, TASKMANAGER_PODS)
         found: dict[str, list[int]] = {}
-        selector = ("--selector", TASKMANAGER_PODS, "--tail=-1")
-        for key, number in re.findall(
-            rf"\b{word} (\w+) (\d+)$", self.node.kubectl("logs", "-n", TEAM, *selector), re.MULTILINE
-        ):
-            found.setdefault(key, []).append(int(number))
+        for line in self.kube.raw(f"/api/v1/namespaces/{TEAM}/pods/{name}/log").splitlines():
+            if line.startswith(f"{word} "):
+                _, key, number = line.split()
+                found.setdefault(key, []).append(int(number))
         return found
 
     def operators(self, count: int) -> list[str]:
-        """The operator's Pods as soon as so many are there and ready."""
-        return wait_pods(self.node, NAMESPACE, OPERATOR_PODS, count, DEADLINE)
+        """The operator's Pods as soon as so many are there and ready, and no others."""
+
+        def ready() -> list[str]:
+            pods = self.pods(NAMESPACE, OPERATOR_PODS)
+            good = [name for name, pod in pods.items() if _is_ready(pod)]
+            return good if len(good) == len(pods) == count else []
+
+        return wait_until(ready, timeout=DEADLINE, what=f"{count} Pods of the operator", interval=LOOK)
 
     def pods(self, namespace: str, selector: str) -> dict[str, Object]:
         """All Pods of a selector, by name."""
-        text = self.node.kubectl("get", "pods", "-n", namespace, "--selector", selector, "-o", "json")
+        text = self.kube.raw(f"/api/v1/namespaces/{namespace}/pods", labelSelector=selector)
         return {pod["metadata"]["name"]: pod for pod in json.loads(text)["items"]}
 
     def leader(self) -> str:
@@ -193,13 +206,15 @@ class World:
             leader = self.leader()
             return leader if leader in names else ""
 
-        return wait_until(found, timeout=DEADLINE, what=f"one of {', '.join(names)} leads")
+        return wait_until(found, timeout=DEADLINE, what=f"one of {', '.join(names)} leads", interval=LOOK)
 
     def exactly_once(self, more: int = 100) -> None:
         """Waits until more records are there; asserts that none is lost or doubled and that state was always kept."""
         out = self._state / "out"
         before = len(committed_records(out))
-        wait_until(lambda: len(committed_records(out)) >= before + more, timeout=DEADLINE, what="more records")
+        wait_until(
+            lambda: len(committed_records(out)) >= before + more, timeout=DEADLINE, what="more records", interval=LOOK
+        )
         found = check_exactly_once(out)
         assert found.ok, found
         assert [start.fresh for start in restores(out)].count(True) == 1, "it started without its state"
@@ -223,7 +238,7 @@ class World:
 
     def _flink(self, path: str) -> dict[str, Any]:
         proxied = f"/api/v1/namespaces/{TEAM}/services/flink-jobmanager:8081/proxy/{path}"
-        return dict(json.loads(self.node.kubectl("get", "--raw", proxied)))
+        return dict(json.loads(self.kube.raw(proxied)))
 
     def _manifest(self) -> Object:
         return {
@@ -238,3 +253,8 @@ class World:
                 "restart": {"initialDelay": "1s", "maxDelay": "1s"},
             },
         }
+
+
+def _is_ready(pod: Object) -> bool:
+    conditions = pod["status"].get("conditions") or ()
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)

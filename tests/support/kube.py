@@ -84,6 +84,13 @@ class Kube:
         answer = self._http.get(self._path(kind, namespace, name))
         return None if answer.status_code == 404 else self._checked(answer)
 
+    def raw(self, path: str, **query: str) -> str:
+        """What is below a path of the API server, as `kubectl get --raw` prints it. Raises Refused."""
+        answer = self._http.get(path, params=query)
+        if answer.is_error:
+            raise Refused(answer.text)
+        return answer.text
+
     def all(self, kind: str, namespace: str, **fields: str) -> list[Object]:
         """All objects of the kind in the namespace, or those whose `fields` have these values (a field selector)."""
         selector = ",".join(f"{field}={value}" for field, value in fields.items())
