@@ -19,7 +19,7 @@ MOST_QUICK: Final = 8
 """Where more keys than these move, one of them changes all the time."""
 QUICK_PART: Final = 0.25
 """Such a part of the time since the last change passes before the next quick look: what takes longer is seen as exactly."""
-QUICK_SHARE: Final = 1.0
+QUICK_SHARE: Final = 3.0
 """So many times what a look takes passes before the next quick one."""
 DUE_SECONDS: Final = 0.001
 """What is due in less is due now."""
