@@ -382,19 +382,3 @@ class Cluster:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(rest):  # `wait_for` may swallow the end of the poller
                         await self._earlier.wait()
-
-
-def configured(config: Mapping[str, str]) -> dict[str, Any]:
-    """The fields of `ClusterSeen` that follow from the JobManager's configuration."""
-
-    def first(*names: str) -> str | None:
-        return next((config[name] for name in names if config.get(name)), None)
-
-    uploads = first(flink_options.UPLOAD_DIRECTORY)
-    return {
-        "savepoint_directory": first(*flink_options.SAVEPOINT_DIRECTORY),
-        "checkpoint_directory": first(*flink_options.CHECKPOINT_DIRECTORY),
-        "intercepts_exit": (first(flink_options.INTERCEPT_EXIT) or "DISABLED").upper() != "DISABLED",
-        "keeps_uploads": uploads is not None,
-        "upload_directory": f"{uploads or first(flink_options.TEMPORARY_DIRECTORY) or ''}/{UPLOADS_BELOW}",
-    }

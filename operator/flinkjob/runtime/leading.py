@@ -31,8 +31,8 @@ async def lead(
     Args:
         client: with connections of its own.
         namespace, name: of the Lease of the operator.
-        shards: 1: one replica leads. From then on losing the Lease ends the process at once; a seat is kept once it is
-            told what to do about its shards (`Membership.start`).
+        shards: 1: one replica leads, and losing the Lease ends the process at once. More: this replica has a seat, which it
+            keeps from `Membership.start` on.
         stack: on which giving back is put.
     """
     holder = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"

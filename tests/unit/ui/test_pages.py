@@ -21,7 +21,7 @@ from flinkjob.ui import app
 from flinkjob.ui.objects import Objects
 from flinkjob.ui.pictures import lineage_graph
 from flinkjob.ui.serving import serve
-from tests.unit.cli.objects import EVIL, conditions, event, raw, running, stamp
+from tests.unit.cli.objects import EVIL, NOW, conditions, event, job, raw, refused, running, stamp
 from tests.unit.kube.apiserver import Collection, api_server, refuses
 from tests.unit.ui.world import answers, every_tag, tags, words, world
 
