@@ -153,7 +153,7 @@ class LargeObjects:
 def keep_large_objects() -> int:
     """In a child: so many large objects are taken in; how many of them are known."""
     cache = ObjectCache()
-    asyncio.run(FirstList(LargeObjects(), cache, lambda _: None).fill(None))
+    asyncio.run(FirstList(LargeObjects(), cache, lambda _: None, None).fill())
     return len([job for job in cache.jobs() if job.spec is not None])
 
 
