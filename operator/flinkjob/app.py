@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
 import signal
 import socket
 import time
@@ -142,8 +141,8 @@ class App:
                 await first.fill()
                 if isinstance(leadership, Membership):
                     handover = Handover(self._sharing, cache, first, queue=queue, forget=self._leave)
-                    leadership.start(handover, lambda: os._exit(1))
-                chores.append(asyncio.create_task(first.confirm(), name="first list"))
+                    leadership.serve(handover)
+                chores.append(asyncio.create_task(first.keep_confirming(), name="first list"))
                 await self._watch(first)
             finally:
                 for chore in chores:

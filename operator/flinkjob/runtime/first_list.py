@@ -2,7 +2,7 @@
 
 Used by `app`, and by the handlers for what Kopf lists. Kopf has a barrier of its own (its indices), whose cost grows with the
 square of the number of objects. Invariant: an object that was deleted between the two lists leaves the cache, although no
-watch says so: it is asked for after a while.
+watch says so: it is asked for after a while. The same holds for every later list.
 """
 
 from __future__ import annotations
@@ -50,9 +50,12 @@ class FirstList:
         """
         self._kube, self._cache, self._enqueue, self._namespaces = kube, cache, enqueue, namespaces
         self._unseen: dict[str, tuple[Kind, Mapping[str, Any]]] = {}
+        self._listed = asyncio.Event()
 
     async def refresh(self) -> None:
-        """Put all objects into the cache that have changed meanwhile, whether or not a watch has shown it.
+        """Put all objects that have changed meanwhile into the cache, and their keys into the queue.
+
+        A watch that shows them later is no news.
 
         Raises:
             KubeUnavailable, KubeRejected: they cannot be listed.
@@ -61,8 +64,12 @@ class FirstList:
             async for page in self._kube.pages(kind, self._namespaces):
                 for item in page:
                     if not self._cache.has(kind, item):
-                        self._cache.put(kind, item)
+                        self._note(kind, item)
+                        self._enqueue(self._cache.put(kind, item))
                         await asyncio.sleep(0)
+        for key in sorted(self._cache.take_moved()):
+            self._enqueue(key)
+        self._listed.set()
 
     async def fill(self) -> None:
         """Put all objects into the cache, then their keys into the queue.
@@ -73,17 +80,27 @@ class FirstList:
         for kind in Kind:
             async for page in self._kube.pages(kind, self._namespaces):
                 for item in page:
-                    meta = {name: item["metadata"].get(name) for name in _NAMES}
-                    self._unseen[meta["uid"]] = (kind, {"metadata": meta})
+                    self._note(kind, item)
                     self._cache.put(kind, item)
                     await asyncio.sleep(0)
         for key in sorted(self._cache.keys()):
             self._enqueue(key)
 
+    def _note(self, kind: Kind, item: Mapping[str, Any]) -> None:
+        meta = {name: item["metadata"].get(name) for name in _NAMES}
+        self._unseen[meta["uid"]] = (kind, {"metadata": meta})
+
     def seen(self, raw: Mapping[str, Any]) -> bool:
         """Note that a watch has shown the object; whether it was just as it was listed here, so that it is no news."""
         _, before = self._unseen.pop(raw["metadata"].get("uid", ""), (None, None))
         return before is not None and before["metadata"]["resourceVersion"] == raw["metadata"]["resourceVersion"]
+
+    async def keep_confirming(self) -> None:
+        """`confirm` after the first list and after each later one."""
+        while True:
+            self._listed.clear()
+            await self.confirm()
+            await self._listed.wait()
 
     async def confirm(self) -> None:
         """After a while, drop from the cache what was deleted before Kopf listed it."""

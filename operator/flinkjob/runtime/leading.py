@@ -31,8 +31,7 @@ async def lead(
     Args:
         client: with connections of its own.
         namespace, name: of the Lease of the operator.
-        shards: 1: one replica leads, and losing the Lease ends the process at once. More: this replica has a seat, which it
-            keeps from `Membership.start` on.
+        shards: 1: one replica leads. More: this replica has a seat. Losing either ends the process at once.
         stack: on which giving back is put.
     """
     holder = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
@@ -41,6 +40,7 @@ async def lead(
         ask_before_writes(member.require)
         stack.push_async_callback(member.release)
         await member.join()
+        member.start(lambda: os._exit(1))
         return member
     leadership = Leadership(client, namespace=namespace, name=name, holder=holder)
     ask_before_writes(leadership.require)

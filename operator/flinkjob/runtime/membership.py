@@ -82,6 +82,8 @@ class Membership:
         self._owned: frozenset[int] = frozenset()
         self._begun: frozenset[int] = frozenset()
         self._ended: frozenset[int] = frozenset()
+        self._writes = 0
+        self._served: asyncio.Future[Shards] = asyncio.get_running_loop().create_future()
         self._move: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
 
@@ -108,15 +110,19 @@ class Membership:
             await asyncio.sleep(RETRY_SECONDS)
         log.info("%s has the seat %s", self._holder, self._seat)
 
-    def start(self, shards: Shards, lost: Callable[[], None]) -> None:
-        """From now on renew the seat, and take and give back shards; call `lost` when the seat is lost."""
-        self._keeping = asyncio.create_task(self._keep(shards, lost), name="lease")
+    def start(self, lost: Callable[[], None]) -> None:
+        """From now on renew the seat and own shards, which are worked on from `serve` on; call `lost` without the seat."""
+        self._keeping = asyncio.create_task(self._keep(lost), name="lease")
 
-    async def _keep(self, shards: Shards, lost: Callable[[], None]) -> None:
+    def serve(self, shards: Shards) -> None:
+        """All objects are known: work on the shards as they come."""
+        self._served.set_result(shards)
+
+    async def _keep(self, lost: Callable[[], None]) -> None:
         try:
             while self.leads():
                 begun = time.monotonic()
-                await self._tried(lambda: self._go_on(shards))
+                await self._tried(self._go_on)
                 await asyncio.sleep(max(begun + self._pause() - time.monotonic(), SOON))
         except Lost as why:
             log.error("%s", why)
@@ -203,7 +209,7 @@ class Membership:
 
     # going on
 
-    async def _go_on(self, shards: Shards) -> bool:
+    async def _go_on(self) -> bool:
         begun = time.monotonic()
         board = await self._look()
         seat = board.get(self._seat or "")
@@ -212,27 +218,31 @@ class Membership:
         if (lease := board.get(self._name)) is None or lease.holder != self._all:
             raise Lost(f"the Lease {self._name} was taken from the replicas that share the clusters out")
         board[seat.name] = await self._write(seat.name, seat, holder=self._holder)
-        self._renewed = begun
-        until = begun + RENEW_DEADLINE / 4  # of an API server that is slow the rest is asked after the next renewal
+        self._renewed, self._writes = begun, 0
+        until = begun + RENEW_DEADLINE / 4
         await self._take_seats(board, until)
-        await self._share(board, shards, until)
+        await self._share(board, until)
         return True
+
+    def _may_write(self, until: float) -> bool:
+        """Of an API server that is slow the rest is asked after the next renewal, but for one write."""
+        return not self._writes or time.monotonic() <= until
 
     async def _take_seats(self, board: Board, until: float) -> None:
         """Take the seats away of replicas that do not renew them."""
         for name in self._seats:
             lease = board.get(name)
-            if time.monotonic() > until:
+            if not self._may_write(until):
                 return
             if lease is not None and lease.holder and name != self._seat and self._given_up(lease):
                 log.warning("replica %s does not renew its seat, and its shards are taken", lease.holder)
                 with suppress(Conflict):
                     board[name] = await self._write(name, lease, holder="", seconds=1)
 
-    async def _share(self, board: Board, shards: Shards, until: float) -> None:
+    async def _share(self, board: Board, until: float) -> None:
         """Give back what has ended, take what is free and this replica's to have, and move on."""
         for name, number in self._shards.items():
-            if number in self._ended and time.monotonic() <= until:
+            if number in self._ended and self._may_write(until):
                 board[name] = await self._write(name, board[name], holder="", seconds=1)
                 self._ended -= {number}
         living = {board[name].holder for name in self._seats if name in board and board[name].holder}
@@ -242,7 +252,7 @@ class Membership:
         held = {number: holder for number, holder in held.items() if holder in living}
         wanted = assignment(held, living, len(self._shards))
         for name, number in self._shards.items():
-            if wanted[number] == self._holder and number not in held and time.monotonic() <= until:
+            if wanted[number] == self._holder and number not in held and self._may_write(until):
                 with suppress(Conflict, AlreadyExists):
                     await self._write(name, board.get(name), holder=self._holder, seconds=FOR_EVER)
                     held[number] = self._holder
@@ -250,12 +260,13 @@ class Membership:
         if self._move is None or self._move.done():
             excess = frozenset(number for number in self._begun if wanted[number] != self._holder)
             if new := self._owned - self._begun - self._ended:
-                self._move = asyncio.create_task(self._take(new, shards), name="shards taken")
+                self._move = asyncio.create_task(self._take(new), name="shards taken")
             elif excess:
                 self._begun -= excess
-                self._move = asyncio.create_task(self._give_back(excess, shards), name="shards given back")
+                self._move = asyncio.create_task(self._give_back(excess), name="shards given back")
 
-    async def _take(self, new: frozenset[int], shards: Shards) -> None:
+    async def _take(self, new: frozenset[int]) -> None:
+        shards = await asyncio.shield(self._served)
         try:
             await shards.prepare(new)
         except FlinkJobError as error:
@@ -265,9 +276,9 @@ class Membership:
         log.info("%s has the shards %s, %s of them new", self._holder, sorted(self._begun), len(new))
         shards.begin(new)
 
-    async def _give_back(self, excess: frozenset[int], shards: Shards) -> None:
+    async def _give_back(self, excess: frozenset[int]) -> None:
         log.info("%s gives the shards %s back", self._holder, sorted(excess))
-        await shards.end(excess)
+        await self._served.result().end(excess)
         self._ended |= excess
 
     # Leases
@@ -291,5 +302,6 @@ class Membership:
 
     async def _write(self, name: str, lease: Lease | None, *, holder: str, seconds: int = LEASE_SECONDS) -> Lease:
         body = body_of(self._namespace, name, lease, holder=holder, seconds=seconds, labels={LABEL_SHARED: self._name})
+        self._writes += 1
         make = self._client.create_lease if lease is None else self._client.replace_lease
         return Lease.of(await make(body))

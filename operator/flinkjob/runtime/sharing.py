@@ -51,6 +51,8 @@ class Sharing:
 
     def concerns(self, key: Key) -> bool:
         """Whether a round of a key is worth it: it is this replica's, or was and is to be forgotten."""
+        if key in self._without_job and not self._cache.savepoints_of(key):
+            del self._without_job[key]
         return self._shards == 1 or key in self._known or self.has(key)
 
     def begin(self, key: Key) -> float | None:
@@ -101,7 +103,11 @@ class Sharing:
 
     def of_shards(self, shards: frozenset[int]) -> list[Key]:
         """The keys of these shards."""
-        return sorted(key for key in self._cache.keys() | self._known if self._shard(key) in shards)
+        return sorted(key for key in self._cache.keys() if self._shard(key) in shards)  # noqa: SIM118  (no mapping)
+
+    def left(self) -> list[Key]:
+        """The keys that this replica has begun to work on and does not have any more."""
+        return sorted(key for key in self._known if not self.has(key))
 
     def _shard(self, key: Key) -> int:
         job = self._cache.job(key)
@@ -138,7 +144,6 @@ class Handover:
             KubeUnavailable, KubeRejected: they cannot be listed.
         """
         await self._lists.refresh()
-        self._cache.take_moved()
 
     def begin(self, shards: frozenset[int]) -> None:
         """Work on their keys."""
@@ -148,5 +153,5 @@ class Handover:
     async def end(self, shards: frozenset[int]) -> None:
         """Return when nothing is done about their keys any more."""
         await self._queue.without(lambda key: not self._sharing.has(key))
-        for key in self._sharing.of_shards(shards):
+        for key in self._sharing.left():
             await self._forget(key)

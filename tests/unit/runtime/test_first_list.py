@@ -155,4 +155,21 @@ async def test_what_was_written_meanwhile_is_known_before_any_watch_shows_it() -
     assert known.meta.resource_version == "77"
     assert world.cache.job(("apps", "made")) is not None
     assert world.cache.job(("apps", "same")) is before
-    assert world.queued == []
+    assert world.queued == [("apps", "written"), ("apps", "made")], "the watch that shows them later is no news"
+    assert await world.watch_says("MODIFIED", copy.deepcopy(written)) == []
+
+
+async def test_what_a_later_list_brings_back_although_it_was_deleted_leaves_the_cache_again() -> None:
+    world = World(raw_job("gone"))
+    await world.first.fill()
+    await world.watch_says(None, raw_job("gone"))
+    confirming = asyncio.create_task(world.first.keep_confirming())
+    await asyncio.sleep(0.05)
+    await world.watch_says("DELETED", raw_job("gone"))
+    await world.first.refresh()  # as it was a moment before
+    assert world.cache.job(("apps", "gone")) is not None
+    del world.server.objects["FlinkJob", "gone"]
+    async with asyncio.timeout(10):
+        while world.cache.job(("apps", "gone")) is not None:
+            await asyncio.sleep(0.01)
+    confirming.cancel()

@@ -92,8 +92,10 @@ class Line:
 class Replica:
     """One of them: what it works on, from when a shard comes until its end is over."""
 
-    def __init__(self, leases: Leases, name: str, chance: random.Random, shards: int = SHARDS) -> None:
-        self.name, self._chance = name, chance
+    def __init__(
+        self, leases: Leases, name: str, chance: random.Random, shards: int = SHARDS, first_list: float = 0.0
+    ) -> None:
+        self.name, self._chance, self._first_list = name, chance, first_list
         self.line = Line(leases, chance)
         self.member = Membership(self.line, namespace="ns", name="op", shards=shards, holder=name)
         self.works_on: set[int] = set()
@@ -103,7 +105,9 @@ class Replica:
 
     async def _live(self) -> None:
         await self.member.join()
-        self.member.start(self, self._end)
+        self.member.start(self._end)
+        await asyncio.sleep(self._first_list)
+        self.member.serve(self)
 
     def _end(self) -> None:
         self.lost = True
@@ -171,8 +175,8 @@ class Cluster:
     def __init__(self, seed: int = 0) -> None:
         self.leases, self.chance, self.all = Leases(), random.Random(seed), list[Replica]()
 
-    async def join(self, shards: int = SHARDS) -> Replica:
-        made = Replica(self.leases, f"replica-{len(self.all)}", self.chance, shards)
+    async def join(self, shards: int = SHARDS, first_list: float = 0.0) -> Replica:
+        made = Replica(self.leases, f"replica-{len(self.all)}", self.chance, shards, first_list)
         self.all.append(made)
         return made
 
@@ -230,6 +234,35 @@ def test_the_shards_of_a_killed_replica_are_taken_in_time_and_the_others_keep_th
 
     for seed in range(8):
         world.run(story(seed))
+
+
+def test_a_replica_keeps_its_seat_however_long_its_first_list_takes(world: World) -> None:
+    async def story() -> None:
+        cluster = Cluster()
+        one = await cluster.join(first_list=40.0)
+        await _watch(cluster.all, 39)
+        assert not one.lost
+        assert one.works_on == set()
+        await _until_all_are_held(cluster.all, 5)
+
+    world.run(story())
+
+
+def test_an_api_server_that_is_always_slow_holds_up_no_shard_for_good(world: World) -> None:
+    async def story() -> None:
+        cluster = Cluster()
+        slow, other = await cluster.join(), await cluster.join()
+        await _watch(cluster.all, 15)
+
+        async def way() -> None:
+            await asyncio.sleep(0.7)
+
+        slow.line._way = way  # type: ignore[method-assign]
+        other.kill()
+        await _until_all_are_held(cluster.all, 60)
+        assert not slow.lost
+
+    world.run(story())
 
 
 def test_a_replica_that_ends_hands_over_at_once(world: World) -> None:

@@ -125,6 +125,28 @@ def test_a_shard_that_goes_goes_when_its_rounds_have_ended(world: World) -> None
     world.run(story())
 
 
+def test_what_was_begun_for_a_key_that_is_another_shards_now_ends_with_any_shard(world: World) -> None:
+    place = Place(1, 2)
+    place.job("moves", 1)
+    place.sharing.begin(("ns", "moves"))
+    place.job("moves", 1, version=2, at=0)
+    place.mine = frozenset({1})
+    world.run(place.handover.end(frozenset({2})))
+    assert ("forget", "moves") in place.log
+
+
+def test_a_key_without_flinksavepoints_waits_again_when_it_comes_back(world: World) -> None:
+    place = Place(*range(SHARDS))
+    key = ("ns", "gone")
+    place.savepoint("left", "gone")
+    assert place.sharing.begin(key) == WITHOUT_JOB_SECONDS
+    place.cache.drop_savepoint(_raw("FlinkSavepoint", "left", 1, {"jobRef": {"name": "gone"}}))
+    place.sharing.concerns(key)
+    world.pass_time(WITHOUT_JOB_SECONDS)
+    place.savepoint("left", "gone")
+    assert place.sharing.begin(key) == WITHOUT_JOB_SECONDS
+
+
 def test_all_is_read_again_before_a_shard_that_comes_is_worked_on(world: World) -> None:
     place = Place()
     world.run(place.handover.prepare(frozenset({1})))
