@@ -22,7 +22,7 @@ from flinkjob.kube.pages import Page
 PAUSE_SECONDS: Final = 2.0
 """Between two lists, where there have to be lists."""
 REFUSED_SECONDS: Final = 30.0
-"""After which what was refused is asked for again."""
+"""After which what was refused, or failed in a way that nobody foresaw, is asked for again."""
 IDLE_SECONDS: Final = 30.0
 """After which a watch ends that nobody asks for."""
 MOST_CHANGES: Final = 8 * 1024 * 1024
@@ -53,7 +53,7 @@ class Followed(Generic[Kept]):
         self._changed: dict[Key, Raw | None] = {}
         self._version = self._resume = ""
         self._may_watch = True
-        self._failure: FlinkJobError | None = None
+        self._failure: Exception | None = None
         self._read = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._end_at: asyncio.TimerHandle | None = None
@@ -84,10 +84,10 @@ class Followed(Generic[Kept]):
             await self._read.wait()
         finally:
             self._waiting -= 1
-        if self._task is not None and self._task.done():
-            self._task.result()  # what cannot happen is not hidden
-        if self._failure is not None:
+        if isinstance(self._failure, FlinkJobError):
             raise self._failure.with_traceback(None)
+        if self._failure is not None:
+            raise self._failure  # what cannot happen is not hidden, nor where it did
         return self._version
 
     async def end(self) -> None:
@@ -117,25 +117,23 @@ class Followed(Generic[Kept]):
         if self._task is not None:
             self._task.cancel()
         self._task, self._end_at, self._failure, self._may_watch = None, None, None, True
-        self._kept, self._changed = {}, {}
+        self._kept, self._changed, self._version = {}, {}, ""
         self._read.clear()
 
     async def _follow(self) -> None:
-        try:
-            while True:
-                try:
-                    await self._list()
-                    self._say(None)
-                    await self._watch()
-                except FlinkJobError as error:
-                    self._say(error)
-                refused = isinstance(self._failure, Rejected)
-                await asyncio.sleep(REFUSED_SECONDS if refused else PAUSE_SECONDS)
-        finally:
-            if self._task is asyncio.current_task():
-                self._read.set()
+        while True:
+            pause = PAUSE_SECONDS
+            try:
+                await self._list()
+                self._say(None)
+                await self._watch()
+            except Exception as error:  # noqa: BLE001 - a mistake of ours too: `version` raises it
+                self._say(error)
+                if isinstance(error, Rejected) or not isinstance(error, FlinkJobError):
+                    pause = REFUSED_SECONDS
+            await asyncio.sleep(pause)
 
-    def _say(self, failure: FlinkJobError | None) -> None:
+    def _say(self, failure: Exception | None) -> None:
         self._failure = failure
         self._read.set()
 
@@ -189,7 +187,7 @@ class Followed(Generic[Kept]):
             if kind != _BOOKMARK:
                 self._change(_key(raw), None if kind == _DELETED else raw)
                 self._version = version
-        except (orjson.JSONDecodeError, LookupError, TypeError):
+        except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
             return False
         self._resume = version
         return True

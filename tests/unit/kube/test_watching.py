@@ -166,6 +166,18 @@ async def test_nobody_who_asks_costs_nothing(tmp_path: Path, monkeypatch: pytest
         await those.until(lambda: those.asked == ["list", "1"] * 2)
 
 
+async def test_the_last_one_that_goes_while_nobody_asks_is_seen(tmp_path: Path) -> None:
+    objects = [job("a")]
+    async with followers(tmp_path, objects) as those:
+        await those.shows("a 1")
+        before = await those.jobs.version()
+        await those.jobs.end()
+        objects.clear()
+        those.there.version = "2"
+        assert await those.jobs.version() != before
+        assert await those.jobs.now() == []
+
+
 async def test_who_waits_for_a_slow_list_counts_as_somebody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "IDLE_SECONDS", 0.02)
     open_, slow = asyncio.Event(), True
@@ -220,6 +232,7 @@ async def test_more_changes_than_a_list_is_worth_are_a_list(tmp_path: Path, monk
         b'{"type": "MODIFIED", "object": {"metadata": {}}}',
         b'{"type": "MODIFIED", "object": {"metadata": {"resourceVersion": "8"}}}',
         b'{"type": "MODIFIED", "object": 1}',
+        b'{"type": "MODIFIED", "object": {"metadata": "a"}}',
         b"x" * 3000,
     ],
 )
@@ -299,6 +312,25 @@ async def test_a_mistake_of_ours_is_not_hidden(tmp_path: Path) -> None:
         for _ in range(2):
             with pytest.raises(ZeroDivisionError):
                 await asyncio.wait_for(wrong.now(), 5)
+
+
+async def test_after_a_mistake_of_ours_it_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "REFUSED_SECONDS", 0.2)
+    mistakes = [ZeroDivisionError()]
+
+    def mistaken(_: Object) -> str:
+        if mistakes:
+            raise mistakes.pop()
+        return "read"
+
+    async with followers(tmp_path, [job("a")]) as those:
+        once_wrong = those.kube.follow(Kind.FLINK_JOB, None, mistaken)
+        for _ in range(20):
+            with pytest.raises(ZeroDivisionError):
+                await once_wrong.now()
+        assert those.asked == ["list"], "who asks often costs no more lists"
+        await asyncio.sleep(0.3)
+        assert await asyncio.wait_for(once_wrong.now(), 5) == ["read"]
 
 
 async def test_a_client_follows_only_so_many_lists_by_watches(tmp_path: Path) -> None:
