@@ -15,6 +15,7 @@ from flinkjob.api.enums import Phase
 from flinkjob.cli import changes, goals, sqltexts
 from flinkjob.cli.adoption import must_live
 from flinkjob.cli.changes import Change
+from flinkjob.cli.errors import WrongUsage
 from flinkjob.cli.goals import Judge, Verdict
 from flinkjob.cli.history import revisions_of
 from flinkjob.cli.manifests import only_job, read
@@ -24,7 +25,7 @@ from flinkjob.cli.seconds import seconds_of
 from flinkjob.cli.sending import Asked, How, create, patch
 from flinkjob.cli.session import Session, now
 
-STEADY = "5s"
+STEADY_SECONDS = 5.0
 """Longer than a crash in the first second takes to be seen by the operator, which looks at a cluster every two seconds."""
 NOT_AT_ALL = "0s"
 
@@ -33,10 +34,12 @@ Timeout = Annotated[
     str, typer.Option("--timeout", help="How long --wait waits: 90s, 10m. After it the exit code is 3.")
 ]
 Steady = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--steady",
-        help="With --wait: reached once all tasks have run for so long without a failure. 0s: as soon as they run.",
+        help="With --wait: reached once all tasks have run for so long without a failure. 0s: as soon as they run. "
+        "Defaults to 5s, and to no more than half of --timeout.",
+        show_default=False,
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="The API server checks it and stores nothing.")]
@@ -103,7 +106,7 @@ async def resume(
     name: Name,
     wait: Wait = False,
     timeout: Timeout = "10m",
-    steady: Steady = STEADY,
+    steady: Steady = None,
     dry_run: DryRun = False,
 ) -> None:
     """Run a suspended, cancelled or held job again, from its newest state."""
@@ -116,7 +119,7 @@ async def restart(
     name: Name,
     wait: Wait = False,
     timeout: Timeout = "10m",
-    steady: Steady = STEADY,
+    steady: Steady = None,
     dry_run: DryRun = False,
 ) -> None:
     """Stop the job with a savepoint and start it again from there."""
@@ -130,7 +133,7 @@ async def rescale(
     parallelism: Annotated[int, typer.Argument(metavar="N", help="The new parallelism.", show_default=False)],
     wait: Wait = False,
     timeout: Timeout = "10m",
-    steady: Steady = STEADY,
+    steady: Steady = None,
     dry_run: DryRun = False,
 ) -> None:
     """Change the parallelism: in place where Flink can, else by a savepoint."""
@@ -158,12 +161,13 @@ async def rollback(
     ] = None,
     wait: Wait = False,
     timeout: Timeout = "10m",
-    steady: Steady = STEADY,
+    steady: Steady = None,
     dry_run: DryRun = False,
 ) -> None:
     """Run again what an earlier run ran, from the newest state."""
 
-    seconds = _steady_seconds(steady)
+    how = How(wait=wait, timeout=timeout, dry_run=dry_run)
+    seconds = _steady_seconds(steady, how)
 
     async def ask(found: Mapping[str, Any]) -> Asked:
         kept = await session.kube.revisions(session.namespace, f"{LABEL_JOB}={name}")
@@ -171,7 +175,7 @@ async def rollback(
         change = rolled_back(_job(found), found, revisions_of(found, kept), to, texts)
         return Asked(change, goals.steadily(goals.running(change.sets), seconds))
 
-    await patch(session, name, ask, How(wait=wait, timeout=timeout, dry_run=dry_run))
+    await patch(session, name, ask, how)
 
 
 async def adopt(
@@ -187,11 +191,12 @@ async def adopt(
     ] = False,
     wait: Wait = False,
     timeout: Timeout = "10m",
-    steady: Steady = STEADY,
+    steady: Steady = None,
     dry_run: DryRun = False,
 ) -> None:
     """Take over a Flink job that runs on the FlinkJob's cluster, without a restart. Only before its first run."""
-    how, seconds = How(wait=wait, timeout=timeout, dry_run=dry_run), _steady_seconds(steady)
+    how = How(wait=wait, timeout=timeout, dry_run=dry_run)
+    seconds = _steady_seconds(steady, how)
 
     async def ask(found: Mapping[str, Any]) -> Asked:
         job = _job(found)
@@ -216,10 +221,10 @@ async def _change(
     change_of: Callable[[FlinkJob], Change],
     judge_of: Callable[[FlinkJob, Mapping[str, Any]], Judge],
     how: How,
-    steady: str = NOT_AT_ALL,
+    steady: str | None = NOT_AT_ALL,
 ) -> None:
     """Change the FlinkJob as it is found; judged by that one and by the fields of the spec that the change sets."""
-    seconds = _steady_seconds(steady)
+    seconds = _steady_seconds(steady, how)
 
     async def ask(found: Mapping[str, Any]) -> Asked:
         job = _job(found)
@@ -229,8 +234,18 @@ async def _change(
     await patch(session, name, ask, how)
 
 
-def _steady_seconds(steady: str) -> float:
-    return 0.0 if steady == NOT_AT_ALL else seconds_of(steady, "--steady")
+def _steady_seconds(steady: str | None, how: How) -> float:
+    """How long a job has to have run.
+
+    Raises:
+        WrongUsage: it is no duration, or one that cannot be over before `--wait` ends.
+    """
+    if steady is None:
+        return min(STEADY_SECONDS, how.seconds / 2)
+    seconds = 0.0 if steady == NOT_AT_ALL else seconds_of(steady, "--steady")
+    if how.wait and seconds >= how.seconds:
+        raise WrongUsage(f"--steady {steady} must be shorter than --timeout {how.timeout}")
+    return seconds
 
 
 def _runs_again(job: FlinkJob, sets: Mapping[str, Any]) -> Judge:

@@ -151,6 +151,23 @@ async def test_a_wrong_duration_is_said_before_anything_is_sent(name: str) -> No
         await getattr(acting, name)(object(), "clicks", *arguments.get(name, ()), steady="soon")
 
 
+@pytest.mark.parametrize("name", ["resume", "rollback", "adopt"])
+@pytest.mark.parametrize("steady", ["5s", "1m"])
+async def test_what_cannot_be_steady_in_time_is_refused_before_anything_is_sent(name: str, steady: str) -> None:
+    arguments = (JOB_ID,) if name == "adopt" else ()
+    with pytest.raises(WrongUsage, match=f"^--steady {steady} must be shorter than --timeout 5s$"):
+        await getattr(acting, name)(object(), "clicks", *arguments, wait=True, timeout="5s", steady=steady)
+
+
+async def test_a_short_timeout_can_be_reached_where_nothing_else_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = (says(running(number=3, spec={"state": "Suspended"})), says({}), says(running(spec={"state": "Running"})))
+    async with api_server(*script) as api, await connect(api, tmp_path) as kube:
+        await acting.resume(session(kube), "clicks", wait=True, timeout="2s")
+    assert "reached once it has run for 1 s" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("name", "arguments"), [("resume", ()), ("rescale", (2,))])
 async def test_what_has_to_run_is_followed_until_it_has_run_for_a_while(
     name: str, arguments: tuple[Any, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
