@@ -21,6 +21,8 @@ from flinkjob.core.identity import UNNAMED
 PROGRAM = "flinkjob-operator"
 ENV_PREFIX = "FLINKJOB_"
 USAGE_ERROR = 2
+MOST_SHARED_IDENTITY = 45
+"""Characters: with --shards the name of the Lease, PROGRAM-IDENTITY, is the value of a label, which has at most 63."""
 _REPOSITORY = re.compile(r"https?://[^/@\s?#]+(/[^@\s?#]*)?")
 _OBJECT = re.compile(r"[a-z0-9][-a-z0-9]{0,62}/[a-z0-9][-.a-z0-9]{0,252}")
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
@@ -252,6 +254,8 @@ class Settings(BaseSettings):
             raise ValueError("--max-cache-mb must not be smaller than --max-artifact-mb")
         if self.shards > 1 and self.lease_namespace is None:
             raise ValueError("--shards needs --lease-namespace: by Leases the replicas know of each other")
+        if self.shards > 1 and len(self.identity) > MOST_SHARED_IDENTITY:
+            raise ValueError(f"--shards needs an --identity of at most {MOST_SHARED_IDENTITY} characters")
         return self
 
     def shown(self) -> Mapping[str, Any]:

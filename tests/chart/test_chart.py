@@ -149,6 +149,7 @@ def operator_settings(helm: Helm, *arguments: str | Path) -> Settings:
         ("replica=2", "replica"),
         ("operator.shards=1000", "shards"),
         ("operator.shards=2,replicas=3", "shards"),
+        (f"operator.shards=2,operator.identity={'x' * 46}", "identity must have at most 45"),
         ("operator.artifactDirs={jars}", "artifactDirs"),
         ("monitoring.serviceMonitor.interval=often", "interval"),
     ],

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from flinkjob.settings import Settings, load
+from flinkjob.settings import PROGRAM, Settings, load
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +62,10 @@ def test_flags_beat_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--max-cache-mb", "10"], "--max-cache-mb must not be smaller than --max-artifact-mb"),
         (["--health-port", "http"], "--health-port (or FLINKJOB_HEALTH_PORT): Input should be a valid integer"),
         (["--allowed-hosts", "a.example,10.0.0.1/8"], "'10.0.0.1/8' is no address, network, host or *.domain"),
+        (
+            ["--shards", "2", "--lease-namespace", "a", "--identity", "x" * 46],
+            "flinkjob-operator: --shards needs an --identity of at most 45 characters",
+        ),
         (["--nope"], "unrecognized arguments: --nope"),
     ],
 )
@@ -70,6 +74,13 @@ def test_wrong_values_exit_with_2(arguments: list[str], message: str, capsys: py
         load(arguments)
     assert exit_.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_an_identity_may_be_as_long_as_the_label_of_its_leases() -> None:
+    longest = "x" * 45
+    shared = load(["--shards", "2", "--lease-namespace", "a", "--identity", longest])
+    assert len(f"{PROGRAM}-{shared.identity}") == 63
+    assert load(["--lease-namespace", "a", "--identity", "x" * 63]).shards == 1
 
 
 def test_every_wrong_value_is_named(capsys: pytest.CaptureFixture[str]) -> None:
