@@ -67,8 +67,12 @@ class UserClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await asyncio.gather(*(each.end() for each in self._followed))
-        await self._api.close()
+        ended = asyncio.gather(*(each.end() for each in self._followed))
+        try:
+            await asyncio.shield(ended)
+        finally:  # also where Ctrl-C arrives only here
+            await ended
+            await self._api.close()
 
     async def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any]:
         """One object.

@@ -339,3 +339,24 @@ async def test_a_client_follows_only_so_many_lists_by_watches(tmp_path: Path) ->
         await asyncio.gather(*(each.now() for each in lists))
         await those.until(lambda: those.there.watching == 32)
         assert await asyncio.gather(*(each.now() for each in lists))
+
+
+async def test_all_is_closed_where_the_end_is_asked_for_meanwhile(tmp_path: Path) -> None:
+    """As by Ctrl-C, which arrives at the first thing that is waited for."""
+    async with followers(tmp_path, [job("a")]) as those:
+        await those.shows("a 1")
+        kube = UserClient(those.kube._api, "shop")
+
+        async def leaves() -> None:
+            async with kube:
+                await kube.follow(Kind.FLINK_JOB, None, str).now()
+                current = asyncio.current_task()
+                assert current is not None
+                current.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(leaves())
+        (followed,) = kube._followed
+        assert followed._task is None
+        with pytest.raises(RuntimeError, match="closed"):
+            await kube.get(Kind.FLINK_JOB, "shop", "a")
