@@ -249,6 +249,19 @@ def test_pages_in_the_background_take_no_connection_from_those_that_are_seen(
         person.quiet()
 
 
+@pytest.mark.threat("page-foreign-site")
+def test_two_servers_of_a_machine_are_open_in_one_window(kube: Kube, browser: Browser, address: str) -> None:
+    """A browser gives the cookies of a host to all of its ports."""
+    with served(kube.kubeconfig, "-n", STILL) as other, visit(browser, address) as person:
+        person.page.goto(other)
+        person.live()
+        for base in (person.base, other.partition("/?")[0], person.base):
+            answer = person.page.goto(base)
+            assert answer is not None
+            assert answer.status == 200
+            person.live()
+
+
 def test_a_page_says_when_what_it_shows_is_gone_and_when_it_is_there_again(
     kube: Kube, hurt: Object, harmful_flink: str, browser: Browser, address: str
 ) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
 from deploy.local.cache import cache_root
@@ -101,6 +102,7 @@ def test_from_the_demo_to_another_cluster(flink: FlinkCluster, tmp_path: Path) -
     assert sections["Begin with the demo"].pop(0) == FIRST
     checkout, environment = fresh(tmp_path)
     with demo(checkout, environment, tmp_path / "demo.log"):
+        assert "demo/clicks" in page_beside(checkout, environment)
         seen = walked(sections, checkout, environment, flink.url)
     first = (tmp_path / "demo.log").read_text()
     TRANSCRIPT.write_text(f"$ {FIRST}\n{first}\n{seen}")
@@ -163,6 +165,31 @@ def demo(checkout: Path, environment: Mapping[str, str], log: Path) -> Iterator[
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+def page_beside(checkout: Path, environment: Mapping[str, str]) -> str:
+    """What a browser gets of `make ui`, which finds the demo that is up; ended by Ctrl-C."""
+    pipe = subprocess.PIPE
+    with child(["make", "ui"], cwd=checkout, env=environment, stdout=pipe, text=True, process_group=0) as process:
+        assert process.stdout is not None
+        try:
+            address = next(line.strip() for line in process.stdout if line.startswith("http://127.0.0.1:"))
+            with httpx.Client(follow_redirects=True, trust_env=False, timeout=30) as browser:
+                found = wait_until(lambda: served(browser, address), timeout=30, what="the page")
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait(60)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return str(found)
+
+
+def served(browser: httpx.Client, address: str) -> str:
+    """A page; "" before it is served."""
+    try:
+        return browser.get(address).raise_for_status().text
+    except httpx.TransportError:
+        return ""
 
 
 def walked(sections: Mapping[str, list[str]], checkout: Path, environment: Mapping[str, str], other: str) -> str:

@@ -49,10 +49,15 @@ def commands() -> list[Found]:
     found = []
     for page, language, text in blocks():
         if language in ("", "console") and not _is_output(text):
-            for line in _HEREDOC.sub(r"\1\n", _usual(text)).splitlines():
-                words = shlex.split(line.removeprefix("$ "), comments=True)
-                found += [Found(page, shlex.join(words))] if words else []
+            lines = _HEREDOC.sub(r"\1\n", text).splitlines()
+            found += [Found(page, words) for words in map(known, lines) if words]
     return found
+
+
+def known(step: str) -> str:
+    """A command of a page in the words of `commands`; "" for a comment."""
+    line = _usual(_HEREDOC.sub(r"\1\n", step + "\n")).splitlines()[0]
+    return shlex.join(shlex.split(line.removeprefix("$ "), comments=True))
 
 
 def steps(page: Path) -> dict[str, list[str]]:
@@ -62,6 +67,20 @@ def steps(page: Path) -> dict[str, list[str]]:
         blocks = [text for language, text in _BLOCK.findall(section) if language == ""]
         found[section.partition("\n")[0]] = [step.rstrip() for text in blocks for step in _STEP.findall(text)]
     return found
+
+
+def reading(page: str) -> Iterator[tuple[str, str, str]]:
+    """What a reader of a page comes to: section, "yaml" or "command", and the manifest or the command as it stands there."""
+    section = ""
+    for head, language, text in re.findall(
+        rf"^## ([^\n]+)\n|{_BLOCK.pattern}", (REPOSITORY / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    ):
+        section = head or section
+        if language == "yaml":
+            yield section, "yaml", text
+        elif text and language in ("", "console") and not _is_output(text):
+            steps = (step.strip().removeprefix("$ ") for step in _STEP.findall(text))
+            yield from ((section, "command", step) for step in steps if step)
 
 
 def manifests() -> list[Found]:

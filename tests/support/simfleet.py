@@ -31,6 +31,7 @@ class SimFleet:
 
     Attributes:
         urls: of the clusters.
+        control: the address of the control port.
         jar: a file that they run as the demo job.
     """
 
@@ -38,6 +39,7 @@ class SimFleet:
         self._directory, self._sizes = directory, (clusters, slots)
         self.jar = directory / "jars" / "job.jar"
         self.urls: list[str] = []
+        self.control = ""
 
     def __enter__(self) -> Self:
         self.jar.parent.mkdir(parents=True, exist_ok=True)
@@ -48,8 +50,8 @@ class SimFleet:
         self._process = Process("fleet", command, log=self._directory / "fleet.log", env=environment, cwd=REPOSITORY)
         self._process.wait_ready(file.exists, timeout=60)
         told = json.loads(file.read_text())
-        self.urls = told["clusters"]
-        self._http = httpx.Client(base_url=told["control"], trust_env=False, timeout=60)
+        self.urls, self.control = told["clusters"], told["control"]
+        self._http = httpx.Client(base_url=self.control, trust_env=False, timeout=60)
         return self
 
     def __exit__(self, *_: object) -> None:

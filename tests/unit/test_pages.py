@@ -21,7 +21,7 @@ from flinkjob.cli.manifests import Manifest
 from flinkjob.cli.validate import findings
 from flinkjob.settings import Settings
 from flinkjob.ui.command import ui
-from tests.support import pages, reasons
+from tests.support import pagecommands, pages, reasons
 from tests.support.pages import Found
 
 OURS = ("fj", "fsp", "flinkjob", "flinksavepoint")
@@ -72,6 +72,17 @@ def test_a_command_can_be_called(command: Found) -> None:
             assert flags <= set(Settings.model_fields)
         case _:
             assert program.rstrip(";") in SHELL, program
+
+
+def test_each_command_is_run_by_a_test_or_has_a_reason() -> None:
+    """Both tables are complete, and nothing in them is of a page or a command that there is no more."""
+    without = {each.text for each in COMMANDS if each.page not in pagecommands.RUN}
+    assert without - pagecommands.NOT_RUN.keys() == set(), "in pages whose commands no test runs"
+    assert pagecommands.NOT_RUN.keys() - {each.text for each in COMMANDS} == set()
+    assert pagecommands.RUN.keys() - {each.page for each in pagecommands.run()} == set()
+    for test in {test for tests in pagecommands.RUN.values() for test in tests.split(", ")}:
+        assert (REPOSITORY / "tests" / test).exists(), test
+    assert len(pagecommands.run()) > 3 * len(pagecommands.only_checked())
 
 
 def plugin(arguments: Sequence[str]) -> None:
