@@ -140,7 +140,7 @@ class App:
                 first = FirstList(kube, cache, self._enqueue, settings.namespaces or None)
                 await first.fill()
                 if isinstance(leadership, Membership):
-                    handover = Handover(self._sharing, cache, first, queue=queue, forget=self._leave)
+                    handover = Handover(self._sharing, first, queue=queue, forget=self._leave)
                     leadership.serve(handover)
                 chores.append(asyncio.create_task(first.keep_confirming(), name="first list"))
                 await self._watch(first)

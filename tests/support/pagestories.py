@@ -60,7 +60,9 @@ STORIES: dict[str, Story] = {
         shows={"kubectl annotate service": "annotated", "kubectl annotate secret": "annotated"},
     ),
     "docs/kubectl.md": Story(
-        begin=CLICKS,
+        begin=f"{CLICKS}; kubectl scale fj clicks --replicas 1; "
+        "kubectl wait fj/clicks --for=jsonpath='{.status.job.parallelism}'=1 --timeout=60s; "
+        "kubectl wait fj/clicks --for=condition=Ready --timeout=60s",
         before={
             "kubectl flinkjob rollback": "kubectl flinkjob history clicks",
             "kubectl flinkjob migrate": f"cat > flinksessionjob.yaml <<END\n{SESSION_JOB}END",

@@ -120,7 +120,6 @@ class Handover:
     def __init__(
         self,
         sharing: Sharing,
-        cache: ObjectCache,
         lists: FirstList,
         *,
         queue: WorkQueue,
@@ -132,7 +131,6 @@ class Handover:
             forget: ends what is done for a key beside its rounds, and returns when it has ended.
         """
         self._sharing = sharing
-        self._cache = cache
         self._lists = lists
         self._queue = queue
         self._forget = forget

@@ -37,7 +37,7 @@ class Place:
         self.sharing = Sharing(self.cache, shards=shards, mine=lambda: self.mine)
         self.log: list[Any] = []
         self.queue = WorkQueue(self._round, workers=8, share=8)
-        self.handover = Handover(self.sharing, self.cache, self, queue=self.queue, forget=self._forget)  # type: ignore[arg-type]
+        self.handover = Handover(self.sharing, self, queue=self.queue, forget=self._forget)  # type: ignore[arg-type]
 
     def job(self, name: str, shard: int, version: int = 1, at: int | None = None) -> None:
         spec = {"cluster": {"url": _url(shard)}, "jar": {"uri": "https://repo/job.jar"}}
