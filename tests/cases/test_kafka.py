@@ -49,7 +49,7 @@ def test_a_kafka_job_without_a_broker_says_nothing_and_neither_a_correction_nor_
     with KafkaBroker(lab.directory / "kafka", topic="clicks", lines=LINES) as broker:
         manifest = without_broker(lab, "kafka")
         without_broker(lab, "kafka-too")
-        found = lab.wait("kafka", lambda job: "lastFailure" in job["status"], "a cause", 20)
+        found = lab.wait("kafka", lambda job: "lastFailure" in job["status"], "a cause")
         cause = found["status"]["lastFailure"]["rootCause"]
         assert cause.startswith("TimeoutException: ")
         assert cause.endswith("it caused RuntimeException: Failed to get metadata for topics [clicks].")
@@ -59,7 +59,7 @@ def test_a_kafka_job_without_a_broker_says_nothing_and_neither_a_correction_nor_
         for name in ("kafka", "kafka-too"):
             lab.wait(name, lambda job: condition(job, "Ready")["reason"] == "CrashLooping", "CrashLooping")
         lab.delete("kafka-too")
-        lab.gone("kafka-too", deadline=10)
+        lab.gone("kafka-too")
         assert lab.live_jobs("kafka-too") == []
         broker.wait_ready()
         lab.edit(manifest, args=arguments(lab, "kafka", broker.address))

@@ -57,7 +57,7 @@ def test_others_are_not_delayed(own_lab: Lab, proxy: FlinkProxy, web: FileServer
 
 ATTACK = 60
 """More than a namespace may have of workers and of calls."""
-ATTEMPTS = 3
+ATTEMPTS = 8
 """The machine may be busy; whoever is held up is so each time."""
 
 
@@ -82,7 +82,7 @@ def test_a_namespace_delays_no_other(site: Site, flink: FlinkCluster, proxy: Fli
             during.append(_started_within(lab, f"during-{len(during)}"))
         print(f"a job of another namespace runs after {alone:.1f} s undisturbed, {min(during):.1f} s during the attack")
         assert min(during) <= 1.5 * alone + 1, during
-        assert operator.metrics()["flinkjob_queue_depth"] > 0, "the attack went on"
+        wait_until(lambda: operator.metrics()["flinkjob_queue_depth"] > 0, timeout=60, what="the attack goes on")
     proxy.clear()
 
 

@@ -132,7 +132,7 @@ def test_wishes_join_the_stop_in_flight(lab: Lab) -> None:
 def test_two_stops_at_once(lab: Lab) -> None:
     lab.start("stopped-twice", "--snapshot-ms", "300")
     for number in (1, 2):
-        lab.apply(lab.savepoint(f"twice-{number}", "stopped-twice", mode="Stop", timeout="12s"))
+        lab.apply(lab.savepoint(f"twice-{number}", "stopped-twice", mode="Stop", timeout="40s"))
     first = lab.savepoint_phase("twice-1", "Completed")
     second = lab.savepoint_phase("twice-2", "Failed")
     assert second["status"]["error"]["errorCode"] == "JobNotRunning"

@@ -60,7 +60,7 @@ def test_the_life_of_a_script(lab: Lab) -> None:
     assert (job["jid"], job["name"]) == (run["jobId"], "sql-life")
     marks = lab.rest(f"/jobs/{job['jid']}/config")["execution-config"]["user-config"]
     assert marks["flinkjob.dev/owner"].endswith("/sql-life")
-    wait_until(lambda: counted(lab, "life1") > 20, timeout=30, what="some counts")
+    wait_until(lambda: counted(lab, "life1") > 20, timeout=120, what="some counts")
 
     filtered = COUNT.replace("GROUP", "WHERE id < 4 GROUP")
     manifest = lab.edit(manifest, sql={"script": script("life2", filtered)})
@@ -68,7 +68,7 @@ def test_the_life_of_a_script(lab: Lab) -> None:
     restored = lab.checkpoints(run["jobId"])["latest"]["restored"]
     assert restored["external_path"].removeprefix("file:").lstrip("/") in run["restoredFrom"]
     before = counted(lab, "life1")
-    wait_until(lambda: counted(lab, "life2") > before, timeout=30, what="higher counts")
+    wait_until(lambda: counted(lab, "life2") > before, timeout=120, what="higher counts")
     lab.checkpointed(run["jobId"])
 
     lab.edit(manifest, deletion={"policy": "Orphan"})
@@ -86,7 +86,7 @@ def test_a_compiled_plan_outlives_the_statement_that_it_was_made_of(lab: Lab, tm
     manifest = sql_job(lab, "sql-plan", script("plan", compiling.format(COUNT), f"EXECUTE PLAN '{plan}'"))
     lab.apply(manifest)
     lab.running("sql-plan", 1)
-    wait_until(lambda: counted(lab, "plan") > 20, timeout=30, what="some counts")
+    wait_until(lambda: counted(lab, "plan") > 20, timeout=120, what="some counts")
     written = (tmp_path / "counts.json").read_text()
 
     changed = COUNT.replace("COUNT(*)", "COUNT(*) + MAX(id)")  # whose state would be another one
@@ -94,7 +94,7 @@ def test_a_compiled_plan_outlives_the_statement_that_it_was_made_of(lab: Lab, tm
     run, before = submission(lab.running("sql-plan", 2)), counted(lab, "plan")
     restored = lab.checkpoints(run["jobId"])["latest"]["restored"]
     assert restored["external_path"].removeprefix("file:").lstrip("/") in run["restoredFrom"]
-    wait_until(lambda: counted(lab, "plan") > before + 5, timeout=30, what="higher counts")
+    wait_until(lambda: counted(lab, "plan") > before + 5, timeout=120, what="higher counts")
     lab.checkpointed(run["jobId"])
     assert (tmp_path / "counts.json").read_text() == written
 
@@ -132,7 +132,7 @@ def test_a_script_with_another_aggregate_is_taken_back(lab: Lab) -> None:
     manifest = sql_job(lab, "sql-back", script("back", COUNT), upgrade={"rollback": rollback})
     lab.apply(manifest)
     lab.wait("sql-back", lambda job: job["status"].get("healthyRevision"), "healthy")
-    wait_until(lambda: counted(lab, "back") > 5, timeout=30, what="some counts")
+    wait_until(lambda: counted(lab, "back") > 5, timeout=120, what="some counts")
     other = "INSERT INTO counts SELECT id, COUNT(*) + MAX(id) FROM clicks GROUP BY id"
     lab.edit(manifest, sql={"script": script("back", other)})
     lab.stalled("sql-back", "RolledBack", deadline=60)
