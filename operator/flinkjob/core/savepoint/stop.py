@@ -11,6 +11,7 @@ from dataclasses import replace
 from flinkjob.api.enums import SavepointOrigin, SavepointPhase
 from flinkjob.api.flinkjob_status import Operation
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
+from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.api.reasons import Reason
 from flinkjob.core.pauses import FAST
 from flinkjob.core.requester import SAVEPOINT_PREFIX
@@ -26,9 +27,11 @@ def mirror_stop(draft: SavepointDraft, spec: FlinkSavepointSpec) -> SavepointHal
     if given.outcome is not None and given.outcome.by == me:
         if given.outcome.location is None:
             return attempt_failed(draft, spec, given.outcome.message, given.outcome.failure)
+        draft.status = _known_at_last(draft, me)
         return complete(draft, spec, completed_at(given.outcome.location))
     hold, operation = given.job_status.hold, given.job_status.operation
     if hold is not None and hold.by == draft.meta.name and hold.location is not None:
+        draft.status = _known_at_last(draft, me)
         return complete(draft, spec, completed_at(hold.location))
     if operation is None or operation.by != me:
         return _before_stop(draft, spec)
@@ -36,8 +39,32 @@ def mirror_stop(draft: SavepointDraft, spec: FlinkSavepointSpec) -> SavepointHal
 
 
 def _during_stop(draft: SavepointDraft, operation: Operation) -> SavepointHalt:
+    draft.status = _attempt(draft, operation)
+    return draft.in_progress()
+
+
+def _known_at_last(draft: SavepointDraft, me: str) -> FlinkSavepointStatus:
+    """What the status says of the attempt, also where it was over before the FlinkSavepoint showed it."""
+    if draft.before.job_id is not None:
+        return draft.status
+    written = draft.given.job.status.operation if draft.given.job is not None else None
+    if written is not None and written.by == me:
+        return _attempt(draft, written)
+    run = draft.given.job_status.submission
+    if run is None:
+        return draft.status
+    return replace(
+        draft.status,
+        job_id=run.job_id,
+        submission=run.number,
+        origin=SavepointOrigin.MANUAL,
+        cluster_url=run.cluster_url,
+    )
+
+
+def _attempt(draft: SavepointDraft, operation: Operation) -> FlinkSavepointStatus:
     cluster = draft.observation.cluster
-    draft.status = replace(
+    return replace(
         draft.before,
         phase=SavepointPhase.IN_PROGRESS,
         trigger_id=operation.trigger_id,
@@ -53,7 +80,6 @@ def _during_stop(draft: SavepointDraft, operation: Operation) -> SavepointHalt:
         cluster_url=cluster.url,
         retry_time=None,
     )
-    return draft.in_progress()
 
 
 def _before_stop(draft: SavepointDraft, spec: FlinkSavepointSpec) -> SavepointHalt:

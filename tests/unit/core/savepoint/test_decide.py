@@ -448,6 +448,25 @@ def test_the_flinkjob_stops_and_the_flinksavepoint_mirrors_it(mode: dict[str, An
     assert (done.status.phase, done.status.location) == (SavepointPhase.COMPLETED, MADE)
 
 
+def test_a_stop_that_is_over_before_it_was_shown_says_of_which_job_it_was() -> None:
+    stopping = replace(RUNNING, operation=operation(OperationKind.STOP, "FlinkSavepoint/sp"))
+    stopped = FlinkJobStatus(submission=ended(RunResult.STOPPED, MADE))
+    pending = decide_sp(savepoint(**STOP), RUNNING).status
+    outcome = OperationOutcome(by="FlinkSavepoint/sp", location=MADE, message="")
+    there = seen(present(FlinkJobState.FINISHED))
+    at_once = decide_sp(
+        savepoint(status=pending, **STOP), stopped, there, owner=job(status=stopping), outcome=outcome
+    ).status
+    assert stopping.operation is not None
+    assert stopping.submission is not None
+    assert (at_once.phase, at_once.location) == (SavepointPhase.COMPLETED, MADE)
+    assert (at_once.job_id, at_once.trigger_id) == (stopping.operation.job_id, stopping.operation.trigger_id)
+    held = replace(stopped, hold=Hold(reason=HoldReason.STOPPED, by="sp", since=ago(5), location=MADE))
+    later = decide_sp(savepoint(status=pending, **STOP), held, there).status
+    assert (later.phase, later.location) == (SavepointPhase.COMPLETED, MADE)
+    assert (later.job_id, later.submission) == (stopping.submission.job_id, stopping.submission.number)
+
+
 @pytest.mark.parametrize(
     ("failure", "phase"),
     [(SavepointFailure.OTHER, SavepointPhase.PENDING), (SavepointFailure.PERMANENT, SavepointPhase.FAILED)],
