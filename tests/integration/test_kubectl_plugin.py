@@ -141,6 +141,9 @@ def test_the_page_leads_a_job_through_its_life(
     assert re.search(r"^plug +True +Running +1 ", page.next("get"), re.MULTILINE)
     assert re.search(rf"^{lab.namespace} +plug +True ", page.next("get -A -o wide"), re.MULTILINE)
     assert yaml.safe_load(page.next("get plug -o yaml"))["metadata"]["name"] == "plug"
+    wait_until(
+        lambda: re.search(r" 1 RUNNING .*%", plugin.good("status", "plug")), timeout=60, what="how busy its tasks are"
+    )
     screen = page.next("status")
     assert re.search(r"Ready: +Running: 2 tasks are running", screen), screen
     assert re.search(r"Run: +1 \(Initial\), up \d+s, job " + first["jobId"], screen), screen
