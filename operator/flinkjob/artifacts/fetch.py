@@ -33,6 +33,7 @@ from flinkjob.artifacts.maven import CHECKSUMS, MavenSource
 from flinkjob.artifacts.stores import ObjectWanted, StoreSource
 from flinkjob.core.program import SourceAccess
 from flinkjob.core.progress import Progress
+from flinkjob.net.denied import ask_again_if_denied
 
 VALIDATORS = 10_000
 
@@ -257,18 +258,13 @@ class ArtifactStore:
         self, asked: _Asked, fetch: Callable[[Mapping[str, str] | None], Awaitable[Fetched | None]]
     ) -> Fetched | None:
         """Once more where the server refuses what the Secret says, and it says something else by now."""
-        headers = await self._headers(asked)
-        try:
-            return await fetch(headers)
-        except ArtifactUnavailable as error:
-            if headers is None or error.reason not in (UNAUTHORIZED, FORBIDDEN):
-                raise
-            again = await self._headers(asked, fresh=True)
-            if again == headers:
-                raise
-            return await fetch(again)
+        return await ask_again_if_denied(
+            partial(self._headers, asked),
+            fetch,
+            lambda error: isinstance(error, ArtifactUnavailable) and error.reason in (UNAUTHORIZED, FORBIDDEN),
+        )
 
-    async def _headers(self, asked: _Asked, *, fresh: bool = False) -> Mapping[str, str] | None:
+    async def _headers(self, asked: _Asked, fresh: bool) -> Mapping[str, str] | None:
         if asked.access is None or asked.access.auth_secret is None:
             return None
         url = self._repository or "" if asked.uri.startswith("maven:") else asked.uri

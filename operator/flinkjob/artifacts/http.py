@@ -21,6 +21,7 @@ from flinkjob.artifacts.cache import ArtifactCache, Fetched, Partial
 from flinkjob.artifacts.errors import ArtifactInvalid, ArtifactUnavailable, shown
 from flinkjob.artifacts.jarfile import DigestingWriter, Sort, check_size
 from flinkjob.core.errors import Invalid
+from flinkjob.net.denied import DENIED
 from flinkjob.net.foreign import ACCEPT_IDENTITY, Refused, raw_chunks
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,6 @@ LEAST_BYTES = 256 * 1024
 """So does one that sends less than this in such a time: a download that drips has a slot that others wait for."""
 NOT_MODIFIED = 304
 _TRY_AGAIN = frozenset({408, 425, 429})
-_DENIED = frozenset({401, 403})
 _DIGITS = 20
 """Of a length; with more it is too large however it goes on."""
 UNAUTHORIZED, FORBIDDEN = "unauthorized", "forbidden"
@@ -264,7 +264,7 @@ def _check_answer(response: httpx.Response, name: str, final: str, *, authorized
     message = f"jar: {status} from {final if final == name else f'{final} (redirected from {name})'}"
     if status in _TRY_AGAIN or status >= 500:
         raise ArtifactUnavailable("server-error", message)
-    if authorized and status in _DENIED:
+    if authorized and status in DENIED:
         raise ArtifactUnavailable(_REASONS[status], message)
     raise ArtifactInvalid(_REASONS.get(status, "refused"), message)
 

@@ -30,6 +30,7 @@ from flinkjob.core.errors import Transient, with_steps
 from flinkjob.kube.errors import Forbidden
 from flinkjob.net.backend import AddressCheck
 from flinkjob.net.checked import CheckedTransport, is_of_tls
+from flinkjob.net.denied import DENIED
 from flinkjob.net.permits import Permits
 
 FRESH_SECONDS = 60.0
@@ -37,9 +38,6 @@ FRESH_SECONDS = 60.0
 
 AGAIN_SECONDS = 5.0
 """The same where a server has refused what it says: it may have been changed since."""
-
-DENIED = (401, 403)
-"""HTTP statuses by which a server refuses credentials."""
 
 REFUSED_SECONDS = 600.0
 """How long a Secret that was read is used after the permission to read it is gone: a namespace that is being deleted loses

@@ -18,7 +18,8 @@ from flinkjob.api.sync import StoreAccess
 from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.errors import Invalid, Rejected
-from flinkjob.runtime.access import DENIED, SecretReader, Use, Vault, check_scheme
+from flinkjob.net.denied import DENIED, ask_again_if_denied
+from flinkjob.runtime.access import SecretReader, Use, Vault, check_scheme
 from flinkjob.snapshots.addresses import StoreAddress, behind_proxy, parts_of, scheme_of, store_host
 from flinkjob.snapshots.links import refuse_links_below
 from flinkjob.snapshots.listing import METADATA
@@ -116,16 +117,7 @@ async def ask_store(order_of: Callable[[bool], Awaitable[Order]], ask: Callable[
     Args:
         order_of: makes what to ask for; given `fresh` of `StoreAccesses.address`.
     """
-    order = await order_of(False)
-    try:
-        return await ask(order)
-    except Rejected as error:
-        if error.code not in DENIED:
-            raise
-        again = await order_of(True)
-        if again == order:
-            raise
-        return await ask(again)
+    return await ask_again_if_denied(order_of, ask, lambda error: isinstance(error, Rejected) and error.code in DENIED)
 
 
 def _resolved(path: str) -> Path:
