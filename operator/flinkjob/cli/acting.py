@@ -15,19 +15,13 @@ from flinkjob.api.enums import Phase
 from flinkjob.cli import changes, goals, sqltexts
 from flinkjob.cli.adoption import must_live
 from flinkjob.cli.changes import Change
-from flinkjob.cli.errors import WrongUsage
 from flinkjob.cli.goals import Judge, Verdict
 from flinkjob.cli.history import revisions_of
 from flinkjob.cli.manifests import only_job, read
 from flinkjob.cli.reading import Name
 from flinkjob.cli.rollback import rollback as rolled_back
-from flinkjob.cli.seconds import seconds_of
 from flinkjob.cli.sending import Asked, How, create, patch
 from flinkjob.cli.session import Session, now
-
-STEADY_SECONDS = 5.0
-"""Longer than a crash in the first second takes to be seen by the operator, which looks at a cluster every two seconds."""
-NOT_AT_ALL = "0s"
 
 Wait = Annotated[bool, typer.Option("--wait", help="Follow it until it is reached, or can no longer be.")]
 Timeout = Annotated[
@@ -110,8 +104,8 @@ async def resume(
     dry_run: DryRun = False,
 ) -> None:
     """Run a suspended, cancelled or held job again, from its newest state."""
-    how = How(wait=wait, timeout=timeout, dry_run=dry_run)
-    await _change(session, name, changes.resume, _runs_again, how, steady)
+    how = How(wait=wait, timeout=timeout, dry_run=dry_run, steady=steady)
+    await _change(session, name, changes.resume, _runs_again, how)
 
 
 async def restart(
@@ -123,8 +117,8 @@ async def restart(
     dry_run: DryRun = False,
 ) -> None:
     """Stop the job with a savepoint and start it again from there."""
-    how = How(wait=wait, timeout=timeout, dry_run=dry_run)
-    await _change(session, name, changes.restart, _runs_again, how, steady)
+    how = How(wait=wait, timeout=timeout, dry_run=dry_run, steady=steady)
+    await _change(session, name, changes.restart, _runs_again, how)
 
 
 async def rescale(
@@ -137,14 +131,13 @@ async def rescale(
     dry_run: DryRun = False,
 ) -> None:
     """Change the parallelism: in place where Flink can, else by a savepoint."""
-    how = How(wait=wait, timeout=timeout, dry_run=dry_run)
+    how = How(wait=wait, timeout=timeout, dry_run=dry_run, steady=steady)
     await _change(
         session,
         name,
         lambda job: changes.rescale(job, parallelism),
         lambda _, sets: goals.rescaled(sets, parallelism),
         how,
-        steady,
     )
 
 
@@ -166,8 +159,8 @@ async def rollback(
 ) -> None:
     """Run again what an earlier run ran, from the newest state."""
 
-    how = How(wait=wait, timeout=timeout, dry_run=dry_run)
-    seconds = _steady_seconds(steady, how)
+    how = How(wait=wait, timeout=timeout, dry_run=dry_run, steady=steady)
+    seconds = how.steady_seconds
 
     async def ask(found: Mapping[str, Any]) -> Asked:
         kept = await session.kube.revisions(session.namespace, f"{LABEL_JOB}={name}")
@@ -195,8 +188,8 @@ async def adopt(
     dry_run: DryRun = False,
 ) -> None:
     """Take over a Flink job that runs on the FlinkJob's cluster, without a restart. Only before its first run."""
-    how = How(wait=wait, timeout=timeout, dry_run=dry_run)
-    seconds = _steady_seconds(steady, how)
+    how = How(wait=wait, timeout=timeout, dry_run=dry_run, steady=steady)
+    seconds = how.steady_seconds
 
     async def ask(found: Mapping[str, Any]) -> Asked:
         job = _job(found)
@@ -221,10 +214,9 @@ async def _change(
     change_of: Callable[[FlinkJob], Change],
     judge_of: Callable[[FlinkJob, Mapping[str, Any]], Judge],
     how: How,
-    steady: str | None = NOT_AT_ALL,
 ) -> None:
     """Change the FlinkJob as it is found; judged by that one and by the fields of the spec that the change sets."""
-    seconds = _steady_seconds(steady, how)
+    seconds = how.steady_seconds
 
     async def ask(found: Mapping[str, Any]) -> Asked:
         job = _job(found)
@@ -232,20 +224,6 @@ async def _change(
         return Asked(change, goals.steadily(judge_of(job, change.sets), seconds))
 
     await patch(session, name, ask, how)
-
-
-def _steady_seconds(steady: str | None, how: How) -> float:
-    """How long a job has to have run.
-
-    Raises:
-        WrongUsage: it is no duration, or one that cannot be over before `--wait` ends.
-    """
-    if steady is None:
-        return min(STEADY_SECONDS, how.seconds / 2)
-    seconds = 0.0 if steady == NOT_AT_ALL else seconds_of(steady, "--steady")
-    if how.wait and seconds >= how.seconds:
-        raise WrongUsage(f"--steady {steady} must be shorter than --timeout {how.timeout}")
-    return seconds
 
 
 def _runs_again(job: FlinkJob, sets: Mapping[str, Any]) -> Judge:

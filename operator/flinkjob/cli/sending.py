@@ -15,7 +15,7 @@ from typing import Any
 from flinkjob.api.constants import GROUP
 from flinkjob.cli import owners
 from flinkjob.cli.changes import Change
-from flinkjob.cli.errors import CommandFailed, TimedOut
+from flinkjob.cli.errors import CommandFailed, TimedOut, WrongUsage
 from flinkjob.cli.goals import Judge, Outcome, Verdict, holds
 from flinkjob.cli.seconds import seconds_of
 from flinkjob.cli.session import Session
@@ -23,22 +23,44 @@ from flinkjob.kube.errors import AlreadyExists, Conflict, Gone, KubeUnavailable
 from flinkjob.kube.kinds import Kind
 
 LOOK_SECONDS = 0.5
+STEADY_SECONDS = 5.0
+"""Longer than a crash in the first second takes to be seen by the operator, which looks at a cluster every two seconds."""
+NOT_AT_ALL = "0s"
 MOST_ATTEMPTS = 8
 """How often a change is made anew since the object changed meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class How:
-    """The options of all commands that change something."""
+    """The options of all commands that change something.
+
+    Attributes:
+        steady: for how long a job has to have run; None: as `steady_seconds` has it.
+    """
 
     wait: bool
     timeout: str
     dry_run: bool
+    steady: str | None = NOT_AT_ALL
 
     @property
     def seconds(self) -> float:
         """How long it is followed."""
         return seconds_of(self.timeout)
+
+    @property
+    def steady_seconds(self) -> float:
+        """How long a job has to have run.
+
+        Raises:
+            WrongUsage: it is no duration, or one that cannot be over before `--wait` ends.
+        """
+        if self.steady is None:
+            return min(STEADY_SECONDS, self.seconds / 2)
+        seconds = 0.0 if self.steady == NOT_AT_ALL else seconds_of(self.steady, "--steady")
+        if self.wait and seconds >= self.seconds:
+            raise WrongUsage(f"--steady {self.steady} must be shorter than --timeout {self.timeout}")
+        return seconds
 
 
 @dataclass(frozen=True)
