@@ -60,13 +60,8 @@ class FirstList:
         Raises:
             KubeUnavailable, KubeRejected: they cannot be listed.
         """
-        for kind in Kind:
-            async for page in self._kube.pages(kind, self._namespaces):
-                for item in page:
-                    if not self._cache.has(kind, item):
-                        self._note(kind, item)
-                        self._enqueue(self._cache.put(kind, item))
-                        await asyncio.sleep(0)
+        async for key in self._changed():
+            self._enqueue(key)  # at once: of a list that fails in the middle nothing is forgotten
         for key in sorted(self._cache.take_moved()):
             self._enqueue(key)
         self._listed.set()
@@ -77,18 +72,21 @@ class FirstList:
         Raises:
             KubeUnavailable, KubeRejected: they cannot be listed.
         """
-        for kind in Kind:
-            async for page in self._kube.pages(kind, self._namespaces):
-                for item in page:
-                    self._note(kind, item)
-                    self._cache.put(kind, item)
-                    await asyncio.sleep(0)
+        async for _ in self._changed():
+            pass
         for key in sorted(self._cache.keys()):
             self._enqueue(key)
 
-    def _note(self, kind: Kind, item: Mapping[str, Any]) -> None:
-        meta = {name: item["metadata"].get(name) for name in _NAMES}
-        self._unseen[meta["uid"]] = (kind, {"metadata": meta})
+    async def _changed(self) -> AsyncIterator[Key]:
+        """Put all objects into the cache that it does not have as they are; their keys."""
+        for kind in Kind:
+            async for page in self._kube.pages(kind, self._namespaces):
+                for item in page:
+                    if not self._cache.has(kind, item):
+                        meta = {name: item["metadata"].get(name) for name in _NAMES}
+                        self._unseen[meta["uid"]] = (kind, {"metadata": meta})
+                        yield self._cache.put(kind, item)
+                        await asyncio.sleep(0)
 
     def seen(self, raw: Mapping[str, Any]) -> bool:
         """Note that a watch has shown the object; whether it was just as it was listed here, so that it is no news."""
