@@ -6,33 +6,21 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis.stateful import run_state_machine_as_test
 
 from flinkjob.core import shards
 from flinkjob.core.model import JobDecision
 from flinkjob.kube.kinds import Kind
 from flinkjob.runtime import sharing
+from tests.model.histories import run_histories
 from tests.model.plant import SPEC, plant
 from tests.model.shared import SharedMachine, SharedPlant
 
 STEPS = int(os.environ.get("FLINKJOB_MODEL_STEPS", "500"))
-AT_ONCE = 50
 
 
 @pytest.mark.invariant(1, 2)
 def test_the_invariants_hold() -> None:
-    run_state_machine_as_test(
-        SharedMachine,
-        settings=settings(
-            max_examples=max(STEPS // AT_ONCE, 1),
-            stateful_step_count=AT_ONCE,
-            deadline=None,
-            derandomize="FLINKJOB_MODEL_RANDOM" not in os.environ,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_histories(SharedMachine, STEPS)
 
 
 def test_a_job_that_moves_is_handed_over_when_it_runs_there(tmp_path: Path) -> None:
