@@ -36,7 +36,9 @@ MARKUP = (
     "</td></pre><script>window.harmed = 1</script><img src=x onerror='window.harmed = 1'>"
     '"><svg onload="window.harmed = 1"><a href=\'javascript:harm()\'>{{7*7}}</a> https://evil.example/x.js'
 )
-EVERY_PAGE = ("/", "/?words=no+such+job", "/savepoints", f"/jobs/{STILL}/hurt", f"/jobs/{STILL}/none", "/nowhere")
+FLEET = f"/?words={STILL}/"
+"""The list of all namespaces without what other tests left there, which can fill pages of it."""
+EVERY_PAGE = (FLEET, "/?words=no+such+job", "/savepoints", f"/jobs/{STILL}/hurt", f"/jobs/{STILL}/none", "/nowhere")
 
 
 @pytest.fixture(scope="module")
@@ -234,11 +236,11 @@ def test_pages_in_the_background_take_no_connection_from_those_that_are_seen(
     with visit(browser, address) as person:
         hidden = []
         for _ in range(7):
-            person.open("/")
+            person.open(FLEET)
             show(person.page, seen=False)
             hidden.append(person.page)
             person.page = person.new_page()
-        page = person.open("/")
+        page = person.open(FLEET)
         expect(page.get_by_role("row", name="hurt")).to_be_visible()
         tell(kube, hurt, "seen by the page in front")
         expect(page.locator("#live")).to_contain_text("seen by the page in front")
@@ -269,7 +271,7 @@ def test_a_page_says_when_what_it_shows_is_gone_and_when_it_is_there_again(
     going["status"]["submission"]["clusterUrl"] = harmful_flink
     put(kube, going)
     with visit(browser, address) as person:
-        expect(person.open("/").get_by_role("row", name="going")).to_be_visible()  # the list is that new
+        expect(person.open(FLEET).get_by_role("row", name="going")).to_be_visible()  # the list is that new
         live = person.open(f"/jobs/{STILL}/going").locator("#live")
         expect(live).to_contain_text("2 tasks are running")
         kube.delete("FlinkJob", STILL, "going")
