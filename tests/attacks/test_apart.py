@@ -169,15 +169,24 @@ async def ended(one: CopyTasks, request: CopyWanted) -> CopySeen:
     return seen
 
 
+async def fastest(one: CopyTasks, namespace: str, directory: Path) -> float:
+    """Seconds that the fastest of three copies took: each starts a process, which a busy machine can hold up."""
+    took = []
+    for number in range(3):
+        begun = time.monotonic()
+        request = wanted(namespace, f"job-{number}", directory, {"uri": f"file://{directory}/copies"})
+        assert (await ended(one, request)).phase is CopyPhase.DONE
+        took.append(time.monotonic() - begun)
+    return min(took)
+
+
 @pytest.mark.invariant(12)
 @pytest.mark.threat("too-slow")
 async def test_endless_pages_of_a_store_hold_no_slot_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor do they hold up the copies of another namespace, which is as fast as without them."""
     write_snapshot(tmp_path / "savepoint-1", {"a": 1000})
-    one, mine = tasks(tmp_path), {"uri": f"file://{tmp_path}/copies"}
-    begun = time.monotonic()
-    assert (await ended(one, wanted("undisturbed", "job", tmp_path, mine))).phase is CopyPhase.DONE
-    alone = time.monotonic() - begun
+    one = tasks(tmp_path)
+    alone = await fastest(one, "undisturbed", tmp_path)
     async with endless_pages() as (pages, url):
         hostile_target = {"endpoint": url, "credentialsSecretRef": {"name": "s"}}
         evil = [
@@ -187,9 +196,7 @@ async def test_endless_pages_of_a_store_hold_no_slot_for_ever(tmp_path: Path, mo
         for request in evil:
             await one.look(("evil", request.job), request)
         await until(lambda: pages.pages > 20)
-        begun = time.monotonic()
-        assert (await ended(one, wanted("team", "job", tmp_path, mine))).phase is CopyPhase.DONE
-        assert time.monotonic() - begun <= 1.5 * alone + 1
+        assert await fastest(one, "team", tmp_path) <= 1.5 * alone + 1
         assert one.running() == len(evil)
         monkeypatch.setattr(apart, "STANDSTILL", 1.0)
         last = replace(evil[0], uid="once-more", job="once-more")

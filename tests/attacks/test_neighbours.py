@@ -345,12 +345,12 @@ async def test_the_lease_is_renewed_whatever_else_is_sent(tmp_path: Path) -> Non
         path = server.kubeconfig(tmp_path)
         async with await KubeClient.connect(path) as kube, await KubeClient.connect(path, bounds=RENEWAL) as own:
             leadership = Leadership(own, namespace="system", name="l", holder="me")
-            await leadership.acquire()
             patches = [
                 asyncio.create_task(kube.patch_status(Kind.FLINK_JOB, BAD, str(n), {"phase": "Running"}, "1"))
                 for n in range(ATTACKS)
             ]
             await until(lambda: len(writes) >= 32)
+            await leadership.acquire()
             done = len(leases)
             lost.add(done + 1)
             ended: list[bool] = []

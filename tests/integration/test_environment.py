@@ -133,10 +133,13 @@ def test_roles_are_enforced_and_requests_are_counted(control_plane: ControlPlane
     with pytest.raises(ProcessFailed, match="Forbidden"):
         control_plane.kubectl("get", "flinkjobs", "--kubeconfig", limited)
     user = "system:serviceaccount:roles:limited"
-    verbs = collections.Counter(
-        (event.verb, event.resource, event.code) for event in control_plane.audit_events(before) if event.user == user
-    )
-    assert verbs["list", "flinkjobs", 403] == 1
+
+    def verbs() -> collections.Counter[tuple[str, str, int]]:
+        events = control_plane.audit_events(before)
+        return collections.Counter((each.verb, each.resource, each.code) for each in events if each.user == user)
+
+    wait_until(lambda: verbs()["list", "flinkjobs", 403], timeout=30, what="the refusal in the audit log")
+    assert verbs()["list", "flinkjobs", 403] == 1
 
 
 @pytest.mark.kube

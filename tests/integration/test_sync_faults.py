@@ -140,7 +140,7 @@ def test_a_store_that_crawls_delays_nobody_else(
     """Nor does it matter that it needs longer for an object than a store may say nothing otherwise (30 s)."""
     lab, name = faults_lab, "crawls"
     snapshot = write_snapshot(tmp_path / "savepoint-1", {"part": 6 * MIB})
-    store.per_second = 180_000
+    store.per_second = 60_000
     copy_of(lab, name, snapshot, store.url)
     lab.savepoint_phase(name, "Syncing")
     other = lab.start("beside")
@@ -153,6 +153,7 @@ def test_a_store_that_crawls_delays_nobody_else(
     )
     assert status_of(lab, name)["phase"] == "Syncing"
     assert sync["bytesTotal"] > 6 * MIB
+    store.per_second = 180_000
     lab.savepoint_phase(name, "Completed", deadline=180)
     assert store.passed < 7 * MIB, "nothing was sent twice"
     whole(s3, name, snapshot)
@@ -211,7 +212,7 @@ def test_an_operator_that_ends_in_the_middle_ends_in_order_and_goes_on(
 ) -> None:
     lab, name = faults_lab, "told-to-end"
     snapshot = write_snapshot(tmp_path / "savepoint-1", PARTS)
-    store.per_second = 8 * MIB
+    store.per_second = 3 * MIB
     copy_of(lab, name, snapshot, store.url)
     wait_until(lambda: list(place_of(s3, name).rglob("journal.json")), timeout=60, what="the first file")
     store.per_second = MIB // 4

@@ -106,9 +106,14 @@ def test_a_job_of_a_service_runs_on_pods(job: World) -> None:
 def test_the_pages_come_from_the_image(job: World) -> None:
     """Through the API server's proxy of their Service, in place of one that asks who somebody is."""
     path = f"/api/v1/namespaces/{NAMESPACE}/services/{RELEASE}-ui:http/proxy"
+    of_job = f"{path}/jobs/{TEAM}/{JOB}"
     assert f"{TEAM}/{JOB}" in job.node.kubectl("get", "--raw", f"{path}/")
-    page = job.node.kubectl("get", "--raw", f"{path}/jobs/{TEAM}/{JOB}")
-    assert "Source: sequence" in page  # what Flink itself says of its tasks
+    page = wait_until(
+        lambda: found if "Source: sequence" in (found := job.node.kubectl("get", "--raw", of_job)) else None,
+        timeout=DEADLINE,
+        what="what Flink itself says of its tasks",
+        interval=LOOK,
+    )
     assert "<button" not in page
     assert "htmx" in job.node.kubectl("get", "--raw", f"{path}/static/htmx.min.js")
 
@@ -173,6 +178,7 @@ def test_the_chart_is_upgraded_with_another_definition(job: World, later_chart: 
 def test_a_drain_leaves_one_replica_that_works(job: World) -> None:
     """There is no other node to go to, so the budget lets one Pod be evicted and not the second."""
     pods = job.operators(2)
+    wait_until(lambda: job.evictable() == 1, timeout=DEADLINE, what="a budget that has counted both", interval=LOOK)
     drain = ("drain", "local", f"--pod-selector={OPERATOR_PODS}", "--delete-emptydir-data", "--force")
     with pytest.raises(ProcessFailed, match="disruption budget"):
         job.node.kubectl(*drain, "--ignore-daemonsets", "--timeout=8s")

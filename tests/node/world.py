@@ -192,6 +192,12 @@ class World:
         text = self.kube.raw(f"/api/v1/namespaces/{namespace}/pods", labelSelector=selector)
         return {pod["metadata"]["name"]: pod for pod in json.loads(text)["items"]}
 
+    def evictable(self) -> int:
+        """How many Pods of the operator may be evicted now, as the budget of the chart has counted them."""
+        text = self.kube.raw(f"/apis/policy/v1/namespaces/{NAMESPACE}/poddisruptionbudgets")
+        (budget,) = json.loads(text)["items"]
+        return int(budget.get("status", {}).get("disruptionsAllowed", 0))
+
     def leader(self) -> str:
         """The Pod that holds the Lease."""
         lease = self.kube.get("Lease", NAMESPACE, LEASE)

@@ -1,4 +1,4 @@
-"""Checkpoints and savepoints: triggering, stopping with one, statistics, disposal.
+"""Stopping a job with a savepoint; checkpoints and savepoints: triggering, statistics, disposal.
 
 Used by: `FlinkClient`. Invariants: a trigger that was accepted (202) says nothing about success, its result does;
 a failure comes with HTTP 200; FORGOTTEN means that Flink does not know the trigger id (5 minutes after the result, or

@@ -1,20 +1,25 @@
 """Starting a run: intent, artifact, run call; and a run whose call got no clear answer."""
 
+import inspect
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from flinkjob.api import flink_options
 from flinkjob.api.cluster_options import acts_only_in_cluster
 from flinkjob.api.enums import RunResult, SavepointPhase
 from flinkjob.api.flink_options import GLOBAL_PARAMETERS
 from flinkjob.api.flinkjob_status import FlinkJobStatus, Plan
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
+from flinkjob.api.reserved_keys import DUPLICATE_KEYS
 from flinkjob.core.actions import DiscardArtifact, PostEvent, RecordRevision, RunJob
 from flinkjob.core.errors import SubmitRejection
 from flinkjob.core.facts import Artifact, Fact
 from flinkjob.core.flinkmodel import FlinkJobState
 from flinkjob.core.identity import job_id
+from flinkjob.core.job.submission import run_request
 from flinkjob.core.model import JobDecision
 from flinkjob.core.progress import Progress
 from flinkjob.core.seen import ArtifactPhase, ArtifactSeen, FoundSnapshot, JobSeen, Listing, Presence, RunPhase, RunSeen
@@ -161,6 +166,16 @@ def test_the_run_call_says_what_the_spec_says() -> None:
         "execution.checkpointing.externalized-checkpoint-retention": "DELETE_ON_CANCELLATION",
         "table.exec.mini-batch": "true",
     }
+
+
+def test_an_option_that_a_field_sets_cannot_be_set_a_second_time() -> None:
+    refused = {key for keys in DUPLICATE_KEYS.values() for key in keys}
+    names = set(re.findall(r"flink_options\.([A-Z_]+)", inspect.getsource(run_request)))
+    assert len(names) == len(DUPLICATE_KEYS)
+    for name in names:
+        value = getattr(flink_options, name)
+        keys = {value} if isinstance(value, str) else set(value)
+        assert keys <= refused, f"{name} has no row in DUPLICATE_KEYS"
 
 
 @table(
