@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from deploy.local import plainhttp
 from deploy.local.cache import cache_root, cached
 from deploy.local.plan import Step
 from deploy.local.ports import free_port
@@ -67,11 +68,11 @@ class AzureServer(OneProcess):
         signature = base64.b64encode(hmac.digest(base64.b64decode(self.key), signed.encode(), "sha256")).decode()
         headers |= {"Authorization": f"SharedKey {self.account}:{signature}", "Content-Length": "0"}
         where = f"{self.endpoint}/{self._container}?restype=container"
-        httpx.put(where, headers=headers, trust_env=False, timeout=10).raise_for_status()
+        plainhttp.put(where, headers=headers, timeout=10).raise_for_status()
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(self.endpoint, trust_env=False, timeout=5).status_code < 500
+            return plainhttp.get(self.endpoint, timeout=5).status_code < 500
         except httpx.HTTPError:
             return False
 

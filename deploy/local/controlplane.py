@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 import yaml
 
+from deploy.local import plainhttp
 from deploy.local.audit import POLICY, AuditEvent, audit_events
 from deploy.local.binaries import OLDEST, control_plane_binaries, control_plane_steps
 from deploy.local.plan import Step
@@ -190,11 +191,9 @@ class ControlPlane(Component):
 
     def _get(self, path: str) -> bool:
         try:
-            answer = httpx.get(
+            answer = plainhttp.get(
                 self.url + path,
                 headers={"Authorization": f"Bearer {self._admin_token}"},
-                verify=False,
-                trust_env=False,
                 timeout=10,
             )
         except httpx.HTTPError:

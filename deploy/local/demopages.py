@@ -18,6 +18,7 @@ from typing import IO, Literal
 import httpx
 import yaml
 
+from deploy.local import plainhttp
 from deploy.local.chromium import FLAGS, chromium
 from deploy.local.demo import PREFIX, make_environment
 from deploy.local.gallery import NAMESPACE, Gallery
@@ -47,7 +48,7 @@ def running_demo(below: Path) -> Path | None:
 def _answers(kubeconfig: Path) -> bool:
     try:
         server = yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]["server"]
-        httpx.get(f"{server}/readyz", verify=False, trust_env=False, timeout=_REQUEST_SECONDS)
+        plainhttp.get(f"{server}/readyz", timeout=_REQUEST_SECONDS)
     except (OSError, LookupError, TypeError, yaml.YAMLError, httpx.HTTPError):
         return False
     return True

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import httpx
 
+from deploy.local import plainhttp
 from deploy.local.ports import free_port
 from deploy.local.processes import OneProcess, Process
 
@@ -45,6 +46,6 @@ class FileServer(OneProcess):
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(self.url, trust_env=False, timeout=5).status_code == 200
+            return plainhttp.get(self.url, timeout=5).status_code == 200
         except httpx.HTTPError:
             return False

@@ -176,9 +176,9 @@ class FlinkCluster(Component):
     # What clients need
 
     def ssl_context(self) -> ssl.SSLContext | bool:
-        """For `httpx.Client(verify=…)`: trusts the CA and presents the client certificate; True without TLS."""
+        """For `httpx.Client(verify=…)`: trusts the CA and presents the client certificate; False without TLS."""
         if self.certificates is None:
-            return True
+            return False
         context = ssl.create_default_context(cafile=self.certificates.ca)
         context.load_cert_chain(self.certificates.client_certificate, self.certificates.client_key)
         return context

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import httpx
 
+from deploy.local import plainhttp
 from deploy.local.binaries import tool_binary
 from deploy.local.ports import free_port
 from deploy.local.processes import OneProcess, Process
@@ -57,10 +58,10 @@ class GcsServer(OneProcess):
         """Stores an object. The server knows uploads only as Google's JSON interface has them."""
         where = f"{self.endpoint}/upload/storage/v1/b/{self._bucket}/o"
         query = {"uploadType": "media", "name": name}
-        httpx.post(where, params=query, content=content, trust_env=False, timeout=30).raise_for_status()
+        plainhttp.post(where, params=query, content=content, timeout=30).raise_for_status()
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"{self.endpoint}/storage/v1/b", trust_env=False, timeout=5).status_code < 500
+            return plainhttp.get(f"{self.endpoint}/storage/v1/b", timeout=5).status_code < 500
         except httpx.HTTPError:
             return False

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 
-from deploy.local import nodeconfig
+from deploy.local import nodeconfig, plainhttp
 from deploy.local.binaries import (
     PACKAGES,
     control_plane_binaries,
@@ -248,7 +248,7 @@ class Node(Component):
         with contextlib.suppress(httpx.HTTPError):
             url = f"https://127.0.0.1:{port}/readyz"
             headers = {"Authorization": f"Bearer {token}"}
-            return httpx.get(url, headers=headers, verify=False, trust_env=False, timeout=10).status_code == 200
+            return plainhttp.get(url, headers=headers, timeout=10).status_code == 200
         return False
 
     def _node_is_ready(self) -> bool:

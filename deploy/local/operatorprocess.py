@@ -10,6 +10,7 @@ from typing import Self
 
 import httpx
 
+from deploy.local import plainhttp
 from deploy.local.controlplane import ControlPlane
 from deploy.local.environment import REPOSITORY
 from deploy.local.ports import free_port
@@ -81,6 +82,6 @@ class Operator:
 
     def _ready(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/readyz", trust_env=False, timeout=5).status_code == 200
+            return plainhttp.get(f"{self.url}/readyz", timeout=5).status_code == 200
         except httpx.HTTPError:
             return False

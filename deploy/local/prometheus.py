@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from deploy.local import plainhttp
 from deploy.local.debian import unpacked
 from deploy.local.ports import free_port
 from deploy.local.processes import OneProcess, Process
@@ -72,11 +73,11 @@ class Prometheus(OneProcess):
     def query(self, expression: str) -> list[dict[str, Any]]:
         """What an expression is now: its series. Raises HTTPStatusError: Prometheus does not understand it."""
         asked = {"query": expression}
-        answer = httpx.get(f"{self.url}/api/v1/query", params=asked, trust_env=False, timeout=10).raise_for_status()
+        answer = plainhttp.get(f"{self.url}/api/v1/query", params=asked, timeout=10).raise_for_status()
         return list(answer.json()["data"]["result"])
 
     def _is_ready(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/-/ready", trust_env=False, timeout=5).is_success
+            return plainhttp.get(f"{self.url}/-/ready", timeout=5).is_success
         except httpx.HTTPError:
             return False

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import httpx
 
+from deploy.local import plainhttp
 from deploy.local.binaries import tool_binary
 from deploy.local.ports import free_port
 from deploy.local.processes import OneProcess, Process
@@ -70,6 +71,6 @@ class S3Server(OneProcess):
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(self.endpoint, trust_env=False, timeout=5).status_code in (200, 403)
+            return plainhttp.get(self.endpoint, timeout=5).status_code in (200, 403)
         except httpx.HTTPError:
             return False

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from deploy.local import plainhttp
 from flinkjob.artifacts.cache import ArtifactCache
 from flinkjob.artifacts.errors import ArtifactInvalid
 from flinkjob.artifacts.http import HttpSource
@@ -60,7 +61,7 @@ ENCODED = f"Content-Encoding: {', '.join(['gzip'] * 3)}\r\n"
 @pytest.mark.threat("too-large")
 @pytest.mark.parametrize("endpoint", sorted(ENDPOINTS))
 async def test_an_encoded_answer_is_refused(endpoint: str) -> None:
-    async with hostile([bomb(size=MIB)], headers=ENCODED) as url, httpx.AsyncClient() as http:
+    async with hostile([bomb(size=MIB)], headers=ENCODED) as url, plainhttp.async_client() as http:
         with pytest.raises(Unreachable) as caught:
             await ENDPOINTS[endpoint](FlinkClient(http, url))
     assert caught.value.reason == "encoded"
@@ -70,13 +71,13 @@ async def test_an_encoded_answer_is_refused(endpoint: str) -> None:
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "GZIP", "x-gzip", "identity, gzip"])
 async def test_no_encoding_but_identity_is_taken(encoding: str) -> None:
     headers = f"Content-Encoding: {encoding}\r\n"
-    async with hostile([b'{"jobs": []}'], headers=headers) as url, httpx.AsyncClient() as http:
+    async with hostile([b'{"jobs": []}'], headers=headers) as url, plainhttp.async_client() as http:
         with pytest.raises(Unreachable) as caught:
             await FlinkClient(http, url).overview_jobs()
         assert caught.value.reason == "encoded"
     async with (
         hostile([b'{"jobs": []}'], headers="Content-Encoding: Identity\r\n") as url,
-        httpx.AsyncClient() as http,
+        plainhttp.async_client() as http,
     ):
         assert await FlinkClient(http, url).overview_jobs() == ()
 
@@ -87,7 +88,7 @@ async def test_no_encoding_but_identity_is_taken(encoding: str) -> None:
 async def test_an_endless_answer_is_left(endpoint: str, status: str) -> None:
     pieces = Endless(b" " * PIECE, 100 * MIB // PIECE)
     limits = Limits()
-    async with hostile(pieces, status=status) as url, httpx.AsyncClient() as http:
+    async with hostile(pieces, status=status) as url, plainhttp.async_client() as http:
         with pytest.raises(Unreachable) as caught:
             await ENDPOINTS[endpoint](FlinkClient(http, url, limits=limits))
     assert caught.value.reason == "too-large"
@@ -98,7 +99,7 @@ async def test_an_endless_answer_is_left(endpoint: str, status: str) -> None:
 @pytest.mark.threat("too-large")
 async def test_exceptions_that_are_too_long_are_only_not_known(tmp_path: Path) -> None:
     """What a program throws may be of any length: its cluster is not away therefore."""
-    async with hostile(Endless(b" " * PIECE, 10 * MIB // PIECE)) as url, httpx.AsyncClient() as http:
+    async with hostile(Endless(b" " * PIECE, 10 * MIB // PIECE)) as url, plainhttp.async_client() as http:
         (found,) = await FlinkClient(http, url).exceptions(JOB)
     assert "longer than the operator reads" in found.root_cause
 
@@ -111,7 +112,7 @@ async def test_large_answers_share_a_budget() -> None:
         hostile([large], until=end) as drips,
         hostile([large + b"]}"]) as second,
         hostile([b'{"jobs": []}']) as small,
-        httpx.AsyncClient() as http,
+        plainhttp.async_client() as http,
     ):
         first = asyncio.create_task(FlinkClient(http, drips, limits=limits).overview_jobs())
         async with asyncio.timeout(10):
@@ -149,7 +150,7 @@ async def watched_loop() -> AsyncIterator[list[float]]:
 async def longest_stop(body: bytes) -> tuple[float, int]:
     """For how long the loop stands still while a list of jobs is read; how many there are."""
     parts = [body[start : start + PIECE] for start in range(0, len(body), PIECE)]
-    async with hostile(parts) as url, httpx.AsyncClient() as http, watched_loop() as longest:
+    async with hostile(parts) as url, plainhttp.async_client() as http, watched_loop() as longest:
         jobs = await FlinkClient(http, url, timeout=60).overview_jobs()
     return longest[0], len(jobs)
 
@@ -181,7 +182,7 @@ async def test_a_long_list_of_jobs_never_stops_the_operator_for_long() -> None:
     ],
 )
 async def test_a_long_answer_that_is_no_list_of_jobs_is_not_parsed(body: bytes) -> None:
-    async with hostile([body]) as url, httpx.AsyncClient() as http:
+    async with hostile([body]) as url, plainhttp.async_client() as http:
         with pytest.raises(Unreachable) as caught:
             await FlinkClient(http, url).overview_jobs()
     assert caught.value.reason in ("too-large", "not-json")
@@ -221,7 +222,7 @@ async def test_a_list_is_understood_some_entries_at_a_time(count: int, entry: An
 @pytest.mark.threat("too-large")
 async def test_an_answer_with_very_many_values_is_not_parsed() -> None:
     padded = b'{"id":"%b"}' % (b"x" * 40)
-    async with hostile([b'{"files":[' + b",".join([padded] * 60_000) + b"]}"]) as url, httpx.AsyncClient() as http:
+    async with hostile([b'{"files":[' + b",".join([padded] * 60_000) + b"]}"]) as url, plainhttp.async_client() as http:
         with pytest.raises(Unreachable, match="values") as caught:
             await FlinkClient(http, url).list_jars()
     assert caught.value.reason == "too-large"
@@ -235,7 +236,7 @@ async def test_only_the_failures_that_are_asked_for_are_looked_at(monkeypatch: p
     entries = b",".join(b'{"exceptionName":"e%d","timestamp":5}' % number for number in range(1000))
     async with (
         hostile([b'{"exceptionHistory":{"entries":[' + entries + b"]}}"]) as url,
-        httpx.AsyncClient() as http,
+        plainhttp.async_client() as http,
     ):
         found = await FlinkClient(http, url).exceptions(JOB, limit=3)
     assert seen == [each.name for each in found] == ["e0", "e1", "e2"]
@@ -290,7 +291,7 @@ def test_a_wrong_answer_takes_no_memory() -> None:
 
 @pytest.mark.threat("too-large")
 async def test_an_encoded_jar_is_refused(tmp_path: Path) -> None:
-    async with hostile([bomb(size=MIB)], headers=ENCODED) as url, httpx.AsyncClient() as http:
+    async with hostile([bomb(size=MIB)], headers=ENCODED) as url, plainhttp.async_client() as http:
         source = HttpSource(
             http,
             ArtifactCache(tmp_path, max_bytes=MIB),

@@ -9,11 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
 import flinkjob.app  # noqa: F401 what the operator has in memory
+from deploy.local import plainhttp
 from flinkjob.artifacts.cache import ArtifactCache
 from flinkjob.artifacts.http import HttpSource
 from flinkjob.artifacts.jarfile import Sort, check_is_jar
@@ -46,7 +46,7 @@ def read_encoded() -> list[str]:
         said = []
         async with (
             hostile([test_answers.bomb()], headers=test_answers.ENCODED) as url,
-            httpx.AsyncClient() as http,
+            plainhttp.async_client() as http,
         ):
             with TemporaryDirectory() as directory:
                 source = HttpSource(

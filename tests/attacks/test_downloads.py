@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
+from deploy.local import plainhttp
 from flinkjob.artifacts import http as http_source
 from flinkjob.artifacts.errors import ArtifactUnavailable
 from flinkjob.artifacts.fetch import ArtifactStore
@@ -32,7 +32,7 @@ async def server() -> AsyncIterator[JarServer]:
 async def store_in(
     directory: Path, *, max_cache_bytes: int = 64 * MIB, allowed: tuple[Path, ...] = ()
 ) -> AsyncIterator[ArtifactStore]:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with plainhttp.async_client() as http:
         yield ArtifactStore(
             directory,
             http,

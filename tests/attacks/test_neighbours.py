@@ -18,6 +18,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from deploy.local import plainhttp
 from flinkjob.core.access.hosts import HostRules
 from flinkjob.core.actions import RunJob
 from flinkjob.core.flinkmodel import RunRequest
@@ -191,7 +192,7 @@ async def test_large_answers_that_never_end() -> None:
         with on_account((namespace,)):
             return await FlinkClient(http, url, limits=limits).overview_jobs()
 
-    async with hostile([large], until=end) as drips, hostile([large + b"]}"]) as good, httpx.AsyncClient() as http:
+    async with hostile([large], until=end) as drips, hostile([large + b"]}"]) as good, plainhttp.async_client() as http:
         attack = [asyncio.create_task(look(BAD, drips)) for _ in range(5)]
         await until(lambda: sum(task.done() for task in attack) == 4)
         assert limits.budget.free < 3 * MIB, "one of them is read"

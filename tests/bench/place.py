@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import yaml
 
+from deploy.local import plainhttp
 from deploy.local.controlplane import ControlPlane
 from tests.bench.measure import Meter, until
 from tests.bench.report import Cost
@@ -176,8 +177,8 @@ class BareClient:
         headers = {"Authorization": f"Bearer {config['users'][0]['user']['token']}"}
         server = config["clusters"][0]["cluster"]["server"]
         self._place = place
-        self._kube = httpx.Client(base_url=server, headers=headers, verify=False, trust_env=False, timeout=60)
-        self._flink = [httpx.Client(base_url=url, trust_env=False, timeout=60) for url in place.fleet.urls]
+        self._kube = plainhttp.client(base_url=server, headers=headers, timeout=60)
+        self._flink = [plainhttp.client(base_url=url, timeout=60) for url in place.fleet.urls]
 
     def close(self) -> None:
         """Ends its connections."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deploy.local import plainhttp
 from deploy.local.binaries import tool_binary
 from deploy.local.processes import wait_until
 from deploy.local.release import build_packages, build_plugin, release
@@ -52,7 +53,7 @@ def first_page(plugin: Path, directory: Path) -> str:
     with child([plugin, "ui", "--kubeconfig", kubeconfig], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
-        with httpx.Client(trust_env=False, follow_redirects=True, timeout=60) as browser:
+        with plainhttp.client(follow_redirects=True, timeout=60) as browser:
             return str(wait_until(lambda: page(browser, address), timeout=60, what="the page"))
 
 

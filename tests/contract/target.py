@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 import httpx
 
+from deploy.local import plainhttp
 from deploy.local.flink import FlinkCluster
 from flinkjob.core.flinkmodel import FlinkJobState, JobOverview, RunRequest, TriggerResult, TriggerState
 from flinkjob.flink import FlinkClient
@@ -99,7 +100,7 @@ class Real:
 
     def http(self) -> httpx.AsyncClient:
         """A client for the cluster."""
-        return httpx.AsyncClient(trust_env=False)
+        return plainhttp.async_client()
 
     def now(self) -> float:
         """Seconds of the event loop."""

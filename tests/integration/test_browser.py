@@ -18,6 +18,7 @@ import pytest
 import yaml
 from playwright.sync_api import Browser, Page, expect
 
+from deploy.local import plainhttp
 from deploy.local.chromium import chromium
 from deploy.local.helm import NAMESPACE, Helm
 from deploy.local.prerequisites import MissingPrerequisite
@@ -344,7 +345,7 @@ def test_the_pages_of_the_chart_have_the_rights_that_they_need_and_no_more(
         for action in ACTIONS:
             for end in ("", "/confirm"):
                 path = f"{address}/jobs/{lab.namespace}/browsed-by-all/{action.name}{end}"
-                assert httpx.post(path, data={"csrf": ""}, trust_env=False).status_code == 405
+                assert plainhttp.post(path, data={"csrf": ""}).status_code == 405
         assert lab.get("browsed-by-all")["metadata"]["generation"] == before
         with Kube(token) as theirs:
             for kind in ("Secret", "ConfigMap"):
@@ -362,6 +363,6 @@ def test_the_pages_of_the_chart_have_the_rights_that_they_need_and_no_more(
 def answers(address: str) -> bool:
     """Whether a server answers."""
     try:
-        return httpx.get(address, trust_env=False, timeout=5).is_success
+        return plainhttp.get(address, timeout=5).is_success
     except httpx.TransportError:
         return False

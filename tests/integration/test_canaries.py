@@ -11,9 +11,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
+from deploy.local import plainhttp
 from tests.support.integration import (
     Fault,
     FileServer,
@@ -99,5 +99,5 @@ def everything(lab: Lab) -> dict[str, str]:
         "objects": json.dumps(objects),
         "Events": json.dumps(lab.kube.all("Event", lab.namespace)),
         "log": said,
-        "metrics": httpx.get(f"{lab.operator.url}/metrics", trust_env=False, timeout=10).text,
+        "metrics": plainhttp.get(f"{lab.operator.url}/metrics", timeout=10).text,
     }

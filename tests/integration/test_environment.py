@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deploy.local import background
+from deploy.local import background, plainhttp
 from deploy.local.environment import REPOSITORY, Environment
 from deploy.local.flink import FlinkOptions
 from tests.support.children import child
@@ -82,7 +82,7 @@ def test_two_stand_side_by_side(tmp_path: Path, control_plane: ControlPlane, fli
             RestDriver(theirs).upload(other.demo_jar)
             assert len(theirs.get("/jars").json()["files"]) == 1
             assert {jar["name"] for jar in ours.get("/jars").json()["files"]}.isdisjoint({other.demo_jar.parent.name})
-        assert httpx.get(other.demo_jar_url, trust_env=False, timeout=60).content == other.demo_jar.read_bytes()
+        assert plainhttp.get(other.demo_jar_url, timeout=60).content == other.demo_jar.read_bytes()
         assert "flinkjobs.flinkjob.dev" in other.controlplane.kubectl("get", "crds", "--output=name")
         pids = [process.pid for process in other.processes]
     assert all(map(gone, pids))
@@ -102,7 +102,7 @@ def test_the_command_line_starts_shows_and_stops_one(tmp_path: Path) -> None:
         assert up.returncode == 0, up.stderr
         variables = dict(line.split("=", 1) for line in (tmp_path / "env").read_text().splitlines())
         assert variables.keys() >= {"KUBECONFIG", "FLINK_URL", "DEMO_JAR", "DEMO_JAR_URL"}
-        assert httpx.get(f"{variables['FLINK_URL']}/overview", trust_env=False, timeout=60).json()["slots-total"] == 2
+        assert plainhttp.get(f"{variables['FLINK_URL']}/overview", timeout=60).json()["slots-total"] == 2
         assert "already running" in local("up").stderr
         assert "kube-apiserver" in local("status").stdout
         pids = [pid for _, pid, _, _ in background.process_table(tmp_path)]
@@ -293,7 +293,7 @@ def test_state_can_live_in_s3_and_rest_behind_mutual_tls(tmp_path: Path) -> None
     with Environment(tmp_path, options, with_s3=True) as environment:
         assert environment.flink.url.startswith("https://")
         with pytest.raises(httpx.TransportError):
-            httpx.get(f"{environment.flink.url}/overview", verify=False, trust_env=False)
+            plainhttp.get(f"{environment.flink.url}/overview")
         with environment.flink.http() as http:
             driver = RestDriver(http)
             job = driver.run(driver.upload(environment.demo_jar))

@@ -20,10 +20,10 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
 
+from deploy.local import plainhttp
 from deploy.local.controlplane import ControlPlane
 from deploy.local.processes import wait_until
 from deploy.local.sqlrunner import runner_directory
@@ -123,7 +123,7 @@ class Page:
         """What the address that the next example prints shows, which serves it until it is interrupted."""
         words = shlex.split(self.left.pop(0))
         assert words[0] == "ui", words
-        with self._plugin.watching(*words) as lines, httpx.Client(follow_redirects=True, trust_env=False) as browser:
+        with self._plugin.watching(*words) as lines, plainhttp.client(follow_redirects=True) as browser:
             return browser.get(next(lines).strip(), timeout=30).raise_for_status().text
 
 

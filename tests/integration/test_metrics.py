@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import httpx
 import pytest
 
+from deploy.local import plainhttp
 from tests.support.integration import Lab, wait_until
 
 pytestmark = [pytest.mark.kube, pytest.mark.flink]
@@ -30,7 +30,7 @@ def test_metrics_of_an_upgrade(lab: Lab) -> None:
     )
     assert any('resource="flinkjobs/status"' in name and 'verb="patch"' in name for name in found)
 
-    text = httpx.get(f"{lab.operator.url}/metrics", trust_env=False, timeout=10).text
+    text = plainhttp.get(f"{lab.operator.url}/metrics", timeout=10).text
     job = lab.get("measured-by-name")
     planted = [lab.namespace, "measured-by-name", job["metadata"]["uid"], job["status"]["job"]["id"], lab.cluster_url]
     assert [word for word in planted if f'"{word}' in text or f"/{word}" in text] == []

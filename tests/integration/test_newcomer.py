@@ -20,6 +20,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from deploy.local import plainhttp
 from deploy.local.cache import cache_root
 from deploy.local.environment import REPOSITORY
 from deploy.local.processes import wait_until
@@ -174,7 +175,7 @@ def page_beside(checkout: Path, environment: Mapping[str, str]) -> str:
         assert process.stdout is not None
         try:
             address = next(line.strip() for line in process.stdout if line.startswith("http://127.0.0.1:"))
-            with httpx.Client(follow_redirects=True, trust_env=False, timeout=30) as browser:
+            with plainhttp.client(follow_redirects=True, timeout=30) as browser:
                 found = wait_until(lambda: served(browser, address), timeout=30, what="the page")
             os.killpg(process.pid, signal.SIGINT)
             process.wait(60)

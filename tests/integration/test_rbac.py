@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
+from deploy.local import plainhttp
 from flinkjob.kube.client import KubeClient
 from flinkjob.settings import load
 from tests.support.integration import ControlPlane, operator_kubeconfig
@@ -51,12 +51,10 @@ def deployment(control_plane: ControlPlane, kubeconfig: Path) -> dict[str, Any]:
 @pytest.mark.threat("misused-account")
 def test_exactly_what_is_needed_is_granted(control_plane: ControlPlane, kubeconfig: Path) -> None:
     token = yaml.safe_load(kubeconfig.read_text())["users"][0]["user"]["token"]
-    answer = httpx.post(
+    answer = plainhttp.post(
         f"{control_plane.url}/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
         headers={"Authorization": f"Bearer {token}"},
         json={"spec": {"namespace": "default"}},
-        verify=False,
-        trust_env=False,
         timeout=60,
     )
     status = answer.raise_for_status().json()["status"]

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
+from deploy.local import plainhttp
 from flinkjob.api.codec import parse_job, parse_savepoint
 from flinkjob.api.reserved_keys import (
     DUPLICATE_KEYS,
@@ -30,11 +30,9 @@ class ApiServer:
     def __init__(self, kubeconfig: Path) -> None:
         config = yaml.safe_load(kubeconfig.read_text())
         token = config["users"][0]["user"]["token"]
-        self._http = httpx.Client(
+        self._http = plainhttp.client(
             base_url=config["clusters"][0]["cluster"]["server"],
             headers={"Authorization": f"Bearer {token}"},
-            verify=False,
-            trust_env=False,
             timeout=30,
         )
 

@@ -16,6 +16,7 @@ from typing import Any, Self
 import httpx
 import yaml
 
+from deploy.local import plainhttp
 from deploy.local.processes import ProcessFailed
 
 GROUP = "/apis/flinkjob.dev/v1alpha1"
@@ -54,11 +55,9 @@ class Kube:
     def __init__(self, kubeconfig: Path) -> None:
         config = yaml.safe_load(kubeconfig.read_text())
         self.kubeconfig = kubeconfig
-        self._http = httpx.Client(
+        self._http = plainhttp.client(
             base_url=config["clusters"][0]["cluster"]["server"],
             headers={"Authorization": f"Bearer {config['users'][0]['user']['token']}"},
-            verify=False,
-            trust_env=False,
             timeout=30,
         )
 

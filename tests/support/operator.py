@@ -15,6 +15,7 @@ from typing import Self
 
 import httpx
 
+from deploy.local import plainhttp
 from deploy.local.controlplane import ControlPlane
 from deploy.local.ports import free_port
 from deploy.local.processes import Process
@@ -159,7 +160,7 @@ class OperatorProcess:
 
     def metrics(self) -> dict[str, float]:
         """Every sample of `/metrics`, by its name with labels as they are written there."""
-        text = httpx.get(f"{self.url}/metrics", trust_env=False, timeout=10).raise_for_status().text
+        text = plainhttp.get(f"{self.url}/metrics", timeout=10).raise_for_status().text
         lines = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
         return {name: float(value) for name, _, value in lines}
 
@@ -174,6 +175,6 @@ class OperatorProcess:
 
     def _code(self, path: str) -> int:
         try:
-            return httpx.get(self.url + path, trust_env=False, timeout=5).status_code
+            return plainhttp.get(self.url + path, timeout=5).status_code
         except httpx.HTTPError:
             return 0

@@ -11,8 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Self
 
-import httpx
-
+from deploy.local import plainhttp
 from deploy.local.processes import Process, wait_until
 from tests.flinksim.program import make_jar
 from tests.support.kube import Object
@@ -51,7 +50,7 @@ class SimFleet:
         self._process.wait_ready(file.exists, timeout=60)
         told = json.loads(file.read_text())
         self.urls, self.control = told["clusters"], told["control"]
-        self._http = httpx.Client(base_url=self.control, trust_env=False, timeout=60)
+        self._http = plainhttp.client(base_url=self.control, timeout=60)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -25,5 +25,5 @@ case ${1:-} in
 esac
 shift
 { read -ra memory; read -ra dynamic; } <<< "$found"
-exec java "${memory[@]}" -XX:+UseSerialGC -Djava.security.manager=allow "${modules[@]}" "$logging" -cp "$FLINK_HOME/lib/*" \
+exec java "${memory[@]}" -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Djava.security.manager=allow "${modules[@]}" "$logging" -cp "$FLINK_HOME/lib/*" \
     $main --configDir "$conf" "${dynamic[@]}" "$@"

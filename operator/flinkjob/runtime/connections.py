@@ -76,7 +76,6 @@ class Connections:
         self._limits = limits or Limits()
         self._hooks = {name: list(called) for name, called in (hooks or {}).items()}
         self._permits = Permits(most, each=(most + 1) // 2)
-        self._trust = httpx.create_ssl_context()
         self._made: dict[tuple[str, Access | None], tuple[httpx.AsyncClient, Lanes]] = {}
 
     def usage(self) -> Usage:
@@ -107,7 +106,7 @@ class Connections:
         def transport(limits: httpx.Limits) -> httpx.AsyncBaseTransport:
             if vault is not None and access is not None and access.tls is not None:
                 return RotatingTransport(vault, access.tls, limits, self._check, self._permits)
-            return CheckedTransport(self._check, verify=self._trust, limits=limits, permits=self._permits)
+            return CheckedTransport(self._check, limits=limits, permits=self._permits)
 
         lanes = Lanes(transport)
         secret = access.auth_secret if access is not None else None

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 
+from deploy.local import plainhttp
 from flinkjob.artifacts.fetch import ArtifactStore
 from flinkjob.core.errors import Invalid
 from flinkjob.net.permits import Permits
@@ -32,7 +32,7 @@ async def server() -> AsyncIterator[JarServer]:
 @pytest.fixture
 async def make_store(tmp_path: Path) -> AsyncIterator[MakeStore]:
     """Makes a store in `tmp_path/cache`; keyword arguments replace its limits."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with plainhttp.async_client() as http:
 
         def make(**changes: Any) -> ArtifactStore:
             limits = {"max_bytes": 10 * 2**20, "timeout_seconds": 10.0, "max_cache_bytes": 100 * 2**20}

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from deploy.local import plainhttp
 from flinkjob.core.errors import Rejected, SubmitRejected, Transient, Unreachable
 from flinkjob.core.flinkmodel import (
     CheckpointKind,
@@ -366,7 +367,7 @@ async def test_clusters_by_host_and_hosts_that_are_not_there() -> None:
 @pytest.fixture
 async def served() -> AsyncIterator[tuple[FlinkSim, FlinkClient]]:
     sim = FlinkSim(RealClock())
-    async with serve(sim) as url, httpx.AsyncClient(trust_env=False) as http:
+    async with serve(sim) as url, plainhttp.async_client() as http:
         yield sim, FlinkClient(http, url, timeout=5)
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 
+from deploy.local import plainhttp
 from flinkjob.core.errors import Invalid, Rejected, Transient, Unreachable
 from flinkjob.core.flinkmodel import RunRequest
 from flinkjob.flink import FlinkClient, rest
@@ -144,7 +145,7 @@ async def test_secrets_of_the_address_are_not_shown() -> None:
 
 async def test_an_address_that_is_none() -> None:
     with pytest.raises(Invalid):
-        await FlinkClient(httpx.AsyncClient(), "ftp://flink").cluster_config()
+        await FlinkClient(plainhttp.async_client(), "ftp://flink").cluster_config()
 
 
 async def test_a_path_prefix_is_kept() -> None:

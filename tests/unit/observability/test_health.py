@@ -8,6 +8,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
+from deploy.local import plainhttp
 from flinkjob.observability.health import HealthServer
 from flinkjob.observability.metrics import Metrics
 
@@ -34,7 +35,7 @@ async def http(checks: Checks) -> AsyncIterator[httpx.AsyncClient]:
 
     async with (
         HealthServer(0, registry, live, lambda: checks.ready) as server,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as client,
+        plainhttp.async_client(base_url=f"http://127.0.0.1:{server.port}") as client,
     ):
         yield client
 

@@ -12,6 +12,7 @@ import httpx
 import obstore
 import pytest
 
+from deploy.local import plainhttp
 from deploy.local.azure import AzureServer
 from deploy.local.s3 import S3Server
 from flinkjob.api.sync import StoreAccess
@@ -109,7 +110,7 @@ def store(bucket: Bucket, tmp_path: Path) -> ArtifactStore:
     stores = StoreAccesses(reader=bucket, grants=StoreGrants(), hosts=HostRules(loopback=True), plain=True)
     return ArtifactStore(
         tmp_path / "cache",
-        httpx.AsyncClient(trust_env=False),
+        plainhttp.async_client(),
         max_bytes=20 * MIB,
         timeout_seconds=60,
         max_cache_bytes=30 * MIB,

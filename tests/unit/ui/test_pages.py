@@ -12,6 +12,7 @@ import httpx
 import pytest
 from aiohttp import web
 
+from deploy.local import plainhttp
 from flinkjob.cli.output import Output
 from flinkjob.cli.session import Session
 from flinkjob.kube import watching
@@ -226,7 +227,7 @@ async def test_the_server_says_when_something_changes(tmp_path: Path, monkeypatc
                         await asyncio.sleep(0.01)
                     address = out.read_text().strip()
                     assert address.startswith("http://127.0.0.1:")
-                    async with httpx.AsyncClient(follow_redirects=True) as browser:
+                    async with plainhttp.async_client(follow_redirects=True) as browser:
                         while True:
                             try:
                                 found = await browser.get(address)
