@@ -17,10 +17,10 @@ QUICK_SECONDS: Final = 1.0
 """For so long after something has begun to move, or has changed, the next change is likely soon."""
 MOST_QUICK: Final = 8
 """Where more keys than these move, one of them changes all the time."""
-QUICK_PART: Final = 0.25
+QUICK_PART: Final = 0.1
 """Such a part of the time since the last change passes before the next quick look: what takes longer is seen as exactly."""
-QUICK_SHARE: Final = 3.0
-"""So many times what a look takes passes before the next quick one."""
+QUICK_SHARE: Final = 1.0
+"""So many times what a look takes passes before the next quick one, most of which is waiting where the machine is busy."""
 DUE_SECONDS: Final = 0.001
 """What is due in less is due now."""
 LOOK_SHARE: Final = 10.0

@@ -14,7 +14,7 @@ from flinkjob.api.enums import OperationKind, RunResult, SavepointPhase, Snapsho
 from flinkjob.api.flinkjob_status import CheckpointInfo, SavepointInfo, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.facts import CheckpointSettings, OwnerMarks
-from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, JobOverview
+from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, FlinkJobState, JobOverview
 from flinkjob.core.job import crash_loop, lost_run, main_failure
 from flinkjob.core.job.draft import Draft, Halt, Step, is_stop
 from flinkjob.core.job.run_end import end_by_state, wait_for_final_state
@@ -72,6 +72,8 @@ def _present(draft: Draft, run: Submission, overview: JobOverview) -> Halt | Non
     if not run.seen:
         manager = draft.observation.cluster.incarnation or run.incarnation
         draft.update(seen=True, rejected=False, incarnation=manager)
+    if not run.running and overview.state is FlinkJobState.RUNNING:
+        draft.need(CheckpointSettings(run.flink_job_id))  # while its tasks come up: that they run is said without a wait
     if overview.all_tasks_running and not run.running:
         _started(draft)
     if draft.observation.latest is not None:
