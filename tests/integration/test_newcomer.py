@@ -86,9 +86,9 @@ SHOWN = {
         r"state: FlinkSavepoint clicks-before-the-party",
         r'"clicks" deleted',
         r'"clicks-elsewhere" deleted',
-        r"^clicks-\d+-deletion-\d+ ",
+        r"^clicks-\d+-deletion-\w+ ",
         r"^clicks-before-the-party +",
-        r"^clicks-elsewhere-\d+-deletion-\d+ ",
+        r"^clicks-elsewhere-\d+-deletion-\w+ ",
     ],
 }
 """What each section of the page shows, in this order: patterns of lines."""

@@ -146,6 +146,22 @@ def test_a_deletion_ends_by_its_deadline_when_the_tasks_leave_out_the_stop(world
     assert world.live("a") == []
 
 
+@pytest.mark.invariant(2)
+def test_a_flinkjob_that_is_created_again_and_again_goes_on_from_its_newest_savepoint(world: Plant) -> None:
+    sim = world.sims["flink-a"]
+    for again in range(1, 4):
+        world.kube.delete(Kind.FLINK_JOB, "a")
+        world.pass_time(10)
+        assert world.job("a") is None
+        left = sim.runs[-1].snapshots[-1]
+        assert left.kind is CheckpointKind.SYNC_SAVEPOINT
+        recorded = [one for kind, one in world.kube.everything() if kind is Kind.FLINK_SAVEPOINT]
+        assert len({one["status"]["location"] for one in recorded}) == again
+        world.kube.apply(Kind.FLINK_JOB, "a", SPEC)
+        world.pass_time(10)
+        assert sim.runs[-1].restored_from == left
+
+
 @pytest.mark.invariant(1)
 def test_a_deleted_job_that_did_not_answer_until_the_deadline_runs_beside_no_other(world: Plant) -> None:
     sim = world.sims["flink-a"]

@@ -36,6 +36,8 @@ from flinkjob.core.model import JobInput, Observation, OperationOutcome
 from flinkjob.core.pauses import AT_ONCE
 
 HISTORY_LIMIT = 10
+_SHOWN = 6
+"""Digits of the trigger id in the name of a recorded savepoint."""
 
 
 class Step(StrEnum):
@@ -320,8 +322,12 @@ class Draft:
         return replace(job, state=None, end_time=end.time, tasks_running=None)
 
     def record_savepoint(self, operation: Operation, location: str, origin: str) -> None:
-        """Note a savepoint that an operation of ours made, and have it recorded as a FlinkSavepoint."""
-        name = f"{self.job.meta.name}-{operation.submission}-{origin.lower()}-{operation.attempt}"
+        """Note a savepoint that an operation of ours made, and have it recorded as a FlinkSavepoint.
+
+        Its name is that of no other attempt, nor of one of an earlier FlinkJob of the same name, whose runs have the same
+        numbers: one that is there already is taken for the same.
+        """
+        name = f"{self.job.meta.name}-{operation.submission}-{origin.lower()}-{operation.trigger[:_SHOWN]}"
         self.status = replace(self.status, last_savepoint=SavepointInfo(name=name, location=location, time=self.now))
         if operation.job_id is None or operation.submission is None:
             return
