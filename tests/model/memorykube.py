@@ -101,6 +101,15 @@ class MemoryKube:
         changed["status"] = _merge(changed.get("status") or {}, patch)
         self._store("MODIFIED", kind, changed)
 
+    def collect_garbage(self) -> None:
+        """Remove what belongs to objects that are gone, which is done at some time after they went."""
+        there = {obj["metadata"]["uid"] for obj in self._objects.values()}
+        self._revisions = {
+            name: revision
+            for name, revision in self._revisions.items()
+            if any(owner["uid"] in there for owner in revision["metadata"]["ownerReferences"])
+        }
+
     def find(self, kind: Kind, name: str) -> Object | None:
         """The object."""
         return self._objects.get((kind, name))
@@ -230,13 +239,6 @@ class MemoryKube:
 
     def _remove(self, kind: Kind, name: str) -> None:
         gone = self._objects.pop((kind, name))
-        uid = gone["metadata"]["uid"]
-        if kind is Kind.FLINK_JOB:
-            self._revisions = {
-                key: revision
-                for key, revision in self._revisions.items()
-                if all(owner["uid"] != uid for owner in revision["metadata"]["ownerReferences"])
-            }
         self.listener("DELETED", kind, gone)
 
 

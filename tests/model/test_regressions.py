@@ -162,6 +162,16 @@ def test_a_flinkjob_that_is_created_again_and_again_goes_on_from_its_newest_save
         assert sim.runs[-1].restored_from == left
 
 
+def test_the_spec_of_a_run_is_kept_though_that_of_an_earlier_flinkjob_of_the_name_goes(world: Plant) -> None:
+    world.kube.delete(Kind.FLINK_JOB, "a")
+    world.pass_time(10)
+    world.kube.apply(Kind.FLINK_JOB, "a", SPEC)
+    world.pass_time(10)
+    world.kube.collect_garbage()
+    revision = _status(world)["currentRevision"]
+    assert world.run(world.kube.get_revision("ns", str(revision))) is not None
+
+
 @pytest.mark.invariant(1)
 def test_a_deleted_job_that_did_not_answer_until_the_deadline_runs_beside_no_other(world: Plant) -> None:
     sim = world.sims["flink-a"]

@@ -63,7 +63,9 @@ def _revision_of_run(job: FlinkJob, number: int) -> str | None:
     if run is not None and run.number == number:
         return run.revision
     entry = next((each for each in job.status.history if each.number == number), None)
-    return revision_name(job.meta.name, entry.digest) if entry is not None and entry.digest else None
+    if entry is None or entry.digest is None:
+        return None
+    return revision_name(job.meta.name, job.meta.uid, entry.digest)
 
 
 def history(job: FlinkJob, revisions: Sequence[Mapping[str, Any]], now: datetime) -> list[Text]:

@@ -81,6 +81,6 @@ def _in_turn(job: FlinkJob, there: Mapping[str, Any]) -> Iterator[str]:
         yield status.rollback.revision
     if status.current_revision is not None:
         yield status.current_revision
-    known = [revision_name(job.meta.name, each.digest) for each in status.history if each.digest]
+    known = [revision_name(job.meta.name, job.meta.uid, each.digest) for each in status.history if each.digest]
     yield from (each for each in known if each in there)
     yield from there

@@ -216,9 +216,12 @@ def _without_number(found: re.Match[str]) -> str:
     return "0" if any(digit.isdigit() for digit in found.group()) else found.group()
 
 
-def revision_name(name: str, digest: str) -> str:
-    """The ControllerRevision that holds the spec of the runs with this digest."""
-    return f"{name}-{digest[:10]}"
+def revision_name(name: str, uid: str, digest: str) -> str:
+    """The ControllerRevision that holds the spec of the runs with this digest, of this very FlinkJob.
+
+    One of an earlier FlinkJob of the same name goes some time after it, whoever would need it by then.
+    """
+    return f"{name}-{_hex(10, 'revision', uid, digest)}"
 
 
 def mark_parameters(owner: Owner, uid: str, number: int, digest: str) -> dict[str, str]:

@@ -14,10 +14,13 @@ from flinkjob.core.flinkmodel import (
     CheckpointStatus,
     JobException,
 )
+from flinkjob.core.identity import revision_name
 from flinkjob.flink.view import Vertex
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 JOB_ID = "0123456789abcdef0123456789abcdef"
+THIRD, SECOND = (revision_name("clicks", "uid-clicks", f"{number * 10}cccc") for number in "32")
+"""The revisions of two earlier runs."""
 EVIL = "\x1b]0;owned\x07\x1b[31mred\u202e\r\nnext"
 
 

@@ -13,7 +13,7 @@ from flinkjob.cli.manifests import Manifest
 from flinkjob.cli.rollback import rollback
 from flinkjob.cli.sqltexts import with_references
 from flinkjob.cli.validate import findings
-from tests.unit.cli.objects import JOB_ID, NOW, job, raw, refused, running
+from tests.unit.cli.objects import JOB_ID, NOW, SECOND, THIRD, job, raw, refused, running
 from tests.unit.cli.test_views import revision
 
 
@@ -144,15 +144,15 @@ def test_a_rollback_sets_what_runs_and_nothing_else() -> None:
     )
     kept = [
         revision("clicks-4444444444", 4, args=["new"], flinkConfiguration={"a": "2", "b": "1"}),
-        revision("clicks-3333333333", 3, args=["old"], flinkConfiguration={"a": "1"}, parallelism=1, restartNonce=2),
-        revision("clicks-2222222222", 2, args=["older"]),
+        revision(THIRD, 3, args=["old"], flinkConfiguration={"a": "1"}, parallelism=1, restartNonce=2),
+        revision(SECOND, 2, args=["older"]),
     ]
     patch = {"args": ["old"], "flinkConfiguration": {"a": "1", "b": None}}
     assert rollback(job(found), found, kept, None, {}).patch == {"spec": patch}
     assert rollback(job(found), found, kept, "3", {}).patch == {"spec": patch}
-    older = rollback(job(found), found, kept, "clicks-2222222222", {})
+    older = rollback(job(found), found, kept, SECOND, {})
     assert older.patch == {"spec": {"args": ["older"], "flinkConfiguration": None}}
-    assert older.asks == "spec.args and spec.flinkConfiguration as revision clicks-2222222222 of run 2 has it"
+    assert older.asks == f"spec.args and spec.flinkConfiguration as revision {SECOND} of run 2 has it"
     with pytest.raises(CommandFailed, match="is that of revision clicks-4444444444 already"):
         rollback(job(found), found, kept, "4", {})
     with pytest.raises(CommandFailed, match="no earlier revision"):
@@ -161,7 +161,7 @@ def test_a_rollback_sets_what_runs_and_nothing_else() -> None:
 
 def test_a_spec_that_never_ran_is_rolled_back_to_what_runs() -> None:
     found = running(spec={"args": ["broken"]}, history=HISTORY)
-    kept = [revision("clicks-4444444444", 4, args=["good"]), revision("clicks-3333333333", 3, args=["old"])]
+    kept = [revision("clicks-4444444444", 4, args=["good"]), revision(THIRD, 3, args=["old"])]
     change = rollback(job(found), found, kept, None, {})
     assert change.patch == {"spec": {"args": ["good"]}}
     assert change.asks == "spec.args as revision clicks-4444444444 of run 4 has it"
@@ -175,11 +175,11 @@ def test_a_restart_is_no_other_program() -> None:
     found = running(spec={"args": ["new"], "restartNonce": 5}, history=history)
     kept = [
         revision("clicks-4444444444", 4, args=["new"], restartNonce=5),
-        revision("clicks-3333333333", 3, args=["new"], restartNonce=4),
-        revision("clicks-2222222222", 2, args=["old"]),
+        revision(THIRD, 3, args=["new"], restartNonce=4),
+        revision(SECOND, 2, args=["old"]),
     ]
     assert rollback(job(found), found, kept, None, {}).patch == {"spec": {"args": ["old"]}}
-    with pytest.raises(CommandFailed, match="is that of revision clicks-3333333333 already"):
+    with pytest.raises(CommandFailed, match=f"is that of revision {THIRD} already"):
         rollback(job(found), found, kept, "3", {})
 
 
@@ -190,8 +190,8 @@ def test_a_run_that_only_its_revision_still_knows_can_be_named() -> None:
 
 
 def test_a_spec_that_the_operator_took_back_is_rolled_back_to_what_runs() -> None:
-    found = running(spec={"args": ["bad"]}, history=HISTORY, rollback={"revision": "clicks-2222222222"})
-    kept = [revision("clicks-3333333333", 3, args=["bad"]), revision("clicks-2222222222", 2, args=["good"])]
+    found = running(spec={"args": ["bad"]}, history=HISTORY, rollback={"revision": SECOND})
+    kept = [revision(THIRD, 3, args=["bad"]), revision(SECOND, 2, args=["good"])]
     assert rollback(job(found), found, kept, None, {}).patch == {"spec": {"args": ["good"]}}
 
 
@@ -203,7 +203,7 @@ TEXTS: dict[tuple[str, str], str | None] = {("scripts", "clicks.sql"): "SELECT 1
 def sql_job(**spec: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     found = running(spec={"sql": SQL, **spec}, history=HISTORY)
     kept = [revision("clicks-4444444444", 4, sql={"script": "SELECT 1", "initFrom": [{"script": "CREATE"}]})]
-    kept += [revision("clicks-3333333333", 3, sql={"script": "SELECT 0", "initFrom": [{"script": "CREATE"}]})]
+    kept += [revision(THIRD, 3, sql={"script": "SELECT 0", "initFrom": [{"script": "CREATE"}]})]
     for each in (found, *(one["data"] for one in kept)):
         del each["spec"]["jar"]
     return found, kept

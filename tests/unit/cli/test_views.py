@@ -26,6 +26,7 @@ from tests.unit.cli.objects import (
     EVIL,
     JOB_ID,
     NOW,
+    THIRD,
     ago,
     checkpoint,
     condition,
@@ -333,17 +334,17 @@ def test_the_history_has_runs_and_revisions() -> None:
     kept = revisions_of(
         found,
         [
-            revision("clicks-3333333333", 3, args=["--rate", "1"]),
+            revision(THIRD, 3, args=["--rate", "1"]),
             revision("clicks-4444444444", 4),
             revision("x", 9, "other"),
         ],
     )
     shown = plain(history(job(found), kept, NOW))
     assert "clicks-4444444444   4     runs   clicks.jar" in shown
-    assert "clicks-3333333333   3     -      clicks.jar --rate 1" in shown
-    assert "  3     Stopped   clicks-3333333333   15m" in shown
-    assert chosen_revision(job(found), kept, "3")["metadata"]["name"] == "clicks-3333333333"
-    with pytest.raises(CommandFailed, match="no revision nope; there are: clicks-4444444444, clicks-3333333333"):
+    assert f"{THIRD}   3     -      clicks.jar --rate 1" in shown
+    assert f"  3     Stopped   {THIRD}   15m" in shown
+    assert chosen_revision(job(found), kept, "3")["metadata"]["name"] == THIRD
+    with pytest.raises(CommandFailed, match=f"no revision nope; there are: clicks-4444444444, {THIRD}"):
         chosen_revision(job(found), kept, "nope")
 
 
@@ -356,15 +357,15 @@ def test_the_history_has_runs_and_revisions() -> None:
     ],
 )
 def test_the_history_says_what_each_revision_ran(program: dict[str, Any], shown: str) -> None:
-    kept = revision("clicks-3333333333", 3)
+    kept = revision(THIRD, 3)
     kept["data"]["spec"] = {"cluster": {"restUrl": "http://flink:8081"}, **program}
     lines = plain(history(job(running()), [kept], NOW)).splitlines()
-    assert [line.split(None, 3)[3] for line in lines if "clicks-3333333333" in line] == [shown]
+    assert [line.split(None, 3)[3] for line in lines if THIRD in line] == [shown]
 
 
 def test_a_difference_hides_the_values_of_secret_options() -> None:
     options = {"a": "1", "s3.secret-key": "old-secret", "fs.azure.account.key.x": "same"}
-    old = revision("clicks-3333333333", 3, args=["--rate", "1"], flinkConfiguration=options)
+    old = revision(THIRD, 3, args=["--rate", "1"], flinkConfiguration=options)
     new = raw(args=["--rate", "2"], flinkConfiguration={**options, "a": "2", "s3.secret-key": "new-secret"})
     shown = plain(difference(old, new))
     assert "-- --rate" not in shown

@@ -103,7 +103,9 @@ def test_other_names() -> None:
     assert where == "s3://b/sp/n/j/u/3-stop-2"
     assert jar_name("one", "d") != jar_name("two", "d")
     assert jar_name("one", "d").endswith("-d.jar")
-    assert revision_name("clicks", "0123456789abcdef") == "clicks-0123456789"
+    revisions = {revision_name("clicks", uid, found) for uid in ("u", "v") for found in ("0123456789abcdef", "fedc")}
+    assert len(revisions) == 4
+    assert all(re.fullmatch(r"clicks-[0-9a-f]{10}", each) for each in revisions)
     assert digest_of({"a": 1, "b": 2}) == digest_of({"b": 2, "a": 1}) != digest_of({"a": 1})
     ids = {trigger_id("u", n, kind, a) for n in (1, 2) for kind in ("Stop", "Savepoint") for a in (1, 2)}
     assert len(ids) == 8

@@ -115,7 +115,7 @@ def start(draft: Draft, spec: FlinkJobSpec, *, reason: SubmissionReason) -> Halt
     number = (last.number if last is not None else 0) + 1
     nonce = spec.initial_state.nonce
     meta = draft.job.meta
-    revision = revision_name(meta.name, draft.digest)
+    revision = revision_name(meta.name, meta.uid, draft.digest)
     run = Submission(
         number=number,
         reason=reason,
@@ -324,7 +324,8 @@ def _repeat(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt:
     artifact = artifact_ready(draft, spec, url=run.address, recorded=recorded)
     if isinstance(artifact, Halt):
         return artifact
-    revision = revision_name(draft.job.meta.name, draft.digest)
+    meta = draft.job.meta
+    revision = revision_name(meta.name, meta.uid, draft.digest)
     refused = run.rejected or draft.observation.run.phase is RunPhase.REJECTED
     draft.update(
         unanswered=run.unanswered or not refused,
