@@ -42,6 +42,8 @@ _LEFT_ALONE = (
     Reason.ArtifactChanged,
     Reason.PreflightFailed,
     Reason.NoSavepointDirectory,
+    Reason.SavepointNotFound,
+    Reason.CopyNotFound,
     Reason.NotRetained,
     Reason.SavepointFailed,
     Reason.Unsuitable,

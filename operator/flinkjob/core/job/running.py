@@ -1,9 +1,9 @@
 """A run is on the cluster: stop it as asked, replace it when the spec changed, rescale it, or let it be.
 
 Called by the job decision when no operation is in progress. Invariants: nothing is done to the running job before its
-replacement's artifact is on the cluster and (with preflight) its job graph compiled; `LastState` cancels only after the job's
-checkpoints were seen to be retained and one is complete; a replacement, a rescale and a stop wait
-for a FlinkSavepoint in progress; a cancellation does not.
+replacement's artifact is on the cluster, (with preflight) its job graph compiled, and what it is to start from known;
+`LastState` cancels only after the job's checkpoints were seen to be retained and one is complete; a replacement, a rescale
+and a stop wait for a FlinkSavepoint in progress; a cancellation does not.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from flinkjob.core.job import (
 )
 from flinkjob.core.job.draft import Draft, Halt, Step, wish
 from flinkjob.core.job.fallback import LAST_STATE, has_last_state, lacked_tasks, nothing_to_lose
-from flinkjob.core.job.restore_point import Missing, find_copy, redeploys
+from flinkjob.core.job.restore_point import Missing, redeploys, start_of_next
 from flinkjob.core.job.stopping import FAILURES_THAT_COUNT, WAYS_OUT, begin_cancel, begin_stop
 from flinkjob.core.requester import SAVEPOINT_PREFIX, Requester
 from flinkjob.core.seen import ArtifactSeen
@@ -135,7 +135,7 @@ def _replace(draft: Draft, spec: FlinkJobSpec, run: Submission, *, by: str) -> H
     if not same and (halt := _preflight(draft, spec, run, artifact)) is not None:
         return halt
     redeploy = redeploys(spec, run)
-    if submission.reads_copies(spec, run) and isinstance(missing := find_copy(draft, spec), Missing):
+    if redeploy and isinstance(missing := start_of_next(draft, spec), Missing):
         return submission.not_found(draft, missing)
     if (halt := _wait_for_savepoint(draft, Step.STOP)) is not None:
         return halt

@@ -188,6 +188,28 @@ def test_a_new_nonce_cancels_whatever_the_strategy() -> None:
     assert acts(decide(job(wanted, RUNNING), seen(present()))) == ["CancelJob"]
 
 
+@table(
+    "there",
+    "it does not exist",
+    None,
+    "it has yet to complete",
+    FlinkSavepointStatus(phase=SavepointPhase.IN_PROGRESS),
+    "its data are being deleted",
+    FlinkSavepointStatus(phase=SavepointPhase.COMPLETED, location="file:/sp/old", deleting=True),
+)
+def test_a_job_that_is_to_begin_anew_runs_on_until_what_it_starts_from_is_there(
+    there: FlinkSavepointStatus | None,
+) -> None:
+    wanted = spec(initialState={"strategy": "Custom", "savepointRef": {"name": "old"}, "nonce": 3})
+    named = {"old": savepoint("old", there)} if there is not None else {}
+    decision = decide(job(wanted, RUNNING), seen(present()), named=named)
+    assert acts(decision) == []
+    assert (plan_of(decision), conditions(decision)) == (("Hold", "SavepointNotFound"), "Stalled, healthy")
+    assert "the job runs on as it is: spec.initialState.savepointRef" in decision.status.conditions[0].message
+    complete = savepoint("old", FlinkSavepointStatus(phase=SavepointPhase.COMPLETED, location="file:/sp/old"))
+    assert acts(decide(job(wanted, RUNNING), seen(present()), named={"old": complete})) == ["CancelJob"]
+
+
 def test_a_nonce_that_is_taken_away_changes_nothing() -> None:
     status = FlinkJobStatus(submission=run(nonce=3))
     assert acts(decide(job(spec(), status), seen(present()))) == []
