@@ -162,6 +162,17 @@ def test_a_flinkjob_that_is_created_again_and_again_goes_on_from_its_newest_save
         assert sim.runs[-1].restored_from == left
 
 
+def test_a_flinksavepoint_with_the_longest_name_stops_its_job_and_is_complete(world: Plant) -> None:
+    name = "s" * 253
+    world.kube.apply(Kind.FLINK_SAVEPOINT, name, {"jobRef": {"name": "a"}, "mode": "Stop", "timeout": "60s"})
+    world.pass_time(90)
+    assert world.live("a") == []
+    stopped = world.kube.find(Kind.FLINK_SAVEPOINT, name)
+    assert stopped is not None
+    assert stopped["status"]["phase"] == "Completed"
+    assert stopped["status"]["location"] == _status(world)["hold"]["location"]  # type: ignore[index]
+
+
 def test_the_spec_of_a_run_is_kept_though_that_of_an_earlier_flinkjob_of_the_name_goes(world: Plant) -> None:
     world.kube.delete(Kind.FLINK_JOB, "a")
     world.pass_time(10)

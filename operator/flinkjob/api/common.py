@@ -192,6 +192,8 @@ Digests = Annotated[
 """Of what a Python program has besides its jar, in a status."""
 Text = Annotated[str, Field(max_length=256), _cut(256)]
 """A name in a status, of whatever length outside. Cut at its limit when written."""
+Asker = Annotated[str, Field(max_length=268)]
+"""`FlinkSavepoint/` and the name of an object, or a word, in a status: never cut, since it is compared."""
 ObservedLocation = Annotated[str, Field(max_length=1024)]
 """A directory or snapshot in a status: as Flink says it, so without rules that could refuse to record it."""
 Url = Annotated[str, Field(max_length=640)]

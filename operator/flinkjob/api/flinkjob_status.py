@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field
 
 from flinkjob.api.common import (
+    Asker,
     ConditionMessage,
     Digests,
     Message,
@@ -234,7 +235,9 @@ class Operation:
     __pydantic_config__: ClassVar[ConfigDict] = STATUS_CONFIG
 
     kind: Annotated[OperationKind, Field(description="What.")]
-    by: Annotated[Text | None, Field(description="Who: the FlinkSavepoint's name, or why the operator does it.")] = None
+    by: Annotated[Asker | None, Field(description="Who: the FlinkSavepoint's name, or why the operator does it.")] = (
+        None
+    )
     trigger_id: Annotated[Word | None, Field(description="The trigger id sent with it.")] = None
     directory: Annotated[ObservedLocation | None, Field(description="The directory of this attempt.")] = None
     submission: Annotated[int | None, Field(ge=0, description="The submission it acts on.")] = None
