@@ -1,13 +1,13 @@
 """Names and pauses that follow from what they stand for; every reason explained."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from flinkjob.api.reasons import Reason
-from flinkjob.core.backoff import delay_seconds
+from flinkjob.core.backoff import delay_seconds, remaining_seconds
 from flinkjob.core.identity import (
     Owner,
     attempt_directory,
@@ -148,3 +148,11 @@ def test_sizes(count: int, text: str) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0s"), (61, "1m1s"), (3600, "1h"), (90061, "25h1m1s"), (-5, "0s")])
 def test_durations(seconds: float, text: str) -> None:
     assert readable_duration(timedelta(seconds=seconds)) == text
+
+
+def test_a_pause_is_never_longer_than_one_can_be() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    left = [remaining_seconds(now + timedelta(seconds=pause), now) for pause in (-1, 0, 0.5, 300, 301, 10**7)]
+    assert left == [0.0, 0.0, 0.5, 300.0, 0.0, 0.0]
+    assert remaining_seconds(None, now) == 0.0
+    assert remaining_seconds(now + timedelta(seconds=301), now, longest=400.0) == 301.0

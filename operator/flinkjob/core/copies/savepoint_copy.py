@@ -23,7 +23,7 @@ from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus, SavepointEr
 from flinkjob.api.reasons import Reason
 from flinkjob.api.sync import SyncError, SyncStatus, SyncToSpec
 from flinkjob.core.actions import EventType, PostEvent
-from flinkjob.core.backoff import delay_seconds
+from flinkjob.core.backoff import delay_seconds, remaining_seconds
 from flinkjob.core.conditions import Conditions
 from flinkjob.core.errors import one_line
 from flinkjob.core.facts import Fact, Where
@@ -126,7 +126,7 @@ def wanted_copy(
     target = spec.sync_to or by_job
     if target is None or not is_being_copied(savepoint) or status.location is None or sync is None:
         return None  # the intent is not written yet, or it is over
-    if sync.retry_time is not None and sync.retry_time > now:
+    if remaining_seconds(sync.retry_time, now):
         return None
     name = spec.job_ref.name if spec.job_ref is not None else savepoint.meta.labels.get(LABEL_JOB)
     return CopyWanted(

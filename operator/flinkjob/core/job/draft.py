@@ -28,6 +28,7 @@ from flinkjob.api.flinkjob_status import (
 from flinkjob.api.reasons import Reason
 from flinkjob.api.sync import SyncToSpec
 from flinkjob.core.actions import ON_A_JOB, Action, EventType, PostEvent, RecordSavepoint
+from flinkjob.core.backoff import remaining_seconds
 from flinkjob.core.errors import one_line
 from flinkjob.core.facts import A, Fact
 from flinkjob.core.flinkmodel import FlinkJobState, JobOverview
@@ -228,10 +229,13 @@ class Draft:
     def pausing(self, step: Step) -> Halt | None:
         """Halt while the pause after the step's last failure lasts; the plan then stays as it is."""
         before = self.given.job.status.plan
-        if before is None or before.step != step or before.retry_time is None or before.retry_time <= self.now:
+        remaining = (
+            remaining_seconds(before.retry_time, self.now) if before is not None and before.step == step else 0.0
+        )
+        if before is None or not remaining:
             return None
         trouble = Trouble(reason=Reason.of(before.reason, Reason.BackOff), message=before.message or "", stalled=False)
-        self.requeue_after((before.retry_time - self.now).total_seconds() + 0.05)
+        self.requeue_after(remaining + 0.05)
         return Halt(plan=before, trouble=trouble)
 
     def refuse(self, message: str) -> Halt:

@@ -44,8 +44,11 @@ def step(draft: Draft, spec: FlinkJobSpec, run: Submission) -> Halt | None:
             draft.status = replace(draft.status, periodic=replace(draft.status.periodic, next_time=None))
         return None
     known = draft.status.periodic or PeriodicInfo()
-    begun = run.started_time or draft.now
-    last = max(known.last_time, begun) if known.last_time is not None else begun
+    begun = run.started_time if run.started_time is not None and run.started_time <= draft.now else None
+    noted = known.last_time or begun
+    if noted is None or noted > draft.now:  # the clock was ahead
+        known = replace(known, last_time=draft.now)
+    last = max(time for time in (known.last_time, begun) if time is not None)
     try:
         due = next_time(wanted, last, seed=draft.job.meta.uid)
     except (CronSimError, ValueError) as error:

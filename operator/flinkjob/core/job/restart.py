@@ -24,7 +24,7 @@ from flinkjob.api.failure_status import RestartInfo
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Hold, RunEnd, Submission
 from flinkjob.api.reasons import Reason
-from flinkjob.core.backoff import delay_seconds
+from flinkjob.core.backoff import delay_seconds, remaining_seconds
 from flinkjob.core.errors import with_steps
 from flinkjob.core.identity import digest_of_cause
 from flinkjob.core.job import adoption, cluster_requirements, finished, restore_failure, rollback, submission
@@ -206,9 +206,8 @@ def _pause(draft: Draft, spec: FlinkJobSpec, last: Submission, end: RunEnd) -> H
         restart = RestartInfo(attempts=attempts, next_time=due, submission=last.number, not_started=not_started)
         draft.status = replace(draft.status, restart=restart)
         draft.event(Reason.BackOff, f"restart {attempts} in {pause:.0f} s: {end.message or end.result}", warning=True)
-    assert restart.next_time is not None
-    remaining = (restart.next_time - draft.now).total_seconds()
-    if remaining <= 0:
+    remaining = remaining_seconds(restart.next_time, draft.now, longest=duration_seconds(spec.restart.max_delay))
+    if not remaining:
         return None
     causes = {RunResult.FAILED: Reason.JobFailed, RunResult.LOST: Reason.JobLost}
     cause = causes.get(end.result, Reason.JobCancelledExternally)

@@ -16,6 +16,7 @@ from flinkjob.api.enums import DesiredState, Fallback, SavepointMode, SavepointP
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
+from flinkjob.core.backoff import remaining_seconds
 from flinkjob.core.facts import Alias, CheckpointSettings
 from flinkjob.core.job import (
     adoption,
@@ -270,7 +271,7 @@ def _is_due(savepoint: FlinkSavepoint, run: Submission, draft: Draft) -> bool:
         and savepoint.meta.uid not in draft.given.refused
         and savepoint.meta.deletion_time is None
         and status.phase not in (None, SavepointPhase.COMPLETED, SavepointPhase.FAILED)
-        and (status.retry_time is None or status.retry_time <= draft.now)
+        and not remaining_seconds(status.retry_time, draft.now)
         and (spec.submission is None or spec.submission == run.number)
         and (spec.job_ref is None or spec.job_ref.job_id is None or spec.job_ref.job_id == run.job_id)
     )

@@ -18,6 +18,7 @@ from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.api.flinksavepoint_status import SavepointError
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import Action, EventType, PostEvent
+from flinkjob.core.backoff import remaining_seconds
 from flinkjob.core.errors import one_line
 from flinkjob.core.facts import A, Fact, Triggered
 from flinkjob.core.flinkmodel import TriggerResult
@@ -136,10 +137,10 @@ class SavepointDraft:
 
     def pausing(self) -> SavepointHalt | None:
         """Halt while the pause after the last failure lasts."""
-        retry_time = self.before.retry_time
-        if retry_time is None or retry_time <= self.now:
+        remaining = remaining_seconds(self.before.retry_time, self.now)
+        if not remaining:
             return None
-        self.requeue_after((retry_time - self.now).total_seconds() + 0.05)
+        self.requeue_after(remaining + 0.05)
         return self.unchanged()
 
     def in_progress(self, *, requeue_after: float | None = None) -> SavepointHalt:

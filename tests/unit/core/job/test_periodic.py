@@ -57,6 +57,18 @@ def test_the_same_due_time_gives_the_same_name_after_a_crash() -> None:
     assert first == again
 
 
+@pytest.mark.parametrize(("last", "started"), [(True, False), (True, True), (False, True)])
+def test_after_a_clock_that_was_ahead_the_next_one_is_due_a_period_later(last: bool, started: bool) -> None:
+    ahead = NOW + timedelta(days=30)
+    began = run(started_time=ahead if started else ago(9000))
+    status = replace(RUNNING, submission=began, periodic=PeriodicInfo(last_time=ahead) if last else None)
+    decision = decide(job(spec(**EVERY), status), seen(present()))
+    assert _created(decision) == []
+    noted = job(spec(**EVERY), decision.status)
+    assert decide(noted, seen(present(), now=NOW + timedelta(seconds=30))).status == noted.status
+    assert len(_created(decide(noted, seen(present(), now=NOW + timedelta(seconds=3700))))) == 1
+
+
 @pytest.mark.parametrize(
     ("schedule", "zone", "after_hours"), [("0 3 * * *", "UTC", 15), ("0 3 * * *", "Europe/Berlin", 14)]
 )

@@ -253,6 +253,14 @@ def test_an_end_counts_as_one_failure_whatever_the_clocks(skew: float, delay: st
     raise AssertionError("never started again")
 
 
+def test_a_pause_that_was_noted_while_the_clock_was_ahead_is_over() -> None:
+    failed = ended(RunResult.FAILED, SP)
+    for pause, actions in ((301.0, ["RunJob"]), (299.0, [])):
+        restart = RestartInfo(attempts=1, next_time=NOW + timedelta(seconds=pause), submission=1)
+        decision = decide(job(status=_status(failed, restart=restart)), seen())
+        assert [act for act in acts(decision) if act == "RunJob"] == actions
+
+
 def test_attempts_are_counted_over_runs_and_used_up() -> None:
     wanted = spec(restart=GIVEN_UP | {"maxAttempts": 2})
     status = _status(
