@@ -162,6 +162,30 @@ def test_a_flinkjob_that_is_created_again_and_again_goes_on_from_its_newest_save
         assert sim.runs[-1].restored_from == left
 
 
+@pytest.mark.invariant(2)
+def test_savepoints_that_are_restored_from_a_backup_are_as_old_as_they_were(world: Plant) -> None:
+    kept = {}
+    for name in ("older", "newer"):
+        world.kube.apply(Kind.FLINK_SAVEPOINT, name, {"jobRef": {"name": "a"}})
+        world.pass_time(5)
+        kept[name] = world.kube.find(Kind.FLINK_SAVEPOINT, name)
+    world.kube.apply(Kind.FLINK_JOB, "a", SPEC | {"deletion": {"policy": "Cancel"}})
+    world.kube.delete(Kind.FLINK_JOB, "a")
+    world.pass_time(10)
+    for name in ("newer", "older"):
+        world.kube.delete(Kind.FLINK_SAVEPOINT, name)
+        world.pass_time(5)
+        backup = kept[name]
+        assert backup is not None
+        marks = backup["metadata"]["annotations"]
+        world.kube.apply(Kind.FLINK_SAVEPOINT, name, backup["spec"], annotations=marks)
+        world.pass_time(5)
+    world.kube.apply(Kind.FLINK_JOB, "a", SPEC)
+    world.pass_time(10)
+    assert kept["newer"] is not None
+    assert _status(world)["submission"]["restoredFrom"] == kept["newer"]["status"]["location"]  # type: ignore[index]
+
+
 def test_a_flinksavepoint_with_the_longest_name_stops_its_job_and_is_complete(world: Plant) -> None:
     name = "s" * 253
     world.kube.apply(Kind.FLINK_SAVEPOINT, name, {"jobRef": {"name": "a"}, "mode": "Stop", "timeout": "60s"})

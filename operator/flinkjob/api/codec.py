@@ -150,6 +150,12 @@ def read_result(mark: str) -> FlinkSavepointStatus:
     return _SAVEPOINT_STATUS.validate_python(_result(mark, _RESULT_FIELDS))
 
 
+def write_result(status: FlinkSavepointStatus) -> str:
+    """The annotation from which `read_result` makes this of a complete FlinkSavepoint."""
+    found = dump_status(status)
+    return json.dumps({name: found[name] for name in found.keys() & _RESULT_FIELDS}, sort_keys=True)
+
+
 def read_job_result(mark: str) -> Mapping[str, Any]:
     """The same of a FlinkJob: its values are of any type.
 
@@ -171,7 +177,9 @@ def _result(mark: str, fields: frozenset[str] | None) -> Mapping[str, Any]:
     return {name: value for name, value in found.items() if fields is None or name in fields}
 
 
-_RESULT_FIELDS = frozenset({"clusterUrl", "location", "jobId", "checkpointId", "submission", "sizeBytes", "duration"})
+_RESULT_FIELDS = frozenset(
+    {"clusterUrl", "location", "jobId", "checkpointId", "submission", "sizeBytes", "duration", "endTime"}
+)
 
 
 def parse_meta(obj: Mapping[str, Any]) -> Meta:

@@ -7,6 +7,7 @@ status itself (compare-and-set), then the calls with an effect on Flink, last wh
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from flinkjob.api.program_spec import JarSpec, SqlSpec
@@ -48,6 +49,7 @@ class RecordSavepoint:
     """Record a savepoint that the operator itself took, in so many seconds, as a completed FlinkSavepoint.
 
     Attributes:
+        time: when it was complete.
         sync_to: where it is copied to automatically, since its FlinkJob will be gone.
     """
 
@@ -56,6 +58,7 @@ class RecordSavepoint:
     location: str
     flink_job_id: str
     submission: int
+    time: datetime
     delete_data: bool = False
     seconds: float | None = None
     sync_to: SyncToSpec | None = None

@@ -6,15 +6,15 @@ FlinkJob's labels is copied; a recorded FlinkSavepoint has no owner, since delet
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from flinkjob.api.codec import FlinkJob, parse_job
+from flinkjob.api.codec import FlinkJob, parse_job, write_result
 from flinkjob.api.constants import ANNOTATION_RESULT, API_VERSION, JOB_KIND, LABEL_JOB, LABEL_ORIGIN, SAVEPOINT_KIND
 from flinkjob.api.flinkjob_spec import FlinkJobSpec
+from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.core.actions import CreateSavepoint, RecordRevision, RecordSavepoint
 from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.job.revisions import outdated
@@ -100,19 +100,19 @@ def _owned_by(revision: Mapping[str, Any], uid: str) -> bool:
 def recorded_savepoint(job: FlinkJob, action: RecordSavepoint) -> dict[str, Any]:
     """A FlinkSavepoint that is complete from the start, by its result mark."""
     submission = job.status.submission
-    result: dict[str, Any] = {
-        "clusterUrl": submission.cluster_url if submission is not None else None,
-        "jobId": action.flink_job_id,
-        "location": action.location,
-        "submission": action.submission,
-    }
-    if action.seconds is not None:
-        result["duration"] = readable_duration(timedelta(seconds=action.seconds))
+    result = FlinkSavepointStatus(
+        cluster_url=submission.cluster_url if submission is not None else None,
+        job_id=action.flink_job_id,
+        location=action.location,
+        submission=action.submission,
+        end_time=action.time,
+        duration=readable_duration(timedelta(seconds=action.seconds)) if action.seconds is not None else None,
+    )
     body = _savepoint(job, action.name, action.origin, delete_data=action.delete_data)
     if action.sync_to is not None:
         copied = action.sync_to.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"origins"})
         body["spec"] |= {"syncTo": copied, "backoffLimit": SYNC_ATTEMPTS}
-    body["metadata"]["annotations"] = {ANNOTATION_RESULT: json.dumps(result, sort_keys=True)}
+    body["metadata"]["annotations"] = {ANNOTATION_RESULT: write_result(result)}
     return body
 
 

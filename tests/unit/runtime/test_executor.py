@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -60,7 +61,9 @@ TAKE = TakeSavepoint(
 CHECKPOINT = TakeCheckpoint(url=URL, job_id="a", trigger_id="t", checkpoint_type=TriggeredCheckpoint.FULL)
 CANCEL = CancelJob(url=URL, job_id="a")
 RESCALE = RescaleJob(url=URL, job_id="a", parallelism=(("v", 2),))
-RECORD = RecordSavepoint(name="s", origin="Upgrade", location="file:/s", flink_job_id="a", submission=1)
+RECORD = RecordSavepoint(
+    name="s", origin="Upgrade", location="file:/s", flink_job_id="a", submission=1, time=datetime.now(UTC)
+)
 REVISION = RecordRevision(name="demo-1", number=1, keep=3)
 TELL = PostEvent(type=EventType.NORMAL, reason="Submitted", message="m")
 CALLS = {STOP: "stop", TAKE: "savepoint", CHECKPOINT: "checkpoint", CANCEL: "cancel", RESCALE: "rescale"}

@@ -342,6 +342,7 @@ class Draft:
                 location=location,
                 flink_job_id=operation.job_id,
                 submission=operation.submission,
+                time=self.now,
                 delete_data=self.spec is not None and self.spec.savepoints.retention is not None,
                 seconds=(self.now - operation.since).total_seconds() if operation.since is not None else None,
                 sync_to=self._copy_target_of(origin),

@@ -50,7 +50,8 @@ def remove_after_ttl(draft: SavepointDraft) -> None:
             message = f"ttlSecondsAfterFinished: {owner} would create the object again"
             draft.event(Reason.TTLIgnored, message, warning=True)
         return
-    remaining = (status.end_time + timedelta(seconds=ttl) - draft.now).total_seconds()
+    since = max(status.end_time, meta.creation_time or status.end_time)  # one that is restored from a backup lives anew
+    remaining = (since + timedelta(seconds=ttl) - draft.now).total_seconds()
     if remaining > 0:
         draft.requeue_after(remaining + 0.1)
     else:

@@ -5,11 +5,10 @@ Part of `decide_savepoint`. Invariant: of one that is complete only size and che
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from flinkjob.api.codec import read_result
+from flinkjob.api.codec import read_result, write_result
 from flinkjob.api.constants import ANNOTATION_RESULT
 from flinkjob.api.enums import SavepointErrorCode, SavepointPhase
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
@@ -100,7 +99,7 @@ def take_from_mark(draft: SavepointDraft, mark: str) -> SavepointHalt:
         submission=result.submission,
         origin=draft.origin,
         cluster_url=result.cluster_url,
-        end_time=draft.meta.creation_time or draft.now,
+        end_time=result.end_time or draft.meta.creation_time or draft.now,
         duration=result.duration,
     )
     draft.status = with_size(status, result.size_bytes)
@@ -114,16 +113,7 @@ def mark_of(draft: SavepointDraft) -> str | None:
     marked = ANNOTATION_RESULT in meta.annotations
     if status.phase is not SavepointPhase.COMPLETED or marked or meta.deletion_time is not None:
         return None
-    result = {
-        "clusterUrl": status.cluster_url,
-        "location": status.location,
-        "jobId": status.job_id,
-        "checkpointId": status.checkpoint_id,
-        "submission": status.submission,
-        "sizeBytes": status.size_bytes,
-        "duration": status.duration,
-    }
-    return json.dumps({name: value for name, value in result.items() if value is not None}, sort_keys=True)
+    return write_result(status)
 
 
 def find_snapshot(draft: SavepointDraft, result: TriggerResult) -> Checkpoint | None:

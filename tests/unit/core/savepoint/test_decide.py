@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -407,8 +407,10 @@ def test_what_is_finished_is_never_touched_again(
 
 @table("mode", "Trigger", {}, "Stop", STOP, "Cancel", CANCEL)
 def test_what_is_restored_with_its_mark_is_done_already(mode: dict[str, Any]) -> None:
-    mark = json.dumps({"location": MADE, "jobId": flink_id(), "checkpointId": 5, "submission": 1})
+    known = {"location": MADE, "jobId": flink_id(), "checkpointId": 5, "submission": 1}
+    mark = json.dumps(known | {"endTime": "2025-12-01T00:00:00Z"})
     decision = decide_sp(savepoint(meta={"annotations": {"flinkjob.dev/result": mark}}, **mode), RUNNING)
+    assert decision.status.end_time == datetime(2025, 12, 1, tzinfo=UTC)
     assert (decision.status.phase, decision.status.location, decision.status.checkpoint_id) == (
         SavepointPhase.COMPLETED,
         MADE,

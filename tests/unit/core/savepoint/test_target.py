@@ -370,6 +370,13 @@ def test_its_time_to_live(phase: SavepointPhase, ttl: int, owned: dict[str, str]
         assert decision.requeue_after == pytest.approx(1.1)
 
 
+def test_the_time_to_live_of_one_that_is_restored_from_a_backup_begins_anew() -> None:
+    meta = {"annotations": {"flinkjob.dev/result": "{}"}, "creationTimestamp": ago(10).strftime("%Y-%m-%dT%H:%M:%SZ")}
+    decision = decide_sp(savepoint(status=DONE, meta=meta, ttlSecondsAfterFinished=30), RUNNING)
+    assert acts(decision) == []
+    assert decision.requeue_after == pytest.approx(20.1)
+
+
 def test_that_it_is_ignored_is_told_once() -> None:
     begun = replace(decide_sp(savepoint(), RUNNING).status)
     about = savepoint(status=begun, meta={"annotations": GITOPS}, ttlSecondsAfterFinished=0)
