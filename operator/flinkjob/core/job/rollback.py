@@ -20,15 +20,17 @@ from flinkjob.core.job.draft import Draft, Halt, Step
 
 
 def effective(draft: Draft) -> None:
-    """Where the wanted spec was taken back, let the last healthy revision stand for it; a changed spec ends that."""
+    """Where the wanted spec was taken back, let the last healthy revision stand for it; a changed spec ends that.
+
+    So does the loss of that revision: what runs goes on from its own state then.
+    """
     taken_back = draft.status.rollback
     if taken_back is None or draft.spec is None or draft.lacks:
         return
-    if taken_back.run_digest != draft.digest:
-        draft.status = replace(draft.status, rollback=None)
-        return
-    old = draft.need(Revision(taken_back.revision or ""))
+    same = taken_back.run_digest == draft.digest
+    old = draft.need(Revision(taken_back.revision or "")) if same else None
     if old is None:
+        draft.status = replace(draft.status, rollback=None)
         return
     draft.use(scripts.with_run_fields_of(draft.spec, old))
 
@@ -79,6 +81,7 @@ def may_take_back(draft: Draft, run: Submission) -> bool:
         and healthy != run.revision
         and run.run_digest == draft.digest
         and draft.status.rollback is None
+        and draft.need(Revision(healthy)) is not None
     )
 
 

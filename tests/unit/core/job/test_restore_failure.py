@@ -251,6 +251,7 @@ def test_an_upgrade_that_cannot_be_restored_is_taken_back_without_waiting_for_th
     )
     wanted = {"args": ["new"], "upgrade": {"rollback": {"policy": "Enabled"}}}
     about = job(spec(**wanted), status)
-    decision = decide(about, seen(trying_again(RestoreFailure.INCOMPATIBLE, number=2)))
+    kept = {"clicks-good": job(spec(args=["old"])).spec}
+    decision = decide(about, seen(trying_again(RestoreFailure.INCOMPATIBLE, number=2), revisions=kept))
     assert told(decision) == ["Restarting", "RolledBack"]
     assert decision.status.rollback is not None

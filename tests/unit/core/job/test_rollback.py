@@ -1,6 +1,7 @@
 """An upgrade that does not get healthy is taken back, to the spec, state and jar from before."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from flinkjob.api.codec import parse_job
@@ -14,6 +15,7 @@ from flinkjob.core.flinkmodel import (
 )
 from tests.support.inputs import (
     JAR,
+    NOW,
     acts,
     ago,
     chk,
@@ -131,3 +133,16 @@ def test_a_failed_upgrade_is_taken_back_at_once() -> None:
     observation = seen(present(FlinkJobState.FAILED, number=2), revisions=OLD)
     decision = decide(job(spec(**NEW, **BACK), _upgraded()), observation)
     assert decision.status.rollback is not None
+
+
+def test_nothing_is_taken_back_to_a_spec_that_is_not_kept_any_more() -> None:
+    """What runs goes on from its own newest state, and is not said to be something else."""
+    about = spec(**NEW, **BACK)
+    failed = seen(present(FlinkJobState.FAILED, number=2), checkpoints=stats(chk(9)), now=NOW + timedelta(seconds=60))
+    for rollback in (None, TAKEN_BACK):
+        decision = decide(job(about, replace(_upgraded(running=True), rollback=rollback)), failed)
+        assert decision.status.rollback is None
+        again = decide(job(about, decision.status), replace(failed, now=NOW + timedelta(seconds=120)))
+        sent = next(action for action in again.actions if isinstance(action, RunJob))
+        assert sent.request.savepoint_path == chk(9).external_path
+        assert sent.request.args == ("new",)
