@@ -55,3 +55,13 @@ def test_a_job_lives_as_without_it(world: Plant, restart: bool) -> None:
     world.pass_time(20)
     assert world.job("clicks") is None
     assert world.live("clicks") == []
+
+
+def test_a_flinkjob_that_is_created_again_runs_with_what_its_secret_says_by_then(world: Plant) -> None:
+    world.kube.delete(Kind.FLINK_JOB, "clicks")
+    world.pass_time(2)
+    assert world.job("clicks") is None
+    world.kube.secrets["words"]["data"]["name"] = base64.b64encode(b"others").decode()
+    world.kube.apply(Kind.FLINK_JOB, "clicks", SPEC)
+    world.pass_time(10)
+    assert "--name=others" in world.sims["flink-a"].runs[-1].arguments

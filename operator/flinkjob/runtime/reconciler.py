@@ -91,6 +91,7 @@ class Reconciler:
         self._refusals = Refusals()
         self._sharing = sharing or Sharing(cache)
         self._reported: dict[str, str] = {}
+        self._uids: dict[Key, str] = {}
 
     async def reconcile(self, key: Key) -> float | None:
         """Work on a key once; after how many seconds to do it again, None: when something changes."""
@@ -117,6 +118,7 @@ class Reconciler:
         if not self._sharing.has(key):
             await self.leave(key)
             return None
+        await self._forget_former(key)
         if (pause := self._sharing.begin(key)) is not None:
             return pause
         given = self._input(key)
@@ -133,6 +135,14 @@ class Reconciler:
         if is_over(given.job, self._cache.savepoints_of(key), given.now):
             await self._forget(key)
         return soonest([*delays, decided.requeue_after])
+
+    async def _forget_former(self, key: Key) -> None:
+        """Forget what is known of a FlinkJob that was deleted: one that is created again under its name is another one."""
+        if (job := self._cache.job(key)) is None:
+            return
+        if self._uids.get(key, job.meta.uid) != job.meta.uid:
+            await self._forget(key)
+        self._uids[key] = job.meta.uid
 
     def _input(self, key: Key) -> RoundInput:
         """What is known before anything is looked at."""
@@ -277,6 +287,7 @@ class Reconciler:
         await self._copy_tasks.end(key)
 
     async def _forget(self, key: Key) -> None:
+        self._uids.pop(key, None)
         self._sharing.forget(key)
         self._tasks.forget(key)
         self._ticks.forget(key)
