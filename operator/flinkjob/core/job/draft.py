@@ -32,13 +32,13 @@ from flinkjob.core.backoff import remaining_seconds
 from flinkjob.core.errors import one_line
 from flinkjob.core.facts import A, Fact
 from flinkjob.core.flinkmodel import FlinkJobState, JobOverview
-from flinkjob.core.identity import Owner
+from flinkjob.core.identity import Owner, digest_of
 from flinkjob.core.model import JobInput, Observation, OperationOutcome
 from flinkjob.core.pauses import AT_ONCE
 
 HISTORY_LIMIT = 10
 _SHOWN = 6
-"""Digits of the trigger id in the name of a recorded savepoint."""
+"""Digits of the digest of its place in the name of a recorded savepoint."""
 
 
 class Step(StrEnum):
@@ -328,10 +328,10 @@ class Draft:
     def record_savepoint(self, operation: Operation, location: str, origin: str) -> None:
         """Note a savepoint that an operation of ours made, and have it recorded as a FlinkSavepoint.
 
-        Its name is that of no other attempt, nor of one of an earlier FlinkJob of the same name, whose runs have the same
+        Its name is that of no other savepoint, not even of an earlier FlinkJob of the same name, whose runs have the same
         numbers: one that is there already is taken for the same.
         """
-        name = f"{self.job.meta.name}-{operation.submission}-{origin.lower()}-{operation.trigger[:_SHOWN]}"
+        name = f"{self.job.meta.name}-{operation.submission}-{origin.lower()}-{digest_of(location)[:_SHOWN]}"
         self.status = replace(self.status, last_savepoint=SavepointInfo(name=name, location=location, time=self.now))
         if operation.job_id is None or operation.submission is None:
             return
