@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from flinkjob.api.enums import OperationKind, RunResult, SavepointPhase, SnapshotKind, SubmissionReason
-from flinkjob.api.flinkjob_status import CheckpointInfo, SavepointInfo, Submission
+from flinkjob.api.enums import OperationKind, RunResult, SavepointOrigin, SavepointPhase, SnapshotKind, SubmissionReason
+from flinkjob.api.flinkjob_status import CheckpointInfo, Operation, SavepointInfo, Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.facts import CheckpointSettings, OwnerMarks
 from flinkjob.core.flinkmodel import CheckpointKind, CheckpointStats, FlinkJobState, JobOverview
@@ -156,13 +156,23 @@ def _terminal(draft: Draft, run: Submission, overview: JobOverview) -> Halt | No
     operation = draft.status.operation
     if is_stop(operation):
         return None  # the outcome of the stop decides
-    if operation is not None and operation.by == Requester.DELETION:
+    going = operation is not None and operation.by == Requester.DELETION
+    if going and overview.state is not FlinkJobState.FINISHED:
         draft.end_run(RunResult.CANCELLED, snapshot=None, kind=SnapshotKind.MISSING, time=overview.end_time)
         return None
     if (halt := wait_for_final_state(draft, run)) is not None:
         return halt
     end_by_state(draft, overview, cancelled_by_us=operation is not None and operation.kind is OperationKind.CANCEL)
+    if operation is not None and going:
+        _record_what_is_left(draft, operation)
     return None
+
+
+def _record_what_is_left(draft: Draft, operation: Operation) -> None:
+    """The stop before the cancel of a deletion was faster than that: its savepoint stays, and must be found."""
+    end = draft.run.end if draft.run is not None else None
+    if end is not None and end.snapshot_kind is SnapshotKind.SAVEPOINT and end.snapshot is not None:
+        draft.record_savepoint(operation, end.snapshot, SavepointOrigin.DELETION)
 
 
 def _absent(draft: Draft, run: Submission) -> Halt | None:

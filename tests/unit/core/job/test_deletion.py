@@ -7,7 +7,7 @@ import pytest
 from flinkjob.api.enums import OperationKind, RunResult
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.core.errors import SubmitRejection
-from flinkjob.core.flinkmodel import FlinkJobState, TriggerState
+from flinkjob.core.flinkmodel import CheckpointKind, FlinkJobState, TriggerState
 from flinkjob.core.model import JobDecision
 from flinkjob.core.seen import JobSeen, MarkedJob, Presence, RunPhase, RunSeen
 from tests.support.inputs import (
@@ -158,6 +158,16 @@ def test_whatever_the_clock_says_one_full_attempt_is_made(policy: str) -> None:
     late = decide(about, seen(UNKNOWN, cluster=silent(1), deleting_for=16.0))
     assert acts(late) == LEFT
     assert acts(decide(about, seen(present(), deleting_for=16.0))) == ["CancelJob"]
+
+
+def test_the_savepoint_of_a_stop_that_was_faster_than_the_cancel_survives() -> None:
+    cancel = operation(OperationKind.CANCEL, "Deletion", since=ago(1))
+    about = job(_policy("Savepoint"), FlinkJobStatus(submission=run(), operation=cancel), **deleted(700))
+    saved = stats(chk(7, CheckpointKind.SYNC_SAVEPOINT, f"{directory()}/savepoint-1"))
+    ended = present(FlinkJobState.FINISHED, terminal_for=1.0)
+    assert "RecordSavepoint" not in acts(decide(about, seen(ended, checkpoints=saved, deleting_for=701.0)))
+    decision = decide(about, seen(present(FlinkJobState.FINISHED), checkpoints=saved, deleting_for=704.0))
+    assert acts(decision) == ["RecordSavepoint", *DONE]
 
 
 def test_a_stop_that_does_not_end_is_a_cancel_at_the_deadline() -> None:
