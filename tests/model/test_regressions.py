@@ -314,3 +314,17 @@ def _stalled(world: Plant) -> bool:
     conditions = _status(world)["conditions"]
     assert isinstance(conditions, list)
     return any(each["type"] == "Stalled" and each["status"] == "True" for each in conditions)
+
+
+def test_a_job_is_suspended_though_the_call_that_starts_it_is_never_answered(tmp_path: Path) -> None:
+    with plant(tmp_path) as world:
+        world.sims["flink-a"].faults.add(FaultKind.HANG_BEFORE, "/jars/.*/run")
+        world.kube.apply(Kind.FLINK_JOB, "a", SPEC)
+        world.pass_time(3)
+        world.kube.apply(Kind.FLINK_JOB, "a", SPEC | {"state": "Suspended"})
+        world.pass_time(700)
+        assert _status(world)["phase"] == "Suspended"
+        world.kube.apply(Kind.FLINK_JOB, "a", SPEC)
+        world.pass_time(30)
+        assert _status(world)["phase"] == "Running"
+        assert len(world.live("a")) == 1

@@ -240,7 +240,7 @@ def is_unanswered(draft: Draft, run: Submission) -> bool:
     Should the job appear all the same it is taken up again (`observe_run`), and the next run repeats the same id (`restart`).
     """
     waited = (draft.now - run.intent_time).total_seconds() if run.intent_time is not None else 0.0
-    return draft.observation.run.phase in (RunPhase.NONE, RunPhase.REJECTED) and waited >= UNANSWERED_SECONDS
+    return draft.observation.run.phase is not RunPhase.WORKING and waited >= UNANSWERED_SECONDS
 
 
 def same_state(run: Submission) -> SnapshotKind:
