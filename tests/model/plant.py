@@ -26,6 +26,7 @@ from flinkjob.artifacts.mergechild import made
 from flinkjob.artifacts.runners import Runners
 from flinkjob.core.access.grants import StoreGrants
 from flinkjob.core.access.hosts import HostRules
+from flinkjob.core.errors import FlinkJobError
 from flinkjob.core.flinkmodel import is_below, normalise_location
 from flinkjob.core.identity import Owner
 from flinkjob.core.program import SQL_ENTRY_CLASS
@@ -127,6 +128,9 @@ class Jars:
         if sha256 not in (None, artifact.digest):
             raise ArtifactInvalid("digest-mismatch", f"jar: {uri} has sha256 {artifact.digest}, not {sha256}")
         return artifact
+
+    def progress(self, namespace: str, uris: object) -> None:
+        """Nothing is ever half fetched."""
 
     def here(self, namespace: str, digest: str) -> Artifact | None:
         return self._keep(self._kept[digest]) if digest in self._kept else None
@@ -285,7 +289,13 @@ class OperatorInstance:
             self.faults.dead = True
             self._plant.busy = f"{len(rounds)} rounds within a second of {key}: {self._plant.job(key[1])}"
             raise Crashed("busy")
-        return await self.reconciler.reconcile(key)
+        try:
+            return await self.reconciler.reconcile(key)
+        except FlinkJobError:
+            raise
+        except Exception as error:
+            self._plant.busy = f"a round of {key} has failed in the operator itself: {error!r}"
+            raise
 
     def _enqueue(self, key: tuple[str, str]) -> None:
         if self.sharing.concerns(key):
