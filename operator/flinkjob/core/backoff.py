@@ -23,6 +23,10 @@ def delay_seconds(attempts: int, *, seed: str, initial: float = 1.0, maximum: fl
     return min(exponential * (0.8 + 0.4 * share), maximum)
 
 
+CLOCKS_DIFFER = 60.0
+"""Seconds by which the clocks of the API server and of the operator may differ."""
+
+
 def remaining_seconds(until: datetime | None, now: datetime, *, longest: float = LONGEST) -> float:
     """How long a pause lasts yet, in seconds, 0 where it is over.
 

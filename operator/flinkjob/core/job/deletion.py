@@ -152,20 +152,26 @@ def give_up(draft: Draft, run: Submission) -> Halt:
 
 
 def expired(draft: Draft) -> bool:
-    """Whether the deadline has passed and one full attempt was made."""
-    passed = _forced(draft) or draft.now >= _deadline(draft)
-    return passed and draft.observation.deleting_for >= ATTEMPT_SECONDS
+    """Whether the deadline has passed, by the clock or as long as this process has seen it, and one full attempt was made."""
+    lasted = draft.observation.deleting_for
+    passed = _forced(draft) or draft.now >= _deadline(draft) or lasted >= _allowed(draft)
+    return passed and lasted >= ATTEMPT_SECONDS
 
 
 def _deadline(draft: Draft) -> datetime:
     deleted = draft.job.meta.deletion_time
     assert deleted is not None
+    return deleted + timedelta(seconds=_allowed(draft))
+
+
+def _allowed(draft: Draft) -> float:
+    """Seconds that a deletion may take."""
     allowed = 300.0
     if draft.spec is not None:
         allowed = duration_seconds(draft.spec.deletion.timeout)
         if draft.spec.deletion.policy is DeletionPolicy.SAVEPOINT:
             allowed = max(allowed, duration_seconds(draft.spec.savepoints.timeout) + 60.0)
-    return deleted + timedelta(seconds=allowed)
+    return allowed
 
 
 def _forced(draft: Draft) -> bool:

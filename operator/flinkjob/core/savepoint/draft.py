@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 
 from flinkjob.api.common import duration_seconds
@@ -18,7 +19,7 @@ from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.api.flinksavepoint_status import SavepointError
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import Action, EventType, PostEvent
-from flinkjob.core.backoff import remaining_seconds
+from flinkjob.core.backoff import CLOCKS_DIFFER, remaining_seconds
 from flinkjob.core.errors import one_line
 from flinkjob.core.facts import A, Fact, Triggered
 from flinkjob.core.flinkmodel import TriggerResult
@@ -115,11 +116,12 @@ class SavepointDraft:
 
     def time_is_up(self, spec: FlinkSavepointSpec) -> bool:
         """Whether `timeout` has passed; until then it is looked at again when it has."""
-        begun = self.before.start_time or self.meta.creation_time or self.now
-        remaining = duration_seconds(spec.timeout) - (self.now - begun).total_seconds()
-        if remaining > 0:
+        allowed = duration_seconds(spec.timeout)
+        due = (self.before.start_time or self.meta.creation_time or self.now) + timedelta(seconds=allowed)
+        remaining = remaining_seconds(due, self.now, longest=allowed + CLOCKS_DIFFER)
+        if remaining:
             self.requeue_after(remaining + 0.5)
-        return remaining <= 0
+        return not remaining
 
     # what ends the round
 

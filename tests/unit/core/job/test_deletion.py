@@ -149,6 +149,15 @@ def test_the_deadline_leaves_time_for_the_savepoint(after: float, deadline_passe
     assert ("LeftBehind" in told(decision)) == deadline_passed
 
 
+@pytest.mark.parametrize(("lasted", "passed"), [(659.0, False), (661.0, True)])
+def test_the_deadline_passes_though_the_clock_was_ahead_when_the_deletion_was_asked_for(
+    lasted: float, passed: bool
+) -> None:
+    about = job(_policy("Savepoint"), RUNNING, **deleted(-86400))
+    decision = decide(about, seen(UNKNOWN, cluster=silent(lasted), deleting_for=lasted))
+    assert (acts(decision) == LEFT) == passed
+
+
 @pytest.mark.parametrize("policy", ["Savepoint", "Cancel"])
 def test_whatever_the_clock_says_one_full_attempt_is_made(policy: str) -> None:
     """The operator was down for a day while the object was being deleted."""
