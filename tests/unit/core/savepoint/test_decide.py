@@ -405,6 +405,12 @@ def test_what_is_finished_is_never_touched_again(
     assert savepoint(status=again.status).status == savepoint(status=first.status).status
 
 
+@pytest.mark.parametrize(("ahead", "phase"), [(30.0, SavepointPhase.PENDING), (86400.0, SavepointPhase.FAILED)])
+def test_its_timeout_passes_though_the_clock_was_ahead_when_it_was_created(ahead: float, phase: SavepointPhase) -> None:
+    about = savepoint(meta={"creationTimestamp": ago(-ahead).strftime("%Y-%m-%dT%H:%M:%SZ")})
+    assert decide_sp(about, FlinkJobStatus()).status.phase is phase
+
+
 @table("mode", "Trigger", {}, "Stop", STOP, "Cancel", CANCEL)
 def test_what_is_restored_with_its_mark_is_done_already(mode: dict[str, Any]) -> None:
     known = {"location": MADE, "jobId": flink_id(), "checkpointId": 5, "submission": 1}

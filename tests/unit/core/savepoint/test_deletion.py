@@ -102,6 +102,12 @@ def test_a_snapshot_in_use_is_kept_until_the_deadline_and_then_for_good(place: s
     assert told(late) == ["SnapshotKept"]
 
 
+@pytest.mark.parametrize(("ahead", "actions"), [(30.0, []), (86400.0, ["RemoveFinalizer"])])
+def test_its_deadline_passes_though_the_clock_was_ahead_when_it_was_deleted(ahead: float, actions: list[str]) -> None:
+    about = savepoint(status=replace(COMPLETE, deleting=True), meta=_deleted(-ahead), **DELETE)
+    assert acts(decide_sp(about, RUNNING, _disposal(DisposalPhase.FAILED))) == actions
+
+
 @pytest.mark.parametrize("phase", [DisposalPhase.WORKING, DisposalPhase.FAILED])
 def test_the_object_goes_at_its_deadline(phase: DisposalPhase) -> None:
     about = savepoint(status=replace(COMPLETE, deleting=True), meta=_deleted(301), **DELETE)
