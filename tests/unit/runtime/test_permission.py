@@ -267,7 +267,7 @@ def being_deleted(operator: Operator) -> tuple[str, str]:
     operator.put_savepoint(
         {"target": {"cluster": {"url": FOREIGN}, "jobId": JOB_ID}, "deletion": {"policy": "Delete"}},
         {"phase": "Completed", "location": TAKEN, "jobId": JOB_ID, "clusterUrl": FOREIGN, "deleting": True},
-        deletionTimestamp="2099-01-01T00:00:00Z",
+        deletionTimestamp=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         finalizers=["flinkjob.dev/job-cleanup"],
     )
     return "default", f"job:{JOB_ID}"
@@ -345,7 +345,9 @@ def test_a_forged_mark_does_not_choose_who_disposes_of_data(operator: Operator, 
     operator.put_savepoint(spec, **meta)
     operator.work(rounds=1)
     assert operator.status("demo-1")["clusterUrl"] == place
-    operator.put_savepoint(spec, operator.status("demo-1"), deletionTimestamp="2099-01-01T00:00:00Z", **meta)
+    operator.put_savepoint(
+        spec, operator.status("demo-1"), deletionTimestamp=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), **meta
+    )
     operator.flinks[OWN] = flink = StubFlink()
     flink.results = [TriggerResult(state=TriggerState.COMPLETED)]
     operator.work()
