@@ -92,7 +92,7 @@ class Witness:
         if submission is not None:
             self._latched(uid, submission, status)
             known = self.submissions.setdefault(submission["jobId"], submission | {"uid": uid})
-            adopted = submission["reason"] == "Adopted"  # its origin is not known any more
+            adopted = submission.get("reason") == "Adopted"  # its origin is not known any more
             if not adopted and known.get("restoredFrom") != submission.get("restoredFrom"):
                 self._note(f"run {submission['number']} changed its restore point")
             origin = normalise_location(submission["restoredFrom"]) if submission.get("restoredFrom") else ""
@@ -137,13 +137,13 @@ class Witness:
         self._require("run", job_id, normalise_location(path) if path else "")
         intent = self.submissions.get(job_id)
         self._suspects.pop(job_id, None)
-        if intent is None or intent["reason"] in _ON_PURPOSE:
+        if intent is None or intent.get("reason") in _ON_PURPOSE:
             return
         newest = self._newest(intent["uid"])
         chosen = next(iter(self._sims.values())).store.find(path) if path else None
         if newest is None or (chosen is not None and _order(chosen) >= _order(newest)):
             return
-        if intent["reason"] == "Initial" and intent["uid"] in self._wiped:
+        if intent.get("reason") == "Initial" and intent["uid"] in self._wiped:
             return  # a person threw the knowledge away, and the cluster has none of its jobs any more
         self._suspects[job_id] = (
             f"run {intent['number']} ({intent['reason']}: {intent.get('restoredWhy')}) of {intent['uid']} was started "
