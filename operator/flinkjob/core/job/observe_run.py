@@ -73,7 +73,9 @@ def _present(draft: Draft, run: Submission, overview: JobOverview) -> Halt | Non
         manager = draft.observation.cluster.incarnation or run.incarnation
         draft.update(seen=True, rejected=False, incarnation=manager)
     if not run.running and overview.state is FlinkJobState.RUNNING:
-        draft.need(CheckpointSettings(run.flink_job_id))  # while its tasks come up: that they run is said without a wait
+        draft.need(
+            CheckpointSettings(run.flink_job_id)
+        )  # while its tasks come up: that they run is said without a wait
     if overview.all_tasks_running and not run.running:
         _started(draft)
     if draft.observation.latest is not None:
