@@ -187,7 +187,10 @@ def reader(
             if "syncTo" in kept:
                 kept["directory"] = f"file://{directory}/savepoints"
                 kept["syncTo"].pop("source")
-            for place in [kept.get("syncTo"), *(spec.get("initialState") or {}).get("copies", [])]:
+            copies = (spec.get("initialState") or {}).get("copies", [])
+            for place in copies:  # the cluster has no S3 of its own, and reads what the store has as files
+                place["flinkUri"] = f"file://{s3.bucket('backup')}/{place['uri'].removeprefix('s3://backup/')}"
+            for place in (kept.get("syncTo"), *copies):
                 if place is not None:
                     place["endpoint"] = s3.endpoint
 

@@ -19,10 +19,18 @@ metadata: {name: clicks}
 spec: {deploymentName: flink, job: {jarURI: "https://repo.example.com/clicks.jar", parallelism: 2, upgradeMode: savepoint}}
 """
 MEANWHILE = """
+kubectl flinkjob savepoint clicks --name clicks-7 --wait
 silence 1
 kubectl patch fj clicks --type merge -p '{"spec": {"cluster": {"url": "'$FLINK_URL'"}}}'
 kubectl wait fj/clicks --for=jsonpath='{.status.conditions[?(@.type=="Ready")].reason}'=OldClusterUnreachable --timeout=120s
 export JOB_ID=$(kubectl get fj clicks -o jsonpath='{.status.submission.jobId}')
+"""
+UPGRADED = """
+kubectl patch fj clicks --type merge -p '{"spec": {"args": ["--topic", "clicks", "--window", "60"]}}'
+kubectl wait fj/clicks --for=condition=Ready --timeout=60s
+"""
+ABANDONED = """
+kubectl wait fj/clicks --for=jsonpath='{.status.hold.reason}'=Lost --timeout=60s
 """
 
 
@@ -60,11 +68,10 @@ STORIES: dict[str, Story] = {
         shows={"kubectl annotate service": "annotated", "kubectl annotate secret": "annotated"},
     ),
     "docs/kubectl.md": Story(
-        begin=f"{CLICKS}; kubectl scale fj clicks --replicas 1; "
-        "kubectl wait fj/clicks --for=jsonpath='{.status.job.parallelism}'=1 --timeout=60s; "
+        begin="sed 's/parallelism: 2/parallelism: 1/' clicks.yaml | kubectl apply -f -; "
         "kubectl wait fj/clicks --for=condition=Ready --timeout=60s",
         before={
-            "kubectl flinkjob rollback": "kubectl flinkjob history clicks",
+            "kubectl flinkjob rollback": UPGRADED,
             "kubectl flinkjob migrate": f"cat > flinksessionjob.yaml <<END\n{SESSION_JOB}END",
         },
         shows={
@@ -73,6 +80,8 @@ STORIES: dict[str, Story] = {
             "kubectl flinkjob savepoint": "Completed|complete",
             "kubectl flinkjob suspend clicks --wait": "clicks: Suspended",
             "kubectl flinkjob explain": "^CrashLooping ",
+            "kubectl flinkjob rollback clicks": "clicks: run 6: Running",
+            "kubectl flinkjob cancel clicks": "clicks: Cancelled",
         },
         fails=("kubectl flinkjob migrate",),
         end="grep -q 'kind: FlinkJob' flinkjob.yaml; kubectl delete fj clicks",
@@ -112,9 +121,10 @@ STORIES: dict[str, Story] = {
     ),
     "docs/tasks/lost-cluster.md": Story(
         begin=f"{CLICKS}; kubectl flinkjob stop clicks --wait",
-        before={"kubectl annotate": MEANWHILE},
-        shows={"kubectl get fj clicks -o jsonpath='{.status.hold}": r"^\{"},
-        end="kubectl wait fj/clicks --for=condition=Ready --timeout=60s; wake 1; kubectl delete fj clicks",
+        before={"kubectl annotate": MEANWHILE, "kubectl get fsp": ABANDONED},
+        shows={"kubectl get fj clicks -o jsonpath='{.status.hold}": r"^\{", "kubectl get fsp": "^clicks-7 .*Completed"},
+        end="kubectl get fj clicks -o jsonpath='{.status.submission.restoredWhy}' | grep clicks-7; wake 1; "
+        "kubectl delete fj clicks",
         words={"0123456789abcdef0123456789abcdef": "$JOB_ID"},
     ),
     "docs/tasks/python.md": Story(

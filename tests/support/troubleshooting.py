@@ -143,6 +143,13 @@ def situations() -> Iterator[Situation]:
         seen(),
     )
     yield Situation("The cluster does not answer for a minute", RUNNING, seen(JobSeen(), cluster=silent(61)))
+    elsewhere = cluster(url="http://flink-blue:8081")
+    yield Situation(
+        "The same, and the job shall move to another cluster",
+        RUNNING,
+        seen(JobSeen(), cluster=silent(61), target=elsewhere),
+        spec(cluster={"url": elsewhere.url}),
+    )
     yield Situation("The JobManager has forgotten the job, which stays down", _held(HoldReason.LOST, lost), seen())
     unknown = ended(
         RunResult.LOST, None, SnapshotKind.MISSING, message="run 1 was lost; no checkpoint directory is known"

@@ -206,6 +206,12 @@ def _silent(draft: Draft) -> bool:
     return not cluster.reachable and cluster.unreachable_for >= UNREACHABLE_GRACE
 
 
+def _cannot_leave(draft: Draft) -> bool:
+    """Whether the silent cluster holds up a move to another one, about which a person has to decide."""
+    trouble = draft.halt.trouble
+    return trouble is not None and trouble.reason is Reason.OldClusterUnreachable
+
+
 def _running_well(draft: Draft) -> bool:
     overview = draft.observation.job.overview
     live = draft.live_run
@@ -217,7 +223,7 @@ def _running_well(draft: Draft) -> bool:
 def _row(draft: Draft, phase: Phase) -> Row:
     well = _running_well(draft)
     if draft.live_run is not None and _silent(draft) and draft.job.meta.deletion_time is None:
-        return U, F, F, U
+        return (F, F, T, U) if _cannot_leave(draft) else (U, F, F, U)
     trouble = draft.halt.trouble
     if trouble is not None:
         if trouble.stalled:
@@ -249,7 +255,7 @@ def _state_in_words(draft: Draft) -> str:
 
 
 def _why(draft: Draft, phase: Phase) -> tuple[str, str]:
-    if draft.live_run is not None and _silent(draft):
+    if draft.live_run is not None and _silent(draft) and not _cannot_leave(draft):
         return Reason.ClusterUnreachable, draft.observation.cluster.error or "the cluster does not answer"
     halt = draft.halt
     if halt.trouble is not None:

@@ -29,6 +29,7 @@ from flinkjob.api.flinkjob_spec import FlinkJobSpec
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import AddFinalizer, RemoveFinalizer
+from flinkjob.core.errors import with_steps
 from flinkjob.core.facts import Alias, Fact, NeedFact
 from flinkjob.core.identity import digest_of
 from flinkjob.core.job import (
@@ -236,7 +237,8 @@ def _without_old_cluster(draft: Draft, run: Submission) -> Halt | None:
         draft.requeue_after(FAST)
         return None
     text = f"{run.cluster_url} does not answer, so job {run.job_id} cannot be stopped there"
-    return draft.stall(Reason.OldClusterUnreachable, text, requeue_after=10.0)
+    steps = f"bring it back, or, once the job is certainly gone, annotate with {ANNOTATION_ABANDON}={run.job_id}"
+    return draft.stall(Reason.OldClusterUnreachable, with_steps(text, steps), requeue_after=10.0)
 
 
 def _tidy(draft: Draft) -> None:

@@ -100,6 +100,21 @@ def test_an_old_cluster_that_is_gone_is_reported_and_can_be_abandoned(what: Any)
     assert "RunJob" not in acts(given_up)
 
 
+@table(
+    ("seconds", "health"), "at first", (5, "healthy"), "after a minute, in which it may have failed", (700, "health unknown")
+)
+def test_a_job_that_cannot_leave_a_silent_cluster_needs_a_person(seconds: float, health: str) -> None:
+    """However long the silence lasts: nothing goes on by waiting, and how to abandon the job is in the message."""
+    observation = seen(cluster=silent(seconds), target=cluster(url=ELSEWHERE))
+    decision = decide(job(MOVED, RUNNING), observation)
+    assert conditions(decision) == f"Stalled, {health}"
+    ready = next(each for each in decision.status.conditions if each.type == "Ready")
+    assert ready.reason == "OldClusterUnreachable"
+    assert ready.message.endswith(f"annotate with flinkjob.dev/abandon={flink_id()}")
+    assert "OldClusterUnreachable" in told(decision)
+    assert "OldClusterUnreachable" not in told(decide(job(MOVED, decision.status), observation))
+
+
 ADAPTIVE: dict[str, Any] = {"scheduler_type": "Adaptive"}
 SLOTS = ClusterOverview(taskmanagers=1, slots_total=4, slots_available=3, flink_version="2.3.0")
 
