@@ -35,7 +35,8 @@ from tests.support.simfleet import SimFleet
 LATER = pytest.mark.everything("the commands of the pages as stories of readers")
 pytestmark = [pytest.mark.kube, pytest.mark.flink, pytest.mark.slow, LATER]
 
-DEADLINE = 180.0
+DEADLINE = 180
+"""Seconds for one page."""
 FOREIGN = {
     "FlinkSessionJob": "flink.apache.org/v1beta1",
     "Kustomization": "kustomize.toolkit.fluxcd.io/v1",
@@ -102,18 +103,17 @@ class Reader:
         return command
 
     def terminal(self, lines: list[str]) -> str:
-        """What the terminal shows; each command has to end well."""
+        """What the terminal shows; each command has to end well, and all of them in time."""
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", "\n".join((_SHELL, *lines))],
+            ["timeout", str(DEADLINE), "bash", "-euo", "pipefail", "-c", "\n".join((_SHELL, *lines))],
             cwd=self.directory,
             env=dict(self.environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=DEADLINE,
             check=False,
         )
-        assert done.returncode == 0, done.stdout
+        assert done.returncode == 0, f"ended with {done.returncode}:\n{done.stdout}"
         return done.stdout
 
 

@@ -77,7 +77,7 @@ STORIES: dict[str, Story] = {
         shows={
             "kubectl flinkjob get -A": rf"{NAMESPACE} +clicks +True +Running",
             "kubectl flinkjob status": r"^  run 1 +live since",
-            "kubectl flinkjob savepoint": "Completed|complete",
+            "kubectl flinkjob savepoint": r"savepoint file:.+/savepoint-\w+-\w+$",
             "kubectl flinkjob suspend clicks --wait": "clicks: Suspended",
             "kubectl flinkjob explain": "^CrashLooping ",
             "kubectl flinkjob rollback clicks": "clicks: run 6: Running",
