@@ -101,7 +101,11 @@ def test_an_old_cluster_that_is_gone_is_reported_and_can_be_abandoned(what: Any)
 
 
 @table(
-    ("seconds", "health"), "at first", (5, "healthy"), "after a minute, in which it may have failed", (700, "health unknown")
+    ("seconds", "health"),
+    "at first",
+    (5, "healthy"),
+    "after a minute, in which it may have failed",
+    (700, "health unknown"),
 )
 def test_a_job_that_cannot_leave_a_silent_cluster_needs_a_person(seconds: float, health: str) -> None:
     """However long the silence lasts: nothing goes on by waiting, and how to abandon the job is in the message."""
