@@ -9,8 +9,10 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from http import HTTPStatus
 from pathlib import Path
 
+import httpx
 import pytest
 
 from deploy.local.controlplane import ControlPlane
@@ -62,7 +64,14 @@ class Shared:
         return [job.get("status", {}) for job in listed(self.kube._http, NAMESPACE)]
 
     def running(self) -> bool:
-        return sum(status.get("phase") == "Running" for status in self.statuses()) == SIZE.jobs
+        """Whether all are. An API server that has no time for a list, as three replicas begin, is asked again."""
+        try:
+            statuses = self.statuses()
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code != HTTPStatus.GATEWAY_TIMEOUT:
+                raise
+            return False
+        return sum(status.get("phase") == "Running" for status in statuses) == SIZE.jobs
 
     def has(self, replica: OperatorProcess) -> float:
         """How many FlinkJobs it works on."""

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from flinkjob.api.common import duration_seconds
 from flinkjob.api.constants import ANNOTATION_FORCE_DELETE, FINALIZER
-from flinkjob.api.enums import DeletionPolicy, OperationKind, RunResult
+from flinkjob.api.enums import DeletionPolicy, OperationKind, RunResult, SnapshotKind
 from flinkjob.api.flinkjob_status import Submission
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import CancelJob, RemoveFinalizer
@@ -212,9 +212,19 @@ def _tried_enough(draft: Draft) -> bool:
     return draft.failures_of(Step.STOP) >= STOPS_TRIED or lacked_tasks(draft)
 
 
+def _say_where_the_state_is(draft: Draft, run: Submission) -> None:
+    """Of a job whose savepoint could not be taken: soon nothing names its retained checkpoint any more."""
+    end, spec = run.end, draft.spec
+    wanted = spec is not None and spec.deletion.policy is DeletionPolicy.SAVEPOINT
+    if wanted and end is not None and end.snapshot is not None and end.snapshot_kind is SnapshotKind.CHECKPOINT:
+        text = f"the state of run {run.number} is in its retained checkpoint {end.snapshot}, for initialState.location"
+        draft.event(Reason.SavepointSkipped, text)
+
+
 def _release(draft: Draft, *, keep_artifact: bool = False) -> Halt:
     run = draft.run
     if run is not None and not keep_artifact:
+        _say_where_the_state_is(draft, run)
         submission.discard_artifacts(draft, run)
     if FINALIZER in draft.job.meta.finalizers:
         draft.act(RemoveFinalizer())

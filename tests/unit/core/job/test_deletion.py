@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from flinkjob.api.enums import OperationKind, RunResult
+from flinkjob.api.enums import OperationKind, RunResult, SnapshotKind
 from flinkjob.api.flinkjob_status import FlinkJobStatus
 from flinkjob.core.errors import SubmitRejection
 from flinkjob.core.flinkmodel import CheckpointKind, FlinkJobState, TriggerState
@@ -23,6 +23,7 @@ from tests.support.inputs import (
     deleted,
     directory,
     ended,
+    event_of,
     flink_id,
     job,
     operation,
@@ -173,10 +174,29 @@ def test_the_savepoint_of_a_stop_that_was_faster_than_the_cancel_survives() -> N
     cancel = operation(OperationKind.CANCEL, "Deletion", since=ago(1))
     about = job(_policy("Savepoint"), FlinkJobStatus(submission=run(), operation=cancel), **deleted(700))
     saved = stats(chk(7, CheckpointKind.SYNC_SAVEPOINT, f"{directory()}/savepoint-1"))
-    ended = present(FlinkJobState.FINISHED, terminal_for=1.0)
-    assert "RecordSavepoint" not in acts(decide(about, seen(ended, checkpoints=saved, deleting_for=701.0)))
+    over = present(FlinkJobState.FINISHED, terminal_for=1.0)
+    assert "RecordSavepoint" not in acts(decide(about, seen(over, checkpoints=saved, deleting_for=701.0)))
     decision = decide(about, seen(present(FlinkJobState.FINISHED), checkpoints=saved, deleting_for=704.0))
     assert acts(decision) == ["RecordSavepoint", *DONE]
+
+
+@pytest.mark.parametrize(
+    ("policy", "kind", "says"),
+    [
+        ("Savepoint", SnapshotKind.CHECKPOINT, True),
+        ("Cancel", SnapshotKind.CHECKPOINT, False),
+        ("Savepoint", SnapshotKind.SAVEPOINT, False),
+    ],
+)
+def test_where_the_state_is_that_no_savepoint_could_be_taken_of_is_said(
+    policy: str, kind: SnapshotKind, says: bool
+) -> None:
+    last = ended(RunResult.CANCELLED, "file:///c/chk-7", kind)
+    decision = decide(job(_policy(policy), FlinkJobStatus(submission=last), **deleted()), seen(absent()))
+    assert acts(decision) == DONE
+    assert ("SavepointSkipped" in told(decision)) == says
+    if says:
+        assert "file:///c/chk-7" in event_of(decision, "SavepointSkipped").message
 
 
 def test_a_stop_that_does_not_end_is_a_cancel_at_the_deadline() -> None:
