@@ -22,6 +22,8 @@ from deploy.local.environment import REPOSITORY
 
 RAW = REPOSITORY / ".local" / "bench"
 BASELINE = Path(__file__).with_name("baseline.json")
+STAGES = ("reaction", "kinds", "burst", "start", "scale", "shared", "sync", "pages")
+"""In the order in which they are shown; each is a module here."""
 WORSE = 1.2
 """A ratio that is so many times that of the baseline fails."""
 
@@ -261,7 +263,7 @@ def _order(stage: str) -> tuple[Any, ...]:
     """Stages in the order of their running, sizes by number."""
     name, _, size = stage.partition("-")
     numbers = [int(part) for part in size.split("x") if part.isdigit()]
-    return (["reaction", "kinds", "burst", "start", "scale", "sync", "pages"].index(name), *numbers)
+    return (STAGES.index(name), *numbers)
 
 
 def _figure(raw: Mapping[str, Any]) -> Figure:
