@@ -8,17 +8,14 @@ itself is deleted only where an administrator allows it: the spelling of a place
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 
 from flinkjob.api.codec import FlinkSavepoint
-from flinkjob.api.common import duration_seconds
 from flinkjob.api.constants import FINALIZER
 from flinkjob.api.enums import SavepointMode, SavepointPhase, SnapshotDeletion
 from flinkjob.api.flinksavepoint_spec import FlinkSavepointSpec
 from flinkjob.api.flinksavepoint_status import FlinkSavepointStatus
 from flinkjob.api.reasons import Reason
 from flinkjob.core.actions import RemoveFinalizer
-from flinkjob.core.backoff import CLOCKS_DIFFER, remaining_seconds
 from flinkjob.core.errors import Invalid
 from flinkjob.core.facts import Checkpoints, Disposal, InUse, RecordedElsewhere
 from flinkjob.core.flinkmodel import CheckpointKind, is_checkpoint_place, normalise_location
@@ -63,12 +60,7 @@ def step(draft: SavepointDraft) -> SavepointHalt | None:
 
 
 def _deadline_passed(draft: SavepointDraft, spec: FlinkSavepointSpec) -> bool:
-    allowed = duration_seconds(spec.deletion.timeout)
-    deadline = (draft.meta.deletion_time or draft.now) + timedelta(seconds=allowed)
-    remaining = remaining_seconds(deadline, draft.now, longest=allowed + CLOCKS_DIFFER)
-    if remaining:
-        draft.requeue_after(remaining + 0.1)
-    return not remaining
+    return draft.has_passed(spec.deletion.timeout, draft.meta.deletion_time, after=0.1)
 
 
 def _without_location(draft: SavepointDraft, spec: FlinkSavepointSpec, *, late: bool) -> SavepointHalt | None:

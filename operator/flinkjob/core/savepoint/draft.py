@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from flinkjob.api.common import duration_seconds
@@ -116,11 +116,15 @@ class SavepointDraft:
 
     def time_is_up(self, spec: FlinkSavepointSpec) -> bool:
         """Whether `timeout` has passed; until then it is looked at again when it has."""
-        allowed = duration_seconds(spec.timeout)
-        due = (self.before.start_time or self.meta.creation_time or self.now) + timedelta(seconds=allowed)
-        remaining = remaining_seconds(due, self.now, longest=allowed + CLOCKS_DIFFER)
+        return self.has_passed(spec.timeout, self.before.start_time or self.meta.creation_time, after=0.5)
+
+    def has_passed(self, allowed: str, since: datetime | None, *, after: float) -> bool:
+        """Whether so long a time has passed since then, None: now; until then it is looked at again a moment `after` that."""
+        seconds = duration_seconds(allowed)
+        due = (since or self.now) + timedelta(seconds=seconds)
+        remaining = remaining_seconds(due, self.now, longest=seconds + CLOCKS_DIFFER)
         if remaining:
-            self.requeue_after(remaining + 0.5)
+            self.requeue_after(remaining + after)
         return not remaining
 
     # what ends the round
