@@ -7,6 +7,8 @@ from datetime import datetime
 
 LONGEST = 300.0
 """Seconds of the longest pause where nothing else is said."""
+CLOCKS_DIFFER = 60.0
+"""Seconds by which the clocks of the API server and of the operator may differ."""
 
 
 def delay_seconds(attempts: int, *, seed: str, initial: float = 1.0, maximum: float = LONGEST) -> float:
@@ -21,10 +23,6 @@ def delay_seconds(attempts: int, *, seed: str, initial: float = 1.0, maximum: fl
     exponential = min(initial * 2.0 ** min(max(attempts, 1) - 1, 40), maximum)
     share = int.from_bytes(hashlib.sha256(f"{seed}/{attempts}".encode()).digest()[:4], "big") / 2**32
     return min(exponential * (0.8 + 0.4 * share), maximum)
-
-
-CLOCKS_DIFFER = 60.0
-"""Seconds by which the clocks of the API server and of the operator may differ."""
 
 
 def remaining_seconds(until: datetime | None, now: datetime, *, longest: float = LONGEST) -> float:

@@ -2,7 +2,7 @@
 
 Used by `cluster`. Invariant: looks that are quick are only for a few keys, and the pauses between them grow as long as they
 find no change; a look that took longer is followed by a longer pause, above all where many move, as when the operator is
-busy. So looks cost a small part of a core.
+busy. So looks cost a small part of a core, but for the second in which something comes up.
 """
 
 from __future__ import annotations

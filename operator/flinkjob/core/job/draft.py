@@ -229,10 +229,10 @@ class Draft:
     def pausing(self, step: Step) -> Halt | None:
         """Halt while the pause after the step's last failure lasts; the plan then stays as it is."""
         before = self.given.job.status.plan
-        remaining = (
-            remaining_seconds(before.retry_time, self.now) if before is not None and before.step == step else 0.0
-        )
-        if before is None or not remaining:
+        if before is None or before.step != step:
+            return None
+        remaining = remaining_seconds(before.retry_time, self.now)
+        if not remaining:
             return None
         trouble = Trouble(reason=Reason.of(before.reason, Reason.BackOff), message=before.message or "", stalled=False)
         self.requeue_after(remaining + 0.05)

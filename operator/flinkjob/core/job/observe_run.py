@@ -73,9 +73,8 @@ def _present(draft: Draft, run: Submission, overview: JobOverview) -> Halt | Non
         manager = draft.observation.cluster.incarnation or run.incarnation
         draft.update(seen=True, rejected=False, incarnation=manager)
     if not run.running and overview.state is FlinkJobState.RUNNING:
-        draft.need(
-            CheckpointSettings(run.flink_job_id)
-        )  # while its tasks come up: that they run is said without a wait
+        # While its tasks come up: that they run is then said without a wait.
+        draft.need(CheckpointSettings(run.flink_job_id))
     if overview.all_tasks_running and not run.running:
         _started(draft)
     if draft.observation.latest is not None:
@@ -158,15 +157,15 @@ def _terminal(draft: Draft, run: Submission, overview: JobOverview) -> Halt | No
     operation = draft.status.operation
     if is_stop(operation):
         return None  # the outcome of the stop decides
-    going = operation is not None and operation.by == Requester.DELETION
-    if going and overview.state is not FlinkJobState.FINISHED:
+    deletes = operation if operation is not None and operation.by == Requester.DELETION else None
+    if deletes is not None and overview.state is not FlinkJobState.FINISHED:
         draft.end_run(RunResult.CANCELLED, snapshot=None, kind=SnapshotKind.MISSING, time=overview.end_time)
         return None
     if (halt := wait_for_final_state(draft, run)) is not None:
         return halt
     end_by_state(draft, overview, cancelled_by_us=operation is not None and operation.kind is OperationKind.CANCEL)
-    if operation is not None and going:
-        _record_what_is_left(draft, operation)
+    if deletes is not None:
+        _record_what_is_left(draft, deletes)
     return None
 
 
